@@ -1,0 +1,218 @@
+"""The command line: build, search, ask, status. Parses and prints; the work is done in the rooms below."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, Optional
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from app import output
+from app.settings import DEFAULTS
+
+if TYPE_CHECKING:
+    from indexer import Where
+    from retriever import Retriever
+
+app = typer.Typer(
+    name="echo-index",
+    help="Search your own documents, and ask them questions, with echo embeddings. Nothing leaves this machine.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+out = Console(highlight=False, markup=False)
+err = Console(stderr=True, highlight=False, markup=False)
+
+IndexDir = Annotated[Path, typer.Option("--index", help="The folder of the index.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ModelDevice = Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device", help="Where the model runs.")]
+SearchDevice = Annotated[Literal["auto", "cpu", "gpu"], typer.Option("--index-device", help="Where FAISS searches.")]
+ModelName = Annotated[
+    Optional[str],  # noqa: UP045 - typer evaluates this on Python 3.10
+    typer.Option(
+        "--model",
+        help="An embedded model's name, a folder, a GGUF file or a hub id. Default: the index's own, or gemma3-270m.",
+    ),
+]
+SearchMode = Annotated[
+    Literal["hybrid", "dense", "lexical"], typer.Option(help="By meaning (dense), by words (lexical), or both.")
+]
+Instruction = Annotated[
+    Optional[str], typer.Option(help="The task in words, such as 'Find code that does this.'")  # noqa: UP045
+]
+Paths = Annotated[list[str], typer.Option("--path", help="Only documents whose path matches this glob. Repeatable.")]
+Formats = Annotated[list[str], typer.Option("--format", help="Only this format: markdown, pdf … Repeatable.")]
+
+
+@app.command()
+def build(
+    sources: Annotated[list[str], typer.Argument(help="Folders, files or globs.", metavar="SOURCE...")],
+    index: IndexDir = DEFAULTS.index_dir,
+    model: ModelName = None,
+    adapter: Annotated[Optional[Path], typer.Option(help="A LoRA adapter's folder.")] = None,  # noqa: UP045
+    layer: Annotated[Optional[int], typer.Option(help="The layer to read.")] = None,  # noqa: UP045
+    pooling: Annotated[
+        Optional[Literal["mean", "last"]], typer.Option(help="How the second copy becomes one vector.")
+    ] = None,  # noqa: UP045
+    document_prompt: Annotated[Optional[str], typer.Option(help="A template with {text} and {echo}.")] = None,  # noqa: UP045
+    query_prompt: Annotated[Optional[str], typer.Option(help="A template, {instruction} too.")] = None,  # noqa: UP045
+    chunk_tokens: Annotated[
+        Optional[int], typer.Option(min=16, help="The most tokens of a passage. Default: 200.")  # noqa: UP045
+    ] = None,
+    overlap_tokens: Annotated[
+        Optional[int], typer.Option(min=0, help="Tokens two passages have in common. Default: 30.")  # noqa: UP045
+    ] = None,
+    include: Annotated[list[str], typer.Option(help="Only files that match, as in .gitignore. Repeatable.")] = [],  # noqa: B006
+    exclude: Annotated[list[str], typer.Option(help="No files that match, as in .gitignore. Repeatable.")] = [],  # noqa: B006
+    rebuild: Annotated[bool, typer.Option(help="Start anew; the old index serves until the new one is done.")] = False,
+    device: ModelDevice = "auto",
+    json: AsJson = False,
+) -> None:
+    """Bring the index up to date with folders, files or globs. Only what is new or changed is embedded."""
+    from dataclasses import asdict
+
+    from app.opening import EncoderOptions, choose_chunking, open_encoder
+    from app.progress import BuildProgress
+    from indexer import Source, build_index, read_built_with
+
+    parsed = [Source.parse(source) for source in sources]
+    before = read_built_with(index)
+    chunking = choose_chunking(chunk_tokens, overlap_tokens, before=before)
+    options = EncoderOptions(model, adapter, layer, pooling, document_prompt, query_prompt, device=device)
+    encoder = open_encoder(options, before=before, chunk_tokens=chunking.max_tokens, notice=_notice)
+    try:
+        with BuildProgress(err) as progress:
+            report = build_index(
+                parsed,
+                index,
+                encoder=encoder,
+                chunking=chunking,
+                include=include,
+                exclude=exclude,
+                rebuild=rebuild,
+                progress=progress.show,
+            )
+    except KeyboardInterrupt:
+        _notice("Stopped. What was embedded is kept; run the same command again to go on from here.")
+        raise typer.Exit(130) from None
+    if json:
+        output.print_json(out, asdict(report))
+    else:
+        output.print_report(out, report)
+    if not report.documents:
+        raise typer.Exit(1)
+
+
+@app.command()
+def search(
+    query: Annotated[str, typer.Argument(help="What to look for.")],
+    index: IndexDir = DEFAULTS.index_dir,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many passages.")] = DEFAULTS.results,
+    mode: SearchMode = "hybrid",
+    instruction: Instruction = None,
+    path: Paths = [],  # noqa: B006
+    format: Formats = [],  # noqa: B006
+    device: ModelDevice = "auto",
+    index_device: SearchDevice = "auto",
+    model: ModelName = None,
+    json: AsJson = False,
+) -> None:
+    """Find the passages that fit a question, best first."""
+    retriever = _open(index, model, device, index_device)
+    hits = retriever.search(query, k=k, mode=mode, instruction=instruction, where=_where(path, format))
+    if json:
+        output.print_json(out, [output.hit_fields(hit) for hit in hits])
+    else:
+        output.print_hits(out, hits)
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="The question.")],
+    index: IndexDir = DEFAULTS.index_dir,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many passages the model is given.")] = DEFAULTS.passages,
+    mode: SearchMode = "hybrid",
+    instruction: Instruction = None,
+    path: Paths = [],  # noqa: B006
+    format: Formats = [],  # noqa: B006
+    device: ModelDevice = "auto",
+    index_device: SearchDevice = "auto",
+    model: ModelName = None,
+    json: AsJson = False,
+) -> None:
+    """Answer a question from the passages that are found, with citations."""
+    from retriever import stream_answer
+
+    retriever = _open(index, model, device, index_device)
+    hits = retriever.search(question, k=k, mode=mode, instruction=instruction, where=_where(path, format))
+    stream = stream_answer(question, hits, model=retriever.encoder.model)
+    text = ""
+    for piece in stream.pieces:
+        text += piece
+        if not json:
+            out.print(output.plain(piece if text != piece else piece.lstrip()), end="", soft_wrap=True)
+    answer = stream.checked(text)
+    if json:
+        output.print_json(out, output.answer_fields(answer))
+        return
+    out.print()
+    output.print_sources(out, answer)
+
+
+@app.command()
+def status(
+    index: IndexDir = DEFAULTS.index_dir,
+    device: ModelDevice = "auto",
+    index_device: SearchDevice = "auto",
+    json: AsJson = False,
+) -> None:
+    """Tell what is indexed, with which model, how large it is, what could not be read and why."""
+    from app.status import read_status, status_lines
+
+    found = read_status(index, device=device, index_device=index_device, notice=_notice)
+    if json:
+        output.print_json(out, found)
+        return
+    for name, value in status_lines(found):
+        out.print(Text.assemble((f"{name:<14}", "bold"), output.plain(value)), soft_wrap=True)
+    output.print_failures(out, found["failures"])
+
+
+def _open(
+    index: Path,
+    model: str | None,
+    device: Literal["auto", "cpu", "cuda"],
+    index_device: Literal["auto", "cpu", "gpu"],
+) -> Retriever:
+    from retriever import Retriever
+
+    return Retriever.open(index, model=model, device=device, index_device=index_device, notice=_notice)
+
+
+def _where(paths: list[str], formats: list[str]) -> Where:
+    from indexer import Where
+
+    return Where(paths=tuple(paths), formats=tuple(formats))
+
+
+def _notice(line: str) -> None:
+    err.print(line, style="dim", soft_wrap=True)
+
+
+def main() -> None:
+    """Run the command line; errors that are ours end in one sentence and exit code 1, wrong usage in 2."""
+    from echo_embeddings.errors import EchoIndexError
+
+    try:
+        app()
+    except EchoIndexError as error:
+        err.print(Text.assemble(("Error: ", "bold red"), output.plain(str(error))), soft_wrap=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""From what a person asked for to a loaded encoder: the options given, then what the index was built with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.settings import DEFAULTS
+
+if TYPE_CHECKING:
+    from echo_embeddings import DeviceChoice, EchoEncoder
+    from indexer import BuiltWith, Chunking
+
+Notice = Callable[[str], None]
+_PREFIX_TOKENS = 56  # room for title and headings
+
+
+@dataclass(frozen=True)
+class EncoderOptions:
+    """What a person said about the encoder; None is nothing."""
+
+    model: str | None = None
+    adapter: Path | None = None
+    layer: int | None = None
+    pooling: str | None = None
+    document_prompt: str | None = None
+    query_prompt: str | None = None
+    device: DeviceChoice = "auto"
+
+
+def open_encoder(
+    options: EncoderOptions, *, before: BuiltWith | None, chunk_tokens: int, notice: Notice
+) -> EchoEncoder:
+    """Load the encoder for a build: an index goes on with the encoder it was built with, unless options say otherwise.
+
+    Each copy of a text is given room for a whole chunk and the title and headings in front of it.
+
+    Raises:
+        ModelError, PromptError: the options name something that does not work.
+    """
+    from echo_embeddings import DEFAULT_MODEL, EchoEncoder, EchoPrompt, load_model
+
+    if before is not None and options.model in (None, before.encoder["model"]) and options.adapter is None:
+        encoder = EchoEncoder.from_description(before.encoder, device=options.device, notice=notice)
+    else:
+        name = options.model or DEFAULT_MODEL
+        encoder = EchoEncoder(load_model(name, adapter=options.adapter, device=options.device, notice=notice))
+    return encoder.changed(
+        layer=options.layer,
+        pooling=options.pooling,
+        document_prompt=EchoPrompt(options.document_prompt) if options.document_prompt else None,
+        query_prompt=EchoPrompt(options.query_prompt) if options.query_prompt else None,
+        max_tokens=max(encoder.max_tokens, chunk_tokens + _PREFIX_TOKENS),
+    )
+
+
+def choose_chunking(max_tokens: int | None, overlap_tokens: int | None, *, before: BuiltWith | None) -> Chunking:
+    """Return how documents are cut: as asked, else as the index was begun, else by default."""
+    from indexer import Chunking
+
+    base = Chunking(DEFAULTS.chunk_tokens, DEFAULTS.overlap_tokens) if before is None else before.chunking
+    return Chunking(
+        max_tokens=base.max_tokens if max_tokens is None else max_tokens,
+        overlap_tokens=base.overlap_tokens if overlap_tokens is None else overlap_tokens,
+    )

@@ -1,0 +1,112 @@
+"""What the command line prints: hits, answers, reports, for people or as JSON. What documents say is never markup."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from app.settings import DEFAULTS
+
+if TYPE_CHECKING:
+    from indexer import BuildReport
+    from retriever import Answer, Hit
+
+_CONTROLS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+"""Control characters: a document must not steer the terminal."""
+
+
+def plain(text: str) -> str:
+    """Return text that a terminal shows as it is."""
+    return text.translate(_CONTROLS)
+
+
+def print_json(console: Console, value: Any) -> None:
+    """Print one JSON value."""
+    console.file.write(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+
+
+def place(hit: Hit) -> str:
+    """Return where a hit stands, as a person would say it."""
+    spot = f", page {hit.page}" if hit.page else f":{hit.line}" if hit.line else ""
+    return plain(f"{hit.source}{spot}")
+
+
+def title_line(hit: Hit) -> str:
+    """Return the title and heading path of a hit."""
+    return plain(" > ".join(dict.fromkeys((hit.title, *hit.headings))))
+
+
+def print_hits(console: Console, hits: list[Hit]) -> None:
+    """Print what was found, best first."""
+    if not hits:
+        console.print("Nothing was found.")
+    for number, hit in enumerate(hits, start=1):
+        console.print(Text.assemble((f"{number}. ", "bold"), (title_line(hit), "bold cyan")))
+        console.print(Text.assemble("   ", (place(hit), "green"), (f"   {_why(hit)}", "dim")), soft_wrap=True)
+        excerpt = plain(hit.text).strip()
+        if hit.format != "code":
+            excerpt = " ".join(excerpt.split())  # the terminal has its own line ends
+        if len(excerpt) > DEFAULTS.longest_excerpt:
+            excerpt = excerpt[: DEFAULTS.longest_excerpt].rsplit(" ", 1)[0] + " …"
+        console.print(Padding(Text(excerpt), (0, 0, 1, 3)))
+
+
+def print_sources(console: Console, answer: Answer) -> None:
+    """Print where the answer was found."""
+    console.print()
+    for citation in answer.citations:
+        where = Text.assemble(
+            (f"[{citation.number}] ", "bold"), title_line(citation.hit), "  ", (place(citation.hit), "green")
+        )
+        console.print(where, soft_wrap=True)
+
+
+def print_report(console: Console, report: BuildReport) -> None:
+    """Print what a build did."""
+    done = [
+        f"{count} {word}"
+        for count, word in (
+            (report.added, "new"),
+            (report.changed, "changed"),
+            (report.unchanged, "unchanged"),
+            (report.removed, "removed"),
+        )
+        if count
+    ]
+    embedded = f"{report.embedded} passages embedded" if report.embedded else "nothing had to be embedded"
+    console.print(f"Files: {', '.join(done)}; {embedded} in {report.seconds:.1f} s.")
+    console.print(f"The index holds {report.documents} documents in {report.chunks} passages.")
+    print_failures(console, report.failures)
+
+
+def print_failures(console: Console, failures: list[tuple[str, str]]) -> None:
+    """Print which documents could not be read, and why."""
+    if not failures:
+        return
+    console.print(Text(f"{len(failures)} could not be read:", style="yellow"))
+    for path, reason in failures:
+        console.print(Text(f"  {plain(path)}: {plain(reason)}"), soft_wrap=True)
+
+
+def hit_fields(hit: Hit) -> dict[str, Any]:
+    """Return a hit as JSON has it."""
+    return asdict(hit)
+
+
+def answer_fields(answer: Answer) -> dict[str, Any]:
+    """Return an answer as JSON has it."""
+    return asdict(answer)
+
+
+def _why(hit: Hit) -> str:
+    found = []
+    if hit.dense:
+        found.append(f"meaning #{hit.dense.rank} ({hit.dense.score:.2f})")
+    if hit.lexical:
+        found.append(f"words #{hit.lexical.rank} ({hit.lexical.score:.1f})")
+    return " · ".join(found)

@@ -1,0 +1,66 @@
+"""How far a build is, with rate and time left: a moving bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from indexer import Stage
+
+_SECONDS_BETWEEN_LINES = 10.0
+_WORDS = {"reading": "Reading files", "embedding": "Embedding passages", "indexing": "Building the vector index"}
+
+
+class BuildProgress:
+    """Shows the progress that `build_index` tells of; use it as a context manager."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task: TaskID | None = None
+        self._stage: Stage | None = None
+        self._began = self._said = time.monotonic()
+
+    def __enter__(self) -> BuildProgress:
+        """Start showing."""
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Leave the terminal clean."""
+        self._bar.stop()
+
+    def show(self, stage: Stage, done: int, total: int | None) -> None:
+        """Take note of progress."""
+        now = time.monotonic()
+        if stage != self._stage:
+            self._stage, self._began, self._said = stage, now, now
+            if self._task is not None:
+                self._bar.remove_task(self._task)
+            self._task = self._bar.add_task(_WORDS[stage], total=total, rate="")
+        rate = done / (now - self._began) if now > self._began else 0.0
+        assert self._task is not None
+        self._bar.update(self._task, completed=done, total=total, rate=f"{rate:.1f}/s" if rate else "")
+        if not self._console.is_terminal and now - self._said >= _SECONDS_BETWEEN_LINES:
+            self._said = now
+            self._console.print(_line(stage, done, total, rate), soft_wrap=True)
+
+
+def _line(stage: Stage, done: int, total: int | None, rate: float) -> str:
+    if total is None or rate == 0:
+        return f"{_WORDS[stage]}: {done} ({rate:.1f}/s)"
+    left = int((total - done) / rate)
+    return f"{_WORDS[stage]}: {done} of {total} ({rate:.1f}/s, {left // 60}:{left % 60:02} left)"

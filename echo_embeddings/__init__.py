@@ -1,0 +1,71 @@
+"""Echo embeddings: a causal language model reads a text twice, and the second reading is pooled into a unit vector.
+
+The method of "Repetition Improves Language Model Embeddings" (arXiv 2402.15449), for any causal model that
+transformers loads. Knows nothing of files, indexes or LangChain.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from echo_embeddings.chat_format import Message, chat_tokens
+    from echo_embeddings.devices import Device, DeviceChoice, choose_device
+    from echo_embeddings.embedded import DEFAULT_MODEL, EMBEDDED_MODELS
+    from echo_embeddings.encoder import EchoEncoder, Progress, Vectors
+    from echo_embeddings.generation import generate
+    from echo_embeddings.models import LanguageModel, load_model
+    from echo_embeddings.pooling import Pooling
+    from echo_embeddings.prompts import CLASSICAL, TUNED_DOCUMENT, TUNED_QUERY, ZERO_SHOT, EchoPrompt
+
+__all__ = [
+    "CLASSICAL",
+    "DEFAULT_MODEL",
+    "EMBEDDED_MODELS",
+    "TUNED_DOCUMENT",
+    "TUNED_QUERY",
+    "ZERO_SHOT",
+    "Device",
+    "DeviceChoice",
+    "EchoEncoder",
+    "EchoPrompt",
+    "LanguageModel",
+    "Message",
+    "Pooling",
+    "Progress",
+    "Vectors",
+    "chat_tokens",
+    "choose_device",
+    "generate",
+    "load_model",
+]
+
+_HOMES = {
+    "CLASSICAL": "prompts",
+    "DEFAULT_MODEL": "embedded",
+    "EMBEDDED_MODELS": "embedded",
+    "TUNED_DOCUMENT": "prompts",
+    "TUNED_QUERY": "prompts",
+    "ZERO_SHOT": "prompts",
+    "Device": "devices",
+    "DeviceChoice": "devices",
+    "EchoEncoder": "encoder",
+    "EchoPrompt": "prompts",
+    "LanguageModel": "models",
+    "Message": "chat_format",
+    "Pooling": "pooling",
+    "Progress": "encoder",
+    "Vectors": "encoder",
+    "chat_tokens": "chat_format",
+    "choose_device": "devices",
+    "generate": "generation",
+    "load_model": "models",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used: torch takes a second, and not every command needs it."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'echo_embeddings' has no attribute {name!r}")
+    return getattr(import_module(f"echo_embeddings.{_HOMES[name]}"), name)

@@ -1,0 +1,64 @@
+"""A conversation to token ids, by the model's own chat template. What a message quotes can never end its turn."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from echo_embeddings.errors import ModelError
+from echo_embeddings.models import LanguageModel
+
+_MARK = re.compile("\ue000(\\d+)\ue001")  # of the private use area: in no template
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+def chat_tokens(model: LanguageModel, messages: Sequence[Message]) -> list[int]:
+    """Return the token ids of a conversation, up to where the model's answer begins.
+
+    The template's special tokens mean what they say; the same characters in a message are plain text.
+
+    Raises:
+        ModelError: the model has no chat template.
+    """
+    marked = [{"role": message.role, "content": f"\ue000{number}\ue001"} for number, message in enumerate(messages)]
+    ids: list[int] = []
+    # re.split with a group alternates the template's own text with the numbers of the messages
+    for position, part in enumerate(_MARK.split(_render(model.folder, model.name, marked))):
+        if position % 2:
+            ids += model.vocabulary.encode(messages[int(part)].content)
+        else:
+            ids += model.vocabulary.encode(part, special_tokens=True)
+    return ids
+
+
+def _render(folder: Path, name: str, messages: list[dict[str, str]]) -> str:
+    from jinja2 import TemplateError
+
+    tokenizer = _tokenizer(folder)
+    if not tokenizer.chat_template:
+        raise ModelError(f"The model {name} has no chat template.")
+    try:
+        return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+    except TemplateError:
+        # some templates know no system turn: its words open the first user turn then
+        first, second, *others = messages
+        merged = {"role": second["role"], "content": f"{first['content']}\n\n{second['content']}"}
+        return str(tokenizer.apply_chat_template([merged, *others], tokenize=False, add_generation_prompt=True))
+
+
+@cache
+def _tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True)

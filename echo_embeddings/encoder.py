@@ -1,0 +1,206 @@
+"""EchoEncoder: texts in, unit vectors out. Joins prompts, tokens, batches, engine and pooling; knows no files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from echo_embeddings.batching import batches_by_length
+from echo_embeddings.conversion import Notice
+from echo_embeddings.devices import DeviceChoice
+from echo_embeddings.engine import Engine
+from echo_embeddings.errors import PromptError
+from echo_embeddings.models import LanguageModel, load_model
+from echo_embeddings.pooling import Pooling, pool
+from echo_embeddings.prompts import EchoPrompt
+from echo_embeddings.tokens import EchoTokens, PromptTokenizer
+
+Vectors = npt.NDArray[np.float32]
+Progress = Callable[[int, int], None]
+"""Told how many texts are done, of how many."""
+Description = dict[str, str | int | None]
+
+_BATCH_TOKENS = {"cpu": 2048, "cuda": 32768}
+_NAMES = {"model", "adapter"}  # where the weights lie: they may move, it is their hash that counts
+_FORMAT = 1  # part of the fingerprint: raised when the same settings come to give other vectors
+
+
+class EchoEncoder:
+    """Echo embeddings of one language model (arXiv 2402.15449). Thread-safe.
+
+    What is left out is taken from the model's profile. `layer` counts as `hidden_states` does in transformers,
+    `max_tokens` limits each copy of a text, `instruction` is the task of queries that name none, `batch_tokens` is the
+    most tokens of one batch, padding included: it changes speed and memory, never vectors.
+
+    Raises:
+        ModelError: the model has no such layer.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        *,
+        document_prompt: EchoPrompt | None = None,
+        query_prompt: EchoPrompt | None = None,
+        pooling: Pooling | str | None = None,
+        layer: int | None = None,
+        max_tokens: int | None = None,
+        instruction: str | None = None,
+        batch_tokens: int | None = None,
+    ) -> None:
+        profile = model.profile
+        self.model = model
+        self.document_prompt = document_prompt or profile.document
+        self.query_prompt = query_prompt or profile.query
+        self.pooling = Pooling(pooling or profile.pooling)
+        self.instruction = profile.instruction if instruction is None else instruction
+        self.max_tokens = max_tokens or profile.max_tokens
+        self._engine = Engine(model, layer=layer or profile.layer)
+        self._tokenizer = PromptTokenizer(model.vocabulary, max_tokens=self.max_tokens)
+        self._batch_tokens = batch_tokens or _BATCH_TOKENS[model.device.name]
+
+    @property
+    def dimension(self) -> int:
+        """The length of a vector."""
+        return int(self.model.reader.config.get_text_config().hidden_size)
+
+    @property
+    def layer(self) -> int:
+        """The layer that is read."""
+        return self._engine.layer
+
+    def encode_documents(self, texts: Sequence[str], *, progress: Progress | None = None) -> Vectors:
+        """Embed texts that are to be found: float32 (n, dimension), unit rows, in the order of `texts`.
+
+        Raises:
+            TextError: a text is empty.
+        """
+        return self._encode(self._tokenizer.assemble(self.document_prompt, texts), progress)
+
+    def document_batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Vectors]]:
+        """Embed as `encode_documents` does, but yield each batch when it is ready: (positions in `texts`, vectors).
+
+        Raises:
+            TextError: a text is empty.
+        """
+        yield from self._batches(self._tokenizer.assemble(self.document_prompt, texts))
+
+    def encode_queries(self, texts: Sequence[str], *, instruction: str | None = None) -> Vectors:
+        """Embed questions, with the task in words: float32 (n, dimension), unit rows, in the order of `texts`.
+
+        Raises:
+            TextError: a text is empty.
+            PromptError: an instruction was given and the query prompt has no place for it.
+        """
+        if instruction is not None and not self.query_prompt.takes_instruction:
+            raise PromptError(f"The query prompt {self.query_prompt.template!r} has no {{instruction}} slot.")
+        task = self.instruction if instruction is None else instruction
+        return self._encode(self._tokenizer.assemble(self.query_prompt, texts, instruction=task), None)
+
+    def token_starts(self, text: str) -> list[int]:
+        """Return the character offset at which each of the model's tokens begins in `text`, ascending."""
+        return self._tokenizer.token_starts(text)
+
+    @classmethod
+    def from_description(
+        cls, description: Description, *, device: DeviceChoice = "auto", notice: Notice = lambda line: None
+    ) -> EchoEncoder:
+        """Load the model that a description names and return the encoder that it describes.
+
+        The weights may have changed since: compare the fingerprints.
+
+        Raises:
+            ModelError: the model is not there any more.
+        """
+        adapter = description["adapter"]
+        model = load_model(
+            str(description["model"]),
+            adapter=None if adapter is None else Path(str(adapter)),
+            device=device,
+            dtype=getattr(torch, str(description["dtype"])),
+            notice=notice,
+        )
+        return cls(
+            model,
+            document_prompt=EchoPrompt(str(description["document_prompt"])),
+            query_prompt=EchoPrompt(str(description["query_prompt"])),
+            instruction=str(description["instruction"]),
+            pooling=str(description["pooling"]),
+            layer=int(description["layer"] or 0),
+            max_tokens=int(description["max_tokens"] or 0),
+        )
+
+    def changed(
+        self,
+        *,
+        document_prompt: EchoPrompt | None = None,
+        query_prompt: EchoPrompt | None = None,
+        pooling: Pooling | str | None = None,
+        layer: int | None = None,
+        max_tokens: int | None = None,
+    ) -> EchoEncoder:
+        """Return an encoder of the same loaded model that differs in what is given."""
+        return EchoEncoder(
+            self.model,
+            document_prompt=document_prompt or self.document_prompt,
+            query_prompt=query_prompt or self.query_prompt,
+            instruction=self.instruction,
+            pooling=pooling or self.pooling,
+            layer=layer or self.layer,
+            max_tokens=max_tokens or self.max_tokens,
+            batch_tokens=self._batch_tokens,
+        )
+
+    def description(self) -> Description:
+        """Return all that decides what the vectors are, readable: what the fingerprint is made of."""
+        return {
+            "format": _FORMAT,
+            "model": self.model.name,
+            "adapter": None if self.model.adapter is None else str(self.model.adapter),
+            "weights": self.model.weights_hash,
+            "dtype": str(self.model.reader.dtype).removeprefix("torch."),
+            "document_prompt": self.document_prompt.template,
+            "query_prompt": self.query_prompt.template,
+            "instruction": self.instruction,
+            "pooling": self.pooling.value,
+            "layer": self.layer,
+            "max_tokens": self.max_tokens,
+            "dimension": self.dimension,
+        }
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the description but for the model's name, in hexadecimal: equal means comparable vectors."""
+        told = {name: value for name, value in self.description().items() if name not in _NAMES}
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+    def differences(self, before: Description) -> list[str]:
+        """Return what differs from the encoder of a description, a clause each; empty where vectors are comparable."""
+        now = self.description()
+        names = [name for name in now if before.get(name) != now[name]]
+        if set(names) <= _NAMES:
+            return []
+        return [f"{name} was {before.get(name)!r} and is now {now[name]!r}" for name in names]
+
+    def _encode(self, sequences: list[EchoTokens], progress: Progress | None) -> Vectors:
+        vectors = np.empty((len(sequences), self.dimension), dtype=np.float32)
+        done = 0
+        for positions, batch in self._batches(sequences):
+            vectors[positions] = batch
+            done += len(positions)
+            if progress is not None:
+                progress(done, len(sequences))
+        return vectors
+
+    def _batches(self, sequences: list[EchoTokens]) -> Iterator[tuple[list[int], Vectors]]:
+        for positions in batches_by_length([len(tokens) for tokens in sequences], token_budget=self._batch_tokens):
+            batch = [sequences[position] for position in positions]
+            hidden = self._engine.hidden_states(batch)
+            spans = [(tokens.start, tokens.end) for tokens in batch]
+            yield positions, pool(hidden, spans, self.pooling).cpu().numpy()

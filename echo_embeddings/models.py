@@ -1,0 +1,185 @@
+"""A model's name to its vocabulary, weights and profile. Knows where models come from, not what is done with them."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, cast
+
+import torch
+
+from echo_embeddings.conversion import SOURCE_FILE, Notice, convert_embedded, convert_gguf
+from echo_embeddings.devices import Device, DeviceChoice, choose_device
+from echo_embeddings.embedded import DEFAULT_MODEL, EMBEDDED_MODELS
+from echo_embeddings.errors import MissingPackage, ModelError
+from echo_embeddings.profiles import Profile, profile_for
+from echo_embeddings.storage import sha256_of
+from echo_embeddings.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+_HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+
+
+@dataclass(frozen=True, eq=False)
+class LanguageModel:
+    """One loaded causal language model; it embeds and it writes, from the same weights in memory."""
+
+    name: str
+    folder: Path
+    profile: Profile
+    vocabulary: Vocabulary
+    reader: PreTrainedModel
+    """The stack of layers without the language-model head; with the adapter merged in, where there is one."""
+    writer: PreTrainedModel
+    """The whole model as it came, without any adapter."""
+    adapter: Path | None
+    weights_hash: str
+    """SHA-256 over the weights, and the adapter's, in hexadecimal."""
+    device: Device
+    lock: Lock = field(default_factory=Lock)
+    """Held for each pass through the model: one pass at a time uses all cores better than two side by side."""
+
+    @property
+    def chat_template(self) -> str | None:
+        """The model's own chat template, or None."""
+        for name, key in (("chat_template.jinja", None), ("tokenizer_config.json", "chat_template")):
+            path = self.folder / name
+            if path.exists():
+                text = path.read_text(encoding="utf-8")
+                found = text if key is None else json.loads(text).get(key)
+                if isinstance(found, str):
+                    return found
+        return None
+
+
+def load_model(
+    name: str = DEFAULT_MODEL,
+    *,
+    adapter: Path | None = None,
+    device: DeviceChoice = "auto",
+    dtype: torch.dtype = torch.float32,
+    notice: Notice = lambda line: None,
+) -> LanguageModel:
+    """Load a model by the name of an embedded one, a local folder, a GGUF file or a hub id.
+
+    A folder that holds only a LoRA adapter means the adapter's base model with the adapter on top.
+    `notice` is told one line where the first start takes long.
+
+    Raises:
+        ModelError: there is no such model, or it cannot be read.
+        MissingPackage: a package that it needs is not installed.
+        DeviceError: the device is not there.
+    """
+    place = choose_device(device)
+    local = Path(name).expanduser()
+    if adapter is None and (local / "adapter_config.json").exists() and not (local / "config.json").exists():
+        adapter, name = local, _base_of(local)
+    folder = _find(name, notice=notice)
+    writer = _load_weights(folder, dtype=dtype, device=place)
+    whole = writer if adapter is None else _with_adapter(writer, adapter)
+    return LanguageModel(
+        name=str(Path(name).expanduser().resolve()) if Path(name).expanduser().exists() else name,
+        folder=folder,
+        profile=profile_for(name),
+        vocabulary=Vocabulary.load(folder),
+        reader=cast("PreTrainedModel", whole.base_model),
+        writer=writer,
+        adapter=None if adapter is None else adapter.resolve(),
+        weights_hash=_hash_weights(folder, adapter),
+        device=place,
+    )
+
+
+def _find(name: str, *, notice: Notice) -> Path:
+    if name in EMBEDDED_MODELS:
+        return convert_embedded(EMBEDDED_MODELS[name], notice=notice)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").exists():
+            raise ModelError(f"The folder {name} holds no model: config.json is missing.")
+        return path
+    if path.is_file():
+        if path.suffix.lower() != ".gguf":
+            raise ModelError(f"The file {name} is not a model.", remedy="Name a folder or a .gguf file.")
+        return convert_gguf(path, notice=notice)
+    return _download(name)
+
+
+def _download(name: str) -> Path:
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    embedded = ", ".join(EMBEDDED_MODELS)
+    try:
+        return Path(snapshot_download(name, allow_patterns=_HUB_FILES, etag_timeout=5))
+    except HFValidationError:
+        raise ModelError(
+            f"There is no model {name!r}: it is neither a file or folder here nor the id of a model on the hub.",
+            remedy=f"The embedded models are: {embedded}.",
+        ) from None
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise ModelError(
+            f"The model {name!r} is not in the cache {constants.HF_HUB_CACHE} and cannot be fetched from the hub "
+            f"({type(error).__name__}).",
+            remedy=f"Check the name and the connection, or use an embedded model: --model {DEFAULT_MODEL}.",
+        ) from None
+
+
+def _load_weights(folder: Path, *, dtype: torch.dtype, device: Device) -> PreTrainedModel:
+    from transformers import AutoModelForCausalLM
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(f"The model in {folder} cannot be loaded: {reason}") from None
+    return cast("PreTrainedModel", model.requires_grad_(False).eval().to(device.name))  # type: ignore[no-untyped-call]
+
+
+def _base_of(adapter: Path) -> str:
+    base = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8")).get("base_model_name_or_path")
+    if not base:
+        raise ModelError(f"The adapter {adapter} does not say which model it belongs to.", remedy="Name it: --model.")
+    return str(base)
+
+
+def _with_adapter(writer: PreTrainedModel, adapter: Path) -> PreTrainedModel:
+    if find_spec("peft") is None:
+        raise MissingPackage(
+            "A LoRA adapter needs the package peft.", remedy="Install it: pip install 'echo-index[lora]'"
+        )
+    from peft import PeftModel
+
+    # The adapter is merged into a copy, so that answers come from the unmodified model; the embedding table, the
+    # largest part of a small model, is shared by both.
+    table = writer.get_input_embeddings().weight
+    copied = copy.deepcopy(writer, memo={id(table): table})
+    try:
+        merged: PreTrainedModel = PeftModel.from_pretrained(copied, str(adapter)).merge_and_unload()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelError(f"The adapter {adapter} does not fit this model: {str(error).splitlines()[0]}") from None
+    return merged
+
+
+def _hash_weights(folder: Path, adapter: Path | None) -> str:
+    digest = hashlib.sha256()
+    source = folder / SOURCE_FILE
+    if source.exists():
+        digest.update(json.loads(source.read_text(encoding="utf-8"))["sha256"].encode())
+    else:
+        for path in sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin")):
+            digest.update(sha256_of(path).encode())
+        for path in sorted(folder.glob("tokenizer*.json")):
+            digest.update(sha256_of(path).encode())
+    for path in sorted(adapter.glob("adapter_model.*")) if adapter else []:
+        digest.update(sha256_of(path).encode())
+    return digest.hexdigest()

@@ -1,0 +1,59 @@
+"""The cache folder: converted models and remembered file hashes. Everything in it can be deleted and comes back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from filelock import FileLock
+from platformdirs import user_cache_path
+
+_BLOCK = 1 << 20
+
+
+def cache_folder() -> Path:
+    """Return the folder, from ECHO_INDEX_CACHE or the user's cache directory; it is made where it is missing."""
+    named = os.environ.get("ECHO_INDEX_CACHE")
+    folder = Path(named).expanduser() if named else user_cache_path("echo-index")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def make_once(folder: Path, make: Callable[[Path], None]) -> Path:
+    """Return `folder`, made by `make` in a temporary folder beside it and renamed when whole.
+
+    Safe when several processes start at once: one makes it, the others wait. What a killed process left is redone.
+    """
+    if folder.exists():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            with tempfile.TemporaryDirectory(prefix=f"{folder.name}.", dir=folder.parent) as unfinished:
+                whole = Path(unfinished) / folder.name
+                whole.mkdir()
+                make(whole)
+                whole.rename(folder)
+    return folder
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal, remembered for as long as its size and time stay the same."""
+    stat = path.stat()
+    key = f"{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
+    memory = cache_folder() / "hashes" / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
+    if memory.exists():
+        return str(json.loads(memory.read_text(encoding="utf-8"))["sha256"])
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    memory.parent.mkdir(exist_ok=True)
+    unfinished = memory.with_suffix(f".{os.getpid()}")
+    unfinished.write_text(json.dumps({"path": str(path), "sha256": digest.hexdigest()}), encoding="utf-8")
+    unfinished.replace(memory)
+    return digest.hexdigest()

@@ -1,0 +1,88 @@
+"""Prompt and text to token ids and the span to pool. The text is tokenized once and placed twice. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from echo_embeddings.errors import PromptError, TextError
+from echo_embeddings.prompts import EchoPrompt, Slot
+from echo_embeddings.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class EchoTokens:
+    """One text in its prompt, ready for the model: token ids and the half-open span `[start, end)` to pool."""
+
+    ids: tuple[int, ...]
+    start: int
+    end: int
+
+    def __len__(self) -> int:
+        """Count the tokens."""
+        return len(self.ids)
+
+
+class PromptTokenizer:
+    """Puts texts into prompts, piece by piece, so that the pooled span is known by construction.
+
+    `max_tokens` limits each copy of the text (and the instruction) to its first so many whole tokens.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, *, max_tokens: int) -> None:
+        self._vocabulary = vocabulary
+        self._max_tokens = max_tokens
+
+    def assemble(self, prompt: EchoPrompt, texts: Sequence[str], *, instruction: str | None = None) -> list[EchoTokens]:
+        """Return one EchoTokens for each text, in order.
+
+        Raises:
+            TextError: a text without a single token has nothing to pool.
+            PromptError: the prompt takes an instruction and there is none, or the model has no end token.
+        """
+        literals = [piece for piece in prompt.pieces if isinstance(piece, str)]
+        fixed = dict(zip(literals, self._encode(literals), strict=True))
+        task = self._encode([self._task(prompt, instruction)])[0][: self._max_tokens]
+        if Slot.END in prompt.pieces and self._vocabulary.end_id is None:
+            raise PromptError(f"The template {prompt.template!r} asks for {{end}}, but this model has no end token.")
+        assembled = []
+        for number, ids in enumerate(self._encode(texts)):
+            if not ids:
+                raise TextError(f"Text {number} of {len(texts)} is empty: there is nothing to embed.")
+            assembled.append(self._place(prompt, fixed, task, ids[: self._max_tokens]))
+        return assembled
+
+    def token_starts(self, text: str) -> list[int]:
+        """Return the character offset at which each token of `text` begins, in ascending order."""
+        return [start for start, _ in self._vocabulary.encode_batch([text])[0].offsets]
+
+    def _task(self, prompt: EchoPrompt, instruction: str | None) -> str:
+        if prompt.takes_instruction and instruction is None:
+            raise PromptError(f"The template {prompt.template!r} takes an instruction, and none was given.")
+        return instruction or ""
+
+    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
+        return [encoding.ids for encoding in self._vocabulary.encode_batch(texts)]
+
+    def _place(
+        self, prompt: EchoPrompt, fixed: dict[str, list[int]], task: Sequence[int], text: Sequence[int]
+    ) -> EchoTokens:
+        ids = [] if self._vocabulary.bos_id is None else [self._vocabulary.bos_id]
+        start = end = 0
+        for piece in prompt.pieces:
+            match piece:
+                case Slot.INSTRUCTION:
+                    ids += task
+                case Slot.TEXT:
+                    ids += text
+                case Slot.ECHO:
+                    start = len(ids)
+                    ids += text
+                    end = len(ids)
+                case Slot.END:
+                    assert self._vocabulary.end_id is not None
+                    ids.append(self._vocabulary.end_id)
+                    end = len(ids)
+                case str():
+                    ids += fixed[piece]
+        return EchoTokens(ids=tuple(ids), start=start, end=end)

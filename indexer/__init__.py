@@ -1,0 +1,70 @@
+"""Documents in, an index on disk out: scan, read, cut, embed, store. Knows nothing of questions or answers."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from indexer.build import BuildReport, BuiltWith, Stage, build_index, read_built_with
+    from indexer.catalog import FoundChunk, Where
+    from indexer.chunks import Chunk, Chunking, cut_chunks
+    from indexer.documents import Document, Heading, read_document
+    from indexer.manifest import Manifest, manifest_stamp
+    from indexer.paths import full_path
+    from indexer.snapshot import Snapshot, open_snapshot
+    from indexer.sources import Source
+    from indexer.vectors import IndexDevice
+
+__all__ = [
+    "BuildReport",
+    "BuiltWith",
+    "Chunk",
+    "Chunking",
+    "Document",
+    "FoundChunk",
+    "Heading",
+    "IndexDevice",
+    "Manifest",
+    "Snapshot",
+    "Source",
+    "Stage",
+    "Where",
+    "build_index",
+    "cut_chunks",
+    "full_path",
+    "manifest_stamp",
+    "open_snapshot",
+    "read_built_with",
+    "read_document",
+]
+
+_HOMES = {
+    "BuildReport": "build",
+    "BuiltWith": "build",
+    "Chunk": "chunks",
+    "Chunking": "chunks",
+    "Document": "documents",
+    "FoundChunk": "catalog",
+    "Heading": "documents",
+    "IndexDevice": "vectors",
+    "Manifest": "manifest",
+    "Snapshot": "snapshot",
+    "Source": "sources",
+    "Stage": "build",
+    "Where": "catalog",
+    "build_index": "build",
+    "cut_chunks": "chunks",
+    "full_path": "paths",
+    "manifest_stamp": "manifest",
+    "open_snapshot": "snapshot",
+    "read_built_with": "build",
+    "read_document": "documents",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used: FAISS and the parsers are not needed by every command."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'indexer' has no attribute {name!r}")
+    return getattr(import_module(f"indexer.{_HOMES[name]}"), name)

@@ -1,0 +1,294 @@
+"""The composer of a build: scan, diff, chunk, embed, commit. Knows the order of the steps and none of their details."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from echo_embeddings.errors import DocumentError, IndexMismatch, IndexMissing, SourceError
+from indexer.catalog import CATALOG, Catalog, ChunkRow, DocumentRow
+from indexer.chunks import Chunking, cut_chunks, embedded_text
+from indexer.documents import read_document
+from indexer.lock import only_writer
+from indexer.manifest import Canary, Manifest, read_manifest, write_manifest
+from indexer.paths import full_path, stored_path
+from indexer.scan import FoundFile, Source, scan
+from indexer.snapshot import index_vectors
+
+if TYPE_CHECKING:
+    from echo_embeddings import EchoEncoder
+
+Stage = Literal["reading", "embedding", "indexing"]
+Progress = Callable[[Stage, int, int | None], None]
+"""Told the stage, how much of it is done, and of how much; None while that is not known."""
+
+_WINDOW = 1024  # chunks taken from the catalog at a time: enough for batches of like length, little in memory
+_CANARIES = (
+    "She loves summer but dislikes the heat.",
+    "An index is complete when its manifest stands in its place.",
+    "def add(first, second):\n    return first + second",
+)
+
+
+@dataclass
+class BuildReport:
+    """What a build did, and what the index holds now. `failures` are (path, reason), those of earlier builds too."""
+
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    embedded: int = 0
+    documents: int = 0
+    chunks: int = 0
+    seconds: float = 0.0
+    failures: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class BuiltWith:
+    """What an index was begun with: its encoder's description, and how its documents are cut."""
+
+    encoder: dict[str, str | int | None]
+    chunking: Chunking
+
+    @classmethod
+    def parse(cls, text: str) -> BuiltWith:
+        """Read what was written as JSON."""
+        fields = json.loads(text)
+        return cls(encoder=fields["encoder"], chunking=Chunking(**fields["chunking"]))
+
+
+def build_index(
+    sources: Sequence[Source],
+    index_dir: Path,
+    *,
+    encoder: EchoEncoder,
+    chunking: Chunking | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    rebuild: bool = False,
+    progress: Progress = lambda stage, done, total: None,
+) -> BuildReport:
+    """Bring an index up to date with its sources: only what is new or changed is read, cut and embedded.
+
+    Documents that no source covers stay as they are. `rebuild` makes a new index beside the old one, which it replaces
+    when it is complete. Interrupted at any time, the next build goes on where this one ended.
+
+    Raises:
+        SourceError: there is nothing to index in the sources.
+        IndexMismatch: the index was built with another encoder or chunking, and `rebuild` is false.
+        IndexBusy: another process is building this index.
+    """
+    started = time.monotonic()
+    work_dir = index_dir.with_name(f"{index_dir.name}.rebuild") if rebuild else index_dir
+    work_dir.mkdir(parents=True, exist_ok=True)
+    with only_writer(work_dir):
+        work = _Build(work_dir, encoder=encoder, chunking=chunking or Chunking(), progress=progress)
+        try:
+            work.refuse_mismatch()
+            work.update_documents(sources, include=include, exclude=exclude)
+            work.embed()
+            work.commit()
+        finally:
+            work.catalog.close()
+    if rebuild:
+        _replace(index_dir, by=work_dir)
+    work.report.seconds = time.monotonic() - started
+    return work.report
+
+
+class _Build:
+    """What the steps of one build share."""
+
+    def __init__(self, index_dir: Path, *, encoder: EchoEncoder, chunking: Chunking, progress: Progress) -> None:
+        self.index_dir = index_dir
+        self.encoder = encoder
+        self.chunking = chunking
+        self.progress = progress
+        self.report = BuildReport()
+        self.catalog = Catalog(index_dir / CATALOG, create=True)
+        self.before = _complete_manifest(index_dir)
+        self.generation = self.before.generation + 1 if self.before else 1
+
+    def refuse_mismatch(self) -> None:
+        """Let one index hold the vectors of one encoder and the chunks of one chunking only."""
+        before = self.catalog.setting("built_with")
+        if before is None:
+            now = {"encoder": self.encoder.description(), "chunking": asdict(self.chunking)}
+            self.catalog.set_settings({"built_with": json.dumps(now)})
+            return
+        had = BuiltWith.parse(before)
+        differences = self.encoder.differences(had.encoder)
+        differences += [
+            f"{name} was {asdict(had.chunking)[name]} and is now {value}"
+            for name, value in asdict(self.chunking).items()
+            if asdict(had.chunking)[name] != value
+        ]
+        if differences:
+            raise IndexMismatch(
+                f"The index in {self.index_dir} was built with other settings: {'; '.join(differences)}.",
+                remedy="Build it anew with --rebuild, or keep both with another --index.",
+            )
+
+    def update_documents(self, sources: Sequence[Source], *, include: Sequence[str], exclude: Sequence[str]) -> None:
+        """Read and cut every file that is new or changed; let go of those that are gone."""
+        known = self.catalog.current_documents()
+        seen: set[str] = set()
+        unreadable: list[Path] = []
+
+        def note_folder(folder: Path, reason: str) -> None:
+            unreadable.append(folder)
+            self.report.failures.append((stored_path(folder, self.index_dir), reason))
+
+        for file in scan(sources, include=include, exclude=exclude, skip=[self.index_dir], on_error=note_folder):
+            path = stored_path(file.path, self.index_dir)
+            seen.add(path)
+            self._update_document(file, path, known.get(path))
+            self.progress("reading", len(seen), None)
+        if not seen and not unreadable:
+            raise SourceError(
+                f"There is no document to index in {', '.join(source.name for source in sources)}.",
+                remedy="Check the folder, --include and --exclude; hidden and git-ignored files are left out.",
+            )
+        self._let_go([path for path in known if path not in seen], sources, unreadable)
+
+    def _update_document(self, file: FoundFile, path: str, known: DocumentRow | None) -> None:
+        stat = (file.size, file.modified_ns)
+        if known and known.hash and (known.size, known.modified_ns) == stat:
+            self.report.unchanged += 1
+            return
+        digest = ""
+        try:
+            digest = _hash_file(file.path)
+            if known and known.hash == digest:
+                self.catalog.touch_document(path, size=file.size, modified_ns=file.modified_ns)
+                self.report.unchanged += 1
+                return
+            title, format_name, chunks = self._read(file.path)
+            row = DocumentRow(path, digest, *stat, format=format_name, title=title)
+        except (DocumentError, OSError) as error:
+            reason = error.message if isinstance(error, DocumentError) else f"It cannot be read: {error.strerror}."
+            row, chunks = DocumentRow(path, digest, *stat, format="", title=file.path.name, failure=reason), []
+        self.catalog.put_document(row, chunks, generation=self.generation)
+        if known:
+            self.report.changed += 1
+        else:
+            self.report.added += 1
+
+    def _read(self, path: Path) -> tuple[str, str, list[ChunkRow]]:
+        document = read_document(path)
+        starts = self.encoder.token_starts(document.text)
+        rows = []
+        for chunk in cut_chunks(document, token_starts=starts, chunking=self.chunking):
+            embedded = embedded_text(document.title, chunk.headings, chunk.text)
+            rows.append(ChunkRow.of(chunk, hash=hashlib.sha256(embedded.encode()).digest()))
+        return document.title, document.format, rows
+
+    def _let_go(self, missing: Sequence[str], sources: Sequence[Source], unreadable: Sequence[Path]) -> None:
+        """Remove what the sources would hold if it still existed; what lies in a folder that cannot be read stays."""
+        gone = []
+        for path in missing:
+            full = full_path(path, self.index_dir)
+            hidden = any(full.is_relative_to(folder) for folder in unreadable)
+            if not hidden and any(source.covers(full) for source in sources):
+                gone.append(path)
+        self.catalog.remove_documents(gone, generation=self.generation)
+        self.report.removed = len(gone)
+
+    def embed(self) -> None:
+        """Embed every chunk whose text has no vector yet; each batch is kept as soon as it is there."""
+        total = self.catalog.count_without_vector()
+        while waiting := self.catalog.without_vector(_WINDOW):
+            texts = [embedded_text(found.title, found.chunk.headings, found.chunk.text) for found in waiting]
+            for positions, vectors in self.encoder.document_batches(texts):
+                self.catalog.put_vectors([waiting[position].chunk.hash for position in positions], vectors)
+                self.report.embedded += len(positions)
+                self.progress("embedding", self.report.embedded, total)
+
+    def commit(self) -> None:
+        """Make the new generation the one that readers see, if anything in it is new."""
+        report = self.report
+        changed = report.added or report.changed or report.removed or report.embedded or self.before is None
+        generation = self.generation if changed else self.generation - 1
+        counts = self.catalog.counts(generation=generation)
+        report.documents, report.chunks = counts.documents, counts.chunks
+        report.failures += self.catalog.failures(generation=generation)
+        if not changed:
+            return
+        self.progress("indexing", 0, counts.chunks)
+        vectors_file = f"vectors-{generation}.faiss"
+        vectors = index_vectors(
+            self.catalog, generation=generation, count=counts.chunks, dimension=self.encoder.dimension
+        )
+        vectors.save(self.index_dir / vectors_file)
+        write_manifest(
+            self.index_dir,
+            Manifest(
+                generation=generation,
+                fingerprint=self.encoder.fingerprint,
+                encoder=self.encoder.description(),
+                chunking=asdict(self.chunking),
+                documents=counts.documents,
+                chunks=counts.chunks,
+                vectors_file=vectors_file,
+                finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                canaries=self.before.canaries if self.before else self._canaries(),
+            ),
+        )
+        self._sweep(vectors_file)
+
+    def _canaries(self) -> tuple[Canary, ...]:
+        vectors = self.encoder.encode_documents(_CANARIES)
+        return tuple(Canary(text, tuple(vector)) for text, vector in zip(_CANARIES, vectors.tolist(), strict=True))
+
+    def _sweep(self, vectors_file: str) -> None:
+        """Delete what only readers of a generation before the last one could still want."""
+        kept = {vectors_file, self.before.vectors_file if self.before else ""}
+        self.catalog.purge(before=self.before.generation if self.before else 0)
+        for path in self.index_dir.glob("vectors-*.faiss"):
+            if path.name not in kept:
+                path.unlink()
+
+
+def read_built_with(index_dir: Path) -> BuiltWith | None:
+    """Return what an index was begun with, be it complete or not; None where there is no index."""
+    if not (index_dir / CATALOG).exists():
+        return None
+    catalog = Catalog(index_dir / CATALOG)
+    try:
+        settings = catalog.setting("built_with")
+    finally:
+        catalog.close()
+    return None if settings is None else BuiltWith.parse(settings)
+
+
+def _complete_manifest(index_dir: Path) -> Manifest | None:
+    try:
+        return read_manifest(index_dir)
+    except IndexMissing:
+        return None
+
+
+def _hash_file(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _replace(index_dir: Path, *, by: Path) -> None:
+    old = index_dir.with_name(f"{index_dir.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if index_dir.exists():
+        index_dir.rename(old)
+    by.rename(index_dir)
+    shutil.rmtree(old, ignore_errors=True)

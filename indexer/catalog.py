@@ -1,0 +1,380 @@
+"""The truth of an index, in SQLite: documents, chunks, vectors, full text. Knows nothing of files, FAISS or models.
+
+Every document version is valid from the generation that added it until the generation that removed it. A reader asks
+for its own generation and sees that one whole, whatever a build is writing meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from echo_embeddings.errors import IndexDamaged
+from indexer.chunks import Chunk
+
+CATALOG = "catalog.sqlite"
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS documents (
+    id INTEGER PRIMARY KEY, path TEXT NOT NULL, hash TEXT NOT NULL, size INTEGER NOT NULL, modified_ns INTEGER NOT NULL,
+    format TEXT NOT NULL, title TEXT NOT NULL, failure TEXT, added INTEGER NOT NULL, removed INTEGER);
+CREATE UNIQUE INDEX IF NOT EXISTS current_documents ON documents (path) WHERE removed IS NULL;
+CREATE INDEX IF NOT EXISTS removed_documents ON documents (removed) WHERE removed IS NOT NULL;
+CREATE TABLE IF NOT EXISTS chunks (
+    id INTEGER PRIMARY KEY, document INTEGER NOT NULL REFERENCES documents, text TEXT NOT NULL, headings TEXT NOT NULL,
+    start INTEGER NOT NULL, end INTEGER NOT NULL, page INTEGER, line INTEGER, hash BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS chunks_of_document ON chunks (document);
+CREATE INDEX IF NOT EXISTS chunks_of_hash ON chunks (hash);
+CREATE TABLE IF NOT EXISTS vectors (hash BLOB PRIMARY KEY, vector BLOB NOT NULL);
+CREATE VIEW IF NOT EXISTS searched AS
+    SELECT chunks.id, chunks.text, documents.title, chunks.headings
+    FROM chunks JOIN documents ON documents.id = chunks.document;
+CREATE VIRTUAL TABLE IF NOT EXISTS full_text USING fts5 (
+    text, title, headings,
+    content = 'searched', content_rowid = 'id', tokenize = 'porter unicode61 remove_diacritics 2');
+"""
+_VISIBLE = "documents.added <= :generation AND (documents.removed IS NULL OR documents.removed > :generation)"
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRow:
+    """One version of a document. `failure` says why it could not be read; it has no chunks then."""
+
+    path: str
+    hash: str
+    size: int
+    modified_ns: int
+    format: str
+    title: str
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRow:
+    """One chunk as the catalog keeps it; `hash` is of the text that is embedded."""
+
+    text: str
+    headings: tuple[str, ...]
+    start: int
+    end: int
+    page: int | None
+    line: int | None
+    hash: bytes
+
+    @classmethod
+    def of(cls, chunk: Chunk, *, hash: bytes) -> ChunkRow:
+        """Return the row of a chunk."""
+        return cls(chunk.text, chunk.headings, chunk.start, chunk.end, chunk.page, chunk.line, hash)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundChunk:
+    """A chunk with what is told about its document."""
+
+    id: int
+    path: str
+    title: str
+    format: str
+    chunk: ChunkRow
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Which documents are searched: those whose path matches one of the globs and whose format is one of those named.
+
+    `*` in a glob crosses folders. Nothing named means everything.
+    """
+
+    paths: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much a generation holds; `bytes` of text in its chunks."""
+
+    documents: int
+    failed: int
+    chunks: int
+    bytes: int
+
+
+class Catalog:
+    """One catalog file. Threads may share it; each has a connection of its own."""
+
+    def __init__(self, path: Path, *, create: bool = False) -> None:
+        self.path = path
+        self._create = create
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        if create:
+            with self.transaction() as connection:
+                for statement in _SCHEMA.split(";\n"):
+                    connection.execute(statement)
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        while self._connections:
+            self._connections.pop().close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Write all that happens inside, or nothing."""
+        connection = self._connection()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+        except BaseException:
+            connection.rollback()
+            raise
+        connection.commit()
+
+    # Settings
+
+    def setting(self, name: str) -> str | None:
+        """Return a setting of the index, None where it was never set."""
+        row = self._connection().execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def set_settings(self, values: Mapping[str, str]) -> None:
+        """Keep settings of the index."""
+        with self.transaction() as connection:
+            connection.executemany("INSERT OR REPLACE INTO settings VALUES (?, ?)", values.items())
+
+    # Documents
+
+    def current_documents(self) -> dict[str, DocumentRow]:
+        """Return the newest version of every document by its path."""
+        query = f"SELECT {_DOCUMENT_COLUMNS} FROM documents WHERE removed IS NULL ORDER BY path"
+        return {row[0]: DocumentRow(*row) for row in self._connection().execute(query)}
+
+    def put_document(self, document: DocumentRow, chunks: Iterable[ChunkRow], *, generation: int) -> None:
+        """Add a document version from this generation on, in place of the one before."""
+        with self.transaction() as connection:
+            self._remove(connection, document.path, generation)
+            document_id = connection.execute(
+                f"INSERT INTO documents ({_DOCUMENT_COLUMNS}, added) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (*_fields(document), generation),
+            ).lastrowid
+            for chunk in chunks:
+                headings = json.dumps(chunk.headings, ensure_ascii=False)
+                row = (document_id, chunk.text, headings, chunk.start, chunk.end, chunk.page, chunk.line, chunk.hash)
+                chunk_id = connection.execute(
+                    f"INSERT INTO chunks (document, {_CHUNK_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row
+                ).lastrowid
+                connection.execute(
+                    "INSERT INTO full_text (rowid, text, title, headings) VALUES (?, ?, ?, ?)",
+                    (chunk_id, chunk.text, document.title, headings),
+                )
+
+    def touch_document(self, path: str, *, size: int, modified_ns: int) -> None:
+        """Note that a file's time changed though its content did not."""
+        with self.transaction() as connection:
+            connection.execute(
+                "UPDATE documents SET size = ?, modified_ns = ? WHERE path = ? AND removed IS NULL",
+                (size, modified_ns, path),
+            )
+
+    def remove_documents(self, paths: Iterable[str], *, generation: int) -> None:
+        """Let documents end before this generation."""
+        with self.transaction() as connection:
+            for path in paths:
+                self._remove(connection, path, generation)
+
+    def _remove(self, connection: sqlite3.Connection, path: str, generation: int) -> None:
+        connection.execute("UPDATE documents SET removed = ? WHERE path = ? AND removed IS NULL", (generation, path))
+
+    def purge(self, *, before: int) -> None:
+        """Delete for good what no reader of generation `before` or a later one can see."""
+        with self.transaction() as connection:
+            gone = "SELECT id FROM documents WHERE removed <= ? OR removed = added"
+            connection.execute(
+                "INSERT INTO full_text (full_text, rowid, text, title, headings) "
+                f"SELECT 'delete', id, text, title, headings FROM searched WHERE id IN "
+                f"(SELECT id FROM chunks WHERE document IN ({gone}))",
+                (before,),
+            )
+            connection.execute(f"DELETE FROM chunks WHERE document IN ({gone})", (before,))
+            connection.execute("DELETE FROM documents WHERE removed <= ? OR removed = added", (before,))
+            connection.execute("DELETE FROM vectors WHERE hash NOT IN (SELECT hash FROM chunks)")
+
+    def failures(self, *, generation: int) -> list[tuple[str, str]]:
+        """Return (path, reason) of the documents that could not be read, by path."""
+        query = f"SELECT path, failure FROM documents WHERE failure IS NOT NULL AND {_VISIBLE} ORDER BY path"
+        return list(self._connection().execute(query, {"generation": generation}))
+
+    def counts(self, *, generation: int) -> Counts:
+        """Return how much a generation holds."""
+        read, failed = (
+            self._connection()
+            .execute(
+                f"SELECT count(*) - count(failure), count(failure) FROM documents WHERE {_VISIBLE}",
+                {"generation": generation},
+            )
+            .fetchone()
+        )
+        chunks, size = (
+            self._connection()
+            .execute(
+                f"SELECT count(*), coalesce(sum(length(CAST(text AS BLOB))), 0) {_FROM_VISIBLE_CHUNKS}",
+                {"generation": generation},
+            )
+            .fetchone()
+        )
+        return Counts(documents=read, failed=failed, chunks=chunks, bytes=size)
+
+    def formats(self, *, generation: int) -> dict[str, int]:
+        """Return how many documents of each format could be read, most first."""
+        query = (
+            f"SELECT format, count(*) FROM documents WHERE failure IS NULL AND {_VISIBLE} "
+            "GROUP BY format ORDER BY count(*) DESC, format"
+        )
+        return dict(self._connection().execute(query, {"generation": generation}).fetchall())
+
+    # Vectors
+
+    def count_without_vector(self) -> int:
+        """Return how many different texts of current documents wait to be embedded."""
+        query = f"SELECT count(DISTINCT chunks.hash) {_FROM_WAITING}"
+        return int(self._connection().execute(query).fetchone()[0])
+
+    def without_vector(self, limit: int) -> list[FoundChunk]:
+        """Return up to `limit` chunks of current documents that wait to be embedded, one for each text."""
+        query = f"SELECT {_FOUND_COLUMNS} {_FROM_WAITING} GROUP BY chunks.hash ORDER BY min(chunks.id) LIMIT ?"
+        return [_found(row) for row in self._connection().execute(query, (limit,))]
+
+    def put_vectors(self, hashes: Sequence[bytes], vectors: npt.NDArray[np.float32]) -> None:
+        """Keep vectors (n, dimension), rounded to float16, under the hashes of their texts."""
+        rows = [(key, vector.tobytes()) for key, vector in zip(hashes, vectors.astype("<f2"), strict=True)]
+        with self.transaction() as connection:
+            connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
+
+    def vectors(
+        self, *, generation: int, block: int = 4096
+    ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]]:
+        """Yield (chunk ids, vectors) of a generation in blocks, by ascending id.
+
+        Raises:
+            IndexDamaged: a chunk has no vector.
+        """
+        query = (
+            f"SELECT chunks.id, vectors.vector {_FROM_VISIBLE_CHUNKS_WITH_VECTORS} AND chunks.id > :after "
+            "ORDER BY chunks.id LIMIT :block"
+        )
+        after = -1
+        while (
+            rows := self._connection()
+            .execute(query, {"generation": generation, "after": after, "block": block})
+            .fetchall()
+        ):
+            ids, blobs = zip(*rows, strict=True)
+            if None in blobs:
+                raise IndexDamaged(
+                    f"The catalog {self.path} has chunks without a vector.",
+                    remedy="Embed them: echo-index build FOLDER",
+                )
+            yield (
+                np.array(ids, dtype=np.int64),
+                np.frombuffer(b"".join(blobs), dtype="<f2").astype(np.float32).reshape(len(ids), -1),
+            )
+            after = ids[-1]
+
+    # Search
+
+    def chunk_ids(self, where: Where, *, generation: int) -> npt.NDArray[np.int64]:
+        """Return the ids of the chunks that a filter lets through, ascending."""
+        condition, values = _condition(where)
+        query = f"SELECT chunks.id {_FROM_VISIBLE_CHUNKS} {condition} ORDER BY chunks.id"
+        rows = self._connection().execute(query, {"generation": generation, **values})
+        return np.fromiter((row[0] for row in rows), dtype=np.int64)
+
+    def match(self, expression: str, *, k: int, where: Where, generation: int) -> list[tuple[int, float]]:
+        """Return (chunk id, BM25 score, higher is better) of the best matches of an FTS5 expression."""
+        condition, values = _condition(where)
+        query = (
+            "SELECT chunks.id, -bm25(full_text) FROM full_text JOIN chunks ON chunks.id = full_text.rowid "
+            f"JOIN documents ON documents.id = chunks.document WHERE full_text MATCH :expression AND {_VISIBLE} "
+            f"{condition} ORDER BY bm25(full_text), chunks.id LIMIT :k"
+        )
+        parameters = {"expression": expression, "generation": generation, "k": k, **values}
+        return list(self._connection().execute(query, parameters))
+
+    def chunks(self, ids: Sequence[int]) -> dict[int, FoundChunk]:
+        """Return the chunks of these ids."""
+        query = (
+            f"SELECT {_FOUND_COLUMNS} FROM chunks JOIN documents ON documents.id = chunks.document "
+            "WHERE chunks.id IN (SELECT value FROM json_each(?))"
+        )
+        rows = self._connection().execute(query, (json.dumps(list(map(int, ids))),))
+        return {row[0]: _found(row) for row in rows}
+
+    def _connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            if not self._create and not self.path.exists():
+                raise IndexDamaged(
+                    f"The catalog {self.path} is missing.", remedy="Build it again: echo-index build --rebuild FOLDER"
+                )
+            connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=60)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            self._local.connection = connection
+            self._connections.append(connection)
+        return connection
+
+
+_DOCUMENT_COLUMNS = "path, hash, size, modified_ns, format, title, failure"
+_CHUNK_COLUMNS = "text, headings, start, end, page, line, hash"
+_FOUND_COLUMNS = (
+    "chunks.id, documents.path, documents.title, documents.format, chunks.text, chunks.headings, chunks.start, "
+    "chunks.end, chunks.page, chunks.line, chunks.hash"
+)
+_FROM_VISIBLE_CHUNKS = f"FROM chunks JOIN documents ON documents.id = chunks.document WHERE {_VISIBLE}"
+_FROM_VISIBLE_CHUNKS_WITH_VECTORS = (
+    "FROM chunks JOIN documents ON documents.id = chunks.document "
+    f"LEFT JOIN vectors ON vectors.hash = chunks.hash WHERE {_VISIBLE}"
+)
+_FROM_WAITING = (
+    "FROM chunks JOIN documents ON documents.id = chunks.document "
+    "WHERE documents.removed IS NULL AND NOT EXISTS (SELECT 1 FROM vectors WHERE vectors.hash = chunks.hash)"
+)
+
+
+def _fields(document: DocumentRow) -> tuple[str | int | None, ...]:
+    return (
+        document.path,
+        document.hash,
+        document.size,
+        document.modified_ns,
+        document.format,
+        document.title,
+        document.failure,
+    )
+
+
+def _found(row: tuple[int, str, str, str, str, str, int, int, int | None, int | None, bytes]) -> FoundChunk:
+    chunk_id, path, title, format_name, text, headings, start, end, page, line, key = row
+    chunk = ChunkRow(text, tuple(json.loads(headings)), start, end, page, line, key)
+    return FoundChunk(id=chunk_id, path=path, title=title, format=format_name, chunk=chunk)
+
+
+def _condition(where: Where) -> tuple[str, dict[str, str]]:
+    clauses: list[str] = []
+    values: dict[str, str] = {}
+    if where.paths:
+        globs = {f"path{number}": glob for number, glob in enumerate(where.paths)}
+        clauses.append("AND (" + " OR ".join(f"documents.path GLOB :{name}" for name in globs) + ")")
+        values.update(globs)
+    if where.formats:
+        clauses.append("AND documents.format IN (SELECT value FROM json_each(:formats))")
+        values["formats"] = json.dumps(where.formats)
+    return " ".join(clauses), values

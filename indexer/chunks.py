@@ -1,0 +1,174 @@
+"""Document to chunks, cut at headings, paragraphs and sentences under a limit of tokens. Knows no model or database."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from indexer.documents import Document
+
+Span = tuple[int, int]
+
+_PARAGRAPH_END = re.compile(r"\n[ \t]*\n\s*")
+_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’»)\]]*\s+|[。！？]+[」』”]*\s*")
+_LINE_END = re.compile(r"\n")
+_SHORT_SECTION = 24  # tokens; a section shorter than this is read together with its first subsection
+_PREFIX_CHARACTERS = 160  # of title and headings in front of an embedded chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Chunking:
+    """How documents are cut: the most tokens of a chunk, and about how many of them stand in the chunk before too."""
+
+    max_tokens: int = 200
+    overlap_tokens: int = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A passage of a document: `document.text[start:end] == text`."""
+
+    text: str
+    headings: tuple[str, ...]
+    start: int
+    end: int
+    page: int | None
+    line: int | None
+
+
+def cut_chunks(document: Document, *, token_starts: Sequence[int], chunking: Chunking) -> Iterator[Chunk]:
+    """Yield the chunks of a document in order; together they hold all of its text but white space.
+
+    `token_starts` are the ascending character offsets at which the tokens of `document.text` begin.
+    """
+    measure = _Measure(document.text, token_starts)
+    for section in _sections(document, measure):
+        units = list(_units(section, measure, chunking.max_tokens))
+        for start, end in _pack(units, measure, chunking):
+            yield Chunk(
+                text=document.text[start:end],
+                headings=document.heading_path(end - 1),
+                start=start,
+                end=end,
+                page=document.page(start),
+                line=document.line(start),
+            )
+
+
+def embedded_text(title: str, headings: Sequence[str], text: str) -> str:
+    """Return what is embedded for a chunk: its title and headings, unless its first line has them, and its text."""
+    first_line = text.partition("\n")[0]
+    named = [name for name in dict.fromkeys((title, *headings)) if name and name not in first_line]
+    prefix = " > ".join(named)[-_PREFIX_CHARACTERS:]
+    return f"{prefix}\n{text}" if prefix else text
+
+
+class _Measure:
+    """Counts tokens between character offsets, and trims white space."""
+
+    def __init__(self, text: str, token_starts: Sequence[int]) -> None:
+        self.text = text
+        self.token_starts = token_starts
+
+    def tokens(self, start: int, end: int) -> int:
+        return bisect_left(self.token_starts, end) - bisect_left(self.token_starts, start)
+
+    def trimmed(self, start: int, end: int) -> Span | None:
+        while start < end and self.text[start].isspace():
+            start += 1
+        while end > start and self.text[end - 1].isspace():
+            end -= 1
+        return (start, end) if start < end else None
+
+    def split(self, span: Span, ends: re.Pattern[str]) -> Iterator[Span]:
+        start, end = span
+        for match in ends.finditer(self.text, start, end):
+            if piece := self.trimmed(start, match.end()):
+                yield piece
+            start = match.end()
+        if piece := self.trimmed(start, end):
+            yield piece
+
+
+def _sections(document: Document, measure: _Measure) -> Iterator[Span]:
+    """Yield the stretches between headings; a heading with next to nothing under it goes with its subsection."""
+    start = 0
+    level_before = None
+    for heading in document.headings:
+        begun = measure.tokens(start, heading.offset)
+        deeper = level_before is None or heading.level > level_before
+        level_before = heading.level
+        if deeper and begun < _SHORT_SECTION:
+            continue
+        yield start, heading.offset
+        start = heading.offset
+    yield start, len(document.text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """The least that is moved from one chunk to the next: a sentence, or as much of one as fits."""
+
+    start: int
+    end: int
+    ends_paragraph: bool
+
+
+def _units(section: Span, measure: _Measure, limit: int) -> Iterator[_Unit]:
+    for paragraph in measure.split(section, _PARAGRAPH_END):
+        for sentence in measure.split(paragraph, _SENTENCE_END):
+            for start, end in _within(sentence, measure, limit):
+                yield _Unit(start, end, ends_paragraph=end == paragraph[1])
+
+
+def _within(sentence: Span, measure: _Measure, limit: int) -> Iterator[Span]:
+    """Cut a sentence that is too long at its line ends, and a line that is too long between tokens."""
+    if measure.tokens(*sentence) <= limit:
+        yield sentence
+        return
+    for start, end in measure.split(sentence, _LINE_END):
+        first, last = bisect_left(measure.token_starts, start), bisect_left(measure.token_starts, end)
+        cuts = [start, *measure.token_starts[first + limit : last : limit], end]
+        for cut in map(measure.trimmed, cuts, cuts[1:]):
+            if cut:
+                yield cut
+
+
+def _pack(units: Sequence[_Unit], measure: _Measure, chunking: Chunking) -> Iterator[Span]:
+    """Join neighbouring units to chunks; each begins with the last few tokens of the one before it."""
+    first = 0
+    while first < len(units):
+        start = units[first].start
+        rest = measure.tokens(start, units[-1].end)
+        budget = chunking.max_tokens
+        if budget < rest < 2 * budget - chunking.overlap_tokens:
+            budget = (rest + chunking.overlap_tokens) // 2 + 1  # two chunks of like length, not a long and a tiny one
+        after = first + 1
+        while after < len(units) and measure.tokens(start, units[after].end) <= budget:
+            after += 1
+        if after < len(units):
+            after = _back_to_paragraph_end(units, first, after, measure, least=2 * budget // 3)
+        yield start, units[after - 1].end
+        if after == len(units):
+            return
+        first = _back_by_overlap(units, first, after, measure, chunking.overlap_tokens)
+
+
+def _back_to_paragraph_end(units: Sequence[_Unit], first: int, after: int, measure: _Measure, *, least: int) -> int:
+    """Return the last position at which a paragraph ends, if that leaves at least so many tokens."""
+    for position in range(after, first + 1, -1):
+        if measure.tokens(units[first].start, units[position - 1].end) < least:
+            break
+        if units[position - 1].ends_paragraph:
+            return position
+    return after
+
+
+def _back_by_overlap(units: Sequence[_Unit], first: int, after: int, measure: _Measure, overlap: int) -> int:
+    """Return where the next chunk begins: as many whole units back as the overlap holds, but always onwards."""
+    position = after
+    while position - 1 > first and measure.tokens(units[position - 1].start, units[after - 1].end) <= overlap:
+        position -= 1
+    return position

@@ -1,0 +1,178 @@
+"""A path becomes a Document: its text, its title, and where its headings, pages and lines begin.
+
+Knows which reader a suffix calls for; knows nothing of what is inside a format, of chunks or of the index.
+"""
+
+from __future__ import annotations
+
+import stat
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+
+from echo_embeddings.errors import DocumentError
+
+Reader = Callable[[bytes], "Document"]
+
+_SUFFIXES = {
+    "text": ".txt .text .log .csv .tsv .org .adoc .asciidoc .tex .bib .srt .vtt",
+    "markdown": ".md .markdown .mdown .mkd .mkdn .mdx .qmd .rmd",
+    "rst": ".rst .rest",
+    "html": ".html .htm .xhtml",
+    "pdf": ".pdf",
+    "docx": ".docx",
+    "code": """
+        .py .pyi .pyx .js .mjs .cjs .jsx .ts .mts .cts .tsx .vue .svelte .java .kt .kts .scala .groovy .gradle
+        .clj .cljs .c .h .cc .cpp .cxx .hh .hpp .hxx .cu .cuh .m .mm .cs .fs .fsx .vb .go .rs .swift .zig .nim
+        .d .dart .rb .php .pl .pm .r .jl .lua .hs .ml .mli .ex .exs .erl .hrl .el .lisp .scm .sh .bash .zsh
+        .fish .ps1 .bat .cmd .sql .graphql .proto .css .scss .sass .less .json .jsonl .yaml .yml .toml .ini .cfg
+        .conf .properties .xml .xsd .xsl .tf .cmake .mk .asm .s .f90 .pas .vhd .sv
+    """,
+}
+
+FORMATS: dict[str, str] = {suffix: name for name, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
+"""The format that each known suffix (lower case, with its dot) stands for."""
+
+_MEGABYTE = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading: its level (1 is outermost; 0 is a title set above all headings), and where it begins in the text.
+
+    `offset` counts characters of `Document.text`. Where the text is the file's own, it is the start of the heading's
+    line; elsewhere it is the first character of the title.
+    """
+
+    level: int
+    title: str
+    offset: int
+
+
+@dataclass(frozen=True)
+class Document:
+    """What a reader found in one file. All offsets count characters of `text`, from 0.
+
+    `headings` and `pages` stand in the order of their offsets; `pages` holds where each page begins and is empty for a
+    format without pages. `has_lines` is true where `text` is the file's own, so that its line numbers mean something.
+    """
+
+    text: str
+    title: str
+    format: str
+    headings: tuple[Heading, ...] = ()
+    pages: tuple[int, ...] = ()
+    has_lines: bool = False
+
+    def heading_path(self, offset: int) -> tuple[str, ...]:
+        """The titles of the headings in force at `offset`, outermost first."""
+        path = []
+        index = bisect_right(self._heading_offsets, offset) - 1
+        while index >= 0:
+            path.append(self.headings[index].title)
+            index = self._parents[index]
+        return tuple(reversed(path))
+
+    def page(self, offset: int) -> int | None:
+        """The page that `offset` lies on, counted from 1; None where the format has no pages."""
+        return max(1, bisect_right(self.pages, offset)) if self.pages else None
+
+    def line(self, offset: int) -> int | None:
+        """The line that `offset` lies on, counted from 1; None where line numbers mean nothing."""
+        return max(1, bisect_right(self._line_starts, offset)) if self.has_lines else None
+
+    # Computed once on first use: without slots, a cached property may write beside the frozen fields.
+
+    @cached_property
+    def _line_starts(self) -> list[int]:
+        return line_starts(self.text)
+
+    @cached_property
+    def _heading_offsets(self) -> list[int]:
+        return [heading.offset for heading in self.headings]
+
+    @cached_property
+    def _parents(self) -> list[int]:
+        """For each heading, the index of the heading that encloses it; -1 for none."""
+        parents: list[int] = []
+        open_headings: list[int] = []
+        for index, heading in enumerate(self.headings):
+            while open_headings and self.headings[open_headings[-1]].level >= heading.level:
+                open_headings.pop()
+            parents.append(open_headings[-1] if open_headings else -1)
+            open_headings.append(index)
+        return parents
+
+
+def line_starts(text: str) -> list[int]:
+    """The offset at which each line of `text` begins. Only a newline ends a line."""
+    return [0, *accumulate(len(line) + 1 for line in text.split("\n")[:-1])]
+
+
+def first_title(headings: tuple[Heading, ...]) -> str:
+    """The title of the first heading of level 1, else that of the first heading, else nothing."""
+    top_level = (heading.title for heading in headings if heading.level <= 1)
+    return next(top_level, headings[0].title if headings else "")
+
+
+def read_document(path: Path, *, max_bytes: int = 64 * _MEGABYTE) -> Document:
+    """Read the file at `path` with the reader that its suffix calls for; an unknown suffix is read as plain text.
+
+    A document without a title of its own is called by its file name. Raises DocumentError, whose message leaves the
+    path to the caller, when the file cannot be read, is larger than `max_bytes`, is broken, encrypted or binary, or
+    holds no text.
+    """
+    suffix = path.suffix.lower()
+    format = FORMATS.get(suffix, "text")
+    document = _reader(format, suffix)(_content(path, max_bytes))
+    if not document.text.strip():
+        raise DocumentError("It is empty.")
+    name = path.name if format == "code" else path.stem
+    return replace(document, title=document.title or _printable(name))
+
+
+def _content(path: Path, max_bytes: int) -> bytes:
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise DocumentError("It is not a file.")
+        if status.st_size > max_bytes:
+            size, limit = status.st_size / _MEGABYTE, max_bytes / _MEGABYTE
+            raise DocumentError(f"It is too large: {size:.1f} MB, where the limit is {limit:.1f} MB.")
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise DocumentError(f"It cannot be read: {plain_reason(error)}.") from error
+
+
+def plain_reason(error: OSError | ValueError) -> str:
+    """Why the operating system refused, in a few lower-case words and without the path."""
+    return (getattr(error, "strerror", None) or "its path cannot be used").lower()
+
+
+def _printable(name: str) -> str:
+    """`name` with the bytes that are not text in the file system's encoding replaced by question marks."""
+    return name.encode("utf-8", "replace").decode("utf-8")
+
+
+def _reader(format: str, suffix: str) -> Reader:
+    # Each reader is imported where it is chosen: the readers name this module's records, and none is needed before.
+    if format == "markdown":
+        from indexer.readers.markdown import read_markdown as reader
+    elif format == "rst":
+        from indexer.readers.rst import read_rst as reader
+    elif format == "html":
+        from indexer.readers.html import read_html as reader
+    elif format == "pdf":
+        from indexer.readers.pdf import read_pdf as reader
+    elif format == "docx":
+        from indexer.readers.docx import read_docx as reader
+    elif suffix in {".py", ".pyi"}:
+        from indexer.readers.plain import read_python as reader
+    elif format == "code":
+        from indexer.readers.plain import read_code as reader
+    else:
+        from indexer.readers.plain import read_text as reader
+    return reader

@@ -1,0 +1,95 @@
+"""What built an index, as one JSON file that is written last: where it stands, the index is complete."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from echo_embeddings.errors import IndexDamaged, IndexMissing
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Canary:
+    """A text and the vector it had when the index was built, as its encoder gave it."""
+
+    text: str
+    vector: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One complete generation of an index."""
+
+    generation: int
+    fingerprint: str
+    encoder: dict[str, str | int | None]
+    """The readable parts of the fingerprint."""
+    chunking: dict[str, int]
+    documents: int
+    chunks: int
+    vectors_file: str
+    finished: str
+    """UTC, ISO 8601."""
+    canaries: tuple[Canary, ...]
+    format_version: int = FORMAT_VERSION
+
+
+def read_manifest(index_dir: Path) -> Manifest:
+    """Return the manifest of an index.
+
+    Raises:
+        IndexMissing: there is no complete index in the folder.
+        IndexDamaged: the file is not a manifest that this version understands.
+    """
+    path = index_dir / MANIFEST
+    try:
+        fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise IndexMissing(
+            f"There is no complete index in {index_dir}.", remedy="Build one: echo-index build FOLDER"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise IndexDamaged(f"The manifest {path} cannot be read: {error}.", remedy=_BUILD_AGAIN) from None
+    if fields.get("format_version") != FORMAT_VERSION:
+        raise IndexDamaged(
+            f"The index in {index_dir} has format {fields.get('format_version')!r}; this version reads format "
+            f"{FORMAT_VERSION}.",
+            remedy=_BUILD_AGAIN,
+        )
+    try:
+        canaries = tuple(Canary(item["text"], tuple(item["vector"])) for item in fields.pop("canaries"))
+        return Manifest(canaries=canaries, **fields)
+    except (KeyError, TypeError) as error:
+        raise IndexDamaged(f"The manifest {path} is incomplete: {error}.", remedy=_BUILD_AGAIN) from None
+
+
+def manifest_stamp(index_dir: Path) -> tuple[int, int]:
+    """Return what changes whenever a new manifest is put in place; cheap enough to ask before every search.
+
+    Raises:
+        IndexMissing: there is no complete index in the folder any more.
+    """
+    try:
+        stat = (index_dir / MANIFEST).stat()
+    except FileNotFoundError:
+        raise IndexMissing(f"The index in {index_dir} is gone.", remedy="Build it: echo-index build FOLDER") from None
+    return stat.st_ino, stat.st_mtime_ns
+
+
+def write_manifest(index_dir: Path, manifest: Manifest) -> None:
+    """Put the manifest in place, whole or not at all."""
+    unfinished = index_dir / f"{MANIFEST}.unfinished"
+    with unfinished.open("w", encoding="utf-8") as file:
+        json.dump(asdict(manifest), file, indent=1, ensure_ascii=False)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(index_dir / MANIFEST)
+
+
+_BUILD_AGAIN = "Build it again: echo-index build --rebuild FOLDER"

@@ -1,0 +1,16 @@
+"""How documents are named in an index: relative to the folder the index lies in, so that both can move together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def stored_path(path: Path, index_dir: Path) -> str:
+    """Return the name of a file in the index; outside the folder that holds the index it is absolute."""
+    base = index_dir.resolve().parent
+    return path.relative_to(base).as_posix() if path.is_relative_to(base) else path.as_posix()
+
+
+def full_path(stored: str, index_dir: Path) -> Path:
+    """Return where a file of the index lies now."""
+    return index_dir.resolve().parent / stored

@@ -1,0 +1,174 @@
+"""The FAISS index: choose, train, add, search, save; on the GPU when there is one. Derived: always rebuildable."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+
+from echo_embeddings.errors import DeviceError, IndexDamaged
+
+IndexDevice = Literal["auto", "cpu", "gpu"]
+Ids = npt.NDArray[np.int64]
+Vectors = npt.NDArray[np.float32]
+Blocks = Callable[[], Iterable[tuple[Ids, Vectors]]]
+"""Starts a new pass over all (ids, vectors), block by block."""
+
+EXACT_UP_TO = 100_000
+"""Vectors; a larger index is approximate: cells of compressed vectors, refined with half-precision ones."""
+_TRAINING_PER_CELL = 64
+_PROBED_SHARE = 16  # one cell in so many is looked at
+_REFINED = 8  # times k candidates are compared again in half precision
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the index is searched, and why."""
+
+    device: Literal["cpu", "gpu"]
+    reason: str
+
+
+def choose_placement(choice: IndexDevice = "auto") -> Placement:
+    """Return where to search.
+
+    Raises:
+        DeviceError: "gpu" was asked for and FAISS sees none.
+    """
+    if choice == "cpu":
+        return Placement("cpu", "asked for")
+    gpus = faiss.get_num_gpus() if hasattr(faiss, "get_num_gpus") else 0
+    if gpus:
+        return Placement("gpu", f"FAISS sees {gpus} GPU{'s' if gpus > 1 else ''}")
+    why = "FAISS sees no GPU" if hasattr(faiss, "StandardGpuResources") else "this FAISS is built without GPU support"
+    if choice == "gpu":
+        raise DeviceError(f"A GPU was asked for to search the index, but {why}.", remedy="Use --index-device cpu.")
+    return Placement("cpu", why)
+
+
+def index_factory(count: int, dimension: int, *, exact_up_to: int = EXACT_UP_TO) -> str:
+    """Return FAISS's description of the index for so many vectors: exact while that is fast."""
+    if count <= exact_up_to:
+        return "Flat"
+    cells = 1 << int(4 * count**0.5).bit_length() - 1
+    return f"IVF{cells},PQ{dimension // 4}x4fs,Refine(SQfp16)"
+
+
+class VectorIndex:
+    """Vectors under chunk ids, searched by inner product. Searching is thread-safe; building is not."""
+
+    def __init__(self, index: Any, *, placement: Placement | None = None) -> None:
+        self._mapped = index  # an IndexIDMap2
+        self._ids: Ids = faiss.vector_to_array(index.id_map)
+        self._on_cpu = faiss.downcast_index(index.index)  # filters are applied here
+        self._searched = self._on_cpu
+        self.placement = placement or choose_placement("cpu")
+        self._gpu_resources = None
+        if self.placement.device == "gpu" and self.count:
+            self._gpu_resources = faiss.StandardGpuResources()
+            self._searched = faiss.index_cpu_to_gpu(self._gpu_resources, 0, self._copied_to_gpu())
+
+    @classmethod
+    def build(cls, blocks: Blocks, *, count: int, dimension: int, exact_up_to: int = EXACT_UP_TO) -> VectorIndex:
+        """Train where the kind of index needs it, and add every vector.
+
+        Raises:
+            IndexDamaged: the blocks hold another number of vectors than `count`.
+        """
+        index = faiss.index_factory(
+            dimension, index_factory(count, dimension, exact_up_to=exact_up_to), faiss.METRIC_INNER_PRODUCT
+        )
+        if not index.is_trained:
+            index.train(_sample(blocks, count=count, wanted=_TRAINING_PER_CELL * faiss.extract_index_ivf(index).nlist))
+        mapped = faiss.IndexIDMap2(index)
+        mapped.own_fields = True
+        index.this.disown()
+        for ids, vectors in blocks():
+            mapped.add_with_ids(vectors, ids)
+        if mapped.ntotal != count:
+            raise IndexDamaged(f"The catalog gave {mapped.ntotal} vectors where it counted {count}.")
+        return cls(mapped)
+
+    @classmethod
+    def load(cls, path: Path, *, count: int, placement: Placement) -> VectorIndex:
+        """Read an index from disk.
+
+        Raises:
+            IndexDamaged: the file is missing, cannot be read, or holds another number of vectors.
+        """
+        try:
+            index = faiss.read_index(str(path))
+        except RuntimeError as error:
+            raise IndexDamaged(f"The vector index {path} cannot be read: {str(error).splitlines()[0]}.") from None
+        if index.ntotal != count or not hasattr(index, "id_map"):
+            raise IndexDamaged(f"The vector index {path} holds {index.ntotal} vectors, not {count}.")
+        return cls(index, placement=placement)
+
+    def save(self, path: Path) -> None:
+        """Write the index, whole or not at all."""
+        unfinished = path.with_name(f"{path.name}.unfinished")
+        faiss.write_index(self._mapped, str(unfinished))
+        with unfinished.open("rb") as file:
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+
+    @property
+    def count(self) -> int:
+        """How many vectors there are."""
+        return int(self._mapped.ntotal)
+
+    @property
+    def kind(self) -> str:
+        """`exact` or `approximate`."""
+        return "exact" if isinstance(self._on_cpu, faiss.IndexFlat) else "approximate"
+
+    def search(self, query: Vectors, *, k: int, among: Ids | None = None) -> list[tuple[int, float]]:
+        """Return (chunk id, cosine) of the best `k` for one unit vector (dimension,), best first.
+
+        There are fewer where there are fewer; `among` limits the search to these ids, in ascending order.
+        """
+        allowed = self.count if among is None else len(among)
+        k = min(k, allowed)
+        if k == 0:
+            return []
+        index, selector = self._searched, None
+        if among is not None:
+            index = self._on_cpu  # the GPU's indexes take no selector
+            selector = faiss.IDSelectorBatch(np.flatnonzero(np.isin(self._ids, among)))
+        scores, positions = index.search(query[None, :], k, params=self._parameters(selector))
+        return [
+            (int(self._ids[position]), float(score))
+            for position, score in zip(positions[0], scores[0], strict=True)
+            if position >= 0  # FAISS fills up with -1 where it found less
+        ]
+
+    def _parameters(self, selector: Any) -> Any:
+        if self._gpu_resources is not None and selector is None:
+            return None
+        if self.kind == "exact":
+            return faiss.SearchParameters(sel=selector)
+        cells = faiss.extract_index_ivf(self._on_cpu).nlist
+        probe = faiss.SearchParametersIVF(sel=selector, nprobe=max(16, cells // _PROBED_SHARE))
+        return faiss.IndexRefineSearchParameters(k_factor=_REFINED, base_index_params=probe)
+
+    def _copied_to_gpu(self) -> Any:
+        if self.kind == "exact":
+            return self._on_cpu
+        # The fast-scan codes of the CPU have no GPU kernel: the GPU searches all vectors in half precision instead.
+        flat = faiss.IndexFlatIP(self._on_cpu.d)
+        refine = faiss.downcast_index(self._on_cpu.refine_index)
+        for start in range(0, self.count, 65536):
+            flat.add(refine.reconstruct_n(start, min(65536, self.count - start)))
+        return flat
+
+
+def _sample(blocks: Blocks, *, count: int, wanted: int) -> Vectors:
+    """Return an even sample of the vectors: whole blocks would be neighbours from a few documents."""
+    step = max(1, count // wanted)
+    return np.concatenate([vectors[::step] for _, vectors in blocks()])

@@ -1,0 +1,42 @@
+"""Questions in, hits and answers out. Knows an index and its encoder, nothing of command lines or web pages."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from retriever.answer import Answer, AnswerStream, Citation, stream_answer
+    from retriever.fusion import reciprocal_rank_fusion
+    from retriever.search import Hit, Mode, Place, Retriever
+
+__all__ = [
+    "Answer",
+    "AnswerStream",
+    "Citation",
+    "Hit",
+    "Mode",
+    "Place",
+    "Retriever",
+    "reciprocal_rank_fusion",
+    "stream_answer",
+]
+
+_HOMES = {
+    "Answer": "answer",
+    "AnswerStream": "answer",
+    "Citation": "answer",
+    "Hit": "search",
+    "Mode": "search",
+    "Place": "search",
+    "Retriever": "search",
+    "reciprocal_rank_fusion": "fusion",
+    "stream_answer": "answer",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'retriever' has no attribute {name!r}")
+    return getattr(import_module(f"retriever.{_HOMES[name]}"), name)

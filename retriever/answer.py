@@ -1,0 +1,105 @@
+"""Hits to a prompt, a streamed text, and an Answer whose citations point at passages that were really given.
+
+Knows how to ask a model and how to check what it wrote; knows nothing of indexes or of how a model runs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from echo_embeddings import LanguageModel, generate
+from retriever.prompts import ANSWER_TOKENS, STOPS, prompt_tokens
+from retriever.search import Hit
+
+NOT_FOUND = "The passages do not hold an answer to this question."
+
+_MARKER = re.compile(r"\s?\[(\d+)\]")
+_WORD = re.compile(r"\w+")
+_LEAST_SUPPORT = 0.5  # of an answer's words must stand in a passage for it to be cited
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """The number of a passage that was given, and the passage."""
+
+    number: int
+    hit: Hit
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the model wrote, checked.
+
+    `found` is false where the passages do not hold an answer: `text` says so then and nothing is cited.
+    `removed_markers` counts the markers that pointed at no passage, or at one that does not say what was answered.
+    """
+
+    question: str
+    text: str
+    found: bool
+    citations: tuple[Citation, ...]
+    passages: tuple[Hit, ...]
+    removed_markers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerStream:
+    """An answer in the making: iterate for its pieces; `checked` is given the whole text then."""
+
+    question: str
+    passages: tuple[Hit, ...]
+    pieces: Iterator[str]
+
+    def checked(self, text: str) -> Answer:
+        """Return the answer that this text makes, its citations checked."""
+        return check_answer(self.question, text, self.passages)
+
+
+def stream_answer(question: str, passages: Sequence[Hit], *, model: LanguageModel) -> AnswerStream:
+    """Let the model answer from these passages, the best first; the weakest are left out where they do not all fit."""
+    if not passages:
+        return AnswerStream(question, (), iter(()))
+    prompt, given = prompt_tokens(question, passages, model=model)
+    return AnswerStream(question, given, generate(model, prompt, max_tokens=ANSWER_TOKENS, stop=STOPS))
+
+
+def check_answer(question: str, text: str, passages: Sequence[Hit]) -> Answer:
+    """Return the Answer that a model's text makes.
+
+    A marker stays where its passage was given and holds at least half of the answer's words. An answer without a
+    marker is given that of the passage that holds most of its words. An answer that no passage supports is none.
+    """
+    numbers = [int(number) for number in _MARKER.findall(text)]
+    plain = _MARKER.sub("", text).strip()
+    support = {number: _support(plain, hit, question) for number, hit in enumerate(passages, start=1)}
+    supporting = [number for number, share in support.items() if share >= _LEAST_SUPPORT]
+    if not supporting or _says_not_found(plain):
+        return Answer(question, NOT_FOUND, False, (), tuple(passages), len(numbers))
+    kept = [number for number in dict.fromkeys(numbers) if number in supporting]
+    removed = sum(number not in kept for number in numbers)
+    cleaned = _MARKER.sub(lambda marker: marker[0] if int(marker[1]) in kept else "", text).strip()
+    if not kept:
+        kept = [max(supporting, key=lambda number: (support[number], -number))]
+        cleaned = f"{cleaned} [{kept[0]}]"
+    citations = tuple(Citation(number, passages[number - 1]) for number in sorted(kept))
+    return Answer(question, cleaned, True, citations, tuple(passages), removed)
+
+
+def _says_not_found(text: str) -> bool:
+    words = " ".join(_WORD.findall(text.lower()))
+    return words.startswith(("not found", "the passages do not", "i don t know", "no answer"))
+
+
+def _support(text: str, hit: Hit, question: str) -> float:
+    """Return the share of the answer's own words (those not in the question) that stand in the passage."""
+    asked = _stems(question)
+    words = _stems(text)
+    own = words - asked or words
+    there = _stems(" ".join((hit.title, *hit.headings, hit.text)))
+    return len(own & there) / len(own) if own else 0.0
+
+
+def _stems(text: str) -> set[str]:
+    return {word[:6] for word in _WORD.findall(text.lower()) if len(word) > 2 or word.isdigit()}

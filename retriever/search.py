@@ -1,0 +1,222 @@
+"""Retriever: a question in, hits out; dense, lexical or both. Knows an index and an encoder, nothing of answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Literal, get_args
+
+from echo_embeddings.errors import IndexMismatch, QuestionError
+from indexer import IndexDevice, Snapshot, Where, manifest_stamp, open_snapshot
+from retriever.fusion import reciprocal_rank_fusion
+
+if TYPE_CHECKING:
+    from echo_embeddings import DeviceChoice, EchoEncoder
+
+Mode = Literal["hybrid", "dense", "lexical"]
+Scored = list[tuple[int, float]]
+
+_CANDIDATES = 100  # of each ranking go into the fusion
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a passage stood in one of the rankings: its rank, from 1, and its score there."""
+
+    rank: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A passage that was found.
+
+    `start` and `end` are character offsets in the text of the document `source`; `page` and `line` count from 1 and are
+    None where the format has none. `score` is a cosine (dense), BM25 (lexical) or the fused score (hybrid): comparable
+    within one search only. `dense` and `lexical` tell how it was found.
+    """
+
+    text: str
+    source: str
+    title: str
+    headings: tuple[str, ...]
+    format: str
+    start: int
+    end: int
+    page: int | None
+    line: int | None
+    score: float
+    dense: Place | None
+    lexical: Place | None
+
+
+class Retriever:
+    """Searches one index. Thread-safe; a new generation of the index is picked up without a restart."""
+
+    def __init__(
+        self, index_dir: Path, snapshot: Snapshot, *, load_encoder: Callable[[], EchoEncoder], index_device: IndexDevice
+    ) -> None:
+        self.index_dir = index_dir
+        self._snapshot = snapshot
+        self._load_encoder = load_encoder
+        self._encoder: EchoEncoder | None = None
+        self._index_device: IndexDevice = index_device
+        self._stamp = manifest_stamp(index_dir)
+        self._lock = Lock()
+
+    @classmethod
+    def open(
+        cls,
+        index_dir: Path | str,
+        *,
+        encoder: EchoEncoder | None = None,
+        model: str | None = None,
+        device: DeviceChoice = "auto",
+        index_device: IndexDevice = "auto",
+        notice: Callable[[str], None] = lambda line: None,
+    ) -> Retriever:
+        """Open an index; the encoder that its manifest describes is loaded at the first dense search, unless given.
+
+        `model` is where that encoder's model lies now, if it has moved.
+
+        Raises:
+            IndexMissing: there is no complete index in the folder.
+            IndexMismatch: the encoder given is not the one that built the index.
+            IndexDamaged: the index cannot be read.
+            DeviceError: a device that was asked for is not there.
+        """
+        index_dir = Path(index_dir)
+        snapshot = open_snapshot(index_dir, index_device=index_device, notice=notice)
+        if encoder is not None:
+            _refuse_mismatch(snapshot, encoder)
+
+        def load_encoder() -> EchoEncoder:
+            from echo_embeddings import EchoEncoder
+
+            if encoder is not None:
+                return encoder
+            described = snapshot.manifest.encoder
+            moved = {**described, "model": model or described["model"]}
+            return EchoEncoder.from_description(moved, device=device, notice=notice)
+
+        return cls(index_dir, snapshot, load_encoder=load_encoder, index_device=index_device)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The generation of the index that is searched."""
+        return self._snapshot
+
+    @property
+    def encoder(self) -> EchoEncoder:
+        """The encoder of the index, loaded when it is first needed.
+
+        Raises:
+            ModelError: the model is not there any more.
+            IndexMismatch: the model's weights have changed since the index was built.
+        """
+        with self._lock:
+            if self._encoder is None:
+                encoder = self._load_encoder()
+                _refuse_mismatch(self._snapshot, encoder)
+                self._encoder = encoder
+            return self._encoder
+
+    def search(
+        self,
+        query: str,
+        *,
+        k: int = 10,
+        mode: Mode = "hybrid",
+        instruction: str | None = None,
+        where: Where | None = None,
+    ) -> list[Hit]:
+        """Return the best `k` passages, best first; fewer where the index, or the filter, holds fewer.
+
+        `instruction` is the task in words, for the dense side.
+
+        Raises:
+            QuestionError: the question is empty, `k` is below 1 or the mode is unknown.
+        """
+        if not query.strip():
+            raise QuestionError("The question is empty.", remedy='Ask something: echo-index search "…"')
+        if k < 1:
+            raise QuestionError(f"k is {k}; it must be at least 1.")
+        if mode not in get_args(Mode):
+            raise QuestionError(
+                f"There is no search mode {mode!r}.", remedy=f"The modes are {', '.join(get_args(Mode))}."
+            )
+        snapshot = self._refreshed()
+        where = where or Where()
+        depth = max(k, _CANDIDATES) if mode == "hybrid" else k
+        dense = [] if mode == "lexical" else self._dense(snapshot, query, depth, instruction, where)
+        lexical = [] if mode == "dense" else _lexical(snapshot, query, depth, where)
+        ranked = dense or lexical
+        if mode == "hybrid":
+            ranked = reciprocal_rank_fusion([_ids(dense), _ids(lexical)])
+        return _hits(snapshot, ranked[:k], _places(dense), _places(lexical))
+
+    def _dense(self, snapshot: Snapshot, query: str, k: int, instruction: str | None, where: Where) -> Scored:
+        vector = self.encoder.encode_queries([query], instruction=instruction)[0]
+        among = snapshot.catalog.chunk_ids(where, generation=snapshot.manifest.generation) if where != Where() else None
+        return snapshot.vectors.search(vector, k=k, among=among)
+
+    def _refreshed(self) -> Snapshot:
+        """Move to the newest complete generation, if there is a newer one."""
+        with self._lock:
+            if (changed := manifest_stamp(self.index_dir)) != self._stamp:
+                newest = open_snapshot(self.index_dir, index_device=self._index_device)
+                if newest.manifest.fingerprint != self._snapshot.manifest.fingerprint:
+                    raise IndexMismatch(
+                        f"The index in {self.index_dir} was rebuilt with another encoder.", remedy="Open it again."
+                    )
+                self._snapshot, self._stamp = newest, changed
+            return self._snapshot
+
+
+def _lexical(snapshot: Snapshot, query: str, k: int, where: Where) -> Scored:
+    words = _WORD.findall(query)
+    if not words:
+        return []
+    expression = " OR ".join(f'"{word}"' for word in words)  # quoted: nothing in a question is an operator
+    return snapshot.catalog.match(expression, k=k, where=where, generation=snapshot.manifest.generation)
+
+
+def _hits(snapshot: Snapshot, ranked: Scored, dense: dict[int, Place], lexical: dict[int, Place]) -> list[Hit]:
+    found = snapshot.catalog.chunks(_ids(ranked))
+    return [
+        Hit(
+            text=found[identifier].chunk.text,
+            source=found[identifier].path,
+            title=found[identifier].title,
+            headings=found[identifier].chunk.headings,
+            format=found[identifier].format,
+            start=found[identifier].chunk.start,
+            end=found[identifier].chunk.end,
+            page=found[identifier].chunk.page,
+            line=found[identifier].chunk.line,
+            score=score,
+            dense=dense.get(identifier),
+            lexical=lexical.get(identifier),
+        )
+        for identifier, score in ranked
+    ]
+
+
+def _ids(scored: Scored) -> Sequence[int]:
+    return [identifier for identifier, _ in scored]
+
+
+def _places(scored: Scored) -> dict[int, Place]:
+    return {identifier: Place(rank, score) for rank, (identifier, score) in enumerate(scored, start=1)}
+
+
+def _refuse_mismatch(snapshot: Snapshot, encoder: EchoEncoder) -> None:
+    if differences := encoder.differences(snapshot.manifest.encoder):
+        raise IndexMismatch(
+            f"The index was built with another encoder: {'; '.join(differences)}.",
+            remedy="Build it anew: echo-index build --rebuild FOLDER",
+        )
