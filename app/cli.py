@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -32,7 +32,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ModelDevice = Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device", help="Where the model runs.")]
 SearchDevice = Annotated[Literal["auto", "cpu", "gpu"], typer.Option("--index-device", help="Where FAISS searches.")]
 ModelName = Annotated[
-    Optional[str],  # noqa: UP045 - typer evaluates this on Python 3.10
+    str | None,
     typer.Option(
         "--model",
         help="An embedded model's name, a folder, a GGUF file or a hub id. Default: the index's own, or gemma3-270m.",
@@ -41,9 +41,7 @@ ModelName = Annotated[
 SearchMode = Annotated[
     Literal["hybrid", "dense", "lexical"], typer.Option(help="By meaning (dense), by words (lexical), or both.")
 ]
-Instruction = Annotated[
-    Optional[str], typer.Option(help="The task in words, such as 'Find code that does this.'")  # noqa: UP045
-]
+Instruction = Annotated[str | None, typer.Option(help="The task in words, such as 'Find code that does this.'")]
 Paths = Annotated[list[str], typer.Option("--path", help="Only documents whose path matches this glob. Repeatable.")]
 Formats = Annotated[list[str], typer.Option("--format", help="Only this format: markdown, pdf … Repeatable.")]
 
@@ -53,18 +51,18 @@ def build(
     sources: Annotated[list[str], typer.Argument(help="Folders, files or globs.", metavar="SOURCE...")],
     index: IndexDir = DEFAULTS.index_dir,
     model: ModelName = None,
-    adapter: Annotated[Optional[Path], typer.Option(help="A LoRA adapter's folder.")] = None,  # noqa: UP045
-    layer: Annotated[Optional[int], typer.Option(help="The layer to read.")] = None,  # noqa: UP045
+    adapter: Annotated[Path | None, typer.Option(help="A LoRA adapter's folder.")] = None,
+    layer: Annotated[int | None, typer.Option(help="The layer to read.")] = None,
     pooling: Annotated[
-        Optional[Literal["mean", "last"]], typer.Option(help="How the second copy becomes one vector.")
-    ] = None,  # noqa: UP045
-    document_prompt: Annotated[Optional[str], typer.Option(help="A template with {text} and {echo}.")] = None,  # noqa: UP045
-    query_prompt: Annotated[Optional[str], typer.Option(help="A template, {instruction} too.")] = None,  # noqa: UP045
+        Literal["mean", "last"] | None, typer.Option(help="How the second copy becomes one vector.")
+    ] = None,
+    document_prompt: Annotated[str | None, typer.Option(help="A template with {text} and {echo}.")] = None,
+    query_prompt: Annotated[str | None, typer.Option(help="A template, {instruction} too.")] = None,
     chunk_tokens: Annotated[
-        Optional[int], typer.Option(min=16, help="The most tokens of a passage. Default: 200.")  # noqa: UP045
+        int | None, typer.Option(min=16, help="The most tokens of a passage. Default: 200.")
     ] = None,
     overlap_tokens: Annotated[
-        Optional[int], typer.Option(min=0, help="Tokens two passages have in common. Default: 30.")  # noqa: UP045
+        int | None, typer.Option(min=0, help="Tokens two passages have in common. Default: 30.")
     ] = None,
     include: Annotated[list[str], typer.Option(help="Only files that match, as in .gitignore. Repeatable.")] = [],  # noqa: B006
     exclude: Annotated[list[str], typer.Option(help="No files that match, as in .gitignore. Repeatable.")] = [],  # noqa: B006
