@@ -148,17 +148,10 @@ def ask(
     retriever = _open(index, model, device, index_device)
     hits = retriever.search(question, k=k, mode=mode, instruction=instruction, where=_where(path, format))
     stream = stream_answer(question, hits, model=retriever.encoder.model)
-    text = ""
-    for piece in stream.pieces:
-        text += piece
-        if not json:
-            out.print(output.plain(piece if text != piece else piece.lstrip()), end="", soft_wrap=True)
-    answer = stream.checked(text)
     if json:
-        output.print_json(out, output.answer_fields(answer))
-        return
-    out.print()
-    output.print_sources(out, answer)
+        output.print_json(out, output.answer_fields(stream.answer))
+    else:
+        output.print_answer(out, stream)
 
 
 @app.command()

@@ -14,7 +14,7 @@ from app.settings import DEFAULTS
 
 if TYPE_CHECKING:
     from indexer import BuildReport
-    from retriever import Answer, Hit
+    from retriever import Answer, AnswerStream, Hit
 
 _CONTROLS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 """Control characters: a document must not steer the terminal."""
@@ -56,9 +56,12 @@ def print_hits(console: Console, hits: list[Hit]) -> None:
         console.print(Padding(Text(excerpt), (0, 0, 1, 3)))
 
 
-def print_sources(console: Console, answer: Answer) -> None:
-    """Print where the answer was found."""
-    console.print()
+def print_answer(console: Console, stream: AnswerStream) -> None:
+    """Print an answer while it is being written, then where it was found."""
+    for piece in stream:
+        console.print(plain(piece), end="", soft_wrap=True)
+    answer = stream.answer
+    console.print("\n" if answer.found else Text(answer.text, style="yellow"))
     for citation in answer.citations:
         where = Text.assemble(
             (f"[{citation.number}] ", "bold"), title_line(citation.hit), "  ", (place(citation.hit), "green")
@@ -78,17 +81,22 @@ def print_report(console: Console, report: BuildReport) -> None:
         )
         if count
     ]
-    embedded = f"{report.embedded} passages embedded" if report.embedded else "nothing had to be embedded"
+    embedded = f"{counted(report.embedded, 'passage')} embedded" if report.embedded else "nothing had to be embedded"
     console.print(f"Files: {', '.join(done)}; {embedded} in {report.seconds:.1f} s.")
-    console.print(f"The index holds {report.documents} documents in {report.chunks} passages.")
+    console.print(f"The index holds {counted(report.documents, 'document')} in {counted(report.chunks, 'passage')}.")
     print_failures(console, report.failures)
+
+
+def counted(count: int, noun: str) -> str:
+    """Return "1 passage", "2 passages"."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def print_failures(console: Console, failures: list[tuple[str, str]]) -> None:
     """Print which documents could not be read, and why."""
     if not failures:
         return
-    console.print(Text(f"{len(failures)} could not be read:", style="yellow"))
+    console.print(Text(f"{counted(len(failures), 'file')} could not be read:", style="yellow"))
     for path, reason in failures:
         console.print(Text(f"  {plain(path)}: {plain(reason)}"), soft_wrap=True)
 

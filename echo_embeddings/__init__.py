@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from echo_embeddings.embedded import DEFAULT_MODEL, EMBEDDED_MODELS
     from echo_embeddings.encoder import EchoEncoder, Progress, Vectors
     from echo_embeddings.generation import generate
+    from echo_embeddings.geometry import remove_mean
     from echo_embeddings.models import LanguageModel, load_model
     from echo_embeddings.pooling import Pooling
     from echo_embeddings.prompts import CLASSICAL, TUNED_DOCUMENT, TUNED_QUERY, ZERO_SHOT, EchoPrompt
@@ -39,6 +40,7 @@ __all__ = [
     "choose_device",
     "generate",
     "load_model",
+    "remove_mean",
 ]
 
 _HOMES = {
@@ -61,6 +63,7 @@ _HOMES = {
     "choose_device": "devices",
     "generate": "generation",
     "load_model": "models",
+    "remove_mean": "geometry",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 from collections.abc import Callable
 from contextlib import redirect_stderr
 from importlib.util import find_spec
@@ -70,7 +71,7 @@ def _convert(gguf: Path, folder: Path, *, sha256: str) -> None:
         with redirect_stderr(io.StringIO()):  # its progress bars cannot be turned off
             tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
             model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
-    except (OSError, ValueError, KeyError, NotImplementedError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, NotImplementedError, AttributeError, struct.error) as error:
         raise ModelError(f"The file {gguf.name} is not a GGUF model that transformers can read: {error}.") from None
     # The weights are plain float32 now; save_pretrained refuses for as long as the marks of quantization stay.
     model.hf_quantizer = None  # type: ignore[assignment]

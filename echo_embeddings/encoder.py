@@ -28,6 +28,7 @@ Description = dict[str, str | int | None]
 
 _BATCH_TOKENS = {"cpu": 2048, "cuda": 32768}
 _NAMES = {"model", "adapter"}  # where the weights lie: they may move, it is their hash that counts
+_LONGEST_SHOWN = 40  # characters of a hash or a prompt in a message
 _FORMAT = 1  # part of the fingerprint: raised when the same settings come to give other vectors
 
 
@@ -186,7 +187,7 @@ class EchoEncoder:
         names = [name for name in now if before.get(name) != now[name]]
         if set(names) <= _NAMES:
             return []
-        return [f"{name} was {before.get(name)!r} and is now {now[name]!r}" for name in names]
+        return [f"{name} was {_shown(before.get(name))} and is now {_shown(now[name])}" for name in names]
 
     def _encode(self, sequences: list[EchoTokens], progress: Progress | None) -> Vectors:
         vectors = np.empty((len(sequences), self.dimension), dtype=np.float32)
@@ -204,3 +205,8 @@ class EchoEncoder:
             hidden = self._engine.hidden_states(batch)
             spans = [(tokens.start, tokens.end) for tokens in batch]
             yield positions, pool(hidden, spans, self.pooling).cpu().numpy()
+
+
+def _shown(value: str | int | None) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…'"

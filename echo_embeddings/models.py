@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +13,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, cast
 
 import torch
+from safetensors import SafetensorError
+from torch import nn
 
 from echo_embeddings.conversion import SOURCE_FILE, Notice, convert_embedded, convert_gguf
 from echo_embeddings.devices import Device, DeviceChoice, choose_device
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+_SAYS_WHENCE = {"base_model_name_or_path", "peft_version", "revision"}  # in an adapter's config: changes no vector
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +89,7 @@ def load_model(
     writer = _load_weights(folder, dtype=dtype, device=place)
     whole = writer if adapter is None else _with_adapter(writer, adapter)
     return LanguageModel(
-        name=str(Path(name).expanduser().resolve()) if Path(name).expanduser().exists() else name,
+        name=_full_name(name),
         folder=folder,
         profile=profile_for(name),
         vocabulary=Vocabulary.load(folder),
@@ -95,6 +99,11 @@ def load_model(
         weights_hash=_hash_weights(folder, adapter),
         device=place,
     )
+
+
+def _full_name(name: str) -> str:
+    path = Path(name).expanduser()
+    return str(path.resolve()) if name not in EMBEDDED_MODELS and path.exists() else name
 
 
 def _find(name: str, *, notice: Notice) -> Path:
@@ -139,17 +148,25 @@ def _load_weights(folder: Path, *, dtype: torch.dtype, device: Device) -> PreTra
     disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(f"The model in {folder} cannot be loaded: {reason}") from None
     return cast("PreTrainedModel", model.requires_grad_(False).eval().to(device.name))  # type: ignore[no-untyped-call]
 
 
 def _base_of(adapter: Path) -> str:
-    base = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8")).get("base_model_name_or_path")
+    base = _read_adapter_config(adapter).get("base_model_name_or_path")
     if not base:
         raise ModelError(f"The adapter {adapter} does not say which model it belongs to.", remedy="Name it: --model.")
     return str(base)
+
+
+def _read_adapter_config(adapter: Path) -> dict[str, object]:
+    try:
+        found = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"The file {adapter / 'adapter_config.json'} is not valid JSON: {error}.") from None
+    return found if isinstance(found, dict) else {}
 
 
 def _with_adapter(writer: PreTrainedModel, adapter: Path) -> PreTrainedModel:
@@ -157,17 +174,35 @@ def _with_adapter(writer: PreTrainedModel, adapter: Path) -> PreTrainedModel:
         raise MissingPackage(
             "A LoRA adapter needs the package peft.", remedy="Install it: pip install 'echo-index[lora]'"
         )
-    from peft import PeftModel
+    from peft import PeftModel, get_peft_model_state_dict, load_peft_weights
 
     # The adapter is merged into a copy, so that answers come from the unmodified model; the embedding table, the
     # largest part of a small model, is shared by both.
-    table = writer.get_input_embeddings().weight
+    table = cast("nn.Parameter", writer.get_input_embeddings().weight)
     copied = copy.deepcopy(writer, memo={id(table): table})
     try:
-        merged: PreTrainedModel = PeftModel.from_pretrained(copied, str(adapter)).merge_and_unload()
-    except (OSError, ValueError, RuntimeError) as error:
+        adapted = PeftModel.from_pretrained(copied, str(adapter))
+        stored = load_peft_weights(str(adapter), device="cpu")
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"The adapter {adapter} does not fit this model: {str(error).splitlines()[0]}") from None
-    return merged
+    # peft passes over weights that have no place, and leaves at nothing those that are missing
+    if _lora_names(stored) != _lora_names(get_peft_model_state_dict(adapted, save_embedding_layers=False)):
+        raise ModelError(f"The adapter {adapter} does not fit this model: it was made for other layers.")
+    _unshare(adapted, table)
+    return cast("PreTrainedModel", adapted.merge_and_unload())
+
+
+def _lora_names(weights: Iterable[str]) -> set[str]:
+    return {name for name in weights if "lora_" in name}
+
+
+def _unshare(adapted: nn.Module, table: nn.Parameter) -> None:
+    """Give a layer that the adapter changes a table of its own: merging writes into the weights."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for module in adapted.modules():
+        if isinstance(module, BaseTunerLayer) and module.get_base_layer().weight is table:
+            module.get_base_layer().weight = nn.Parameter(table.detach().clone(), requires_grad=False)
 
 
 def _hash_weights(folder: Path, adapter: Path | None) -> str:
@@ -180,6 +215,9 @@ def _hash_weights(folder: Path, adapter: Path | None) -> str:
             digest.update(sha256_of(path).encode())
         for path in sorted(folder.glob("tokenizer*.json")):
             digest.update(sha256_of(path).encode())
-    for path in sorted(adapter.glob("adapter_model.*")) if adapter else []:
-        digest.update(sha256_of(path).encode())
+    if adapter is not None:
+        for path in sorted(adapter.glob("adapter_model.*")):
+            digest.update(sha256_of(path).encode())
+        scale = {name: value for name, value in _read_adapter_config(adapter).items() if name not in _SAYS_WHENCE}
+        digest.update(json.dumps(scale, sort_keys=True).encode())
     return digest.hexdigest()

@@ -41,7 +41,7 @@ class EchoPrompt:
     def __post_init__(self) -> None:
         """Parse once; a prompt that exists is a prompt that works."""
         pieces = _parse(self.template)
-        _check(self.template, [piece for piece in pieces if isinstance(piece, Slot)])
+        _check(self.template, pieces)
         object.__setattr__(self, "pieces", pieces)
 
     @property
@@ -81,7 +81,8 @@ def _parse(template: str) -> tuple[Piece, ...]:
     return tuple(pieces)
 
 
-def _check(template: str, slots: list[Slot]) -> None:
+def _check(template: str, pieces: tuple[Piece, ...]) -> None:
+    slots = [piece for piece in pieces if isinstance(piece, Slot)]
     if Slot.ECHO not in slots:
         raise PromptError(
             f"The template {template!r} has nothing to pool: the slot {{echo}} is missing.",
@@ -97,8 +98,13 @@ def _check(template: str, slots: list[Slot]) -> None:
                 f"The template {template!r} has {{{slot.value}}} after {{echo}}, which could not see it.",
                 remedy=f"Put {{{slot.value}}} before {{echo}}.",
             )
-    if Slot.END in slots and slots[-1] is not Slot.END:
+    if Slot.END in slots and pieces[-1] is not Slot.END:
         raise PromptError(f"The template {template!r} goes on after {{end}}, the end of the sequence.")
+    if Slot.END in slots and pieces[-2] is not Slot.ECHO:
+        raise PromptError(
+            f"The template {template!r} has words between {{echo}} and {{end}}, which are pooled as one.",
+            remedy="Put {end} straight after {echo}.",
+        )
 
 
 # The prompts of "Repetition Improves Language Model Embeddings", arXiv 2402.15449, as its reference implementation

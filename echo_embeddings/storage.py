@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def sha256_of(path: Path) -> str:
         while block := file.read(_BLOCK):
             digest.update(block)
     memory.parent.mkdir(exist_ok=True)
-    unfinished = memory.with_suffix(f".{os.getpid()}")
+    unfinished = memory.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
     unfinished.write_text(json.dumps({"path": str(path), "sha256": digest.hexdigest()}), encoding="utf-8")
     unfinished.replace(memory)
     return digest.hexdigest()

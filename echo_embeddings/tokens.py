@@ -37,7 +37,7 @@ class PromptTokenizer:
         """Return one EchoTokens for each text, in order.
 
         Raises:
-            TextError: a text without a single token has nothing to pool.
+            TextError: a text without a single token has nothing to pool; a text is not valid Unicode.
             PromptError: the prompt takes an instruction and there is none, or the model has no end token.
         """
         literals = [piece for piece in prompt.pieces if isinstance(piece, str)]
@@ -62,7 +62,11 @@ class PromptTokenizer:
         return instruction or ""
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
-        return [encoding.ids for encoding in self._vocabulary.encode_batch(texts)]
+        try:
+            return [encoding.ids for encoding in self._vocabulary.encode_batch(texts)]
+        except TypeError:
+            number = next(number for number, text in enumerate(texts) if not _is_unicode(text))
+            raise TextError(f"Text {number} of {len(texts)} is not valid Unicode.") from None
 
     def _place(
         self, prompt: EchoPrompt, fixed: dict[str, list[int]], task: Sequence[int], text: Sequence[int]
@@ -86,3 +90,11 @@ class PromptTokenizer:
                 case str():
                     ids += fixed[piece]
         return EchoTokens(ids=tuple(ids), start=start, end=end)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, as in a file name that is not UTF-8
+        return False
+    return True

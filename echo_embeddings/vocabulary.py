@@ -36,8 +36,11 @@ class Vocabulary:
         """
         if not (folder / "tokenizer.json").exists():
             return cls._load_with_transformers(folder)
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        special = _special_tokens(folder)
+        try:
+            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+            special = _special_tokens(folder)
+        except Exception as error:  # noqa: BLE001 - tokenizers raises nothing narrower
+            raise ModelError(f"The tokenizer in {folder} cannot be read: {error}.") from None
         return cls(
             tokenizer,
             bos_id=_id_of(tokenizer, special.get("bos_token")),

@@ -7,17 +7,19 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from echo_embeddings.errors import DocumentError, IndexMismatch, IndexMissing, SourceError
+from echo_embeddings.errors import DocumentError, IndexDamaged, IndexMismatch, IndexMissing, SourceError
 from indexer.catalog import CATALOG, Catalog, ChunkRow, DocumentRow
 from indexer.chunks import Chunking, cut_chunks, embedded_text
-from indexer.documents import read_document
+from indexer.documents import plain_reason, read_document
 from indexer.lock import only_writer
 from indexer.manifest import Canary, Manifest, read_manifest, write_manifest
+from indexer.means import means_for
 from indexer.paths import full_path, stored_path
 from indexer.scan import FoundFile, Source, scan
 from indexer.snapshot import index_vectors
@@ -88,19 +90,24 @@ def build_index(
         IndexBusy: another process is building this index.
     """
     started = time.monotonic()
-    work_dir = index_dir.with_name(f"{index_dir.name}.rebuild") if rebuild else index_dir
-    work_dir.mkdir(parents=True, exist_ok=True)
-    with only_writer(work_dir):
-        work = _Build(work_dir, encoder=encoder, chunking=chunking or Chunking(), progress=progress)
+    rebuilt, replaced = _beside(index_dir, "rebuild"), _beside(index_dir, "old")
+    if replaced.exists() and not index_dir.exists():
+        replaced.rename(index_dir)  # a rebuild was killed between its two renames
+    index_dir.mkdir(parents=True, exist_ok=True)
+    with only_writer(index_dir):
         try:
-            work.refuse_mismatch()
-            work.update_documents(sources, include=include, exclude=exclude)
+            work = _Build(rebuilt if rebuild else index_dir, encoder=encoder, chunking=chunking, progress=progress)
+        except (IndexDamaged, IndexMismatch):
+            if not rebuild:
+                raise
+            shutil.rmtree(rebuilt)  # an interrupted rebuild that this one cannot go on with
+            work = _Build(rebuilt, encoder=encoder, chunking=chunking, progress=progress)
+        with closing(work.catalog):
+            work.update_documents(sources, include=include, exclude=exclude, skip=[index_dir, rebuilt, replaced])
             work.embed()
             work.commit()
-        finally:
-            work.catalog.close()
-    if rebuild:
-        _replace(index_dir, by=work_dir)
+        if rebuild:
+            _replace(index_dir, by=rebuilt, old=replaced)
     work.report.seconds = time.monotonic() - started
     return work.report
 
@@ -108,20 +115,26 @@ def build_index(
 class _Build:
     """What the steps of one build share."""
 
-    def __init__(self, index_dir: Path, *, encoder: EchoEncoder, chunking: Chunking, progress: Progress) -> None:
+    def __init__(self, index_dir: Path, *, encoder: EchoEncoder, chunking: Chunking | None, progress: Progress) -> None:
         self.index_dir = index_dir
         self.encoder = encoder
-        self.chunking = chunking
+        self.chunking = chunking or Chunking()
         self.progress = progress
         self.report = BuildReport()
-        self.catalog = Catalog(index_dir / CATALOG, create=True)
+        index_dir.mkdir(exist_ok=True)
         self.before = _complete_manifest(index_dir)
-        self.generation = self.before.generation + 1 if self.before else 1
+        self.catalog = Catalog(index_dir / CATALOG, create=True)
+        try:
+            self._refuse_mismatch()
+            self.generation = self.before.generation + 1 if self.before else self.catalog.newest_generation()
+        except BaseException:
+            self.catalog.close()
+            raise
 
-    def refuse_mismatch(self) -> None:
+    def _refuse_mismatch(self) -> None:
         """Let one index hold the vectors of one encoder and the chunks of one chunking only."""
         before = self.catalog.setting("built_with")
-        if before is None:
+        if before is None or (self.before is None and not self.catalog.current_documents()):
             now = {"encoder": self.encoder.description(), "chunking": asdict(self.chunking)}
             self.catalog.set_settings({"built_with": json.dumps(now)})
             return
@@ -138,7 +151,9 @@ class _Build:
                 remedy="Build it anew with --rebuild, or keep both with another --index.",
             )
 
-    def update_documents(self, sources: Sequence[Source], *, include: Sequence[str], exclude: Sequence[str]) -> None:
+    def update_documents(
+        self, sources: Sequence[Source], *, include: Sequence[str], exclude: Sequence[str], skip: Sequence[Path]
+    ) -> None:
         """Read and cut every file that is new or changed; let go of those that are gone."""
         known = self.catalog.current_documents()
         seen: set[str] = set()
@@ -148,7 +163,7 @@ class _Build:
             unreadable.append(folder)
             self.report.failures.append((stored_path(folder, self.index_dir), reason))
 
-        for file in scan(sources, include=include, exclude=exclude, skip=[self.index_dir], on_error=note_folder):
+        for file in scan(sources, include=include, exclude=exclude, skip=skip, on_error=note_folder):
             path = stored_path(file.path, self.index_dir)
             seen.add(path)
             self._update_document(file, path, known.get(path))
@@ -175,7 +190,10 @@ class _Build:
             title, format_name, chunks = self._read(file.path)
             row = DocumentRow(path, digest, *stat, format=format_name, title=title)
         except (DocumentError, OSError) as error:
-            reason = error.message if isinstance(error, DocumentError) else f"It cannot be read: {error.strerror}."
+            reason = error.message if isinstance(error, DocumentError) else f"It cannot be read: {plain_reason(error)}."
+            if known and (known.hash, known.failure) == (digest, reason):
+                self.report.unchanged += 1
+                return
             row, chunks = DocumentRow(path, digest, *stat, format="", title=file.path.name, failure=reason), []
         self.catalog.put_document(row, chunks, generation=self.generation)
         if known:
@@ -216,7 +234,7 @@ class _Build:
     def commit(self) -> None:
         """Make the new generation the one that readers see, if anything in it is new."""
         report = self.report
-        changed = report.added or report.changed or report.removed or report.embedded or self.before is None
+        changed = self.before is None or report.embedded or self.catalog.differs_in(self.generation)
         generation = self.generation if changed else self.generation - 1
         counts = self.catalog.counts(generation=generation)
         report.documents, report.chunks = counts.documents, counts.chunks
@@ -225,9 +243,9 @@ class _Build:
             return
         self.progress("indexing", 0, counts.chunks)
         vectors_file = f"vectors-{generation}.faiss"
-        vectors = index_vectors(
-            self.catalog, generation=generation, count=counts.chunks, dimension=self.encoder.dimension
-        )
+        before = self.before.means if self.before else None
+        means = means_for(self.catalog, before, generation=generation, count=counts.chunks, encoder=self.encoder)
+        vectors = index_vectors(self.catalog, generation=generation, count=counts.chunks, means=means)
         vectors.save(self.index_dir / vectors_file)
         write_manifest(
             self.index_dir,
@@ -240,6 +258,7 @@ class _Build:
                 chunks=counts.chunks,
                 vectors_file=vectors_file,
                 finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                means=means,
                 canaries=self.before.canaries if self.before else self._canaries(),
             ),
         )
@@ -285,10 +304,12 @@ def _hash_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _replace(index_dir: Path, *, by: Path) -> None:
-    old = index_dir.with_name(f"{index_dir.name}.old")
+def _beside(index_dir: Path, ending: str) -> Path:
+    return index_dir.with_name(f"{index_dir.name}.{ending}")
+
+
+def _replace(index_dir: Path, *, by: Path, old: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
-    if index_dir.exists():
-        index_dir.rename(old)
+    index_dir.rename(old)
     by.rename(index_dir)
     shutil.rmtree(old, ignore_errors=True)

@@ -157,6 +157,16 @@ class Catalog:
         query = f"SELECT {_DOCUMENT_COLUMNS} FROM documents WHERE removed IS NULL ORDER BY path"
         return {row[0]: DocumentRow(*row) for row in self._connection().execute(query)}
 
+    def newest_generation(self) -> int:
+        """Return the newest generation in which a document was added or removed, complete or not; 1 if none was."""
+        query = "SELECT max(1, coalesce(max(added), 1), coalesce(max(removed), 1)) FROM documents"
+        return int(self._connection().execute(query).fetchone()[0])
+
+    def differs_in(self, generation: int) -> bool:
+        """Return whether a document was added or removed in a generation, other than one that came and went in it."""
+        query = "SELECT EXISTS (SELECT 1 FROM documents WHERE ? IN (added, removed) AND added IS NOT removed)"
+        return bool(self._connection().execute(query, (generation,)).fetchone()[0])
+
     def put_document(self, document: DocumentRow, chunks: Iterable[ChunkRow], *, generation: int) -> None:
         """Add a document version from this generation on, in place of the one before."""
         with self.transaction() as connection:
@@ -288,6 +298,11 @@ class Catalog:
             )
             after = ids[-1]
 
+    def sample_texts(self, *, generation: int, step: int) -> list[str]:
+        """Return the text of about every `step`-th chunk of a generation."""
+        query = f"SELECT chunks.text {_FROM_VISIBLE_CHUNKS} AND chunks.id % :step = 0 ORDER BY chunks.id"
+        return [row[0] for row in self._connection().execute(query, {"generation": generation, "step": step})]
+
     # Search
 
     def chunk_ids(self, where: Where, *, generation: int) -> npt.NDArray[np.int64]:
@@ -325,8 +340,17 @@ class Catalog:
                     f"The catalog {self.path} is missing.", remedy="Build it again: echo-index build --rebuild FOLDER"
                 )
             connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=60)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = NORMAL")
+                if not self._create:
+                    connection.execute("SELECT 1 FROM full_text LIMIT 0")
+            except sqlite3.DatabaseError as error:
+                connection.close()
+                raise IndexDamaged(
+                    f"The catalog {self.path} cannot be read: {error}.",
+                    remedy="Build it again: echo-index build --rebuild FOLDER",
+                ) from None
             self._local.connection = connection
             self._connections.append(connection)
         return connection

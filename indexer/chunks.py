@@ -12,7 +12,7 @@ from indexer.documents import Document
 Span = tuple[int, int]
 
 _PARAGRAPH_END = re.compile(r"\n[ \t]*\n\s*")
-_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’»)\]]*\s+|[。！？]+[」』”]*\s*")
+_SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]+[\"'”’»)\]]*\s+|[。！？]+[」』”]*\s*")
 _LINE_END = re.compile(r"\n")
 _SHORT_SECTION = 24  # tokens; a section shorter than this is read together with its first subsection
 _PREFIX_CHARACTERS = 160  # of title and headings in front of an embedded chunk
@@ -138,27 +138,29 @@ def _within(sentence: Span, measure: _Measure, limit: int) -> Iterator[Span]:
 
 def _pack(units: Sequence[_Unit], measure: _Measure, chunking: Chunking) -> Iterator[Span]:
     """Join neighbouring units to chunks; each begins with the last few tokens of the one before it."""
-    first = 0
-    while first < len(units):
+    first = done = 0  # so many units stand in a chunk
+    while done < len(units):
         start = units[first].start
         rest = measure.tokens(start, units[-1].end)
         budget = chunking.max_tokens
         if budget < rest < 2 * budget - chunking.overlap_tokens:
             budget = (rest + chunking.overlap_tokens) // 2 + 1  # two chunks of like length, not a long and a tiny one
-        after = first + 1
+        after = done + 1
         while after < len(units) and measure.tokens(start, units[after].end) <= budget:
             after += 1
         if after < len(units):
-            after = _back_to_paragraph_end(units, first, after, measure, least=2 * budget // 3)
+            after = _back_to_paragraph_end(units, first, after, measure, beyond=done, least=2 * budget // 3)
         yield start, units[after - 1].end
-        if after == len(units):
-            return
-        first = _back_by_overlap(units, first, after, measure, chunking.overlap_tokens)
+        if after < len(units):
+            first = _back_by_overlap(units, first, after, measure, chunking)
+        done = after
 
 
-def _back_to_paragraph_end(units: Sequence[_Unit], first: int, after: int, measure: _Measure, *, least: int) -> int:
+def _back_to_paragraph_end(
+    units: Sequence[_Unit], first: int, after: int, measure: _Measure, *, beyond: int, least: int
+) -> int:
     """Return the last position at which a paragraph ends, if that leaves at least so many tokens."""
-    for position in range(after, first + 1, -1):
+    for position in range(after, beyond, -1):
         if measure.tokens(units[first].start, units[position - 1].end) < least:
             break
         if units[position - 1].ends_paragraph:
@@ -166,9 +168,14 @@ def _back_to_paragraph_end(units: Sequence[_Unit], first: int, after: int, measu
     return after
 
 
-def _back_by_overlap(units: Sequence[_Unit], first: int, after: int, measure: _Measure, overlap: int) -> int:
-    """Return where the next chunk begins: as many whole units back as the overlap holds, but always onwards."""
+def _back_by_overlap(units: Sequence[_Unit], first: int, after: int, measure: _Measure, chunking: Chunking) -> int:
+    """Return where the next chunk begins: as many whole units back as the overlap holds, with room for a new one."""
+    last, new = units[after - 1], units[after]
     position = after
-    while position - 1 > first and measure.tokens(units[position - 1].start, units[after - 1].end) <= overlap:
+    while position - 1 > first:
+        start = units[position - 1].start
+        too_far = measure.tokens(start, last.end) > chunking.overlap_tokens
+        if too_far or measure.tokens(start, new.end) > chunking.max_tokens:
+            break
         position -= 1
     return position

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from echo_embeddings.errors import IndexDamaged, IndexMissing
+from indexer.means import Means
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -36,6 +37,8 @@ class Manifest:
     vectors_file: str
     finished: str
     """UTC, ISO 8601."""
+    means: Means
+    """What is taken away from vectors and questions before they are compared."""
     canaries: tuple[Canary, ...]
     format_version: int = FORMAT_VERSION
 
@@ -49,7 +52,9 @@ def read_manifest(index_dir: Path) -> Manifest:
     """
     path = index_dir / MANIFEST
     try:
-        fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        fields: Any = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(fields, dict):
+            raise ValueError("it is no JSON object")
     except FileNotFoundError:
         raise IndexMissing(
             f"There is no complete index in {index_dir}.", remedy="Build one: echo-index build FOLDER"
@@ -64,7 +69,9 @@ def read_manifest(index_dir: Path) -> Manifest:
         )
     try:
         canaries = tuple(Canary(item["text"], tuple(item["vector"])) for item in fields.pop("canaries"))
-        return Manifest(canaries=canaries, **fields)
+        means = fields.pop("means")
+        common = Means(tuple(means["document"]), tuple(means["query"]), means["passages"])
+        return Manifest(canaries=canaries, means=common, **fields)
     except (KeyError, TypeError) as error:
         raise IndexDamaged(f"The manifest {path} is incomplete: {error}.", remedy=_BUILD_AGAIN) from None
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from echo_embeddings import Vectors, remove_mean
 from echo_embeddings.errors import IndexDamaged
-from indexer.catalog import CATALOG, Catalog
+from indexer.catalog import CATALOG, Catalog, Where
 from indexer.manifest import Manifest, read_manifest
-from indexer.vectors import IndexDevice, VectorIndex, choose_placement
+from indexer.means import Means, mean_vector
+from indexer.vectors import Ids, IndexDevice, VectorIndex, choose_placement
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +21,16 @@ class Snapshot:
     manifest: Manifest
     catalog: Catalog
     vectors: VectorIndex
+
+    def nearest(self, query: Vectors, *, k: int, where: Where) -> list[tuple[int, float]]:
+        """Return (chunk id, cosine) of the best `k` for a question's vector (dimension,), as its encoder gave it."""
+        centred = remove_mean(query[None, :], mean_vector(self.manifest.means.query))[0]
+        among = None if where == Where() else self.catalog.chunk_ids(where, generation=self.manifest.generation)
+        return self.vectors.search(centred, k=k, among=among)
+
+    def matching(self, expression: str, *, k: int, where: Where) -> list[tuple[int, float]]:
+        """Return (chunk id, BM25 score) of the best `k` for an FTS5 expression."""
+        return self.catalog.match(expression, k=k, where=where, generation=self.manifest.generation)
 
 
 def open_snapshot(
@@ -45,13 +57,18 @@ def open_snapshot(
         vectors = VectorIndex.load(path, count=manifest.chunks, placement=placement)
     except IndexDamaged as damage:
         notice(f"{damage.message} It is rebuilt from the catalog.")
-        dimension = int(manifest.encoder["dimension"] or 0)
-        rebuilt = index_vectors(catalog, generation=manifest.generation, count=manifest.chunks, dimension=dimension)
+        rebuilt = index_vectors(catalog, generation=manifest.generation, count=manifest.chunks, means=manifest.means)
         rebuilt.save(path)
         vectors = VectorIndex.load(path, count=manifest.chunks, placement=placement)
     return Snapshot(manifest=manifest, catalog=catalog, vectors=vectors)
 
 
-def index_vectors(catalog: Catalog, *, generation: int, count: int, dimension: int) -> VectorIndex:
+def index_vectors(catalog: Catalog, *, generation: int, count: int, means: Means) -> VectorIndex:
     """Make the FAISS index of a generation from the catalog."""
-    return VectorIndex.build(lambda: catalog.vectors(generation=generation), count=count, dimension=dimension)
+    mean = mean_vector(means.document)
+
+    def blocks() -> Iterator[tuple[Ids, Vectors]]:
+        for ids, vectors in catalog.vectors(generation=generation):
+            yield ids, remove_mean(vectors, mean)
+
+    return VectorIndex.build(blocks, count=count, dimension=len(mean))

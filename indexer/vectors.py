@@ -67,6 +67,7 @@ class VectorIndex:
         self._mapped = index  # an IndexIDMap2
         self._ids: Ids = faiss.vector_to_array(index.id_map)
         self._on_cpu = faiss.downcast_index(index.index)  # filters are applied here
+        self._compared = self._on_cpu if self.kind == "exact" else faiss.downcast_index(self._on_cpu.refine_index)
         self._searched = self._on_cpu
         self.placement = placement or choose_placement("cpu")
         self._gpu_resources = None
@@ -139,20 +140,21 @@ class VectorIndex:
             return []
         index, selector = self._searched, None
         if among is not None:
-            index = self._on_cpu  # the GPU's indexes take no selector
+            # The GPU's indexes take no selector; the cells that are probed may hold little of what a filter leaves.
+            index = self._compared if len(among) <= EXACT_UP_TO else self._on_cpu
             selector = faiss.IDSelectorBatch(np.flatnonzero(np.isin(self._ids, among)))
-        scores, positions = index.search(query[None, :], k, params=self._parameters(selector))
+        scores, positions = index.search(query[None, :], k, params=self._parameters(index, selector))
         return [
             (int(self._ids[position]), float(score))
             for position, score in zip(positions[0], scores[0], strict=True)
             if position >= 0  # FAISS fills up with -1 where it found less
         ]
 
-    def _parameters(self, selector: Any) -> Any:
-        if self._gpu_resources is not None and selector is None:
-            return None
-        if self.kind == "exact":
+    def _parameters(self, index: Any, selector: Any) -> Any:
+        if index is self._compared:
             return faiss.SearchParameters(sel=selector)
+        if index is not self._on_cpu:  # but on the GPU
+            return None
         cells = faiss.extract_index_ivf(self._on_cpu).nlist
         probe = faiss.SearchParametersIVF(sel=selector, nprobe=max(16, cells // _PROBED_SHARE))
         return faiss.IndexRefineSearchParameters(k_factor=_REFINED, base_index_params=probe)
@@ -162,9 +164,8 @@ class VectorIndex:
             return self._on_cpu
         # The fast-scan codes of the CPU have no GPU kernel: the GPU searches all vectors in half precision instead.
         flat = faiss.IndexFlatIP(self._on_cpu.d)
-        refine = faiss.downcast_index(self._on_cpu.refine_index)
         for start in range(0, self.count, 65536):
-            flat.add(refine.reconstruct_n(start, min(65536, self.count - start)))
+            flat.add(self._compared.reconstruct_n(start, min(65536, self.count - start)))
         return flat
 
 

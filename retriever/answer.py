@@ -17,6 +17,7 @@ NOT_FOUND = "The passages do not hold an answer to this question."
 
 _MARKER = re.compile(r"\s?\[(\d+)\]")
 _WORD = re.compile(r"\w+")
+_REFUSALS = ("not found", "the passages do not", "i don t know", "no answer")
 _LEAST_SUPPORT = 0.5  # of an answer's words must stand in a passage for it to be cited
 
 
@@ -44,17 +45,32 @@ class Answer:
     removed_markers: int = 0
 
 
-@dataclass(frozen=True, slots=True)
 class AnswerStream:
-    """An answer in the making: iterate for its pieces; `checked` is given the whole text then."""
+    """An answer in the making: iterate for the text as it is written; `answer` is the whole of it, checked.
 
-    question: str
-    passages: tuple[Hit, ...]
-    pieces: Iterator[str]
+    A text that says that nothing was found is not streamed: the answer says it in our words.
+    """
 
-    def checked(self, text: str) -> Answer:
-        """Return the answer that this text makes, its citations checked."""
-        return check_answer(self.question, text, self.passages)
+    def __init__(self, question: str, passages: Sequence[Hit], pieces: Iterator[str]) -> None:
+        self.question = question
+        self.passages = tuple(passages)
+        self._pieces = pieces
+        self._text = ""
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the text piece by piece."""
+        shown = 0
+        for piece in self._pieces:
+            self._text = (self._text + piece).lstrip()
+            if not _may_say_not_found(self._text):
+                yield self._text[shown:]
+                shown = len(self._text)
+
+    @property
+    def answer(self) -> Answer:
+        """The checked answer; what has not been written yet is written first."""
+        self._text = "".join((self._text, *self._pieces))
+        return check_answer(self.question, self._text, self.passages)
 
 
 def stream_answer(question: str, passages: Sequence[Hit], *, model: LanguageModel) -> AnswerStream:
@@ -88,8 +104,17 @@ def check_answer(question: str, text: str, passages: Sequence[Hit]) -> Answer:
 
 
 def _says_not_found(text: str) -> bool:
-    words = " ".join(_WORD.findall(text.lower()))
-    return words.startswith(("not found", "the passages do not", "i don t know", "no answer"))
+    return _words(text).startswith(_REFUSALS)
+
+
+def _may_say_not_found(text: str) -> bool:
+    """Whether the beginning of a text says that nothing was found, or may come to say so."""
+    words = _words(text)
+    return _says_not_found(text) or any(refusal.startswith(words) for refusal in _REFUSALS)
+
+
+def _words(text: str) -> str:
+    return " ".join(_WORD.findall(text.lower()))
 
 
 def _support(text: str, hit: Hit, question: str) -> float:

@@ -161,8 +161,7 @@ class Retriever:
 
     def _dense(self, snapshot: Snapshot, query: str, k: int, instruction: str | None, where: Where) -> Scored:
         vector = self.encoder.encode_queries([query], instruction=instruction)[0]
-        among = snapshot.catalog.chunk_ids(where, generation=snapshot.manifest.generation) if where != Where() else None
-        return snapshot.vectors.search(vector, k=k, among=among)
+        return snapshot.nearest(vector, k=k, where=where)
 
     def _refreshed(self) -> Snapshot:
         """Move to the newest complete generation, if there is a newer one."""
@@ -182,7 +181,7 @@ def _lexical(snapshot: Snapshot, query: str, k: int, where: Where) -> Scored:
     if not words:
         return []
     expression = " OR ".join(f'"{word}"' for word in words)  # quoted: nothing in a question is an operator
-    return snapshot.catalog.match(expression, k=k, where=where, generation=snapshot.manifest.generation)
+    return snapshot.matching(expression, k=k, where=where)
 
 
 def _hits(snapshot: Snapshot, ranked: Scored, dense: dict[int, Place], lexical: dict[int, Place]) -> list[Hit]:

@@ -1,0 +1,65 @@
+"""What all vectors of an index have in common, estimated from the index itself, without labels. Knows no FAISS.
+
+Documents and questions have different prompts and so different means; each is removed from its own side.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from echo_embeddings import Vectors
+from indexer.catalog import Catalog
+
+if TYPE_CHECKING:
+    from echo_embeddings import EchoEncoder
+
+_LEAST_PASSAGES = 16  # of fewer, the mean says more about them than about the model
+_PSEUDO_QUESTIONS = 64
+_LONGEST_QUESTION = 150  # characters
+_FIRST_SENTENCE_END = re.compile(r"(?<=[.!?])\s|\n")
+_MARKUP = re.compile(r"[#*_`=|>\-]{2,}|^[#*>\-\s]+")
+
+
+@dataclass(frozen=True)
+class Means:
+    """The mean vectors of documents and of questions, each (dimension,), and the number of passages they come from."""
+
+    document: tuple[float, ...]
+    query: tuple[float, ...]
+    passages: int
+
+
+def means_for(catalog: Catalog, before: Means | None, *, generation: int, count: int, encoder: EchoEncoder) -> Means:
+    """Return the means for an index of `count` passages: the old ones until it has twice as many as they came from."""
+    if before is not None and count < 2 * max(before.passages, _LEAST_PASSAGES):
+        return before
+    if count < _LEAST_PASSAGES:
+        nothing = (0.0,) * encoder.dimension
+        return Means(document=nothing, query=nothing, passages=count)
+    total = np.zeros(encoder.dimension)
+    for _, vectors in catalog.vectors(generation=generation):
+        total += vectors.sum(axis=0)
+    questions = _pseudo_questions(catalog, generation=generation, count=count)
+    query = encoder.encode_queries(questions).mean(axis=0)
+    return Means(document=tuple((total / count).tolist()), query=tuple(query.tolist()), passages=count)
+
+
+def mean_vector(mean: tuple[float, ...]) -> Vectors:
+    """Return a mean as an array."""
+    return np.array(mean, dtype=np.float32)
+
+
+def _pseudo_questions(catalog: Catalog, *, generation: int, count: int) -> list[str]:
+    """Return first sentences of passages from all over the index: what people ask about it is about such things."""
+    texts = catalog.sample_texts(generation=generation, step=max(1, count // _PSEUDO_QUESTIONS))
+    sentences = [_first_sentence(text) for text in texts]
+    return [sentence for sentence in sentences if sentence] or ["What is this about?"]
+
+
+def _first_sentence(text: str) -> str:
+    plain = _MARKUP.sub("", text.strip()).strip()
+    return _FIRST_SENTENCE_END.split(plain, maxsplit=1)[0][:_LONGEST_QUESTION].strip()

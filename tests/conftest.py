@@ -1,0 +1,38 @@
+"""Models for all tests: two real ones, loaded once, and a tiny one. Nothing here ever reaches for the network."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's client
+
+from pathlib import Path
+
+import pytest
+from tiny_models import CHAT_TEMPLATE, llama_config, save_model
+
+from echo_embeddings import LanguageModel, load_model
+
+
+@pytest.fixture(scope="session")
+def gemma() -> LanguageModel:
+    """Return the default model, a base model with an end-of-sequence token."""
+    return load_model("gemma3-270m", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def smollm() -> LanguageModel:
+    """Return the embedded chat model."""
+    return load_model("smollm2-135m-instruct", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a random Llama with four layers."""
+    return save_model(tmp_path_factory.mktemp("tiny") / "llama", llama_config(), chat_template=CHAT_TEMPLATE)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_folder: Path) -> LanguageModel:
+    """Return a random Llama with four layers: for everything that does not ask what a text means."""
+    return load_model(str(tiny_folder), device="cpu")

@@ -1,0 +1,109 @@
+"""On a CUDA device: the same vectors and the same neighbours as on the CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from echo_embeddings import EchoEncoder, LanguageModel, generate, load_model
+from indexer.vectors import VectorIndex, choose_placement
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device"),
+]
+
+TEXTS = [
+    "The cat sleeps on the mat.",
+    "x",
+    "Invoices are due within thirty days of delivery. " * 4,
+    "東京は日本の首都です。",
+]
+
+
+def random_index(count: int, dimension: int, *, exact_up_to: int) -> tuple[VectorIndex, np.ndarray]:
+    """Return an index over random unit vectors, and the vectors."""
+    vectors = np.random.default_rng(0).normal(size=(count, dimension)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    ids = np.arange(count, dtype=np.int64) * 3 + 1
+    index = VectorIndex.build(lambda: [(ids, vectors)], count=count, dimension=dimension, exact_up_to=exact_up_to)
+    return index, vectors
+
+
+def on_the_gpu(index: VectorIndex, path: Path) -> VectorIndex:
+    index.save(path)
+    placement = choose_placement("gpu")
+    assert placement.device == "gpu"
+    return VectorIndex.load(path, count=index.count, placement=placement)
+
+
+def test_auto_takes_the_gpu() -> None:
+    assert choose_placement("auto").device == "gpu"
+
+
+def test_vectors_of_a_tiny_model_agree_at_every_layer(tiny_folder: Path, tiny_model: LanguageModel) -> None:
+    model = load_model(str(tiny_folder), device="cuda")
+    for layer in (1, 2, 3, 4):
+        for pooling in ("mean", "last"):
+            here = EchoEncoder(model, layer=layer, pooling=pooling).encode_documents(TEXTS)
+            there = EchoEncoder(tiny_model, layer=layer, pooling=pooling).encode_documents(TEXTS)
+            assert (here * there).sum(axis=1).min() > 1 - 1e-3
+
+
+@pytest.mark.model
+def test_vectors_of_the_default_model_agree(gemma: LanguageModel) -> None:
+    model = load_model("gemma3-270m", device="auto")
+    assert model.device.name == "cuda"
+    here, there = EchoEncoder(model), EchoEncoder(gemma)
+    assert (here.encode_documents(TEXTS) * there.encode_documents(TEXTS)).sum(axis=1).min() > 1 - 1e-3
+    assert (here.encode_queries(TEXTS) * there.encode_queries(TEXTS)).sum(axis=1).min() > 1 - 1e-3
+    assert here.fingerprint == there.fingerprint  # an index moves between machines
+
+
+def test_batch_neighbours_do_not_change_a_vector_on_the_gpu(tiny_folder: Path) -> None:
+    encoder = EchoEncoder(load_model(str(tiny_folder), device="cuda"))
+    together = encoder.encode_documents(TEXTS)
+    for text, vector in zip(TEXTS, together, strict=True):
+        assert 1 - float(encoder.encode_documents([text])[0] @ vector) <= 1e-5
+
+
+def test_a_model_on_the_gpu_writes(tiny_folder: Path) -> None:
+    model = load_model(str(tiny_folder), device="cuda")
+    assert "".join(generate(model, model.vocabulary.encode("The quick brown"), max_tokens=10))
+
+
+def test_an_exact_index_finds_the_same_on_the_gpu(tmp_path: Path) -> None:
+    cpu, vectors = random_index(5_000, 64, exact_up_to=100_000)
+    gpu = on_the_gpu(cpu, tmp_path / "vectors.faiss")
+    for query in vectors[:20]:
+        expected, found = cpu.search(query, k=10), gpu.search(query, k=10)
+        assert [chunk for chunk, _ in found] == [chunk for chunk, _ in expected]
+        assert np.allclose([score for _, score in found], [score for _, score in expected], atol=1e-3)
+
+
+def test_a_filtered_search_keeps_its_filter_on_the_gpu(tmp_path: Path) -> None:
+    cpu, vectors = random_index(5_000, 64, exact_up_to=100_000)
+    gpu = on_the_gpu(cpu, tmp_path / "vectors.faiss")
+    among = np.array([1, 301, 3001], dtype=np.int64)
+    assert [chunk for chunk, _ in gpu.search(vectors[0], k=10, among=among)] == [
+        chunk for chunk, _ in cpu.search(vectors[0], k=10, among=among)
+    ]
+
+
+def test_more_than_there_is_gives_what_there_is_on_the_gpu(tmp_path: Path) -> None:
+    cpu, vectors = random_index(7, 64, exact_up_to=100_000)
+    gpu = on_the_gpu(cpu, tmp_path / "vectors.faiss")
+    assert len(gpu.search(vectors[0], k=100)) == 7
+
+
+def test_an_approximate_index_is_searched_whole_on_the_gpu(tmp_path: Path) -> None:
+    cpu, vectors = random_index(20_000, 64, exact_up_to=1_000)
+    assert cpu.kind == "approximate"
+    gpu = on_the_gpu(cpu, tmp_path / "vectors.faiss")
+    for number in range(0, 200, 10):
+        best, score = gpu.search(vectors[number], k=1)[0]
+        assert best == number * 3 + 1
+        assert score == pytest.approx(1, abs=5e-3)

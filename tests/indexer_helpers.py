@@ -1,0 +1,138 @@
+"""An encoder without a model, and small things that the tests of the index share."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from indexer import BuildReport, Chunking, FoundChunk, Source, Where, build_index, open_snapshot
+
+_WORD = re.compile(r"\S+")
+_BATCH = 8
+
+
+def token_starts(text: str) -> list[int]:
+    """One token a word."""
+    return [word.start() for word in _WORD.finditer(text)]
+
+
+class WordEncoder:
+    """Hashed bags of words as unit vectors. Counts what it embeds, and stops after `patience` texts as Ctrl-C would."""
+
+    def __init__(self, *, name: str = "words", dimension: int = 32, patience: int | None = None) -> None:
+        self.name = name
+        self.dimension = dimension
+        self.patience = patience
+        self.embedded: list[str] = []
+
+    @property
+    def fingerprint(self) -> str:
+        return f"{self.name}-{self.dimension}"
+
+    def description(self) -> dict[str, str | int | None]:
+        return {"weights": self.name, "dimension": self.dimension}
+
+    def differences(self, before: dict[str, Any]) -> list[str]:
+        return [
+            f"{name} was {before.get(name)!r} and is now {value!r}"
+            for name, value in self.description().items()
+            if before.get(name) != value
+        ]
+
+    def token_starts(self, text: str) -> list[int]:
+        return token_starts(text)
+
+    def encode_documents(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        for vector, text in zip(vectors, texts, strict=True):
+            for word in _WORD.findall(text.lower()):
+                digest = hashlib.sha256(f"{self.name} {word}".encode()).digest()
+                vector[digest[0] % self.dimension] += 1 if digest[1] % 2 else -1
+            vector[0] += 0.5  # never all zero
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    def encode_queries(self, texts: Sequence[str], *, instruction: str | None = None) -> npt.NDArray[np.float32]:
+        return self.encode_documents(texts)
+
+    def document_batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], npt.NDArray[np.float32]]]:
+        """Batches of like length, as an encoder makes them: in another order than the texts."""
+        order = sorted(range(len(texts)), key=lambda position: len(texts[position]))
+        for start in range(0, len(texts), _BATCH):
+            positions = order[start : start + _BATCH]
+            if self.patience is not None and len(self.embedded) + len(positions) > self.patience:
+                raise KeyboardInterrupt
+            batch = [texts[position] for position in positions]
+            self.embedded += batch
+            yield positions, self.encode_documents(batch)
+
+
+def _told(found: FoundChunk) -> tuple[object, ...]:
+    chunk = found.chunk
+    return (found.path, found.title, found.format, chunk.start, chunk.end, chunk.text, chunk.headings, chunk.line)
+
+
+def write(folder: Path, **files: str) -> None:
+    """Write Markdown files by name; `__` in it stands for a folder."""
+    for name, text in files.items():
+        path = folder / f"{name.replace('__', '/')}.md"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def build(
+    folder: Path | Sequence[Path], index_dir: Path, encoder: WordEncoder | None = None, **options: Any
+) -> BuildReport:
+    """Build with short chunks, so that a few lines make several of them."""
+    folders = [folder] if isinstance(folder, Path) else folder
+    options = {"chunking": Chunking(12, 3), **options}
+    sources = [Source.parse(str(path)) for path in folders]
+    return build_index(sources, index_dir, encoder=encoder or WordEncoder(), **options)  # type: ignore[arg-type]
+
+
+def documents(index_dir: Path) -> dict[str, list[str]]:
+    """The chunks of each document that a reader of the index sees."""
+    told: dict[str, list[str]] = {}
+    snapshot = open_snapshot(index_dir, index_device="cpu")
+    with closing(snapshot.catalog) as catalog:
+        ids = catalog.chunk_ids(Where(), generation=snapshot.manifest.generation)
+        for found in catalog.chunks([*map(int, ids)]).values():
+            told.setdefault(found.path, []).append(found.chunk.text)
+    return dict(sorted(told.items()))
+
+
+def contents(index_dir: Path) -> dict[str, Any]:
+    """All that a reader of the index can find out, but for ids, dates, generations and BM25 scores."""
+    snapshot = open_snapshot(index_dir, index_device="cpu")
+    generation = snapshot.manifest.generation
+    with closing(snapshot.catalog) as catalog:
+        ids = [int(key) for key in catalog.chunk_ids(Where(), generation=generation)]
+        chunks = catalog.chunks(ids)
+        vectors = {
+            chunks[int(key)].chunk.hash: vector.tolist()
+            for keys, block in catalog.vectors(generation=generation)
+            for key, vector in zip(keys, block, strict=True)
+        }
+        hits: dict[str, Any] = {}
+        for query in ("whales in the deep sea", "bread and salt", "nothing of the kind"):
+            [vector] = WordEncoder().encode_queries([query])
+            dense = snapshot.nearest(vector, k=len(ids), where=Where())
+            lexical = snapshot.matching(" OR ".join(query.split()), k=len(ids), where=Where())
+            hits[query] = (
+                sorted((round(score, 5), *_told(chunks[key])) for key, score in dense),
+                sorted(_told(chunks[key]) for key, _ in lexical),
+            )
+        return {
+            "chunks": sorted(map(_told, chunks.values())),
+            "vectors": vectors,
+            "hits": hits,
+            "counts": catalog.counts(generation=generation),
+            "failures": catalog.failures(generation=generation),
+            "canaries": snapshot.manifest.canaries,
+        }

@@ -1,0 +1,245 @@
+"""Texts in, unit vectors out: whatever stands beside a text, and whoever else asks at the same time."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tiny_models import llama_config, save_model
+
+from echo_embeddings import CLASSICAL, TUNED_QUERY, ZERO_SHOT, EchoEncoder, EchoPrompt, LanguageModel, load_model
+from echo_embeddings.errors import PromptError, TextError
+
+TEXTS = [
+    "The quick brown fox jumps over the lazy dog.",
+    "a",
+    "Pack my box with five dozen liquor jugs, and write the report before the meeting on Monday. " * 3,
+    "naïve café — 東京 🦊",
+    "seven wizards",
+]
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_model: LanguageModel) -> EchoEncoder:
+    return EchoEncoder(tiny_model)
+
+
+def distance(one: np.ndarray, two: np.ndarray) -> float:
+    """Return the cosine distance, in double precision."""
+    a, b = one.astype(np.float64), two.astype(np.float64)
+    return float(1 - a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
+
+def test_vectors_are_float32_unit_rows_of_the_dimension(encoder: EchoEncoder) -> None:
+    for vectors in (encoder.encode_documents(TEXTS), encoder.encode_queries(TEXTS)):
+        assert vectors.dtype == np.float32
+        assert vectors.shape == (len(TEXTS), encoder.dimension) == (5, 32)
+        assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=15)
+@given(
+    companions=st.lists(st.text(min_size=1, max_size=200), max_size=12),
+    place=st.integers(0, 12),
+    budget=st.sampled_from([1, 300, 2048]),
+)
+def test_batch_neighbours_do_not_change_a_vector(
+    encoder: EchoEncoder, companions: list[str], place: int, budget: int
+) -> None:
+    text = "write the report before the meeting"
+    place = min(place, len(companions))
+    batch = [*companions[:place], text, *companions[place:]]
+    one_by_one = encoder.encode_documents([text])[0]
+    among = EchoEncoder(encoder.model, batch_tokens=budget).encode_documents(batch)[place]
+    assert distance(one_by_one, among) <= 1e-5
+
+
+@pytest.mark.model
+def test_batch_neighbours_do_not_change_a_vector_of_the_default_model(gemma: LanguageModel) -> None:
+    encoder = EchoEncoder(gemma)
+    texts = ["The cat sleeps.", "Invoices are due within thirty days of delivery, net.", "x"]
+    together = encoder.encode_documents(texts)
+    for text, vector in zip(texts, together, strict=True):
+        assert distance(encoder.encode_documents([text])[0], vector) <= 1e-5
+
+
+@pytest.mark.model
+def test_the_default_model_finds_the_passage_that_answers(gemma: LanguageModel) -> None:
+    encoder = EchoEncoder(gemma)
+    passages = encoder.encode_documents(
+        [
+            "Bread rises because yeast turns sugar into gas.",
+            "The train to Lyon leaves at nine from platform four.",
+        ]
+    )
+    questions = encoder.encode_queries(["Why does dough get bigger?", "When does the train to Lyon leave?"])
+    assert (questions @ passages.T).argmax(axis=1).tolist() == [0, 1]
+
+
+def test_results_stand_in_the_order_of_the_texts(encoder: EchoEncoder) -> None:
+    alone = np.concatenate([encoder.encode_documents([text]) for text in TEXTS])
+    order = list(range(len(TEXTS)))
+    random.Random(1).shuffle(order)
+    shuffled = EchoEncoder(encoder.model, batch_tokens=300).encode_documents([TEXTS[number] for number in order])
+    assert np.allclose(shuffled, alone[order], atol=1e-5)
+    assert not np.allclose(alone[0], alone[1], atol=0.01)
+
+
+def test_document_batches_are_the_same_vectors_when_they_are_ready(encoder: EchoEncoder) -> None:
+    small = EchoEncoder(encoder.model, batch_tokens=300)
+    batches = list(small.document_batches(TEXTS))
+    assert len(batches) > 1
+    vectors = np.empty((len(TEXTS), 32), dtype=np.float32)
+    for positions, block in batches:
+        vectors[positions] = block
+    assert sorted(position for positions, _ in batches for position in positions) == list(range(len(TEXTS)))
+    assert np.array_equal(vectors, small.encode_documents(TEXTS))
+
+
+def test_document_batches_work_one_at_a_time(encoder: EchoEncoder) -> None:
+    passes: list[int] = []
+    hook = encoder.model.reader.register_forward_pre_hook(lambda *_: passes.append(1))
+    try:
+        batches = EchoEncoder(encoder.model, batch_tokens=1).document_batches(TEXTS)
+        next(batches)
+        assert len(passes) == 1
+    finally:
+        hook.remove()
+
+
+def test_no_texts_give_no_vectors(encoder: EchoEncoder) -> None:
+    assert encoder.encode_documents([]).shape == (0, 32)
+    assert encoder.encode_queries([]).shape == (0, 32)
+
+
+def test_an_empty_text_is_refused_before_anything_is_embedded(encoder: EchoEncoder) -> None:
+    told: list[tuple[int, int]] = []
+    with pytest.raises(TextError, match="Text 1 of 2 is empty"):
+        encoder.encode_documents(["dog", ""], progress=lambda done, total: told.append((done, total)))
+    assert told == []
+
+
+def test_progress_is_told_after_each_batch_up_to_all(encoder: EchoEncoder) -> None:
+    told: list[tuple[int, int]] = []
+    one_a_batch = EchoEncoder(encoder.model, batch_tokens=1)
+    one_a_batch.encode_documents(TEXTS, progress=lambda done, total: told.append((done, total)))
+    assert told == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
+
+
+def test_threads_that_encode_at_once_get_the_same_vectors(encoder: EchoEncoder) -> None:
+    documents = encoder.encode_documents(TEXTS)
+    queries = encoder.encode_queries(TEXTS)
+    with ThreadPoolExecutor(8) as pool:
+        jobs = [
+            (pool.submit(encoder.encode_documents, TEXTS), pool.submit(encoder.encode_queries, TEXTS))
+            for _ in range(20)
+        ]
+        for document_job, query_job in jobs:
+            assert np.array_equal(document_job.result(), documents)
+            assert np.array_equal(query_job.result(), queries)
+
+
+def test_a_query_without_an_instruction_takes_the_encoders_own(tiny_model: LanguageModel) -> None:
+    encoder = EchoEncoder(tiny_model, query_prompt=TUNED_QUERY, instruction="Find code")
+    own = encoder.encode_queries(["fox"])
+    assert np.array_equal(own, encoder.encode_queries(["fox"], instruction="Find code"))
+    assert distance(own[0], encoder.encode_queries(["fox"], instruction="Find recipes")[0]) > 1e-3
+    assert distance(own[0], encoder.encode_queries(["fox"], instruction="")[0]) > 1e-3
+
+
+def test_an_instruction_without_a_slot_is_refused(tiny_model: LanguageModel) -> None:
+    encoder = EchoEncoder(tiny_model, query_prompt=ZERO_SHOT)
+    encoder.encode_queries(["fox"])
+    with pytest.raises(PromptError, match=r"has no \{instruction\} slot"):
+        encoder.encode_queries(["fox"], instruction="Find code")
+
+
+def test_queries_and_documents_have_each_their_prompt(tiny_model: LanguageModel) -> None:
+    encoder = EchoEncoder(tiny_model, document_prompt=CLASSICAL, query_prompt=ZERO_SHOT)
+    swapped = EchoEncoder(tiny_model, document_prompt=ZERO_SHOT, query_prompt=CLASSICAL)
+    assert np.array_equal(encoder.encode_documents(TEXTS), swapped.encode_queries(TEXTS))
+    assert np.array_equal(encoder.encode_queries(TEXTS), swapped.encode_documents(TEXTS))
+    assert distance(encoder.encode_documents(["fox"])[0], encoder.encode_queries(["fox"])[0]) > 1e-3
+
+
+def test_what_is_beyond_max_tokens_does_not_count(tiny_model: LanguageModel) -> None:
+    short = EchoEncoder(tiny_model, max_tokens=4)
+    long = EchoEncoder(tiny_model, max_tokens=99)
+    texts = ["The quick brown fox jumps", "The quick brown fox jumps over the lazy dog"]
+    assert distance(*short.encode_documents(texts)) < 1e-6
+    assert distance(*long.encode_documents(texts)) > 1e-3
+
+
+def test_a_changed_encoder_differs_in_what_is_given_and_in_nothing_else(tiny_model: LanguageModel) -> None:
+    before = EchoEncoder(
+        tiny_model, document_prompt=CLASSICAL, pooling="last", layer=3, max_tokens=9, instruction="Find"
+    )
+    changes: dict[str, tuple[Any, Any]] = {
+        "document_prompt": (ZERO_SHOT, ZERO_SHOT.template),
+        "query_prompt": (TUNED_QUERY, TUNED_QUERY.template),
+        "pooling": ("mean", "mean"),
+        "layer": (2, 2),
+        "max_tokens": (50, 50),
+    }
+    for name, (value, described) in changes.items():
+        after = before.changed(**{name: value})
+        assert after.model is before.model
+        assert after.description() == {**before.description(), name: described}
+    assert before.changed().description() == before.description()
+
+
+def test_a_description_brings_the_same_encoder_back(tiny_model: LanguageModel) -> None:
+    encoder = EchoEncoder(
+        tiny_model, document_prompt=CLASSICAL, pooling="last", layer=3, max_tokens=9, instruction="Find"
+    )
+    again = EchoEncoder.from_description(encoder.description(), device="cpu")
+    assert again.fingerprint == encoder.fingerprint
+    assert np.allclose(again.encode_documents(TEXTS), encoder.encode_documents(TEXTS), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"document_prompt": EchoPrompt("Say: {text} {echo}")},
+        {"query_prompt": EchoPrompt("Say: {text} {echo}")},
+        {"instruction": "Find code"},
+        {"pooling": "last"},
+        {"layer": 2},
+        {"max_tokens": 17},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_what_changes_vectors_changes_the_fingerprint(encoder: EchoEncoder, change: dict[str, Any]) -> None:
+    other = EchoEncoder(encoder.model, **change)
+    assert other.fingerprint != encoder.fingerprint
+    (difference,) = other.differences(encoder.description())
+    assert difference.startswith(f"{next(iter(change))} was ")
+
+
+def test_the_size_of_batches_does_not_change_the_fingerprint(encoder: EchoEncoder) -> None:
+    assert EchoEncoder(encoder.model, batch_tokens=7).fingerprint == encoder.fingerprint
+
+
+def test_other_weights_change_the_fingerprint(encoder: EchoEncoder, tmp_path: Path) -> None:
+    other = EchoEncoder(load_model(str(save_model(tmp_path, llama_config(), seed=1)), device="cpu"))
+    assert other.fingerprint != encoder.fingerprint
+    assert any(difference.startswith("weights was ") for difference in other.differences(encoder.description()))
+
+
+def test_a_model_that_moved_is_the_same_model(encoder: EchoEncoder, tiny_folder: Path, tmp_path: Path) -> None:
+    moved = EchoEncoder(load_model(str(shutil.copytree(tiny_folder, tmp_path / "moved")), device="cpu"))
+    assert moved.description()["model"] != encoder.description()["model"]
+    assert moved.fingerprint == encoder.fingerprint
+    assert moved.differences(encoder.description()) == []
+
+
+def test_the_fingerprint_is_the_same_every_time(encoder: EchoEncoder, tiny_folder: Path) -> None:
+    assert EchoEncoder(load_model(str(tiny_folder), device="cpu")).fingerprint == encoder.fingerprint
+    assert len(encoder.fingerprint) == 64

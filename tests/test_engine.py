@@ -1,0 +1,162 @@
+"""Any architecture, any layer: the states that transformers gives, and no layer run in vain."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny_models import ARCHITECTURES, save_model
+
+from echo_embeddings import EchoEncoder, LanguageModel, Pooling, generate, load_model
+from echo_embeddings.engine import Engine, _find_blocks
+from echo_embeddings.errors import ModelError
+from echo_embeddings.pooling import pool
+from echo_embeddings.tokens import EchoTokens, PromptTokenizer
+
+TEXTS = ["The quick brown fox jumps over the lazy dog.", "a", "seven wizards quietly judge my vow " * 2]
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def any_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
+    folder = tmp_path_factory.mktemp(request.param)
+    return load_model(str(save_model(folder, ARCHITECTURES[request.param]())), device="cpu")
+
+
+def sequences(model: LanguageModel) -> list[EchoTokens]:
+    return PromptTokenizer(model.vocabulary, max_tokens=99).assemble(model.profile.document, TEXTS)
+
+
+@torch.inference_mode()
+def states_of_transformers(model: LanguageModel, tokens: EchoTokens) -> tuple[torch.Tensor, ...]:
+    output: Any = model.writer(input_ids=torch.tensor([tokens.ids]), output_hidden_states=True, use_cache=False)
+    states: tuple[torch.Tensor, ...] = output.hidden_states
+    return states
+
+
+@pytest.mark.parametrize("layer", [1, 2, 3, 4])
+@pytest.mark.parametrize("pooling", Pooling)
+def test_a_layer_is_the_hidden_state_of_that_index_pooled(
+    any_model: LanguageModel, layer: int, pooling: Pooling
+) -> None:
+    vectors = EchoEncoder(any_model, layer=layer, pooling=pooling).encode_documents(TEXTS)
+    for tokens, vector in zip(sequences(any_model), vectors, strict=True):
+        span = states_of_transformers(any_model, tokens)[layer][0, tokens.start : tokens.end]
+        expected = span.mean(dim=0) if pooling is Pooling.MEAN else span[-1]
+        assert np.allclose(vector, (expected / expected.norm()).numpy(), atol=1e-5)
+
+
+def test_layers_differ_and_the_last_is_read_where_none_is_named(any_model: LanguageModel) -> None:
+    vectors = [EchoEncoder(any_model, layer=layer).encode_documents(TEXTS[:1])[0] for layer in (1, 2, 3, 4)]
+    default = EchoEncoder(any_model)
+    assert default.layer == 4
+    assert np.array_equal(default.encode_documents(TEXTS[:1])[0], vectors[3])
+    for one, two in ((0, 1), (1, 2), (2, 3)):
+        assert vectors[one] @ vectors[two] < 0.999
+
+
+def test_batch_neighbours_do_not_change_the_states(any_model: LanguageModel) -> None:
+    engine = Engine(any_model, layer=3)
+    batch = sequences(any_model)
+    together = engine.hidden_states(batch)
+    for row, tokens in enumerate(batch):
+        alone = engine.hidden_states([tokens])[0]
+        assert torch.allclose(together[row, : len(tokens)], alone, atol=1e-4)
+
+
+@pytest.mark.parametrize("layer", [1, 2, 3, 4])
+def test_layers_above_the_one_that_is_read_are_never_run(tiny_model: LanguageModel, layer: int) -> None:
+    runs = [0, 0, 0, 0]
+
+    def count(number: int) -> Any:
+        def hook(*_: object) -> None:
+            runs[number] += 1
+
+        return hook
+
+    hooks = [
+        block.register_forward_pre_hook(count(number)) for number, block in enumerate(_find_blocks(tiny_model.reader))
+    ]
+    try:
+        EchoEncoder(tiny_model, layer=layer).encode_documents(TEXTS, progress=None)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    assert runs == [1] * layer + [0] * (4 - layer)
+
+
+@pytest.mark.parametrize("layer", [-1, 5, 99])
+def test_a_layer_that_is_not_there_is_refused(tiny_model: LanguageModel, layer: int) -> None:
+    with pytest.raises(ModelError, match=f"has layers 1 to 4; there is no layer {layer}"):
+        EchoEncoder(tiny_model, layer=layer)
+
+
+def test_encoders_of_one_model_at_different_layers_do_not_disturb_each_other(
+    tiny_folder: Path, tiny_model: LanguageModel
+) -> None:
+    alone = {
+        layer: EchoEncoder(load_model(str(tiny_folder), device="cpu"), layer=layer).encode_documents(TEXTS)
+        for layer in (1, 2, 3, 4)
+    }
+    shared = {layer: EchoEncoder(tiny_model, layer=layer) for layer in (3, 1, 4, 2)}
+    for layer in (1, 4, 2, 3, 4, 1):
+        assert np.allclose(shared[layer].encode_documents(TEXTS), alone[layer], atol=1e-6)
+
+
+def test_an_encoder_leaves_the_writer_as_it_was(tiny_folder: Path, tiny_model: LanguageModel) -> None:
+    prompt = tiny_model.vocabulary.encode("The quick brown")
+    untouched = "".join(generate(load_model(str(tiny_folder), device="cpu"), prompt, max_tokens=30))
+    encoder = EchoEncoder(tiny_model, layer=2)
+    pieces = []
+    for piece in generate(tiny_model, prompt, max_tokens=30):
+        pieces.append(piece)
+        encoder.encode_documents(TEXTS[:1])
+    assert "".join(pieces) == untouched != ""
+
+
+def test_a_writer_in_another_thread_and_many_encoders_get_what_they_get_alone(tiny_model: LanguageModel) -> None:
+    prompt = tiny_model.vocabulary.encode("The quick brown")
+    encoders = [EchoEncoder(tiny_model, layer=layer) for layer in (1, 2, 3, 4)]
+    expected = [encoder.encode_documents(TEXTS) for encoder in encoders]
+    text = "".join(generate(tiny_model, prompt, max_tokens=30))
+    failures: list[str] = []
+    start = threading.Barrier(6)
+
+    def encode(number: int) -> None:
+        start.wait()
+        for _ in range(10):
+            if not np.array_equal(encoders[number].encode_documents(TEXTS), expected[number]):
+                failures.append(f"layer {number + 1}")
+
+    def write() -> None:
+        start.wait()
+        for _ in range(2):
+            if "".join(generate(tiny_model, prompt, max_tokens=30)) != text:
+                failures.append("writer")
+
+    threads = [threading.Thread(target=encode, args=(number,)) for number in range(4)]
+    threads += [threading.Thread(target=write) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failures == []
+    assert not any(thread.is_alive() for thread in threads)
+
+
+def test_the_pool_is_the_mean_or_the_last_of_the_span_at_length_one() -> None:
+    hidden = torch.tensor(
+        [[[9.0, 9.0], [3.0, 0.0], [0.0, 4.0], [7.0, 7.0]], [[0.0, 2.0], [1.0, 1.0], [5.0, 5.0], [6.0, 1]]]
+    )
+    spans = [(1, 3), (0, 1)]
+    mean = pool(hidden, spans, Pooling.MEAN)
+    assert torch.allclose(mean, torch.tensor([[0.6, 0.8], [0.0, 1.0]]))
+    assert torch.allclose(pool(hidden, spans, Pooling.LAST), torch.tensor([[0.0, 1.0], [0.0, 1.0]]))
+
+
+def test_the_pool_of_half_precision_states_is_float32() -> None:
+    for pooling in Pooling:
+        assert pool(torch.ones(1, 3, 4, dtype=torch.bfloat16), [(0, 2)], pooling).dtype is torch.float32

@@ -1,0 +1,180 @@
+"""The model writes: what transformers would write, ended where it should end, never the same words over and over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_models import ARCHITECTURES, llama_config, save_model
+
+from echo_embeddings import LanguageModel, generate, load_model
+from echo_embeddings.generation import _LONGEST_REPEAT, _pieces
+
+PROMPTS = ["The quick brown", "Pack my box", "wizards", "Find the passage that answers"]
+
+
+def greedy(model: LanguageModel, prompt: Sequence[int], *, max_tokens: int) -> list[int]:
+    """Return what transformers writes."""
+    ids = torch.tensor([list(prompt)])
+    written = model.writer.generate(  # type: ignore[operator]
+        ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=max_tokens, pad_token_id=1
+    )
+    found: list[int] = written[0, len(prompt) :].tolist()
+    return found
+
+
+def tokens_written(model: LanguageModel, prompt: Sequence[int], *, count: int) -> list[int]:
+    """Return the first `count` tokens that generate() writes: each is what the next pass is given."""
+    given: list[int] = []
+
+    def note(module: object, args: object, inputs: dict[str, torch.Tensor]) -> None:
+        given.append(int(inputs["input_ids"][0, -1]))
+
+    hook = model.writer.register_forward_pre_hook(note, with_kwargs=True)
+    try:
+        list(generate(model, prompt, max_tokens=count + 1))
+    finally:
+        hook.remove()
+    return given[1:]
+
+
+def runs_of(tokens: Sequence[int], *, length: int) -> list[tuple[int, ...]]:
+    return [tuple(tokens[start : start + length]) for start in range(len(tokens) - length + 1)]
+
+
+def rehearsed(tmp_path: Path, continuation: Sequence[int]) -> LanguageModel:
+    """Return a tiny model that follows token n with `continuation[n]`: one row of its last layer a token."""
+    config = llama_config(hidden_size=512, head_dim=8, num_hidden_layers=1, tie_word_embeddings=False)
+    model = load_model(str(save_model(tmp_path / "rehearsed", config)), device="cpu")
+    state = model.writer.state_dict()
+    for name, weight in state.items():
+        weight.fill_(1.0 if "norm" in name else 0.0)
+    size = config.vocab_size
+    state["model.embed_tokens.weight"][:, :size].copy_(torch.eye(size))
+    for token, following in enumerate(continuation):
+        state["lm_head.weight"][following, token] = 1.0
+    return model
+
+
+def in_a_circle(model: LanguageModel, words: Sequence[int]) -> list[int]:
+    """Return for each token what follows it, such that `words` lead back to the first."""
+    following = list(range(model.writer.config.vocab_size))
+    for word, after in zip(words, [*words[1:], words[0]], strict=True):
+        following[word] = after
+    return following
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_greedy_writing_is_that_of_transformers(architecture: str, tmp_path: Path) -> None:
+    model = load_model(str(save_model(tmp_path, ARCHITECTURES[architecture]())), device="cpu")
+    compared = 0
+    for text in PROMPTS:
+        prompt = [0, *model.vocabulary.encode(text)]
+        expected = [token for token in greedy(model, prompt, max_tokens=12) if token != model.vocabulary.end_id]
+        runs = runs_of(expected, length=_LONGEST_REPEAT)
+        if len(set(runs)) == len(runs):  # transformers does not mind repeating itself
+            assert tokens_written(model, prompt, count=12) == expected
+            compared += 1
+    assert compared
+
+
+@pytest.mark.model
+def test_a_real_model_writes_what_transformers_writes(smollm: LanguageModel) -> None:
+    prompt = smollm.vocabulary.encode("The capital of France is")
+    assert "".join(generate(smollm, prompt, max_tokens=4)) == smollm.vocabulary.decode(
+        greedy(smollm, prompt, max_tokens=4)
+    )
+
+
+@pytest.mark.parametrize("max_tokens", [0, 1, 5])
+def test_no_more_than_max_tokens_are_written(tiny_model: LanguageModel, max_tokens: int) -> None:
+    prompt = tiny_model.vocabulary.encode("The quick brown")
+    passes: list[int] = []
+    hook = tiny_model.writer.register_forward_pre_hook(lambda *_: passes.append(1))
+    try:
+        list(generate(tiny_model, prompt, max_tokens=max_tokens))
+    finally:
+        hook.remove()
+    assert len(passes) == max_tokens
+
+
+def test_pieces_come_while_the_model_writes(tiny_model: LanguageModel) -> None:
+    passes: list[int] = []
+    hook = tiny_model.writer.register_forward_pre_hook(lambda *_: passes.append(1))
+    try:
+        next(generate(tiny_model, tiny_model.vocabulary.encode("The quick brown"), max_tokens=50))
+    finally:
+        hook.remove()
+    assert len(passes) < 10
+
+
+def test_a_stop_string_spread_over_pieces_ends_the_text_and_is_not_part_of_it(tiny_model: LanguageModel) -> None:
+    prompt = tiny_model.vocabulary.encode("Pack my box")
+    pieces = list(_pieces(tiny_model, prompt, max_tokens=16))
+    text = "".join(pieces)
+    tried = 0
+    for number in range(2, len(pieces) - 1):
+        mark = pieces[number - 1][-1:] + pieces[number] + pieces[number + 1][:1]
+        written = "".join(generate(tiny_model, prompt, max_tokens=16, stop=["never said", mark]))
+        assert written == text[: text.index(mark)]
+        tried += len(mark) > 2
+    assert tried > 5
+
+
+def test_the_earliest_of_several_stop_strings_counts(tmp_path: Path, tiny_model: LanguageModel) -> None:
+    letters = [tiny_model.vocabulary.encode(letter)[0] for letter in "abcdef"]
+    model = rehearsed(tmp_path, in_a_circle(tiny_model, letters))
+    for stop, expected in (
+        (["ef", "cd"], "b"),
+        (["f", "def"], "bc"),
+        (["bc"], ""),
+        (["cdx", "e"], "bcd"),
+        (["xyz"], "bcdef"),
+    ):
+        assert "".join(generate(model, letters[:1], max_tokens=5, stop=stop)) == expected
+
+
+def test_what_only_began_like_a_stop_string_is_written(tmp_path: Path, tiny_model: LanguageModel) -> None:
+    letters = [tiny_model.vocabulary.encode(letter)[0] for letter in "abcd"]
+    model = rehearsed(tmp_path, in_a_circle(tiny_model, letters))
+    assert "".join(generate(model, letters[:1], max_tokens=4, stop=["dab"])) == "bcda"
+
+
+def test_the_end_token_ends_the_text(tmp_path: Path, tiny_model: LanguageModel) -> None:
+    letters = [tiny_model.vocabulary.encode(letter)[0] for letter in "abc"]
+    model = rehearsed(tmp_path, in_a_circle(tiny_model, [*letters, 1]))
+    assert "".join(generate(model, letters[:1], max_tokens=50)) == "bc"
+
+
+def test_any_end_token_of_the_generation_config_ends_the_text(tmp_path: Path, tiny_model: LanguageModel) -> None:
+    letters = [tiny_model.vocabulary.encode(letter)[0] for letter in "abcd"]
+    model = rehearsed(tmp_path, in_a_circle(tiny_model, letters))
+    model.writer.generation_config.eos_token_id = [399, letters[3]]  # type: ignore[union-attr]
+    assert "".join(generate(model, letters[:1], max_tokens=50)) == "bc"
+
+
+def test_the_same_six_tokens_are_never_written_twice(tmp_path: Path, tiny_model: LanguageModel) -> None:
+    letters = [tiny_model.vocabulary.encode(letter)[0] for letter in "abcdef"]
+    following = in_a_circle(tiny_model, letters)  # left alone it goes round for ever
+    following[0] = letters[0]  # what it takes instead leads back into the circle
+    model = rehearsed(tmp_path, following)
+    written = tokens_written(model, letters[:1], count=60)
+    assert tiny_model.vocabulary.decode(written).startswith("bcdefabcdef")
+    runs = runs_of(written, length=_LONGEST_REPEAT)
+    assert len(runs) > 20
+    assert len(set(runs)) == len(runs)
+
+
+def test_words_of_the_prompt_may_be_quoted_at_any_length(tmp_path: Path, tiny_model: LanguageModel) -> None:
+    letters = [tiny_model.vocabulary.encode(letter)[0] for letter in "abcdefghij"]
+    model = rehearsed(tmp_path, in_a_circle(tiny_model, letters))
+    assert "".join(generate(model, letters, max_tokens=10)) == "abcdefghij"
+
+
+def test_a_character_of_several_tokens_is_written_whole(tmp_path: Path, tiny_model: LanguageModel) -> None:
+    fox = tiny_model.vocabulary.encode("🦊")
+    assert len(fox) == 4
+    model = rehearsed(tmp_path, in_a_circle(tiny_model, [*tiny_model.vocabulary.encode("x"), *fox, 1]))
+    assert list(generate(model, tiny_model.vocabulary.encode("x"), max_tokens=20)) == ["🦊"]

@@ -1,0 +1,92 @@
+"""The paper authors' own implementation: the same tokens, the same pooled positions, the same vectors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from echo_embeddings import CLASSICAL, TUNED_DOCUMENT, TUNED_QUERY, ZERO_SHOT, EchoEncoder, LanguageModel, Pooling
+from echo_embeddings.batching import batches_by_length
+from echo_embeddings.engine import Engine
+from echo_embeddings.pooling import pool
+from echo_embeddings.tokens import EchoTokens, PromptTokenizer
+
+pytestmark = pytest.mark.model
+
+FIXTURES = Path(__file__).parent / "fixtures"
+PROMPTS = {"query": TUNED_QUERY, "document": TUNED_DOCUMENT, "zeroshot": ZERO_SHOT, "classical": CLASSICAL}
+UNLIMITED = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def cases() -> list[dict[str, Any]]:
+    read: list[dict[str, Any]] = json.loads((FIXTURES / "golden.json").read_text(encoding="utf-8"))["cases"]
+    return read
+
+
+def assemble(model: LanguageModel, case: dict[str, Any]) -> EchoTokens:
+    tokenizer = PromptTokenizer(model.vocabulary, max_tokens=case["max_length"] or UNLIMITED)
+    return tokenizer.assemble(PROMPTS[case["template"]], [case["text"]], instruction=case["instruction"])[0]
+
+
+def test_the_token_ids_are_those_of_the_reference(smollm: LanguageModel, cases: list[dict[str, Any]]) -> None:
+    assert len(cases) == 128
+    assert {case["key"]: list(assemble(smollm, case).ids) for case in cases} == {
+        case["key"]: case["input_ids"] for case in cases
+    }
+
+
+def test_the_pooled_positions_are_those_of_the_reference(smollm: LanguageModel, cases: list[dict[str, Any]]) -> None:
+    for case in cases:
+        tokens = assemble(smollm, case)
+        pooled = [int(tokens.start <= position < tokens.end) for position in range(len(tokens))]
+        assert pooled == case["pool_mask"], case["key"]
+
+
+def test_the_pooled_states_are_those_of_the_reference(smollm: LanguageModel, cases: list[dict[str, Any]]) -> None:
+    engine = Engine(smollm)
+    sequences = list({tokens.ids: tokens for tokens in (assemble(smollm, case) for case in cases)}.values())
+    hidden = {}  # each sequence goes through the model once; several cases pool it, each in its way
+    for positions in batches_by_length([len(tokens) for tokens in sequences], token_budget=512):
+        batch = [sequences[position] for position in positions]
+        hidden.update({tokens.ids: states for tokens, states in zip(batch, engine.hidden_states(batch), strict=True)})
+    cosines = {}
+    for case, expected in zip(cases, np.load(FIXTURES / "golden.npz")["vectors"], strict=True):
+        tokens = assemble(smollm, case)
+        vector = pool(hidden[tokens.ids][None], [(tokens.start, tokens.end)], Pooling(case["pooling"]))[0].numpy()
+        cosines[case["key"]] = float(vector @ expected / np.linalg.norm(expected))
+    assert len(cosines) == 128
+    assert {key: cosine for key, cosine in cosines.items() if cosine < 0.9999} == {}
+
+
+@pytest.mark.parametrize("pooling", ["mean", "last"])
+def test_the_encoder_gives_the_vectors_of_the_reference(
+    smollm: LanguageModel, cases: list[dict[str, Any]], pooling: str
+) -> None:
+    encoder = EchoEncoder(
+        smollm,
+        document_prompt=TUNED_DOCUMENT,
+        query_prompt=TUNED_QUERY,
+        pooling=pooling,
+        layer=smollm.writer.config.num_hidden_layers,
+        max_tokens=16,
+    )
+    expected = np.load(FIXTURES / "golden.npz")["vectors"]
+    for template in ("document", "query"):
+        members = [
+            number
+            for number, case in enumerate(cases)
+            if (case["template"], case["pooling"], case["max_length"]) == (template, pooling, 16)
+        ][:2]
+        texts = [cases[number]["text"] for number in members]
+        if template == "document":
+            vectors = encoder.encode_documents(texts)
+        else:
+            vectors = encoder.encode_queries(texts, instruction=cases[members[0]]["instruction"])
+        cosines = [float(v @ expected[n] / np.linalg.norm(expected[n])) for n, v in zip(members, vectors, strict=True)]
+        assert len(cosines) == 2
+        assert min(cosines) >= 0.9999

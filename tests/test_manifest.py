@@ -1,0 +1,100 @@
+"""The manifest: it comes back as it was written, and whatever else lies in its place is refused in words."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+
+from echo_embeddings.errors import IndexDamaged, IndexMissing
+from indexer.manifest import FORMAT_VERSION, Canary, Manifest, manifest_stamp, read_manifest, write_manifest
+from indexer.means import Means
+
+MANIFEST = Manifest(
+    generation=3,
+    fingerprint="f" * 64,
+    encoder={"model": "modèle", "layer": 9, "adapter": None},
+    chunking={"max_tokens": 200, "overlap_tokens": 30},
+    documents=2,
+    chunks=5,
+    vectors_file="vectors-3.faiss",
+    finished="2025-01-01T00:00:00+00:00",
+    means=Means(document=(0.1, -0.2), query=(1 / 3, 1e-30), passages=5),
+    canaries=(Canary("A text.", (0.1, -1 / 3, 1e-30)), Canary("漢字\n", (1.0,))),
+)
+
+
+def test_a_manifest_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    write_manifest(tmp_path, MANIFEST)
+    assert read_manifest(tmp_path) == MANIFEST
+    assert [file.name for file in tmp_path.iterdir()] == ["manifest.json"]
+
+
+def test_where_none_was_written_there_is_no_index(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(IndexMissing, match="no complete index") as caught:
+            read_manifest(folder)
+        assert "echo-index build" in caught.value.remedy
+        with pytest.raises(IndexMissing, match="is gone"):
+            manifest_stamp(folder)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"\xff\xfe\x00", b"[]", b"null", b"3", b'"text"', b'{"format_version": 1}']
+)
+def test_garbage_is_called_damaged(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "manifest.json").write_bytes(content)
+    with pytest.raises(IndexDamaged, match=r"manifest\.json|has format None") as caught:
+        read_manifest(tmp_path)
+    assert "--rebuild" in caught.value.remedy
+
+
+@pytest.mark.parametrize("version", [FORMAT_VERSION + 1, 0, "1", None])
+def test_another_format_is_named_beside_ours(tmp_path: Path, version: object) -> None:
+    write_manifest(tmp_path, replace(MANIFEST, format_version=version))  # type: ignore[arg-type]
+    with pytest.raises(IndexDamaged) as caught:
+        read_manifest(tmp_path)
+    assert f"has format {version!r}; this version reads format {FORMAT_VERSION}." in caught.value.message
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Manifest)])
+def test_a_field_that_is_lacking_is_noticed(tmp_path: Path, name: str) -> None:
+    write_manifest(tmp_path, MANIFEST)
+    written = json.loads((tmp_path / "manifest.json").read_text())
+    del written[name]
+    (tmp_path / "manifest.json").write_text(json.dumps(written))
+    with pytest.raises(IndexDamaged):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change", [{"canaries": None}, {"canaries": [7]}, {"canaries": [{}]}, {"means": 7}, {"means": {}}, {"unknown": 1}]
+)
+def test_a_field_that_is_wrong_is_noticed(tmp_path: Path, change: dict[str, object]) -> None:
+    write_manifest(tmp_path, MANIFEST)
+    written = json.loads((tmp_path / "manifest.json").read_text())
+    (tmp_path / "manifest.json").write_text(json.dumps({**written, **change}))
+    with pytest.raises(IndexDamaged, match="is incomplete"):
+        read_manifest(tmp_path)
+
+
+def test_a_manifest_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_manifest(tmp_path, MANIFEST)
+    stamp = manifest_stamp(tmp_path)
+
+    def interrupted(number: int) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "fsync", interrupted)
+        write_manifest(tmp_path, replace(MANIFEST, generation=4))
+    assert read_manifest(tmp_path) == MANIFEST
+    assert manifest_stamp(tmp_path) == stamp
+
+    write_manifest(tmp_path, replace(MANIFEST, generation=4))
+    assert read_manifest(tmp_path).generation == 4
+    assert manifest_stamp(tmp_path) != stamp
+    assert [file.name for file in tmp_path.iterdir()] == ["manifest.json"]

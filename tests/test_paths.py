@@ -1,0 +1,31 @@
+"""How documents are named in an index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from indexer.paths import full_path, stored_path
+
+
+@pytest.mark.parametrize(
+    ("path", "stored"),
+    [
+        ("/docs/a.md", "a.md"),
+        ("/docs/deep/ä b.md", "deep/ä b.md"),
+        ("/docs2/a.md", "/docs2/a.md"),
+        ("/other/a.md", "/other/a.md"),
+    ],
+)
+def test_a_path_is_relative_to_the_folder_of_the_index_and_comes_back(path: str, stored: str) -> None:
+    index = Path("/docs/.echo-index")
+    assert stored_path(Path(path), index) == stored
+    assert full_path(stored, index) == Path(path)
+
+
+def test_the_index_may_be_named_from_where_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert stored_path(tmp_path / "docs/a.md", Path(".echo-index")) == "docs/a.md"
+    assert full_path("docs/a.md", Path(".echo-index")) == tmp_path / "docs/a.md"
+    assert stored_path(tmp_path / "a.md", Path("docs/../.echo-index")) == "a.md"

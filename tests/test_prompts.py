@@ -1,0 +1,73 @@
+"""Templates: what is pooled, what is said, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from echo_embeddings import CLASSICAL, TUNED_DOCUMENT, TUNED_QUERY, ZERO_SHOT, EchoPrompt
+from echo_embeddings.errors import PromptError
+from echo_embeddings.prompts import Slot
+
+
+def test_a_template_is_words_and_slots_in_order() -> None:
+    assert EchoPrompt("Say {text} again: {echo}").pieces == ("Say ", Slot.TEXT, " again: ", Slot.ECHO)
+
+
+def test_the_presets_are_those_of_the_paper() -> None:
+    assert ZERO_SHOT.template == "Rewrite the following paragraph: {text} The rewritten paragraph: {echo}"
+    assert TUNED_QUERY.template == "Instruct:{instruction},\nQuery:{text}\nQuery again:{echo}{end}"
+    assert TUNED_DOCUMENT.template == "Document:{text}\nDocument again:{echo}{end}"
+    assert CLASSICAL.template == "Write a paragraph: {echo}"
+
+
+def test_a_prompt_knows_whether_it_takes_an_instruction() -> None:
+    assert TUNED_QUERY.takes_instruction
+    assert not TUNED_DOCUMENT.takes_instruction
+
+
+def test_a_prompt_knows_whether_the_text_is_read_twice() -> None:
+    assert ZERO_SHOT.is_echo
+    assert not CLASSICAL.is_echo
+
+
+def test_doubled_braces_are_literal_braces() -> None:
+    assert EchoPrompt("{{x}} {{{text}}} {echo}").pieces == ("{x} {", Slot.TEXT, "} ", Slot.ECHO)
+
+
+def test_prompts_with_the_same_template_are_equal() -> None:
+    assert EchoPrompt("a {echo}") == EchoPrompt("a {echo}")
+    assert EchoPrompt("a {echo}") != EchoPrompt("b {echo}")
+
+
+@pytest.mark.parametrize(
+    ("template", "sentence"),
+    [
+        ("Say {text}", "nothing to pool: the slot {echo} is missing"),
+        ("", "nothing to pool: the slot {echo} is missing"),
+        ("{name}: {echo}", "unknown slot {name}"),
+        ("{}: {echo}", "unknown slot {}"),
+        ("{0}: {echo}", "unknown slot {0}"),
+        ("{text.upper}: {echo}", "unknown slot {text.upper}"),
+        ("{text:>9}: {echo}", "unknown slot {text}"),
+        ("{text!r}: {echo}", "unknown slot {text}"),
+        ("{text} {text} {echo}", "the slot {text} more than once"),
+        ("{text} {echo} {echo}", "the slot {echo} more than once"),
+        ("{echo} {text}", "has {text} after {echo}, which could not see it"),
+        ("{text} {echo} {instruction}", "has {instruction} after {echo}, which could not see it"),
+        ("{text} {end} {echo}", "goes on after {end}, the end of the sequence"),
+        ("{text} {echo}{end} more", "goes on after {end}, the end of the sequence"),
+        ("{text} {echo} more {end}", "has words between {echo} and {end}"),
+        ("{text {echo}", "cannot be read"),
+        ("text} {echo}", "cannot be read"),
+    ],
+)
+def test_a_template_that_cannot_work_is_refused_with_its_reason(template: str, sentence: str) -> None:
+    with pytest.raises(PromptError) as refusal:
+        EchoPrompt(template)
+    assert sentence in refusal.value.message
+    assert repr(template) in refusal.value.message
+
+
+def test_a_broken_brace_is_mended_by_doubling_it() -> None:
+    with pytest.raises(PromptError, match="Write a literal brace twice"):
+        EchoPrompt("} {echo}")

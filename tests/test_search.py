@@ -1,0 +1,192 @@
+"""The retriever over a real index, and the user guide as its corpus."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from echo_embeddings import EchoEncoder, LanguageModel
+from echo_embeddings.errors import IndexMismatch, IndexMissing, QuestionError
+from indexer import Source, Where, build_index
+from indexer.chunks import embedded_text
+from retriever import Hit, Mode, Retriever
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_model: LanguageModel) -> EchoEncoder:
+    return EchoEncoder(tiny_model)
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    (folder / "fox.md").write_text("# The fox\n\nThe quick brown fox jumps over the lazy dog.\n")
+    (folder / "wizards.md").write_text("# Wizards\n\nSeven wizards quietly judge my vow.\n")
+    (folder / "jugs.txt").write_text('Pack my box with "five" dozen liquor jugs AND nothing else.\n')
+    return folder
+
+
+@pytest.fixture
+def retriever(corpus: Path, encoder: EchoEncoder) -> Retriever:
+    index = corpus.parent / "index"
+    build_index([Source.parse(str(corpus))], index, encoder=encoder)
+    return Retriever.open(index, encoder=encoder)
+
+
+def sources(hits: list[Hit]) -> list[str]:
+    return [hit.source for hit in hits]
+
+
+@pytest.mark.parametrize("mode", ["dense", "lexical", "hybrid"])
+def test_k_larger_than_the_index_gives_what_there_is(retriever: Retriever, mode: Mode) -> None:
+    hits = retriever.search("quick wizards pack", k=1000, mode=mode)
+    assert sorted(sources(hits)) == ["corpus/fox.md", "corpus/jugs.txt", "corpus/wizards.md"]
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+
+
+def test_a_hit_tells_its_place_and_how_it_was_found(retriever: Retriever, corpus: Path) -> None:
+    hit = retriever.search("lazy dog", k=1, mode="hybrid")[0]
+    text = (corpus / "fox.md").read_text()
+    assert hit.text == text[hit.start : hit.end]
+    assert (hit.title, hit.headings, hit.line, hit.page, hit.format) == ("The fox", ("The fox",), 1, None, "markdown")
+    assert hit.lexical is not None and hit.lexical.rank == 1
+    assert hit.dense is not None and -1 <= hit.dense.score <= 1
+
+
+def test_dense_search_needs_no_common_word_and_lexical_search_does(retriever: Retriever) -> None:
+    assert len(retriever.search("unheard of", mode="dense")) == 3
+    assert retriever.search("unheard of", mode="lexical") == []
+
+
+def test_dense_search_ranks_by_the_cosine_of_the_encoders_own_vectors(
+    retriever: Retriever, encoder: EchoEncoder
+) -> None:
+    hits = retriever.search("wizards judge", mode="dense")
+    passages = encoder.encode_documents([embedded_text(hit.title, hit.headings, hit.text) for hit in hits])
+    cosines = passages @ encoder.encode_queries(["wizards judge"])[0]
+    assert [hit.score for hit in hits] == pytest.approx(cosines.tolist(), abs=2e-3)  # kept in half precision
+
+
+@pytest.mark.parametrize("question", ['"', "AND OR NOT", "five* NEAR(jugs)", "text:fox", "🦊", "?!", "a" * 20000])
+@pytest.mark.parametrize("mode", ["lexical", "hybrid"])
+def test_no_character_of_a_question_is_an_operator(retriever: Retriever, question: str, mode: Mode) -> None:
+    retriever.search(question, mode=mode)
+
+
+def test_filters_limit_every_mode(retriever: Retriever) -> None:
+    for mode in ("dense", "lexical", "hybrid"):
+        only = retriever.search("fox wizards jugs", mode=mode, where=Where(paths=("*wiz*",)))
+        assert sources(only) == ["corpus/wizards.md"]
+        text = retriever.search("fox wizards jugs", mode=mode, where=Where(formats=("text",)))
+        assert sources(text) == ["corpus/jugs.txt"]
+        assert retriever.search("fox", mode=mode, where=Where(paths=("elsewhere/*",))) == []
+
+
+@pytest.mark.parametrize("question", ["", "  \n"])
+def test_an_empty_question_is_refused(retriever: Retriever, question: str) -> None:
+    with pytest.raises(QuestionError, match="The question is empty"):
+        retriever.search(question)
+
+
+def test_impossible_k_and_unknown_mode_are_refused(retriever: Retriever) -> None:
+    with pytest.raises(QuestionError, match="k is 0"):
+        retriever.search("fox", k=0)
+    with pytest.raises(QuestionError, match="'fuzzy'"):
+        retriever.search("fox", mode="fuzzy")  # type: ignore[arg-type]
+
+
+def test_lexical_search_never_loads_the_model(retriever: Retriever) -> None:
+    opened = Retriever.open(retriever.index_dir)
+    assert sources(opened.search("wizards", mode="lexical")) == ["corpus/wizards.md"]
+    assert opened._encoder is None
+
+
+def test_the_encoder_that_the_manifest_describes_is_loaded_when_it_is_needed(
+    retriever: Retriever, encoder: EchoEncoder
+) -> None:
+    opened = Retriever.open(retriever.index_dir, device="cpu")
+    assert opened.search("fox", mode="dense") == retriever.search("fox", mode="dense")
+    assert opened.encoder.fingerprint == encoder.fingerprint
+
+
+def test_another_encoder_is_refused_by_name(retriever: Retriever, encoder: EchoEncoder) -> None:
+    with pytest.raises(IndexMismatch, match=r"layer was 4 and is now 2.*--rebuild"):
+        Retriever.open(retriever.index_dir, encoder=encoder.changed(layer=2))
+
+
+def test_a_model_whose_weights_changed_is_refused(
+    corpus: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    from echo_embeddings import load_model
+
+    monkeypatch.setenv("ECHO_INDEX_CACHE", str(tmp_path / "cache"))
+    folder = shutil.copytree(tiny_folder, tmp_path / "model")
+    build_index(
+        [Source.parse(str(corpus))], tmp_path / "index", encoder=EchoEncoder(load_model(str(folder), device="cpu"))
+    )
+    weights = {
+        name: value + torch.full_like(value, 0.01) for name, value in load_file(folder / "model.safetensors").items()
+    }
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(IndexMismatch, match="weights was"):
+        Retriever.open(tmp_path / "index", device="cpu").search("fox", mode="dense")
+
+
+def test_a_new_generation_is_picked_up_without_a_restart(
+    retriever: Retriever, corpus: Path, encoder: EchoEncoder
+) -> None:
+    assert retriever.search("zebra", mode="lexical") == []
+    (corpus / "zebra.md").write_text("# Zebra\n\nA zebra has stripes.\n")
+    build_index([Source.parse(str(corpus))], retriever.index_dir, encoder=encoder)
+    assert sources(retriever.search("zebra", mode="lexical")) == ["corpus/zebra.md"]
+    assert len(retriever.search("zebra", mode="dense")) == 4
+    (corpus / "fox.md").unlink()
+    build_index([Source.parse(str(corpus))], retriever.index_dir, encoder=encoder)
+    assert "corpus/fox.md" not in sources(retriever.search("fox", mode="hybrid"))
+
+
+def test_a_folder_without_an_index_is_named(tmp_path: Path) -> None:
+    with pytest.raises(IndexMissing, match="echo-index build"):
+        Retriever.open(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def guide(gemma: LanguageModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Retriever]:
+    """Index the user guide with the real model, once."""
+    folder = tmp_path_factory.mktemp("guide")
+    shutil.copytree(ROOT / "docs", folder / "docs")
+    encoder = EchoEncoder(gemma)
+    build_index([Source.parse(str(folder / "docs"))], folder / ".echo-index", encoder=encoder)
+    yield Retriever.open(folder / ".echo-index", encoder=encoder)
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(("mode", "least"), [("dense", 0.8), ("lexical", 0.75), ("hybrid", 0.9)])
+def test_the_right_page_of_the_guide_is_among_the_first_three(guide: Retriever, mode: Mode, least: float) -> None:
+    """recall@3 over the 40 questions in data/guide_questions.jsonl."""
+    lines = (ROOT / "data/guide_questions.jsonl").read_text(encoding="utf-8").splitlines()
+    questions = [json.loads(line) for line in lines]
+    right = [question["page"] in sources(guide.search(question["question"], k=3, mode=mode)) for question in questions]
+    print(mode, sum(right), "of", len(right))  # noqa: T201
+    assert sum(right) / len(right) >= least
+
+
+@pytest.mark.model
+def test_searching_while_another_thread_searches_gives_the_same(guide: Retriever) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    questions = ["Which licence has Gemma?", "How do I leave out files?", "What is a generation?"] * 2
+    alone = [sources(guide.search(question, k=3)) for question in questions]
+    with ThreadPoolExecutor(3) as threads:
+        together = list(threads.map(lambda question: sources(guide.search(question, k=3)), questions))
+    assert together == alone

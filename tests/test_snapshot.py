@@ -1,0 +1,99 @@
+"""A snapshot: what is derived and damaged is made anew and said; what is true and damaged is refused."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from indexer_helpers import build, contents, write
+
+from echo_embeddings.errors import IndexDamaged, IndexMissing
+from indexer import open_snapshot
+from indexer.catalog import Catalog
+from indexer.manifest import read_manifest, write_manifest
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("folder")
+    for number in range(20):
+        write(folder, **{f"note{number}": f"# Note {number}\n\nWhales number {number} swim in the sea of salt.\n"})
+    build(folder, folder / "index")
+    return folder / "index"
+
+
+@pytest.fixture
+def index(built: Path, tmp_path: Path) -> Path:
+    shutil.copytree(built, tmp_path / "index")
+    return tmp_path / "index"
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def scribble(path: Path) -> None:
+    path.write_bytes(b"garbage")
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, truncate, scribble])
+def test_damaged_vectors_are_made_anew_from_the_catalog(index: Path, damage: Callable[[Path], None]) -> None:
+    before = contents(index)
+    whole = (index / "vectors-1.faiss").read_bytes()
+    damage(index / "vectors-1.faiss")
+    notices: list[str] = []
+    closing_one = open_snapshot(index, index_device="cpu", notice=notices.append)
+    with closing(closing_one.catalog):
+        [notice] = notices
+    assert "vectors-1.faiss" in notice
+    assert notice.endswith("It is rebuilt from the catalog.")
+    assert (index / "vectors-1.faiss").read_bytes() == whole
+    assert contents(index) == before
+    with closing(open_snapshot(index, index_device="cpu", notice=pytest.fail).catalog):
+        pass
+
+
+def test_vectors_of_another_index_are_made_anew(index: Path, tmp_path: Path) -> None:
+    before = contents(index)
+    write(tmp_path / "other", one="# One\n\nOne.\n")
+    build(tmp_path / "other", tmp_path / "other/index")
+    shutil.copy(tmp_path / "other/index/vectors-1.faiss", index)
+    assert contents(index) == before
+
+
+def test_a_missing_catalog_is_refused(index: Path) -> None:
+    (index / "catalog.sqlite").unlink()
+    with pytest.raises(IndexDamaged, match=r"catalog\.sqlite is missing") as caught:
+        open_snapshot(index)
+    assert "--rebuild" in caught.value.remedy
+    assert not (index / "catalog.sqlite").exists()
+
+
+def test_a_catalog_that_contradicts_the_manifest_is_refused(index: Path) -> None:
+    write_manifest(index, replace(read_manifest(index), chunks=19))
+    with pytest.raises(IndexDamaged, match="holds 20 chunks where the manifest says 19") as caught:
+        open_snapshot(index)
+    assert "--rebuild" in caught.value.remedy
+
+
+def test_a_text_that_lost_its_vector_is_embedded_by_the_next_build(index: Path, built: Path) -> None:
+    with closing(Catalog(index / "catalog.sqlite")) as catalog, catalog.transaction() as connection:
+        connection.execute("DELETE FROM vectors WHERE rowid = 1")
+    (index / "vectors-1.faiss").unlink()
+    with pytest.raises(IndexDamaged, match="without a vector") as caught:
+        open_snapshot(index)
+    assert caught.value.remedy == "Embed them: echo-index build FOLDER"
+    for path in built.parent.glob("*.md"):
+        shutil.copy2(path, index.parent)
+    assert build(index.parent, index).embedded == 1
+    assert contents(index)["vectors"] == contents(built)["vectors"]
+
+
+def test_a_folder_without_an_index_has_no_snapshot(tmp_path: Path) -> None:
+    with pytest.raises(IndexMissing):
+        open_snapshot(tmp_path)
+    assert list(tmp_path.iterdir()) == []
