@@ -234,7 +234,7 @@ class _Build:
     def commit(self) -> None:
         """Make the new generation the one that readers see, if anything in it is new."""
         report = self.report
-        changed = self.before is None or report.embedded or self.catalog.differs_in(self.generation)
+        changed = self.before is None or self.catalog.differs_in(self.generation)
         generation = self.generation if changed else self.generation - 1
         counts = self.catalog.counts(generation=generation)
         report.documents, report.chunks = counts.documents, counts.chunks
@@ -278,14 +278,12 @@ class _Build:
 
 
 def read_built_with(index_dir: Path) -> BuiltWith | None:
-    """Return what an index was begun with, be it complete or not; None where there is no index."""
-    if not (index_dir / CATALOG).exists():
-        return None
-    catalog = Catalog(index_dir / CATALOG)
-    try:
-        settings = catalog.setting("built_with")
-    finally:
-        catalog.close()
+    """Return what an index was begun with, be it complete or not; None where there is none, or none to be read."""
+    with closing(Catalog(index_dir / CATALOG)) as catalog:
+        try:
+            settings = catalog.setting("built_with")
+        except IndexDamaged:
+            return None
     return None if settings is None else BuiltWith.parse(settings)
 
 

@@ -35,11 +35,11 @@ class Means:
 
 def means_for(catalog: Catalog, before: Means | None, *, generation: int, count: int, encoder: EchoEncoder) -> Means:
     """Return the means for an index of `count` passages: the old ones until it has twice as many as they came from."""
-    if before is not None and count < 2 * max(before.passages, _LEAST_PASSAGES):
-        return before
     if count < _LEAST_PASSAGES:
         nothing = (0.0,) * encoder.dimension
         return Means(document=nothing, query=nothing, passages=count)
+    if before is not None and before.passages >= _LEAST_PASSAGES and count < 2 * before.passages:
+        return before
     total = np.zeros(encoder.dimension)
     for _, vectors in catalog.vectors(generation=generation):
         total += vectors.sum(axis=0)

@@ -24,6 +24,7 @@ EXACT_UP_TO = 100_000
 """Vectors; a larger index is approximate: cells of compressed vectors, refined with half-precision ones."""
 _TRAINING_PER_CELL = 64
 _PROBED_SHARE = 16  # one cell in so many is looked at
+_MOST_FROM_GPU = 2048  # results: the limit of FAISS's GPU kernels
 _REFINED = 8  # times k candidates are compared again in half precision
 
 
@@ -138,7 +139,7 @@ class VectorIndex:
         k = min(k, allowed)
         if k == 0:
             return []
-        index, selector = self._searched, None
+        index, selector = self._searched if k <= _MOST_FROM_GPU else self._on_cpu, None
         if among is not None:
             # The GPU's indexes take no selector; the cells that are probed may hold little of what a filter leaves.
             index = self._compared if len(among) <= EXACT_UP_TO else self._on_cpu

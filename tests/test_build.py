@@ -73,6 +73,7 @@ def test_a_first_build_indexes_all(folder: Path, index: Path) -> None:
     assert (manifest.generation, manifest.documents, manifest.chunks) == (1, 3, 7)
     assert (manifest.fingerprint, manifest.encoder) == (encoder.fingerprint, encoder.description())
     assert manifest.chunking == {"max_tokens": 12, "overlap_tokens": 3}
+    assert manifest.canaries
     for canary in manifest.canaries:
         assert canary.vector == tuple(encoder.encode_documents([canary.text])[0].tolist())
     snapshot = open_snapshot(index, index_device="cpu")
@@ -161,6 +162,7 @@ def test_the_generation_before_is_kept_for_its_readers_and_older_ones_are_not(fo
     with closing(Catalog(index / "catalog.sqlite")) as catalog:
         assert [catalog.counts(generation=number).documents for number in (2, 3, 4)] == [2, 3, 3]
     assert documents(index)["bread.md"] == ["# Bread\n\nVersion 4."]
+    assert len(read_manifest(index).canaries) == 3
 
 
 def test_like_texts_are_embedded_once(folder: Path, index: Path) -> None:
@@ -219,6 +221,8 @@ def test_an_index_within_the_folder_is_not_indexed(folder: Path, rebuild: bool) 
         build(folder, index, WordEncoder(patience=0), rebuild=True)
     for _ in range(3):
         build(folder, index, rebuild=rebuild)
+        shutil.copytree(index, folder / "index.old", dirs_exist_ok=True)  # as if killed on the way
+        shutil.copytree(index, folder / "index.rebuild", dirs_exist_ok=True)
         assert [*documents(index)] == ["bread.md", "deep/stars.md", "whales.md"]
 
 
@@ -334,10 +338,11 @@ def test_a_file_that_cannot_be_opened_is_tried_again_each_time(
         assert again.failures == [("lost.md", "It cannot be read: no such file or directory.")]
         assert figures(again) == (0, 0, 4, 0)
         assert generation(index) == 1, "the same failure is no news"
-        lost.write_text("# Found\n\nFound.\n")
+        lost.write_text("# Fo\n\nFind")
+        assert lost.stat().st_size == 10
         os.utime(lost, ns=(10, 10))
         assert build(folder, index).failures == []
-    assert documents(index)["lost.md"] == ["# Found\n\nFound."]
+    assert documents(index)["lost.md"] == ["# Fo\n\nFind"]
 
 
 def test_a_folder_that_cannot_be_read_keeps_its_documents(
@@ -359,6 +364,23 @@ def test_a_folder_that_cannot_be_read_keeps_its_documents(
     assert figures(report) == (0, 0, 1, 1)
     assert [*documents(index)] == ["deep/stars.md", "whales.md"]
     assert figures(build(folder, index)) == (0, 0, 2, 0)
+
+
+def test_an_index_of_nothing_that_could_be_read_is_an_index(
+    folder: Path, index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(folder / "deep")
+    for path in folder.glob("*.md"):
+        path.write_bytes(b"\x00\x01\x02" * 100)
+    report = build(folder, index)
+    assert (report.documents, report.chunks, len(report.failures)) == (0, 0, 2)
+    assert documents(index) == {}
+    for path in folder.glob("*.md"):
+        path.unlink()
+    monkeypatch.setattr(indexer.build, "scan", lambda *_, on_error, **__: on_error(folder / "deep", "closed") or [])
+    assert figures(build(folder, index)) == (0, 0, 0, 2)
+    with pytest.raises(IndexMismatch):
+        build(folder, index, WordEncoder(name="other"))
 
 
 # Another encoder, another chunking
@@ -453,6 +475,7 @@ def test_a_rebuild_mends_a_damaged_index_and_a_damaged_rebuild(folder: Path, ind
     with pytest.raises(IndexDamaged) as caught:
         build(folder, index)
     assert "--rebuild" in caught.value.remedy
+    assert (read_built_with(index) is None) == (damaged == "catalog.sqlite")
     build(folder, index, rebuild=True)
     assert contents(index) == before
 

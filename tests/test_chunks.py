@@ -264,14 +264,14 @@ def test_a_megabyte_takes_seconds_at_most(name: str, text: str) -> None:
     starts = token_starts(text) if " " in text else list(range(0, len(text), 4))
     begun = time.process_time()
     chunks = list(cut_chunks(document, token_starts=starts, chunking=Chunking()))
-    assert time.process_time() - begun < 4
+    assert time.process_time() - begun < 10
     assert chunks[-1].end >= len(text.rstrip()) - 1
 
 
 def test_a_large_overlap_takes_seconds_too() -> None:
     begun = time.process_time()
     assert cut(sentences(12_000), limit=200, overlap=200)
-    assert time.process_time() - begun < 4
+    assert time.process_time() - begun < 10
 
 
 # What is embedded
