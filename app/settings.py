@@ -12,8 +12,8 @@ class Settings:
 
     index_dir: Path = Path(".echo-index")
     results: int = 5
-    passages: int = 5
-    """Given to the model that answers a question."""
+    passages: int = 3
+    """Given to the model that answers a question; small models do worse with more."""
     chunk_tokens: int = 200
     overlap_tokens: int = 30
     longest_excerpt: int = 500

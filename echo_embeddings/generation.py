@@ -16,7 +16,11 @@ _LONGEST_REPEAT = 6  # tokens that may stand in one text twice, less one
 
 
 def generate(
-    model: LanguageModel, prompt: Sequence[int], *, max_tokens: int, stop: Sequence[str] = ()
+    model: LanguageModel,
+    prompt: Sequence[int],
+    *,
+    max_tokens: int,
+    stop: Sequence[str] = (),
 ) -> Iterator[str]:
     """Yield the most likely continuation of `prompt` until an end token, a stop string or `max_tokens`.
 
@@ -44,7 +48,7 @@ def _pieces(model: LanguageModel, prompt: Sequence[int], *, max_tokens: int) -> 
     ids = list(prompt)
     written: list[int] = []
     for _ in range(max_tokens):
-        token = _next_token(model, ids, cache, forbidden=_would_repeat(written))
+        token = _likeliest(_next_logits(model, ids, cache), forbidden=_would_repeat(written))
         if token in ends:
             return
         written.append(token)
@@ -54,7 +58,7 @@ def _pieces(model: LanguageModel, prompt: Sequence[int], *, max_tokens: int) -> 
 
 
 @torch.inference_mode()
-def _next_token(model: LanguageModel, ids: Sequence[int], cache: DynamicCache, *, forbidden: list[int]) -> int:
+def _next_logits(model: LanguageModel, ids: Sequence[int], cache: DynamicCache) -> torch.Tensor:
     writer: Any = model.writer
     # Logits of the whole prompt would take gigabytes with a large vocabulary.
     last_only = {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(writer.forward).parameters else {}
@@ -65,7 +69,12 @@ def _next_token(model: LanguageModel, ids: Sequence[int], cache: DynamicCache, *
             use_cache=True,
             **last_only,
         )
-    logits = output.logits[0, -1]
+    logits: torch.Tensor = output.logits[0, -1]
+    return logits
+
+
+@torch.inference_mode()
+def _likeliest(logits: torch.Tensor, *, forbidden: list[int]) -> int:
     logits[forbidden] = -torch.inf
     return int(logits.argmax())
 

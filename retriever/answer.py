@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from echo_embeddings import LanguageModel, generate
-from retriever.prompts import ANSWER_TOKENS, STOPS, prompt_tokens
+from retriever.prompts import ANSWER_TOKENS, answer_prompt
 from retriever.search import Hit
 
 NOT_FOUND = "The passages do not hold an answer to this question."
@@ -18,6 +18,11 @@ NOT_FOUND = "The passages do not hold an answer to this question."
 _MARKER = re.compile(r"\s?\[(\d+)\]")
 _WORD = re.compile(r"\w+")
 _REFUSALS = ("not found", "the passages do not", "i don t know", "no answer")
+_FUNCTION_WORDS = frozenset(
+    "a an and any are as at be been but by can could did do does for from had has have he her his how if in into is it "
+    "its may not of on one or our she should so some such than that the their them then there these they this those to "
+    "was we were what when where which who will with would you your".split()
+)
 _LEAST_SUPPORT = 0.5  # of an answer's words must stand in a passage for it to be cited
 
 
@@ -77,8 +82,10 @@ def stream_answer(question: str, passages: Sequence[Hit], *, model: LanguageMode
     """Let the model answer from these passages, the best first; the weakest are left out where they do not all fit."""
     if not passages:
         return AnswerStream(question, (), iter(()))
-    prompt, given = prompt_tokens(question, passages, model=model)
-    return AnswerStream(question, given, generate(model, prompt, max_tokens=ANSWER_TOKENS, stop=STOPS))
+    prompt = answer_prompt(question, passages, model=model)
+    return AnswerStream(
+        question, prompt.passages, generate(model, prompt.ids, max_tokens=ANSWER_TOKENS, stop=prompt.stop)
+    )
 
 
 def check_answer(question: str, text: str, passages: Sequence[Hit]) -> Answer:
@@ -118,13 +125,18 @@ def _words(text: str) -> str:
 
 
 def _support(text: str, hit: Hit, question: str) -> float:
-    """Return the share of the answer's own words (those not in the question) that stand in the passage."""
-    asked = _stems(question)
-    words = _stems(text)
-    own = words - asked or words
+    """Return the share of the answer's own words (those not in the question) that stand in the passage.
+
+    A number that does not stand there is no support at all: small models like to make up dates.
+    """
     there = _stems(" ".join((hit.title, *hit.headings, hit.text)))
+    words = _stems(text)
+    if any(word.isdigit() for word in words - there):
+        return 0.0
+    own = words - _stems(question) or words
     return len(own & there) / len(own) if own else 0.0
 
 
 def _stems(text: str) -> set[str]:
-    return {word[:6] for word in _WORD.findall(text.lower()) if len(word) > 2 or word.isdigit()}
+    words = set(_WORD.findall(text.lower())) - _FUNCTION_WORDS
+    return {word[:6] for word in words if len(word) > 2 or word.isdigit()}

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's client
-# Small models gain little from several threads, and lose tenfold where other processes want the same cores.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from pathlib import Path
 

@@ -22,7 +22,8 @@ def test_the_python_page_runs_from_top_to_bottom(
     printed = capsys.readouterr().out
     assert "(2, 640) float32" in printed
     assert "notes/trains.md 1 ('Trains',)" in printed
-    assert "four" in printed.splitlines()[-1]
+    assert "content" in printed.splitlines()[-1]
+    assert "notes/cats.md" in printed.splitlines()[-1]
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
