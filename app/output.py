@@ -38,7 +38,9 @@ def place(hit: Hit) -> str:
 
 def title_line(hit: Hit) -> str:
     """Return the title and heading path of a hit."""
-    return plain(" > ".join(dict.fromkeys((hit.title, *hit.headings))))
+    from indexer import title_path
+
+    return plain(" > ".join(title_path(hit.title, hit.headings)))
 
 
 def print_hits(console: Console, hits: list[Hit]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from indexer.build import BuildReport, BuiltWith, Stage, build_index, read_built_with
     from indexer.catalog import FoundChunk, Where
-    from indexer.chunks import Chunk, Chunking, cut_chunks
+    from indexer.chunks import Chunk, Chunking, cut_chunks, title_path
     from indexer.documents import Document, Heading, read_document
     from indexer.manifest import Manifest, manifest_stamp
     from indexer.paths import full_path
@@ -37,6 +37,7 @@ __all__ = [
     "open_snapshot",
     "read_built_with",
     "read_document",
+    "title_path",
 ]
 
 _HOMES = {
@@ -60,6 +61,7 @@ _HOMES = {
     "open_snapshot": "snapshot",
     "read_built_with": "build",
     "read_document": "documents",
+    "title_path": "chunks",
 }
 
 

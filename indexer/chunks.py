@@ -57,10 +57,19 @@ def cut_chunks(document: Document, *, token_starts: Sequence[int], chunking: Chu
             )
 
 
+def title_path(title: str, headings: Sequence[str]) -> tuple[str, ...]:
+    """Return the title and the headings of a passage, outermost first, without what one before it already says."""
+    path: list[str] = []
+    for name in (title, *headings):
+        if name and not any(name in said for said in path):
+            path.append(name)
+    return tuple(path)
+
+
 def embedded_text(title: str, headings: Sequence[str], text: str) -> str:
     """Return what is embedded for a chunk: its title and headings, unless its first line has them, and its text."""
     first_line = text.partition("\n")[0]
-    named = [name for name in dict.fromkeys((title, *headings)) if name and name not in first_line]
+    named = [name for name in title_path(title, headings) if name not in first_line]
     prefix = " > ".join(named)[-_PREFIX_CHARACTERS:]
     return f"{prefix}\n{text}" if prefix else text
 

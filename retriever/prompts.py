@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from echo_embeddings import LanguageModel, Message, chat_tokens
+from indexer import title_path
 from retriever.search import Hit
 
 ANSWER_TOKENS = 120
@@ -65,7 +66,7 @@ def _chat(question: str, passages: tuple[Hit, ...], model: LanguageModel) -> Pro
 
 
 def _line(hit: Hit) -> str:
-    return _one_line(f"{' > '.join(dict.fromkeys((hit.title, *hit.headings)))}: {hit.text}")
+    return _one_line(f"{' > '.join(title_path(hit.title, hit.headings))}: {hit.text}")
 
 
 def _one_line(text: str) -> str:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from indexer_helpers import token_starts
 
-from indexer.chunks import Chunk, Chunking, cut_chunks, embedded_text
+from indexer.chunks import Chunk, Chunking, cut_chunks, embedded_text, title_path
 from indexer.documents import Document, Heading
 
 
@@ -300,3 +300,11 @@ def test_long_headings_leave_room_for_the_text() -> None:
     assert len(prefix) == 160
     assert prefix.endswith("T > far > near")
     assert text == "Text."
+
+
+def test_a_heading_that_the_title_already_says_is_not_said_again() -> None:
+    assert title_path("tempfile — Temporary files — Python", ("tempfile — Temporary files", "Examples")) == (
+        "tempfile — Temporary files — Python",
+        "Examples",
+    )
+    assert title_path("", ("Only",)) == ("Only",)
