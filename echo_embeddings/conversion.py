@@ -58,10 +58,11 @@ def _converted_folder(name: str, sha256: str) -> Path:
 
 
 def _convert(gguf: Path, folder: Path, *, sha256: str) -> None:
-    if find_spec("gguf") is None:
-        raise MissingPackage(
-            "Reading GGUF files needs the package gguf.", remedy="Install it: pip install 'echo-index[gguf]'"
-        )
+    for package in ("gguf", "accelerate"):
+        if find_spec(package) is None:
+            raise MissingPackage(
+                f"Reading GGUF files needs the package {package}.", remedy="Install it: pip install 'echo-index[gguf]'"
+            )
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils.logging import disable_progress_bar
