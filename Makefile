@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 run: $(VENV)/installed
 	$(BIN)/echo-index build ./docs
 	$(BIN)/echo-index search "How do I leave files out of the index?" -k 3
-	$(BIN)/echo-index ask "What is the second copy of the text good for?"
+	$(BIN)/echo-index ask "How many tokens does a passage have at most?"
 
 test: check
 	$(BIN)/python -m pytest

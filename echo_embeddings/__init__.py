@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from echo_embeddings.chat_format import Message, chat_tokens
     from echo_embeddings.devices import Device, DeviceChoice, choose_device
     from echo_embeddings.embedded import DEFAULT_MODEL, EMBEDDED_MODELS
-    from echo_embeddings.encoder import EchoEncoder, Progress, Vectors
+    from echo_embeddings.encoder import EchoEncoder, Progress
     from echo_embeddings.generation import generate
-    from echo_embeddings.geometry import remove_mean
+    from echo_embeddings.geometry import Vectors, remove_mean
     from echo_embeddings.models import LanguageModel, load_model
     from echo_embeddings.pooling import Pooling
     from echo_embeddings.prompts import CLASSICAL, TUNED_DOCUMENT, TUNED_QUERY, ZERO_SHOT, EchoPrompt
@@ -58,7 +58,7 @@ _HOMES = {
     "Message": "chat_format",
     "Pooling": "pooling",
     "Progress": "encoder",
-    "Vectors": "encoder",
+    "Vectors": "geometry",
     "chat_tokens": "chat_format",
     "choose_device": "devices",
     "generate": "generation",

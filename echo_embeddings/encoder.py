@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from echo_embeddings.batching import batches_by_length
@@ -16,12 +15,12 @@ from echo_embeddings.conversion import Notice
 from echo_embeddings.devices import DeviceChoice
 from echo_embeddings.engine import Engine
 from echo_embeddings.errors import PromptError
+from echo_embeddings.geometry import Vectors
 from echo_embeddings.models import LanguageModel, load_model
 from echo_embeddings.pooling import Pooling, pool
 from echo_embeddings.prompts import EchoPrompt
 from echo_embeddings.tokens import EchoTokens, PromptTokenizer
 
-Vectors = npt.NDArray[np.float32]
 Progress = Callable[[int, int], None]
 """Told how many texts are done, of how many."""
 Description = dict[str, str | int | None]
