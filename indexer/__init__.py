@@ -6,14 +6,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from indexer.build import BuildReport, BuiltWith, Stage, build_index, read_built_with
-    from indexer.catalog import FoundChunk, Where
+    from indexer.build import BuiltWith, Stage, build_index, read_built_with
     from indexer.chunks import Chunk, Chunking, cut_chunks, title_path
     from indexer.documents import Document, Heading, read_document
     from indexer.manifest import Manifest, manifest_stamp
     from indexer.paths import full_path
+    from indexer.records import FoundChunk, Where
     from indexer.snapshot import Snapshot, open_snapshot
     from indexer.sources import Source
+    from indexer.update import BuildReport
     from indexer.vectors import IndexDevice
 
 __all__ = [
@@ -41,19 +42,19 @@ __all__ = [
 ]
 
 _HOMES = {
-    "BuildReport": "build",
+    "BuildReport": "update",
     "BuiltWith": "build",
     "Chunk": "chunks",
     "Chunking": "chunks",
     "Document": "documents",
-    "FoundChunk": "catalog",
+    "FoundChunk": "records",
     "Heading": "documents",
     "IndexDevice": "vectors",
     "Manifest": "manifest",
     "Snapshot": "snapshot",
     "Source": "sources",
     "Stage": "build",
-    "Where": "catalog",
+    "Where": "records",
     "build_index": "build",
     "cut_chunks": "chunks",
     "full_path": "paths",

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from echo_embeddings.errors import DocumentError, IndexDamaged, IndexMismatch, IndexMissing, SourceError
-from indexer.catalog import CATALOG, Catalog, ChunkRow, DocumentRow
-from indexer.chunks import Chunking, cut_chunks, embedded_text
-from indexer.documents import plain_reason, read_document
+from echo_embeddings.errors import IndexDamaged, IndexMismatch, IndexMissing
+from indexer.catalog import CATALOG, Catalog
+from indexer.chunks import Chunking, embedded_text
 from indexer.lock import only_writer
 from indexer.manifest import Canary, Manifest, read_manifest, write_manifest
 from indexer.means import means_for
-from indexer.paths import full_path, stored_path
-from indexer.scan import FoundFile, Source, scan
 from indexer.snapshot import index_vectors
+from indexer.sources import Source
+from indexer.update import BuildReport, DocumentUpdate
 
 if TYPE_CHECKING:
     from echo_embeddings import EchoEncoder
@@ -37,21 +35,6 @@ _CANARIES = (
     "An index is complete when its manifest stands in its place.",
     "def add(first, second):\n    return first + second",
 )
-
-
-@dataclass
-class BuildReport:
-    """What a build did, and what the index holds now. `failures` are (path, reason), those of earlier builds too."""
-
-    added: int = 0
-    changed: int = 0
-    unchanged: int = 0
-    removed: int = 0
-    embedded: int = 0
-    documents: int = 0
-    chunks: int = 0
-    seconds: float = 0.0
-    failures: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -103,7 +86,7 @@ def build_index(
             shutil.rmtree(rebuilt)  # an interrupted rebuild that this one cannot go on with
             work = _Build(rebuilt, encoder=encoder, chunking=chunking, progress=progress)
         with closing(work.catalog):
-            work.update_documents(sources, include=include, exclude=exclude, skip=[index_dir, rebuilt, replaced])
+            work.update(sources, include=include, exclude=exclude, skip=[index_dir, rebuilt, replaced])
             work.embed()
             work.commit()
         if rebuild:
@@ -151,83 +134,35 @@ class _Build:
                 remedy="Build it anew with --rebuild, or keep both with another --index.",
             )
 
-    def update_documents(
+    def update(
         self, sources: Sequence[Source], *, include: Sequence[str], exclude: Sequence[str], skip: Sequence[Path]
     ) -> None:
         """Read and cut every file that is new or changed; let go of those that are gone."""
-        known = self.catalog.current_documents()
-        seen: set[str] = set()
-        unreadable: list[Path] = []
-
-        def note_folder(folder: Path, reason: str) -> None:
-            unreadable.append(folder)
-            self.report.failures.append((stored_path(folder, self.index_dir), reason))
-
-        for file in scan(sources, include=include, exclude=exclude, skip=skip, on_error=note_folder):
-            path = stored_path(file.path, self.index_dir)
-            seen.add(path)
-            self._update_document(file, path, known.get(path))
-            self.progress("reading", len(seen), None)
-        if not seen and not unreadable:
-            raise SourceError(
-                f"There is no document to index in {', '.join(source.name for source in sources)}.",
-                remedy="Check the folder, --include and --exclude; hidden and git-ignored files are left out.",
-            )
-        self._let_go([path for path in known if path not in seen], sources, unreadable)
-
-    def _update_document(self, file: FoundFile, path: str, known: DocumentRow | None) -> None:
-        stat = (file.size, file.modified_ns)
-        if known and known.hash and (known.size, known.modified_ns) == stat:
-            self.report.unchanged += 1
-            return
-        digest = ""
-        try:
-            digest = _hash_file(file.path)
-            if known and known.hash == digest:
-                self.catalog.touch_document(path, size=file.size, modified_ns=file.modified_ns)
-                self.report.unchanged += 1
-                return
-            title, format_name, chunks = self._read(file.path)
-            row = DocumentRow(path, digest, *stat, format=format_name, title=title)
-        except (DocumentError, OSError) as error:
-            reason = error.message if isinstance(error, DocumentError) else f"It cannot be read: {plain_reason(error)}."
-            if known and (known.hash, known.failure) == (digest, reason):
-                self.report.unchanged += 1
-                return
-            row, chunks = DocumentRow(path, digest, *stat, format="", title=file.path.name, failure=reason), []
-        self.catalog.put_document(row, chunks, generation=self.generation)
-        if known:
-            self.report.changed += 1
-        else:
-            self.report.added += 1
-
-    def _read(self, path: Path) -> tuple[str, str, list[ChunkRow]]:
-        document = read_document(path)
-        starts = self.encoder.token_starts(document.text)
-        rows = []
-        for chunk in cut_chunks(document, token_starts=starts, chunking=self.chunking):
-            embedded = embedded_text(document.title, chunk.headings, chunk.text)
-            rows.append(ChunkRow.of(chunk, hash=hashlib.sha256(embedded.encode()).digest()))
-        return document.title, document.format, rows
-
-    def _let_go(self, missing: Sequence[str], sources: Sequence[Source], unreadable: Sequence[Path]) -> None:
-        """Remove what the sources would hold if it still existed; what lies in a folder that cannot be read stays."""
-        gone = []
-        for path in missing:
-            full = full_path(path, self.index_dir)
-            hidden = any(full.is_relative_to(folder) for folder in unreadable)
-            if not hidden and any(source.covers(full) for source in sources):
-                gone.append(path)
-        self.catalog.remove_documents(gone, generation=self.generation)
-        self.report.removed = len(gone)
+        DocumentUpdate(
+            self.catalog,
+            self.index_dir,
+            generation=self.generation,
+            chunking=self.chunking,
+            token_starts=self.encoder.token_starts,
+            report=self.report,
+        ).run(
+            sources,
+            include=include,
+            exclude=exclude,
+            skip=skip,
+            progress=lambda done: self.progress("reading", done, None),
+        )
 
     def embed(self) -> None:
-        """Embed every chunk whose text has no vector yet; each batch is kept as soon as it is there."""
+        """Embed every text that has no vector yet, once; each batch is kept as soon as it is there."""
         total = self.catalog.count_without_vector()
-        while waiting := self.catalog.without_vector(_WINDOW):
-            texts = [embedded_text(found.title, found.chunk.headings, found.chunk.text) for found in waiting]
+        after = -1
+        while waiting := self.catalog.without_vector(after=after, limit=_WINDOW):
+            after = waiting[-1].id
+            different = list({found.chunk.hash: found for found in waiting}.values())
+            texts = [embedded_text(found.title, found.chunk.headings, found.chunk.text) for found in different]
             for positions, vectors in self.encoder.document_batches(texts):
-                self.catalog.put_vectors([waiting[position].chunk.hash for position in positions], vectors)
+                self.catalog.put_vectors([different[position].chunk.hash for position in positions], vectors)
                 self.report.embedded += len(positions)
                 self.progress("embedding", self.report.embedded, total)
 
@@ -292,14 +227,6 @@ def _complete_manifest(index_dir: Path) -> Manifest | None:
         return read_manifest(index_dir)
     except IndexMissing:
         return None
-
-
-def _hash_file(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _beside(index_dir: Path, ending: str) -> Path:

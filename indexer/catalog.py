@@ -11,14 +11,13 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from echo_embeddings.errors import IndexDamaged
-from indexer.chunks import Chunk
+from indexer.records import ChunkRow, Counts, DocumentRow, FoundChunk, Where
 
 CATALOG = "catalog.sqlite"
 
@@ -43,69 +42,6 @@ CREATE VIRTUAL TABLE IF NOT EXISTS full_text USING fts5 (
     content = 'searched', content_rowid = 'id', tokenize = 'porter unicode61 remove_diacritics 2');
 """
 _VISIBLE = "documents.added <= :generation AND (documents.removed IS NULL OR documents.removed > :generation)"
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentRow:
-    """One version of a document. `failure` says why it could not be read; it has no chunks then."""
-
-    path: str
-    hash: str
-    size: int
-    modified_ns: int
-    format: str
-    title: str
-    failure: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkRow:
-    """One chunk as the catalog keeps it; `hash` is of the text that is embedded."""
-
-    text: str
-    headings: tuple[str, ...]
-    start: int
-    end: int
-    page: int | None
-    line: int | None
-    hash: bytes
-
-    @classmethod
-    def of(cls, chunk: Chunk, *, hash: bytes) -> ChunkRow:
-        """Return the row of a chunk."""
-        return cls(chunk.text, chunk.headings, chunk.start, chunk.end, chunk.page, chunk.line, hash)
-
-
-@dataclass(frozen=True, slots=True)
-class FoundChunk:
-    """A chunk with what is told about its document."""
-
-    id: int
-    path: str
-    title: str
-    format: str
-    chunk: ChunkRow
-
-
-@dataclass(frozen=True, slots=True)
-class Where:
-    """Which documents are searched: those whose path matches one of the globs and whose format is one of those named.
-
-    `*` in a glob crosses folders. Nothing named means everything.
-    """
-
-    paths: tuple[str, ...] = ()
-    formats: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """How much a generation holds; `bytes` of text in its chunks."""
-
-    documents: int
-    failed: int
-    chunks: int
-    bytes: int
 
 
 class Catalog:
@@ -242,6 +178,11 @@ class Catalog:
         )
         return Counts(documents=read, failed=failed, chunks=chunks, bytes=size)
 
+    def count_chunks(self, *, generation: int) -> int:
+        """Return how many chunks a generation holds; cheaper than all counts."""
+        query = f"SELECT count(*) {_FROM_VISIBLE_CHUNKS}"
+        return int(self._connection().execute(query, {"generation": generation}).fetchone()[0])
+
     def formats(self, *, generation: int) -> dict[str, int]:
         """Return how many documents of each format could be read, most first."""
         query = (
@@ -257,10 +198,10 @@ class Catalog:
         query = f"SELECT count(DISTINCT chunks.hash) {_FROM_WAITING}"
         return int(self._connection().execute(query).fetchone()[0])
 
-    def without_vector(self, limit: int) -> list[FoundChunk]:
-        """Return up to `limit` chunks of current documents that wait to be embedded, one for each text."""
-        query = f"SELECT {_FOUND_COLUMNS} {_FROM_WAITING} GROUP BY chunks.hash ORDER BY min(chunks.id) LIMIT ?"
-        return [_found(row) for row in self._connection().execute(query, (limit,))]
+    def without_vector(self, *, after: int, limit: int) -> list[FoundChunk]:
+        """Return up to `limit` chunks of current documents that wait to be embedded, by id, from beyond `after`."""
+        query = f"SELECT {_FOUND_COLUMNS} {_FROM_WAITING} AND chunks.id > ? ORDER BY chunks.id LIMIT ?"
+        return [_found(row) for row in self._connection().execute(query, (after, limit))]
 
     def put_vectors(self, hashes: Sequence[bytes], vectors: npt.NDArray[np.float32]) -> None:
         """Keep vectors (n, dimension), rounded to float16, under the hashes of their texts."""

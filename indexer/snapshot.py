@@ -8,9 +8,10 @@ from pathlib import Path
 
 from echo_embeddings import Vectors, remove_mean
 from echo_embeddings.errors import IndexDamaged
-from indexer.catalog import CATALOG, Catalog, Where
+from indexer.catalog import CATALOG, Catalog
 from indexer.manifest import Manifest, read_manifest
 from indexer.means import Means, mean_vector
+from indexer.records import Where
 from indexer.vectors import Ids, IndexDevice, VectorIndex, choose_placement
 
 
@@ -45,7 +46,7 @@ def open_snapshot(
     """
     manifest = read_manifest(index_dir)
     catalog = Catalog(index_dir / CATALOG)
-    held = catalog.counts(generation=manifest.generation).chunks
+    held = catalog.count_chunks(generation=manifest.generation)
     if held != manifest.chunks:
         raise IndexDamaged(
             f"The catalog in {index_dir} holds {held} chunks where the manifest says {manifest.chunks}.",

@@ -16,6 +16,7 @@ import pytest
 from indexer_helpers import WordEncoder, build, contents, documents, write
 
 import indexer.build
+import indexer.update
 from echo_embeddings.errors import IndexBusy, IndexDamaged, IndexMismatch, IndexMissing, SourceError
 from indexer import BuildReport, Chunking, open_snapshot, read_built_with
 from indexer.catalog import Catalog
@@ -301,7 +302,7 @@ def test_a_broken_document_costs_itself_alone(folder: Path, index: Path, monkeyp
     assert "broken.pdf" not in documents(index)
 
     with monkeypatch.context() as patch:
-        patch.setattr(indexer.build, "read_document", lambda path: pytest.fail(f"{path} is read again"))
+        patch.setattr(indexer.update, "read_document", lambda path: pytest.fail(f"{path} is read again"))
         again = build(folder, index)
     assert again.failures == [(path, reason)]
     assert figures(again) == (0, 0, 4, 0)
@@ -325,14 +326,14 @@ def test_a_file_that_cannot_be_opened_is_tried_again_each_time(
     folder: Path, index: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Played by a file that is found, and is gone when it is to be read."""
-    found, lost = indexer.build.scan, folder / "lost.md"
+    found, lost = indexer.update.scan, folder / "lost.md"
 
     def finds_one_more(*arguments: Any, **options: Any) -> Iterator[FoundFile]:
         yield from found(*arguments, **options)
         yield FoundFile(lost, size=10, modified_ns=10)
 
     with monkeypatch.context() as patch:
-        patch.setattr(indexer.build, "scan", finds_one_more)
+        patch.setattr(indexer.update, "scan", finds_one_more)
         assert build(folder, index).failures == [("lost.md", "It cannot be read: no such file or directory.")]
         again = build(folder, index)
         assert again.failures == [("lost.md", "It cannot be read: no such file or directory.")]
@@ -377,7 +378,7 @@ def test_an_index_of_nothing_that_could_be_read_is_an_index(
     assert documents(index) == {}
     for path in folder.glob("*.md"):
         path.unlink()
-    monkeypatch.setattr(indexer.build, "scan", lambda *_, on_error, **__: on_error(folder / "deep", "closed") or [])
+    monkeypatch.setattr(indexer.update, "scan", lambda *_, on_error, **__: on_error(folder / "deep", "closed") or [])
     assert figures(build(folder, index)) == (0, 0, 0, 2)
     with pytest.raises(IndexMismatch):
         build(folder, index, WordEncoder(name="other"))

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from echo_embeddings.errors import IndexDamaged
-from indexer.catalog import Catalog, ChunkRow, Counts, DocumentRow, Where
+from indexer.catalog import Catalog
+from indexer.records import ChunkRow, Counts, DocumentRow, Where
 
 EVERYTHING = Where()
 
@@ -205,16 +206,21 @@ def test_vectors_are_rounded_to_half_precision_and_shared_by_like_texts(catalog:
     assert rows(catalog, "vectors") == 2
 
 
-def test_texts_wait_for_their_vectors_once_each_in_order(catalog: Catalog) -> None:
+def test_texts_wait_for_their_vectors_in_order(catalog: Catalog) -> None:
+    def waiting(*, after: int = -1, limit: int = 10) -> list[str]:
+        return [found.chunk.text for found in catalog.without_vector(after=after, limit=limit)]
+
     put(catalog, "a", "one", "two", "one", vectors=False)
     put(catalog, "b", "two", "three", vectors=False)
-    assert catalog.count_without_vector() == 3
-    assert [found.chunk.text for found in catalog.without_vector(10)] == ["one", "two", "three"]
-    assert [found.chunk.text for found in catalog.without_vector(2)] == ["one", "two"]
+    assert catalog.count_without_vector() == 3, "like texts are counted once"
+    assert waiting() == ["one", "two", "one", "two", "three"]
+    assert waiting(limit=2) == ["one", "two"]
+    second = catalog.without_vector(after=-1, limit=2)[-1].id
+    assert waiting(after=second) == ["one", "two", "three"]
     with pytest.raises(IndexDamaged, match="without a vector"):
         list(catalog.vectors(generation=1))
     catalog.put_vectors([chunk("two").hash], vector_of("two")[None])
-    assert [found.chunk.text for found in catalog.without_vector(10)] == ["one", "three"]
+    assert waiting() == ["one", "one", "three"]
     catalog.remove_documents(["a", "b"], generation=2)
     assert catalog.count_without_vector() == 0, "what is gone waits for nothing"
 

@@ -1,0 +1,136 @@
+"""The documents of the catalog brought up to date with the files: read and cut what is new, let go of what is gone.
+
+Knows files and the catalog; knows nothing of vectors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from echo_embeddings.errors import DocumentError, SourceError
+from indexer.catalog import Catalog
+from indexer.chunks import Chunking, cut_chunks, embedded_text
+from indexer.documents import plain_reason, read_document
+from indexer.paths import full_path, stored_path
+from indexer.records import ChunkRow, DocumentRow
+from indexer.scan import FoundFile, scan
+from indexer.sources import Source
+
+
+@dataclass
+class BuildReport:
+    """What a build did, and what the index holds now. `failures` are (path, reason), those of earlier builds too."""
+
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    embedded: int = 0
+    documents: int = 0
+    chunks: int = 0
+    seconds: float = 0.0
+    failures: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class DocumentUpdate:
+    """One pass over the files for one generation of an index; `report` is told what happened."""
+
+    catalog: Catalog
+    index_dir: Path
+    generation: int
+    chunking: Chunking
+    token_starts: Callable[[str], Sequence[int]]
+    """The offsets at which the tokens of a text begin."""
+    report: BuildReport
+
+    def run(
+        self,
+        sources: Sequence[Source],
+        *,
+        include: Sequence[str],
+        exclude: Sequence[str],
+        skip: Sequence[Path],
+        progress: Callable[[int], None],
+    ) -> None:
+        """Go through the files of the sources; `progress` is told how many were looked at.
+
+        Raises:
+            SourceError: there is not a single file.
+        """
+        known = self.catalog.current_documents()
+        seen: set[str] = set()
+        unreadable: list[Path] = []
+
+        def note_folder(folder: Path, reason: str) -> None:
+            unreadable.append(folder)
+            self.report.failures.append((stored_path(folder, self.index_dir), reason))
+
+        for file in scan(sources, include=include, exclude=exclude, skip=skip, on_error=note_folder):
+            path = stored_path(file.path, self.index_dir)
+            seen.add(path)
+            self._update_document(file, path, known.get(path))
+            progress(len(seen))
+        if not seen and not unreadable:
+            raise SourceError(
+                f"There is no document to index in {', '.join(source.name for source in sources)}.",
+                remedy="Check the folder, --include and --exclude; hidden and git-ignored files are left out.",
+            )
+        self._let_go([path for path in known if path not in seen], sources, unreadable)
+
+    def _update_document(self, file: FoundFile, path: str, known: DocumentRow | None) -> None:
+        stat = (file.size, file.modified_ns)
+        if known and known.hash and (known.size, known.modified_ns) == stat:
+            self.report.unchanged += 1
+            return
+        digest = ""
+        try:
+            digest = _hash_file(file.path)
+            if known and known.hash == digest:
+                self.catalog.touch_document(path, size=file.size, modified_ns=file.modified_ns)
+                self.report.unchanged += 1
+                return
+            title, format_name, chunks = self._read(file.path)
+            row = DocumentRow(path, digest, *stat, format=format_name, title=title)
+        except (DocumentError, OSError) as error:
+            reason = error.message if isinstance(error, DocumentError) else f"It cannot be read: {plain_reason(error)}."
+            if known and (known.hash, known.failure) == (digest, reason):
+                self.report.unchanged += 1
+                return
+            row, chunks = DocumentRow(path, digest, *stat, format="", title=file.path.name, failure=reason), []
+        self.catalog.put_document(row, chunks, generation=self.generation)
+        if known:
+            self.report.changed += 1
+        else:
+            self.report.added += 1
+
+    def _read(self, path: Path) -> tuple[str, str, list[ChunkRow]]:
+        document = read_document(path)
+        starts = self.token_starts(document.text)
+        rows = []
+        for chunk in cut_chunks(document, token_starts=starts, chunking=self.chunking):
+            embedded = embedded_text(document.title, chunk.headings, chunk.text)
+            rows.append(ChunkRow.of(chunk, hash=hashlib.sha256(embedded.encode()).digest()))
+        return document.title, document.format, rows
+
+    def _let_go(self, missing: Sequence[str], sources: Sequence[Source], unreadable: Sequence[Path]) -> None:
+        """Remove what the sources would hold if it still existed; what lies in a folder that cannot be read stays."""
+        gone = []
+        for path in missing:
+            full = full_path(path, self.index_dir)
+            hidden = any(full.is_relative_to(folder) for folder in unreadable)
+            if not hidden and any(source.covers(full) for source in sources):
+                gone.append(path)
+        self.catalog.remove_documents(gone, generation=self.generation)
+        self.report.removed = len(gone)
+
+
+def _hash_file(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
