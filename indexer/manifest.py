@@ -56,9 +56,7 @@ def read_manifest(index_dir: Path) -> Manifest:
         if not isinstance(fields, dict):
             raise ValueError("it is no JSON object")
     except FileNotFoundError:
-        raise IndexMissing(
-            f"There is no complete index in {index_dir}.", remedy="Build one: echo-index build FOLDER"
-        ) from None
+        raise _missing(index_dir) from None
     except (OSError, ValueError) as error:
         raise IndexDamaged(f"The manifest {path} cannot be read: {error}.", remedy=_BUILD_AGAIN) from None
     if fields.get("format_version") != FORMAT_VERSION:
@@ -80,12 +78,12 @@ def manifest_stamp(index_dir: Path) -> tuple[int, int]:
     """Return what changes whenever a new manifest is put in place; cheap enough to ask before every search.
 
     Raises:
-        IndexMissing: there is no complete index in the folder any more.
+        IndexMissing: there is no complete index in the folder.
     """
     try:
         stat = (index_dir / MANIFEST).stat()
     except FileNotFoundError:
-        raise IndexMissing(f"The index in {index_dir} is gone.", remedy="Build it: echo-index build FOLDER") from None
+        raise _missing(index_dir) from None
     return stat.st_ino, stat.st_mtime_ns
 
 
@@ -97,6 +95,10 @@ def write_manifest(index_dir: Path, manifest: Manifest) -> None:
         file.flush()
         os.fsync(file.fileno())
     unfinished.replace(index_dir / MANIFEST)
+
+
+def _missing(index_dir: Path) -> IndexMissing:
+    return IndexMissing(f"There is no complete index in {index_dir}.", remedy="Build one: echo-index build FOLDER")
 
 
 _BUILD_AGAIN = "Build it again: echo-index build --rebuild FOLDER"

@@ -9,7 +9,7 @@ from pathlib import Path
 from echo_embeddings import Vectors, remove_mean
 from echo_embeddings.errors import IndexDamaged
 from indexer.catalog import CATALOG, Catalog
-from indexer.manifest import Manifest, read_manifest
+from indexer.manifest import Manifest, manifest_stamp, read_manifest
 from indexer.means import Means, mean_vector
 from indexer.records import Where
 from indexer.vectors import Ids, IndexDevice, VectorIndex, choose_placement
@@ -22,6 +22,8 @@ class Snapshot:
     manifest: Manifest
     catalog: Catalog
     vectors: VectorIndex
+    stamp: tuple[int, int]
+    """The `manifest_stamp` from before it was read: another one means that there may be a newer generation."""
 
     def nearest(self, query: Vectors, *, k: int, where: Where) -> list[tuple[int, float]]:
         """Return (chunk id, cosine) of the best `k` for a question's vector (dimension,), as its encoder gave it."""
@@ -44,6 +46,7 @@ def open_snapshot(
         IndexDamaged: the catalog is gone or contradicts the manifest.
         DeviceError: the device is not there.
     """
+    stamp = manifest_stamp(index_dir)
     manifest = read_manifest(index_dir)
     catalog = Catalog(index_dir / CATALOG)
     held = catalog.count_chunks(generation=manifest.generation)
@@ -61,7 +64,7 @@ def open_snapshot(
         rebuilt = index_vectors(catalog, generation=manifest.generation, count=manifest.chunks, means=manifest.means)
         rebuilt.save(path)
         vectors = VectorIndex.load(path, count=manifest.chunks, placement=placement)
-    return Snapshot(manifest=manifest, catalog=catalog, vectors=vectors)
+    return Snapshot(manifest=manifest, catalog=catalog, vectors=vectors, stamp=stamp)
 
 
 def index_vectors(catalog: Catalog, *, generation: int, count: int, means: Means) -> VectorIndex:

@@ -65,7 +65,6 @@ class Retriever:
         self._load_encoder = load_encoder
         self._encoder: EchoEncoder | None = None
         self._index_device: IndexDevice = index_device
-        self._stamp = manifest_stamp(index_dir)
         self._lock = Lock()
 
     @classmethod
@@ -166,13 +165,13 @@ class Retriever:
     def _refreshed(self) -> Snapshot:
         """Move to the newest complete generation, if there is a newer one."""
         with self._lock:
-            if (changed := manifest_stamp(self.index_dir)) != self._stamp:
+            if manifest_stamp(self.index_dir) != self._snapshot.stamp:
                 newest = open_snapshot(self.index_dir, index_device=self._index_device)
                 if newest.manifest.fingerprint != self._snapshot.manifest.fingerprint:
                     raise IndexMismatch(
                         f"The index in {self.index_dir} was rebuilt with another encoder.", remedy="Open it again."
                     )
-                self._snapshot, self._stamp = newest, changed
+                self._snapshot = newest
             return self._snapshot
 
 
