@@ -38,7 +38,7 @@ def test_where_none_was_written_there_is_no_index(tmp_path: Path) -> None:
         with pytest.raises(IndexMissing, match="no complete index") as caught:
             read_manifest(folder)
         assert "echo-index build" in caught.value.remedy
-        with pytest.raises(IndexMissing, match="is gone"):
+        with pytest.raises(IndexMissing, match="no complete index"):
             manifest_stamp(folder)
 
 
