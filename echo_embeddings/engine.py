@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -28,16 +28,11 @@ class Engine:
     """
 
     def __init__(self, model: LanguageModel, *, layer: int | None = None) -> None:
-        blocks = _find_blocks(model.reader)
-        self.layer = len(blocks) if layer is None else layer
-        if not 1 <= self.layer <= len(blocks):
-            raise ModelError(f"The model {model.name} has layers 1 to {len(blocks)}; there is no layer {layer}.")
+        self._blocks = _find_blocks(model.reader)
+        self.layer = len(self._blocks) if layer is None else layer
+        if not 1 <= self.layer <= len(self._blocks):
+            raise ModelError(f"The model {model.name} has layers 1 to {len(self._blocks)}; there is no layer {layer}.")
         self._model = model
-        self._stopping = threading.local()
-        if self.layer < len(blocks):
-            # The hook stays: other engines and the writer share these layers, so it acts only in a thread, and only
-            # while, this engine is at work.
-            blocks[self.layer - 1].register_forward_hook(self._leave)
 
     @torch.inference_mode()
     def hidden_states(self, batch: Sequence[EchoTokens]) -> torch.Tensor:
@@ -48,19 +43,28 @@ class Engine:
         longest = max(map(len, batch))
         rows = [tokens.ids + (0,) * (longest - len(tokens)) for tokens in batch]
         ids = torch.tensor(rows, device=self._model.device.name)
-        with self._model.lock:
-            self._stopping.now = True
+        with self._model.lock, self._leaving_early():
             try:
                 output: torch.Tensor = self._model.reader(input_ids=ids, use_cache=False).last_hidden_state
             except _LayerReached as reached:
                 return reached.hidden
-            finally:
-                self._stopping.now = False
         return output
 
-    def _leave(self, block: nn.Module, inputs: object, output: torch.Tensor | tuple[torch.Tensor, ...]) -> None:
-        if getattr(self._stopping, "now", False):
-            raise _LayerReached(output if isinstance(output, torch.Tensor) else output[0])
+    @contextmanager
+    def _leaving_early(self) -> Iterator[None]:
+        """Let the pass inside end at the layer that is wanted; the model's lock keeps other passes out meanwhile."""
+        if self.layer == len(self._blocks):
+            yield
+            return
+        hook = self._blocks[self.layer - 1].register_forward_hook(_leave)
+        try:
+            yield
+        finally:
+            hook.remove()
+
+
+def _leave(block: nn.Module, inputs: object, output: torch.Tensor | tuple[torch.Tensor, ...]) -> None:
+    raise _LayerReached(output if isinstance(output, torch.Tensor) else output[0])
 
 
 def _find_blocks(reader: nn.Module) -> nn.ModuleList:

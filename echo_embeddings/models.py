@@ -109,6 +109,8 @@ def _full_name(name: str) -> str:
 def _find(name: str, *, notice: Notice) -> Path:
     if name in EMBEDDED_MODELS:
         return convert_embedded(EMBEDDED_MODELS[name], notice=notice)
+    if not name.strip():
+        raise ModelError("The name of the model is empty.", remedy=f"Use an embedded model: --model {DEFAULT_MODEL}.")
     path = Path(name).expanduser()
     if path.is_dir():
         if not (path / "config.json").exists():

@@ -30,6 +30,8 @@ class PromptTokenizer:
     """
 
     def __init__(self, vocabulary: Vocabulary, *, max_tokens: int) -> None:
+        if max_tokens < 1:
+            raise TextError(f"max_tokens is {max_tokens}; each copy of a text needs at least one token.")
         self._vocabulary = vocabulary
         self._max_tokens = max_tokens
 

@@ -98,6 +98,9 @@ def write_manifest(index_dir: Path, manifest: Manifest) -> None:
 
 
 def _missing(index_dir: Path) -> IndexMissing:
+    if index_dir.is_dir() and any(index_dir.iterdir()):
+        begun = f"There is no complete index in {index_dir} yet: a build was begun and has not ended."
+        return IndexMissing(begun, remedy="Go on with it: echo-index build FOLDER")
     return IndexMissing(f"There is no complete index in {index_dir}.", remedy="Build one: echo-index build FOLDER")
 
 

@@ -128,6 +128,7 @@ def test_filters_and_instruction_are_understood(run: Run, notes: Path) -> None:
         (["build", "nowhere"], "There is no file or folder at nowhere."),
         (["build", "empty"], "There is no document to index in empty."),
         (["build", "notes", "--model", "no-such-model"], "The model 'no-such-model' is not in the cache"),
+        (["build", "notes", "--model", ""], "The name of the model is empty."),
         (["build", "notes", "--model", "./empty"], "The folder ./empty holds no model: config.json is missing."),
         (["build", "notes", "--model", "notes/fox.md"], "The file notes/fox.md is not a model."),
         (["build", "notes", "--device", "cuda"], "The device cuda was asked for, but"),

@@ -42,6 +42,13 @@ def test_where_none_was_written_there_is_no_index(tmp_path: Path) -> None:
             manifest_stamp(folder)
 
 
+def test_an_index_that_was_only_begun_is_said_to_be_so(tmp_path: Path) -> None:
+    (tmp_path / "catalog.sqlite").touch()
+    with pytest.raises(IndexMissing, match="a build was begun and has not ended") as caught:
+        read_manifest(tmp_path)
+    assert caught.value.remedy == "Go on with it: echo-index build FOLDER"
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"\xff\xfe\x00", b"[]", b"null", b"3", b'"text"', b'{"format_version": 1}']
 )

@@ -182,3 +182,8 @@ def test_token_starts_are_where_the_tokens_begin(tokenizer: PromptTokenizer, voc
     assert len(starts) == len(vocabulary.encode(text))
     assert starts[0] == 0
     assert text.index(" brown") in starts
+
+
+def test_a_limit_that_leaves_no_token_is_refused(vocabulary: Vocabulary) -> None:
+    with pytest.raises(TextError, match="max_tokens is -1"):
+        PromptTokenizer(vocabulary, max_tokens=-1)
