@@ -45,7 +45,7 @@ def open_encoder(
     if before is not None and options.model in (None, before.encoder["model"]) and options.adapter is None:
         encoder = EchoEncoder.from_description(before.encoder, device=options.device, notice=notice)
     else:
-        name = options.model or DEFAULT_MODEL
+        name = DEFAULT_MODEL if options.model is None else options.model
         encoder = EchoEncoder(load_model(name, adapter=options.adapter, device=options.device, notice=notice))
     return encoder.changed(
         layer=options.layer,
