@@ -11,6 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -109,7 +110,7 @@ class Catalog:
             self._remove(connection, document.path, generation)
             document_id = connection.execute(
                 f"INSERT INTO documents ({_DOCUMENT_COLUMNS}, added) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (*_fields(document), generation),
+                (*astuple(document), generation),
             ).lastrowid
             for chunk in chunks:
                 headings = json.dumps(chunk.headings, ensure_ascii=False)
@@ -312,18 +313,6 @@ _FROM_WAITING = (
     "FROM chunks JOIN documents ON documents.id = chunks.document "
     "WHERE documents.removed IS NULL AND NOT EXISTS (SELECT 1 FROM vectors WHERE vectors.hash = chunks.hash)"
 )
-
-
-def _fields(document: DocumentRow) -> tuple[str | int | None, ...]:
-    return (
-        document.path,
-        document.hash,
-        document.size,
-        document.modified_ns,
-        document.format,
-        document.title,
-        document.failure,
-    )
 
 
 def _found(row: tuple[int, str, str, str, str, str, int, int, int | None, int | None, bytes]) -> FoundChunk:

@@ -70,6 +70,8 @@ class AnswerStream:
             if not _may_say_not_found(self._text):
                 yield self._text[shown:]
                 shown = len(self._text)
+        if shown < len(self._text) and not _says_not_found(self._text):
+            yield self._text[shown:]  # "No." only looked like the beginning of a refusal
 
     @property
     def answer(self) -> Answer:

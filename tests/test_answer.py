@@ -126,6 +126,12 @@ def test_a_refusal_is_not_streamed_and_an_answer_that_begins_like_one_is() -> No
     assert answer.answer.text == "Not before eight or noon. [1]"
 
 
+def test_an_answer_that_only_looked_like_a_refusal_is_shown_in_the_end() -> None:
+    passages = (hit("May dogs travel? No, dogs stay at home."),)
+    stream = AnswerStream("May cats come?", passages, iter([" No", "."]))
+    assert list(stream) == ["No."]
+
+
 def test_the_answer_is_whole_even_if_only_some_of_it_was_streamed() -> None:
     stream = AnswerStream("When does the ferry leave?", PASSAGES, iter(["At eight", " and at noon."]))
     assert next(iter(stream)) == "At eight"
