@@ -3,16 +3,73 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal
 
 import torch
 from tokenizers.decoders import DecodeStream
 from transformers import DynamicCache
 
+from echo_embeddings.errors import TextError
 from echo_embeddings.models import LanguageModel
 
+Sampler = Callable[[torch.Tensor], int]
+
 _LONGEST_REPEAT = 6  # tokens that may stand in one text twice, less one
+
+
+class Generation(Iterator[str]):
+    """A text in the making: iterate for its pieces. Other threads may use the model between two of them.
+
+    `tokens` counts what has been written so far. `ended` is None until the end: "stop" where the model came to an end
+    or wrote a stop string, "length" where the most tokens were reached.
+    """
+
+    def __init__(
+        self, model: LanguageModel, prompt: Sequence[int], *, max_tokens: int, stop: Sequence[str], sampler: Sampler
+    ) -> None:
+        self.tokens = 0
+        self.ended: Literal["stop", "length"] | None = None
+        self._model = model
+        self._pieces = self._until(stop, self._write(prompt, max_tokens=max_tokens, sampler=sampler))
+
+    def __next__(self) -> str:
+        """Return the next piece of text."""
+        return next(self._pieces)
+
+    def _write(self, prompt: Sequence[int], *, max_tokens: int, sampler: Sampler) -> Iterator[str]:
+        cache = DynamicCache(config=self._model.writer.config)
+        stream = DecodeStream(skip_special_tokens=True)
+        ends = _end_ids(self._model)
+        ids = list(prompt)
+        written: list[int] = []
+        while self.tokens < max_tokens:
+            token = sampler(_next_logits(self._model, ids, cache, forbidden=_would_repeat(written)))
+            if token in ends:
+                self.ended = "stop"
+                return
+            self.tokens += 1
+            written.append(token)
+            if text := self._model.vocabulary.decode_step(stream, token):
+                yield text
+            ids = [token]
+        self.ended = "length"
+
+    def _until(self, stop: Sequence[str], pieces: Iterator[str]) -> Iterator[str]:
+        held = ""  # text that may be the beginning of a stop string
+        for piece in pieces:
+            held += piece
+            ends = [position for mark in stop if (position := held.find(mark)) >= 0]
+            if ends:
+                held = held[: min(ends)]
+                self.ended = "stop"
+                break
+            safe = len(held) - max((_overlap(held, mark) for mark in stop), default=0)
+            if safe:
+                yield held[:safe]
+                held = held[safe:]
+        if held:
+            yield held
 
 
 def generate(
@@ -21,44 +78,29 @@ def generate(
     *,
     max_tokens: int,
     stop: Sequence[str] = (),
-) -> Iterator[str]:
-    """Yield the most likely continuation of `prompt` until an end token, a stop string or `max_tokens`.
+    temperature: float = 0.0,
+    seed: int | None = None,
+) -> Generation:
+    """Continue `prompt` until an end token, a stop string (not part of the text) or `max_tokens`.
 
-    A stop string is not part of what is yielded. Other threads may use the model between two pieces.
+    At temperature 0 the most likely token is taken each time; above it tokens are drawn with softmax(logits /
+    temperature), the same ones for the same `seed`.
+
+    Raises:
+        TextError: the temperature is below 0 or a stop string is empty.
     """
-    held = ""  # text that may be the beginning of a stop string
-    for piece in _pieces(model, prompt, max_tokens=max_tokens):
-        held += piece
-        ends = [position for mark in stop if (position := held.find(mark)) >= 0]
-        if ends:
-            held = held[: min(ends)]
-            break
-        safe = len(held) - max((_overlap(held, mark) for mark in stop), default=0)
-        if safe:
-            yield held[:safe]
-            held = held[safe:]
-    if held:
-        yield held
-
-
-def _pieces(model: LanguageModel, prompt: Sequence[int], *, max_tokens: int) -> Iterator[str]:
-    cache = DynamicCache(config=model.writer.config)
-    stream = DecodeStream(skip_special_tokens=True)
-    ends = _end_ids(model)
-    ids = list(prompt)
-    written: list[int] = []
-    for _ in range(max_tokens):
-        token = _likeliest(_next_logits(model, ids, cache), forbidden=_would_repeat(written))
-        if token in ends:
-            return
-        written.append(token)
-        if text := model.vocabulary.decode_step(stream, token):
-            yield text
-        ids = [token]
+    if temperature < 0:
+        raise TextError(f"The temperature is {temperature}; it must be at least 0.")
+    if "" in stop:
+        raise TextError("A stop string is empty.")
+    sampler = _likeliest if temperature == 0 else _drawing(temperature, seed)
+    return Generation(model, prompt, max_tokens=max_tokens, stop=stop, sampler=sampler)
 
 
 @torch.inference_mode()
-def _next_logits(model: LanguageModel, ids: Sequence[int], cache: DynamicCache) -> torch.Tensor:
+def _next_logits(
+    model: LanguageModel, ids: Sequence[int], cache: DynamicCache, *, forbidden: list[int]
+) -> torch.Tensor:
     writer: Any = model.writer
     # Logits of the whole prompt would take gigabytes with a large vocabulary.
     last_only = {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(writer.forward).parameters else {}
@@ -70,13 +112,27 @@ def _next_logits(model: LanguageModel, ids: Sequence[int], cache: DynamicCache) 
             **last_only,
         )
     logits: torch.Tensor = output.logits[0, -1]
+    logits[forbidden] = -torch.inf
     return logits
 
 
-@torch.inference_mode()
-def _likeliest(logits: torch.Tensor, *, forbidden: list[int]) -> int:
-    logits[forbidden] = -torch.inf
+def _likeliest(logits: torch.Tensor) -> int:
     return int(logits.argmax())
+
+
+def _drawing(temperature: float, seed: int | None) -> Sampler:
+    generator = torch.Generator()
+    if seed is None:
+        generator.seed()
+    else:
+        generator.manual_seed(seed)
+
+    def draw(logits: torch.Tensor) -> int:
+        # on the CPU, so that a seed means the same on every device; from the best down, so that nothing overflows
+        likely = torch.softmax((logits.float().cpu() - logits.max().cpu()) / temperature, dim=-1)
+        return int(torch.multinomial(likely, 1, generator=generator))
+
+    return draw
 
 
 def _would_repeat(written: Sequence[int]) -> list[int]:

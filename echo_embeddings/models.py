@@ -6,11 +6,12 @@ import copy
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
+from weakref import WeakValueDictionary
 
 import torch
 from safetensors import SafetensorError
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+_LOADED: WeakValueDictionary[tuple[object, ...], LanguageModel] = WeakValueDictionary()
+_LOADING = Lock()
 _SAYS_WHENCE = {"base_model_name_or_path", "peft_version", "revision"}  # in an adapter's config: changes no vector
 
 
@@ -49,6 +52,19 @@ class LanguageModel:
     device: Device
     lock: Lock = field(default_factory=Lock)
     """Held for each pass through the model: one pass at a time uses all cores better than two side by side."""
+    plain: LanguageModel | None = None
+    """The model without the adapter; this one shares its weights, and keeps them loaded for whoever asks for it."""
+
+    @property
+    def writes(self) -> Literal["completion", "chat"]:
+        """How it is asked to write: as its profile says, else by its chat template where it has one."""
+        return self.profile.writes or ("completion" if self.chat_template is None else "chat")
+
+    @property
+    def context(self) -> int:
+        """The most tokens of a prompt and its continuation together."""
+        positions = getattr(self.writer.config.get_text_config(), "max_position_embeddings", None)
+        return self.profile.context if positions is None else min(self.profile.context, positions)
 
     @property
     def chat_template(self) -> str | None:
@@ -74,7 +90,8 @@ def load_model(
     """Load a model by the name of an embedded one, a local folder, a GGUF file or a hub id.
 
     A folder that holds only a LoRA adapter means the adapter's base model with the adapter on top.
-    `notice` is told one line where the first start takes long.
+    `notice` is told one line where the first start takes long. While somebody still holds the same model, from the
+    same files, it is not loaded again but shared; so are the weights below several adapters.
 
     Raises:
         ModelError: there is no such model, or it cannot be read.
@@ -86,19 +103,49 @@ def load_model(
     if adapter is None and (local / "adapter_config.json").exists() and not (local / "config.json").exists():
         adapter, name = local, _base_of(local)
     folder = _find(name, notice=notice)
-    writer = _load_weights(folder, dtype=dtype, device=place)
-    whole = writer if adapter is None else _with_adapter(writer, adapter)
+    key: tuple[object, ...] = (_full_name(name), _stamp(folder), place, dtype)
+    with _LOADING:
+        plain = _LOADED.get(key)
+        if plain is None:
+            plain = _LOADED[key] = _load_plain(name, folder, device=place, dtype=dtype)
+        if adapter is None:
+            return plain
+        key = (*key, _stamp(adapter))
+        adapted = _LOADED.get(key)
+        if adapted is None:
+            adapted = _LOADED[key] = _load_adapted(plain, adapter)
+        return adapted
+
+
+def _load_plain(name: str, folder: Path, *, device: Device, dtype: torch.dtype) -> LanguageModel:
+    writer = _load_weights(folder, dtype=dtype, device=device)
     return LanguageModel(
         name=_full_name(name),
         folder=folder,
         profile=profile_for(name),
         vocabulary=Vocabulary.load(folder),
-        reader=cast("PreTrainedModel", whole.base_model),
+        reader=cast("PreTrainedModel", writer.base_model),
         writer=writer,
-        adapter=None if adapter is None else adapter.resolve(),
-        weights_hash=_hash_weights(folder, adapter),
-        device=place,
+        adapter=None,
+        weights_hash=_hash_weights(folder, None),
+        device=device,
     )
+
+
+def _load_adapted(plain: LanguageModel, adapter: Path) -> LanguageModel:
+    return replace(
+        plain,
+        reader=cast("PreTrainedModel", _with_adapter(plain.writer, adapter).base_model),
+        adapter=adapter.resolve(),
+        weights_hash=_hash_weights(plain.folder, adapter),
+        plain=plain,
+    )
+
+
+def _stamp(folder: Path) -> tuple[object, ...]:
+    """Return what changes when a file in the folder does."""
+    files = sorted(path for path in folder.glob("*") if path.is_file())
+    return (folder.resolve(), *((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files))
 
 
 def _full_name(name: str) -> str:

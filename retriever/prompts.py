@@ -40,12 +40,11 @@ class Prompt:
 
 def answer_prompt(question: str, passages: Sequence[Hit], *, model: LanguageModel) -> Prompt:
     """Return the prompt for a question: as many of the best passages as the model's context holds."""
-    chats = model.profile.writes == "chat" if model.profile.writes else model.chat_template is not None
-    assemble = _chat if chats else _completion
+    assemble = _chat if model.writes == "chat" else _completion
     given = tuple(passages)
     while True:
         prompt = assemble(_one_line(question), given, model)
-        if len(prompt.ids) + ANSWER_TOKENS <= model.profile.context or len(given) <= 1:
+        if len(prompt.ids) + ANSWER_TOKENS <= model.context or len(given) <= 1:
             return prompt
         given = given[:-1]
 

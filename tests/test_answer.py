@@ -69,11 +69,11 @@ def test_without_passages_the_model_is_not_even_asked(tiny_model: LanguageModel)
 
 
 def test_the_weakest_passages_are_left_out_where_they_do_not_all_fit(tiny_model: LanguageModel) -> None:
-    passages = [hit(f"Passage {number}. " + "the quick brown fox " * 60) for number in range(1, 9)]
+    passages = [hit(f"Passage {number}. " + "the quick brown fox " * 12) for number in range(1, 9)]
     prompt = answer_prompt("What?", passages, model=tiny_model)
     assert 0 < len(prompt.passages) < 8
     assert prompt.passages == tuple(passages[: len(prompt.passages)])
-    assert len(prompt.ids) + ANSWER_TOKENS <= tiny_model.profile.context
+    assert len(prompt.ids) + ANSWER_TOKENS <= tiny_model.context
     longer = answer_prompt("What?", passages[: len(prompt.passages) + 1], model=tiny_model)
     assert longer == prompt, "one passage more would not have fitted"
 

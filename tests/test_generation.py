@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from tiny_models import ARCHITECTURES, llama_config, save_model
 
 from echo_embeddings import LanguageModel, generate, load_model
-from echo_embeddings.generation import _LONGEST_REPEAT, _pieces
+from echo_embeddings.errors import TextError
+from echo_embeddings.generation import _LONGEST_REPEAT
 
 PROMPTS = ["The quick brown", "Pack my box", "wizards", "Find the passage that answers"]
 
@@ -112,7 +114,7 @@ def test_pieces_come_while_the_model_writes(tiny_model: LanguageModel) -> None:
 
 def test_a_stop_string_spread_over_pieces_ends_the_text_and_is_not_part_of_it(tiny_model: LanguageModel) -> None:
     prompt = tiny_model.vocabulary.encode("Pack my box")
-    pieces = list(_pieces(tiny_model, prompt, max_tokens=16))
+    pieces = list(generate(tiny_model, prompt, max_tokens=16))
     text = "".join(pieces)
     tried = 0
     for number in range(2, len(pieces) - 1):
@@ -140,6 +142,48 @@ def test_what_only_began_like_a_stop_string_is_written(tmp_path: Path, tiny_mode
     letters = [tiny_model.vocabulary.encode(letter)[0] for letter in "abcd"]
     model = rehearsed(tmp_path, in_a_circle(tiny_model, letters))
     assert "".join(generate(model, letters[:1], max_tokens=4, stop=["dab"])) == "bcda"
+
+
+def test_a_text_tells_how_long_it_is_and_why_it_ended(tmp_path: Path, tiny_model: LanguageModel) -> None:
+    letters = [tiny_model.vocabulary.encode(letter)[0] for letter in "abcd"]
+    model = rehearsed(tmp_path, in_a_circle(tiny_model, [*letters, 1]))
+    for settings, expected in (
+        ({"max_tokens": 50}, ("bcd", 3, "stop")),
+        ({"max_tokens": 2}, ("bc", 2, "length")),
+        ({"max_tokens": 50, "stop": ["c"]}, ("b", 2, "stop")),
+    ):
+        text = generate(model, letters[:1], **settings)  # type: ignore[arg-type]
+        assert text.ended is None
+        assert ("".join(text), text.tokens, text.ended) == expected
+
+
+def test_a_seed_draws_the_same_tokens_again_and_another_seed_others(tiny_model: LanguageModel) -> None:
+    prompt = tiny_model.vocabulary.encode("The quick brown")
+
+    def drawn(seed: int | None, *, temperature: float = 1.0) -> str:
+        return "".join(generate(tiny_model, prompt, max_tokens=20, temperature=temperature, seed=seed))
+
+    assert drawn(7) == drawn(7)
+    assert drawn(7) != drawn(8)
+    assert drawn(None) != drawn(None)
+    assert drawn(7, temperature=1e-6) == drawn(None, temperature=0.0), "next to nothing takes the likeliest"
+
+
+def test_tokens_are_drawn_as_often_as_the_temperature_says(tiny_model: LanguageModel) -> None:
+    prompt = tiny_model.vocabulary.encode("The quick brown")
+    with torch.inference_mode():
+        logits = tiny_model.writer(input_ids=torch.tensor([prompt])).logits[0, -1]
+    likely = torch.softmax(logits / 2.0, dim=-1)
+    first = tiny_model.vocabulary.decode([int(likely.argmax())])
+    drawn = ["".join(generate(tiny_model, prompt, max_tokens=1, temperature=2.0, seed=seed)) for seed in range(400)]
+    expected = 400 * float(likely.max())
+    assert abs(drawn.count(first) - expected) < 4 * expected**0.5
+
+
+@pytest.mark.parametrize("settings", [{"temperature": -0.1}, {"stop": [""]}])
+def test_settings_that_mean_nothing_are_refused(tiny_model: LanguageModel, settings: dict[str, Any]) -> None:
+    with pytest.raises(TextError):
+        generate(tiny_model, [0], max_tokens=1, **settings)
 
 
 def test_the_end_token_ends_the_text(tmp_path: Path, tiny_model: LanguageModel) -> None:

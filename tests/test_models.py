@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 import struct
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
@@ -435,9 +437,60 @@ def test_an_adapter_that_names_no_base_is_refused(adapter: Path, tmp_path: Path)
 
 
 def test_an_adapter_without_peft_is_refused_with_the_command(
-    tiny_folder: Path, adapter: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_folder: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(models_module, "find_spec", lambda name: None)
+    fresh = shutil.copytree(adapter, tmp_path / "adapter")  # the other one may still be loaded
     with pytest.raises(MissingPackage) as refusal:
-        load_model(str(tiny_folder), adapter=adapter, device="cpu")
+        load_model(str(tiny_folder), adapter=fresh, device="cpu")
     assert "pip install 'echo-index[lora]'" in refusal.value.remedy
+
+
+def test_a_model_that_is_still_held_is_not_loaded_again(tiny_model: LanguageModel, tiny_folder: Path) -> None:
+    assert load_model(str(tiny_folder), device="cpu") is tiny_model
+    assert load_model(str(tiny_folder), device="cpu", dtype=torch.bfloat16) is not tiny_model
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_model_with_and_without_adapters_has_one_writer_and_one_lock(
+    tiny_model: LanguageModel, tiny_folder: Path, adapted: LanguageModel, adapter: Path, tmp_path: Path
+) -> None:
+    other = load_model(str(tiny_folder), adapter=save_adapter(tmp_path / "other", tiny_folder, alpha=16), device="cpu")
+    assert load_model(str(tiny_folder), adapter=adapter, device="cpu") is adapted
+    assert other.weights_hash != adapted.weights_hash
+    for model in (adapted, other):
+        assert model.writer is tiny_model.writer
+        assert model.lock is tiny_model.lock, "a pass through shared layers keeps all others out"
+
+
+def test_a_model_whose_files_have_changed_is_loaded_anew(tiny_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "model")
+    before = load_model(str(folder), device="cpu")
+    save_model(folder, llama_config(), seed=3)
+    after = load_model(str(folder), device="cpu")
+    assert after.weights_hash != before.weights_hash
+    assert not torch.equal(states(after), states(before))
+
+
+def test_a_model_that_nobody_holds_is_let_go(tiny_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "model")
+    gone = weakref.ref(load_model(str(folder), device="cpu"))
+    gc.collect()
+    assert gone() is None
+
+
+def test_the_context_is_never_longer_than_the_model_has_positions(tiny_model: LanguageModel, tmp_path: Path) -> None:
+    assert tiny_model.context == 512
+    assert load_model(str(save_model(tmp_path, ARCHITECTURES["gpt2"]())), device="cpu").context == 512
+
+
+def test_a_model_writes_as_its_profile_says_or_as_its_template_lets_it(
+    gemma: LanguageModel, smollm: LanguageModel, tiny_model: LanguageModel, tmp_path: Path
+) -> None:
+    bare = load_model(str(save_model(tmp_path, llama_config())), device="cpu")
+    assert [model.writes for model in (gemma, smollm, tiny_model, bare)] == [
+        "completion",
+        "chat",
+        "chat",
+        "completion",
+    ]
