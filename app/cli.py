@@ -143,11 +143,11 @@ def ask(
     json: AsJson = False,
 ) -> None:
     """Answer a question from the passages that are found, with citations."""
-    from retriever import stream_answer
+    from retriever import EchoChatModel, stream_answer
 
     retriever = _open(index, model, device, index_device)
     hits = retriever.search(question, k=k, mode=mode, instruction=instruction, where=_where(path, format))
-    stream = stream_answer(question, hits, model=retriever.encoder.model)
+    stream = stream_answer(question, hits, model=EchoChatModel(language_model=retriever.encoder.model))
     if json:
         output.print_json(out, output.answer_fields(stream.answer))
     else:

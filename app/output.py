@@ -60,15 +60,10 @@ def print_hits(console: Console, hits: list[Hit]) -> None:
 
 def print_answer(console: Console, stream: AnswerStream) -> None:
     """Print an answer while it is being written, then where it was found."""
-    streamed = False
     for piece in stream:
         console.print(plain(piece), end="", soft_wrap=True)
-        streamed = True
+    console.print("\n")
     answer = stream.answer
-    if streamed:
-        console.print("\n")
-    if not answer.found:
-        console.print(Text(answer.text, style="yellow"))
     for citation in answer.citations:
         where = Text.assemble(
             (f"[{citation.number}] ", "bold"), title_line(citation.hit), "  ", (place(citation.hit), "green")

@@ -10,11 +10,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from echo_embeddings.chat_format import Message, chat_tokens
+    from echo_embeddings.chat_format import COMPLETION_END, Message, conversation_tokens
     from echo_embeddings.devices import Device, DeviceChoice, choose_device
     from echo_embeddings.embedded import DEFAULT_MODEL, EMBEDDED_MODELS
     from echo_embeddings.encoder import EchoEncoder, Progress
-    from echo_embeddings.generation import generate
+    from echo_embeddings.generation import Generation, generate
     from echo_embeddings.geometry import Vectors, remove_mean
     from echo_embeddings.models import LanguageModel, load_model
     from echo_embeddings.pooling import Pooling
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CLASSICAL",
+    "COMPLETION_END",
     "DEFAULT_MODEL",
     "EMBEDDED_MODELS",
     "TUNED_DOCUMENT",
@@ -31,13 +32,14 @@ __all__ = [
     "DeviceChoice",
     "EchoEncoder",
     "EchoPrompt",
+    "Generation",
     "LanguageModel",
     "Message",
     "Pooling",
     "Progress",
     "Vectors",
-    "chat_tokens",
     "choose_device",
+    "conversation_tokens",
     "generate",
     "load_model",
     "remove_mean",
@@ -45,6 +47,7 @@ __all__ = [
 
 _HOMES = {
     "CLASSICAL": "prompts",
+    "COMPLETION_END": "chat_format",
     "DEFAULT_MODEL": "embedded",
     "EMBEDDED_MODELS": "embedded",
     "TUNED_DOCUMENT": "prompts",
@@ -54,13 +57,14 @@ _HOMES = {
     "DeviceChoice": "devices",
     "EchoEncoder": "encoder",
     "EchoPrompt": "prompts",
+    "Generation": "generation",
     "LanguageModel": "models",
     "Message": "chat_format",
     "Pooling": "pooling",
     "Progress": "encoder",
     "Vectors": "geometry",
-    "chat_tokens": "chat_format",
     "choose_device": "devices",
+    "conversation_tokens": "chat_format",
     "generate": "generation",
     "load_model": "models",
     "remove_mean": "geometry",

@@ -1,4 +1,7 @@
-"""A conversation to token ids, by the model's own chat template. What a message quotes can never end its turn."""
+"""A conversation to token ids: by the model's own chat template, or as a text that a base model goes on with.
+
+In a chat template, what a message quotes can never end its turn. Knows nothing of what is talked about.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,26 @@ class Message:
 
     role: Literal["system", "user", "assistant"]
     content: str
+
+
+COMPLETION_END = "\n"
+"""What ends the answer of a base model: it would go on with questions and answers of its own."""
+
+
+def conversation_tokens(model: LanguageModel, messages: Sequence[Message]) -> list[int]:
+    """Return the token ids of a conversation, up to where the model's answer begins, in the form the model knows."""
+    return chat_tokens(model, messages) if model.writes == "chat" else completion_tokens(model, messages)
+
+
+def completion_tokens(model: LanguageModel, messages: Sequence[Message]) -> list[int]:
+    """Return the token ids of a text that stops where an answer must follow.
+
+    What a user says stands as it is, `Answer:` stands before what an assistant says, and an empty line after it.
+    """
+    forms = {"system": "{}\n\n", "user": "{}\n", "assistant": "Answer: {}\n\n"}
+    told = "".join(forms[message.role].format(message.content) for message in messages)
+    bos = [] if model.vocabulary.bos_id is None else [model.vocabulary.bos_id]
+    return bos + model.vocabulary.encode(f"{told}Answer:")
 
 
 def chat_tokens(model: LanguageModel, messages: Sequence[Message]) -> list[int]:
@@ -50,7 +73,9 @@ def _render(folder: Path, name: str, messages: list[dict[str, str]]) -> str:
         raise ModelError(f"The model {name} has no chat template.")
     try:
         return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
-    except TemplateError:
+    except TemplateError as error:
+        if len(messages) < 2 or messages[0]["role"] != "system":
+            raise ModelError(f"The chat template of the model {name} refuses this conversation: {error}") from None
         # some templates know no system turn: its words open the first user turn then
         first, second, *others = messages
         merged = {"role": second["role"], "content": f"{first['content']}\n\n{second['content']}"}

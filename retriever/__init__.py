@@ -6,30 +6,44 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from retriever.answer import Answer, AnswerStream, Citation, stream_answer
+    from retriever.answer import AnswerStream, stream_answer
+    from retriever.chain import RagOutput, rag_chain
+    from retriever.chat import EchoChatModel
+    from retriever.citations import Answer, Citation
     from retriever.fusion import reciprocal_rank_fusion
+    from retriever.langchain import EchoEmbeddings, EchoRetriever
     from retriever.search import Hit, Mode, Place, Retriever
 
 __all__ = [
     "Answer",
     "AnswerStream",
     "Citation",
+    "EchoChatModel",
+    "EchoEmbeddings",
+    "EchoRetriever",
     "Hit",
     "Mode",
     "Place",
+    "RagOutput",
     "Retriever",
+    "rag_chain",
     "reciprocal_rank_fusion",
     "stream_answer",
 ]
 
 _HOMES = {
-    "Answer": "answer",
+    "Answer": "citations",
     "AnswerStream": "answer",
-    "Citation": "answer",
+    "Citation": "citations",
+    "EchoChatModel": "chat",
+    "EchoEmbeddings": "langchain",
+    "EchoRetriever": "langchain",
     "Hit": "search",
     "Mode": "search",
     "Place": "search",
+    "RagOutput": "chain",
     "Retriever": "search",
+    "rag_chain": "chain",
     "reciprocal_rank_fusion": "fusion",
     "stream_answer": "answer",
 }

@@ -1,144 +1,95 @@
-"""Hits to a prompt, a streamed text, and an Answer whose citations point at passages that were really given.
-
-Knows how to ask a model and how to check what it wrote; knows nothing of indexes or of how a model runs.
-"""
+"""Passages and a question to an answer that streams and ends in a checked Answer. Knows nothing of indexes."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
-from echo_embeddings import LanguageModel, generate
-from retriever.prompts import ANSWER_TOKENS, answer_prompt
+from langchain_core.language_models import BaseChatModel
+
+from retriever.chat import EchoChatModel
+from retriever.citations import NOT_FOUND, Answer, check_answer, may_say_not_found, showable
+from retriever.prompts import Prompt, answer_prompt
 from retriever.search import Hit
 
-NOT_FOUND = "The passages do not hold an answer to this question."
-
-_MARKER = re.compile(r"\s?\[(\d+)\]")
-_WORD = re.compile(r"\w+")
-_REFUSALS = ("not found", "the passages do not", "i don t know", "no answer")
-_FUNCTION_WORDS = frozenset(
-    "a an and any are as at be been but by can could did do does for from had has have he her his how if in into is it "
-    "its may not of on one or our she should so some such than that the their them then there these they this those to "
-    "was we were what when where which who will with would you your".split()
-)
-_LEAST_SUPPORT = 0.5  # of an answer's words must stand in a passage for it to be cited
+WITHDRAWN = f"\n\nNo passage says so. {NOT_FOUND}"
+"""What ends a text that was shown and that the passages do not support."""
 
 
-@dataclass(frozen=True, slots=True)
-class Citation:
-    """The number of a passage that was given, and the passage."""
+class AnswerText:
+    """An answer in the making: show what `add` and at last `end` return; then `answer` is there.
 
-    number: int
-    hit: Hit
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the model wrote, checked.
-
-    `found` is false where the passages do not hold an answer: `text` says so then and nothing is cited.
-    `removed_markers` counts the markers that pointed at no passage, or at one that does not say what was answered.
+    What is shown never has a marker that points at no passage, and where nothing was found it says so.
     """
 
-    question: str
-    text: str
-    found: bool
-    citations: tuple[Citation, ...]
-    passages: tuple[Hit, ...]
-    removed_markers: int = 0
+    def __init__(self, question: str, passages: Sequence[Hit], *, markers_believed: bool = False) -> None:
+        self.question = question
+        self.passages = tuple(passages)
+        self._markers_believed = markers_believed
+        self._text = ""
+        self._shown = ""
+
+    def add(self, piece: str) -> str:
+        """Take the next piece that the model wrote; return what may be shown now."""
+        self._text = (self._text + piece).lstrip()
+        return "" if may_say_not_found(self._text) else self._show(showable(self._text, passages=len(self.passages)))
+
+    def end(self) -> str:
+        """Return what is left to show when the model has ended."""
+        answer = self.answer
+        if answer.text.startswith(self._shown):
+            return self._show(answer.text)
+        return "" if answer.found else WITHDRAWN
+
+    @property
+    def answer(self) -> Answer:
+        """The answer that the text makes so far, checked."""
+        return check_answer(self.question, self._text, self.passages, markers_believed=self._markers_believed)
+
+    def _show(self, text: str) -> str:
+        new, self._shown = text[len(self._shown) :], text
+        return new
 
 
 class AnswerStream:
-    """An answer in the making: iterate for the text as it is written; `answer` is the whole of it, checked.
+    """An answer that a model is writing: iterate for what is to be shown; `answer` is the whole of it, checked."""
 
-    A text that says that nothing was found is not streamed: the answer says it in our words.
-    """
-
-    def __init__(self, question: str, passages: Sequence[Hit], pieces: Iterator[str]) -> None:
-        self.question = question
-        self.passages = tuple(passages)
+    def __init__(self, text: AnswerText, pieces: Iterator[str]) -> None:
+        self._text = text
         self._pieces = pieces
-        self._text = ""
 
     def __iter__(self) -> Iterator[str]:
         """Yield the text piece by piece."""
-        shown = 0
         for piece in self._pieces:
-            self._text = (self._text + piece).lstrip()
-            if not _may_say_not_found(self._text):
-                yield self._text[shown:]
-                shown = len(self._text)
-        if shown < len(self._text) and not _says_not_found(self._text):
-            yield self._text[shown:]  # "No." only looked like the beginning of a refusal
+            if shown := self._text.add(piece):
+                yield shown
+        if rest := self._text.end():
+            yield rest
 
     @property
     def answer(self) -> Answer:
         """The checked answer; what has not been written yet is written first."""
-        self._text = "".join((self._text, *self._pieces))
-        return check_answer(self.question, self._text, self.passages)
+        for piece in self._pieces:
+            self._text.add(piece)
+        return self._text.answer
 
 
-def stream_answer(question: str, passages: Sequence[Hit], *, model: LanguageModel) -> AnswerStream:
-    """Let the model answer from these passages, the best first; the weakest are left out where they do not all fit."""
-    if not passages:
-        return AnswerStream(question, (), iter(()))
+def stream_answer(question: str, passages: Sequence[Hit], *, model: BaseChatModel) -> AnswerStream:
+    """Let a chat model answer from these passages, the best first; the weakest are left out where not all fit.
+
+    Raises:
+        TextError: not even one passage fits into the model's context.
+    """
     prompt = answer_prompt(question, passages, model=model)
-    return AnswerStream(
-        question, prompt.passages, generate(model, prompt.ids, max_tokens=ANSWER_TOKENS, stop=prompt.stop)
-    )
+    if not prompt.passages:
+        return AnswerStream(AnswerText(question, ()), iter(()))
+    pieces = (str(chunk.text) for chunk in model.stream(prompt.messages, stop=prompt.stop))
+    return AnswerStream(begin_answer(prompt, model=model), pieces)
 
 
-def check_answer(question: str, text: str, passages: Sequence[Hit]) -> Answer:
-    """Return the Answer that a model's text makes.
+def begin_answer(prompt: Prompt, *, model: BaseChatModel) -> AnswerText:
+    """Return the empty answer to a prompt, to which is added what the model writes.
 
-    A marker stays where its passage was given and holds at least half of the answer's words. An answer without a
-    marker is given that of the passage that holds most of its words. An answer that no passage supports is none.
+    The markers of a model that is not ours are believed where they point at a passage; those of our small ones only
+    where the passage holds the words of the answer.
     """
-    numbers = [int(number) for number in _MARKER.findall(text)]
-    plain = _MARKER.sub("", text).strip()
-    support = {number: _support(plain, hit, question) for number, hit in enumerate(passages, start=1)}
-    supporting = [number for number, share in support.items() if share >= _LEAST_SUPPORT]
-    if not supporting or _says_not_found(plain):
-        return Answer(question, NOT_FOUND, False, (), tuple(passages), len(numbers))
-    kept = [number for number in dict.fromkeys(numbers) if number in supporting]
-    removed = sum(number not in kept for number in numbers)
-    cleaned = _MARKER.sub(lambda marker: marker[0] if int(marker[1]) in kept else "", text).strip()
-    if not kept:
-        kept = [max(supporting, key=lambda number: (support[number], -number))]
-        cleaned = f"{cleaned} [{kept[0]}]"
-    citations = tuple(Citation(number, passages[number - 1]) for number in sorted(kept))
-    return Answer(question, cleaned, True, citations, tuple(passages), removed)
-
-
-def _says_not_found(text: str) -> bool:
-    return _words(text).startswith(_REFUSALS)
-
-
-def _may_say_not_found(text: str) -> bool:
-    """Whether the beginning of a text says that nothing was found, or may come to say so."""
-    words = _words(text)
-    return _says_not_found(text) or any(refusal.startswith(words) for refusal in _REFUSALS)
-
-
-def _words(text: str) -> str:
-    return " ".join(_WORD.findall(text.lower()))
-
-
-def _support(text: str, hit: Hit, question: str) -> float:
-    """Return the share of the answer's own words (those not in the question) that stand in the passage.
-
-    A number that does not stand there is no support at all: small models like to make up dates.
-    """
-    there = _stems(" ".join((hit.title, *hit.headings, hit.text)))
-    words = _stems(text)
-    if any(word.isdigit() for word in words - there):
-        return 0.0
-    own = words - _stems(question) or words
-    return len(own & there) / len(own) if own else 0.0
-
-
-def _stems(text: str) -> set[str]:
-    words = set(_WORD.findall(text.lower())) - _FUNCTION_WORDS
-    return {word[:6] for word in words if len(word) > 2 or word.isdigit()}
+    return AnswerText(prompt.question, prompt.passages, markers_believed=not isinstance(model, EchoChatModel))

@@ -1,15 +1,17 @@
-"""The prompt of an answer: passages and a question, as a completion or as a chat, within the model's context."""
+"""The prompt of an answer: passages and a question as messages, within the model's context. Knows no index."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from echo_embeddings import LanguageModel, Message, chat_tokens
-from indexer import title_path
-from retriever.search import Hit
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages.utils import count_tokens_approximately
 
-ANSWER_TOKENS = 120
+from indexer import title_path
+from retriever.chat import EchoChatModel
+from retriever.search import Hit
 
 _TASK = (
     "Answer the question in one or two sentences, only from the numbered passages, and name the passage in brackets. "
@@ -17,51 +19,66 @@ _TASK = (
     "If the passages do not hold the answer, write: Not found."
 )
 # A small base model answers best when it is shown short examples of one passage each.
-_EXAMPLES = """\
-Passage: The Harbour Museum opens at nine and closes at five, except on Mondays. A ticket costs eight euros.
-Question: How much is a ticket to the museum?
-Answer: eight euros
-
-Passage: Boats to the island leave at eight and at noon. Dogs travel free.
-Question: Who painted the ceiling of the town hall?
-Answer: Not found.
-
-"""
+_EXAMPLES = (
+    HumanMessage(
+        "Passage: The Harbour Museum opens at nine and closes at five, except on Mondays. A ticket costs eight euros.\n"
+        "Question: How much is a ticket to the museum?"
+    ),
+    AIMessage("eight euros"),
+    HumanMessage(
+        "Passage: Boats to the island leave at eight and at noon. Dogs travel free.\n"
+        "Question: Who painted the ceiling of the town hall?"
+    ),
+    AIMessage("Not found."),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What the model is given: token ids, the passages that are in them, and where its answer is taken to end."""
+    """What a model is asked: the messages, the passages that are in them, and what ends the answer beside its end."""
 
-    ids: list[int]
+    question: str
     passages: tuple[Hit, ...]
-    stop: tuple[str, ...]
+    messages: list[BaseMessage]
+    stop: list[str] | None
 
 
-def answer_prompt(question: str, passages: Sequence[Hit], *, model: LanguageModel) -> Prompt:
-    """Return the prompt for a question: as many of the best passages as the model's context holds."""
-    assemble = _chat if model.writes == "chat" else _completion
+def answer_prompt(question: str, passages: Sequence[Hit], *, model: BaseChatModel) -> Prompt:
+    """Return the prompt for a question: as many of the best passages as the model's context holds, at least one."""
     given = tuple(passages)
     while True:
-        prompt = assemble(_one_line(question), given, model)
-        if len(prompt.ids) + ANSWER_TOKENS <= model.context or len(given) <= 1:
+        prompt = _prompt(_one_line(question), given, model)
+        if len(given) <= 1 or _fits(prompt.messages, model):
             return prompt
         given = given[:-1]
 
 
-def _completion(question: str, passages: tuple[Hit, ...], model: LanguageModel) -> Prompt:
+def _prompt(question: str, passages: tuple[Hit, ...], model: BaseChatModel) -> Prompt:
+    if not isinstance(model, EchoChatModel):
+        return Prompt(question, passages, _chat(question, passages), stop=None)
+    if model.load().writes == "chat":
+        return Prompt(question, passages, _chat(question, passages), stop=["\n\n"])
+    return Prompt(question, passages, _completion(question, passages), stop=None)
+
+
+def _completion(question: str, passages: tuple[Hit, ...]) -> list[BaseMessage]:
     """Show a base model two examples and let it complete the third; the best passage stands next to the question."""
     read = "\n".join(_line(hit) for hit in reversed(passages))
-    bos = [] if model.vocabulary.bos_id is None else [model.vocabulary.bos_id]
-    ids = bos + model.vocabulary.encode(f"{_EXAMPLES}Passage: {read}\nQuestion: {question}\nAnswer:")
-    return Prompt(ids, passages, stop=("\n",))
+    return [*_EXAMPLES, HumanMessage(f"Passage: {read}\nQuestion: {question}")]
 
 
-def _chat(question: str, passages: tuple[Hit, ...], model: LanguageModel) -> Prompt:
-    """Ask an instruction-tuned model in its own format, with numbered passages."""
+def _chat(question: str, passages: tuple[Hit, ...]) -> list[BaseMessage]:
+    """Ask an instruction-tuned model, with numbered passages."""
     numbered = "\n".join(f"[{number}] {_line(hit)}" for number, hit in enumerate(passages, start=1))
-    user = f"Passages:\n{numbered}\n\nQuestion: {question}"
-    return Prompt(chat_tokens(model, [Message("system", _TASK), Message("user", user)]), passages, stop=("\n\n",))
+    return [SystemMessage(_TASK), HumanMessage(f"Passages:\n{numbered}\n\nQuestion: {question}")]
+
+
+def _fits(messages: list[BaseMessage], model: BaseChatModel) -> bool:
+    """Whether a prompt and its answer fit; of a model that does not tell its context, it is taken to be so."""
+    if isinstance(model, EchoChatModel):
+        return model.get_num_tokens_from_messages(messages) + model.max_tokens <= model.load().context
+    most = (model.profile or {}).get("max_input_tokens")
+    return most is None or count_tokens_approximately(messages) <= most
 
 
 def _line(hit: Hit) -> str:
@@ -69,4 +86,5 @@ def _line(hit: Hit) -> str:
 
 
 def _one_line(text: str) -> str:
+    """Put on one line: nothing in a passage can pass for the next passage or for the question."""
     return " ".join(text.split())

@@ -24,6 +24,9 @@ OWNERS = {
     "peft": ("echo_embeddings/models.py",),
     "huggingface_hub": ("echo_embeddings/models.py",),
     "tokenizers": ("echo_embeddings/vocabulary.py", "echo_embeddings/generation.py"),
+    "langchain_core": tuple(
+        f"retriever/{name}.py" for name in ("answer", "chain", "chat", "followup", "langchain", "prompts")
+    ),
     "gradio": ("app/ui/*",),
 }
 
@@ -111,12 +114,21 @@ def test_help_imports_nothing_heavy() -> None:
         "sys.argv = ['echo-index', '--help']\nfrom app.cli import main\ntry: main()\nexcept SystemExit: pass"
     )
     assert "app.cli" in loaded
-    assert loaded & {"torch", "transformers", "tokenizers", "faiss", "numpy", "sqlite3", "gradio"} == set()
+    assert (
+        loaded & {"torch", "transformers", "tokenizers", "faiss", "numpy", "sqlite3", "langchain_core", "gradio"}
+        == set()
+    )
 
 
 def test_errors_and_bare_rooms_import_nothing_heavy() -> None:
     loaded = loaded_by("import echo_embeddings.errors, indexer, retriever, app")
-    assert {name.split(".")[0] for name in loaded} & {"torch", "transformers", "faiss", "numpy"} == set()
+    assert {name.split(".")[0] for name in loaded} & {
+        "torch",
+        "transformers",
+        "faiss",
+        "numpy",
+        "langchain_core",
+    } == set()
 
 
 def test_prompts_and_batches_need_no_torch() -> None:
