@@ -26,6 +26,10 @@ _FUNCTION_WORDS = frozenset(
     "its may not of on one or our she should so some such than that the their them then there these they this those to "
     "was we were what when where which who will with would you your".split()
 )
+_NUMBER_WORDS = frozenset(
+    "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen "
+    "nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion".split()
+)
 _LEAST_SUPPORT = 0.5  # of a sentence's words must stand in a passage that supports it
 
 
@@ -132,14 +136,18 @@ def _support(text: str, hit: Hit, question: str) -> float:
 
     A number that does not stand there is no support at all: small models like to make up dates.
     """
-    there = _stems(" ".join((hit.title, *hit.headings, hit.text)))
-    words = _stems(text)
-    if any(word.isdigit() for word in words - there):
+    passage = " ".join((hit.title, *hit.headings, hit.text))
+    if _numbers(text) - _numbers(question) - _numbers(passage):
         return 0.0
+    words = _stems(text)
     own = words - _stems(question) or words
-    return len(own & there) / len(own) if own else 0.0
+    return len(own & _stems(passage)) / len(own) if own else 0.0
 
 
 def _stems(text: str) -> set[str]:
     words = set(_WORD.findall(text.lower())) - _FUNCTION_WORDS
     return {word[:6] for word in words if len(word) > 2 or word.isdigit()}
+
+
+def _numbers(text: str) -> set[str]:
+    return {word for word in _WORD.findall(text.lower()) if word.isdigit() or word in _NUMBER_WORDS}

@@ -21,16 +21,17 @@ _TASK = (
 # A small base model answers best when it is shown short examples of one passage each.
 _EXAMPLES = (
     HumanMessage(
-        "Passage: The Harbour Museum opens at nine and closes at five, except on Mondays. A ticket costs eight euros.\n"
-        "Question: How much is a ticket to the museum?"
+        "Passage: The loom in the north hall was carved by Hanna Kvist from the wood of a pear tree.\n"
+        "Question: Who carved the loom?"
     ),
-    AIMessage("eight euros"),
+    AIMessage("Hanna Kvist"),
     HumanMessage(
         "Passage: Boats to the island leave at eight and at noon. Dogs travel free.\n"
         "Question: Who painted the ceiling of the town hall?"
     ),
     AIMessage("Not found."),
 )
+_MARKUP = " \t#=*_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,10 @@ def _fits(messages: list[BaseMessage], model: BaseChatModel) -> bool:
 
 
 def _line(hit: Hit) -> str:
-    return _one_line(f"{' > '.join(title_path(hit.title, hit.headings))}: {hit.text}")
+    path = title_path(hit.title, hit.headings)
+    # a heading stands in front already; marked up in the text, it would be taken for the answer
+    told = [line for line in hit.text.splitlines() if line.strip(_MARKUP) not in (hit.title, *hit.headings)]
+    return _one_line(f"{' > '.join(path)}: {' '.join(told)}")
 
 
 def _one_line(text: str) -> str:

@@ -59,7 +59,9 @@ def test_an_answer_that_no_passage_supports_is_no_answer() -> None:
     assert (answer.found, answer.text, answer.removed_markers) == (False, NOT_FOUND, 1)
 
 
-@pytest.mark.parametrize("text", ["At eight and at 12:30.", "They are there for you.", "It leaves in 2013."])
+@pytest.mark.parametrize(
+    "text", ["At eight and at 12:30.", "They are there for you.", "It leaves in 2013.", "At nine and at noon."]
+)
 def test_numbers_that_were_made_up_and_empty_words_are_no_answer(text: str) -> None:
     assert not check_answer("When does the ferry leave?", text, PASSAGES).found
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,19 +14,48 @@ ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 
 
+def printed_by(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    """Run the Python blocks of a page from top to bottom, in an empty folder."""
+    monkeypatch.chdir(folder)
+    names: dict[str, object] = {}
+    for code in re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL):
+        exec(compile(code, page, "exec"), names)
+    return capsys.readouterr().out
+
+
 @pytest.mark.model
 def test_the_python_page_runs_from_top_to_bottom(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
-    for code in re.findall(r"```python\n(.*?)```", (ROOT / "docs/python.md").read_text(encoding="utf-8"), re.DOTALL):
-        exec(compile(code, "docs/python.md", "exec"), names)
-    printed = capsys.readouterr().out
+    printed = printed_by("docs/python.md", tmp_path, monkeypatch, capsys)
     assert "(2, 640) float32" in printed
     assert "notes/trains.md 1 ('Trains',)" in printed
     assert "content" in printed.splitlines()[-1]
     assert "notes/cats.md" in printed.splitlines()[-1]
+
+
+@pytest.mark.model
+def test_the_langchain_page_runs_from_top_to_bottom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = printed_by("docs/langchain.md", tmp_path, monkeypatch, capsys).splitlines()
+    assert lines[:3] == ["trains", "notes/trains.md 1 ['Trains']", "Paris"]
+    assert lines[3].startswith("Paris")
+    assert "content" in lines[3]
+    assert "True ['notes/cats.md'] 0" in lines[3]
+    assert lines[4] == "When do cats purr? And when else?"
+
+
+@pytest.mark.model
+def test_the_script_of_fifteen_lines_asks_the_guide(tmp_path: Path) -> None:
+    docs = shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    script = docs / "ask_the_guide.py"
+    assert len(script.read_text(encoding="utf-8").splitlines()) <= 15
+    run = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    answer, *cited = run.stdout.splitlines()
+    assert "200" in answer
+    assert cited
+    assert all(re.fullmatch(r"\[\d\] docs/[a-z-]+\.md:\d+", line) for line in cited)
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)

@@ -1,0 +1,104 @@
+"""Do answers cite the right passage, and is nothing found where it is gone? Over a BEIR-layout folder.
+
+    python -m benchmarks.answers FOLDER [--questions 50] [--work FOLDER] [--model NAME] [-k 3] [--json OUT.json]
+
+Each text of the corpus becomes a document. Every n-th question is asked of an index of all documents, and once more of
+an index from which the right documents of all the questions asked were taken. The two indexes stay in the work folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from echo_embeddings import DEFAULT_MODEL, EchoEncoder, load_model
+from indexer import Source, build_index
+from retriever import Answer, EchoChatModel, EchoRetriever, Retriever, rag_chain
+
+_ANSWER_TOKENS = 120
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question and the ids of the documents that answer it."""
+
+    question: str
+    right: frozenset[str]
+
+
+def main() -> None:
+    """Print how many answers cite a right document, and how many questions get "not found" when those are gone."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--questions", type=int, default=50)
+    parser.add_argument("--work", type=Path, default=Path("answers-work"))
+    parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("-k", type=int, default=3)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    asked = _questions(arguments.folder, count=arguments.questions)
+    gone = frozenset().union(*(item.right for item in asked))
+    encoder = EchoEncoder(load_model(arguments.model))
+    chat = EchoChatModel(language_model=encoder.model, max_tokens=_ANSWER_TOKENS)
+    rows: dict[str, list[dict[str, object]]] = {}
+    for name, without in (("whole", frozenset[str]()), ("without", gone)):
+        index = _index(arguments.folder, arguments.work / name, encoder=encoder, without=without)
+        chain = rag_chain(EchoRetriever(retriever=index, k=arguments.k), chat)
+        answers = [chain.invoke(item.question)["answer"] for item in asked]
+        rows[name] = [_row(item, answer) for item, answer in zip(asked, answers, strict=True)]
+    whole, without_them = rows["whole"], rows["without"]
+    print(f"{arguments.folder.name}: {len(asked)} questions, {arguments.k} passages each, {arguments.model}")
+    print(f"a right document among the passages given   {sum(bool(row['given']) for row in whole)}")
+    print(f"an answer                                   {sum(bool(row['found']) for row in whole)}")
+    print(f"a right document among the citations        {sum(bool(row['cited']) for row in whole)}")
+    print(f"documents gone ({len(gone)}): nothing found             {sum(not row['found'] for row in without_them)}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(rows, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def _questions(folder: Path, *, count: int) -> list[Asked]:
+    texts = {line["_id"]: line["text"] for line in _lines(folder / "queries.jsonl")}
+    right: dict[str, set[str]] = {}
+    with (folder / "qrels" / "test.tsv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file, delimiter="\t"):
+            if int(row["score"]) > 0:
+                right.setdefault(row["query-id"], set()).add(row["corpus-id"])
+    judged = [Asked(texts[query], frozenset(documents)) for query, documents in right.items()]
+    return judged[:: max(1, len(judged) // count)][:count]
+
+
+def _index(folder: Path, work: Path, *, encoder: EchoEncoder, without: frozenset[str]) -> Retriever:
+    documents = work / "documents"
+    documents.mkdir(parents=True, exist_ok=True)
+    for line in _lines(folder / "corpus.jsonl"):
+        if line["_id"] not in without:
+            heading = f"# {line['title']}\n\n" if line.get("title") else ""
+            (documents / f"{line['_id']}.md").write_text(f"{heading}{line['text']}\n", encoding="utf-8")
+    report = build_index([Source.parse(str(documents))], work / "index", encoder=encoder)
+    print(f"{work / 'index'}: {report.documents} documents, {report.chunks} passages", flush=True)
+    return Retriever.open(work / "index", encoder=encoder)
+
+
+def _row(item: Asked, answer: Answer) -> dict[str, object]:
+    cited = {Path(citation.hit.source).stem for citation in answer.citations}
+    given = {Path(hit.source).stem for hit in answer.passages}
+    return {
+        "question": item.question,
+        "right": sorted(item.right),
+        "answer": answer.text,
+        "found": answer.found,
+        "given": bool(given & item.right),
+        "cited": bool(cited & item.right),
+        "removed_markers": answer.removed_markers,
+    }
+
+
+def _lines(path: Path) -> list[dict[str, str]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+if __name__ == "__main__":
+    main()
