@@ -15,11 +15,12 @@ from app.settings import DEFAULTS
 
 if TYPE_CHECKING:
     from indexer import Where
-    from retriever import Retriever
+    from retriever import EchoChatModel, Retriever
 
 app = typer.Typer(
     name="echo-index",
-    help="Search your own documents, and ask them questions, with echo embeddings. Nothing leaves this machine.",
+    help="Search your own documents, and ask them questions, with echo embeddings. "
+    "Nothing leaves this machine, except with ask --llm.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -140,18 +141,29 @@ def ask(
     device: ModelDevice = "auto",
     index_device: SearchDevice = "auto",
     model: ModelName = None,
+    llm: Annotated[
+        str | None,
+        typer.Option(help="Another model writes the answer: openai:MODEL, ollama:MODEL or an OpenAI-compatible URL."),
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Answer a question from the passages that are found, with citations."""
-    from retriever import EchoChatModel, stream_answer
+    from contextlib import nullcontext
 
+    from app.llm import explained, open_llm, shown, untraced
+    from retriever import stream_answer
+
+    other = None if llm is None else open_llm(llm)
     retriever = _open(index, model, device, index_device)
+    if llm is not None:
+        _notice(f"The question and the passages that are found are sent to {shown(llm)}.")
     hits = retriever.search(question, k=k, mode=mode, instruction=instruction, where=_where(path, format))
-    stream = stream_answer(question, hits, model=EchoChatModel(language_model=retriever.encoder.model))
-    if json:
-        output.print_json(out, output.answer_fields(stream.answer))
-    else:
-        output.print_answer(out, stream)
+    with nullcontext() if llm is None else explained(llm), untraced():
+        stream = stream_answer(question, hits, model=other or _own_writer(retriever))
+        if json:
+            output.print_json(out, output.answer_fields(stream.answer))
+        else:
+            output.print_answer(out, stream)
 
 
 @app.command()
@@ -182,6 +194,12 @@ def _open(
     from retriever import Retriever
 
     return Retriever.open(index, model=model, device=device, index_device=index_device, notice=_notice)
+
+
+def _own_writer(retriever: Retriever) -> EchoChatModel:
+    from retriever import EchoChatModel
+
+    return EchoChatModel(language_model=retriever.encoder.model, max_tokens=DEFAULTS.answer_tokens)
 
 
 def _where(paths: list[str], formats: list[str]) -> Where:

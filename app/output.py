@@ -60,9 +60,14 @@ def print_hits(console: Console, hits: list[Hit]) -> None:
 
 def print_answer(console: Console, stream: AnswerStream) -> None:
     """Print an answer while it is being written, then where it was found."""
-    for piece in stream:
-        console.print(plain(piece), end="", soft_wrap=True)
-    console.print("\n")
+    begun = False
+    try:
+        for piece in stream:
+            console.print(plain(piece), end="", soft_wrap=True)
+            begun = True
+    finally:
+        if begun:  # also where the model broke off
+            console.print("\n")
     answer = stream.answer
     for citation in answer.citations:
         where = Text.assemble(

@@ -14,6 +14,7 @@ class Settings:
     results: int = 5
     passages: int = 3
     """Given to the model that answers a question; small models do worse with more."""
+    answer_tokens: int = 120
     chunk_tokens: int = 200
     overlap_tokens: int = 30
     longest_excerpt: int = 500

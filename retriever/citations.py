@@ -31,6 +31,7 @@ _NUMBER_WORDS = frozenset(
     "nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion".split()
 )
 _LEAST_SUPPORT = 0.5  # of a sentence's words must stand in a passage that supports it
+_LEAST_ASKED = 0.25  # of the question's words must stand there too
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +61,23 @@ class Answer:
 def check_answer(question: str, text: str, passages: Sequence[Hit], *, markers_believed: bool = False) -> Answer:
     """Return the Answer that a model's text makes.
 
-    A passage supports a sentence if it holds at least half of the words that the sentence adds to the question, and
-    all its numbers. A marker stays where its passage was given and supports the sentence; with `markers_believed`, for
-    a model that can be trusted to know what it cites, where its passage was given. An answer without a marker is given
-    that of the passage that supports most of it. A text of which less than half is supported is no answer.
+    A passage supports a sentence if it holds at least half of the words that the sentence adds to the question, all its
+    numbers, and a quarter of the question's words, unless no passage holds any of them, as in another language.
+    A marker stays where its passage was given and supports the sentence; with `markers_believed`, for a model that can
+    be trusted to know what it cites, where its passage was given. An answer without a marker is given that of the
+    passage that supports most of it. A text of which less than half is supported is no answer.
     """
     removed = words = supported_words = 0
     cited: set[int] = set()
     support_of: Counter[int] = Counter()
     checked = ""
+    asked_about = _asked_about(question, passages)
     for sentence in _sentences(text):
         size = len(_stems(_plain(sentence)))
-        support = {number: _support(_plain(sentence), hit, question) for number, hit in enumerate(passages, start=1)}
+        support = {
+            number: _support(_plain(sentence), hit, question) if number in asked_about else 0.0
+            for number, hit in enumerate(passages, start=1)
+        }
         supporting = {number for number, share in support.items() if share >= _LEAST_SUPPORT}
         markers = [int(number) for number in _MARKER.findall(sentence)]
         kept = (support.keys() if markers_believed else supporting) & set(markers)
@@ -131,17 +137,30 @@ def _words(text: str) -> str:
     return " ".join(_WORD.findall(_plain(text).lower()))
 
 
+def _asked_about(question: str, passages: Sequence[Hit]) -> set[int]:
+    """Return the numbers of the passages that are about the question, by its words."""
+    asked = _stems(question)
+    held = {number: len(asked & _stems(_read(hit))) for number, hit in enumerate(passages, start=1)}
+    if not any(held.values()):
+        return set(held)
+    return {number for number, count in held.items() if count >= _LEAST_ASKED * len(asked)}
+
+
 def _support(text: str, hit: Hit, question: str) -> float:
     """Return the share of the text's own words (those not in the question) that stand in the passage.
 
     A number that does not stand there is no support at all: small models like to make up dates.
     """
-    passage = " ".join((hit.title, *hit.headings, hit.text))
+    passage = _read(hit)
     if _numbers(text) - _numbers(question) - _numbers(passage):
         return 0.0
     words = _stems(text)
     own = words - _stems(question) or words
     return len(own & _stems(passage)) / len(own) if own else 0.0
+
+
+def _read(hit: Hit) -> str:
+    return " ".join((hit.title, *hit.headings, hit.text))
 
 
 def _stems(text: str) -> set[str]:

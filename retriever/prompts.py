@@ -31,7 +31,6 @@ _EXAMPLES = (
     ),
     AIMessage("Not found."),
 )
-_MARKUP = " \t#=*_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +82,7 @@ def _fits(messages: list[BaseMessage], model: BaseChatModel) -> bool:
 
 
 def _line(hit: Hit) -> str:
-    path = title_path(hit.title, hit.headings)
-    # a heading stands in front already; marked up in the text, it would be taken for the answer
-    told = [line for line in hit.text.splitlines() if line.strip(_MARKUP) not in (hit.title, *hit.headings)]
-    return _one_line(f"{' > '.join(path)}: {' '.join(told)}")
+    return _one_line(f"{' > '.join(title_path(hit.title, hit.headings))}: {hit.text}")
 
 
 def _one_line(text: str) -> str:

@@ -86,6 +86,18 @@ def test_an_answer_that_is_mostly_made_up_is_no_answer(text: str, found: bool) -
     assert check_answer("What does it cost?", text, PASSAGES).found is found
 
 
+def test_a_passage_that_is_about_something_else_supports_nothing() -> None:
+    question = "When was the first railway bridge of Warsaw opened?"
+    exchange = hit("The stock exchange of Warsaw moved into the palace in 1909.", source="exchange.md")
+    bridge = hit("The railway bridge was opened in 1909.", source="bridge.md")
+    assert not check_answer(question, "1909 [2]", (FERRY, exchange)).found
+    assert check_answer(question, "1909 [2]", (FERRY, bridge)).found
+
+
+def test_a_question_in_another_language_can_be_answered() -> None:
+    assert check_answer("Wann fährt die Fähre?", "At eight and at noon.", PASSAGES).found
+
+
 def test_markers_of_a_model_that_is_trusted_stay_where_they_point_at_a_passage() -> None:
     text = "Die Fähre legt morgens und mittags ab [1] [3]."
     assert not check_answer("Wann fährt sie?", text, PASSAGES).found
