@@ -62,7 +62,7 @@ class EchoChatModel(BaseChatModel):
     """Strings that end an answer and are not part of it."""
     language_model: InstanceOf[LanguageModel] | None = Field(default=None, exclude=True, repr=False)
     """A model that is loaded already; `model` and `device` are its own then."""
-    _others: dict[str, LanguageModel] = PrivateAttr(default_factory=dict)
+    _loaded: dict[str, LanguageModel] = PrivateAttr(default_factory=dict)
 
     def model_post_init(self, context: Any) -> None:
         """Take the name of the model that is loaded already."""
@@ -71,9 +71,7 @@ class EchoChatModel(BaseChatModel):
 
     def load(self) -> LanguageModel:
         """Return the model, loaded when it is first needed and shared with whoever else holds it."""
-        if self.language_model is None:
-            self.language_model = load_model(self.model, device=self.device)
-        return self.language_model
+        return self._named(self.model)
 
     def get_token_ids(self, text: str) -> list[int]:
         """Return the ids of the model's tokens in a text."""
@@ -140,20 +138,21 @@ class EchoChatModel(BaseChatModel):
             model,
             prompt,
             max_tokens=min(settings["max_tokens"], room),
-            stop=[*(stops or ()), *([COMPLETION_END] if model.writes == "completion" else ())],
+            stop=stops or (),
             temperature=settings["temperature"],
             seed=settings["seed"],
         )
-        for piece in _from_the_first_word(text):
+        pieces = _from_the_first_word(text)
+        for piece in _first_line(pieces) if model.writes == "completion" else pieces:
             yield ChatGenerationChunk(message=AIMessageChunk(content=piece))
         yield ChatGenerationChunk(message=_end_of(text, prompt_tokens=len(prompt), model=settings["model"]))
 
     def _named(self, name: str) -> LanguageModel:
-        if name == self.model:
-            return self.load()
-        if name not in self._others:
-            self._others[name] = load_model(name, device=self.device)
-        return self._others[name]
+        if self.language_model is not None and name == self.language_model.name:
+            return self.language_model
+        if name not in self._loaded:
+            self._loaded[name] = load_model(name, device=self.device)
+        return self._loaded[name]
 
 
 def conversation(messages: Sequence[BaseMessage]) -> list[Message]:
@@ -175,7 +174,7 @@ def conversation(messages: Sequence[BaseMessage]) -> list[Message]:
 
 
 def _role_of(message: BaseMessage) -> Literal["system", "user", "assistant"]:
-    name = message.role if isinstance(message, ChatMessage) else message.type
+    name = message.role if isinstance(message, ChatMessage) else message.type.removesuffix("MessageChunk").lower()
     if name not in _ROLES:
         raise TextError(f"EchoChatModel cannot read a message of the kind {name!r}: it reads {', '.join(_ROLES)}.")
     return _ROLES[name]
@@ -190,11 +189,20 @@ def _text_of(message: BaseMessage) -> str:
 
 
 def _from_the_first_word(pieces: Iterator[str]) -> Iterator[str]:
-    """Leave out the space with which a base model goes on."""
+    """Leave out the space, and the empty lines, with which a base model goes on."""
     for piece in pieces:
         if begun := piece.lstrip():
             yield begun
             yield from pieces
+
+
+def _first_line(pieces: Iterator[str]) -> Iterator[str]:
+    for piece in pieces:
+        line, end, _ = piece.partition(COMPLETION_END)
+        if line:
+            yield line
+        if end:
+            return
 
 
 def _end_of(text: Generation, *, prompt_tokens: int, model: str) -> AIMessageChunk:
@@ -203,6 +211,6 @@ def _end_of(text: Generation, *, prompt_tokens: int, model: str) -> AIMessageChu
         usage_metadata=UsageMetadata(
             input_tokens=prompt_tokens, output_tokens=text.tokens, total_tokens=prompt_tokens + text.tokens
         ),
-        response_metadata={"model_name": model, "model_provider": _PROVIDER, "finish_reason": text.ended},
+        response_metadata={"model_name": model, "model_provider": _PROVIDER, "finish_reason": text.ended or "stop"},
         chunk_position="last",
     )

@@ -106,11 +106,12 @@ class EchoRetriever(BaseRetriever):
     device: DeviceChoice = "auto"
     index_device: IndexDevice = "auto"
     retriever: InstanceOf[Retriever] | None = Field(default=None, exclude=True, repr=False)
-    """A retriever that is open already; the folder and the devices are its own then."""
+    """A retriever that is open already; the folder, unless another is named, and the devices are its own then."""
 
     def model_post_init(self, context: Any) -> None:
         """Open the index, so that a wrong folder is noticed at once."""
-        if self.retriever is None:
+        another = "index_dir" in self.model_fields_set and self.retriever and self.retriever.index_dir != self.index_dir
+        if self.retriever is None or another:
             self.retriever = self._open()
         self.index_dir = self.retriever.index_dir
 
@@ -150,7 +151,7 @@ def hit_of(document: Document) -> Hit:
     try:
         return _HITS.validate_python({**document.metadata, "text": document.page_content})
     except ValidationError:
-        source = str(document.metadata.get("source", document.id or ""))
-        title = str(document.metadata.get("title", source))
+        source = str(document.metadata.get("source") or document.id or "")
+        title = str(document.metadata.get("title") or source)
         text = document.page_content
         return Hit(text, source, title, (), "", 0, len(text), None, None, 0.0, None, None)
