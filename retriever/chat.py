@@ -124,7 +124,10 @@ class EchoChatModel(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         if unknown := kwargs.keys() - set(_SETTINGS):
             raise TextError(f"EchoChatModel has no setting {min(unknown)!r}.")
-        settings = {name: getattr(self, name) for name in _SETTINGS} | kwargs
+        given = {name: value for name, value in kwargs.items() if value is not None}
+        settings = {name: getattr(self, name) for name in _SETTINGS} | given
+        if settings["max_tokens"] < 1:
+            raise TextError(f"max_tokens is {settings['max_tokens']}; it must be at least 1.")
         model = self._named(settings["model"])
         prompt = conversation_tokens(model, conversation(messages))
         room = model.context - len(prompt)

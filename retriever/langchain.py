@@ -45,15 +45,20 @@ class EchoEmbeddings(BaseModel, Embeddings):
     query_prompt: str | None = None
     """A template with {instruction}, {text} and {echo}."""
     pooling: Pooling | None = None
-    layer: int | None = None
-    max_tokens: int | None = None
+    layer: int | None = Field(default=None, ge=1)
+    max_tokens: int | None = Field(default=None, ge=1)
     """The most tokens of each copy of a text; what is longer is cut."""
-    batch_tokens: int | None = None
+    batch_tokens: int | None = Field(default=None, ge=1)
     """The most tokens of one batch, padding included."""
     progress: Progress | None = Field(default=None, exclude=True, repr=False)
     """Told how many documents are embedded, of how many."""
     encoder: InstanceOf[EchoEncoder] | None = Field(default=None, exclude=True, repr=False)
     """An encoder that there is already; the settings above are its own then."""
+
+    def model_post_init(self, context: Any) -> None:
+        """Take the name of the model of the encoder that there is already."""
+        if self.encoder is not None:
+            self.model = self.encoder.model.name
 
     def load(self) -> EchoEncoder:
         """Return the encoder, made when it is first needed."""

@@ -460,3 +460,11 @@ def test_the_base_model_answers_in_one_line(gemma: LanguageModel) -> None:
 def test_the_chat_model_answers_in_its_own_form(smollm: LanguageModel) -> None:
     chat = EchoChatModel(model="smollm2-135m-instruct", device="cpu", max_tokens=8)
     assert "Paris" in str(chat.invoke("What is the capital of France?").content)
+
+
+@pytest.mark.parametrize("most", [0, -1])
+def test_a_call_for_no_tokens_at_all_is_refused(tiny_model: LanguageModel, most: int) -> None:
+    chat = EchoChatModel(language_model=tiny_model, max_tokens=3)
+    with pytest.raises(TextError, match=f"max_tokens is {most}; it must be at least 1"):
+        chat.invoke("The quick", max_tokens=most)
+    assert chat.invoke("The quick", max_tokens=None, temperature=None).text == chat.invoke("The quick").text

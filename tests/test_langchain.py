@@ -487,3 +487,13 @@ def test_a_hit_comes_back_from_its_document_as_it_was() -> None:
 )
 def test_a_document_of_another_retriever_is_a_hit_of_its_source(document: Document, source: str, title: str) -> None:
     assert hit_of(document) == Hit("text", source, title, (), "", 0, 4, None, None, 0.0, None, None)
+
+
+@pytest.mark.parametrize("name", ["layer", "max_tokens", "batch_tokens"])
+def test_numbers_of_nothing_are_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match=name):
+        EchoEmbeddings(**{name: 0})  # type: ignore[arg-type]
+
+
+def test_embeddings_of_an_encoder_bear_its_model_s_name(tiny_model: LanguageModel) -> None:
+    assert EchoEmbeddings(encoder=EchoEncoder(tiny_model)).model == tiny_model.name

@@ -132,23 +132,27 @@ class TestTheBaseModelEmbeds(EmbeddingsIntegrationTests):
         return {"model": "gemma3-270m", "device": "cpu"}
 
 
+@pytest.fixture(scope="module")
+def index_dir(gemma: LanguageModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build a small index with the real model."""
+    folder = tmp_path_factory.mktemp("standard")
+    (folder / "notes").mkdir()
+    for name, text in {
+        "bread": "Sourdough needs flour, water, salt and a day of patience.",
+        "whales": "The blue whale is the largest animal that has ever lived.",
+        "invoices": "Invoices are paid within thirty days after they arrive.",
+        "violin": "A violin has four strings, tuned in fifths.",
+    }.items():
+        (folder / "notes" / f"{name}.md").write_text(f"# {name.title()}\n\n{text}\n", encoding="utf-8")
+    build_index([Source.parse(str(folder / "notes"))], folder / ".echo-index", encoder=EchoEncoder(gemma))
+    return folder / ".echo-index"
+
+
 @pytest.mark.model
 class TestEchoRetriever(RetrieversIntegrationTests):
-    @pytest.fixture(autouse=True, scope="class")
-    @classmethod
-    def index(cls, gemma: LanguageModel, tmp_path_factory: pytest.TempPathFactory) -> None:
-        """Build a small index with the real model."""
-        folder = tmp_path_factory.mktemp("standard")
-        (folder / "notes").mkdir()
-        for name, text in {
-            "bread": "Sourdough needs flour, water, salt and a day of patience.",
-            "whales": "The blue whale is the largest animal that has ever lived.",
-            "invoices": "Invoices are paid within thirty days after they arrive.",
-            "violin": "A violin has four strings, tuned in fifths.",
-        }.items():
-            (folder / "notes" / f"{name}.md").write_text(f"# {name.title()}\n\n{text}\n", encoding="utf-8")
-        build_index([Source.parse(str(folder / "notes"))], folder / ".echo-index", encoder=EchoEncoder(gemma))
-        cls.index_dir = folder / ".echo-index"
+    @pytest.fixture(autouse=True)
+    def built(self, index_dir: Path) -> None:
+        self.index_dir = index_dir
 
     index_dir: Path
 
