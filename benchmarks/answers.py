@@ -74,9 +74,12 @@ def _index(folder: Path, work: Path, *, encoder: EchoEncoder, without: frozenset
     documents = work / "documents"
     documents.mkdir(parents=True, exist_ok=True)
     for line in _lines(folder / "corpus.jsonl"):
-        if line["_id"] not in without:
-            heading = f"# {line['title']}\n\n" if line.get("title") else ""
-            (documents / f"{line['_id']}.md").write_text(f"{heading}{line['text']}\n", encoding="utf-8")
+        path = documents / f"{line['_id']}.md"
+        if line["_id"] in without:
+            path.unlink(missing_ok=True)  # of an earlier run with other questions
+            continue
+        heading = f"# {line['title']}\n\n" if line.get("title") else ""
+        path.write_text(f"{heading}{line['text']}\n", encoding="utf-8")
     report = build_index([Source.parse(str(documents))], work / "index", encoder=encoder)
     print(f"{work / 'index'}: {report.documents} documents, {report.chunks} passages", flush=True)
     return Retriever.open(work / "index", encoder=encoder)

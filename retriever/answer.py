@@ -80,10 +80,8 @@ def stream_answer(question: str, passages: Sequence[Hit], *, model: BaseChatMode
         TextError: not even one passage fits into the model's context.
     """
     prompt = answer_prompt(question, passages, model=model)
-    if not prompt.passages:
-        return AnswerStream(AnswerText(question, ()), iter(()))
-    pieces = (str(chunk.text) for chunk in model.stream(prompt.messages, stop=prompt.stop))
-    return AnswerStream(begin_answer(prompt, model=model), pieces)
+    chunks = model.stream(prompt.messages, stop=prompt.stop) if prompt.messages else iter(())
+    return AnswerStream(begin_answer(prompt, model=model), (str(chunk.text) for chunk in chunks))
 
 
 def begin_answer(prompt: Prompt, *, model: BaseChatModel) -> AnswerText:

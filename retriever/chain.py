@@ -49,7 +49,7 @@ def rag_chain(retriever: BaseRetriever, chat_model: BaseChatModel) -> Runnable[s
         prompt = _prompt(found)
         text = begin_answer(prompt, model=chat_model)
         yield AddableDict(question=found["question"], passages=found["passages"])
-        if prompt.passages:
+        if prompt.messages:
             for chunk in chat_model.stream(prompt.messages, config, stop=prompt.stop):
                 if shown := text.add(str(chunk.text)):
                     yield AddableDict(text=shown)
@@ -59,7 +59,7 @@ def rag_chain(retriever: BaseRetriever, chat_model: BaseChatModel) -> Runnable[s
         prompt = await run_in_executor(config, _prompt, found)
         text = begin_answer(prompt, model=chat_model)
         yield AddableDict(question=found["question"], passages=found["passages"])
-        if prompt.passages:
+        if prompt.messages:
             async for chunk in chat_model.astream(prompt.messages, config, stop=prompt.stop):
                 if shown := text.add(str(chunk.text)):
                     yield AddableDict(text=shown)

@@ -46,7 +46,7 @@ class EchoChatModel(BaseChatModel):
 
     Raises (when it writes):
         ModelError: there is no such model.
-        TextError: the conversation is longer than the model's context, or not text.
+        TextError: the conversation is longer than the model's context, or not text, or a setting cannot be used.
     """
 
     model: str = DEFAULT_MODEL

@@ -73,7 +73,7 @@ def check_answer(question: str, text: str, passages: Sequence[Hit], *, markers_b
     checked = ""
     asked_about = _asked_about(question, passages)
     for sentence in _sentences(text):
-        size = len(_stems(_plain(sentence)))
+        size = len(stems(_plain(sentence)))
         support = {
             number: _support(_plain(sentence), hit, question) if number in asked_about else 0.0
             for number, hit in enumerate(passages, start=1)
@@ -139,8 +139,8 @@ def _words(text: str) -> str:
 
 def _asked_about(question: str, passages: Sequence[Hit]) -> set[int]:
     """Return the numbers of the passages that are about the question, by its words."""
-    asked = _stems(question)
-    held = {number: len(asked & _stems(_read(hit))) for number, hit in enumerate(passages, start=1)}
+    asked = stems(question)
+    held = {number: len(asked & stems(_read(hit))) for number, hit in enumerate(passages, start=1)}
     if not any(held.values()):
         return set(held)
     return {number for number, count in held.items() if count >= _LEAST_ASKED * len(asked)}
@@ -154,16 +154,17 @@ def _support(text: str, hit: Hit, question: str) -> float:
     passage = _read(hit)
     if _numbers(text) - _numbers(question) - _numbers(passage):
         return 0.0
-    words = _stems(text)
-    own = words - _stems(question) or words
-    return len(own & _stems(passage)) / len(own) if own else 0.0
+    words = stems(text)
+    own = words - stems(question) or words
+    return len(own & stems(passage)) / len(own) if own else 0.0
 
 
 def _read(hit: Hit) -> str:
     return " ".join((hit.title, *hit.headings, hit.text))
 
 
-def _stems(text: str) -> set[str]:
+def stems(text: str) -> set[str]:
+    """Return what is left of a text's words without their endings and without those that say little."""
     words = set(_WORD.findall(text.lower())) - _FUNCTION_WORDS
     return {word[:6] for word in words if len(word) > 2 or word.isdigit()}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from operator import itemgetter
 from typing import Any
 
@@ -12,13 +11,13 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.runnables import Runnable, RunnableBranch, RunnableLambda, RunnablePassthrough
 
 from retriever.chat import EchoChatModel
+from retriever.citations import stems
 
 _TASK = (
     "Rewrite the last question so that it can be understood without the conversation. "
     "Write only the question. Do not answer it."
 )
-_WORD = re.compile(r"\w+")
-_LONGEST = 60  # words of a question
+_LONGEST = 400  # characters of a question
 _LATEST = 6  # messages of the conversation that are looked back at
 
 
@@ -53,17 +52,11 @@ def _checked(asked: Asked) -> str:
     """Return what the model wrote if it is a question in words that were said, else what was asked, joined."""
     lines = asked["written"].strip().splitlines() or [""]
     written = lines[0].strip(" \"'")
-    words = _words(written)
-    said = _words(" ".join([asked["question"], *(str(message.text) for message in asked["chat_history"])]))
-    invented = {word for word in words - said if len(word) > 3}
-    is_question = written.endswith(("?", "？", "؟")) and len(words) <= _LONGEST
-    return written if is_question and not invented else _joined(asked)
+    said = stems(" ".join([asked["question"], *(str(message.text) for message in asked["chat_history"])]))
+    is_question = written.endswith(("?", "？", "؟")) and len(written) <= _LONGEST
+    return written if is_question and stems(written) <= said else _joined(asked)
 
 
 def _joined(asked: Asked) -> str:
     before = [str(message.text) for message in asked["chat_history"] if isinstance(message, HumanMessage)]
     return " ".join([*before[-1:], asked["question"]])
-
-
-def _words(text: str) -> set[str]:
-    return {word[:6] for word in _WORD.findall(text.lower())}

@@ -44,11 +44,16 @@ class Prompt:
 
 
 def answer_prompt(question: str, passages: Sequence[Hit], *, model: BaseChatModel) -> Prompt:
-    """Return the prompt for a question: as many of the best passages as the model's context holds, at least one."""
+    """Return the prompt for a question: as many of the best passages as the model's context holds, at least one.
+
+    Without passages there is nothing to ask: no messages, and the model is not loaded for it.
+    """
+    if not passages:
+        return Prompt(_one_line(question), (), [], stop=None)
     given = tuple(passages)
     while True:
         prompt = _prompt(_one_line(question), given, model)
-        if len(given) <= 1 or _fits(prompt.messages, model):
+        if len(given) == 1 or _fits(prompt.messages, model):
             return prompt
         given = given[:-1]
 

@@ -144,6 +144,12 @@ def test_without_passages_nothing_is_asked_and_nothing_found() -> None:
     assert (output["text"], output["answer"].found) == (NOT_FOUND, False)
 
 
+def test_without_passages_the_model_is_not_even_loaded() -> None:
+    chat = EchoChatModel(model="/no/such/model")
+    assert rag_chain(Fixed(documents=[]), chat).invoke("What?")["text"] == NOT_FOUND
+    assert "".join(stream_answer("What?", [], model=chat)) == NOT_FOUND
+
+
 @pytest.mark.parametrize("given", ["", "  ", {}, {"question": ""}, {"question": 7}])
 def test_what_is_no_question_is_refused(given: Any) -> None:
     with pytest.raises(QuestionError, match="The question is"):
@@ -158,6 +164,10 @@ HISTORY = [("human", "What does a ticket to the museum cost?"), ("ai", "Eleven e
     [
         ("What does a ticket to the museum cost on Mondays?", "What does a ticket to the museum cost on Mondays?"),
         ('"What does a ticket cost on Mondays?"\nI hope this helps.', "What does a ticket cost on Mondays?"),
+        (
+            "Which ticket to the museum would one have on Mondays?",
+            "Which ticket to the museum would one have on Mondays?",
+        ),
         ("It costs eleven euros on Mondays.", None),
         ("What does a ticket to the aquarium cost on Mondays?", None),
         ("", None),
