@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from indexer.records import FoundChunk, Where
     from indexer.snapshot import Snapshot, open_snapshot
     from indexer.sources import Source
+    from indexer.survey import CorpusMap, NearDuplicate, Oddities, draw_map, find_oddities
     from indexer.update import BuildReport
     from indexer.vectors import IndexDevice
 
@@ -22,17 +23,22 @@ __all__ = [
     "BuiltWith",
     "Chunk",
     "Chunking",
+    "CorpusMap",
     "Document",
     "FoundChunk",
     "Heading",
     "IndexDevice",
     "Manifest",
+    "NearDuplicate",
+    "Oddities",
     "Snapshot",
     "Source",
     "Stage",
     "Where",
     "build_index",
     "cut_chunks",
+    "draw_map",
+    "find_oddities",
     "full_path",
     "manifest_stamp",
     "open_snapshot",
@@ -46,17 +52,22 @@ _HOMES = {
     "BuiltWith": "build",
     "Chunk": "chunks",
     "Chunking": "chunks",
+    "CorpusMap": "survey",
     "Document": "documents",
     "FoundChunk": "records",
     "Heading": "documents",
     "IndexDevice": "vectors",
     "Manifest": "manifest",
+    "NearDuplicate": "survey",
+    "Oddities": "survey",
     "Snapshot": "snapshot",
     "Source": "sources",
     "Stage": "build",
     "Where": "records",
     "build_index": "build",
     "cut_chunks": "chunks",
+    "draw_map": "survey",
+    "find_oddities": "survey",
     "full_path": "paths",
     "manifest_stamp": "manifest",
     "open_snapshot": "snapshot",
