@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from retriever.chat import EchoChatModel
     from retriever.citations import Answer, Citation
     from retriever.fusion import reciprocal_rank_fusion
+    from retriever.highlight import matching_sentence
     from retriever.langchain import EchoEmbeddings, EchoRetriever
     from retriever.search import Hit, Mode, Place, Retriever
 
@@ -26,6 +27,7 @@ __all__ = [
     "Place",
     "RagOutput",
     "Retriever",
+    "matching_sentence",
     "rag_chain",
     "reciprocal_rank_fusion",
     "stream_answer",
@@ -43,6 +45,7 @@ _HOMES = {
     "Place": "search",
     "RagOutput": "chain",
     "Retriever": "search",
+    "matching_sentence": "highlight",
     "rag_chain": "chain",
     "reciprocal_rank_fusion": "fusion",
     "stream_answer": "answer",
