@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from threading import Barrier
@@ -243,6 +244,49 @@ def test_vectors_come_in_blocks_by_ascending_id(catalog: Catalog, block: int) ->
     assert ids.tolist() == catalog.chunk_ids(EVERYTHING, generation=1).tolist() == sorted(ids)
     expected = np.stack([vector_of(text) for text in texts_of(catalog, ids)]).astype(np.float16)
     assert np.array_equal(np.concatenate([vectors for _, vectors in blocks]), expected.astype(np.float32))
+
+
+def test_vectors_are_given_for_the_chunks_asked_for_in_their_order(catalog: Catalog) -> None:
+    put(catalog, "a", "one", "two", "three", "two")
+    ids = [int(key) for key in catalog.chunk_ids(EVERYTHING, generation=1)]
+    asked = [ids[2], ids[3], ids[0], ids[1]]
+    expected = np.stack([vector_of(text) for text in ("three", "two", "one", "two")])
+    assert catalog.vectors_of(asked).tolist() == expected.astype(np.float16).astype(np.float32).tolist()
+    put(catalog, "b", "four", vectors=False)
+    with pytest.raises(IndexDamaged, match="without a vector"):
+        catalog.vectors_of([*ids, ids[-1] + 1])
+
+
+def test_owners_texts_and_copies_are_those_of_a_generation(catalog: Catalog) -> None:
+    put(catalog, "a", "same", "one")
+    put(catalog, "b", "same", "two", "two", title="of its own")
+    put(catalog, "b", "same", generation=2)
+    put(catalog, "c", "same", generation=2)
+    before, after = catalog.owners(generation=1), catalog.owners(generation=2)
+    assert before.shape == (5, 2)
+    assert [texts_of(catalog, [key])[0] for key in before[:, 0]] == ["same", "one", "same", "two", "two"]
+    assert [list(before[:, 1]).count(key) for key in before[:, 1]] == [2, 2, 3, 3, 3]
+    assert [text for _, text in catalog.texts(generation=2)] == ["same", "one", "same", "same"]
+    ids = after[:, 0]
+    assert catalog.copies(generation=1, limit=9) == [(before[0, 0], before[2, 0]), (before[3, 0], before[4, 0])]
+    assert catalog.copies(generation=2, limit=9) == [(ids[0], ids[2]), (ids[0], ids[3])]
+    put(catalog, "d", "one", generation=2)
+    assert [texts_of(catalog, pair)[0] for pair in catalog.copies(generation=2, limit=9)] == ["same", "one", "same"]
+    assert len(catalog.copies(generation=2, limit=2)) == 2
+
+
+def test_what_overlaps_a_chunk_is_of_its_document_and_generation(catalog: Catalog) -> None:
+    spans = [(0, 10), (8, 20), (20, 30), (25, 40)]
+    rows = [replace(chunk(f"{start}"), start=start, end=end) for start, end in spans]
+    catalog.put_document(document("a"), rows, generation=1)
+    catalog.put_document(document("b"), rows, generation=1)
+    ids = [int(key) for key in catalog.chunk_ids(Where(paths=("a",)), generation=1)]
+    found = {start: catalog.overlapping("a", start, generation=1) for start, _ in spans}
+    assert found == {0: ids[:2], 8: [ids[1], ids[0]], 20: ids[2:], 25: [ids[3], ids[2]]}
+    assert catalog.overlapping("a", 1, generation=1) == catalog.overlapping("c", 0, generation=1) == []
+    catalog.remove_documents(["a"], generation=2)
+    assert catalog.overlapping("a", 0, generation=2) == []
+    assert catalog.overlapping("a", 0, generation=1) == ids[:2]
 
 
 def test_an_empty_catalog_has_nothing(catalog: Catalog) -> None:

@@ -224,6 +224,9 @@ def test_a_question_stands_on_the_map_where_its_answers_are(subjects: Path) -> N
     vector = retriever.locate("Whales swim deep in the salt sea")
     assert vector.dtype == np.float32
     assert float(np.linalg.norm(vector)) == pytest.approx(1)
+    [raw] = WordEncoder().encode_queries(["Whales swim deep in the salt sea"])
+    centred = raw - np.array(retriever.snapshot.manifest.means.query)
+    assert vector == pytest.approx(centred / np.linalg.norm(centred), abs=1e-5)
     best = retriever.search("Whales swim deep in the salt sea", k=1, mode="dense")[0]
     drawn = draw_map(retriever.snapshot)
     [passage] = [p for p in drawn.passages if (p.path, p.chunk.start) == (best.source, best.start)]
