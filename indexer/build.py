@@ -8,17 +8,16 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from echo_embeddings.errors import IndexDamaged, IndexMismatch, IndexMissing
 from indexer.catalog import CATALOG, Catalog
 from indexer.chunks import Chunking, embedded_text
+from indexer.commit import commit_generation
 from indexer.lock import only_writer
-from indexer.manifest import Canary, Manifest, read_manifest, write_manifest
+from indexer.manifest import Canary, Manifest, read_manifest
 from indexer.means import means_for
-from indexer.snapshot import index_vectors
 from indexer.sources import Source
 from indexer.update import BuildReport, DocumentUpdate
 
@@ -177,39 +176,23 @@ class _Build:
         if not changed:
             return
         self.progress("indexing", 0, counts.chunks)
-        vectors_file = f"vectors-{generation}.faiss"
         before = self.before.means if self.before else None
-        means = means_for(self.catalog, before, generation=generation, count=counts.chunks, encoder=self.encoder)
-        vectors = index_vectors(self.catalog, generation=generation, count=counts.chunks, means=means)
-        vectors.save(self.index_dir / vectors_file)
-        write_manifest(
+        commit_generation(
             self.index_dir,
-            Manifest(
-                generation=generation,
-                fingerprint=self.encoder.fingerprint,
-                encoder=self.encoder.description(),
-                chunking=asdict(self.chunking),
-                documents=counts.documents,
-                chunks=counts.chunks,
-                vectors_file=vectors_file,
-                finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-                means=means,
-                canaries=self.before.canaries if self.before else self._canaries(),
-            ),
+            self.catalog,
+            generation=generation,
+            counts=counts,
+            fingerprint=self.encoder.fingerprint,
+            encoder=self.encoder.description(),
+            chunking=asdict(self.chunking),
+            means=means_for(self.catalog, before, generation=generation, count=counts.chunks, encoder=self.encoder),
+            canaries=self.before.canaries if self.before else self._canaries(),
+            before=self.before,
         )
-        self._sweep(vectors_file)
 
     def _canaries(self) -> tuple[Canary, ...]:
         vectors = self.encoder.encode_documents(_CANARIES)
         return tuple(Canary(text, tuple(vector)) for text, vector in zip(_CANARIES, vectors.tolist(), strict=True))
-
-    def _sweep(self, vectors_file: str) -> None:
-        """Delete what only readers of a generation before the last one could still want."""
-        kept = {vectors_file, self.before.vectors_file if self.before else ""}
-        self.catalog.purge(before=self.before.generation if self.before else 0)
-        for path in self.index_dir.glob("vectors-*.faiss"):
-            if path.name not in kept:
-                path.unlink()
 
 
 def read_built_with(index_dir: Path) -> BuiltWith | None:
