@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from indexer.manifest import Manifest, manifest_stamp
     from indexer.paths import full_path
     from indexer.records import FoundChunk, Where
+    from indexer.remembered import read_sources
+    from indexer.removal import RemovalReport, remove_documents
     from indexer.snapshot import Snapshot, open_snapshot
     from indexer.sources import Source
     from indexer.update import BuildReport
@@ -27,6 +29,7 @@ __all__ = [
     "Heading",
     "IndexDevice",
     "Manifest",
+    "RemovalReport",
     "Snapshot",
     "Source",
     "Stage",
@@ -38,6 +41,8 @@ __all__ = [
     "open_snapshot",
     "read_built_with",
     "read_document",
+    "read_sources",
+    "remove_documents",
     "title_path",
 ]
 
@@ -51,6 +56,7 @@ _HOMES = {
     "Heading": "documents",
     "IndexDevice": "vectors",
     "Manifest": "manifest",
+    "RemovalReport": "removal",
     "Snapshot": "snapshot",
     "Source": "sources",
     "Stage": "build",
@@ -62,6 +68,8 @@ _HOMES = {
     "open_snapshot": "snapshot",
     "read_built_with": "build",
     "read_document": "documents",
+    "read_sources": "remembered",
+    "remove_documents": "removal",
     "title_path": "chunks",
 }
 

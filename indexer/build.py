@@ -18,6 +18,7 @@ from indexer.commit import commit_generation
 from indexer.lock import only_writer
 from indexer.manifest import Canary, Manifest, read_manifest
 from indexer.means import means_for
+from indexer.remembered import carry_over, remember_sources
 from indexer.sources import Source
 from indexer.update import BuildReport, DocumentUpdate
 
@@ -63,8 +64,9 @@ def build_index(
 ) -> BuildReport:
     """Bring an index up to date with its sources: only what is new or changed is read, cut and embedded.
 
-    Documents that no source covers stay as they are. `rebuild` makes a new index beside the old one, which it replaces
-    when it is complete. Interrupted at any time, the next build goes on where this one ended.
+    Documents that no source covers stay as they are; documents that were removed from the index are left out, unless a
+    source is that very file. `rebuild` makes a new index beside the old one, which it replaces when it is complete.
+    Interrupted at any time, the next build goes on where this one ended. The sources are remembered: `read_sources`.
 
     Raises:
         SourceError: there is nothing to index in the sources.
@@ -85,7 +87,10 @@ def build_index(
             shutil.rmtree(rebuilt)  # an interrupted rebuild that this one cannot go on with
             work = _Build(rebuilt, encoder=encoder, chunking=chunking, progress=progress)
         with closing(work.catalog):
+            if rebuild:
+                carry_over(index_dir, work.catalog)
             work.update(sources, include=include, exclude=exclude, skip=[index_dir, rebuilt, replaced])
+            remember_sources(work.catalog, index_dir, sources)
             work.embed()
             work.commit()
         if rebuild:
@@ -109,6 +114,8 @@ class _Build:
         try:
             self._refuse_mismatch()
             self.generation = self.before.generation + 1 if self.before else self.catalog.newest_generation()
+            if self.before:  # what a removal had put off
+                self.catalog.move_unfinished(beyond=self.before.generation, to=self.generation)
         except BaseException:
             self.catalog.close()
             raise

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +43,8 @@ CREATE VIRTUAL TABLE IF NOT EXISTS full_text USING fts5 (
     text, title, headings,
     content = 'searched', content_rowid = 'id', tokenize = 'porter unicode61 remove_diacritics 2');
 """
-_VISIBLE = "documents.added <= :generation AND (documents.removed IS NULL OR documents.removed > :generation)"
+VISIBLE = "documents.added <= :generation AND (documents.removed IS NULL OR documents.removed > :generation)"
+"""The condition under which a row of `documents` belongs to the generation that is a query's parameter."""
 
 
 class Catalog:
@@ -74,6 +76,10 @@ class Catalog:
             connection.rollback()
             raise
         connection.commit()
+
+    def rows(self, query: str, parameters: Mapping[str, str | int]) -> list[tuple[Any, ...]]:
+        """Return the rows that a query finds; it is to change nothing."""
+        return self._connection().execute(query, dict(parameters)).fetchall()
 
     # Settings
 
@@ -132,13 +138,23 @@ class Catalog:
             )
 
     def remove_documents(self, paths: Iterable[str], *, generation: int) -> None:
-        """Let documents end before this generation."""
+        """Let documents end before this generation, also in what was put off to a later one."""
         with self.transaction() as connection:
             for path in paths:
                 self._remove(connection, path, generation)
+                query = "UPDATE documents SET removed = ? WHERE removed > ? AND path = ? AND added < ?"
+                connection.execute(query, (generation, generation, path, generation))
 
     def _remove(self, connection: sqlite3.Connection, path: str, generation: int) -> None:
-        connection.execute("UPDATE documents SET removed = ? WHERE path = ? AND removed IS NULL", (generation, path))
+        query = "UPDATE documents SET removed = max(added, ?) WHERE path = ? AND removed IS NULL"
+        connection.execute(query, (generation, path))
+
+    def move_unfinished(self, *, beyond: int, to: int) -> None:
+        """Let what was added or removed beyond a generation, by a build that has not ended, be so from another on."""
+        with self.transaction() as connection:
+            for column in ("added", "removed"):
+                query = f"UPDATE documents SET {column} = :to WHERE {column} > :beyond AND {column} <> :to"
+                connection.execute(query, {"beyond": beyond, "to": to})
 
     def purge(self, *, before: int) -> None:
         """Delete for good what no reader of generation `before` or a later one can see."""
@@ -156,7 +172,7 @@ class Catalog:
 
     def failures(self, *, generation: int) -> list[tuple[str, str]]:
         """Return (path, reason) of the documents that could not be read, by path."""
-        query = f"SELECT path, failure FROM documents WHERE failure IS NOT NULL AND {_VISIBLE} ORDER BY path"
+        query = f"SELECT path, failure FROM documents WHERE failure IS NOT NULL AND {VISIBLE} ORDER BY path"
         return list(self._connection().execute(query, {"generation": generation}))
 
     def counts(self, *, generation: int) -> Counts:
@@ -164,7 +180,7 @@ class Catalog:
         read, failed = (
             self._connection()
             .execute(
-                f"SELECT count(*) - count(failure), count(failure) FROM documents WHERE {_VISIBLE}",
+                f"SELECT count(*) - count(failure), count(failure) FROM documents WHERE {VISIBLE}",
                 {"generation": generation},
             )
             .fetchone()
@@ -187,7 +203,7 @@ class Catalog:
     def formats(self, *, generation: int) -> dict[str, int]:
         """Return how many documents of each format could be read, most first."""
         query = (
-            f"SELECT format, count(*) FROM documents WHERE failure IS NULL AND {_VISIBLE} "
+            f"SELECT format, count(*) FROM documents WHERE failure IS NULL AND {VISIBLE} "
             "GROUP BY format ORDER BY count(*) DESC, format"
         )
         return dict(self._connection().execute(query, {"generation": generation}).fetchall())
@@ -259,7 +275,7 @@ class Catalog:
         condition, values = _condition(where)
         query = (
             "SELECT chunks.id, -bm25(full_text) FROM full_text JOIN chunks ON chunks.id = full_text.rowid "
-            f"JOIN documents ON documents.id = chunks.document WHERE full_text MATCH :expression AND {_VISIBLE} "
+            f"JOIN documents ON documents.id = chunks.document WHERE full_text MATCH :expression AND {VISIBLE} "
             f"{condition} ORDER BY bm25(full_text), chunks.id LIMIT :k"
         )
         parameters = {"expression": expression, "generation": generation, "k": k, **values}
@@ -304,10 +320,10 @@ _FOUND_COLUMNS = (
     "chunks.id, documents.path, documents.title, documents.format, chunks.text, chunks.headings, chunks.start, "
     "chunks.end, chunks.page, chunks.line, chunks.hash"
 )
-_FROM_VISIBLE_CHUNKS = f"FROM chunks JOIN documents ON documents.id = chunks.document WHERE {_VISIBLE}"
+_FROM_VISIBLE_CHUNKS = f"FROM chunks JOIN documents ON documents.id = chunks.document WHERE {VISIBLE}"
 _FROM_VISIBLE_CHUNKS_WITH_VECTORS = (
     "FROM chunks JOIN documents ON documents.id = chunks.document "
-    f"LEFT JOIN vectors ON vectors.hash = chunks.hash WHERE {_VISIBLE}"
+    f"LEFT JOIN vectors ON vectors.hash = chunks.hash WHERE {VISIBLE}"
 )
 _FROM_WAITING = (
     "FROM chunks JOIN documents ON documents.id = chunks.document "

@@ -36,8 +36,7 @@ class Means:
 def means_for(catalog: Catalog, before: Means | None, *, generation: int, count: int, encoder: EchoEncoder) -> Means:
     """Return the means for an index of `count` passages: the old ones until it has twice as many as they came from."""
     if count < _LEAST_PASSAGES:
-        nothing = (0.0,) * encoder.dimension
-        return Means(document=nothing, query=nothing, passages=count)
+        return _nothing(encoder.dimension, count)
     if before is not None and before.passages >= _LEAST_PASSAGES and count < 2 * before.passages:
         return before
     total = np.zeros(encoder.dimension)
@@ -48,9 +47,18 @@ def means_for(catalog: Catalog, before: Means | None, *, generation: int, count:
     return Means(document=tuple((total / count).tolist()), query=tuple(query.tolist()), passages=count)
 
 
+def means_of_fewer(before: Means, *, count: int) -> Means:
+    """Return the means for an index that lost passages: the old ones, unless too few passages are left."""
+    return before if count >= _LEAST_PASSAGES else _nothing(len(before.document), count)
+
+
 def mean_vector(mean: tuple[float, ...]) -> Vectors:
     """Return a mean as an array."""
     return np.array(mean, dtype=np.float32)
+
+
+def _nothing(dimension: int, count: int) -> Means:
+    return Means(document=(0.0,) * dimension, query=(0.0,) * dimension, passages=count)
 
 
 def _pseudo_questions(catalog: Catalog, *, generation: int, count: int) -> list[str]:
