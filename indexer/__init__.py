@@ -9,8 +9,17 @@ if TYPE_CHECKING:
     from indexer.build import BuiltWith, Stage, build_index, read_built_with
     from indexer.chunks import Chunk, Chunking, cut_chunks, title_path
     from indexer.documents import Document, Heading, read_document
+    from indexer.listing import (
+        IndexedDocument,
+        ListedDocument,
+        Passage,
+        find_passage,
+        indexed_document,
+        list_documents,
+    )
     from indexer.manifest import Manifest, manifest_stamp
     from indexer.paths import full_path
+    from indexer.pictures import draw_page
     from indexer.records import FoundChunk, Where
     from indexer.remembered import read_sources
     from indexer.removal import RemovalReport, remove_documents
@@ -28,7 +37,10 @@ __all__ = [
     "FoundChunk",
     "Heading",
     "IndexDevice",
+    "IndexedDocument",
+    "ListedDocument",
     "Manifest",
+    "Passage",
     "RemovalReport",
     "Snapshot",
     "Source",
@@ -36,7 +48,11 @@ __all__ = [
     "Where",
     "build_index",
     "cut_chunks",
+    "draw_page",
+    "find_passage",
     "full_path",
+    "indexed_document",
+    "list_documents",
     "manifest_stamp",
     "open_snapshot",
     "read_built_with",
@@ -55,7 +71,10 @@ _HOMES = {
     "FoundChunk": "records",
     "Heading": "documents",
     "IndexDevice": "vectors",
+    "IndexedDocument": "listing",
+    "ListedDocument": "listing",
     "Manifest": "manifest",
+    "Passage": "listing",
     "RemovalReport": "removal",
     "Snapshot": "snapshot",
     "Source": "sources",
@@ -63,7 +82,11 @@ _HOMES = {
     "Where": "records",
     "build_index": "build",
     "cut_chunks": "chunks",
+    "draw_page": "pictures",
+    "find_passage": "listing",
     "full_path": "paths",
+    "indexed_document": "listing",
+    "list_documents": "listing",
     "manifest_stamp": "manifest",
     "open_snapshot": "snapshot",
     "read_built_with": "build",
