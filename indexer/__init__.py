@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from indexer.chunks import Chunk, Chunking, cut_chunks, title_path
     from indexer.documents import Document, Heading, read_document
     from indexer.manifest import Manifest, manifest_stamp
+    from indexer.means import DocumentMeans
     from indexer.paths import full_path
     from indexer.records import FoundChunk, Where
     from indexer.snapshot import Snapshot, open_snapshot
@@ -23,6 +24,7 @@ __all__ = [
     "Chunk",
     "Chunking",
     "Document",
+    "DocumentMeans",
     "FoundChunk",
     "Heading",
     "IndexDevice",
@@ -47,6 +49,7 @@ _HOMES = {
     "Chunk": "chunks",
     "Chunking": "chunks",
     "Document": "documents",
+    "DocumentMeans": "means",
     "FoundChunk": "records",
     "Heading": "documents",
     "IndexDevice": "vectors",

@@ -229,7 +229,8 @@ class Catalog:
         Raises:
             IndexDamaged: a chunk has no vector.
         """
-        for ids, blobs in self._vector_pages("LEFT JOIN vectors", generation=generation, block=block):
+        query = f"SELECT chunks.id, vectors.vector {_FROM_VISIBLE_CHUNKS_WITH_VECTORS}"
+        for ids, blobs in self._pages(query, generation=generation, block=block):
             if None in blobs:
                 raise IndexDamaged(
                     f"The catalog {self.path} has chunks without a vector.",
@@ -242,31 +243,23 @@ class Catalog:
 
         What was embedded before classical vectors were kept has none.
         """
-        if _has_classical(self._connection()):
-            for ids, blobs in self._vector_pages(
-                "JOIN classical_vectors AS vectors", generation=generation, block=block
-            ):
-                yield _block(ids, blobs)
+        if not _has_classical(self._connection()):
+            return
+        vector = "(SELECT vector FROM classical_vectors WHERE hash = chunks.hash)"
+        query = f"SELECT chunks.id, {vector} {_FROM_VISIBLE_CHUNKS_WITH_CLASSICAL}"
+        for ids, blobs in self._pages(query, generation=generation, block=block):
+            yield _block(ids, blobs)
 
     def count_classical_vectors(self, *, generation: int) -> int:
         """Return how many chunks of a generation have a classical vector."""
         if not _has_classical(self._connection()):
             return 0
-        query = (
-            "SELECT count(*) FROM chunks JOIN documents ON documents.id = chunks.document "
-            f"JOIN classical_vectors ON classical_vectors.hash = chunks.hash WHERE {_VISIBLE}"
-        )
+        query = f"SELECT count(*) {_FROM_VISIBLE_CHUNKS_WITH_CLASSICAL}"
         return int(self._connection().execute(query, {"generation": generation}).fetchone()[0])
 
-    def _vector_pages(
-        self, join: str, *, generation: int, block: int
-    ) -> Iterator[tuple[Sequence[int], Sequence[bytes]]]:
-        query = (
-            "SELECT chunks.id, vectors.vector FROM chunks JOIN documents ON documents.id = chunks.document "
-            f"{join} ON vectors.hash = chunks.hash WHERE {_VISIBLE} AND chunks.id > :after "
-            "ORDER BY chunks.id LIMIT :block"
-        )
+    def _pages(self, query: str, *, generation: int, block: int) -> Iterator[tuple[Sequence[int], Sequence[bytes]]]:
         values = {"generation": generation, "block": block, "after": -1}
+        query += " AND chunks.id > :after ORDER BY chunks.id LIMIT :block"
         while rows := self._connection().execute(query, values).fetchall():
             ids, blobs = zip(*rows, strict=True)
             yield ids, blobs
@@ -337,6 +330,13 @@ _FOUND_COLUMNS = (
     "chunks.end, chunks.page, chunks.line, chunks.hash"
 )
 _FROM_VISIBLE_CHUNKS = f"FROM chunks JOIN documents ON documents.id = chunks.document WHERE {_VISIBLE}"
+_FROM_VISIBLE_CHUNKS_WITH_VECTORS = (
+    "FROM chunks JOIN documents ON documents.id = chunks.document "
+    f"LEFT JOIN vectors ON vectors.hash = chunks.hash WHERE {_VISIBLE}"
+)
+_FROM_VISIBLE_CHUNKS_WITH_CLASSICAL = (  # the plus lets SQLite walk the chunks in the order of their ids
+    f"{_FROM_VISIBLE_CHUNKS} AND +chunks.hash IN (SELECT hash FROM classical_vectors)"
+)
 _FROM_WAITING = (
     "FROM chunks JOIN documents ON documents.id = chunks.document "
     "WHERE documents.removed IS NULL AND NOT EXISTS (SELECT 1 FROM vectors WHERE vectors.hash = chunks.hash)"
