@@ -477,6 +477,11 @@ def test_both_vectors_are_kept_or_neither(catalog: Catalog) -> None:
     with pytest.raises(ValueError, match="zip"):
         catalog.put_vectors(hashes, np.ones((2, 4), np.float32), classical=np.ones((1, 4), np.float32))
     assert (rows(catalog, "vectors"), rows(catalog, "classical_vectors")) == (0, 0)
+    with catalog.transaction() as connection:
+        connection.execute("DROP TABLE classical_vectors")
+    with pytest.raises(sqlite3.OperationalError):
+        catalog.put_vectors(hashes, np.ones((2, 4), np.float32), classical=np.ones((2, 4), np.float32))
+    assert rows(catalog, "vectors") == 0
 
 
 def test_classical_vectors_are_seen_in_their_generation_and_purged_with_the_others(catalog: Catalog) -> None:

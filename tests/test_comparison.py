@@ -192,3 +192,32 @@ def test_nothing_to_compare_with_is_nothing_and_an_empty_sentence_is_refused(enc
 
 def test_compare_is_the_function_whatever_was_imported_before() -> None:
     assert public.compare is compare and callable(public.compare)
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(
+    ("sentence", "alike", "begins_alike"),
+    [
+        (
+            "She loves summer but dislikes the heat.",
+            "She dislikes the heat, although she loves summer.",
+            "She loves summer and swims in the lake.",
+        ),
+        (
+            "The company reported record sales but lost money.",
+            "The company lost money in spite of record sales.",
+            "The company reported record sales and opened ten new shops.",
+        ),
+        (
+            "The plant in the kitchen needs water every day.",
+            "Water the flower pot in the kitchen daily.",
+            "The plant in the valley builds engines for trucks.",
+        ),
+    ],
+)
+def test_the_echo_tells_what_means_the_same_from_what_begins_the_same(
+    gemma: LanguageModel, sentence: str, alike: str, begins_alike: str
+) -> None:
+    same, other = compare_sentences(EchoEncoder(gemma), sentence, [alike, begins_alike])
+    assert same.classical is not None and other.classical is not None
+    assert same.echo - other.echo > max(0, same.classical - other.classical) + 0.01
