@@ -33,21 +33,6 @@ class Means:
     passages: int
 
 
-def means_for(catalog: Catalog, before: Means | None, *, generation: int, count: int, encoder: EchoEncoder) -> Means:
-    """Return the means for an index of `count` passages: the old ones until it has twice as many as they came from."""
-    if count < _LEAST_PASSAGES:
-        nothing = (0.0,) * encoder.dimension
-        return Means(document=nothing, query=nothing, passages=count)
-    if before is not None and before.passages >= _LEAST_PASSAGES and count < 2 * before.passages:
-        return before
-    total = np.zeros(encoder.dimension)
-    for _, vectors in catalog.vectors(generation=generation):
-        total += vectors.sum(axis=0)
-    questions = _pseudo_questions(catalog, generation=generation, count=count)
-    query = encoder.encode_queries(questions).mean(axis=0)
-    return Means(document=tuple((total / count).tolist()), query=tuple(query.tolist()), passages=count)
-
-
 @dataclass(frozen=True, eq=False)
 class DocumentMeans:
     """The means of the passages of an index by each way of embedding, each float32 (dimension,)."""
@@ -78,6 +63,21 @@ def classical_query_mean(
     classical = encoder.query_readings(questions).classical
     assert classical is not None  # who searches by classical vectors has that of a question
     return np.asarray(classical.mean(axis=0))
+
+
+def means_for(catalog: Catalog, before: Means | None, *, generation: int, count: int, encoder: EchoEncoder) -> Means:
+    """Return the means for an index of `count` passages: the old ones until it has twice as many as they came from."""
+    if count < _LEAST_PASSAGES:
+        nothing = (0.0,) * encoder.dimension
+        return Means(document=nothing, query=nothing, passages=count)
+    if before is not None and before.passages >= _LEAST_PASSAGES and count < 2 * before.passages:
+        return before
+    total = np.zeros(encoder.dimension)
+    for _, vectors in catalog.vectors(generation=generation):
+        total += vectors.sum(axis=0)
+    questions = _pseudo_questions(catalog, generation=generation, count=count)
+    query = encoder.encode_queries(questions).mean(axis=0)
+    return Means(document=tuple((total / count).tolist()), query=tuple(query.tolist()), passages=count)
 
 
 def mean_vector(mean: tuple[float, ...]) -> Vectors:
