@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         list_documents,
     )
     from indexer.manifest import Manifest, manifest_stamp
+    from indexer.means import DocumentMeans
     from indexer.paths import full_path
     from indexer.pictures import draw_page
     from indexer.records import FoundChunk, Where
@@ -34,6 +35,7 @@ __all__ = [
     "Chunk",
     "Chunking",
     "Document",
+    "DocumentMeans",
     "FoundChunk",
     "Heading",
     "IndexDevice",
@@ -68,6 +70,7 @@ _HOMES = {
     "Chunk": "chunks",
     "Chunking": "chunks",
     "Document": "documents",
+    "DocumentMeans": "means",
     "FoundChunk": "records",
     "Heading": "documents",
     "IndexDevice": "vectors",

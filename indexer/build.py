@@ -167,8 +167,9 @@ class _Build:
             after = waiting[-1].id
             different = list({found.chunk.hash: found for found in waiting}.values())
             texts = [embedded_text(found.title, found.chunk.headings, found.chunk.text) for found in different]
-            for positions, vectors in self.encoder.document_batches(texts):
-                self.catalog.put_vectors([different[position].chunk.hash for position in positions], vectors)
+            for positions, readings in self.encoder.document_readings(texts):
+                hashes = [different[position].chunk.hash for position in positions]
+                self.catalog.put_vectors(hashes, readings.echo, classical=readings.classical)
                 self.report.embedded += len(positions)
                 self.progress("embedding", self.report.embedded, total)
 

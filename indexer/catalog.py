@@ -22,6 +22,8 @@ from echo_embeddings.errors import IndexDamaged
 from indexer.records import ChunkRow, Counts, DocumentRow, FoundChunk, Where
 
 CATALOG = "catalog.sqlite"
+Block = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
+"""Chunk ids (n,) and their vectors (n, dimension)."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -36,6 +38,7 @@ CREATE TABLE IF NOT EXISTS chunks (
 CREATE INDEX IF NOT EXISTS chunks_of_document ON chunks (document);
 CREATE INDEX IF NOT EXISTS chunks_of_hash ON chunks (hash);
 CREATE TABLE IF NOT EXISTS vectors (hash BLOB PRIMARY KEY, vector BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS classical_vectors (hash BLOB PRIMARY KEY, vector BLOB NOT NULL);
 CREATE VIEW IF NOT EXISTS searched AS
     SELECT chunks.id, chunks.text, documents.title, chunks.headings
     FROM chunks JOIN documents ON documents.id = chunks.document;
@@ -169,6 +172,8 @@ class Catalog:
             connection.execute(f"DELETE FROM chunks WHERE document IN ({gone})", (before,))
             connection.execute("DELETE FROM documents WHERE removed <= ? OR removed = added", (before,))
             connection.execute("DELETE FROM vectors WHERE hash NOT IN (SELECT hash FROM chunks)")
+            if _has_classical(connection):
+                connection.execute("DELETE FROM classical_vectors WHERE hash NOT IN (SELECT hash FROM chunks)")
 
     def failures(self, *, generation: int) -> list[tuple[str, str]]:
         """Return (path, reason) of the documents that could not be read, by path."""
@@ -220,41 +225,61 @@ class Catalog:
         query = f"SELECT {_FOUND_COLUMNS} {_FROM_WAITING} AND chunks.id > ? ORDER BY chunks.id LIMIT ?"
         return [_found(row) for row in self._connection().execute(query, (after, limit))]
 
-    def put_vectors(self, hashes: Sequence[bytes], vectors: npt.NDArray[np.float32]) -> None:
-        """Keep vectors (n, dimension), rounded to float16, under the hashes of their texts."""
-        rows = [(key, vector.tobytes()) for key, vector in zip(hashes, vectors.astype("<f2"), strict=True)]
+    def put_vectors(
+        self,
+        hashes: Sequence[bytes],
+        vectors: npt.NDArray[np.float32],
+        *,
+        classical: npt.NDArray[np.float32] | None = None,
+    ) -> None:
+        """Keep vectors (n, dimension) and their classical counterparts, rounded to float16, by their texts' hashes."""
+        rows = _vector_rows(hashes, vectors)
+        classical_rows = [] if classical is None else _vector_rows(hashes, classical)
         with self.transaction() as connection:
             connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
+            connection.executemany("INSERT OR REPLACE INTO classical_vectors VALUES (?, ?)", classical_rows)
 
-    def vectors(
-        self, *, generation: int, block: int = 4096
-    ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]]:
+    def vectors(self, *, generation: int, block: int = 4096) -> Iterator[Block]:
         """Yield (chunk ids, vectors) of a generation in blocks, by ascending id.
 
         Raises:
             IndexDamaged: a chunk has no vector.
         """
-        query = (
-            f"SELECT chunks.id, vectors.vector {_FROM_VISIBLE_CHUNKS_WITH_VECTORS} AND chunks.id > :after "
-            "ORDER BY chunks.id LIMIT :block"
-        )
-        after = -1
-        while (
-            rows := self._connection()
-            .execute(query, {"generation": generation, "after": after, "block": block})
-            .fetchall()
-        ):
-            ids, blobs = zip(*rows, strict=True)
+        query = f"SELECT chunks.id, vectors.vector {_FROM_VISIBLE_CHUNKS_WITH_VECTORS}"
+        for ids, blobs in self._pages(query, generation=generation, block=block):
             if None in blobs:
                 raise IndexDamaged(
                     f"The catalog {self.path} has chunks without a vector.",
                     remedy="Embed them: echo-index build FOLDER",
                 )
-            yield (
-                np.array(ids, dtype=np.int64),
-                np.frombuffer(b"".join(blobs), dtype="<f2").astype(np.float32).reshape(len(ids), -1),
-            )
-            after = ids[-1]
+            yield _block(ids, blobs)
+
+    def classical_vectors(self, *, generation: int, block: int = 4096) -> Iterator[Block]:
+        """Yield (chunk ids, classical vectors) in the same way, of the chunks that have one.
+
+        What was embedded before classical vectors were kept has none.
+        """
+        if not _has_classical(self._connection()):
+            return
+        vector = "(SELECT vector FROM classical_vectors WHERE hash = chunks.hash)"
+        query = f"SELECT chunks.id, {vector} {_FROM_VISIBLE_CHUNKS_WITH_CLASSICAL}"
+        for ids, blobs in self._pages(query, generation=generation, block=block):
+            yield _block(ids, blobs)
+
+    def count_classical_vectors(self, *, generation: int) -> int:
+        """Return how many chunks of a generation have a classical vector."""
+        if not _has_classical(self._connection()):
+            return 0
+        query = f"SELECT count(*) {_FROM_VISIBLE_CHUNKS_WITH_CLASSICAL}"
+        return int(self._connection().execute(query, {"generation": generation}).fetchone()[0])
+
+    def _pages(self, query: str, *, generation: int, block: int) -> Iterator[tuple[Sequence[int], Sequence[bytes]]]:
+        values = {"generation": generation, "block": block, "after": -1}
+        query += " AND chunks.id > :after ORDER BY chunks.id LIMIT :block"
+        while rows := self._connection().execute(query, values).fetchall():
+            ids, blobs = zip(*rows, strict=True)
+            yield ids, blobs
+            values["after"] = ids[-1]
 
     def sample_texts(self, *, generation: int, step: int) -> list[str]:
         """Return the text of about every `step`-th chunk of a generation."""
@@ -325,6 +350,9 @@ _FROM_VISIBLE_CHUNKS_WITH_VECTORS = (
     "FROM chunks JOIN documents ON documents.id = chunks.document "
     f"LEFT JOIN vectors ON vectors.hash = chunks.hash WHERE {VISIBLE}"
 )
+_FROM_VISIBLE_CHUNKS_WITH_CLASSICAL = (  # the plus lets SQLite walk the chunks in the order of their ids
+    f"{_FROM_VISIBLE_CHUNKS} AND +chunks.hash IN (SELECT hash FROM classical_vectors)"
+)
 _FROM_WAITING = (
     "FROM chunks JOIN documents ON documents.id = chunks.document "
     "WHERE documents.removed IS NULL AND NOT EXISTS (SELECT 1 FROM vectors WHERE vectors.hash = chunks.hash)"
@@ -335,6 +363,21 @@ def _found(row: tuple[int, str, str, str, str, str, int, int, int | None, int | 
     chunk_id, path, title, format_name, text, headings, start, end, page, line, key = row
     chunk = ChunkRow(text, tuple(json.loads(headings)), start, end, page, line, key)
     return FoundChunk(id=chunk_id, path=path, title=title, format=format_name, chunk=chunk)
+
+
+def _has_classical(connection: sqlite3.Connection) -> bool:
+    """Return whether the catalog has the table: one that was last written by an older version has not."""
+    query = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'classical_vectors')"
+    return bool(connection.execute(query).fetchone()[0])
+
+
+def _vector_rows(hashes: Sequence[bytes], vectors: npt.NDArray[np.float32]) -> list[tuple[bytes, bytes]]:
+    return [(key, vector.tobytes()) for key, vector in zip(hashes, vectors.astype("<f2"), strict=True)]
+
+
+def _block(ids: Sequence[int], blobs: Sequence[bytes]) -> Block:
+    vectors = np.frombuffer(b"".join(blobs), dtype="<f2").astype(np.float32).reshape(len(ids), -1)
+    return np.array(ids, dtype=np.int64), vectors
 
 
 def _condition(where: Where) -> tuple[str, dict[str, str]]:

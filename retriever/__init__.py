@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from retriever.chain import RagOutput, rag_chain
     from retriever.chat import EchoChatModel
     from retriever.citations import Answer, Citation
+    from retriever.comparison import Comparison, PairSimilarity, Ranking, compare, compare_sentences
     from retriever.fusion import reciprocal_rank_fusion
     from retriever.langchain import EchoEmbeddings, EchoRetriever
     from retriever.search import Hit, Mode, Place, Retriever
@@ -18,14 +19,19 @@ __all__ = [
     "Answer",
     "AnswerStream",
     "Citation",
+    "Comparison",
     "EchoChatModel",
     "EchoEmbeddings",
     "EchoRetriever",
     "Hit",
     "Mode",
+    "PairSimilarity",
     "Place",
     "RagOutput",
+    "Ranking",
     "Retriever",
+    "compare",
+    "compare_sentences",
     "rag_chain",
     "reciprocal_rank_fusion",
     "stream_answer",
@@ -35,14 +41,19 @@ _HOMES = {
     "Answer": "citations",
     "AnswerStream": "answer",
     "Citation": "citations",
+    "Comparison": "comparison",
     "EchoChatModel": "chat",
     "EchoEmbeddings": "langchain",
     "EchoRetriever": "langchain",
     "Hit": "search",
     "Mode": "search",
+    "PairSimilarity": "comparison",
     "Place": "search",
     "RagOutput": "chain",
+    "Ranking": "comparison",
     "Retriever": "search",
+    "compare": "comparison",
+    "compare_sentences": "comparison",
     "rag_chain": "chain",
     "reciprocal_rank_fusion": "fusion",
     "stream_answer": "answer",

@@ -140,30 +140,27 @@ class Retriever:
         Raises:
             QuestionError: the question is empty, `k` is below 1 or the mode is unknown.
         """
-        if not query.strip():
-            raise QuestionError("The question is empty.", remedy='Ask something: echo-index search "…"')
-        if k < 1:
-            raise QuestionError(f"k is {k}; it must be at least 1.")
+        refuse_impossible(query, k)
         if mode not in get_args(Mode):
             raise QuestionError(
                 f"There is no search mode {mode!r}.", remedy=f"The modes are {', '.join(get_args(Mode))}."
             )
-        snapshot = self._refreshed()
+        snapshot = self.refreshed()
         where = where or Where()
         depth = max(k, _CANDIDATES) if mode == "hybrid" else k
         dense = [] if mode == "lexical" else self._dense(snapshot, query, depth, instruction, where)
-        lexical = [] if mode == "dense" else _lexical(snapshot, query, depth, where)
+        lexical = [] if mode == "dense" else lexical_ranking(snapshot, query, depth, where)
         ranked = dense or lexical
         if mode == "hybrid":
             ranked = reciprocal_rank_fusion([_ids(dense), _ids(lexical)])
-        return _hits(snapshot, ranked[:k], _places(dense), _places(lexical))
+        return make_hits(snapshot, ranked[:k], places(dense), places(lexical))
 
-    def _dense(self, snapshot: Snapshot, query: str, k: int, instruction: str | None, where: Where) -> Scored:
-        vector = self.encoder.encode_queries([query], instruction=instruction)[0]
-        return snapshot.nearest(vector, k=k, where=where)
+    def refreshed(self) -> Snapshot:
+        """Return the newest complete generation, and search in it from now on.
 
-    def _refreshed(self) -> Snapshot:
-        """Move to the newest complete generation, if there is a newer one."""
+        Raises:
+            IndexMismatch: it was rebuilt with another encoder.
+        """
         with self._lock:
             if manifest_stamp(self.index_dir) != self._snapshot.stamp:
                 newest = open_snapshot(self.index_dir, index_device=self._index_device)
@@ -174,8 +171,21 @@ class Retriever:
                 self._snapshot = newest
             return self._snapshot
 
+    def _dense(self, snapshot: Snapshot, query: str, k: int, instruction: str | None, where: Where) -> Scored:
+        vector = self.encoder.encode_queries([query], instruction=instruction)[0]
+        return snapshot.nearest(vector, k=k, where=where)
 
-def _lexical(snapshot: Snapshot, query: str, k: int, where: Where) -> Scored:
+
+def refuse_impossible(query: str, k: int) -> None:
+    """Raise a QuestionError where nothing is asked, or nothing wanted."""
+    if not query.strip():
+        raise QuestionError("The question is empty.", remedy='Ask something: echo-index search "…"')
+    if k < 1:
+        raise QuestionError(f"k is {k}; it must be at least 1.")
+
+
+def lexical_ranking(snapshot: Snapshot, query: str, k: int, where: Where) -> Scored:
+    """Return (chunk id, BM25 score) of the best `k` passages that have a word of the question."""
     words = _WORD.findall(query)
     if not words:
         return []
@@ -183,7 +193,8 @@ def _lexical(snapshot: Snapshot, query: str, k: int, where: Where) -> Scored:
     return snapshot.matching(expression, k=k, where=where)
 
 
-def _hits(snapshot: Snapshot, ranked: Scored, dense: dict[int, Place], lexical: dict[int, Place]) -> list[Hit]:
+def make_hits(snapshot: Snapshot, ranked: Scored, dense: dict[int, Place], lexical: dict[int, Place]) -> list[Hit]:
+    """Return the passages of a ranking, with their places by chunk id."""
     found = snapshot.catalog.chunks(_ids(ranked))
     return [
         Hit(
@@ -208,7 +219,8 @@ def _ids(scored: Scored) -> Sequence[int]:
     return [identifier for identifier, _ in scored]
 
 
-def _places(scored: Scored) -> dict[int, Place]:
+def places(scored: Scored) -> dict[int, Place]:
+    """Return the place of each chunk id in a ranking, which is best first."""
     return {identifier: Place(rank, score) for rank, (identifier, score) in enumerate(scored, start=1)}
 
 
