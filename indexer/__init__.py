@@ -8,15 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from indexer.build import BuiltWith, Stage, build_index, read_built_with
     from indexer.chunks import Chunk, Chunking, cut_chunks, title_path
-    from indexer.documents import Document, Heading, read_document
-    from indexer.listing import (
-        IndexedDocument,
-        ListedDocument,
-        Passage,
-        find_passage,
-        indexed_document,
-        list_documents,
-    )
+    from indexer.documents import FORMATS, Document, Heading, read_document
+    from indexer.listing import IndexedDocument, ListedDocument, Passage, find_passage, indexed_document, list_documents
     from indexer.manifest import Manifest, manifest_stamp
     from indexer.means import DocumentMeans
     from indexer.paths import full_path
@@ -26,14 +19,17 @@ if TYPE_CHECKING:
     from indexer.removal import RemovalReport, remove_documents
     from indexer.snapshot import Snapshot, open_snapshot
     from indexer.sources import Source
+    from indexer.survey import CorpusMap, NearDuplicate, Oddities, draw_map, find_oddities
     from indexer.update import BuildReport
     from indexer.vectors import IndexDevice
 
 __all__ = [
+    "FORMATS",
     "BuildReport",
     "BuiltWith",
     "Chunk",
     "Chunking",
+    "CorpusMap",
     "Document",
     "DocumentMeans",
     "FoundChunk",
@@ -42,6 +38,8 @@ __all__ = [
     "IndexedDocument",
     "ListedDocument",
     "Manifest",
+    "NearDuplicate",
+    "Oddities",
     "Passage",
     "RemovalReport",
     "Snapshot",
@@ -50,7 +48,9 @@ __all__ = [
     "Where",
     "build_index",
     "cut_chunks",
+    "draw_map",
     "draw_page",
+    "find_oddities",
     "find_passage",
     "full_path",
     "indexed_document",
@@ -65,10 +65,12 @@ __all__ = [
 ]
 
 _HOMES = {
+    "FORMATS": "documents",
     "BuildReport": "update",
     "BuiltWith": "build",
     "Chunk": "chunks",
     "Chunking": "chunks",
+    "CorpusMap": "survey",
     "Document": "documents",
     "DocumentMeans": "means",
     "FoundChunk": "records",
@@ -77,6 +79,8 @@ _HOMES = {
     "IndexedDocument": "listing",
     "ListedDocument": "listing",
     "Manifest": "manifest",
+    "NearDuplicate": "survey",
+    "Oddities": "survey",
     "Passage": "listing",
     "RemovalReport": "removal",
     "Snapshot": "snapshot",
@@ -85,7 +89,9 @@ _HOMES = {
     "Where": "records",
     "build_index": "build",
     "cut_chunks": "chunks",
+    "draw_map": "survey",
     "draw_page": "pictures",
+    "find_oddities": "survey",
     "find_passage": "listing",
     "full_path": "paths",
     "indexed_document": "listing",

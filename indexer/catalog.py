@@ -247,12 +247,7 @@ class Catalog:
         """
         query = f"SELECT chunks.id, vectors.vector {_FROM_VISIBLE_CHUNKS_WITH_VECTORS}"
         for ids, blobs in self._pages(query, generation=generation, block=block):
-            if None in blobs:
-                raise IndexDamaged(
-                    f"The catalog {self.path} has chunks without a vector.",
-                    remedy="Embed them: echo-index build FOLDER",
-                )
-            yield _block(ids, blobs)
+            yield np.array(ids, dtype=np.int64), self._unpacked(blobs)
 
     def classical_vectors(self, *, generation: int, block: int = 4096) -> Iterator[Block]:
         """Yield (chunk ids, classical vectors) in the same way, of the chunks that have one.
@@ -264,7 +259,7 @@ class Catalog:
         vector = "(SELECT vector FROM classical_vectors WHERE hash = chunks.hash)"
         query = f"SELECT chunks.id, {vector} {_FROM_VISIBLE_CHUNKS_WITH_CLASSICAL}"
         for ids, blobs in self._pages(query, generation=generation, block=block):
-            yield _block(ids, blobs)
+            yield np.array(ids, dtype=np.int64), self._unpacked(blobs)
 
     def count_classical_vectors(self, *, generation: int) -> int:
         """Return how many chunks of a generation have a classical vector."""
@@ -281,10 +276,68 @@ class Catalog:
             yield ids, blobs
             values["after"] = ids[-1]
 
+    def vectors_of(self, ids: Sequence[int]) -> npt.NDArray[np.float32]:
+        """Return the vectors (n, dimension) of these chunks, of which there is at least one, in their order.
+
+        Raises:
+            IndexDamaged: a chunk has no vector.
+        """
+        query = (
+            "SELECT chunks.id, vectors.vector FROM chunks JOIN vectors ON vectors.hash = chunks.hash "
+            "WHERE chunks.id IN (SELECT value FROM json_each(?))"
+        )
+        blobs = dict(self._connection().execute(query, (json.dumps(list(map(int, ids))),)))
+        return self._unpacked([blobs.get(int(key)) for key in ids])
+
+    def _unpacked(self, blobs: Sequence[bytes | None]) -> npt.NDArray[np.float32]:
+        known = [blob for blob in blobs if blob is not None]
+        if len(known) < len(blobs):
+            raise IndexDamaged(
+                f"The catalog {self.path} has chunks without a vector.", remedy="Embed them: echo-index build FOLDER"
+            )
+        return np.frombuffer(b"".join(known), dtype="<f2").astype(np.float32).reshape(len(known), -1)
+
     def sample_texts(self, *, generation: int, step: int) -> list[str]:
         """Return the text of about every `step`-th chunk of a generation."""
         query = f"SELECT chunks.text {_FROM_VISIBLE_CHUNKS} AND chunks.id % :step = 0 ORDER BY chunks.id"
         return [row[0] for row in self._connection().execute(query, {"generation": generation, "step": step})]
+
+    # Survey
+
+    def owners(self, *, generation: int) -> npt.NDArray[np.int64]:
+        """Return (chunk id, document id) of all chunks of a generation, int64 (n, 2), by chunk id."""
+        query = f"SELECT chunks.id, chunks.document {_FROM_VISIBLE_CHUNKS} ORDER BY chunks.id"
+        rows = self._connection().execute(query, {"generation": generation})
+        return np.fromiter((key for row in rows for key in row), dtype=np.int64).reshape(-1, 2)
+
+    def texts(self, *, generation: int) -> Iterator[tuple[int, str]]:
+        """Yield (chunk id, text) of all chunks of a generation, by id."""
+        query = f"SELECT chunks.id, chunks.text {_FROM_VISIBLE_CHUNKS} ORDER BY chunks.id"
+        yield from self._connection().execute(query, {"generation": generation})
+
+    def copies(self, *, generation: int, limit: int) -> list[tuple[int, int]]:
+        """Return (first, other) ids of chunks with the same text, up to `limit` pairs; of each text one pair first."""
+        query = (
+            "SELECT first, id FROM (SELECT chunks.id AS id, min(chunks.id) OVER same AS first, "
+            f"row_number() OVER (same ORDER BY chunks.id) AS number {_FROM_VISIBLE_CHUNKS} "
+            "WINDOW same AS (PARTITION BY chunks.text)) WHERE number > 1 ORDER BY number, first LIMIT :limit"
+        )
+        return list(self._connection().execute(query, {"generation": generation, "limit": limit}))
+
+    def overlapping(self, path: str, start: int, *, generation: int) -> list[int]:
+        """Return the id of the chunk that begins at `start` of a document, then those of the chunks that overlap it.
+
+        There are none where no chunk begins there.
+        """
+        query = (
+            "SELECT other.id FROM chunks JOIN documents ON documents.id = chunks.document "
+            "JOIN chunks AS other ON other.document = chunks.document "
+            "AND other.start < chunks.end AND other.end > chunks.start "
+            f"WHERE documents.path = :path AND chunks.start = :start AND {VISIBLE} "
+            "ORDER BY other.id <> chunks.id, other.id"
+        )
+        rows = self._connection().execute(query, {"path": path, "start": start, "generation": generation})
+        return [row[0] for row in rows]
 
     # Search
 
@@ -373,11 +426,6 @@ def _has_classical(connection: sqlite3.Connection) -> bool:
 
 def _vector_rows(hashes: Sequence[bytes], vectors: npt.NDArray[np.float32]) -> list[tuple[bytes, bytes]]:
     return [(key, vector.tobytes()) for key, vector in zip(hashes, vectors.astype("<f2"), strict=True)]
-
-
-def _block(ids: Sequence[int], blobs: Sequence[bytes]) -> Block:
-    vectors = np.frombuffer(b"".join(blobs), dtype="<f2").astype(np.float32).reshape(len(ids), -1)
-    return np.array(ids, dtype=np.int64), vectors
 
 
 def _condition(where: Where) -> tuple[str, dict[str, str]]:

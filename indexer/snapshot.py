@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from echo_embeddings import Vectors, remove_mean
 from echo_embeddings.errors import IndexDamaged
@@ -33,8 +35,7 @@ class Snapshot:
 
     def nearest(self, query: Vectors, *, k: int, where: Where) -> list[tuple[int, float]]:
         """Return (chunk id, cosine) of the best `k` for a question's vector (dimension,), as its encoder gave it."""
-        centred = remove_mean(query[None, :], mean_vector(self.manifest.means.query))[0]
-        return self.vectors.search(centred, k=k, among=self._among(where))
+        return self._nearest(self.centred_question(query), k=k, where=where)
 
     def nearest_classical(
         self, query: Vectors, *, k: int, where: Where, encoder: EchoEncoder
@@ -49,6 +50,34 @@ class Snapshot:
         """Return the means of the passages' vectors; None unless there are enough passages for both of them."""
         means = DocumentMeans(mean_vector(self.manifest.means.document), self.classical.document_mean())
         return means if means.echo.any() and means.classical.any() else None
+
+    def neighbours(self, path: str, start: int, *, k: int, where: Where) -> list[tuple[int, float]] | None:
+        """Return (chunk id, cosine) of the best `k` for the passage of a document that begins at `start`.
+
+        Neither it nor what overlaps it is among them. None: no passage begins there.
+        """
+        itself = self.catalog.overlapping(path, start, generation=self.manifest.generation)
+        if not itself:
+            return None
+        nearest = self._nearest(self.centred_chunks(itself[:1])[0], k=k + len(itself), where=where)
+        return [(identifier, cosine) for identifier, cosine in nearest if identifier not in itself][:k]
+
+    def centred_chunks(self, ids: Sequence[int]) -> Vectors:
+        """Return the vectors of these chunks as they are compared, without the documents' mean: unit (n, dimension)."""
+        if not ids:
+            return np.empty((0, len(self.manifest.means.document)), dtype=np.float32)
+        return self.centred_documents(self.catalog.vectors_of(ids))
+
+    def centred_question(self, query: Vectors) -> Vectors:
+        """Return a question's vector (dimension,) as it is compared, without the questions' mean: unit."""
+        return remove_mean(query[None, :], mean_vector(self.manifest.means.query)).reshape(-1)
+
+    def centred_documents(self, vectors: Vectors) -> Vectors:
+        """Return vectors of texts (n, dimension), as the encoder gave them, without the documents' mean: unit rows."""
+        return remove_mean(vectors, mean_vector(self.manifest.means.document))
+
+    def _nearest(self, centred: Vectors, *, k: int, where: Where) -> list[tuple[int, float]]:
+        return self.vectors.search(centred, k=k, among=self._among(where))
 
     def matching(self, expression: str, *, k: int, where: Where) -> list[tuple[int, float]]:
         """Return (chunk id, BM25 score) of the best `k` for an FTS5 expression."""

@@ -25,6 +25,7 @@ EXACT_UP_TO = 100_000
 _TRAINING_PER_CELL = 64
 _PROBED_SHARE = 16  # one cell in so many is looked at
 _MOST_FROM_GPU = 2048  # results: the limit of FAISS's GPU kernels
+_LEAST_VARIANCE = 1e-6  # along an axis; less is what half precision makes of equal vectors
 _REFINED = 8  # times k candidates are compared again in half precision
 
 
@@ -151,6 +152,17 @@ class VectorIndex:
             if position >= 0  # FAISS fills up with -1 where it found less
         ]
 
+    def search_each(self, queries: Vectors, *, k: int) -> tuple[Ids, Vectors]:
+        """Return (chunk ids, cosines), each (n, at most `k`), of the best for each unit row of `queries`, best first.
+
+        An id is -1 where there was nothing more to find.
+        """
+        k = min(k, self.count, _MOST_FROM_GPU)
+        if k == 0 or not len(queries):
+            return np.empty((len(queries), 0), dtype=np.int64), np.empty((len(queries), 0), dtype=np.float32)
+        scores, positions = self._searched.search(queries, k, params=self._parameters(self._searched, None))
+        return np.where(positions < 0, -1, self._ids[positions]), scores
+
     def _parameters(self, index: Any, selector: Any) -> Any:
         if index is self._compared:
             return faiss.SearchParameters(sel=selector)
@@ -168,6 +180,23 @@ class VectorIndex:
         for start in range(0, self.count, 65536):
             flat.add(self._compared.reconstruct_n(start, min(65536, self.count - start)))
         return flat
+
+
+def principal_axes(vectors: Vectors, *, count: int = 2) -> Vectors:
+    """Return the axes (dimension, count) along which unit vectors (n, dimension) differ most, by FAISS's PCA.
+
+    The largest component of an axis is positive. An axis is zero where the vectors do not differ along it.
+    """
+    dimension = vectors.shape[1]
+    if len(vectors) < 2:
+        return np.zeros((dimension, count), dtype=np.float32)
+    analysis = faiss.PCAMatrix(dimension, count)
+    analysis.train(vectors)
+    axes = faiss.vector_to_array(analysis.A).reshape(count, dimension)
+    axes *= np.sign(axes[range(count), np.abs(axes).argmax(axis=1)])[:, None]
+    variances = faiss.vector_to_array(analysis.eigenvalues)[:count] / len(vectors)
+    axes[variances < _LEAST_VARIANCE] = 0
+    return np.ascontiguousarray(axes.T)
 
 
 def _sample(blocks: Blocks, *, count: int, wanted: int) -> Vectors:

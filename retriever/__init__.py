@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from retriever.citations import Answer, Citation
     from retriever.comparison import Comparison, PairSimilarity, Ranking, compare, compare_sentences
     from retriever.fusion import reciprocal_rank_fusion
-    from retriever.langchain import EchoEmbeddings, EchoRetriever
+    from retriever.highlight import matching_sentence
+    from retriever.langchain import EchoEmbeddings, EchoRetriever, hit_of
     from retriever.search import Hit, Mode, Place, Retriever
 
 __all__ = [
@@ -32,6 +33,8 @@ __all__ = [
     "Retriever",
     "compare",
     "compare_sentences",
+    "hit_of",
+    "matching_sentence",
     "rag_chain",
     "reciprocal_rank_fusion",
     "stream_answer",
@@ -54,6 +57,8 @@ _HOMES = {
     "Retriever": "search",
     "compare": "comparison",
     "compare_sentences": "comparison",
+    "hit_of": "langchain",
+    "matching_sentence": "highlight",
     "rag_chain": "chain",
     "reciprocal_rank_fusion": "fusion",
     "stream_answer": "answer",

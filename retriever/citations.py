@@ -12,6 +12,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from retriever.search import Hit
+from retriever.words import stems
 
 NOT_FOUND = "The passages do not hold an answer to this question."
 
@@ -21,11 +22,6 @@ _UNFINISHED_MARKER = re.compile(r"\s?(\[\d*)?$")
 _SENTENCE_END = re.compile(r"\n|[.!?]+[\"'”’)]*(?:\s?\[\d+\])*(?=\s|$)|[。！？](?:\s?\[\d+\])*")
 _WORD = re.compile(r"\w+")
 _REFUSALS = ("not found", "the passages do not", "the passages don t", "i don t know", "no answer")
-_FUNCTION_WORDS = frozenset(
-    "a an and any are as at be been but by can could did do does for from had has have he her his how if in into is it "
-    "its may not of on one or our she should so some such than that the their them then there these they this those to "
-    "was we were what when where which who will with would you your".split()
-)
 _NUMBER_WORDS = frozenset(
     "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen "
     "nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion".split()
@@ -161,12 +157,6 @@ def _support(text: str, hit: Hit, question: str) -> float:
 
 def _read(hit: Hit) -> str:
     return " ".join((hit.title, *hit.headings, hit.text))
-
-
-def stems(text: str) -> set[str]:
-    """Return what is left of a text's words without their endings and without those that say little."""
-    words = set(_WORD.findall(text.lower())) - _FUNCTION_WORDS
-    return {word[:6] for word in words if len(word) > 2 or word.isdigit()}
 
 
 def _numbers(text: str) -> set[str]:

@@ -11,7 +11,7 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.runnables import Runnable, RunnableBranch, RunnableLambda, RunnablePassthrough
 
 from retriever.chat import EchoChatModel
-from retriever.citations import stems
+from retriever.words import stems
 
 _TASK = (
     "Rewrite the last question so that it can be understood without the conversation. "

@@ -9,12 +9,16 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Literal, get_args
 
+import numpy as np
+
 from echo_embeddings.errors import IndexMismatch, QuestionError
 from indexer import IndexDevice, Snapshot, Where, manifest_stamp, open_snapshot
 from retriever.fusion import reciprocal_rank_fusion
+from retriever.highlight import Span, mark_hits
+from retriever.recent import RecentVectors
 
 if TYPE_CHECKING:
-    from echo_embeddings import DeviceChoice, EchoEncoder
+    from echo_embeddings import DeviceChoice, EchoEncoder, Vectors
 
 Mode = Literal["hybrid", "dense", "lexical"]
 Scored = list[tuple[int, float]]
@@ -66,6 +70,8 @@ class Retriever:
         self._encoder: EchoEncoder | None = None
         self._index_device: IndexDevice = index_device
         self._lock = Lock()
+        self._questions: RecentVectors[tuple[str, str | None]] = RecentVectors(most=64)
+        self._sentences: RecentVectors[str] = RecentVectors(most=1024)
 
     @classmethod
     def open(
@@ -155,6 +161,59 @@ class Retriever:
             ranked = reciprocal_rank_fusion([_ids(dense), _ids(lexical)])
         return make_hits(snapshot, ranked[:k], places(dense), places(lexical))
 
+    def similar(self, source: str, start: int, *, k: int = 10, where: Where | None = None) -> list[Hit]:
+        """Return the best `k` passages that are like the one of the document `source` that begins at `start`.
+
+        Neither it nor what overlaps it is among them. They are ranked by its vector in the index; no model is loaded.
+
+        Raises:
+            QuestionError: no passage begins there, or `k` is below 1.
+        """
+        _refuse_too_few(k)
+        snapshot = self.refreshed()
+        nearest = snapshot.neighbours(source, start, k=k, where=where or Where())
+        if nearest is None:
+            raise QuestionError(
+                f"No passage begins at character {start} of {source}.", remedy="Take both from a hit of a new search."
+            )
+        return make_hits(snapshot, nearest, places(nearest), {})
+
+    def locate(self, question: str, *, instruction: str | None = None) -> Vectors:
+        """Return where a question stands among the passages: a unit vector (dimension,) without the questions' mean.
+
+        Raises:
+            QuestionError: the question is empty.
+        """
+        _refuse_empty(question)
+        return self.refreshed().centred_question(self._question_vector(question, instruction))
+
+    def mark(self, question: str, hits: Sequence[Hit], *, instruction: str | None = None) -> list[Span | None]:
+        """Return for each hit start and end, in its text, of the sentence that answers best to the question.
+
+        By the words that they share; where there are none and the hit was found by meaning, by the sentences' vectors,
+        of which not more than 24 are made. None where nothing was found.
+
+        Raises:
+            QuestionError: the question is empty.
+        """
+
+        def nearness(sentences: list[str]) -> Vectors:
+            vectors = self._sentences.get(sentences, self.encoder.encode_documents)
+            centred = self._snapshot.centred_documents(vectors)
+            return np.asarray(centred @ self.locate(question, instruction=instruction))
+
+        _refuse_empty(question)
+        return mark_hits(question, hits, nearness=nearness)
+
+    def _dense(self, snapshot: Snapshot, query: str, k: int, instruction: str | None, where: Where) -> Scored:
+        return snapshot.nearest(self._question_vector(query, instruction), k=k, where=where)
+
+    def _question_vector(self, question: str, instruction: str | None) -> Vectors:
+        """Return the vector (dimension,) of a question as the encoder gives it."""
+        return self._questions.get(
+            [(question, instruction)], lambda _: self.encoder.encode_queries([question], instruction=instruction)
+        ).reshape(-1)
+
     def refreshed(self) -> Snapshot:
         """Return the newest complete generation, and search in it from now on.
 
@@ -171,17 +230,11 @@ class Retriever:
                 self._snapshot = newest
             return self._snapshot
 
-    def _dense(self, snapshot: Snapshot, query: str, k: int, instruction: str | None, where: Where) -> Scored:
-        vector = self.encoder.encode_queries([query], instruction=instruction)[0]
-        return snapshot.nearest(vector, k=k, where=where)
-
 
 def refuse_impossible(query: str, k: int) -> None:
     """Raise a QuestionError where nothing is asked, or nothing wanted."""
-    if not query.strip():
-        raise QuestionError("The question is empty.", remedy='Ask something: echo-index search "…"')
-    if k < 1:
-        raise QuestionError(f"k is {k}; it must be at least 1.")
+    _refuse_empty(query)
+    _refuse_too_few(k)
 
 
 def lexical_ranking(snapshot: Snapshot, query: str, k: int, where: Where) -> Scored:
@@ -213,6 +266,16 @@ def make_hits(snapshot: Snapshot, ranked: Scored, dense: dict[int, Place], lexic
         )
         for identifier, score in ranked
     ]
+
+
+def _refuse_empty(question: str) -> None:
+    if not question.strip():
+        raise QuestionError("The question is empty.", remedy='Ask something: echo-index search "…"')
+
+
+def _refuse_too_few(k: int) -> None:
+    if k < 1:
+        raise QuestionError(f"k is {k}; it must be at least 1.")
 
 
 def _ids(scored: Scored) -> Sequence[int]:

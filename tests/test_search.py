@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
+from indexer_helpers import WordEncoder, build, write
 
 from echo_embeddings import EchoEncoder, LanguageModel
 from echo_embeddings.errors import IndexMismatch, IndexMissing, QuestionError
-from indexer import Source, Where, build_index
+from indexer import Chunking, Source, Where, build_index, draw_map
 from indexer.chunks import embedded_text
 from retriever import Hit, Mode, Retriever
+from retriever.highlight import sentence_spans
 
 ROOT = Path(__file__).parent.parent
 
@@ -160,6 +164,131 @@ def test_a_folder_without_an_index_is_named(tmp_path: Path) -> None:
         Retriever.open(tmp_path)
 
 
+# More like this, and where in it
+
+
+@pytest.fixture
+def subjects(tmp_path: Path) -> Path:
+    """An index of twenty notes about two subjects, one of them long."""
+    told = ["Whales swim deep in the salt sea", "Bread bakes slowly over the hot fire"]
+    notes = {f"note{number:02}": f"# {told[number % 2]}\n\n{told[number % 2]} {number}.\n" for number in range(19)}
+    write(tmp_path / "notes", **notes, long="# Long\n\n" + " ".join(f"Whales swim, number {n}." for n in range(30)))
+    build(tmp_path / "notes", tmp_path / "index", chunking=Chunking(20, 6))
+    return tmp_path / "index"
+
+
+def opened(index: Path, encoder: WordEncoder | None = None) -> Retriever:
+    return Retriever.open(index, encoder=encoder or WordEncoder())  # type: ignore[arg-type]
+
+
+def test_passages_like_one_are_found_by_its_vector_in_the_index(subjects: Path) -> None:
+    retriever = Retriever.open(subjects)  # the model that it names cannot be loaded
+    hits = retriever.similar("notes/note00.md", 0, k=9)
+    assert set(sources(hits)) == {f"notes/note{number:02}.md" for number in range(2, 19, 2)}
+    assert [hit.dense and hit.dense.rank for hit in hits] == list(range(1, 10))
+    assert all(hit.lexical is None and hit.dense and hit.dense.score == hit.score for hit in hits)
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+    found = {passage.path: passage.id for passage in draw_map(retriever.snapshot).passages}
+    vectors = retriever.snapshot.centred_chunks([found["notes/note00.md"], found[hits[0].source]])
+    assert hits[0].score == pytest.approx(float(vectors[0] @ vectors[1]), abs=1e-5)
+
+
+def test_neither_a_passage_nor_what_overlaps_it_is_like_it(subjects: Path) -> None:
+    retriever = opened(subjects)
+    parts = [part for part in draw_map(retriever.snapshot).passages if part.path == "notes/long.md"]
+    one = parts[3].chunk
+    beside = {part.chunk.start for part in parts if part.chunk.start < one.end and one.start < part.chunk.end}
+    assert len(beside) == 3
+    hits = retriever.similar("notes/long.md", one.start, k=1000)
+    assert {hit.start for hit in hits if hit.source == "notes/long.md"} == {p.chunk.start for p in parts} - beside
+    assert len(hits) == draw_map(retriever.snapshot).total - 3
+    assert len(retriever.similar("notes/long.md", one.start, k=4)) == 4
+    assert (
+        retriever.similar("notes/long.md", one.start, where=Where(paths=("*note07*",)))[0].source == "notes/note07.md"
+    )
+    assert retriever.similar("notes/note07.md", 0, where=Where(paths=("*note07*",))) == []
+
+
+def test_a_place_where_no_passage_begins_is_refused(subjects: Path) -> None:
+    retriever = opened(subjects)
+    with pytest.raises(QuestionError, match=r"No passage begins at character 3 of notes/note00\.md"):
+        retriever.similar("notes/note00.md", 3)
+    with pytest.raises(QuestionError, match=r"gone\.md"):
+        retriever.similar("notes/gone.md", 0)
+    with pytest.raises(QuestionError, match="k is 0"):
+        retriever.similar("notes/note00.md", 0, k=0)
+
+
+def test_a_question_stands_on_the_map_where_its_answers_are(subjects: Path) -> None:
+    retriever = opened(subjects)
+    vector = retriever.locate("Whales swim deep in the salt sea")
+    assert vector.dtype == np.float32
+    assert float(np.linalg.norm(vector)) == pytest.approx(1)
+    best = retriever.search("Whales swim deep in the salt sea", k=1, mode="dense")[0]
+    drawn = draw_map(retriever.snapshot)
+    [passage] = [p for p in drawn.passages if (p.path, p.chunk.start) == (best.source, best.start)]
+    [answer] = retriever.snapshot.centred_chunks([passage.id])
+    assert best.score == pytest.approx(float(vector @ answer), abs=1e-5)
+    assert drawn.project(vector[None, :]).shape == (1, 2)
+    with pytest.raises(QuestionError, match="empty"):
+        retriever.locate(" ")
+
+
+class CountingEncoder(WordEncoder):
+    """Counts the texts that are embedded as questions and as documents."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[str, str | None]] = []
+        self.read: list[str] = []
+
+    def encode_documents(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        self.read += texts
+        return super().encode_documents(texts)
+
+    def encode_queries(self, texts: Sequence[str], *, instruction: str | None = None) -> npt.NDArray[np.float32]:
+        self.asked += [(text, instruction) for text in texts]
+        return WordEncoder.encode_documents(self, texts)
+
+
+def test_a_question_is_embedded_once_for_each_instruction(subjects: Path) -> None:
+    encoder = CountingEncoder()
+    retriever = opened(subjects, encoder)
+    for instruction in (None, "Find it.", None):
+        hits = retriever.search("whales", instruction=instruction)
+        retriever.mark("whales", hits, instruction=instruction)
+        retriever.locate("whales", instruction=instruction)
+    assert encoder.asked == [("whales", None), ("whales", "Find it.")]
+    assert encoder.read == []
+
+
+def test_hits_are_marked_by_words_and_else_by_meaning_once(subjects: Path) -> None:
+    encoder = CountingEncoder()
+    retriever = opened(subjects, encoder)
+    hits = retriever.search("whales", k=3)
+    marks = retriever.mark("whales", hits)
+    assert all(mark and "Whales" in hit.text[slice(*mark)] for hit, mark in zip(hits, marks, strict=True))
+    assert encoder.read == []
+    marks = retriever.mark("zebra", hits)
+    assert all(mark and mark in sentence_spans(hit.text) for hit, mark in zip(hits, marks, strict=True))
+    assert encoder.read
+    assert len(encoder.read) == len(set(encoder.read))
+    before = list(encoder.read)
+    assert retriever.mark("zebra", hits) == marks
+    assert retriever.mark("zebra", hits[:2]) == marks[:2]
+    assert encoder.read == before
+    with pytest.raises(QuestionError, match="empty"):
+        retriever.mark("", hits)
+
+
+def test_marking_what_was_found_by_words_loads_no_model(retriever: Retriever) -> None:
+    alone = Retriever.open(retriever.index_dir)
+    hits = alone.search("wizards", mode="lexical")
+    assert alone.mark("wizards", hits) != [None]
+    assert alone.mark("zebra", hits) == [None]
+    assert alone._encoder is None
+
+
 @pytest.fixture(scope="session")
 def guide(gemma: LanguageModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Retriever]:
     """Index the user guide with the real model, once."""
@@ -190,3 +319,19 @@ def test_searching_while_another_thread_searches_gives_the_same(guide: Retriever
     with ThreadPoolExecutor(3) as threads:
         together = list(threads.map(lambda question: sources(guide.search(question, k=3)), questions))
     assert together == alone
+
+
+@pytest.mark.model
+def test_the_sentence_is_marked_that_answers_in_another_language(guide: Retriever) -> None:
+    question = "Was passiert, wenn ich den Rechner während des Aufbaus ausschalte?"
+    hits = [hit for hit in guide.search(question, k=8, mode="dense") if "power cut" in hit.text][:1]
+    [mark] = guide.mark(question, hits)
+    assert mark is not None
+    assert "power cut" in hits[0].text[slice(*mark)]
+
+
+@pytest.mark.model
+def test_like_the_python_page_is_what_else_shows_python(guide: Retriever) -> None:
+    [hit] = guide.search("from indexer import Source, Where, build_index", k=1, mode="lexical")
+    assert hit.source == "docs/python.md"
+    assert guide.similar(hit.source, hit.start, k=1)[0].source == "docs/langchain.md"

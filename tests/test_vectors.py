@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from echo_embeddings.errors import DeviceError, IndexDamaged
-from indexer.vectors import Placement, VectorIndex, choose_placement, index_factory
+from indexer.vectors import Placement, VectorIndex, choose_placement, index_factory, principal_axes
 
 CPU = Placement("cpu", "asked for")
 FAR = 2**40  # ids begin here: more than 32 bits hold
@@ -138,6 +138,41 @@ def test_an_empty_index_finds_nothing() -> None:
     assert (index.count, index.kind) == (0, "exact")
     assert index.search(QUERIES[0], k=10) == []
     assert index.search(QUERIES[0], k=10, among=np.array([], dtype=np.int64)) == []
+
+
+def test_many_questions_at_once_find_what_each_finds_alone(either: VectorIndex) -> None:
+    ids, cosines = either.search_each(QUERIES, k=5)
+    for query, row, scores in zip(QUERIES, ids, cosines, strict=True):
+        alone = either.search(query, k=5)
+        assert row.tolist() == [key for key, _ in alone]
+        assert np.allclose(scores, [score for _, score in alone], atol=1e-6)
+    assert either.search_each(QUERIES[:0], k=5)[0].shape == (0, 0)
+
+
+def test_many_questions_find_no_more_than_there_is() -> None:
+    assert [found.shape for found in build(VECTORS[:3]).search_each(QUERIES[:2], k=5)] == [(2, 3), (2, 3)]
+    assert [found.shape for found in build(VECTORS[:0]).search_each(QUERIES[:2], k=5)] == [(2, 0), (2, 0)]
+
+
+# Principal axes
+
+
+@pytest.mark.parametrize("count", [3, 10, 1000])
+def test_axes_are_those_of_the_largest_singular_values_and_point_one_way(count: int) -> None:
+    axes = principal_axes(VECTORS[:count])
+    _, _, expected = np.linalg.svd(VECTORS[:count] - VECTORS[:count].mean(axis=0))
+    assert axes.shape == (DIMENSION, 2)
+    assert np.allclose(np.abs(axes.T @ expected[:2].T), np.eye(2), atol=1e-3)
+    assert (axes[np.abs(axes).argmax(axis=0), range(2)] > 0).all()
+    assert np.allclose(axes, principal_axes(VECTORS[:count][::-1]), atol=1e-4)
+
+
+@pytest.mark.parametrize(("vectors", "used"), [(VECTORS[:0], 0), (VECTORS[:1], 0), (VECTORS[:2], 1)])
+def test_there_is_no_axis_along_which_nothing_differs(vectors: npt.NDArray[np.float32], used: int) -> None:
+    lengths = np.linalg.norm(principal_axes(vectors), axis=0)
+    assert lengths == pytest.approx([1.0] * used + [0.0] * (2 - used), abs=1e-5)
+    repeated = np.repeat(vectors, 50, axis=0)
+    assert np.linalg.norm(principal_axes(repeated), axis=0) == pytest.approx(lengths, abs=1e-5)
 
 
 # Filters

@@ -1,0 +1,226 @@
+"""The survey of an index: a map that holds still, and oddities that are odd."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from indexer_helpers import WordEncoder, build, write
+
+from indexer import Chunking, Oddities, Snapshot, Where, draw_map, find_oddities, open_snapshot
+
+Opened = Callable[..., Snapshot]
+SUBJECTS = {"sea": "whales swim deep in the salt water", "oven": "bread bakes slowly over the hot fire"}
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Opened]:
+    """Build an index of Markdown files by name and open it."""
+    snapshots: list[Snapshot] = []
+
+    def open_(**files: str) -> Snapshot:
+        write(tmp_path / "notes", **files)
+        build(tmp_path / "notes", tmp_path / "index", chunking=Chunking(20, 3))
+        snapshots.append(open_snapshot(tmp_path / "index", index_device="cpu"))
+        return snapshots[-1]
+
+    yield open_
+    for snapshot in snapshots:
+        snapshot.catalog.close()
+
+
+def all_ids(snapshot: Snapshot) -> list[int]:
+    return [int(key) for key in snapshot.catalog.chunk_ids(Where(), generation=snapshot.manifest.generation)]
+
+
+def notes(count: int, *, paragraphs: int = 1) -> dict[str, str]:
+    """Notes about two subjects in turn."""
+    told = list(SUBJECTS.values())
+    return {
+        f"note{number:02}": "\n\n".join(
+            f"{told[number % 2]} said {number} times {part} over and over." for part in range(paragraphs)
+        )
+        for number in range(count)
+    }
+
+
+# Map
+
+
+def test_a_map_shows_every_passage_where_there_is_room(opened: Opened) -> None:
+    snapshot = opened(**notes(20, paragraphs=2))
+    drawn = draw_map(snapshot)
+    assert [passage.id for passage in drawn.passages] == all_ids(snapshot)
+    assert drawn.points.shape == (drawn.total, 2) == (40, 2)
+    assert drawn.points.dtype == np.float32
+    assert 0.2 < drawn.explained <= 1
+
+
+def test_points_are_the_projections_of_the_vectors_that_are_searched(opened: Opened) -> None:
+    snapshot = opened(**notes(20))
+    drawn = draw_map(snapshot)
+    vectors = snapshot.centred_chunks([passage.id for passage in drawn.passages])
+    assert np.allclose(drawn.project(vectors), drawn.points, atol=1e-6)
+    assert drawn.project(vectors[:0]).shape == (0, 2)
+    values = np.linalg.svd(vectors - vectors.mean(axis=0), compute_uv=False) ** 2
+    assert drawn.explained == pytest.approx(values[:2].sum() / values.sum(), rel=1e-4)
+    assert drawn.points.var(axis=0) == pytest.approx(values[:2] / len(vectors), rel=1e-4)
+
+
+def test_like_passages_lie_near_each_other(opened: Opened) -> None:
+    drawn = draw_map(opened(**notes(20)))
+    about = np.array([int(passage.path[-5:-3]) % 2 for passage in drawn.passages])
+    sea, oven = drawn.points[about == 0], drawn.points[about == 1]
+    apart = np.linalg.norm(sea.mean(axis=0) - oven.mean(axis=0))
+    assert apart > 2 * max(sea.std(axis=0).max(), oven.std(axis=0).max())
+
+
+def test_a_sample_has_every_document_and_spreads_over_the_longer_ones(opened: Opened) -> None:
+    snapshot = opened(**notes(10, paragraphs=2), long="\n\n".join(notes(40).values()))
+    drawn = draw_map(snapshot, most=21)
+    shown = Counter(passage.path for passage in drawn.passages)
+    assert len(drawn.passages) == len({passage.id for passage in drawn.passages}) == 21 < drawn.total
+    assert len(shown) == 11
+    assert shown["notes/long.md"] >= 6
+    ids = [passage.id for passage in drawn.passages if passage.path == "notes/long.md"]
+    assert max(np.diff(ids)) <= 8, "no long stretch is left out"
+
+
+def test_more_documents_than_room_are_taken_evenly(opened: Opened) -> None:
+    drawn = draw_map(opened(**notes(30)), most=10)
+    assert [passage.path for passage in drawn.passages] == [f"notes/note{number:02}.md" for number in range(0, 30, 3)]
+
+
+def test_what_is_shown_besides_moves_nothing(opened: Opened) -> None:
+    snapshot = opened(**notes(30))
+    alone = draw_map(snapshot, most=10)
+    besides = [key for key in all_ids(snapshot) if key not in {passage.id for passage in alone.passages}][:3]
+    both = draw_map(snapshot, most=10, also=[*besides, alone.passages[0].id, 10**12])
+    ids = [passage.id for passage in both.passages]
+    assert ids == sorted({*besides, *(passage.id for passage in alone.passages)})
+    points = dict(zip(ids, both.points.tolist(), strict=True))
+    for passage, point in zip(alone.passages, alone.points.tolist(), strict=True):
+        assert points[passage.id] == pytest.approx(point, abs=1e-6)
+    assert (both.explained, both.total) == (alone.explained, alone.total)
+
+
+def test_the_same_index_has_the_same_map(opened: Opened) -> None:
+    snapshot = opened(**notes(30))
+    assert draw_map(snapshot, most=20).points.tolist() == draw_map(snapshot, most=20).points.tolist()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_few_passages_make_a_map_too(opened: Opened, count: int) -> None:
+    drawn = draw_map(opened(**notes(count)))
+    assert drawn.points.shape == (count, 2)
+    assert np.isfinite(drawn.points).all()
+    assert len(np.unique(drawn.points.round(4), axis=0)) == count
+    assert drawn.explained == pytest.approx(1.0 if count > 1 else 0.0, abs=1e-3)
+    [question] = WordEncoder().encode_queries(["whales"])
+    assert np.isfinite(drawn.project(question[None, :])).all()
+
+
+def test_equal_passages_lie_in_one_point(opened: Opened) -> None:
+    drawn = draw_map(opened(**{f"note{number}": "# Same\n\nThe same words.\n" for number in range(20)}))
+    assert np.ptp(drawn.points, axis=0).tolist() == [0, 0]
+    assert drawn.explained == 0
+
+
+def test_an_empty_index_has_an_empty_map_and_nothing_odd(opened: Opened) -> None:
+    snapshot = opened(blank="  \n")
+    drawn = draw_map(snapshot)
+    assert (drawn.passages, drawn.points.shape, drawn.total, drawn.explained) == ((), (0, 2), 0, 0.0)
+    assert np.isfinite(drawn.project(WordEncoder().encode_queries(["whales"]))).all()
+    oddities = find_oddities(snapshot)
+    assert (oddities.near_duplicates, oddities.short, oddities.looked_at, oddities.total) == ((), (), 0, 0)
+
+
+# Oddities
+
+
+def pairs(oddities: Oddities) -> list[tuple[str, str]]:
+    return [(pair.first.path, pair.second.path) for pair in oddities.near_duplicates]
+
+
+def test_equal_passages_are_found_wherever_they_are(opened: Opened) -> None:
+    copied = "A copied note on the making of honey.\n"
+    snapshot = opened(a=copied, b=copied, c=copied, **notes(30))
+    oddities = find_oddities(snapshot, most=1, least_cosine=2)
+    assert pairs(oddities) == [("notes/a.md", "notes/b.md"), ("notes/a.md", "notes/c.md")]
+    assert {pair.cosine for pair in oddities.near_duplicates} == {1.0}
+    assert (oddities.looked_at, oddities.total) == (1, 33)
+
+
+def test_a_changed_copy_is_a_near_duplicate_and_the_same_subject_is_none(opened: Opened) -> None:
+    snapshot = opened(
+        first="Honey is made by bees from the nectar of many flowers.\n",
+        second="Honey is made by bees from the nectar of seven flowers.\n",
+        turned="flowers many of nectar the from bees by made is Honey.\n",
+        **notes(1),
+        fire="Whales sing.\n",
+    )
+    oddities = find_oddities(snapshot, least_cosine=0.7)
+    assert pairs(oddities) == [("notes/first.md", "notes/second.md")]
+    [pair] = oddities.near_duplicates
+    vectors = snapshot.centred_chunks([pair.first.id, pair.second.id])
+    assert pair.cosine == pytest.approx(float(vectors[0] @ vectors[1]), abs=1e-5)
+    assert find_oddities(snapshot, least_cosine=0.9999).near_duplicates == ()
+
+
+def test_near_duplicates_come_after_equal_passages_and_best_first(opened: Opened) -> None:
+    words = "honey is made by the bees of our old garden from nectar that many flowers keep".split()
+    changed = [
+        " ".join(f"{word}{index}" if index < number else word for index, word in enumerate(words[:12]))
+        for number in (0, 0, 1, 3)
+    ]
+    oddities = find_oddities(opened(**{f"note{number}": text for number, text in enumerate(changed)}), least_cosine=0.3)
+    cosines = [pair.cosine for pair in oddities.near_duplicates]
+    assert cosines == sorted(cosines, reverse=True)
+    assert cosines.count(1.0) == 1
+    assert len(cosines) == len(set(pairs(oddities))) > 3
+
+
+def test_the_overlap_of_neighbours_is_not_odd(opened: Opened) -> None:
+    snapshot = opened(long=" ".join(f"One more {number}." for number in range(40)))
+    found = snapshot.catalog.chunks(all_ids(snapshot)).values()
+    assert any(one.chunk.start < other.chunk.start < one.chunk.end for one in found for other in found)
+    assert find_oddities(snapshot, least_cosine=-1).near_duplicates == ()
+
+
+def test_passages_that_say_next_to_nothing_are_told(opened: Opened) -> None:
+    snapshot = opened(
+        rule="-" * 300,
+        short="Not much: 12345 here",
+        long="A good twenty letters are in it",
+        chinese="这一段话已经说了不少",
+        rare="* * * a b c",
+    )
+    assert [found.path for found in find_oddities(snapshot).short] == [
+        "notes/rare.md",
+        "notes/rule.md",
+        "notes/short.md",
+    ]
+
+
+def test_documents_that_could_not_be_read_are_told(opened: Opened, tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes/broken.pdf").write_bytes(b"%PDF-1.7 and then nothing")
+    [(path, reason)] = find_oddities(opened(**notes(2))).failed
+    assert path == "notes/broken.pdf"
+    assert reason
+
+
+def test_only_what_readers_of_this_generation_see_is_surveyed(opened: Opened, tmp_path: Path) -> None:
+    copied = "A copied note on the making of honey.\n"
+    before = opened(a=copied, b=copied, **notes(3))
+    (tmp_path / "notes/b.md").unlink()
+    after = opened(c="- - -\n")
+    assert (draw_map(before).total, draw_map(after).total) == (5, 5)
+    assert pairs(find_oddities(before, least_cosine=2)) == [("notes/a.md", "notes/b.md")]
+    assert pairs(find_oddities(after, least_cosine=2)) == []
+    assert [len(find_oddities(snapshot).short) for snapshot in (before, after)] == [0, 1]
+    gone = set(all_ids(before)) - set(all_ids(after))
+    assert gone.isdisjoint(passage.id for passage in draw_map(after, also=[*gone]).passages)
