@@ -1,4 +1,4 @@
-"""The command line: build, search, ask, status. Parses and prints; the work is done in the rooms below."""
+"""The command line: build, search, ask, status, remove. Parses and prints; the work is done in the rooms below."""
 
 from __future__ import annotations
 
@@ -49,7 +49,10 @@ Formats = Annotated[list[str], typer.Option("--format", help="Only this format: 
 
 @app.command()
 def build(
-    sources: Annotated[list[str], typer.Argument(help="Folders, files or globs.", metavar="SOURCE...")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(help="Folders, files or globs. Default: those of earlier builds.", metavar="[SOURCE]..."),
+    ] = [],  # noqa: B006
     index: IndexDir = DEFAULTS.index_dir,
     model: ModelName = None,
     adapter: Annotated[Path | None, typer.Option(help="A LoRA adapter's folder.")] = None,
@@ -74,11 +77,13 @@ def build(
     """Bring the index up to date with folders, files or globs. Only what is new or changed is embedded."""
     from dataclasses import asdict
 
-    from app.opening import EncoderOptions, choose_chunking, open_encoder
+    from app.opening import EncoderOptions, choose_chunking, choose_sources, open_encoder
     from app.progress import BuildProgress
-    from indexer import Source, build_index, read_built_with
+    from indexer import build_index, read_built_with
 
-    parsed = [Source.parse(source) for source in sources]
+    chosen = choose_sources(sources, index, notice=_notice)
+    if not chosen:
+        raise typer.BadParameter(f"no source of an index in {index} is known yet; name one.", param_hint="SOURCE")
     before = read_built_with(index)
     chunking = choose_chunking(chunk_tokens, overlap_tokens, before=before)
     options = EncoderOptions(model, adapter, layer, pooling, document_prompt, query_prompt, device=device)
@@ -86,7 +91,7 @@ def build(
     try:
         with BuildProgress(err) as progress:
             report = build_index(
-                parsed,
+                chosen,
                 index,
                 encoder=encoder,
                 chunking=chunking,
@@ -102,7 +107,7 @@ def build(
         output.print_json(out, asdict(report))
     else:
         output.print_report(out, report)
-    if not report.documents:
+    if not report.documents and not report.left_out:
         raise typer.Exit(1)
 
 
@@ -183,6 +188,29 @@ def status(
     for name, value in status_lines(found):
         out.print(Text.assemble((f"{name:<14}", "bold"), output.plain(value)), soft_wrap=True)
     output.print_failures(out, found["failures"])
+
+
+@app.command()
+def remove(
+    paths: Annotated[
+        list[str], typer.Argument(help="Files, names as search shows them, or globs over these.", metavar="PATH...")
+    ],
+    index: IndexDir = DEFAULTS.index_dir,
+    json: AsJson = False,
+) -> None:
+    """Take documents out of the index; builds leave them out from now on. The files themselves stay."""
+    from dataclasses import asdict
+
+    from app.removal import chosen_documents
+    from indexer import list_documents, open_snapshot, remove_documents
+
+    snapshot = open_snapshot(index, index_device="cpu", notice=_notice)
+    held = [document.path for document in list_documents(snapshot)]
+    report = remove_documents(chosen_documents(paths, held, index), index)
+    if json:
+        output.print_json(out, asdict(report))
+    else:
+        output.print_removal(out, report)
 
 
 def _open(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.settings import DEFAULTS
+from echo_embeddings.errors import SourceError
 
 if TYPE_CHECKING:
     from echo_embeddings import DeviceChoice, EchoEncoder
-    from indexer import BuiltWith, Chunking
+    from indexer import BuiltWith, Chunking, Source
 
 Notice = Callable[[str], None]
 _PREFIX_TOKENS = 56  # room for title and headings
@@ -54,6 +55,31 @@ def open_encoder(
         query_prompt=EchoPrompt(options.query_prompt) if options.query_prompt else None,
         max_tokens=max(encoder.max_tokens, chunk_tokens + _PREFIX_TOKENS),
     )
+
+
+def choose_sources(names: Sequence[str], index_dir: Path, *, notice: Notice) -> list[Source]:
+    """Return the sources that are named, else those of earlier builds; none where there were no earlier builds.
+
+    Raises:
+        SourceError: a source is not there, or not any more.
+    """
+    from indexer import Source, read_sources
+
+    if names:
+        return [Source.parse(name) for name in names]
+    sources = []
+    for name in read_sources(index_dir):
+        try:
+            sources.append(Source.parse(name))
+        except SourceError as error:
+            reason = error.message[0].lower() + error.message[1:]
+            raise SourceError(
+                f"A source of the index in {index_dir} cannot be built again: {reason}",
+                remedy="Put it back, or name the others, and it is forgotten: echo-index build SOURCE...",
+            ) from None
+    if sources:
+        notice(f"The sources of earlier builds: {', '.join(source.name for source in sources)}")
+    return sources
 
 
 def choose_chunking(max_tokens: int | None, overlap_tokens: int | None, *, before: BuiltWith | None) -> Chunking:

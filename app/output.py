@@ -13,7 +13,7 @@ from rich.text import Text
 from app.settings import DEFAULTS
 
 if TYPE_CHECKING:
-    from indexer import BuildReport
+    from indexer import BuildReport, RemovalReport
     from retriever import Answer, AnswerStream, Hit
 
 _CONTROLS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
@@ -89,9 +89,19 @@ def print_report(console: Console, report: BuildReport) -> None:
         if count
     ]
     embedded = f"{counted(report.embedded, 'passage')} embedded" if report.embedded else "nothing had to be embedded"
-    console.print(f"Files: {', '.join(done)}; {embedded} in {report.seconds:.1f} s.")
-    console.print(f"The index holds {counted(report.documents, 'document')} in {counted(report.chunks, 'passage')}.")
+    console.print(f"Files: {', '.join(done) or 'none'}; {embedded} in {report.seconds:.1f} s.")
+    if report.left_out:
+        said = "as it was removed" if report.left_out == 1 else "as they were removed"
+        console.print(f"{counted(report.left_out, 'file')} left out, {said}; to bring one back: echo-index build FILE")
+    console.print(_held(report))
     print_failures(console, report.failures)
+
+
+def print_removal(console: Console, report: RemovalReport) -> None:
+    """Print what was removed, and what is left."""
+    for path in report.removed:
+        console.print(Text(f"Removed {plain(path)}"), soft_wrap=True)
+    console.print(_held(report))
 
 
 def counted(count: int, noun: str) -> str:
@@ -116,6 +126,10 @@ def hit_fields(hit: Hit) -> dict[str, Any]:
 def answer_fields(answer: Answer) -> dict[str, Any]:
     """Return an answer as JSON has it."""
     return asdict(answer)
+
+
+def _held(report: BuildReport | RemovalReport) -> str:
+    return f"The index holds {counted(report.documents, 'document')} in {counted(report.chunks, 'passage')}."
 
 
 def _why(hit: Hit) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from echo_embeddings.models import LanguageModel, load_model
     from echo_embeddings.pooling import Pooling
     from echo_embeddings.prompts import CLASSICAL, TUNED_DOCUMENT, TUNED_QUERY, ZERO_SHOT, EchoPrompt
+    from echo_embeddings.readings import Readings
 
 __all__ = [
     "CLASSICAL",
@@ -37,6 +38,7 @@ __all__ = [
     "Message",
     "Pooling",
     "Progress",
+    "Readings",
     "Vectors",
     "choose_device",
     "conversation_tokens",
@@ -62,6 +64,7 @@ _HOMES = {
     "Message": "chat_format",
     "Pooling": "pooling",
     "Progress": "encoder",
+    "Readings": "readings",
     "Vectors": "geometry",
     "choose_device": "devices",
     "conversation_tokens": "chat_format",

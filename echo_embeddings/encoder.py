@@ -19,6 +19,7 @@ from echo_embeddings.geometry import Vectors
 from echo_embeddings.models import LanguageModel, load_model
 from echo_embeddings.pooling import Pooling, pool
 from echo_embeddings.prompts import EchoPrompt
+from echo_embeddings.readings import Readings
 from echo_embeddings.tokens import EchoTokens, PromptTokenizer
 
 Progress = Callable[[int, int], None]
@@ -83,13 +84,13 @@ class EchoEncoder:
         """
         return self._encode(self._tokenizer.assemble(self.document_prompt, texts), progress)
 
-    def document_batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Vectors]]:
-        """Embed as `encode_documents` does, but yield each batch when it is ready: (positions in `texts`, vectors).
+    def document_readings(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Readings]]:
+        """Embed as `encode_documents` does, in both ways; yield each batch when it is ready: (positions, readings).
 
         Raises:
             TextError: a text is empty.
         """
-        yield from self._batches(self._tokenizer.assemble(self.document_prompt, texts))
+        yield from self._readings(self._tokenizer.assemble(self.document_prompt, texts))
 
     def encode_queries(self, texts: Sequence[str], *, instruction: str | None = None) -> Vectors:
         """Embed questions, with the task in words: float32 (n, dimension), unit rows, in the order of `texts`.
@@ -98,10 +99,17 @@ class EchoEncoder:
             TextError: a text is empty.
             PromptError: an instruction was given and the query prompt has no place for it.
         """
-        if instruction is not None and not self.query_prompt.takes_instruction:
-            raise PromptError(f"The query prompt {self.query_prompt.template!r} has no {{instruction}} slot.")
-        task = self.instruction if instruction is None else instruction
-        return self._encode(self._tokenizer.assemble(self.query_prompt, texts, instruction=task), None)
+        return self._encode(self._questions(texts, instruction), None)
+
+    def query_readings(self, texts: Sequence[str], *, instruction: str | None = None) -> Readings:
+        """Embed questions as `encode_queries` does, in both ways.
+
+        Raises:
+            TextError: a text is empty.
+            PromptError: an instruction was given and the query prompt has no place for it.
+        """
+        batches = self._readings(self._questions(texts, instruction))
+        return Readings.gather(batches, shape=(len(texts), self.dimension))
 
     def token_starts(self, text: str) -> list[int]:
         """Return the character offset at which each of the model's tokens begins in `text`, ascending."""
@@ -188,22 +196,41 @@ class EchoEncoder:
             return []
         return [f"{name} was {_shown(before.get(name))} and is now {_shown(now[name])}" for name in names]
 
+    def _questions(self, texts: Sequence[str], instruction: str | None) -> list[EchoTokens]:
+        if instruction is not None and not self.query_prompt.takes_instruction:
+            raise PromptError(f"The query prompt {self.query_prompt.template!r} has no {{instruction}} slot.")
+        task = self.instruction if instruction is None else instruction
+        return self._tokenizer.assemble(self.query_prompt, texts, instruction=task)
+
     def _encode(self, sequences: list[EchoTokens], progress: Progress | None) -> Vectors:
         vectors = np.empty((len(sequences), self.dimension), dtype=np.float32)
         done = 0
-        for positions, batch in self._batches(sequences):
-            vectors[positions] = batch
+        for positions, batch, hidden in self._passes(sequences):
+            vectors[positions] = self._pool_echo(batch, hidden)
             done += len(positions)
             if progress is not None:
                 progress(done, len(sequences))
         return vectors
 
-    def _batches(self, sequences: list[EchoTokens]) -> Iterator[tuple[list[int], Vectors]]:
+    def _readings(self, sequences: list[EchoTokens]) -> Iterator[tuple[list[int], Readings]]:
+        for positions, batch, hidden in self._passes(sequences):
+            yield positions, Readings(self._pool_echo(batch, hidden), self._pool_first_copy(batch, hidden))
+
+    def _passes(self, sequences: list[EchoTokens]) -> Iterator[tuple[list[int], list[EchoTokens], torch.Tensor]]:
+        """Run the model over one batch after the other: (positions in `sequences`, the batch, its hidden states)."""
         for positions in batches_by_length([len(tokens) for tokens in sequences], token_budget=self._batch_tokens):
             batch = [sequences[position] for position in positions]
-            hidden = self._engine.hidden_states(batch)
-            spans = [(tokens.start, tokens.end) for tokens in batch]
-            yield positions, pool(hidden, spans, self.pooling).cpu().numpy()
+            yield positions, batch, self._engine.hidden_states(batch)
+
+    def _pool_echo(self, batch: list[EchoTokens], hidden: torch.Tensor) -> Vectors:
+        spans = [(tokens.start, tokens.end) for tokens in batch]
+        return pool(hidden, spans, self.pooling).cpu().numpy()
+
+    def _pool_first_copy(self, batch: list[EchoTokens], hidden: torch.Tensor) -> Vectors | None:
+        spans = [tokens.first_copy for tokens in batch if tokens.first_copy is not None]
+        if len(spans) < len(batch):  # the prompt, the same for all, reads once
+            return None
+        return pool(hidden, spans, self.pooling).cpu().numpy()
 
 
 def _shown(value: str | int | None) -> str:

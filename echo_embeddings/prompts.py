@@ -15,7 +15,7 @@ class Slot(Enum):
     INSTRUCTION = "instruction"
     """The task, in words. Never pooled."""
     TEXT = "text"
-    """The first copy of the text. Never pooled."""
+    """The first copy of the text: what a classical embedding is made of, never part of an echo embedding."""
     ECHO = "echo"
     """The second copy of the text, whose tokens have seen all of it: this is what is pooled."""
     END = "end"

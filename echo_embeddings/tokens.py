@@ -1,4 +1,4 @@
-"""Prompt and text to token ids and the span to pool. The text is tokenized once and placed twice. No torch here."""
+"""Prompt and text to token ids and the spans to pool. The text is tokenized once and placed twice. No torch here."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ from echo_embeddings.vocabulary import Vocabulary
 
 @dataclass(frozen=True, slots=True)
 class EchoTokens:
-    """One text in its prompt, ready for the model: token ids and the half-open span `[start, end)` to pool."""
+    """One text in its prompt, ready for the model: token ids and the half-open span `[start, end)` to pool.
+
+    `first_copy` is the half-open span of the first copy of the text, None where the prompt reads it once.
+    """
 
     ids: tuple[int, ...]
     start: int
     end: int
+    first_copy: tuple[int, int] | None
 
     def __len__(self) -> int:
         """Count the tokens."""
@@ -24,7 +28,7 @@ class EchoTokens:
 
 
 class PromptTokenizer:
-    """Puts texts into prompts, piece by piece, so that the pooled span is known by construction.
+    """Puts texts into prompts, piece by piece, so that the pooled spans are known by construction.
 
     `max_tokens` limits each copy of the text (and the instruction) to its first so many whole tokens.
     """
@@ -75,11 +79,13 @@ class PromptTokenizer:
     ) -> EchoTokens:
         ids = [] if self._vocabulary.bos_id is None else [self._vocabulary.bos_id]
         start = end = 0
+        first_copy = None
         for piece in prompt.pieces:
             match piece:
                 case Slot.INSTRUCTION:
                     ids += task
                 case Slot.TEXT:
+                    first_copy = (len(ids), len(ids) + len(text))
                     ids += text
                 case Slot.ECHO:
                     start = len(ids)
@@ -91,7 +97,7 @@ class PromptTokenizer:
                     end = len(ids)
                 case str():
                     ids += fixed[piece]
-        return EchoTokens(ids=tuple(ids), start=start, end=end)
+        return EchoTokens(ids=tuple(ids), start=start, end=end, first_copy=first_copy)
 
 
 def _is_unicode(text: str) -> bool:

@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from indexer.build import BuiltWith, Stage, build_index, read_built_with
     from indexer.chunks import Chunk, Chunking, cut_chunks, title_path
-    from indexer.documents import Document, Heading, read_document
+    from indexer.documents import FORMATS, Document, Heading, read_document
+    from indexer.listing import IndexedDocument, ListedDocument, Passage, find_passage, indexed_document, list_documents
     from indexer.manifest import Manifest, manifest_stamp
+    from indexer.means import DocumentMeans
     from indexer.paths import full_path
+    from indexer.pictures import draw_page
     from indexer.records import FoundChunk, Where
+    from indexer.remembered import read_sources
+    from indexer.removal import RemovalReport, remove_documents
     from indexer.snapshot import Snapshot, open_snapshot
     from indexer.sources import Source
     from indexer.survey import CorpusMap, NearDuplicate, Oddities, draw_map, find_oddities
@@ -19,18 +24,24 @@ if TYPE_CHECKING:
     from indexer.vectors import IndexDevice
 
 __all__ = [
+    "FORMATS",
     "BuildReport",
     "BuiltWith",
     "Chunk",
     "Chunking",
     "CorpusMap",
     "Document",
+    "DocumentMeans",
     "FoundChunk",
     "Heading",
     "IndexDevice",
+    "IndexedDocument",
+    "ListedDocument",
     "Manifest",
     "NearDuplicate",
     "Oddities",
+    "Passage",
+    "RemovalReport",
     "Snapshot",
     "Source",
     "Stage",
@@ -38,28 +49,40 @@ __all__ = [
     "build_index",
     "cut_chunks",
     "draw_map",
+    "draw_page",
     "find_oddities",
+    "find_passage",
     "full_path",
+    "indexed_document",
+    "list_documents",
     "manifest_stamp",
     "open_snapshot",
     "read_built_with",
     "read_document",
+    "read_sources",
+    "remove_documents",
     "title_path",
 ]
 
 _HOMES = {
+    "FORMATS": "documents",
     "BuildReport": "update",
     "BuiltWith": "build",
     "Chunk": "chunks",
     "Chunking": "chunks",
     "CorpusMap": "survey",
     "Document": "documents",
+    "DocumentMeans": "means",
     "FoundChunk": "records",
     "Heading": "documents",
     "IndexDevice": "vectors",
+    "IndexedDocument": "listing",
+    "ListedDocument": "listing",
     "Manifest": "manifest",
     "NearDuplicate": "survey",
     "Oddities": "survey",
+    "Passage": "listing",
+    "RemovalReport": "removal",
     "Snapshot": "snapshot",
     "Source": "sources",
     "Stage": "build",
@@ -67,12 +90,18 @@ _HOMES = {
     "build_index": "build",
     "cut_chunks": "chunks",
     "draw_map": "survey",
+    "draw_page": "pictures",
     "find_oddities": "survey",
+    "find_passage": "listing",
     "full_path": "paths",
+    "indexed_document": "listing",
+    "list_documents": "listing",
     "manifest_stamp": "manifest",
     "open_snapshot": "snapshot",
     "read_built_with": "build",
     "read_document": "documents",
+    "read_sources": "remembered",
+    "remove_documents": "removal",
     "title_path": "chunks",
 }
 

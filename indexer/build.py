@@ -8,17 +8,17 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from echo_embeddings.errors import IndexDamaged, IndexMismatch, IndexMissing
 from indexer.catalog import CATALOG, Catalog
 from indexer.chunks import Chunking, embedded_text
+from indexer.commit import commit_generation
 from indexer.lock import only_writer
-from indexer.manifest import Canary, Manifest, read_manifest, write_manifest
+from indexer.manifest import Canary, Manifest, read_manifest
 from indexer.means import means_for
-from indexer.snapshot import index_vectors
+from indexer.remembered import carry_over, remember_sources
 from indexer.sources import Source
 from indexer.update import BuildReport, DocumentUpdate
 
@@ -64,8 +64,9 @@ def build_index(
 ) -> BuildReport:
     """Bring an index up to date with its sources: only what is new or changed is read, cut and embedded.
 
-    Documents that no source covers stay as they are. `rebuild` makes a new index beside the old one, which it replaces
-    when it is complete. Interrupted at any time, the next build goes on where this one ended.
+    Documents that no source covers stay as they are; documents that were removed from the index are left out, unless a
+    source is that very file. `rebuild` makes a new index beside the old one, which it replaces when it is complete.
+    Interrupted at any time, the next build goes on where this one ended. The sources are remembered: `read_sources`.
 
     Raises:
         SourceError: there is nothing to index in the sources.
@@ -86,7 +87,10 @@ def build_index(
             shutil.rmtree(rebuilt)  # an interrupted rebuild that this one cannot go on with
             work = _Build(rebuilt, encoder=encoder, chunking=chunking, progress=progress)
         with closing(work.catalog):
+            if rebuild:
+                carry_over(index_dir, work.catalog)
             work.update(sources, include=include, exclude=exclude, skip=[index_dir, rebuilt, replaced])
+            remember_sources(work.catalog, index_dir, sources)
             work.embed()
             work.commit()
         if rebuild:
@@ -110,6 +114,8 @@ class _Build:
         try:
             self._refuse_mismatch()
             self.generation = self.before.generation + 1 if self.before else self.catalog.newest_generation()
+            if self.before:  # what a removal had put off
+                self.catalog.move_unfinished(beyond=self.before.generation, to=self.generation)
         except BaseException:
             self.catalog.close()
             raise
@@ -161,8 +167,9 @@ class _Build:
             after = waiting[-1].id
             different = list({found.chunk.hash: found for found in waiting}.values())
             texts = [embedded_text(found.title, found.chunk.headings, found.chunk.text) for found in different]
-            for positions, vectors in self.encoder.document_batches(texts):
-                self.catalog.put_vectors([different[position].chunk.hash for position in positions], vectors)
+            for positions, readings in self.encoder.document_readings(texts):
+                hashes = [different[position].chunk.hash for position in positions]
+                self.catalog.put_vectors(hashes, readings.echo, classical=readings.classical)
                 self.report.embedded += len(positions)
                 self.progress("embedding", self.report.embedded, total)
 
@@ -177,39 +184,23 @@ class _Build:
         if not changed:
             return
         self.progress("indexing", 0, counts.chunks)
-        vectors_file = f"vectors-{generation}.faiss"
         before = self.before.means if self.before else None
-        means = means_for(self.catalog, before, generation=generation, count=counts.chunks, encoder=self.encoder)
-        vectors = index_vectors(self.catalog, generation=generation, count=counts.chunks, means=means)
-        vectors.save(self.index_dir / vectors_file)
-        write_manifest(
+        commit_generation(
             self.index_dir,
-            Manifest(
-                generation=generation,
-                fingerprint=self.encoder.fingerprint,
-                encoder=self.encoder.description(),
-                chunking=asdict(self.chunking),
-                documents=counts.documents,
-                chunks=counts.chunks,
-                vectors_file=vectors_file,
-                finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-                means=means,
-                canaries=self.before.canaries if self.before else self._canaries(),
-            ),
+            self.catalog,
+            generation=generation,
+            counts=counts,
+            fingerprint=self.encoder.fingerprint,
+            encoder=self.encoder.description(),
+            chunking=asdict(self.chunking),
+            means=means_for(self.catalog, before, generation=generation, count=counts.chunks, encoder=self.encoder),
+            canaries=self.before.canaries if self.before else self._canaries(),
+            before=self.before,
         )
-        self._sweep(vectors_file)
 
     def _canaries(self) -> tuple[Canary, ...]:
         vectors = self.encoder.encode_documents(_CANARIES)
         return tuple(Canary(text, tuple(vector)) for text, vector in zip(_CANARIES, vectors.tolist(), strict=True))
-
-    def _sweep(self, vectors_file: str) -> None:
-        """Delete what only readers of a generation before the last one could still want."""
-        kept = {vectors_file, self.before.vectors_file if self.before else ""}
-        self.catalog.purge(before=self.before.generation if self.before else 0)
-        for path in self.index_dir.glob("vectors-*.faiss"):
-            if path.name not in kept:
-                path.unlink()
 
 
 def read_built_with(index_dir: Path) -> BuiltWith | None:

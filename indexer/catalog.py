@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,8 @@ from echo_embeddings.errors import IndexDamaged
 from indexer.records import ChunkRow, Counts, DocumentRow, FoundChunk, Where
 
 CATALOG = "catalog.sqlite"
+Block = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
+"""Chunk ids (n,) and their vectors (n, dimension)."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -35,6 +38,7 @@ CREATE TABLE IF NOT EXISTS chunks (
 CREATE INDEX IF NOT EXISTS chunks_of_document ON chunks (document);
 CREATE INDEX IF NOT EXISTS chunks_of_hash ON chunks (hash);
 CREATE TABLE IF NOT EXISTS vectors (hash BLOB PRIMARY KEY, vector BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS classical_vectors (hash BLOB PRIMARY KEY, vector BLOB NOT NULL);
 CREATE VIEW IF NOT EXISTS searched AS
     SELECT chunks.id, chunks.text, documents.title, chunks.headings
     FROM chunks JOIN documents ON documents.id = chunks.document;
@@ -42,7 +46,8 @@ CREATE VIRTUAL TABLE IF NOT EXISTS full_text USING fts5 (
     text, title, headings,
     content = 'searched', content_rowid = 'id', tokenize = 'porter unicode61 remove_diacritics 2');
 """
-_VISIBLE = "documents.added <= :generation AND (documents.removed IS NULL OR documents.removed > :generation)"
+VISIBLE = "documents.added <= :generation AND (documents.removed IS NULL OR documents.removed > :generation)"
+"""The condition under which a row of `documents` belongs to the generation that is a query's parameter."""
 
 
 class Catalog:
@@ -74,6 +79,10 @@ class Catalog:
             connection.rollback()
             raise
         connection.commit()
+
+    def rows(self, query: str, parameters: Mapping[str, str | int]) -> list[tuple[Any, ...]]:
+        """Return the rows that a query finds; it is to change nothing."""
+        return self._connection().execute(query, dict(parameters)).fetchall()
 
     # Settings
 
@@ -132,13 +141,23 @@ class Catalog:
             )
 
     def remove_documents(self, paths: Iterable[str], *, generation: int) -> None:
-        """Let documents end before this generation."""
+        """Let documents end before this generation, also in what was put off to a later one."""
         with self.transaction() as connection:
             for path in paths:
                 self._remove(connection, path, generation)
+                query = "UPDATE documents SET removed = ? WHERE removed > ? AND path = ? AND added < ?"
+                connection.execute(query, (generation, generation, path, generation))
 
     def _remove(self, connection: sqlite3.Connection, path: str, generation: int) -> None:
-        connection.execute("UPDATE documents SET removed = ? WHERE path = ? AND removed IS NULL", (generation, path))
+        query = "UPDATE documents SET removed = max(added, ?) WHERE path = ? AND removed IS NULL"
+        connection.execute(query, (generation, path))
+
+    def move_unfinished(self, *, beyond: int, to: int) -> None:
+        """Let what was added or removed beyond a generation, by a build that has not ended, be so from another on."""
+        with self.transaction() as connection:
+            for column in ("added", "removed"):
+                query = f"UPDATE documents SET {column} = :to WHERE {column} > :beyond AND {column} <> :to"
+                connection.execute(query, {"beyond": beyond, "to": to})
 
     def purge(self, *, before: int) -> None:
         """Delete for good what no reader of generation `before` or a later one can see."""
@@ -153,10 +172,12 @@ class Catalog:
             connection.execute(f"DELETE FROM chunks WHERE document IN ({gone})", (before,))
             connection.execute("DELETE FROM documents WHERE removed <= ? OR removed = added", (before,))
             connection.execute("DELETE FROM vectors WHERE hash NOT IN (SELECT hash FROM chunks)")
+            if _has_classical(connection):
+                connection.execute("DELETE FROM classical_vectors WHERE hash NOT IN (SELECT hash FROM chunks)")
 
     def failures(self, *, generation: int) -> list[tuple[str, str]]:
         """Return (path, reason) of the documents that could not be read, by path."""
-        query = f"SELECT path, failure FROM documents WHERE failure IS NOT NULL AND {_VISIBLE} ORDER BY path"
+        query = f"SELECT path, failure FROM documents WHERE failure IS NOT NULL AND {VISIBLE} ORDER BY path"
         return list(self._connection().execute(query, {"generation": generation}))
 
     def counts(self, *, generation: int) -> Counts:
@@ -164,7 +185,7 @@ class Catalog:
         read, failed = (
             self._connection()
             .execute(
-                f"SELECT count(*) - count(failure), count(failure) FROM documents WHERE {_VISIBLE}",
+                f"SELECT count(*) - count(failure), count(failure) FROM documents WHERE {VISIBLE}",
                 {"generation": generation},
             )
             .fetchone()
@@ -187,7 +208,7 @@ class Catalog:
     def formats(self, *, generation: int) -> dict[str, int]:
         """Return how many documents of each format could be read, most first."""
         query = (
-            f"SELECT format, count(*) FROM documents WHERE failure IS NULL AND {_VISIBLE} "
+            f"SELECT format, count(*) FROM documents WHERE failure IS NULL AND {VISIBLE} "
             "GROUP BY format ORDER BY count(*) DESC, format"
         )
         return dict(self._connection().execute(query, {"generation": generation}).fetchall())
@@ -204,33 +225,56 @@ class Catalog:
         query = f"SELECT {_FOUND_COLUMNS} {_FROM_WAITING} AND chunks.id > ? ORDER BY chunks.id LIMIT ?"
         return [_found(row) for row in self._connection().execute(query, (after, limit))]
 
-    def put_vectors(self, hashes: Sequence[bytes], vectors: npt.NDArray[np.float32]) -> None:
-        """Keep vectors (n, dimension), rounded to float16, under the hashes of their texts."""
-        rows = [(key, vector.tobytes()) for key, vector in zip(hashes, vectors.astype("<f2"), strict=True)]
+    def put_vectors(
+        self,
+        hashes: Sequence[bytes],
+        vectors: npt.NDArray[np.float32],
+        *,
+        classical: npt.NDArray[np.float32] | None = None,
+    ) -> None:
+        """Keep vectors (n, dimension) and their classical counterparts, rounded to float16, by their texts' hashes."""
+        rows = _vector_rows(hashes, vectors)
+        classical_rows = [] if classical is None else _vector_rows(hashes, classical)
         with self.transaction() as connection:
             connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
+            connection.executemany("INSERT OR REPLACE INTO classical_vectors VALUES (?, ?)", classical_rows)
 
-    def vectors(
-        self, *, generation: int, block: int = 4096
-    ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]]:
+    def vectors(self, *, generation: int, block: int = 4096) -> Iterator[Block]:
         """Yield (chunk ids, vectors) of a generation in blocks, by ascending id.
 
         Raises:
             IndexDamaged: a chunk has no vector.
         """
-        query = (
-            f"SELECT chunks.id, vectors.vector {_FROM_VISIBLE_CHUNKS_WITH_VECTORS} AND chunks.id > :after "
-            "ORDER BY chunks.id LIMIT :block"
-        )
-        after = -1
-        while (
-            rows := self._connection()
-            .execute(query, {"generation": generation, "after": after, "block": block})
-            .fetchall()
-        ):
-            ids, blobs = zip(*rows, strict=True)
+        query = f"SELECT chunks.id, vectors.vector {_FROM_VISIBLE_CHUNKS_WITH_VECTORS}"
+        for ids, blobs in self._pages(query, generation=generation, block=block):
             yield np.array(ids, dtype=np.int64), self._unpacked(blobs)
-            after = ids[-1]
+
+    def classical_vectors(self, *, generation: int, block: int = 4096) -> Iterator[Block]:
+        """Yield (chunk ids, classical vectors) in the same way, of the chunks that have one.
+
+        What was embedded before classical vectors were kept has none.
+        """
+        if not _has_classical(self._connection()):
+            return
+        vector = "(SELECT vector FROM classical_vectors WHERE hash = chunks.hash)"
+        query = f"SELECT chunks.id, {vector} {_FROM_VISIBLE_CHUNKS_WITH_CLASSICAL}"
+        for ids, blobs in self._pages(query, generation=generation, block=block):
+            yield np.array(ids, dtype=np.int64), self._unpacked(blobs)
+
+    def count_classical_vectors(self, *, generation: int) -> int:
+        """Return how many chunks of a generation have a classical vector."""
+        if not _has_classical(self._connection()):
+            return 0
+        query = f"SELECT count(*) {_FROM_VISIBLE_CHUNKS_WITH_CLASSICAL}"
+        return int(self._connection().execute(query, {"generation": generation}).fetchone()[0])
+
+    def _pages(self, query: str, *, generation: int, block: int) -> Iterator[tuple[Sequence[int], Sequence[bytes]]]:
+        values = {"generation": generation, "block": block, "after": -1}
+        query += " AND chunks.id > :after ORDER BY chunks.id LIMIT :block"
+        while rows := self._connection().execute(query, values).fetchall():
+            ids, blobs = zip(*rows, strict=True)
+            yield ids, blobs
+            values["after"] = ids[-1]
 
     def vectors_of(self, ids: Sequence[int]) -> npt.NDArray[np.float32]:
         """Return the vectors (n, dimension) of these chunks, of which there is at least one, in their order.
@@ -289,7 +333,7 @@ class Catalog:
             "SELECT other.id FROM chunks JOIN documents ON documents.id = chunks.document "
             "JOIN chunks AS other ON other.document = chunks.document "
             "AND other.start < chunks.end AND other.end > chunks.start "
-            f"WHERE documents.path = :path AND chunks.start = :start AND {_VISIBLE} "
+            f"WHERE documents.path = :path AND chunks.start = :start AND {VISIBLE} "
             "ORDER BY other.id <> chunks.id, other.id"
         )
         rows = self._connection().execute(query, {"path": path, "start": start, "generation": generation})
@@ -309,7 +353,7 @@ class Catalog:
         condition, values = _condition(where)
         query = (
             "SELECT chunks.id, -bm25(full_text) FROM full_text JOIN chunks ON chunks.id = full_text.rowid "
-            f"JOIN documents ON documents.id = chunks.document WHERE full_text MATCH :expression AND {_VISIBLE} "
+            f"JOIN documents ON documents.id = chunks.document WHERE full_text MATCH :expression AND {VISIBLE} "
             f"{condition} ORDER BY bm25(full_text), chunks.id LIMIT :k"
         )
         parameters = {"expression": expression, "generation": generation, "k": k, **values}
@@ -354,10 +398,13 @@ _FOUND_COLUMNS = (
     "chunks.id, documents.path, documents.title, documents.format, chunks.text, chunks.headings, chunks.start, "
     "chunks.end, chunks.page, chunks.line, chunks.hash"
 )
-_FROM_VISIBLE_CHUNKS = f"FROM chunks JOIN documents ON documents.id = chunks.document WHERE {_VISIBLE}"
+_FROM_VISIBLE_CHUNKS = f"FROM chunks JOIN documents ON documents.id = chunks.document WHERE {VISIBLE}"
 _FROM_VISIBLE_CHUNKS_WITH_VECTORS = (
     "FROM chunks JOIN documents ON documents.id = chunks.document "
-    f"LEFT JOIN vectors ON vectors.hash = chunks.hash WHERE {_VISIBLE}"
+    f"LEFT JOIN vectors ON vectors.hash = chunks.hash WHERE {VISIBLE}"
+)
+_FROM_VISIBLE_CHUNKS_WITH_CLASSICAL = (  # the plus lets SQLite walk the chunks in the order of their ids
+    f"{_FROM_VISIBLE_CHUNKS} AND +chunks.hash IN (SELECT hash FROM classical_vectors)"
 )
 _FROM_WAITING = (
     "FROM chunks JOIN documents ON documents.id = chunks.document "
@@ -369,6 +416,16 @@ def _found(row: tuple[int, str, str, str, str, str, int, int, int | None, int | 
     chunk_id, path, title, format_name, text, headings, start, end, page, line, key = row
     chunk = ChunkRow(text, tuple(json.loads(headings)), start, end, page, line, key)
     return FoundChunk(id=chunk_id, path=path, title=title, format=format_name, chunk=chunk)
+
+
+def _has_classical(connection: sqlite3.Connection) -> bool:
+    """Return whether the catalog has the table: one that was last written by an older version has not."""
+    query = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'classical_vectors')"
+    return bool(connection.execute(query).fetchone()[0])
+
+
+def _vector_rows(hashes: Sequence[bytes], vectors: npt.NDArray[np.float32]) -> list[tuple[bytes, bytes]]:
+    return [(key, vector.tobytes()) for key, vector in zip(hashes, vectors.astype("<f2"), strict=True)]
 
 
 def _condition(where: Where) -> tuple[str, dict[str, str]]:

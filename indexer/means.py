@@ -33,11 +33,42 @@ class Means:
     passages: int
 
 
+@dataclass(frozen=True, eq=False)
+class DocumentMeans:
+    """The means of the passages of an index by each way of embedding, each float32 (dimension,)."""
+
+    echo: Vectors
+    classical: Vectors
+
+
+def classical_document_mean(catalog: Catalog, *, generation: int, count: int, dimension: int) -> Vectors:
+    """Return the mean of the `count` classical vectors of a generation; zero where they are too few."""
+    total = np.zeros(dimension)
+    if count >= _LEAST_PASSAGES:
+        for _, vectors in catalog.classical_vectors(generation=generation):
+            total += vectors.sum(axis=0)
+    return (total / max(1, count)).astype(np.float32)
+
+
+def classical_query_mean(
+    catalog: Catalog, *, generation: int, count: int, passages: int, encoder: EchoEncoder
+) -> Vectors:
+    """Return the mean of the classical vectors of questions, the same ones as for the echo, about all the `passages`.
+
+    Zero where there are too few classical vectors, `count`, for a mean of their own.
+    """
+    if count < _LEAST_PASSAGES:
+        return np.zeros(encoder.dimension, dtype=np.float32)
+    questions = _pseudo_questions(catalog, generation=generation, count=passages)
+    classical = encoder.query_readings(questions).classical
+    assert classical is not None  # who searches by classical vectors has that of a question
+    return np.asarray(classical.mean(axis=0))
+
+
 def means_for(catalog: Catalog, before: Means | None, *, generation: int, count: int, encoder: EchoEncoder) -> Means:
     """Return the means for an index of `count` passages: the old ones until it has twice as many as they came from."""
     if count < _LEAST_PASSAGES:
-        nothing = (0.0,) * encoder.dimension
-        return Means(document=nothing, query=nothing, passages=count)
+        return _nothing(encoder.dimension, count)
     if before is not None and before.passages >= _LEAST_PASSAGES and count < 2 * before.passages:
         return before
     total = np.zeros(encoder.dimension)
@@ -48,9 +79,18 @@ def means_for(catalog: Catalog, before: Means | None, *, generation: int, count:
     return Means(document=tuple((total / count).tolist()), query=tuple(query.tolist()), passages=count)
 
 
+def means_of_fewer(before: Means, *, count: int) -> Means:
+    """Return the means for an index that lost passages: the old ones, unless too few passages are left."""
+    return before if count >= _LEAST_PASSAGES else _nothing(len(before.document), count)
+
+
 def mean_vector(mean: tuple[float, ...]) -> Vectors:
     """Return a mean as an array."""
     return np.array(mean, dtype=np.float32)
+
+
+def _nothing(dimension: int, count: int) -> Means:
+    return Means(document=(0.0,) * dimension, query=(0.0,) * dimension, passages=count)
 
 
 def _pseudo_questions(catalog: Catalog, *, generation: int, count: int) -> list[str]:

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from echo_embeddings import Vectors, remove_mean
 from echo_embeddings.errors import IndexDamaged
 from indexer.catalog import CATALOG, Catalog
+from indexer.classical import ClassicalIndex
 from indexer.manifest import Manifest, manifest_stamp, read_manifest
-from indexer.means import Means, mean_vector
+from indexer.means import DocumentMeans, Means, mean_vector
 from indexer.records import Where
 from indexer.vectors import Ids, IndexDevice, VectorIndex, choose_placement
+
+if TYPE_CHECKING:
+    from echo_embeddings import EchoEncoder
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,12 +29,27 @@ class Snapshot:
     manifest: Manifest
     catalog: Catalog
     vectors: VectorIndex
+    classical: ClassicalIndex
     stamp: tuple[int, int]
     """The `manifest_stamp` from before it was read: another one means that there may be a newer generation."""
 
     def nearest(self, query: Vectors, *, k: int, where: Where) -> list[tuple[int, float]]:
         """Return (chunk id, cosine) of the best `k` for a question's vector (dimension,), as its encoder gave it."""
         return self._nearest(self.centred_question(query), k=k, where=where)
+
+    def nearest_classical(
+        self, query: Vectors, *, k: int, where: Where, encoder: EchoEncoder
+    ) -> list[tuple[int, float]]:
+        """Return (chunk id, cosine) of the best `k` by classical vectors, for a question's classical vector.
+
+        Passages without a classical vector are not found.
+        """
+        return self.classical.search(query, k=k, among=self._among(where), encoder=encoder)
+
+    def document_means(self) -> DocumentMeans | None:
+        """Return the means of the passages' vectors; None unless there are enough passages for both of them."""
+        means = DocumentMeans(mean_vector(self.manifest.means.document), self.classical.document_mean())
+        return means if means.echo.any() and means.classical.any() else None
 
     def neighbours(self, path: str, start: int, *, k: int, where: Where) -> list[tuple[int, float]] | None:
         """Return (chunk id, cosine) of the best `k` for the passage of a document that begins at `start`.
@@ -57,12 +77,14 @@ class Snapshot:
         return remove_mean(vectors, mean_vector(self.manifest.means.document))
 
     def _nearest(self, centred: Vectors, *, k: int, where: Where) -> list[tuple[int, float]]:
-        among = None if where == Where() else self.catalog.chunk_ids(where, generation=self.manifest.generation)
-        return self.vectors.search(centred, k=k, among=among)
+        return self.vectors.search(centred, k=k, among=self._among(where))
 
     def matching(self, expression: str, *, k: int, where: Where) -> list[tuple[int, float]]:
         """Return (chunk id, BM25 score) of the best `k` for an FTS5 expression."""
         return self.catalog.match(expression, k=k, where=where, generation=self.manifest.generation)
+
+    def _among(self, where: Where) -> Ids | None:
+        return None if where == Where() else self.catalog.chunk_ids(where, generation=self.manifest.generation)
 
 
 def open_snapshot(
@@ -93,7 +115,10 @@ def open_snapshot(
         rebuilt = index_vectors(catalog, generation=manifest.generation, count=manifest.chunks, means=manifest.means)
         rebuilt.save(path)
         vectors = VectorIndex.load(path, count=manifest.chunks, placement=placement)
-    return Snapshot(manifest=manifest, catalog=catalog, vectors=vectors, stamp=stamp)
+    classical = ClassicalIndex(
+        catalog, generation=manifest.generation, passages=manifest.chunks, dimension=len(manifest.means.document)
+    )
+    return Snapshot(manifest=manifest, catalog=catalog, vectors=vectors, classical=classical, stamp=stamp)
 
 
 def index_vectors(catalog: Catalog, *, generation: int, count: int, means: Means) -> VectorIndex:

@@ -16,18 +16,23 @@ from indexer.chunks import Chunking, cut_chunks, embedded_text
 from indexer.documents import plain_reason, read_document
 from indexer.paths import full_path, stored_path
 from indexer.records import ChunkRow, DocumentRow
+from indexer.remembered import left_out, set_left_out
 from indexer.scan import FoundFile, scan
 from indexer.sources import Source
 
 
 @dataclass
 class BuildReport:
-    """What a build did, and what the index holds now. `failures` are (path, reason), those of earlier builds too."""
+    """What a build did, and what the index holds now. `failures` are (path, reason), those of earlier builds too.
+
+    `left_out` counts the files of the sources that were passed over because they were removed from the index.
+    """
 
     added: int = 0
     changed: int = 0
     unchanged: int = 0
     removed: int = 0
+    left_out: int = 0
     embedded: int = 0
     documents: int = 0
     chunks: int = 0
@@ -58,10 +63,14 @@ class DocumentUpdate:
     ) -> None:
         """Go through the files of the sources; `progress` is told how many were looked at.
 
+        A document that was removed from the index is left out, unless a source is that very file.
+
         Raises:
             SourceError: there is not a single file.
         """
         known = self.catalog.current_documents()
+        removed = left_out(self.catalog)
+        named = {stored_path(source.path, self.index_dir) for source in sources if not source.pattern}
         seen: set[str] = set()
         unreadable: list[Path] = []
 
@@ -71,14 +80,18 @@ class DocumentUpdate:
 
         for file in scan(sources, include=include, exclude=exclude, skip=skip, on_error=note_folder):
             path = stored_path(file.path, self.index_dir)
+            if path in removed and path not in named:
+                self.report.left_out += 1
+                continue
             seen.add(path)
             self._update_document(file, path, known.get(path))
             progress(len(seen))
-        if not seen and not unreadable:
+        if not seen and not unreadable and not self.report.left_out:
             raise SourceError(
                 f"There is no document to index in {', '.join(source.name for source in sources)}.",
                 remedy="Check the folder, --include and --exclude; hidden and git-ignored files are left out.",
             )
+        set_left_out(self.catalog, removed - seen)
         self._let_go([path for path in known if path not in seen], sources, unreadable)
 
     def _update_document(self, file: FoundFile, path: str, known: DocumentRow | None) -> None:

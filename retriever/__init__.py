@@ -10,23 +10,30 @@ if TYPE_CHECKING:
     from retriever.chain import RagOutput, rag_chain
     from retriever.chat import EchoChatModel
     from retriever.citations import Answer, Citation
+    from retriever.comparison import Comparison, PairSimilarity, Ranking, compare, compare_sentences
     from retriever.fusion import reciprocal_rank_fusion
     from retriever.highlight import matching_sentence
-    from retriever.langchain import EchoEmbeddings, EchoRetriever
+    from retriever.langchain import EchoEmbeddings, EchoRetriever, hit_of
     from retriever.search import Hit, Mode, Place, Retriever
 
 __all__ = [
     "Answer",
     "AnswerStream",
     "Citation",
+    "Comparison",
     "EchoChatModel",
     "EchoEmbeddings",
     "EchoRetriever",
     "Hit",
     "Mode",
+    "PairSimilarity",
     "Place",
     "RagOutput",
+    "Ranking",
     "Retriever",
+    "compare",
+    "compare_sentences",
+    "hit_of",
     "matching_sentence",
     "rag_chain",
     "reciprocal_rank_fusion",
@@ -37,14 +44,20 @@ _HOMES = {
     "Answer": "citations",
     "AnswerStream": "answer",
     "Citation": "citations",
+    "Comparison": "comparison",
     "EchoChatModel": "chat",
     "EchoEmbeddings": "langchain",
     "EchoRetriever": "langchain",
     "Hit": "search",
     "Mode": "search",
+    "PairSimilarity": "comparison",
     "Place": "search",
     "RagOutput": "chain",
+    "Ranking": "comparison",
     "Retriever": "search",
+    "compare": "comparison",
+    "compare_sentences": "comparison",
+    "hit_of": "langchain",
     "matching_sentence": "highlight",
     "rag_chain": "chain",
     "reciprocal_rank_fusion": "fusion",

@@ -146,21 +146,20 @@ class Retriever:
         Raises:
             QuestionError: the question is empty, `k` is below 1 or the mode is unknown.
         """
-        _refuse_empty(query)
-        _refuse_too_few(k)
+        refuse_impossible(query, k)
         if mode not in get_args(Mode):
             raise QuestionError(
                 f"There is no search mode {mode!r}.", remedy=f"The modes are {', '.join(get_args(Mode))}."
             )
-        snapshot = self._refreshed()
+        snapshot = self.refreshed()
         where = where or Where()
         depth = max(k, _CANDIDATES) if mode == "hybrid" else k
         dense = [] if mode == "lexical" else self._dense(snapshot, query, depth, instruction, where)
-        lexical = [] if mode == "dense" else _lexical(snapshot, query, depth, where)
+        lexical = [] if mode == "dense" else lexical_ranking(snapshot, query, depth, where)
         ranked = dense or lexical
         if mode == "hybrid":
             ranked = reciprocal_rank_fusion([_ids(dense), _ids(lexical)])
-        return _hits(snapshot, ranked[:k], _places(dense), _places(lexical))
+        return make_hits(snapshot, ranked[:k], places(dense), places(lexical))
 
     def similar(self, source: str, start: int, *, k: int = 10, where: Where | None = None) -> list[Hit]:
         """Return the best `k` passages that are like the one of the document `source` that begins at `start`.
@@ -171,13 +170,13 @@ class Retriever:
             QuestionError: no passage begins there, or `k` is below 1.
         """
         _refuse_too_few(k)
-        snapshot = self._refreshed()
+        snapshot = self.refreshed()
         nearest = snapshot.neighbours(source, start, k=k, where=where or Where())
         if nearest is None:
             raise QuestionError(
                 f"No passage begins at character {start} of {source}.", remedy="Take both from a hit of a new search."
             )
-        return _hits(snapshot, nearest, _places(nearest), {})
+        return make_hits(snapshot, nearest, places(nearest), {})
 
     def locate(self, question: str, *, instruction: str | None = None) -> Vectors:
         """Return where a question stands among the passages: a unit vector (dimension,) without the questions' mean.
@@ -186,7 +185,7 @@ class Retriever:
             QuestionError: the question is empty.
         """
         _refuse_empty(question)
-        return self._refreshed().centred_question(self._question_vector(question, instruction))
+        return self.refreshed().centred_question(self._question_vector(question, instruction))
 
     def mark(self, question: str, hits: Sequence[Hit], *, instruction: str | None = None) -> list[Span | None]:
         """Return for each hit start and end, in its text, of the sentence that answers best to the question.
@@ -215,8 +214,12 @@ class Retriever:
             [(question, instruction)], lambda _: self.encoder.encode_queries([question], instruction=instruction)
         ).reshape(-1)
 
-    def _refreshed(self) -> Snapshot:
-        """Move to the newest complete generation, if there is a newer one."""
+    def refreshed(self) -> Snapshot:
+        """Return the newest complete generation, and search in it from now on.
+
+        Raises:
+            IndexMismatch: it was rebuilt with another encoder.
+        """
         with self._lock:
             if manifest_stamp(self.index_dir) != self._snapshot.stamp:
                 newest = open_snapshot(self.index_dir, index_device=self._index_device)
@@ -228,7 +231,14 @@ class Retriever:
             return self._snapshot
 
 
-def _lexical(snapshot: Snapshot, query: str, k: int, where: Where) -> Scored:
+def refuse_impossible(query: str, k: int) -> None:
+    """Raise a QuestionError where nothing is asked, or nothing wanted."""
+    _refuse_empty(query)
+    _refuse_too_few(k)
+
+
+def lexical_ranking(snapshot: Snapshot, query: str, k: int, where: Where) -> Scored:
+    """Return (chunk id, BM25 score) of the best `k` passages that have a word of the question."""
     words = _WORD.findall(query)
     if not words:
         return []
@@ -236,7 +246,8 @@ def _lexical(snapshot: Snapshot, query: str, k: int, where: Where) -> Scored:
     return snapshot.matching(expression, k=k, where=where)
 
 
-def _hits(snapshot: Snapshot, ranked: Scored, dense: dict[int, Place], lexical: dict[int, Place]) -> list[Hit]:
+def make_hits(snapshot: Snapshot, ranked: Scored, dense: dict[int, Place], lexical: dict[int, Place]) -> list[Hit]:
+    """Return the passages of a ranking, with their places by chunk id."""
     found = snapshot.catalog.chunks(_ids(ranked))
     return [
         Hit(
@@ -271,7 +282,8 @@ def _ids(scored: Scored) -> Sequence[int]:
     return [identifier for identifier, _ in scored]
 
 
-def _places(scored: Scored) -> dict[int, Place]:
+def places(scored: Scored) -> dict[int, Place]:
+    """Return the place of each chunk id in a ranking, which is best first."""
     return {identifier: Place(rank, score) for rank, (identifier, score) in enumerate(scored, start=1)}
 
 

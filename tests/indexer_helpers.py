@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from echo_embeddings import Readings
 from indexer import BuildReport, Chunking, FoundChunk, Source, Where, build_index, open_snapshot
 
 _WORD = re.compile(r"\S+")
@@ -24,12 +25,18 @@ def token_starts(text: str) -> list[int]:
 
 
 class WordEncoder:
-    """Hashed bags of words as unit vectors. Counts what it embeds, and stops after `patience` texts as Ctrl-C would."""
+    """Hashed bags of words as unit vectors. Counts what it embeds, and stops after `patience` texts as Ctrl-C would.
 
-    def __init__(self, *, name: str = "words", dimension: int = 32, patience: int | None = None) -> None:
+    It reads `twice`: the classical reading sees the first half of a text only.
+    """
+
+    def __init__(
+        self, *, name: str = "words", dimension: int = 32, patience: int | None = None, twice: bool = True
+    ) -> None:
         self.name = name
         self.dimension = dimension
         self.patience = patience
+        self.twice = twice
         self.embedded: list[str] = []
 
     @property
@@ -61,7 +68,14 @@ class WordEncoder:
     def encode_queries(self, texts: Sequence[str], *, instruction: str | None = None) -> npt.NDArray[np.float32]:
         return self.encode_documents(texts)
 
-    def document_batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], npt.NDArray[np.float32]]]:
+    def query_readings(self, texts: Sequence[str], *, instruction: str | None = None) -> Readings:
+        return self.readings(texts)
+
+    def readings(self, texts: Sequence[str]) -> Readings:
+        halves = [text[: len(text) // 2] for text in texts]
+        return Readings(self.encode_documents(texts), self.encode_documents(halves) if self.twice else None)
+
+    def document_readings(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Readings]]:
         """Batches of like length, as an encoder makes them: in another order than the texts."""
         order = sorted(range(len(texts)), key=lambda position: len(texts[position]))
         for start in range(0, len(texts), _BATCH):
@@ -70,7 +84,7 @@ class WordEncoder:
                 raise KeyboardInterrupt
             batch = [texts[position] for position in positions]
             self.embedded += batch
-            yield positions, self.encode_documents(batch)
+            yield positions, self.readings(batch)
 
 
 def _told(found: FoundChunk) -> tuple[object, ...]:

@@ -85,6 +85,15 @@ def rows(catalog: Catalog, table: str) -> int:
         return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
 
+def classical_of(catalog: Catalog, generation: int) -> dict[str, list[float]]:
+    """The classical vector of each passage that has one."""
+    return {
+        text: vector.tolist()
+        for ids, block in catalog.classical_vectors(generation=generation, block=2)
+        for text, vector in zip(texts_of(catalog, ids), block, strict=True)
+    }
+
+
 # Generations
 
 
@@ -483,3 +492,64 @@ def test_a_file_that_is_no_catalog_is_called_damaged(tmp_path: Path, content: by
     with pytest.raises(IndexDamaged, match=r"catalog\.sqlite cannot be read") as caught:
         Catalog(path).counts(generation=1)
     assert "--rebuild" in caught.value.remedy
+
+
+# Classical vectors
+
+
+def put_both(catalog: Catalog, path: str, *texts: str, generation: int = 1) -> None:
+    put(catalog, path, *texts, generation=generation, vectors=False)
+    echo = np.stack([vector_of(text) for text in texts])
+    catalog.put_vectors([chunk(text).hash for text in texts], echo, classical=echo[:, ::-1])
+
+
+def test_classical_vectors_stand_beside_the_others(catalog: Catalog) -> None:
+    texts = ["one", "two", "three", "four", "five"]
+    put_both(catalog, "a", *texts)
+    put(catalog, "b", "read once")
+    expected = {text: vector_of(text)[::-1].astype("<f2").astype(np.float32).tolist() for text in texts}
+    assert classical_of(catalog, 1) == expected
+    assert catalog.count_classical_vectors(generation=1) == 5
+    [(ids, vectors)] = catalog.vectors(generation=1)
+    np.testing.assert_allclose(vectors[0], vector_of("one"), atol=1e-3)
+    assert len(ids) == 6
+
+
+def test_both_vectors_are_kept_or_neither(catalog: Catalog) -> None:
+    put(catalog, "a", "one", "two", vectors=False)
+    hashes = [chunk("one").hash, chunk("two").hash]
+    with pytest.raises(ValueError, match="zip"):
+        catalog.put_vectors(hashes, np.ones((2, 4), np.float32), classical=np.ones((1, 4), np.float32))
+    assert (rows(catalog, "vectors"), rows(catalog, "classical_vectors")) == (0, 0)
+    with catalog.transaction() as connection:
+        connection.execute("DROP TABLE classical_vectors")
+    with pytest.raises(sqlite3.OperationalError):
+        catalog.put_vectors(hashes, np.ones((2, 4), np.float32), classical=np.ones((2, 4), np.float32))
+    assert rows(catalog, "vectors") == 0
+
+
+def test_classical_vectors_are_seen_in_their_generation_and_purged_with_the_others(catalog: Catalog) -> None:
+    put_both(catalog, "a", "old")
+    put_both(catalog, "b", "kept")
+    put_both(catalog, "a", "new", generation=2)
+    assert [set(classical_of(catalog, generation)) for generation in (1, 2)] == [{"old", "kept"}, {"new", "kept"}]
+    catalog.purge(before=1)
+    assert rows(catalog, "classical_vectors") == 3
+    catalog.purge(before=2)
+    assert rows(catalog, "vectors") == rows(catalog, "classical_vectors") == 2
+    assert set(classical_of(catalog, 2)) == {"new", "kept"}
+
+
+def test_a_catalog_of_before_there_were_classical_vectors_is_read_and_goes_on(catalog: Catalog) -> None:
+    put(catalog, "a", "old")
+    with catalog.transaction() as connection:
+        connection.execute("DROP TABLE classical_vectors")
+    catalog.close()
+    with closing(Catalog(catalog.path)) as reader:
+        assert classical_of(reader, 1) == {}
+        assert reader.count_classical_vectors(generation=1) == 0
+        reader.purge(before=0)
+        with closing(Catalog(catalog.path, create=True)) as writer:
+            put_both(writer, "b", "new")
+        assert set(classical_of(reader, 1)) == {"new"}
+        assert reader.count_classical_vectors(generation=1) == 1

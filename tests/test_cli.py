@@ -138,6 +138,10 @@ def test_filters_and_instruction_are_understood(run: Run, notes: Path) -> None:
         (["build", "notes", "--chunk-tokens", "100"], "max_tokens was 200 and is now 100"),
         (["search", ""], "The question is empty."),
         (["ask", "   "], "The question is empty."),
+        (["remove", "notes/fox.md", "notes/nothing.md"], "There is no document notes/nothing.md in the index"),
+        (["remove", "notes"], "in quotes: 'FOLDER/*'"),
+        (["remove", ""], "There is no document ''"),
+        (["remove", "notes/fox.md", "--index", "nowhere"], "There is no complete index in nowhere"),
         (["search", "fox", "--index-device", "gpu"], "A GPU was asked for to search the index, but"),
     ],
 )
@@ -155,7 +159,15 @@ def test_bad_input_ends_in_one_sentence_and_exit_code_1(run: Run, notes: Path, w
 
 
 @pytest.mark.parametrize(
-    "words", [["search"], ["search", "fox", "-k", "0"], ["search", "fox", "--mode", "fuzzy"], ["nonsense"], ["build"]]
+    "words",
+    [
+        ["search"],
+        ["search", "fox", "-k", "0"],
+        ["search", "fox", "--mode", "fuzzy"],
+        ["nonsense"],
+        ["build"],
+        ["remove"],
+    ],
 )
 def test_wrong_usage_ends_with_exit_code_2(run: Run, words: list[str]) -> None:
     assert run(*words).code == 2
@@ -167,6 +179,81 @@ def test_a_folder_in_which_nothing_can_be_read_ends_with_exit_code_1(run: Run, t
     ended = run("build", "bad")
     assert ended.code == 1
     assert "1 file could not be read:" in ended.out
+
+
+def test_build_without_a_source_builds_those_of_earlier_builds(
+    run: Run, notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more/one.md").write_text("# One\n\nOne more.\n")
+    run("build", "notes", "more")
+    (notes / "new.md").write_text("# New\n\nA new page.\n")
+    monkeypatch.chdir(notes)
+    again = run("build", "--index", "../.echo-index")
+    assert (again.code, again.out[:26]) == (0, "Files: 1 new, 3 unchanged;")
+    assert f"The sources of earlier builds: {tmp_path}/more, {notes}" in again.err
+    (tmp_path / "more").rename(tmp_path / "other")
+    gone = run("build", "--index", "../.echo-index")
+    assert gone.code == 1
+    assert f"cannot be built again: there is no file or folder at {tmp_path}/more. Put it back, or name" in gone.err
+    assert gone.err.count("\n") == 1
+    assert run("build", str(notes), "--index", "../.echo-index").code == 0
+    assert run("build", "--index", "../.echo-index", "--rebuild").code == 0
+    assert json.loads(run("status", "--index", "../.echo-index", "--json").out)["documents"] == 3
+
+
+def test_build_without_a_source_and_without_an_index_says_what_to_name(run: Run) -> None:
+    ended = run("build", "--index", "nowhere")
+    assert ended.code == 2
+    assert "no source of an index in nowhere is known yet; name one." in ended.err
+    assert not Path("nowhere").exists()
+
+
+def test_remove_takes_out_what_is_named_as_a_file_a_name_or_a_glob(
+    run: Run, notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.md", "a[1].md", "deep/b.md", "deep/er/c.md", "deep/d.txt"):
+        (notes / name).parent.mkdir(parents=True, exist_ok=True)
+        (notes / name).write_text(f"Some words on {name}.\n")
+    assert run("build", "notes").code == 0
+    shown = run("remove", "notes/deep/*.md", "notes/a.md")
+    assert shown.out == (
+        "Removed notes/a.md\nRemoved notes/deep/b.md\nRemoved notes/deep/er/c.md\n"
+        "The index holds 4 documents in 4 passages.\n"
+    )
+    monkeypatch.chdir(notes / "deep")
+    told = run("remove", "d.txt", str(notes / "fox.md"), "notes/a[1].md", "--index", "../../.echo-index", "--json")
+    assert json.loads(told.out) == {
+        "removed": ["notes/a[1].md", "notes/deep/d.txt", "notes/fox.md"], "documents": 1, "chunks": 1
+    }  # fmt: skip
+    assert (notes / "fox.md").exists()
+    monkeypatch.chdir(tmp_path)
+    assert json.loads(run("search", "fox", "--mode", "lexical", "--json").out) == []
+
+
+def test_what_was_removed_stays_out_until_it_is_named(run: Run, notes: Path) -> None:
+    run("build", "notes")
+    assert run("remove", "notes/*").code == 0
+    built = run("build")
+    assert built.code == 0, "there is nothing to complain of"
+    assert "2 files left out, as they were removed; to bring one back: echo-index build FILE" in built.out
+    assert run("search", "fox", "--mode", "lexical").out == "Nothing was found.\n"
+    assert run("search", "fox").out == "Nothing was found.\n"
+    assert "Files: 1 new; nothing had to be embedded" in run("build", "notes/fox.md").out
+    assert json.loads(run("build", "notes", "--json").out)["left_out"] == 1
+
+
+def test_remove_loads_no_model(run: Run, notes: Path) -> None:
+    run("build", "notes")
+    command = """
+import atexit, sys
+atexit.register(lambda: print({"torch", "transformers"} & {*sys.modules}))
+sys.argv = ["echo-index", "remove", "notes/fox.md"]
+from app.cli import main
+main()"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    ended = subprocess.run([sys.executable, "-c", command], env=environment, capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines()[-1] == "set()"
 
 
 def test_a_model_named_for_an_empty_folder_is_not_remembered(run: Run, notes: Path, tmp_path: Path) -> None:

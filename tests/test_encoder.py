@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny_models import llama_config, save_model
 
-from echo_embeddings import CLASSICAL, TUNED_QUERY, ZERO_SHOT, EchoEncoder, EchoPrompt, LanguageModel, load_model
+from echo_embeddings import (
+    CLASSICAL,
+    TUNED_DOCUMENT,
+    TUNED_QUERY,
+    ZERO_SHOT,
+    EchoEncoder,
+    EchoPrompt,
+    LanguageModel,
+    Pooling,
+    Readings,
+    load_model,
+)
 from echo_embeddings.errors import PromptError, TextError
 
 TEXTS = [
@@ -92,31 +104,86 @@ def test_results_stand_in_the_order_of_the_texts(encoder: EchoEncoder) -> None:
     assert not np.allclose(alone[0], alone[1], atol=0.01)
 
 
-def test_document_batches_are_the_same_vectors_when_they_are_ready(encoder: EchoEncoder) -> None:
-    small = EchoEncoder(encoder.model, batch_tokens=300)
-    batches = list(small.document_batches(TEXTS))
-    assert len(batches) > 1
-    vectors = np.empty((len(TEXTS), 32), dtype=np.float32)
-    for positions, block in batches:
-        vectors[positions] = block
-    assert sorted(position for positions, _ in batches for position in positions) == list(range(len(TEXTS)))
-    assert np.array_equal(vectors, small.encode_documents(TEXTS))
+def cut(prompt: EchoPrompt) -> EchoPrompt:
+    """Return the prompt that ends with the first copy, which is now the only one."""
+    return EchoPrompt(prompt.template.partition("{text}")[0] + "{echo}")
 
 
-def test_document_batches_work_one_at_a_time(encoder: EchoEncoder) -> None:
+def passes_of(model: LanguageModel, act: Callable[[], object]) -> int:
+    """Return how often the model is run while `act` acts."""
     passes: list[int] = []
-    hook = encoder.model.reader.register_forward_pre_hook(lambda *_: passes.append(1))
+    hook = model.reader.register_forward_pre_hook(lambda *_: passes.append(1))
     try:
-        batches = EchoEncoder(encoder.model, batch_tokens=1).document_batches(TEXTS)
-        next(batches)
-        assert len(passes) == 1
+        act()
     finally:
         hook.remove()
+    return len(passes)
+
+
+@pytest.mark.parametrize("pooling", Pooling)
+def test_document_readings_are_the_same_vectors_when_they_are_ready(encoder: EchoEncoder, pooling: Pooling) -> None:
+    small = EchoEncoder(encoder.model, batch_tokens=300, pooling=pooling)
+    batches = list(small.document_readings(TEXTS))
+    assert len(batches) > 1
+    assert sorted(position for positions, _ in batches for position in positions) == list(range(len(TEXTS)))
+    readings = Readings.gather(batches, shape=(len(TEXTS), 32))
+    assert np.array_equal(readings.echo, small.encode_documents(TEXTS))
+
+
+def test_document_readings_work_one_batch_at_a_time(encoder: EchoEncoder) -> None:
+    batches = EchoEncoder(encoder.model, batch_tokens=1).document_readings(TEXTS)
+    assert passes_of(encoder.model, lambda: next(batches)) == 1
+
+
+@pytest.mark.parametrize("pooling", Pooling)
+@pytest.mark.parametrize("layer", [2, 4])
+def test_the_classical_reading_of_an_echo_prompt_is_that_of_the_prompt_cut_before_the_echo(
+    tiny_model: LanguageModel, pooling: Pooling, layer: int
+) -> None:
+    twice = EchoEncoder(
+        tiny_model, document_prompt=TUNED_DOCUMENT, query_prompt=TUNED_QUERY, pooling=pooling, layer=layer
+    )
+    once = twice.changed(document_prompt=cut(TUNED_DOCUMENT), query_prompt=cut(TUNED_QUERY))
+    documents = Readings.gather(twice.document_readings(TEXTS), shape=(len(TEXTS), 32))
+    questions = twice.query_readings(TEXTS, instruction="Find code")
+    assert documents.classical is not None and questions.classical is not None
+    np.testing.assert_allclose(documents.classical, once.encode_documents(TEXTS), atol=1e-5)
+    np.testing.assert_allclose(questions.classical, once.encode_queries(TEXTS, instruction="Find code"), atol=1e-5)
+    assert np.array_equal(questions.echo, twice.encode_queries(TEXTS, instruction="Find code"))
+    assert documents.classical.dtype == questions.classical.dtype == np.float32
+
+
+@pytest.mark.model
+def test_the_default_model_gives_both_readings_in_one_pass(gemma: LanguageModel) -> None:
+    encoder = EchoEncoder(gemma)
+    once = encoder.changed(document_prompt=cut(encoder.document_prompt), query_prompt=cut(encoder.query_prompt))
+    assert once.document_prompt.template == "Rewrite the following paragraph: {echo}"
+    texts = ["She loves summer but dislikes the heat.", "Invoices are due within thirty days of delivery, net.", "x"]
+    found: list[Readings] = []
+    assert passes_of(gemma, lambda: found.extend(readings for _, readings in encoder.document_readings(texts))) == 1
+    assert passes_of(gemma, lambda: found.append(encoder.query_readings(texts))) == 1
+    (positions, documents), *_ = encoder.document_readings(texts)
+    assert documents.classical is not None
+    for position, vector in zip(positions, documents.classical, strict=True):
+        assert distance(vector, once.encode_documents(texts)[position]) <= 1e-5
+    questions = encoder.query_readings(texts)
+    assert questions.classical is not None
+    for vector, expected in zip(questions.classical, once.encode_queries(texts), strict=True):
+        assert distance(vector, expected) <= 1e-5
+    assert distance(questions.classical[0], questions.echo[0]) > 0.01
+
+
+def test_a_prompt_that_reads_once_has_no_second_reading(tiny_model: LanguageModel) -> None:
+    once = EchoEncoder(tiny_model, document_prompt=CLASSICAL, query_prompt=CLASSICAL)
+    assert once.query_readings(TEXTS).classical is None
+    assert [readings.classical for _, readings in once.document_readings(TEXTS[:1])] == [None]
+    assert np.array_equal(once.query_readings(TEXTS).echo, once.encode_queries(TEXTS))
 
 
 def test_no_texts_give_no_vectors(encoder: EchoEncoder) -> None:
     assert encoder.encode_documents([]).shape == (0, 32)
-    assert encoder.encode_queries([]).shape == (0, 32)
+    assert encoder.encode_queries([]).shape == encoder.query_readings([]).echo.shape == (0, 32)
+    assert list(encoder.document_readings([])) == []
 
 
 def test_an_empty_text_is_refused_before_anything_is_embedded(encoder: EchoEncoder) -> None:
@@ -157,8 +224,9 @@ def test_a_query_without_an_instruction_takes_the_encoders_own(tiny_model: Langu
 def test_an_instruction_without_a_slot_is_refused(tiny_model: LanguageModel) -> None:
     encoder = EchoEncoder(tiny_model, query_prompt=ZERO_SHOT)
     encoder.encode_queries(["fox"])
-    with pytest.raises(PromptError, match=r"has no \{instruction\} slot"):
-        encoder.encode_queries(["fox"], instruction="Find code")
+    for encode in (encoder.encode_queries, encoder.query_readings):
+        with pytest.raises(PromptError, match=r"has no \{instruction\} slot"):
+            encode(["fox"], instruction="Find code")
 
 
 def test_queries_and_documents_have_each_their_prompt(tiny_model: LanguageModel) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from echo_embeddings import TUNED_DOCUMENT, TUNED_QUERY, ZERO_SHOT, EchoPrompt, LanguageModel
+from echo_embeddings import CLASSICAL, TUNED_DOCUMENT, TUNED_QUERY, ZERO_SHOT, EchoPrompt, LanguageModel
 from echo_embeddings.errors import PromptError, TextError
 from echo_embeddings.tokens import PromptTokenizer
 from echo_embeddings.vocabulary import Vocabulary
@@ -64,7 +64,12 @@ def test_both_copies_are_the_same_first_tokens_of_the_text(vocabulary: Vocabular
     copy = tuple(vocabulary.encode(text)[:limit])
     first = 1 + len(vocabulary.encode("First "))
     assert tokens.ids[tokens.start : tokens.end] == copy
+    assert tokens.first_copy == (first, first + len(copy))
     assert tokens.ids[first : first + len(copy)] == copy
+
+
+def test_a_prompt_that_reads_once_has_no_first_copy(tokenizer: PromptTokenizer) -> None:
+    assert tokenizer.assemble(CLASSICAL, ["lazy dog"])[0].first_copy is None
 
 
 def test_an_instruction_is_cut_like_a_text(vocabulary: Vocabulary) -> None:

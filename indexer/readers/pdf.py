@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,24 @@ _NO_TITLE = re.compile(r"untitled\b.*|microsoft word - .*|\(?anonymous\)?", re.I
 _pdfium = threading.Lock()
 
 
+@contextmanager
+def opened_pdf(content: bytes) -> Iterator[PdfDocument]:
+    """Open a PDF; until it is closed, no other thread is in PDFium.
+
+    Raises DocumentError when the file, or what is asked of it while it is open, is broken or needs a password.
+    """
+    from pypdfium2 import PdfDocument, PdfiumError
+
+    with _pdfium:
+        try:
+            with closing(PdfDocument(content)) as pdf:
+                yield pdf
+        except PdfiumError as error:
+            if error.err_code == _WRONG_PASSWORD:
+                raise DocumentError("It is encrypted with a password.") from error
+            raise DocumentError(f"It is not a readable PDF: {_short_reason(error)}.") from error
+
+
 def read_pdf(content: bytes) -> Document:
     """The pages of a PDF, two newlines between them, with its outline as headings.
 
@@ -36,18 +54,10 @@ def read_pdf(content: bytes) -> Document:
     of the metadata, else the first line if it is short. Raises DocumentError when the file is broken, needs a password
     or holds no text.
     """
-    from pypdfium2 import PdfDocument, PdfiumError
-
-    with _pdfium:
-        try:
-            with closing(PdfDocument(content)) as pdf:
-                pages = [_page_text(pdf, number) for number in range(len(pdf))]
-                outline = list(islice(_outline(pdf), _MOST_HEADINGS))
-                title = _plain(pdf.get_metadata_value("Title"))
-        except PdfiumError as error:
-            if error.err_code == _WRONG_PASSWORD:
-                raise DocumentError("It is encrypted with a password.") from error
-            raise DocumentError(f"It is not a readable PDF: {_short_reason(error)}.") from error
+    with opened_pdf(content) as pdf:
+        pages = [_page_text(pdf, number) for number in range(len(pdf))]
+        outline = list(islice(_outline(pdf), _MOST_HEADINGS))
+        title = _plain(pdf.get_metadata_value("Title"))
     if not any(page.strip() for page in pages):
         raise DocumentError("It holds no text: its pages are probably scanned pictures.")
     starts = _page_starts(pages)

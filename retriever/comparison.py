@@ -1,0 +1,117 @@
+"""Echo beside classical embeddings: one question's rankings, or one sentence's nearness to others, by each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from echo_embeddings import Readings, remove_mean
+from indexer import DocumentMeans, Where
+from retriever.search import Hit, Retriever, Scored, lexical_ranking, make_hits, places, refuse_impossible
+
+if TYPE_CHECKING:
+    from echo_embeddings import EchoEncoder, Vectors
+    from indexer import Snapshot
+
+RankingName = Literal["echo", "classical", "lexical"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The best hits by one way of searching, best first.
+
+    Each hit's rank and score are in `dense` (echo and classical) or `lexical`; the other of the two is None.
+    """
+
+    name: RankingName
+    hits: tuple[Hit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What each way of searching finds for one question.
+
+    `without_classical` passages of the index have no classical vector and cannot be in that ranking; where none has
+    one, or the prompts of the index read a text once, there is no such ranking.
+    """
+
+    question: str
+    rankings: tuple[Ranking, ...]
+    without_classical: int
+
+    def ranks(self) -> dict[tuple[str, int], dict[RankingName, int | None]]:
+        """Return of each passage, by (source, start), its rank in every ranking, from 1; None where it is not in it."""
+        found: dict[tuple[str, int], dict[RankingName, int | None]] = {}
+        for ranking in self.rankings:
+            for rank, hit in enumerate(ranking.hits, start=1):
+                nowhere: dict[RankingName, int | None] = {each.name: None for each in self.rankings}
+                found.setdefault((hit.source, hit.start), nowhere)[ranking.name] = rank
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class PairSimilarity:
+    """The cosine of two sentences by each way of embedding; `classical` is None where the prompt reads a text once."""
+
+    echo: float
+    classical: float | None
+
+
+def compare(
+    retriever: Retriever, question: str, *, k: int = 10, instruction: str | None = None, where: Where | None = None
+) -> Comparison:
+    """Search by echo, by classical embeddings and by words, each its best `k`. The question is embedded once.
+
+    The first comparison in a generation of the index is slower: it gathers the classical vectors.
+
+    Raises:
+        QuestionError: the question is empty or `k` is below 1.
+        PromptError: an instruction was given and the query prompt has no place for it.
+    """
+    refuse_impossible(question, k)
+    where = where or Where()
+    snapshot, encoder = retriever.refreshed(), retriever.encoder
+    readings = encoder.query_readings([question], instruction=instruction)
+    rankings = [_dense(snapshot, "echo", snapshot.nearest(readings.echo[0], k=k, where=where))]
+    with_classical = snapshot.classical.count
+    if with_classical and readings.classical is not None:
+        nearest = snapshot.nearest_classical(readings.classical[0], k=k, where=where, encoder=encoder)
+        rankings.append(_dense(snapshot, "classical", nearest))
+    matching = lexical_ranking(snapshot, question, k, where)
+    rankings.append(Ranking("lexical", tuple(make_hits(snapshot, matching, {}, places(matching)))))
+    return Comparison(question, tuple(rankings), without_classical=snapshot.manifest.chunks - with_classical)
+
+
+def compare_sentences(
+    encoder: EchoEncoder, sentence: str, others: Sequence[str], *, means: DocumentMeans | None = None
+) -> list[PairSimilarity]:
+    """Return how near `sentence` is to each of the others by each way, all embedded as documents, together.
+
+    In a causal model the first words of a text cannot see what follows. A single reading of "She loves summer but
+    dislikes the heat" has its first half in common with every sentence that begins so, whatever it goes on to say; in
+    the second copy of an echo every word has seen the whole (arXiv 2402.15449, section 3).
+
+    Without `means` nearly all cosines are high. With the means of an index, `Snapshot.document_means`, what all texts
+    have in common is taken away from both sides, and the figures spread.
+
+    Raises:
+        TextError: a sentence is empty.
+    """
+    texts = [sentence, *others]
+    readings = Readings.gather(encoder.document_readings(texts), shape=(len(texts), encoder.dimension))
+    echo = _cosines(readings.echo, means.echo if means else None)
+    if readings.classical is None:
+        return [PairSimilarity(cosine, None) for cosine in echo]
+    classical = _cosines(readings.classical, means.classical if means else None)
+    return [PairSimilarity(*pair) for pair in zip(echo, classical, strict=True)]
+
+
+def _dense(snapshot: Snapshot, name: RankingName, nearest: Scored) -> Ranking:
+    return Ranking(name, tuple(make_hits(snapshot, nearest, places(nearest), {})))
+
+
+def _cosines(vectors: Vectors, mean: Vectors | None) -> list[float]:
+    """Return the cosine of the first vector with each of the others."""
+    first, *others = vectors if mean is None else remove_mean(vectors, mean)
+    return [float(first @ other) for other in others]

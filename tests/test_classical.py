@@ -1,0 +1,177 @@
+"""The classical vectors of a generation: their own means, made once, gone with their snapshot."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from threading import Barrier
+
+import numpy as np
+import pytest
+from indexer_helpers import WordEncoder, build, write
+
+from echo_embeddings import Vectors, remove_mean
+from indexer import Snapshot, Where, open_snapshot
+from indexer.catalog import Catalog
+from indexer.means import mean_vector
+
+QUESTION = "whales number seven in the sea"
+
+
+class CountingEncoder(WordEncoder):
+    """Counts how often questions are asked of it."""
+
+    asked = 0
+
+    def query_readings(self, texts, *, instruction=None):  # type: ignore[no-untyped-def]
+        self.asked += 1
+        return super().query_readings(texts, instruction=instruction)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    add(tmp_path / "notes", range(20))
+    return tmp_path / "notes"
+
+
+def add(folder: Path, numbers: range) -> None:
+    for number in numbers:
+        write(folder, **{f"note{number}": f"Whales number {number} swim. In a sea of {number * 7} salts.\n"})
+
+
+def opened(folder: Path) -> Snapshot:
+    return open_snapshot(folder / ".index", index_device="cpu")
+
+
+@pytest.fixture
+def snapshot(folder: Path) -> Iterator[Snapshot]:
+    build(folder, folder / ".index")
+    snapshot = opened(folder)
+    with closing(snapshot.catalog):
+        yield snapshot
+
+
+def forget_classical(folder: Path) -> None:
+    with closing(Catalog(folder / ".index/catalog.sqlite")) as catalog, catalog.transaction() as connection:
+        connection.execute("DROP TABLE classical_vectors")
+
+
+def classical_of(texts: list[str]) -> Vectors:
+    classical = WordEncoder().readings(texts).classical
+    assert classical is not None
+    return classical
+
+
+def nearest(snapshot: Snapshot, encoder: WordEncoder, *, where: Where | None = None) -> list[tuple[int, float]]:
+    question = classical_of([QUESTION])[0]
+    return snapshot.nearest_classical(question, k=100, where=where or Where(), encoder=encoder)  # type: ignore[arg-type]
+
+
+def test_search_compares_what_is_left_without_the_classical_means(snapshot: Snapshot) -> None:
+    [(ids, vectors)] = snapshot.catalog.classical_vectors(generation=1)
+    questions = [f"Whales number {number} swim." for number in range(20)]
+    centred = remove_mean(vectors, vectors.mean(axis=0))
+    question = remove_mean(classical_of([QUESTION]), classical_of(questions).mean(axis=0))[0]
+    found = dict(nearest(snapshot, WordEncoder()))
+    assert snapshot.classical.count == len(found) == 20
+    assert [found[int(key)] for key in ids] == pytest.approx((centred @ question).tolist(), abs=1e-5)
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+
+
+def test_the_means_of_documents_are_those_of_each_reading(snapshot: Snapshot) -> None:
+    means = snapshot.document_means()
+    assert means is not None
+    [(_, vectors)] = snapshot.catalog.classical_vectors(generation=1)
+    np.testing.assert_allclose(means.classical, vectors.mean(axis=0), atol=1e-6)
+    np.testing.assert_array_equal(means.echo, mean_vector(snapshot.manifest.means.document))
+    assert means.classical.dtype == means.echo.dtype == np.float32
+    assert not np.allclose(means.classical, means.echo, atol=0.01)
+
+
+def test_few_passages_have_no_means_and_are_found_all_the_same(tmp_path: Path) -> None:
+    add(tmp_path / "few", range(15))
+    build(tmp_path / "few", tmp_path / "few/.index")
+    with closing((snapshot := opened(tmp_path / "few")).catalog):
+        assert snapshot.document_means() is None
+        [(ids, vectors)] = snapshot.catalog.classical_vectors(generation=1)
+        found = dict(nearest(snapshot, WordEncoder()))
+        cosines = vectors @ classical_of([QUESTION])[0]
+        assert [found[int(key)] for key in ids] == pytest.approx(cosines.tolist(), abs=1e-3)
+
+
+def test_a_filter_comes_before_the_ranking(snapshot: Snapshot) -> None:
+    [(key, _)] = nearest(snapshot, WordEncoder(), where=Where(paths=("note7.md",)))
+    assert snapshot.catalog.chunks([key])[key].path == "note7.md"
+
+
+def test_it_is_made_once_however_many_ask(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    vectors_of = Catalog.classical_vectors
+    monkeypatch.setattr(
+        Catalog,
+        "classical_vectors",
+        lambda self, **options: made.append(1) or vectors_of(self, **options),  # type: ignore[func-returns-value]
+    )
+    encoder, together = CountingEncoder(), Barrier(8)
+
+    def ask(_: int) -> list[tuple[int, float]]:
+        together.wait(timeout=20)
+        return nearest(snapshot, encoder)
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(ask, range(8)))
+    assert answers == [answers[0]] * 8
+    assert encoder.asked == 1
+    assert len(made) == 2, "once for the mean, once for the index"
+    snapshot.document_means()
+    assert len(made) == 2
+
+
+def test_it_is_gone_with_its_snapshot(snapshot: Snapshot, folder: Path) -> None:
+    other = opened(folder)
+    nearest(other, WordEncoder())
+    kept = weakref.ref(other.classical)
+    other.catalog.close()
+    del other
+    gc.collect()
+    assert kept() is None
+
+
+def test_what_an_older_index_holds_has_no_classical_vectors(snapshot: Snapshot, folder: Path) -> None:
+    nearest(snapshot, WordEncoder())
+    forget_classical(folder)
+    with closing((old := opened(folder)).catalog):
+        assert old.classical.count == 0
+        assert old.document_means() is None
+        assert nearest(old, WordEncoder()) == []
+        assert nearest(old, WordEncoder(), where=Where(paths=("note7.md",))) == []
+    add(folder, range(20, 22))
+    assert build(folder, folder / ".index").embedded == 2
+    with closing((grown := opened(folder)).catalog):
+        assert grown.classical.count == 2
+        found = grown.catalog.chunks([key for key, _ in nearest(grown, WordEncoder())])
+        assert sorted(each.path for each in found.values()) == ["note20.md", "note21.md"]
+
+
+def test_an_index_that_is_read_once_has_none(folder: Path) -> None:
+    build(folder, folder / ".index", WordEncoder(twice=False))
+    with closing((snapshot := opened(folder)).catalog):
+        assert snapshot.classical.count == 0
+        assert snapshot.manifest.chunks == 20
+
+
+def test_a_text_that_is_gone_takes_both_vectors_along(folder: Path, snapshot: Snapshot) -> None:
+    (folder / "note3.md").unlink()
+    for number in range(3):  # generations; the one before is kept for its readers
+        add(folder, range(30 + number, 31 + number))
+        build(folder, folder / ".index")
+    with closing((now := opened(folder)).catalog):
+        assert now.classical.count == now.manifest.chunks == 22
+        tables = ("vectors", "classical_vectors")
+        with now.catalog.transaction() as connection:
+            rows = [connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables]
+        assert rows == [22, 22]
