@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from indexer import Stage
 
 _SECONDS_BETWEEN_LINES = 10.0
-_WORDS = {"reading": "Reading files", "embedding": "Embedding passages", "indexing": "Building the vector index"}
+STAGE_WORDS = {"reading": "Reading files", "embedding": "Embedding passages", "indexing": "Building the vector index"}
 
 
 class BuildProgress:
@@ -50,7 +50,7 @@ class BuildProgress:
             self._stage, self._began, self._said = stage, now, now
             if self._task is not None:
                 self._bar.remove_task(self._task)
-            self._task = self._bar.add_task(_WORDS[stage], total=total, rate="")
+            self._task = self._bar.add_task(STAGE_WORDS[stage], total=total, rate="")
         rate = done / (now - self._began) if now > self._began else 0.0
         assert self._task is not None
         self._bar.update(self._task, completed=done, total=total, rate=f"{rate:.1f}/s" if rate else "")
@@ -61,6 +61,6 @@ class BuildProgress:
 
 def _line(stage: Stage, done: int, total: int | None, rate: float) -> str:
     if total is None or rate == 0:
-        return f"{_WORDS[stage]}: {done} ({rate:.1f}/s)"
+        return f"{STAGE_WORDS[stage]}: {done} ({rate:.1f}/s)"
     left = int((total - done) / rate)
-    return f"{_WORDS[stage]}: {done} of {total} ({rate:.1f}/s, {left // 60}:{left % 60:02} left)"
+    return f"{STAGE_WORDS[stage]}: {done} of {total} ({rate:.1f}/s, {left // 60}:{left % 60:02} left)"

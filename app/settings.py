@@ -5,6 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+TASKS: dict[str, str] = {
+    "Question answering": "Find the passage that answers the question.",
+    "Similar passages": "Find passages that say the same thing.",
+    "Fact checking": "Find the passage that supports or refutes the claim.",
+    "Definitions": "Find the passage that defines the term.",
+    "Code": "Find the code that does this.",
+    "Instructions": "Find the passage that says how to do this.",
+}
+"""Tasks for a search, by the name that a person chooses from."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -19,6 +29,16 @@ class Settings:
     overlap_tokens: int = 30
     longest_excerpt: int = 500
     """Characters of a passage that `search` prints."""
+    host: str = "127.0.0.1"
+    port: int = 7860
+    page_results: int = 10
+    """Passages that the web page shows."""
+    upload_megabytes: int = 50
+    """The largest file that may be uploaded."""
+    uploads_name: str = "echo-index-uploads"
+    """The folder beside the index in which uploaded files are kept."""
+    longest_question: int = 2000
+    """Characters of a question on the web page."""
 
 
 DEFAULTS = Settings()

@@ -50,7 +50,7 @@ def status_lines(status: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the facts as lines for people: (name, value)."""
     encoder, chunking = status["encoder"], status["chunking"]
     formats = ", ".join(f"{count} {name}" for name, count in status["formats"].items())
-    size = f"{_size(status['text_bytes'])} of text, {_size(status['disk_bytes'])} on disk"
+    size = f"{size_words(status['text_bytes'])} of text, {size_words(status['disk_bytes'])} on disk"
     lines = [
         ("Index", f"{status['index']}, generation {status['generation']} of {status['finished']}"),
         ("Documents", f"{status['documents']} ({formats})" if formats else str(status["documents"])),
@@ -71,5 +71,6 @@ def status_lines(status: dict[str, Any]) -> list[tuple[str, str]]:
     return lines
 
 
-def _size(count: int) -> str:
+def size_words(count: int) -> str:
+    """Return a number of bytes as people say it."""
     return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
