@@ -27,11 +27,15 @@ OWNERS = {
     "langchain_core": (
         *(f"retriever/{name}.py" for name in ("answer", "chain", "chat", "followup", "langchain", "prompts")),
         "app/llm.py",
+        "app/service.py",
     ),
     "langchain": ("app/llm.py",),
     "langsmith": ("app/llm.py",),
     "openai": ("app/llm.py",),
     "gradio": ("app/ui/*",),
+    "fastapi": ("app/ui/server.py",),
+    "uvicorn": ("app/ui/server.py",),
+    "starlette": ("app/ui/guard.py",),
 }
 
 
@@ -93,7 +97,7 @@ def test_a_room_uses_only_public_names_of_the_rooms_below(room: str) -> None:
 def test_a_package_is_imported_only_by_its_owners(package: str) -> None:
     users = {path for path, file in modules() for module, _ in imports_of(file) if module.split(".")[0] == package}
     assert {path for path in users if not any(fnmatch(path, owner) for owner in OWNERS[package])} == set()
-    assert users or package == "gradio"
+    assert users
 
 
 @pytest.mark.parametrize("room", ROOMS[:-1])  # nobody imports app

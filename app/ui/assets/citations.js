@@ -1,0 +1,8 @@
+// The numbers in an answer are links to its passages.
+document.addEventListener('click', (event) => {
+  const link = event.target.closest?.('a[href*="#cite-"]');
+  if (!link) return;
+  event.preventDefault();
+  const [turn, number] = link.getAttribute('href').split('#cite-')[1].split('-');
+  trigger('cite', { turn, number });
+});

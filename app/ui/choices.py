@@ -1,0 +1,63 @@
+"""The filters by folder and by format, filled with what the index holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from app.service import Service
+from echo_embeddings.errors import EchoIndexError
+from indexer import Where, list_documents
+
+if TYPE_CHECKING:
+    from indexer import ListedDocument
+
+_MOST_FOLDERS = 500
+
+
+class Choices:
+    """Two dropdowns; `refresh` fills them."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        with gr.Row():
+            self.folders = gr.Dropdown([], label="Only in these folders", multiselect=True, scale=2)
+            self.formats = gr.Dropdown([], label="Only these formats", multiselect=True, scale=1)
+
+    def refresh(self) -> tuple[Any, Any]:
+        """Return both dropdowns with what the index holds now."""
+        try:
+            documents = self._service.with_snapshot(list_documents)
+        except EchoIndexError:
+            documents = []
+        folders, formats = _folders(documents), Counter(found.format for found in documents if not found.failure)
+        return (
+            gr.Dropdown([(f"{folder} ({count})", folder) for folder, count in folders]),
+            gr.Dropdown([(f"{name} ({count})", name) for name, count in formats.most_common()]),
+        )
+
+
+def where_of(folders: Sequence[str], formats: Sequence[str]) -> Where:
+    """Return the filter for folders and all that is below them, and for formats."""
+    return Where(paths=tuple(f"{_literally(folder)}/*" for folder in folders), formats=tuple(formats))
+
+
+def _folders(documents: Sequence[ListedDocument]) -> list[tuple[str, int]]:
+    """Return the folders with how many documents are below each, in order."""
+    counts = Counter(
+        str(parent)
+        for document in documents
+        if not document.failure
+        for parent in PurePosixPath(document.path).parents
+        if str(parent) not in (".", "/")
+    )
+    return sorted(counts.items())[:_MOST_FOLDERS]
+
+
+def _literally(folder: str) -> str:
+    """Return a glob that stands for exactly this text."""
+    return "".join(f"[{character}]" if character in "*?[" else character for character in folder)

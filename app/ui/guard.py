@@ -1,0 +1,72 @@
+"""Between the network and the page: which requests come in, and what a browser may do with what goes out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
+
+_POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        # Gradio's own page starts from a script in its text, and components compile theirs.
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "font-src 'self' data:",
+        "connect-src 'self'",
+        "worker-src 'self' blob:",
+        "object-src 'none'",
+        "base-uri 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+_HEADERS = {
+    "content-security-policy": _POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+}
+_READING = ("GET", "HEAD", "OPTIONS")
+
+
+class Guard:
+    """Refuses what another site sends through a visitor's browser, and lets pages ask nobody but this server.
+
+    `names` are the host names that the server goes by; None is any. A site that has its own name point at this machine
+    is refused by it, since browsers tell which name they asked for.
+    """
+
+    def __init__(self, app: ASGIApp, *, names: Collection[str] | None) -> None:
+        self._app = app
+        self._names = names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or pass it on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if refusal := self._refusal(Headers(scope=scope), str(scope["method"])):
+            await PlainTextResponse(refusal, status_code=403)(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(_HEADERS)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+    def _refusal(self, headers: Headers, method: str) -> str:
+        host = headers.get("host", "")
+        if self._names is not None and urlsplit(f"//{host}").hostname not in self._names:
+            return "This server goes by another name."
+        origin = headers.get("origin")
+        if origin and method not in _READING and urlsplit(origin).netloc != host:
+            return "This request comes from another site."
+        return ""

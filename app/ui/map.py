@@ -1,0 +1,111 @@
+"""A map of passages as a drawing: points that tell what they are and open what they stand for. Knows no index."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from app.ui.markup import attributes, notice, shown
+
+if TYPE_CHECKING:
+    from indexer import CorpusMap, FoundChunk
+
+Point = tuple[float, float]
+
+_WIDTH, _HEIGHT, _MARGIN = 1000, 560, 24
+_COLOURS = 9  # the style sheet has as many; what is not among the largest groups is grey
+_SMALL, _LARGE = 4, 6  # pixels: the radius of a point
+_CROWDED = 300  # points
+_LONGEST_TOLD = 180
+
+
+def map_view(
+    drawn: CorpusMap, *, question: tuple[str, Point] | None = None, near: AbstractSet[int] = frozenset()
+) -> str:
+    """Return the map as an SVG with a legend; `near` are the ids of the passages to be joined to the question."""
+    if not drawn.passages:
+        return notice("There is nothing on the map yet.", remedy="The index holds no passages.", kind="empty")
+    places = [(float(x), float(y)) for x, y in drawn.points]
+    small = _SMALL if len(places) > _CROWDED else _LARGE
+    scale = _Scale([*places, question[1]] if question else places)
+    groups = _groups(drawn.passages)
+    legend = [name for name, _ in Counter(groups).most_common(_COLOURS)]
+    circles: list[str] = []
+    near_circles: list[str] = []
+    lines: list[str] = []
+    for found, place, group in zip(drawn.passages, places, groups, strict=True):
+        x, y = scale(place)
+        is_near = found.id in near
+        colour = f"c{legend.index(group)}" if group in legend else "other"
+        data = attributes(action="open", source=found.path, start=found.chunk.start, told=_told(found))
+        reached = ' tabindex="0" role="button"' if is_near else ""
+        kind, radius = (f"{colour} near", small + 3) if is_near else (colour, small)
+        circle = f'<circle class="{kind}" cx="{x}" cy="{y}" r="{radius}" {data}{reached}/>'
+        (near_circles if is_near else circles).append(circle)
+        if is_near and question:
+            from_x, from_y = scale(question[1])
+            lines.append(f'<line x1="{from_x}" y1="{from_y}" x2="{x}" y2="{y}"/>')
+    asked = ""
+    if question:
+        x, y = scale(question[1])
+        asked = (
+            f'<g class="question" data-told="{shown(question[0])}"><circle cx="{x}" cy="{y}" r="11"/>'
+            f'<text x="{x}" y="{y}" dy="5" text-anchor="middle">?</text></g>'
+        )
+    shown_of = (
+        f"All {drawn.total:,} passages"
+        if len(drawn.passages) == drawn.total
+        else f"{len(drawn.passages):,} of {drawn.total:,} passages"
+    )
+    label = f"Map of the passages: {shown_of}, those that say alike near each other"
+    said = (
+        f"{shown_of}; passages that say alike lie near each other. The two axes hold {drawn.explained:.0%} of what "
+        "tells the passages apart. Press a point to read it."
+    )
+    return (
+        f'<figure class="map"><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="group" aria-label="{label}">'
+        f"{''.join(circles)}<g class='lines'>{''.join(lines)}</g>{''.join(near_circles)}{asked}</svg>"
+        '<div class="tip" hidden dir="auto"></div>'
+        f"<figcaption>{_legend(legend, groups)}<p>{said}</p></figcaption></figure>"
+    )
+
+
+class _Scale:
+    """Coordinates of the map to pixels of the drawing."""
+
+    def __init__(self, places: Sequence[Point]) -> None:
+        xs, ys = [x for x, _ in places], [y for _, y in places]
+        self._left, self._top = min(xs), min(ys)
+        self._wide, self._high = max(max(xs) - self._left, 1e-9), max(max(ys) - self._top, 1e-9)
+
+    def __call__(self, place: Point) -> tuple[float, float]:
+        x = _MARGIN + (place[0] - self._left) / self._wide * (_WIDTH - 2 * _MARGIN)
+        y = _MARGIN + (place[1] - self._top) / self._high * (_HEIGHT - 2 * _MARGIN)
+        return round(x, 1), round(y, 1)
+
+
+def _groups(passages: Sequence[FoundChunk]) -> list[str]:
+    """Return what each passage is coloured by: its document, or its folder where the documents are many."""
+    documents = [found.path for found in passages]
+    if len(set(documents)) <= _COLOURS:
+        return documents
+    folders = [str(PurePosixPath(path).parent) for path in documents]
+    return folders if len(set(folders)) > 1 else documents
+
+
+def _legend(names: Sequence[str], groups: Sequence[str]) -> str:
+    items = [f'<li class="c{number}"><i></i>{shown(name)}</li>' for number, name in enumerate(names)]
+    if len(set(groups)) > len(names):
+        items.append('<li class="other"><i></i>others</li>')
+    return f'<ul class="legend">{"".join(items)}</ul>'
+
+
+def _told(found: FoundChunk) -> str:
+    from indexer import title_path
+
+    text = " ".join(found.chunk.text.split())
+    titles = " › ".join(title_path(found.title, found.chunk.headings))
+    return f"{titles}\n{text[:_LONGEST_TOLD]}{' …' if len(text) > _LONGEST_TOLD else ''}"

@@ -1,0 +1,77 @@
+"""The page: its head, its tabs, the viewer at its side, and what is filled in when somebody comes or turns to a tab."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import gradio as gr
+
+from app.building import Builder
+from app.service import Service
+from app.ui.api import offer_endpoints
+from app.ui.ask_tab import AskTab
+from app.ui.compare_tab import CompareTab
+from app.ui.explore_tab import ExploreTab
+from app.ui.library_tab import LibraryTab
+from app.ui.search_tab import SearchTab
+from app.ui.viewer import Viewer
+
+TITLE = "echo-index"
+_HEAD = """<div class="page-head"><h1>echo-index</h1>
+<p>Search your own documents, and ask them. Nothing leaves this machine{except_for}.</p></div>"""
+
+
+@dataclass(frozen=True)
+class PageOptions:
+    """What the page may do: `uploads` is where files that are given are kept."""
+
+    uploads: Path
+    most_upload_bytes: int
+    may_change: bool = True
+
+
+def make_page(service: Service, builder: Builder, options: PageOptions) -> gr.Blocks:
+    """Return the whole page, ready to be mounted."""
+    page: gr.Blocks
+    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=False, delete_cache=(3600, 3600)) as page:
+        sent = ", unless you choose another language model" if service.options.llms else ""
+        gr.HTML(_HEAD.format(except_for=sent), elem_id="head")
+        with gr.Tabs():
+            with gr.Tab("Search", id="search"):
+                search = SearchTab(service, page)
+            with gr.Tab("Ask", id="ask"):
+                ask = AskTab(service)
+            with gr.Tab("Compare", id="compare"):
+                comparison = CompareTab(service)
+            with gr.Tab("Explore", id="explore") as explore_tab:
+                explore = ExploreTab(service)
+            with gr.Tab("Library", id="library") as library_tab:
+                library = LibraryTab(
+                    service,
+                    builder,
+                    uploads=options.uploads,
+                    most_bytes=options.most_upload_bytes,
+                    may_change=options.may_change,
+                )
+        viewer = Viewer(service)
+        viewer.opens_from([search.results, ask.passages, comparison.results, *explore.places])
+        viewer.opens_rows_of(explore.documents)
+        inputs, outputs = explore.opened
+        explore_tab.select(explore.refresh, inputs, outputs, show_progress="minimal", api_visibility="private")
+        library_tab.select(
+            library.refresh, library.wanted, library.shown, show_progress="hidden", api_visibility="private"
+        )
+        page.load(library.remembered, None, library.sources, show_progress="hidden", api_visibility="private")
+        for event in (page.load, library.held.change):
+            for choices in (search.choices, ask.choices):
+                event(
+                    choices.refresh,
+                    None,
+                    [choices.folders, choices.formats],
+                    show_progress="hidden",
+                    api_visibility="private",
+                )
+        page.load(library.refresh, library.wanted, library.shown, show_progress="hidden", api_visibility="private")
+        offer_endpoints(service)
+    return page
