@@ -1,0 +1,145 @@
+"""Many people search the web page at once: errors, waiting times, and what the server's memory does meanwhile.
+
+    python -m benchmarks.visitors --index .echo-index --visitors 32 --seconds 60
+
+Starts `echo-index serve` on a free port, lets visitors ask the endpoint `search` one question after the other, each its
+own, and prints one row. Needs an index.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+QUESTIONS = Path(__file__).parent.parent / "data" / "guide_questions.jsonl"
+_START_SECONDS = 120
+_MEGABYTE = 2**20
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--index", default=".echo-index")
+    parser.add_argument("--visitors", type=int, default=32)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--json", type=Path, help="write the figures there")
+    given = parser.parse_args()
+    server = subprocess.Popen(
+        [sys.executable, "-m", "app.cli", "serve", "--port", "0", "--index", given.index],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    try:
+        figures = measure(server, visitors=given.visitors, seconds=given.seconds)
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+    print(json.dumps(figures, indent=1))
+    if given.json:
+        given.json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+
+
+def measure(server: subprocess.Popen[str], *, visitors: int, seconds: float) -> dict[str, float | int | list[int]]:
+    """Let visitors search for so many seconds; return what came of it."""
+    assert server.stderr is not None
+    address = _address(server.stderr)
+    _wait_until_ready(address)
+    questions = [json.loads(line)["question"] for line in QUESTIONS.read_text(encoding="utf-8").splitlines()]
+    _search(address, questions[0])
+    process = psutil.Process(server.pid)
+    before = process.memory_info().rss
+    waits: list[float] = []
+    errors: list[str] = []
+    end = time.monotonic() + seconds
+
+    def visit(number: int) -> None:
+        asked = 0
+        while time.monotonic() < end:
+            # Every question is another one: what is kept of earlier ones must not flatter the figures.
+            question = f"{questions[(number + asked) % len(questions)]} ({number}.{asked})"
+            began = time.monotonic()
+            try:
+                found = _search(address, question)
+                if not found:
+                    errors.append("nothing was found")
+            except Exception as error:  # noqa: BLE001 - every failure counts
+                errors.append(repr(error))
+            waits.append(time.monotonic() - began)
+            asked += 1
+
+    threads = [threading.Thread(target=visit, args=(number,)) for number in range(visitors)]
+    for thread in threads:
+        thread.start()
+    memory = [before // _MEGABYTE]
+    while any(thread.is_alive() for thread in threads):
+        time.sleep(min(10.0, seconds / 4))
+        memory.append(process.memory_info().rss // _MEGABYTE)
+    for thread in threads:
+        thread.join()
+    for error in sorted(set(errors))[:5]:
+        print(error, file=sys.stderr)
+    waits.sort()
+    return {
+        "visitors": visitors,
+        "seconds": seconds,
+        "searches": len(waits),
+        "errors": len(errors),
+        "searches_per_second": round(len(waits) / seconds, 1),
+        "median_wait_seconds": round(statistics.median(waits), 2),
+        "p95_wait_seconds": round(waits[int(0.95 * (len(waits) - 1))], 2),
+        "longest_wait_seconds": round(waits[-1], 2),
+        "server_memory_mb": memory,
+    }
+
+
+def _search(address: str, question: str) -> list[object]:
+    """Ask the endpoint as any program does: post the question, then read the event that answers it."""
+    asked = json.dumps({"data": [question, 5, "hybrid", "", None, None]}).encode()
+    request = urllib.request.Request(f"{address}/gradio_api/call/search", asked, {"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as response:
+        event = json.load(response)["event_id"]
+    with urllib.request.urlopen(f"{address}/gradio_api/call/search/{event}", timeout=120) as response:
+        told = response.read().decode()
+    complete = re.search(r"event: complete\ndata: (.*)", told)
+    if complete is None:
+        raise RuntimeError(told.strip()[:200])
+    found: list[object] = json.loads(complete[1])[0]
+    return found
+
+
+def _address(said: IO[str]) -> str:
+    for line in said:
+        if address := re.search(r"http://[\w.:\[\]]+", line):
+            # What is said later must not fill the pipe.
+            threading.Thread(target=said.read, daemon=True).start()
+            return address[0]
+        print(line, end="", file=sys.stderr)
+    raise SystemExit("The server did not start.")
+
+
+def _wait_until_ready(address: str) -> None:
+    end = time.monotonic() + _START_SECONDS
+    while time.monotonic() < end:
+        try:
+            with urllib.request.urlopen(f"{address}/healthz", timeout=5):
+                return
+        except OSError:
+            time.sleep(0.5)
+    raise SystemExit("The server was not ready in time.")
+
+
+if __name__ == "__main__":
+    main()
