@@ -5,20 +5,25 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check clean
+.PHONY: run test check browser clean
 
 run: $(VENV)/installed
 	$(BIN)/echo-index build ./docs
 	$(BIN)/echo-index search "How do I leave files out of the index?" -k 3
 	$(BIN)/echo-index ask "How many tokens does a passage have at most?"
 
-test: check
+test: check browser
 	$(BIN)/python -m pytest
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The tests of the web page drive a real browser.
+browser:
+	command -v chromium || command -v chromium-browser || command -v google-chrome || \
+	  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends chromium fonts-dejavu-core; }
 
 clean:
 	rm -rf $(VENV) .echo-index build *.egg-info

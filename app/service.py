@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -119,8 +119,3 @@ def _own_writer(retriever: Retriever) -> BaseChatModel:
     from retriever import EchoChatModel
 
     return EchoChatModel(language_model=retriever.encoder.model, max_tokens=DEFAULTS.answer_tokens)
-
-
-def folders_of(paths: Sequence[str]) -> list[str]:
-    """Return the folders of documents, each once, in order; those at the top have none."""
-    return sorted({str(parent) for path in paths for parent in Path(path).parents if str(parent) not in (".", "/")})

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from retriever.comparison import Comparison, PairSimilarity, Ranking, compare, compare_sentences
     from retriever.fusion import reciprocal_rank_fusion
     from retriever.highlight import matching_sentence
+    from retriever.hits import Hit, Place
     from retriever.langchain import EchoEmbeddings, EchoRetriever, hit_of
-    from retriever.search import Hit, Mode, Place, Retriever
+    from retriever.search import Mode, Retriever
 
 __all__ = [
     "Answer",
@@ -48,10 +49,10 @@ _HOMES = {
     "EchoChatModel": "chat",
     "EchoEmbeddings": "langchain",
     "EchoRetriever": "langchain",
-    "Hit": "search",
+    "Hit": "hits",
     "Mode": "search",
     "PairSimilarity": "comparison",
-    "Place": "search",
+    "Place": "hits",
     "RagOutput": "chain",
     "Ranking": "comparison",
     "Retriever": "search",

@@ -8,8 +8,8 @@ from langchain_core.language_models import BaseChatModel
 
 from retriever.chat import EchoChatModel
 from retriever.citations import NOT_FOUND, Answer, check_answer, may_say_not_found, showable
+from retriever.hits import Hit
 from retriever.prompts import Prompt, answer_prompt
-from retriever.search import Hit
 
 WITHDRAWN = f"\n\nNo passage says so. {NOT_FOUND}"
 """What ends a text that was shown and that the passages do not support."""

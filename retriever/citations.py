@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from retriever.search import Hit
+from retriever.hits import Hit
 from retriever.words import stems
 
 NOT_FOUND = "The passages do not hold an answer to this question."

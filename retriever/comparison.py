@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from echo_embeddings import Readings, remove_mean
 from indexer import DocumentMeans, Where
-from retriever.search import Hit, Retriever, Scored, lexical_ranking, make_hits, places, refuse_impossible
+from retriever.hits import Hit, Scored, make_hits, places
+from retriever.search import Retriever, lexical_ranking, refuse_impossible
 
 if TYPE_CHECKING:
     from echo_embeddings import EchoEncoder, Vectors

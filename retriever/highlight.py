@@ -14,7 +14,7 @@ from retriever.words import stems
 
 if TYPE_CHECKING:
     from echo_embeddings import Vectors
-    from retriever.search import Hit
+    from retriever.hits import Hit
 
 Span = tuple[int, int]
 """Where something begins and ends, in characters."""

@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, InstanceOf, TypeAdapter, Vali
 from echo_embeddings import DEFAULT_MODEL, DeviceChoice, EchoEncoder, EchoPrompt, Pooling, Progress, load_model
 from echo_embeddings.errors import IndexMismatch
 from indexer import IndexDevice, Where
-from retriever.search import Hit, Mode, Retriever
+from retriever.hits import Hit
+from retriever.search import Mode, Retriever
 
 _HITS = TypeAdapter(Hit)
 

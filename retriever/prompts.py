@@ -11,7 +11,7 @@ from langchain_core.messages.utils import count_tokens_approximately
 
 from indexer import title_path
 from retriever.chat import EchoChatModel
-from retriever.search import Hit
+from retriever.hits import Hit
 
 _TASK = (
     "Answer the question in one or two sentences, only from the numbered passages, and name the passage in brackets. "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Literal, get_args
@@ -15,47 +14,16 @@ from echo_embeddings.errors import IndexMismatch, QuestionError
 from indexer import IndexDevice, Snapshot, Where, manifest_stamp, open_snapshot
 from retriever.fusion import reciprocal_rank_fusion
 from retriever.highlight import Span, mark_hits
+from retriever.hits import Hit, Scored, ids_of, make_hits, places
 from retriever.recent import RecentVectors
 
 if TYPE_CHECKING:
     from echo_embeddings import DeviceChoice, EchoEncoder, Vectors
 
 Mode = Literal["hybrid", "dense", "lexical"]
-Scored = list[tuple[int, float]]
 
 _CANDIDATES = 100  # of each ranking go into the fusion
 _WORD = re.compile(r"\w+")
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a passage stood in one of the rankings: its rank, from 1, and its score there."""
-
-    rank: int
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A passage that was found.
-
-    `start` and `end` are character offsets in the text of the document `source`; `page` and `line` count from 1 and are
-    None where the format has none. `score` is a cosine (dense), BM25 (lexical) or the fused score (hybrid): comparable
-    within one search only. `dense` and `lexical` tell how it was found.
-    """
-
-    text: str
-    source: str
-    title: str
-    headings: tuple[str, ...]
-    format: str
-    start: int
-    end: int
-    page: int | None
-    line: int | None
-    score: float
-    dense: Place | None
-    lexical: Place | None
 
 
 class Retriever:
@@ -158,7 +126,7 @@ class Retriever:
         lexical = [] if mode == "dense" else lexical_ranking(snapshot, query, depth, where)
         ranked = dense or lexical
         if mode == "hybrid":
-            ranked = reciprocal_rank_fusion([_ids(dense), _ids(lexical)])
+            ranked = reciprocal_rank_fusion([ids_of(dense), ids_of(lexical)])
         return make_hits(snapshot, ranked[:k], places(dense), places(lexical))
 
     def similar(self, source: str, start: int, *, k: int = 10, where: Where | None = None) -> list[Hit]:
@@ -246,28 +214,6 @@ def lexical_ranking(snapshot: Snapshot, query: str, k: int, where: Where) -> Sco
     return snapshot.matching(expression, k=k, where=where)
 
 
-def make_hits(snapshot: Snapshot, ranked: Scored, dense: dict[int, Place], lexical: dict[int, Place]) -> list[Hit]:
-    """Return the passages of a ranking, with their places by chunk id."""
-    found = snapshot.catalog.chunks(_ids(ranked))
-    return [
-        Hit(
-            text=found[identifier].chunk.text,
-            source=found[identifier].path,
-            title=found[identifier].title,
-            headings=found[identifier].chunk.headings,
-            format=found[identifier].format,
-            start=found[identifier].chunk.start,
-            end=found[identifier].chunk.end,
-            page=found[identifier].chunk.page,
-            line=found[identifier].chunk.line,
-            score=score,
-            dense=dense.get(identifier),
-            lexical=lexical.get(identifier),
-        )
-        for identifier, score in ranked
-    ]
-
-
 def _refuse_empty(question: str) -> None:
     if not question.strip():
         raise QuestionError("The question is empty.", remedy='Ask something: echo-index search "…"')
@@ -276,15 +222,6 @@ def _refuse_empty(question: str) -> None:
 def _refuse_too_few(k: int) -> None:
     if k < 1:
         raise QuestionError(f"k is {k}; it must be at least 1.")
-
-
-def _ids(scored: Scored) -> Sequence[int]:
-    return [identifier for identifier, _ in scored]
-
-
-def places(scored: Scored) -> dict[int, Place]:
-    """Return the place of each chunk id in a ranking, which is best first."""
-    return {identifier: Place(rank, score) for rank, (identifier, score) in enumerate(scored, start=1)}
 
 
 def _refuse_mismatch(snapshot: Snapshot, encoder: EchoEncoder) -> None:

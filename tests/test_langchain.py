@@ -25,8 +25,8 @@ from echo_embeddings.errors import IndexMissing, ModelError, PromptError, Questi
 from indexer import Source, build_index
 from retriever import Hit, Retriever
 from retriever.chat import EchoChatModel
+from retriever.hits import Place
 from retriever.langchain import EchoEmbeddings, EchoRetriever, document_of, hit_of
-from retriever.search import Place
 
 SUBJECTS = {
     "bread": "Sourdough needs flour, water, salt and a day of patience before it goes into the oven.",

@@ -138,9 +138,8 @@ def passage_cards(turn: Turn, *, cited: int | None = None) -> str:
     cards = []
     for number, hit in enumerate(turn.passages, start=1):
         mark = matching_sentence(turn.text or turn.question, hit.text) or matching_sentence(turn.question, hit.text)
-        card = hit_card(hit, mark, number=number, similar=False)
-        classes = "hit" + (" cited" if number in used else "") + (" here" if number == cited else "")
-        cards.append(card.replace('class="hit"', f'class="{classes}"', 1).replace('id="hit-', 'id="passage-', 1))
+        kinds = [kind for kind, is_so in (("cited", number in used), ("here", number == cited)) if is_so]
+        cards.append(hit_card(hit, mark, number=number, similar=False, kinds=kinds))
     return f'<ol class="hits">{"".join(cards)}</ol>'
 
 

@@ -32,8 +32,16 @@ def hit_cards(hits: Sequence[Hit], marks: Sequence[Span | None], *, similar: boo
     return f'<ol class="hits">{"".join(cards)}</ol>'
 
 
-def hit_card(hit: Hit, mark: Span | None, *, number: int, strength: float | None = None, similar: bool = True) -> str:
-    """Return one card; `strength` is the score as a share of the best one's."""
+def hit_card(
+    hit: Hit,
+    mark: Span | None,
+    *,
+    number: int,
+    strength: float | None = None,
+    similar: bool = True,
+    kinds: Sequence[str] = (),
+) -> str:
+    """Return one card; `strength` is the score as a share of the best one's, `kinds` are `cited` and `here`."""
     where = {"source": hit.source, "start": hit.start}
     actions = [
         button("Open", "open", title=f"Open {hit.source} at this passage", **where),
@@ -42,7 +50,7 @@ def hit_card(hit: Hit, mark: Span | None, *, number: int, strength: float | None
     if similar:
         actions.append(button("More like this", "similar", title="Find passages that say alike", **where))
     return (
-        f'<li class="hit" id="hit-{number}" {attributes(**where)}>'
+        f'<li class="{" ".join(("hit", *kinds))}" {attributes(**where)}>'
         f'<div class="hit-head"><span class="number" aria-hidden="true">{number}</span>'
         f'<h3 dir="auto">{heading(hit)}</h3></div>'
         f'<p class="place" dir="ltr">{shown(place(hit))}</p>'

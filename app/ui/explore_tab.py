@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from app.output import counted
 from app.service import Service
 from app.settings import DEFAULTS
 from app.ui.cards import hit_cards
 from app.ui.look import acting_html
 from app.ui.map import map_view
-from app.ui.markup import button, counted, notice, shown
+from app.ui.markup import button, notice, shown
 from app.ui.told import told, told_errors
 from echo_embeddings.errors import EchoIndexError
 from indexer import draw_map, find_oddities, find_passage, list_documents
@@ -56,7 +57,7 @@ class ExploreTab:
                 label="Documents of the index; press one to open it",
                 elem_id="documents",
             )
-        with gr.Accordion("What is odd", open=False):
+        with gr.Accordion("What is odd", open=False) as odd_part:
             odd = acting_html(elem_id="oddities", label="Oddities")
         self.places = [map_html, neighbours, odd]
         gr.on(
@@ -67,13 +68,13 @@ class ExploreTab:
             show_progress="minimal",
             api_visibility="private",
         )
-        self.opened = ([question], [map_html, neighbours, self.documents, odd])
-        self._map_html, self._question = map_html, question
+        # It takes seconds in a large index: only for those who want to know.
+        odd_part.expand(self._odd, None, odd, show_progress="minimal", api_visibility="private")
+        self.opened = ([question], [map_html, neighbours, self.documents])
 
-    def refresh(self, question: str) -> tuple[str, str, Any, str]:
-        """Return the map, the neighbours, the documents and the oddities of the index as it is now."""
-        drawn, neighbours = self._show(question)
-        return drawn, neighbours, self._rows(), self._odd()
+    def refresh(self, question: str) -> tuple[str, str, list[list[Any]]]:
+        """Return the map, the neighbours and the documents of the index as it is now."""
+        return *self._show(question), self._rows()
 
     def _show(self, question: str) -> tuple[str, str]:
         try:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from app.building import Builder, BuildState
+from app.output import counted
 from app.progress import STAGE_WORDS
 from app.service import Service
 from app.status import size_words
 from app.ui.look import acting_html
-from app.ui.markup import counted, notice, shown
+from app.ui.markup import notice, shown
 from app.ui.told import told
 from app.uploads import keep_uploads
 from echo_embeddings.errors import EchoIndexError, IndexMissing

@@ -38,8 +38,3 @@ def notice(sentence: str, *, remedy: str = "", kind: str = "info", actions: str 
     mended = f"<p>{shown(remedy)}</p>" if remedy else ""
     role = "alert" if kind == "error" else "status"
     return f'<div class="notice {kind}" role="{role}"><p><strong>{shown(sentence)}</strong></p>{mended}{actions}</div>'
-
-
-def counted(count: int, noun: str) -> str:
-    """Return "1 passage", "2 passages"."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")

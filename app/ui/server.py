@@ -90,7 +90,7 @@ def make_app(service: Service, options: ServerOptions) -> FastAPI:
         footer_links=["api", "settings"],
         max_file_size=most_bytes,
         mcp_server=options.mcp,
-        show_error=False,
+        show_error=True,
         ssr_mode=False,
         theme=theme(),
         head=f"<style>{asset('page.css')}</style>",  # as `css`, Gradio would rewrite its selectors
