@@ -28,7 +28,7 @@ def open_gate(where: str) -> Gate:
     else:
         source = f"The file {where}"
         try:
-            text = Path(where).read_text(encoding="utf-8")
+            text = Path(where).read_text(encoding="utf-8-sig")  # some editors begin a file with a byte order mark
         except (OSError, UnicodeDecodeError) as error:
             raise EchoIndexError(f"{source} with passwords cannot be read: {error}.", remedy=_FORM) from None
     return _gate(_passwords(text, source))

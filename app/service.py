@@ -74,6 +74,7 @@ class Service:
         """
         retriever = self._opened()
         try:
+            retriever.refreshed()
             return act(retriever)
         except IndexMismatch:
             return act(self._opened(instead_of=retriever))

@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
+from itertools import chain, count
 from pathlib import Path
 
 from echo_embeddings.errors import DocumentError
 
-_LONGEST_NAME = 120  # characters, as a file system takes them
+_LONGEST_NAME = 200  # bytes: file systems take 255, and names are made longer for a moment
+_LONGEST_SUFFIX = 16
 
 
 def keep_uploads(files: Sequence[Path], folder: Path, *, most_bytes: int) -> list[Path]:
-    """Copy files into the folder under their own names; one of the same name is replaced. All of them or none.
+    """Copy files into the folder under their own names, all of them or none.
+
+    One that was uploaded earlier under the same name is replaced; two of one name that come together are both kept.
 
     Raises:
         DocumentError: a file is of no kind that can be read, or too large; it is named.
@@ -21,10 +25,10 @@ def keep_uploads(files: Sequence[Path], folder: Path, *, most_bytes: int) -> lis
     for file in files:
         _check(file, most_bytes)
     folder.mkdir(parents=True, exist_ok=True)
-    kept = []
+    kept: list[Path] = []
     for file in files:
-        target = folder / safe_name(file.name)
-        unfinished = target.with_name(f".{target.name}.unfinished")
+        target = _free_name(folder / safe_name(file.name), taken=kept)
+        unfinished = folder / ".unfinished"
         shutil.copyfile(file, unfinished)
         unfinished.replace(target)
         kept.append(target)
@@ -34,15 +38,23 @@ def keep_uploads(files: Sequence[Path], folder: Path, *, most_bytes: int) -> lis
 def safe_name(name: str) -> str:
     """Return a name that is one visible file in one folder: no separators, no control characters, no leading dots."""
     name = os.path.basename(name.replace("\\", "/"))  # noqa: PTH119 - a name as another system may write it
-    plain = "".join(character if character.isprintable() else "_" for character in name).strip().lstrip(".")
+    plain = "".join(character if character.isprintable() else "_" for character in name).strip(". ")
     stem, suffix = os.path.splitext(plain)  # noqa: PTH122
-    return f"{stem[: _LONGEST_NAME - len(suffix)] or 'file'}{suffix}"
+    if len(suffix.encode()) > _LONGEST_SUFFIX:
+        stem, suffix = plain, ""
+    room = _LONGEST_NAME - len(suffix.encode())
+    return f"{stem.encode()[:room].decode(errors='ignore').strip() or 'file'}{suffix}"
+
+
+def _free_name(path: Path, *, taken: Sequence[Path]) -> Path:
+    numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(2))
+    return next(name for name in chain([path], numbered) if name not in taken)
 
 
 def _check(file: Path, most_bytes: int) -> None:
     from indexer import FORMATS
 
-    if file.suffix.lower() not in FORMATS:
+    if Path(safe_name(file.name)).suffix.lower() not in FORMATS:
         raise DocumentError(
             f"{file.name} is of no kind that can be read.",
             remedy="Text, Markdown, reST, HTML, PDF, DOCX and source code can.",

@@ -15,6 +15,7 @@ Span = tuple[int, int]
 
 # A line end between words wraps a line; one before a list, a heading, a table or an indent means something.
 _WRAP = re.compile(r"(?<=\S)\n(?=[^\s#>*+|=`~\d-])")
+_FENCE = re.compile(r"(^(?:```|~~~)(?:.|\n)*?(?:^(?:```|~~~)|\Z))", re.MULTILINE)
 _EXCERPT = 520  # characters of a passage on a card
 _BEFORE_MARK = 160  # of them, at most, in front of the sentence that is marked
 _NOTHING = "Try other words, search by meaning instead of by words, or take a filter away."
@@ -127,7 +128,11 @@ def marked(text: str, mark: Span | None, *, start: int = 0, end: int | None = No
 
 def flowing(text: str, format: str) -> str:
     """Return prose without the line ends that only wrap it; as many characters as before. Code stays as it is."""
-    return text if format == "code" else _WRAP.sub(" ", text)
+    if format == "code":
+        return text
+    prose_and_fences = _FENCE.split(text)
+    prose_and_fences[::2] = [_WRAP.sub(" ", prose) for prose in prose_and_fences[::2]]
+    return "".join(prose_and_fences)
 
 
 def _excerpt(text: str, mark: Span | None) -> Span:

@@ -52,7 +52,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         if refusal := self._refusal(Headers(scope=scope), str(scope["method"])):
-            await PlainTextResponse(refusal, status_code=403)(scope, receive, send)
+            await PlainTextResponse(refusal, status_code=403, headers=_HEADERS)(scope, receive, send)
             return
 
         async def send_with_headers(message: Message) -> None:
@@ -64,9 +64,16 @@ class Guard:
 
     def _refusal(self, headers: Headers, method: str) -> str:
         host = headers.get("host", "")
-        if self._names is not None and urlsplit(f"//{host}").hostname not in self._names:
+        if self._names is not None and _hostname(host) not in self._names:
             return "This server goes by another name."
         origin = headers.get("origin")
-        if origin and method not in _READING and urlsplit(origin).netloc != host:
+        if origin and method not in _READING and origin.partition("://")[2] != host:
             return "This request comes from another site."
         return ""
+
+
+def _hostname(host: str) -> str | None:
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:  # an address that is none
+        return None

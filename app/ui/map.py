@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from app.ui.markup import attributes, notice, shown
+from app.ui.markup import attributes, notice, readable, shown
 
 if TYPE_CHECKING:
     from indexer import CorpusMap, FoundChunk
@@ -108,4 +108,4 @@ def _told(found: FoundChunk) -> str:
 
     text = " ".join(found.chunk.text.split())
     titles = " › ".join(title_path(found.title, found.chunk.headings))
-    return f"{titles}\n{text[:_LONGEST_TOLD]}{' …' if len(text) > _LONGEST_TOLD else ''}"
+    return readable(f"{titles}\n{text[:_LONGEST_TOLD]}{' …' if len(text) > _LONGEST_TOLD else ''}")

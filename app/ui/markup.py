@@ -5,26 +5,33 @@ from __future__ import annotations
 import re
 from html import escape
 
-_SPECIAL = re.compile(r"[^\w\s]|_", re.ASCII)
+# Also white space in front: it would make a code block.
+_SPECIAL = re.compile(r"\A\s|(?<=\n)[ \t]|[^\w\s]|_", re.ASCII)
 _CONTROLS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 # Marks that turn the direction of what follows would reach beyond the text they stand in.
 _DIRECTIONS = dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)), None)
 
 
+def readable(text: str) -> str:
+    """Return a text without the characters that are not read but steer what shows them."""
+    return text.translate(_CONTROLS | _DIRECTIONS)
+
+
 def shown(text: object) -> str:
     """Return HTML that shows a text, in an element or in an attribute."""
-    return escape(str(text).translate(_CONTROLS | _DIRECTIONS), quote=True)
+    return escape(readable(str(text)), quote=True)
 
 
 def as_markdown(text: str) -> str:
     """Return Markdown that shows a text as it is: no heading, link, picture, formula or tag comes of it."""
-    plain = text.translate(_CONTROLS | _DIRECTIONS)
-    return _SPECIAL.sub(lambda special: f"&#{ord(special[0])};", plain).replace("\n", "<br>")
+    plain = readable(text).strip("\n")
+    quoted = _SPECIAL.sub(lambda special: f"&#{ord(special[0])};", plain)
+    return quoted.replace("\n", "<br>")
 
 
 def attributes(**values: object) -> str:
-    """Return data attributes: `attributes(start=3)` is `data-start="3"`."""
-    return " ".join(f'data-{name.replace("_", "-")}="{shown(value)}"' for name, value in values.items())
+    """Return data attributes, which give back just what they were given: `attributes(start=3)` is `data-start="3"`."""
+    return " ".join(f'data-{name.replace("_", "-")}="{_data(value)}"' for name, value in values.items())
 
 
 def button(label: str, action: str, /, *, title: str = "", **data: object) -> str:
@@ -38,3 +45,7 @@ def notice(sentence: str, *, remedy: str = "", kind: str = "info", actions: str 
     mended = f"<p>{shown(remedy)}</p>" if remedy else ""
     role = "alert" if kind == "error" else "status"
     return f'<div class="notice {kind}" role="{role}"><p><strong>{shown(sentence)}</strong></p>{mended}{actions}</div>'
+
+
+def _data(value: object) -> str:
+    return escape(str(value), quote=True).replace("\r", "&#13;")

@@ -94,7 +94,7 @@ def _picture(snapshot: Snapshot, document: IndexedDocument, page: int, start: in
     picture = base64.b64encode(png).decode()
     return (
         f'<p class="actions">{button("‹ Page before", "turn", page=max(1, page - 1), **where)}'
-        f"<span>Page {page}</span>{button('Next page ›', 'page', page=page + 1, **where)}</p>"
+        f"<span>Page {page}</span>{button('Next page ›', 'turn', page=page + 1, **where)}</p>"
         f'<img class="pdf-page" src="data:image/png;base64,{picture}" alt="Page {page} of {shown(document.title)}">'
     )
 

@@ -1,0 +1,116 @@
+"""Files that visitors give: their names are made harmless, and what cannot be read is refused before any is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from app.uploads import keep_uploads, safe_name
+from echo_embeddings.errors import DocumentError
+from indexer import FORMATS
+
+MOST = 1000
+
+
+@pytest.fixture
+def given_files(tmp_path: Path) -> Path:
+    folder = tmp_path / "given"
+    folder.mkdir()
+    (folder / "fox.md").write_text("# The fox\n")
+    (folder / "Vow.TXT").write_text("Seven wizards.\n")
+    return folder
+
+
+def test_files_are_kept_under_their_names_and_nothing_else_is_left(tmp_path: Path, given_files: Path) -> None:
+    folder = tmp_path / "not/there/yet"
+    kept = keep_uploads([given_files / "fox.md", given_files / "Vow.TXT"], folder, most_bytes=MOST)
+    assert kept == [folder / "fox.md", folder / "Vow.TXT"]
+    assert kept[0].read_text() == "# The fox\n"
+    assert sorted(path.name for path in folder.iterdir()) == ["Vow.TXT", "fox.md"]
+    assert (given_files / "fox.md").exists(), "it is copied"
+
+
+def test_a_file_of_the_same_name_is_replaced(tmp_path: Path, given_files: Path) -> None:
+    folder = tmp_path / "uploads"
+    keep_uploads([given_files / "fox.md"], folder, most_bytes=MOST)
+    (given_files / "fox.md").write_text("# Another fox\n")
+    [kept] = keep_uploads([given_files / "fox.md"], folder, most_bytes=MOST)
+    assert kept.read_text() == "# Another fox\n"
+    assert [path.name for path in folder.iterdir()] == ["fox.md"]
+
+
+def test_two_files_of_one_name_are_both_kept(tmp_path: Path, given_files: Path) -> None:
+    (given_files / "more").mkdir()
+    (given_files / "more/fox.md").write_text("# Another fox\n")
+    kept = keep_uploads([given_files / "fox.md", given_files / "more/fox.md"], tmp_path / "uploads", most_bytes=MOST)
+    assert sorted(path.read_text() for path in {*kept}) == ["# Another fox\n", "# The fox\n"]
+
+
+@pytest.mark.parametrize("name", ["setup.exe", "no-suffix", "page.md.gz", ".md"])
+def test_a_kind_that_cannot_be_read_is_refused_and_none_is_kept(tmp_path: Path, given_files: Path, name: str) -> None:
+    (given_files / name).write_text("x")
+    with pytest.raises(DocumentError, match="is of no kind that can be read") as raised:
+        keep_uploads([given_files / "fox.md", given_files / name], tmp_path / "uploads", most_bytes=MOST)
+    assert raised.value.message.startswith(name)
+    assert raised.value.remedy
+    assert not (tmp_path / "uploads").exists()
+
+
+def test_a_file_that_is_too_large_is_refused_with_the_limit(tmp_path: Path, given_files: Path) -> None:
+    (given_files / "large.txt").write_bytes(b"x" * 2_500_000)
+    with pytest.raises(DocumentError, match=r"large\.txt is too large: 2\.5 MB, where the limit is 2 MB\."):
+        keep_uploads([given_files / "fox.md", given_files / "large.txt"], tmp_path / "uploads", most_bytes=2_000_000)
+    assert not (tmp_path / "uploads").exists()
+    assert keep_uploads([given_files / "large.txt"], tmp_path / "uploads", most_bytes=2_500_000)
+
+
+def test_whatever_is_kept_can_be_read(tmp_path: Path, given_files: Path) -> None:
+    for name in (" .md", "..md", "a.md"):
+        (given_files / name).write_text("# A page\n")
+        try:
+            [kept] = keep_uploads([given_files / name], tmp_path / "uploads", most_bytes=MOST)
+        except DocumentError:
+            continue
+        assert kept.suffix.lower() in FORMATS, f"{name!r} became {kept.name!r}"
+
+
+def test_a_long_name_of_another_script_is_kept(tmp_path: Path, given_files: Path) -> None:
+    name = "灯" * 83 + ".md"  # 252 bytes: as long as a file system takes
+    (given_files / name).write_text("# A page\n")
+    [kept] = keep_uploads([given_files / name], tmp_path / "uploads", most_bytes=MOST)
+    assert kept.read_text() == "# A page\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("notes.md", "notes.md"),
+        ("Über uns.md", "Über uns.md"),
+        ("../../etc/passwd.md", "passwd.md"),
+        ("/etc/passwd", "passwd"),
+        ("..\\..\\windows\\evil.txt", "evil.txt"),
+        (".hidden.md", "hidden.md"),
+        ("...", "file"),
+        ("", "file"),
+        ("a\x00b\nc.md", "a_b_c.md"),
+        ("fdp\u202e.md", "fdp_.md"),
+        ("  spaced.md ", "spaced.md"),
+        ("x" * 300 + ".md", "x" * 197 + ".md"),
+    ],
+)
+def test_a_name_is_made_harmless(name: str, safe: str) -> None:
+    assert safe_name(name) == safe
+
+
+@example("a." + "b" * 150)
+@given(st.text(st.characters() | st.sampled_from("./\\ \0\n"), max_size=200))
+def test_whatever_it_is_called_it_is_one_visible_file_in_the_folder(name: str) -> None:
+    safe = safe_name(name)
+    assert safe and safe.isprintable()
+    assert not safe.startswith(".")
+    assert Path("folder", safe).parent == Path("folder")
+    assert "\\" not in safe
+    assert len(safe.encode()) <= 204
