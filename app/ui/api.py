@@ -114,7 +114,7 @@ def offer_endpoints(service: Service) -> None:
         with _told_plainly():
             document = service.with_snapshot(lambda snapshot: indexed_document(snapshot, source))
         begin = max(0, int(start))
-        text = document.text[begin : begin + min(int(characters), _MOST_CHARACTERS)]
+        text = document.text[begin : begin + max(0, min(int(characters), _MOST_CHARACTERS))]
         return {
             "source": source,
             "title": document.title,

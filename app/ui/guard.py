@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
@@ -33,6 +34,9 @@ _HEADERS = {
     "referrer-policy": "no-referrer",
 }
 _READING = ("GET", "HEAD", "OPTIONS")
+# Gradio would fetch other sites' files for a visitor.
+_ELSEWHERE = re.compile(r"/(?:file[=/]\w+:/|proxy=)")
+_UPLOAD = re.compile(r"/upload/?$")
 
 
 class Guard:
@@ -42,16 +46,18 @@ class Guard:
     is refused by it, since browsers tell which name they asked for.
     """
 
-    def __init__(self, app: ASGIApp, *, names: Collection[str] | None) -> None:
+    def __init__(self, app: ASGIApp, *, names: Collection[str] | None, may_upload: bool = True) -> None:
         self._app = app
         self._names = names
+        self._may_upload = may_upload
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or pass it on."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if refusal := self._refusal(Headers(scope=scope), str(scope["method"])):
+        refusal = self._refusal(Headers(scope=scope), str(scope["method"])) or self._closed(str(scope["path"]))
+        if refusal:
             await PlainTextResponse(refusal, status_code=403, headers=_HEADERS)(scope, receive, send)
             return
 
@@ -69,6 +75,13 @@ class Guard:
         origin = headers.get("origin")
         if origin and method not in _READING and origin.partition("://")[2] != host:
             return "This request comes from another site."
+        return ""
+
+    def _closed(self, path: str) -> str:
+        if _ELSEWHERE.search(path):
+            return "Nothing is fetched from other sites."
+        if _UPLOAD.search(path) and not self._may_upload:
+            return "Files are not taken here."
         return ""
 
 

@@ -95,7 +95,7 @@ def make_app(service: Service, options: ServerOptions) -> FastAPI:
         theme=theme(),
         head=f"<style>{asset('page.css')}</style>",  # as `css`, Gradio would rewrite its selectors
     )
-    app.add_middleware(Guard, names=LOOPBACK_NAMES if options.is_local else None)
+    app.add_middleware(Guard, names=LOOPBACK_NAMES if options.is_local else None, may_upload=options.may_change)
     return app
 
 
@@ -139,6 +139,7 @@ def _listen(options: ServerOptions) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((options.host, options.port))
+        listening.listen()
     except OSError as error:
         listening.close()
         raise EchoIndexError(
