@@ -90,7 +90,8 @@ class AskTab:
             self._ask_again, asked, shown, concurrency_limit=8, show_progress="hidden", api_visibility="private"
         )
         stop.click(_stopped, turns, shown, cancels=[asking, again], show_progress="hidden", api_visibility="private")
-        clear.click(_cleared, None, shown, cancels=[asking, again], show_progress="hidden", api_visibility="private")
+        for cleared in (clear.click, chat.clear):
+            cleared(_cleared, None, shown, cancels=[asking, again], show_progress="hidden", api_visibility="private")
         cited.cite(_cite, turns, self.passages, show_progress="hidden", api_visibility="private")
         export.click(export_markdown, turns, exported, show_progress="hidden", api_visibility="private").then(
             None, exported, None, js=_DOWNLOAD

@@ -41,7 +41,7 @@ def map_view(
         is_near = found.id in near
         colour = f"c{legend.index(group)}" if group in legend else "other"
         data = attributes(action="open", source=found.path, start=found.chunk.start, told=_told(found))
-        reached = ' tabindex="0" role="button"' if is_near else ""
+        reached = f' tabindex="0" role="button" aria-label="Open {shown(found.title)}"' if is_near else ""
         kind, radius = (f"{colour} near", small + 3) if is_near else (colour, small)
         circle = f'<circle class="{kind}" cx="{x}" cy="{y}" r="{radius}" {data}{reached}/>'
         (near_circles if is_near else circles).append(circle)

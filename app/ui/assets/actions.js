@@ -49,6 +49,7 @@ const tell = (event) => {
 };
 element.addEventListener('pointerover', tell);
 element.addEventListener('focusin', tell);
+element.addEventListener('pointerleave', () => element.querySelector('.tip')?.setAttribute('hidden', ''));
 
 // A document opens at its passage.
 const find = () => setTimeout(() => element.querySelector('.here')?.scrollIntoView({ block: 'center' }), 60);
