@@ -82,6 +82,7 @@ class AskTab:
             self._ask,
             asked,
             shown,
+            trigger_mode="multiple",  # the one before may still be on its way to its end when it was stopped
             concurrency_limit=8,
             show_progress="hidden",
             api_visibility="private",
@@ -102,7 +103,7 @@ class AskTab:
         self, question: str, turns: list[Turn], llm: str, folders: list[str], formats: list[str]
     ) -> Iterator[tuple[Any, ...]]:
         if not question.strip():
-            yield question, turns, conversation(turns), gr.skip(), *_buttons(running=False)
+            yield tuple(gr.skip() for _ in range(6))
             return
         request = Request(question, before=tuple(turns), where=where_of(folders, formats), llm=llm)
         growing = [*turns, Turn(question)]
