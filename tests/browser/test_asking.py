@@ -1,0 +1,103 @@
+"""The tab Ask, on a model that can hardly speak: what is said is not judged, how it is shown is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from .driving import LONG, ask, begin_to_ask, is_within, open_passage, turn_to
+
+_QUESTION = "Who built the lighthouse of Norvik?"
+_RECORD = """() => {
+  window.seen = [];
+  const place = document.querySelector('#conversation');
+  new MutationObserver(() => window.seen.push(place.innerText)).observe(
+    place, { subtree: true, childList: true, characterData: true });
+}"""
+
+
+@pytest.fixture
+def page(page: Page) -> Page:
+    """Return a page that is turned to the tab."""
+    turn_to(page, "Ask")
+    return page
+
+
+def test_an_answer_grows_and_its_citations_show_their_passages(page: Page) -> None:
+    page.evaluate(_RECORD)
+    answer = ask(page, _QUESTION)
+    expect(answer).to_contain_text("Edda Holm")
+    seen = page.evaluate("window.seen")
+    stages = ("Searching your documents", "Reading what was found", "▍")
+    assert [any(stage in text for text in seen) for stage in stages] == [True] * 3, (
+        "the page does not tell how far it is"
+    )
+    expect(page.locator("#passages .hit")).to_have_count(3)
+    expect(page.locator("#passages .hit.cited")).to_have_count(1)
+
+    page.set_viewport_size({"width": 1440, "height": 500})
+    page.evaluate("window.scrollTo(0, 0)")
+    answer.locator("a.citation").first.click()
+    here = page.locator("#passages .hit.here")
+    expect(here).to_contain_text("Edda Holm")
+    expect(here).to_be_in_viewport()
+    expect(page).to_have_url(re.compile(r"/$"))
+
+    panel = open_passage(here)
+    expect(panel.locator("mark.here")).to_contain_text("Edda Holm")
+    assert is_within(panel.locator("mark.here"), panel.locator(".document"))
+
+
+def test_a_follow_up_and_the_same_again(page: Page) -> None:
+    ask(page, _QUESTION)
+    expect(ask(page, "What colours is it painted in?")).to_contain_text("Red and white", ignore_case=True)
+    expect(page.locator("#conversation .bot")).to_have_count(2)
+    page.locator("#conversation a.citation").first.click()
+    expect(page.locator("#passages .hit.here")).to_contain_text("Edda Holm")
+    page.get_by_role("button", name="Ask again").click()
+    expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
+    expect(page.get_by_role("button", name="Stop", exact=True)).to_be_hidden(timeout=LONG)
+    expect(page.locator("#conversation .bot")).to_have_count(2)
+    expect(page.locator("#conversation .bot").last).to_contain_text("Red and white", ignore_case=True)
+
+
+@pytest.mark.parametrize("button", ["button.sm", "#conversation button"])
+def test_a_conversation_that_was_cleared_does_not_come_back(page: Page, button: str) -> None:
+    ask(page, _QUESTION)
+    page.locator(button, has=page.get_by_text("Clear")).or_(page.locator(f"{button}[title=Clear]")).click()
+    expect(page.locator("#conversation .bot")).to_have_count(0)
+    expect(page.locator("#passages .hit")).to_have_count(0)
+    ask(page, _QUESTION)
+    expect(page.locator("#conversation .bot")).to_have_count(1)
+
+
+def test_what_the_documents_do_not_hold_is_not_guessed(page: Page) -> None:
+    answer = ask(page, "Who is the prime minister of Australia?")
+    expect(answer).to_contain_text("Not in your documents.")
+    expect(answer.locator("a.citation")).to_have_count(0)
+    expect(page.locator("#passages .hit.cited")).to_have_count(0)
+
+
+def test_stopped_while_it_is_written_then_another(page: Page) -> None:
+    begin_to_ask(page, "What is the zeppelin password?")
+    expect(page.locator("#conversation .bot")).to_contain_text("Reading what was found")
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.locator("#conversation .bot")).to_contain_text("Stopped.")
+    expect(page.get_by_role("button", name="Ask", exact=True)).to_be_visible()
+    expect(ask(page, _QUESTION)).to_contain_text("Edda Holm")
+
+
+def test_a_conversation_is_saved_with_its_citations(page: Page, tmp_path: Path) -> None:
+    ask(page, _QUESTION)
+    with page.expect_download() as told:
+        page.get_by_role("button", name="Export as Markdown").click()
+    assert told.value.suggested_filename == "conversation.md"
+    told.value.save_as(tmp_path / "conversation.md")
+    saved = (tmp_path / "conversation.md").read_text(encoding="utf-8")
+    assert f"## {_QUESTION}" in saved
+    assert "Edda Holm [1]" in saved
+    assert "[1] documents/notes/norvik.md, line 1" in saved
+    assert "> The lighthouse of Norvik was built in 1874 by the carpenter Edda Holm." in saved

@@ -1,0 +1,149 @@
+"""The tab Search."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from .conftest import Visit
+from .driving import fresh, is_within, open_passage, search, unfold
+from .serving import Site
+
+
+def test_results_come_when_typing_has_stopped(page: Page) -> None:
+    page.keyboard.type("Who built the lighthouse?", delay=20)  # the box has the focus
+    expect(page.locator("#results .hit").first).to_contain_text("Edda Holm")
+    expect(page.locator("#results .hit")).to_have_count(10)
+
+
+def test_a_question_in_the_address_is_searched_for(visit: Visit, site: Site) -> None:
+    page = visit(site, "/?q=Who+built+the+lighthouse%3F")
+    expect(page.locator("#question textarea")).to_have_value("Who built the lighthouse?")
+    expect(page.locator("#results .hit").first).to_contain_text("Edda Holm")
+
+
+def test_a_card_says_why_it_was_found_and_marks_the_sentence(page: Page) -> None:
+    card = search(page, "Which lens did the keeper Jorun Vale row for?").filter(has_text="eleven miles").first
+    expect(card.locator("mark")).to_contain_text("The keeper Jorun Vale rowed eleven miles")
+    expect(card.locator(".place")).to_have_text(re.compile(r"documents/notes/norvik\.md, line \d+"))
+    expect(card.locator(".badge.words")).to_have_text("1st by words")
+    expect(card.locator(".badge.meaning")).to_have_text(re.compile(r"\d+(st|nd|rd|th) by meaning"))
+    assert card.locator(".strength").get_attribute("aria-label") == "100 percent of the best score"
+
+
+def test_by_meaning_by_words_and_by_both(page: Page) -> None:
+    search(page, "goat and cider")
+    expect(page.locator("#results .badge.words").first).to_be_visible()
+    expect(page.locator("#results .badge.meaning").first).to_be_visible()
+    page.get_by_role("radio", name="Meaning", exact=True).check()
+    expect(page.locator("#results .badge.words")).to_have_count(0)
+    expect(page.locator("#results .badge.meaning")).to_have_count(10)
+    page.get_by_role("radio", name="Words", exact=True).check()
+    expect(page.locator("#results .badge.meaning")).to_have_count(0)
+    expect(page.locator("#results .hit").first).to_contain_text("goat")
+
+
+def test_nothing_found_is_said(page: Page) -> None:
+    page.get_by_role("radio", name="Words", exact=True).check()
+    page.locator("#question textarea").fill("quxquuxgarply")
+    expect(page.locator("#results .notice")).to_contain_text("Nothing was found.")
+
+
+def test_the_task_changes_what_is_asked_for(page: Page) -> None:
+    search(page, "floats free of the ground")
+    score = page.locator("#results .badge.meaning").first
+    before = score.get_attribute("title")
+    box = page.get_by_label("Task (choose, or write your own)")
+    box.click()
+    page.get_by_role("option", name="Code").click()
+    expect(score).not_to_have_attribute("title", str(before))
+    between = score.get_attribute("title")
+    box.fill("Find the boat.")
+    box.press("Enter")
+    expect(score).not_to_have_attribute("title", str(between))
+
+
+def test_filters_by_folder_and_by_format(page: Page) -> None:
+    search(page, "harbour")
+    expect(page.locator("#results .place", has_text="norvik.md").first).to_be_visible()
+    unfold(page, "Filters")
+    page.get_by_label("Only in these folders").click()
+    cards = fresh(page, "#results")
+    page.get_by_role("option", name="documents/code (1)").click()
+    expect(cards.first).to_contain_text("tides.py")
+    expect(page.locator("#results .place", has_text="norvik.md")).to_have_count(0)
+    page.locator(".token", has_text="documents/code").get_by_role("button").click()
+    expect(page.locator("#results .place", has_text="norvik.md").first).to_be_visible()
+    page.get_by_label("Only these formats").click()
+    page.get_by_role("option", name="pdf (1)").click()
+    expect(page.locator("#results .hit")).to_have_count(1)
+    expect(page.locator("#results .place")).to_have_text(re.compile(r"kites\.pdf, page 1"))
+
+
+def test_open_shows_the_document_at_the_passage(page: Page) -> None:
+    card = search(page, "Jorun Vale rowed eleven miles to fetch a new lens").filter(has_text="eleven miles").first
+    panel = open_passage(card)
+    expect(panel.locator("h2")).to_have_text("The lighthouse of Norvik")
+    expect(panel.locator("mark.here")).to_contain_text("Jorun Vale")
+    expect(panel.locator(".document")).to_contain_text("In January the keepers")
+    page.wait_for_function("document.querySelector('#document .document').scrollTop > 100")
+    assert is_within(panel.locator("mark.here"), panel.locator(".document"))
+
+
+def test_a_pdf_opens_with_a_picture_of_the_page(page: Page) -> None:
+    panel = open_passage(search(page, "goat and cider for the kite festival").filter(has_text="goat").first)
+    picture = panel.locator("img.pdf-page")
+    width, height = picture.evaluate(
+        "async image => { await image.decode(); return [image.naturalWidth, image.naturalHeight]; }"
+    )
+    assert width >= 1000 and 1.3 < height / width < 1.4  # the page is 600 by 800
+    first = str(picture.get_attribute("src"))
+    panel.get_by_role("button", name="Next page").click()
+    expect(panel.get_by_text("Page 2", exact=True)).to_be_visible()
+    expect(picture).not_to_have_attribute("src", first)
+    panel.get_by_role("button", name="Page before").click()
+    expect(picture).to_have_attribute("src", first)
+
+
+def test_a_citation_is_copied(visit: Visit, site: Site) -> None:
+    page = visit(site, permissions=["clipboard-read", "clipboard-write"])
+    card = search(page, "Who built the lighthouse of Norvik?").filter(has_text="Edda Holm").first
+    button = card.get_by_text("Copy citation")
+    button.click()
+    expect(card.get_by_text("Copied")).to_be_visible()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == (
+        "“The lighthouse of Norvik was built in 1874 by the carpenter Edda Holm.” — "
+        "The lighthouse of Norvik (documents/notes/norvik.md, line 1)"
+    )
+    expect(button).to_be_visible()  # and it can be copied again
+
+
+def test_more_like_this_and_back(page: Page) -> None:
+    card = search(page, "Pia Brandt measures the Orlo glacier").filter(has_text="Orlo").first
+    here = str(card.get_attribute("data-source"))
+    card.get_by_text("More like this").click()
+    expect(page.locator("#results .head")).to_contain_text(f"Passages like one of {here}")
+    expect(page.locator("#results .hit").first).to_contain_text("Orlo")  # the copy of it
+    expect(page.locator("#results .hit").first).not_to_have_attribute("data-source", here)
+    page.get_by_role("button", name="Back to the results").click()
+    expect(page.locator("#results .badge").first).to_be_visible()
+    expect(page.locator("#results .head")).to_have_count(0)
+
+
+def test_a_search_by_keyboard_alone(page: Page) -> None:
+    page.locator("h1").click()
+    page.keyboard.press("/")
+    expect(page.locator("#question textarea")).to_be_focused()
+    expect(page.locator("#question textarea")).to_have_value("")
+    page.keyboard.type("Who built the lighthouse of Norvik?")
+    page.keyboard.press("Enter")
+    expect(page.locator("#results .hit").first).to_be_visible()
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.dataset.action") == "open":
+            break
+    page.keyboard.press("Enter")
+    expect(page.locator("#document .here")).to_contain_text("Edda Holm")
+    expect(page.locator("#document .document")).to_be_in_viewport()
