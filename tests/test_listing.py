@@ -85,7 +85,7 @@ def test_the_list_tells_of_every_document(folder: Path, snapshot: Snapshot) -> N
     assert [*listed] == sorted(
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
-        if "index" not in path.parts and path.is_file()
+        if "index" not in path.parts and path.is_file() and path.suffix != ".png"  # pictures hold no text
     )
     assert sum(document.passages for document in listed.values()) == snapshot.manifest.chunks
     size = (folder / "pages.pdf").stat().st_size
