@@ -18,6 +18,8 @@ from app.ui.search_tab import SearchTab
 from app.ui.viewer import Viewer
 
 TITLE = "echo-index"
+_SESSIONS = 300
+"""Visits that are remembered; each call of a program is one, and Gradio holds about 170 kB for each."""
 _HEAD = """<div class="page-head"><h1>echo-index</h1>
 <p>Search your own documents, and ask them. Nothing leaves this machine{except_for}.</p></div>"""
 
@@ -74,4 +76,5 @@ def make_page(service: Service, builder: Builder, options: PageOptions) -> gr.Bl
                 )
         page.load(library.refresh, library.wanted, library.shown, show_progress="hidden", api_visibility="private")
         offer_endpoints(service)
+    page.state_session_capacity = _SESSIONS
     return page
