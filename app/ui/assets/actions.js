@@ -52,5 +52,6 @@ element.addEventListener('focusin', tell);
 element.addEventListener('pointerleave', () => element.querySelector('.tip')?.setAttribute('hidden', ''));
 
 // A document opens at its passage.
-const find = () => setTimeout(() => element.querySelector('.here')?.scrollIntoView({ block: 'center' }), 60);
+const find = () => [60, 500].forEach((wait) => setTimeout(
+  () => element.querySelector('.here')?.scrollIntoView({ block: 'center' }), wait)); // again when the panel is open
 watch('value', find);
