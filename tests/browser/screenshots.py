@@ -19,6 +19,7 @@ from .serving import Site, command, launch, serving
 Theme = Literal["light", "dark"]
 THEMES: tuple[Theme, ...] = ("light", "dark")
 SIZES = {1440: 900, 390: 844}
+_SETTLED = 1000  # milliseconds: panels have slid in and documents have scrolled to their place
 _COLOURS = 64  # enough for a page, and a third of the file
 
 
@@ -32,6 +33,7 @@ def picture(browser: Browser, site: Site, scene: str, *, theme: Theme, width: in
         SCENES[scene](page)
         page.mouse.move(0, 0)
         page.evaluate("() => { document.activeElement.blur(); window.scrollTo(0, 0); }")
+        page.wait_for_timeout(_SETTLED)
         return _small(page.screenshot(animations="disabled"))
     finally:
         context.close()
