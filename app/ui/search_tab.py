@@ -71,8 +71,13 @@ class SearchTab:
         self.results.similar(
             self._similar, [choices.folders, choices.formats, amount], self.results, api_visibility="private"
         )
-        opened = page.load(_asked_in_address, None, question, show_progress="hidden", api_visibility="private")
-        opened.then(**searching)
+        page.load(
+            self._arrive,
+            None,
+            [question, self.results],
+            show_progress="hidden",
+            api_visibility="private",
+        )
         self.choices = choices
 
     @told_errors
@@ -88,6 +93,15 @@ class SearchTab:
 
         return self._service.with_retriever(find)
 
+    def _arrive(self, request: gr.Request) -> tuple[Any, Any]:
+        """Search for the question in the page's address, `?q=…`, so that a search can be bookmarked.
+
+        Without one the results are left alone, for somebody may have searched already, unless there is no index.
+        """
+        asked = str(request.query_params.get("q", ""))[: DEFAULTS.longest_question]
+        found = self._search(asked, TASKS["Question answering"], "hybrid", [], [], DEFAULTS.page_results)
+        return (asked, found) if asked else (gr.skip(), gr.skip() if found == _WELCOME else found)
+
     @told_errors
     def _similar(self, folders: list[str], formats: list[str], amount: int, event: gr.EventData) -> str:
         source, start = str(event._data["source"]), int(event._data["start"])
@@ -98,9 +112,3 @@ class SearchTab:
             f'<p class="head">Passages like one of <b>{shown(source)}</b> {button("Back to the results", "back")}</p>'
         )
         return head + hit_cards(hits, [None] * len(hits))
-
-
-def _asked_in_address(request: gr.Request) -> Any:
-    """Return the question in the page's address, `?q=…`, so that a search can be bookmarked."""
-    asked = str(request.query_params.get("q", ""))[: DEFAULTS.longest_question]
-    return asked or gr.skip()  # somebody may be typing already
