@@ -81,7 +81,7 @@ class Service:
 
     def with_snapshot(self, act: Callable[[Snapshot], T]) -> T:
         """Return what `act` makes of the newest generation of the index; no model is loaded for it."""
-        return self.with_retriever(lambda retriever: act(retriever.refreshed()))
+        return self.with_retriever(lambda retriever: retriever.with_snapshot(act))
 
     def writer(self, name: str = OWN_MODEL) -> BaseChatModel:
         """Return the model that writes the answers: one of the names in the options, or the one that embeds.

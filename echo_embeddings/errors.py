@@ -11,6 +11,7 @@ EchoIndexError
 ├── IndexMissing         no complete index where one was expected
 ├── IndexMismatch        an index made by something else than what is asked for now
 ├── IndexDamaged         an index whose files contradict each other
+├── IndexUnwritable      an index that cannot be written: a full disk, a read-only folder
 ├── IndexBusy            another process is writing the index
 └── QuestionError        a question or filter that cannot be searched for
 """
@@ -65,6 +66,10 @@ class IndexMismatch(EchoIndexError):
 
 class IndexDamaged(EchoIndexError):
     """An index whose files contradict each other."""
+
+
+class IndexUnwritable(EchoIndexError):
+    """An index that cannot be written: a full disk, a read-only folder."""
 
 
 class IndexBusy(EchoIndexError):

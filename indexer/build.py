@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from echo_embeddings.errors import IndexDamaged, IndexMismatch, IndexMissing
-from indexer.catalog import CATALOG, Catalog
+from echo_embeddings.errors import IndexDamaged, IndexMismatch
+from indexer.catalog import CATALOG, Catalog, delete_catalog
 from indexer.chunks import Chunking, embedded_text
 from indexer.commit import commit_generation
 from indexer.lock import only_writer
-from indexer.manifest import Canary, Manifest, read_manifest
+from indexer.manifest import Canary, Manifest
 from indexer.means import means_for
+from indexer.recovery import catalog_path, finish_commit, other_catalogs
 from indexer.remembered import carry_over, remember_sources
 from indexer.sources import Source
 from indexer.update import BuildReport, DocumentUpdate
@@ -65,59 +67,99 @@ def build_index(
     """Bring an index up to date with its sources: only what is new or changed is read, cut and embedded.
 
     Documents that no source covers stay as they are; documents that were removed from the index are left out, unless a
-    source is that very file. `rebuild` makes a new index beside the old one, which it replaces when it is complete.
+    source is that very file. `rebuild` fills a new catalog beside the old one, which it replaces when it is complete.
     Interrupted at any time, the next build goes on where this one ended. The sources are remembered: `read_sources`.
 
     Raises:
-        SourceError: there is nothing to index in the sources.
-        IndexMismatch: the index was built with another encoder or chunking, and `rebuild` is false.
-        IndexBusy: another process is building this index.
+        SourceError: there is nothing to index in the sources, or one of them is gone.
+        IndexMismatch: the index was built with another encoder or chunking, and `rebuild` is false; or by a later
+            version.
+        IndexDamaged: the catalog cannot be read, and `rebuild` is false.
+        IndexBusy: another process is writing this index.
+        IndexUnwritable: the disk is full, or nothing can be written to the folder.
     """
     started = time.monotonic()
-    rebuilt, replaced = _beside(index_dir, "rebuild"), _beside(index_dir, "old")
-    if replaced.exists() and not index_dir.exists():
-        replaced.rename(index_dir)  # a rebuild was killed between its two renames
-    index_dir.mkdir(parents=True, exist_ok=True)
     with only_writer(index_dir):
-        try:
-            work = _Build(rebuilt if rebuild else index_dir, encoder=encoder, chunking=chunking, progress=progress)
-        except (IndexDamaged, IndexMismatch):
-            if not rebuild:
-                raise
-            shutil.rmtree(rebuilt)  # an interrupted rebuild that this one cannot go on with
-            work = _Build(rebuilt, encoder=encoder, chunking=chunking, progress=progress)
+        work = _begin(index_dir, encoder=encoder, chunking=chunking or Chunking(), rebuild=rebuild, progress=progress)
         with closing(work.catalog):
-            if rebuild:
-                carry_over(index_dir, work.catalog)
-            work.update(sources, include=include, exclude=exclude, skip=[index_dir, rebuilt, replaced])
+            work.update(sources, include=include, exclude=exclude)
             remember_sources(work.catalog, index_dir, sources)
             work.embed()
             work.commit()
-        if rebuild:
-            _replace(index_dir, by=rebuilt, old=replaced)
     work.report.seconds = time.monotonic() - started
     return work.report
 
 
-class _Build:
-    """What the steps of one build share."""
+def _begin(index_dir: Path, *, encoder: EchoEncoder, chunking: Chunking, rebuild: bool, progress: Progress) -> _Build:
+    """Open the catalog that is to be written, and see that it fits the encoder and the chunking."""
+    try:
+        shown = finish_commit(index_dir)
+    except IndexDamaged:
+        if not rebuild:
+            raise
+        shown = None  # nothing can be read: what there is goes when the new index is complete
+    begin = partial(_Build, index_dir, shown=shown, encoder=encoder, chunking=chunking, progress=progress)
+    if not rebuild:
+        return begin(_catalog_to_go_on_with(index_dir, shown), continues=shown is not None)
+    current = shown.catalog_file if shown else None
+    for path, was_complete in other_catalogs(index_dir, current):
+        try:
+            if not was_complete:  # but left by a rebuild that was interrupted
+                work = begin(Catalog(path, write=True), continues=False)
+                break
+        except IndexMismatch:
+            pass  # and that was another one
+        delete_catalog(path)
+    else:
+        work = begin(Catalog(_new_catalog_path(index_dir, shown), create=True), continues=False)
+    carry_over(index_dir / (current or CATALOG), work.catalog)
+    return work
 
-    def __init__(self, index_dir: Path, *, encoder: EchoEncoder, chunking: Chunking | None, progress: Progress) -> None:
+
+def _catalog_to_go_on_with(index_dir: Path, shown: Manifest | None) -> Catalog:
+    if shown is None:
+        return Catalog(index_dir / CATALOG, create=True)
+    return Catalog(index_dir / shown.catalog_file, write=True)
+
+
+def _new_catalog_path(index_dir: Path, shown: Manifest | None) -> Path:
+    numbers = count(shown.generation + 1 if shown else 1)
+    paths = (index_dir / f"catalog-{number}.sqlite" for number in numbers)
+    return next(path for path in paths if not path.exists())
+
+
+class _Build:
+    """What the steps of one build share.
+
+    `shown` is the generation that readers see meanwhile; the build `continues` it, or fills a catalog of its own.
+    """
+
+    def __init__(
+        self,
+        index_dir: Path,
+        catalog: Catalog,
+        *,
+        shown: Manifest | None,
+        continues: bool,
+        encoder: EchoEncoder,
+        chunking: Chunking,
+        progress: Progress,
+    ) -> None:
         self.index_dir = index_dir
+        self.catalog = catalog
         self.encoder = encoder
-        self.chunking = chunking or Chunking()
+        self.chunking = chunking
         self.progress = progress
         self.report = BuildReport()
-        index_dir.mkdir(exist_ok=True)
-        self.before = _complete_manifest(index_dir)
-        self.catalog = Catalog(index_dir / CATALOG, create=True)
+        self.shown = shown
+        self.before = shown if continues else None
         try:
             self._refuse_mismatch()
-            self.generation = self.before.generation + 1 if self.before else self.catalog.newest_generation()
-            if self.before:  # what a removal had put off
-                self.catalog.move_unfinished(beyond=self.before.generation, to=self.generation)
+            self.generation = shown.generation + 1 if shown else catalog.newest_generation()
+            # What a removal had put off, and what an interrupted rebuild had begun.
+            catalog.move_unfinished(beyond=self.before.generation if self.before else 0, to=self.generation)
         except BaseException:
-            self.catalog.close()
+            catalog.close()
             raise
 
     def _refuse_mismatch(self) -> None:
@@ -140,9 +182,7 @@ class _Build:
                 remedy="Build it anew with --rebuild, or keep both with another --index.",
             )
 
-    def update(
-        self, sources: Sequence[Source], *, include: Sequence[str], exclude: Sequence[str], skip: Sequence[Path]
-    ) -> None:
+    def update(self, sources: Sequence[Source], *, include: Sequence[str], exclude: Sequence[str]) -> None:
         """Read and cut every file that is new or changed; let go of those that are gone."""
         DocumentUpdate(
             self.catalog,
@@ -155,7 +195,7 @@ class _Build:
             sources,
             include=include,
             exclude=exclude,
-            skip=skip,
+            skip=[self.index_dir],
             progress=lambda done: self.progress("reading", done, None),
         )
 
@@ -176,7 +216,7 @@ class _Build:
     def commit(self) -> None:
         """Make the new generation the one that readers see, if anything in it is new."""
         report = self.report
-        changed = self.before is None or self.catalog.differs_in(self.generation)
+        changed = self.before is None or bool(report.embedded) or self.catalog.differs_in(self.generation)
         generation = self.generation if changed else self.generation - 1
         counts = self.catalog.counts(generation=generation)
         report.documents, report.chunks = counts.documents, counts.chunks
@@ -195,7 +235,7 @@ class _Build:
             chunking=asdict(self.chunking),
             means=means_for(self.catalog, before, generation=generation, count=counts.chunks, encoder=self.encoder),
             canaries=self.before.canaries if self.before else self._canaries(),
-            before=self.before,
+            before=self.shown,
         )
 
     def _canaries(self) -> tuple[Canary, ...]:
@@ -205,27 +245,9 @@ class _Build:
 
 def read_built_with(index_dir: Path) -> BuiltWith | None:
     """Return what an index was begun with, be it complete or not; None where there is none, or none to be read."""
-    with closing(Catalog(index_dir / CATALOG)) as catalog:
-        try:
-            settings = catalog.setting("built_with")
-        except IndexDamaged:
-            return None
-    return None if settings is None else BuiltWith.parse(settings)
-
-
-def _complete_manifest(index_dir: Path) -> Manifest | None:
     try:
-        return read_manifest(index_dir)
-    except IndexMissing:
+        with closing(Catalog(catalog_path(index_dir))) as catalog:
+            settings = catalog.setting("built_with")
+    except IndexDamaged:
         return None
-
-
-def _beside(index_dir: Path, ending: str) -> Path:
-    return index_dir.with_name(f"{index_dir.name}.{ending}")
-
-
-def _replace(index_dir: Path, *, by: Path, old: Path) -> None:
-    shutil.rmtree(old, ignore_errors=True)
-    index_dir.rename(old)
-    by.rename(index_dir)
-    shutil.rmtree(old, ignore_errors=True)
+    return None if settings is None else BuiltWith.parse(settings)

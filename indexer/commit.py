@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-from indexer.catalog import Catalog
+from indexer.catalog import Catalog, delete_catalog
+from indexer.files import sweep_unfinished, told_if_unwritable
 from indexer.manifest import Canary, Manifest, write_manifest
 from indexer.means import Means
 from indexer.records import Counts
+from indexer.recovery import keep_manifest, other_catalogs
 from indexer.snapshot import index_vectors
 
 
@@ -32,32 +34,38 @@ def commit_generation(
 
     Raises:
         IndexDamaged: a chunk of the generation has no vector.
+        IndexUnwritable: the disk is full, or nothing can be written to the folder.
     """
-    vectors_file = f"vectors-{generation}.faiss"
-    vectors = index_vectors(catalog, generation=generation, count=counts.chunks, means=means)
-    vectors.save(index_dir / vectors_file)
-    write_manifest(
-        index_dir,
-        Manifest(
-            generation=generation,
-            fingerprint=fingerprint,
-            encoder=encoder,
-            chunking=chunking,
-            documents=counts.documents,
-            chunks=counts.chunks,
-            vectors_file=vectors_file,
-            finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            means=means,
-            canaries=tuple(canaries),
-        ),
+    manifest = Manifest(
+        generation=generation,
+        fingerprint=fingerprint,
+        encoder=encoder,
+        chunking=chunking,
+        documents=counts.documents,
+        chunks=counts.chunks,
+        vectors_file=f"vectors-{generation}.faiss",
+        finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        means=means,
+        canaries=tuple(canaries),
+        catalog_file=catalog.path.name,
     )
-    _sweep(index_dir, catalog, vectors_file, before)
+    vectors = index_vectors(catalog, generation=generation, count=counts.chunks, means=means)
+    vectors.save(index_dir / manifest.vectors_file)
+    keep_manifest(catalog, manifest)
+    write_manifest(index_dir, manifest)
+    _sweep(index_dir, catalog, manifest, before)
 
 
-def _sweep(index_dir: Path, catalog: Catalog, vectors_file: str, before: Manifest | None) -> None:
+def _sweep(index_dir: Path, catalog: Catalog, manifest: Manifest, before: Manifest | None) -> None:
     """Delete what only readers of a generation before the last one could still want."""
-    kept = {vectors_file, before.vectors_file if before else ""}
-    catalog.purge(before=before.generation if before else 0)
-    for path in index_dir.glob("vectors-*.faiss"):
-        if path.name not in kept:
-            path.unlink()
+    if before is not None and before.catalog_file == manifest.catalog_file:
+        catalog.purge(before=before.generation)
+    kept = {manifest.vectors_file, before.vectors_file if before else ""}
+    replaced = [path for path, was_complete in other_catalogs(index_dir, manifest.catalog_file) if was_complete]
+    with told_if_unwritable(index_dir):
+        for path in index_dir.glob("vectors-*.faiss"):
+            if path.name not in kept:
+                path.unlink(missing_ok=True)
+        for path in replaced:
+            delete_catalog(path)
+        sweep_unfinished(index_dir)

@@ -4,33 +4,49 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from echo_embeddings.errors import IndexBusy
+from indexer.files import told_if_unwritable
 
 
 @contextmanager
 def only_writer(index_dir: Path) -> Iterator[None]:
-    """Hold the write lock of an index.
+    """Hold the write lock of an index, whose folder is made where there is none.
 
     Raises:
         IndexBusy: another process holds it; it is named.
+        IndexUnwritable: nothing can be written to the folder.
     """
     holder = index_dir / "writer.pid"
     lock = FileLock(index_dir / "writer.lock", timeout=0)
+    with told_if_unwritable(index_dir):
+        try:
+            index_dir.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except Timeout:
+            raise IndexBusy(
+                f"The index in {index_dir} is being written by process {_process(holder)}.",
+                remedy="Wait for it, or stop it.",
+            ) from None
+        try:
+            holder.write_text(str(os.getpid()), encoding="utf-8")
+        except BaseException:
+            lock.release()
+            raise
     try:
-        lock.acquire()
-    except Timeout:
-        process = holder.read_text(encoding="utf-8").strip() if holder.exists() else "unknown"
-        raise IndexBusy(
-            f"The index in {index_dir} is being built by process {process}.", remedy="Wait for it, or stop it."
-        ) from None
-    try:
-        holder.write_text(str(os.getpid()), encoding="utf-8")
         yield
     finally:
-        holder.unlink(missing_ok=True)
+        with suppress(OSError):
+            holder.unlink(missing_ok=True)
         lock.release()
+
+
+def _process(holder: Path) -> str:
+    try:
+        return holder.read_text(encoding="utf-8").strip() or "unknown"
+    except OSError:
+        return "unknown"  # it has just begun, or has just ended

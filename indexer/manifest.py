@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
-from echo_embeddings.errors import IndexDamaged, IndexMissing
+from echo_embeddings.errors import IndexDamaged, IndexMismatch, IndexMissing
+from indexer.files import write_whole
 from indexer.means import Means
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
+_WITHOUT_CHECKSUM = 1  # the format before manifests and vector files carried checksums
+_CHECKSUM = "checksum"
 
 
 @dataclass(frozen=True)
@@ -40,38 +43,71 @@ class Manifest:
     means: Means
     """What is taken away from vectors and questions before they are compared."""
     canaries: tuple[Canary, ...]
+    catalog_file: str = "catalog.sqlite"
     format_version: int = FORMAT_VERSION
+
+    @property
+    def has_checksums(self) -> bool:
+        """Whether the vector file ends with a checksum: the first format had none."""
+        return self.format_version > _WITHOUT_CHECKSUM
+
+    def as_text(self) -> str:
+        """Return the manifest as JSON, with a checksum of all the rest."""
+        fields = asdict(self)
+        return json.dumps({**fields, _CHECKSUM: _checksum(fields)}, indent=1, ensure_ascii=False)
+
+    @classmethod
+    def parse(cls, text: str | bytes, *, path: Path) -> Manifest:
+        """Read what `as_text` wrote; `path` is where it stood.
+
+        Raises:
+            IndexMismatch: it has a format of a later version.
+            IndexDamaged: it is not what was written.
+        """
+        try:
+            fields: Any = json.loads(text)
+        except ValueError as error:
+            raise _damage(path, str(error)) from None
+        version = fields.get("format_version") if isinstance(fields, dict) else None
+        if not isinstance(version, int) or version < _WITHOUT_CHECKSUM:
+            raise _damage(path, "it tells no format version")
+        if version > FORMAT_VERSION:
+            raise IndexMismatch(
+                f"The index in {path.parent} has format {version}; this version of echo-index reads formats up to "
+                f"{FORMAT_VERSION}.",
+                remedy="Update echo-index, or build another index with --index FOLDER.",
+            )
+        if version > _WITHOUT_CHECKSUM and fields.pop(_CHECKSUM, "") != _checksum(fields):
+            raise _damage(path, "its checksum does not fit")
+        try:
+            canaries = tuple(Canary(item["text"], tuple(item["vector"])) for item in fields.pop("canaries"))
+            means = fields.pop("means")
+            common = Means(tuple(means["document"]), tuple(means["query"]), means["passages"])
+            manifest = cls(canaries=canaries, means=common, **fields)
+        except (KeyError, TypeError) as error:
+            raise _damage(path, f"it is incomplete: {error}") from None
+        for name in (manifest.vectors_file, manifest.catalog_file):
+            if PurePath(name).name != name:
+                raise _damage(path, f"it names the file {name!r}, which is not in its folder")
+        return manifest
 
 
 def read_manifest(index_dir: Path) -> Manifest:
-    """Return the manifest of an index.
+    """Return the manifest of an index, as its file has it.
 
     Raises:
         IndexMissing: there is no complete index in the folder.
-        IndexDamaged: the file is not a manifest that this version understands.
+        IndexMismatch: the index has a format of a later version.
+        IndexDamaged: the file is not what was written.
     """
     path = index_dir / MANIFEST
     try:
-        fields: Any = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(fields, dict):
-            raise ValueError("it is no JSON object")
+        text = path.read_bytes()
     except FileNotFoundError:
         raise _missing(index_dir) from None
-    except (OSError, ValueError) as error:
-        raise IndexDamaged(f"The manifest {path} cannot be read: {error}.", remedy=_BUILD_AGAIN) from None
-    if fields.get("format_version") != FORMAT_VERSION:
-        raise IndexDamaged(
-            f"The index in {index_dir} has format {fields.get('format_version')!r}; this version reads format "
-            f"{FORMAT_VERSION}.",
-            remedy=_BUILD_AGAIN,
-        )
-    try:
-        canaries = tuple(Canary(item["text"], tuple(item["vector"])) for item in fields.pop("canaries"))
-        means = fields.pop("means")
-        common = Means(tuple(means["document"]), tuple(means["query"]), means["passages"])
-        return Manifest(canaries=canaries, means=common, **fields)
-    except (KeyError, TypeError) as error:
-        raise IndexDamaged(f"The manifest {path} is incomplete: {error}.", remedy=_BUILD_AGAIN) from None
+    except OSError as error:
+        raise _damage(path, f"it cannot be read: {error.strerror}") from None
+    return Manifest.parse(text, path=path)
 
 
 def manifest_stamp(index_dir: Path) -> tuple[int, int]:
@@ -88,13 +124,22 @@ def manifest_stamp(index_dir: Path) -> tuple[int, int]:
 
 
 def write_manifest(index_dir: Path, manifest: Manifest) -> None:
-    """Put the manifest in place, whole or not at all."""
-    unfinished = index_dir / f"{MANIFEST}.unfinished"
-    with unfinished.open("w", encoding="utf-8") as file:
-        json.dump(asdict(manifest), file, indent=1, ensure_ascii=False)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(index_dir / MANIFEST)
+    """Put the manifest in place, whole or not at all.
+
+    Raises:
+        IndexUnwritable: it cannot be written.
+    """
+    text = manifest.as_text().encode()
+    write_whole(index_dir / MANIFEST, lambda file: file.write(text))
+
+
+def _checksum(fields: dict[str, Any]) -> str:
+    """Return the SHA-256 of the fields in one spelling."""
+    return hashlib.sha256(json.dumps(fields, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def _damage(path: Path, reason: str) -> IndexDamaged:
+    return IndexDamaged(f"The manifest {path} is damaged: {reason}.", remedy="Mend it: echo-index build")
 
 
 def _missing(index_dir: Path) -> IndexMissing:
@@ -102,6 +147,3 @@ def _missing(index_dir: Path) -> IndexMissing:
         begun = f"There is no complete index in {index_dir} yet: a build was begun and has not ended."
         return IndexMissing(begun, remedy="Go on with it: echo-index build FOLDER")
     return IndexMissing(f"There is no complete index in {index_dir}.", remedy="Build one: echo-index build FOLDER")
-
-
-_BUILD_AGAIN = "Build it again: echo-index build --rebuild FOLDER"

@@ -9,7 +9,10 @@ from indexer.chunks import Chunk
 
 @dataclass(frozen=True, slots=True)
 class DocumentRow:
-    """One version of a document. `failure` says why it could not be read; it has no chunks then."""
+    """One version of a document. `failure` says why it could not be read; it has no chunks then.
+
+    `titled`: the title is the document's own, and so embedded with its chunks; else it is the name of its file.
+    """
 
     path: str
     hash: str
@@ -18,6 +21,7 @@ class DocumentRow:
     format: str
     title: str
     failure: str | None = None
+    titled: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ from contextlib import closing
 from pathlib import Path
 
 from echo_embeddings.errors import IndexDamaged, SourceError
-from indexer.catalog import CATALOG, Catalog
+from indexer.catalog import Catalog
 from indexer.paths import full_path, stored_path
+from indexer.recovery import catalog_path
 from indexer.sources import Source
 
 _SOURCES = "sources"
@@ -24,11 +25,11 @@ def read_sources(index_dir: Path) -> list[str]:
 
     None are remembered where there is no index, or none that can be read.
     """
-    with closing(Catalog(index_dir / CATALOG)) as catalog:
-        try:
+    try:
+        with closing(Catalog(catalog_path(index_dir))) as catalog:
             return [str(full_path(name, index_dir)) for name in _names(catalog, _SOURCES)]
-        except IndexDamaged:
-            return []
+    except IndexDamaged:
+        return []
 
 
 def remember_sources(catalog: Catalog, index_dir: Path, sources: Sequence[Source]) -> None:
@@ -53,13 +54,13 @@ def set_left_out(catalog: Catalog, paths: Iterable[str]) -> None:
     _set_names(catalog, _LEFT_OUT, paths)
 
 
-def carry_over(index_dir: Path, catalog: Catalog) -> None:
-    """Take what is remembered of an index over to the catalog of another that is to replace it."""
-    with closing(Catalog(index_dir / CATALOG)) as old:
-        try:
-            kept = {name: _names(old, name) for name in (_SOURCES, _LEFT_OUT)}
-        except IndexDamaged:
-            return  # there was no index before, or none that can be read
+def carry_over(old: Path, catalog: Catalog) -> None:
+    """Take what is remembered in an old catalog over to the one that is to replace it."""
+    try:
+        with closing(Catalog(old)) as before:
+            kept = {name: _names(before, name) for name in (_SOURCES, _LEFT_OUT)}
+    except IndexDamaged:
+        return  # there was no index before, or none that can be read
     for name, names in kept.items():
         _set_names(catalog, name, names)
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from echo_embeddings.errors import QuestionError
-from indexer.catalog import CATALOG, VISIBLE, Catalog
+from indexer.catalog import VISIBLE, Catalog
 from indexer.commit import commit_generation
 from indexer.lock import only_writer
 from indexer.manifest import Manifest, manifest_stamp, read_manifest
 from indexer.means import means_of_fewer
+from indexer.recovery import finish_commit
 from indexer.remembered import forget_sources, left_out, set_left_out
 
 
@@ -35,11 +36,14 @@ def remove_documents(paths: Sequence[str], index_dir: Path) -> RemovalReport:
         QuestionError: the index holds no document of such a path.
         IndexMissing, IndexDamaged: there is no index that can be read.
         IndexBusy: another process is writing the index.
+        IndexUnwritable: the disk is full, or nothing can be written to the folder.
     """
     manifest_stamp(index_dir)  # where there is no index, none is begun by locking it
     wanted = tuple(dict.fromkeys(paths))
-    with only_writer(index_dir), closing(Catalog(index_dir / CATALOG)) as catalog:
-        before = read_manifest(index_dir)
+    with ExitStack() as stack:
+        stack.enter_context(only_writer(index_dir))
+        before = finish_commit(index_dir) or read_manifest(index_dir)
+        catalog = stack.enter_context(closing(Catalog(index_dir / before.catalog_file, write=True)))
         query = f"SELECT path FROM documents WHERE {VISIBLE}"
         held = {path for (path,) in catalog.rows(query, {"generation": before.generation})}
         for path in wanted:

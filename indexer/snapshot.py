@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,13 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from echo_embeddings import Vectors, remove_mean
-from echo_embeddings.errors import IndexDamaged
-from indexer.catalog import CATALOG, Catalog
+from echo_embeddings.errors import IndexDamaged, IndexUnwritable
+from indexer.catalog import Catalog
 from indexer.classical import ClassicalIndex
-from indexer.manifest import Manifest, manifest_stamp, read_manifest
+from indexer.manifest import Manifest, manifest_stamp
 from indexer.means import DocumentMeans, Means, mean_vector
 from indexer.records import Where
-from indexer.vectors import Ids, IndexDevice, VectorIndex, choose_placement
+from indexer.recovery import complete_manifest
+from indexer.vectors import Ids, IndexDevice, Placement, VectorIndex, choose_placement
 
 if TYPE_CHECKING:
     from echo_embeddings import EchoEncoder
@@ -32,6 +34,16 @@ class Snapshot:
     classical: ClassicalIndex
     stamp: tuple[int, int]
     """The `manifest_stamp` from before it was read: another one means that there may be a newer generation."""
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Let all that this thread reads inside be of this one generation, whatever builds do meanwhile.
+
+        Raises:
+            IndexDamaged: the generation is gone since two newer ones are complete, or its catalog is damaged.
+        """
+        with self.catalog.reading(generation=self.manifest.generation):
+            yield
 
     def nearest(self, query: Vectors, *, k: int, where: Where) -> list[tuple[int, float]]:
         """Return (chunk id, cosine) of the best `k` for a question's vector (dimension,), as its encoder gave it."""
@@ -90,35 +102,60 @@ class Snapshot:
 def open_snapshot(
     index_dir: Path, *, index_device: IndexDevice = "auto", notice: Callable[[str], None] = lambda line: None
 ) -> Snapshot:
-    """Open the newest complete generation; `notice` is told where the vector index had to be rebuilt.
+    """Open the newest complete generation; `notice` is told what was damaged and is made again from the catalog.
 
     Raises:
         IndexMissing: there is no complete index in the folder.
-        IndexDamaged: the catalog is gone or contradicts the manifest.
+        IndexMismatch: the index was written by a later version.
+        IndexDamaged: the catalog is gone, cannot be read or contradicts the manifest.
         DeviceError: the device is not there.
     """
-    stamp = manifest_stamp(index_dir)
-    manifest = read_manifest(index_dir)
-    catalog = Catalog(index_dir / CATALOG)
-    held = catalog.count_chunks(generation=manifest.generation)
-    if held != manifest.chunks:
-        raise IndexDamaged(
-            f"The catalog in {index_dir} holds {held} chunks where the manifest says {manifest.chunks}.",
-            remedy="Build it again: echo-index build --rebuild FOLDER",
-        )
-    path = index_dir / manifest.vectors_file
     placement = choose_placement(index_device)
+    while True:
+        stamp = manifest_stamp(index_dir)
+        try:
+            return _open(index_dir, stamp, placement, notice)
+        except IndexDamaged:
+            if manifest_stamp(index_dir) == stamp:
+                raise
+            # A build has completed a generation meanwhile, and swept away the one that was being opened.
+
+
+def _open(index_dir: Path, stamp: tuple[int, int], placement: Placement, notice: Callable[[str], None]) -> Snapshot:
+    manifest = complete_manifest(index_dir, notice=notice)
+    catalog = Catalog(index_dir / manifest.catalog_file)
     try:
-        vectors = VectorIndex.load(path, count=manifest.chunks, placement=placement)
-    except IndexDamaged as damage:
-        notice(f"{damage.message} It is rebuilt from the catalog.")
-        rebuilt = index_vectors(catalog, generation=manifest.generation, count=manifest.chunks, means=manifest.means)
-        rebuilt.save(path)
-        vectors = VectorIndex.load(path, count=manifest.chunks, placement=placement)
+        with catalog.reading(generation=manifest.generation):
+            held = catalog.count_chunks(generation=manifest.generation)
+            if held != manifest.chunks:
+                raise IndexDamaged(
+                    f"The catalog {catalog.path} holds {held} chunks where the manifest says {manifest.chunks}.",
+                    remedy="See what is damaged: echo-index verify",
+                )
+            vectors = _vectors(index_dir, manifest, catalog, placement, notice)
+    except BaseException:
+        catalog.close()
+        raise
     classical = ClassicalIndex(
         catalog, generation=manifest.generation, passages=manifest.chunks, dimension=len(manifest.means.document)
     )
     return Snapshot(manifest=manifest, catalog=catalog, vectors=vectors, classical=classical, stamp=stamp)
+
+
+def _vectors(
+    index_dir: Path, manifest: Manifest, catalog: Catalog, placement: Placement, notice: Callable[[str], None]
+) -> VectorIndex:
+    path = index_dir / manifest.vectors_file
+    try:
+        return VectorIndex.load(path, count=manifest.chunks, placement=placement, has_checksum=manifest.has_checksums)
+    except IndexDamaged as damage:
+        made = index_vectors(catalog, generation=manifest.generation, count=manifest.chunks, means=manifest.means)
+        notice(f"{damage.message} It is made again from the catalog.")
+    try:
+        made.save(path)
+    except IndexUnwritable as error:
+        notice(f"{error.message} What was made again serves this time only.")
+    return made.placed(placement)
 
 
 def index_vectors(catalog: Catalog, *, generation: int, count: int, means: Means) -> VectorIndex:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import faiss
 import numpy as np
 import numpy.typing as npt
 
 from echo_embeddings.errors import DeviceError, IndexDamaged
+from indexer.documents import plain_reason
+from indexer.files import write_whole
 
 IndexDevice = Literal["auto", "cpu", "gpu"]
 Ids = npt.NDArray[np.int64]
@@ -26,6 +28,8 @@ _TRAINING_PER_CELL = 64
 _PROBED_SHARE = 16  # one cell in so many is looked at
 _MOST_FROM_GPU = 2048  # results: the limit of FAISS's GPU kernels
 _LEAST_VARIANCE = 1e-6  # along an axis; less is what half precision makes of equal vectors
+_BLOCK = 65536  # vectors
+_MARK = b"echo-index sha256"  # what stands between an index and its checksum
 _REFINED = 8  # times k candidates are compared again in half precision
 
 
@@ -99,12 +103,14 @@ class VectorIndex:
         return cls(mapped)
 
     @classmethod
-    def load(cls, path: Path, *, count: int, placement: Placement) -> VectorIndex:
-        """Read an index from disk.
+    def load(cls, path: Path, *, count: int, placement: Placement, has_checksum: bool = True) -> VectorIndex:
+        """Read an index from disk. Files from before there were checksums are read without one.
 
         Raises:
-            IndexDamaged: the file is missing, cannot be read, or holds another number of vectors.
+            IndexDamaged: the file is missing, is not what was written, or holds another number of vectors.
         """
+        if has_checksum:
+            _refuse_changed(path)  # first: FAISS trusts what it reads
         try:
             index = faiss.read_index(str(path))
         except RuntimeError as error:
@@ -113,13 +119,34 @@ class VectorIndex:
             raise IndexDamaged(f"The vector index {path} holds {index.ntotal} vectors, not {count}.")
         return cls(index, placement=placement)
 
+    def placed(self, placement: Placement) -> VectorIndex:
+        """Return the index where it is to be searched."""
+        return self if placement == self.placement else VectorIndex(self._mapped, placement=placement)
+
     def save(self, path: Path) -> None:
-        """Write the index, whole or not at all."""
-        unfinished = path.with_name(f"{path.name}.unfinished")
-        faiss.write_index(self._mapped, str(unfinished))
-        with unfinished.open("rb") as file:
-            os.fsync(file.fileno())
-        unfinished.replace(path)
+        """Write the index, whole or not at all, its SHA-256 behind it.
+
+        Raises:
+            IndexUnwritable: it cannot be written.
+        """
+
+        def write(file: BinaryIO) -> None:
+            digest = hashlib.sha256()
+
+            def add(block: bytes) -> int:
+                digest.update(block)
+                return file.write(block)
+
+            faiss.write_index(self._mapped, faiss.PyCallbackIOWriter(add))
+            file.write(_MARK + digest.digest())
+
+        write_whole(path, write)
+
+    def reconstruct(self) -> Iterator[tuple[Ids, Vectors]]:
+        """Yield (chunk ids, vectors) in blocks as the index holds them; in half precision if it is approximate."""
+        for start in range(0, self.count, _BLOCK):
+            ids = self._ids[start : start + _BLOCK]
+            yield ids, self._compared.reconstruct_n(start, len(ids))
 
     @property
     def count(self) -> int:
@@ -177,8 +204,8 @@ class VectorIndex:
             return self._on_cpu
         # The fast-scan codes of the CPU have no GPU kernel: the GPU searches all vectors in half precision instead.
         flat = faiss.IndexFlatIP(self._on_cpu.d)
-        for start in range(0, self.count, 65536):
-            flat.add(self._compared.reconstruct_n(start, min(65536, self.count - start)))
+        for _, vectors in self.reconstruct():
+            flat.add(vectors)
         return flat
 
 
@@ -197,6 +224,23 @@ def principal_axes(vectors: Vectors, *, count: int = 2) -> Vectors:
     variances = faiss.vector_to_array(analysis.eigenvalues)[:count] / len(vectors)
     axes[variances < _LEAST_VARIANCE] = 0
     return np.ascontiguousarray(axes.T)
+
+
+def _refuse_changed(path: Path) -> None:
+    """Raise IndexDamaged unless a file ends with the checksum of all that is before it."""
+    ending = len(_MARK) + hashlib.sha256().digest_size
+    digest = hashlib.sha256()
+    try:
+        left = path.stat().st_size - ending
+        with path.open("rb") as file:
+            while left > 0 and (block := file.read(min(left, 1 << 20))):
+                digest.update(block)
+                left -= len(block)
+            checksum = file.read()
+    except OSError as error:
+        raise IndexDamaged(f"The vector index {path} cannot be read: {plain_reason(error)}.") from None
+    if left or checksum != _MARK + digest.digest():
+        raise IndexDamaged(f"The vector index {path} is damaged: its checksum does not fit.")
 
 
 def _sample(blocks: Blocks, *, count: int, wanted: int) -> Vectors:

@@ -71,17 +71,20 @@ def compare(
         PromptError: an instruction was given and the query prompt has no place for it.
     """
     refuse_impossible(question, k)
-    where = where or Where()
-    snapshot, encoder = retriever.refreshed(), retriever.encoder
+    filtered, encoder = where or Where(), retriever.encoder
     readings = encoder.query_readings([question], instruction=instruction)
-    rankings = [_dense(snapshot, "echo", snapshot.nearest(readings.echo[0], k=k, where=where))]
-    with_classical = snapshot.classical.count
-    if with_classical and readings.classical is not None:
-        nearest = snapshot.nearest_classical(readings.classical[0], k=k, where=where, encoder=encoder)
-        rankings.append(_dense(snapshot, "classical", nearest))
-    matching = lexical_ranking(snapshot, question, k, where)
-    rankings.append(Ranking("lexical", tuple(make_hits(snapshot, matching, {}, places(matching)))))
-    return Comparison(question, tuple(rankings), without_classical=snapshot.manifest.chunks - with_classical)
+
+    def rank(snapshot: Snapshot) -> Comparison:
+        rankings = [_dense(snapshot, "echo", snapshot.nearest(readings.echo[0], k=k, where=filtered))]
+        with_classical = snapshot.classical.count
+        if with_classical and readings.classical is not None:
+            nearest = snapshot.nearest_classical(readings.classical[0], k=k, where=filtered, encoder=encoder)
+            rankings.append(_dense(snapshot, "classical", nearest))
+        matching = lexical_ranking(snapshot, question, k, filtered)
+        rankings.append(Ranking("lexical", tuple(make_hits(snapshot, matching, {}, places(matching)))))
+        return Comparison(question, tuple(rankings), without_classical=snapshot.manifest.chunks - with_classical)
+
+    return retriever.with_snapshot(rank)
 
 
 def compare_sentences(

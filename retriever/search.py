@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
 import numpy as np
 
-from echo_embeddings.errors import IndexMismatch, QuestionError
+from echo_embeddings.errors import IndexDamaged, IndexMismatch, QuestionError
 from indexer import IndexDevice, Snapshot, Where, manifest_stamp, open_snapshot
 from retriever.fusion import reciprocal_rank_fusion
 from retriever.highlight import Span, mark_hits
@@ -20,6 +20,7 @@ from retriever.recent import RecentVectors
 if TYPE_CHECKING:
     from echo_embeddings import DeviceChoice, EchoEncoder, Vectors
 
+T = TypeVar("T")
 Mode = Literal["hybrid", "dense", "lexical"]
 
 _CANDIDATES = 100  # of each ranking go into the fusion
@@ -119,15 +120,18 @@ class Retriever:
             raise QuestionError(
                 f"There is no search mode {mode!r}.", remedy=f"The modes are {', '.join(get_args(Mode))}."
             )
-        snapshot = self.refreshed()
-        where = where or Where()
+        filtered = where or Where()
         depth = max(k, _CANDIDATES) if mode == "hybrid" else k
-        dense = [] if mode == "lexical" else self._dense(snapshot, query, depth, instruction, where)
-        lexical = [] if mode == "dense" else lexical_ranking(snapshot, query, depth, where)
-        ranked = dense or lexical
-        if mode == "hybrid":
-            ranked = reciprocal_rank_fusion([ids_of(dense), ids_of(lexical)])
-        return make_hits(snapshot, ranked[:k], places(dense), places(lexical))
+
+        def find(snapshot: Snapshot) -> list[Hit]:
+            dense = [] if mode == "lexical" else self._dense(snapshot, query, depth, instruction, filtered)
+            lexical = [] if mode == "dense" else lexical_ranking(snapshot, query, depth, filtered)
+            ranked = dense or lexical
+            if mode == "hybrid":
+                ranked = reciprocal_rank_fusion([ids_of(dense), ids_of(lexical)])
+            return make_hits(snapshot, ranked[:k], places(dense), places(lexical))
+
+        return self.with_snapshot(find)
 
     def similar(self, source: str, start: int, *, k: int = 10, where: Where | None = None) -> list[Hit]:
         """Return the best `k` passages that are like the one of the document `source` that begins at `start`.
@@ -138,13 +142,17 @@ class Retriever:
             QuestionError: no passage begins there, or `k` is below 1.
         """
         _refuse_too_few(k)
-        snapshot = self.refreshed()
-        nearest = snapshot.neighbours(source, start, k=k, where=where or Where())
-        if nearest is None:
-            raise QuestionError(
-                f"No passage begins at character {start} of {source}.", remedy="Take both from a hit of a new search."
-            )
-        return make_hits(snapshot, nearest, places(nearest), {})
+
+        def find(snapshot: Snapshot) -> list[Hit]:
+            nearest = snapshot.neighbours(source, start, k=k, where=where or Where())
+            if nearest is None:
+                raise QuestionError(
+                    f"No passage begins at character {start} of {source}.",
+                    remedy="Take both from a hit of a new search.",
+                )
+            return make_hits(snapshot, nearest, places(nearest), {})
+
+        return self.with_snapshot(find)
 
     def locate(self, question: str, *, instruction: str | None = None) -> Vectors:
         """Return where a question stands among the passages: a unit vector (dimension,) without the questions' mean.
@@ -181,6 +189,24 @@ class Retriever:
         return self._questions.get(
             [(question, instruction)], lambda _: self.encoder.encode_queries([question], instruction=instruction)
         ).reshape(-1)
+
+    def with_snapshot(self, act: Callable[[Snapshot], T]) -> T:
+        """Return what `act` makes of the newest complete generation: all that it reads is of that one.
+
+        Where builds complete so many meanwhile that it is swept away, `act` is called again with the newest.
+
+        Raises:
+            IndexMismatch: the index was rebuilt with another encoder.
+            IndexDamaged: the catalog cannot be read.
+        """
+        while True:
+            snapshot = self.refreshed()
+            try:
+                with snapshot.reading():
+                    return act(snapshot)
+            except IndexDamaged:
+                if manifest_stamp(self.index_dir) == snapshot.stamp:
+                    raise
 
     def refreshed(self) -> Snapshot:
         """Return the newest complete generation, and search in it from now on.

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 ROOMS = ("echo_embeddings", "indexer", "retriever", "app")
 OWNERS = {
     "faiss": ("indexer/vectors.py",),
-    "sqlite3": ("indexer/catalog.py",),
+    "sqlite3": ("indexer/database.py",),
     "transformers": tuple(
         f"echo_embeddings/{name}.py"
         for name in ("models", "engine", "conversion", "vocabulary", "generation", "chat_format")

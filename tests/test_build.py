@@ -222,8 +222,6 @@ def test_an_index_within_the_folder_is_not_indexed(folder: Path, rebuild: bool) 
         build(folder, index, WordEncoder(patience=0), rebuild=True)
     for _ in range(3):
         build(folder, index, rebuild=rebuild)
-        shutil.copytree(index, folder / "index.old", dirs_exist_ok=True)  # as if killed on the way
-        shutil.copytree(index, folder / "index.rebuild", dirs_exist_ok=True)
         assert [*documents(index)] == ["bread.md", "deep/stars.md", "whales.md"]
 
 
@@ -452,7 +450,8 @@ def test_an_interrupted_rebuild_leaves_the_index_and_goes_on_later(folder: Path,
     build(folder, index, second, rebuild=True)
     assert (len(first.embedded), len(second.embedded)) == (16, 11)
     assert contents(index) == before
-    assert generation(index) == 1
+    assert generation(index) == 2
+    assert [path.name for path in index.glob("*.sqlite")] == ["catalog-2.sqlite"]
 
 
 def test_a_rebuild_with_other_settings_does_not_stumble_over_an_interrupted_one(folder: Path, index: Path) -> None:
@@ -463,33 +462,52 @@ def test_a_rebuild_with_other_settings_does_not_stumble_over_an_interrupted_one(
     assert read_manifest(index).encoder == WordEncoder(name="third").description()
 
 
-@pytest.mark.parametrize("damaged", ["catalog.sqlite", "manifest.json"])
-def test_a_rebuild_mends_a_damaged_index_and_a_damaged_rebuild(folder: Path, index: Path, damaged: str) -> None:
+def test_a_rebuild_mends_a_damaged_catalog(folder: Path, index: Path) -> None:
     build(folder, index)
     before = contents(index)
-    with pytest.raises(KeyboardInterrupt):
-        build(folder, index, WordEncoder(patience=0), rebuild=True)
-    for place in (index, folder / ".echo-index.rebuild"):
-        for path in place.glob("catalog.sqlite-*"):
-            path.unlink()
-        (place / damaged).write_text("garbage " * 1000)
-    with pytest.raises(IndexDamaged) as caught:
+    damaged = b"garbage " * 1000
+    (index / "catalog.sqlite").write_bytes(damaged)
+    with pytest.raises(IndexDamaged, match=r"catalog\.sqlite is damaged") as caught:
         build(folder, index)
     assert "--rebuild" in caught.value.remedy
-    assert (read_built_with(index) is None) == (damaged == "catalog.sqlite")
+    assert read_built_with(index) is None
+    with pytest.raises(KeyboardInterrupt):
+        build(folder, index, WordEncoder(patience=0), rebuild=True)
+    assert (index / "catalog.sqlite").read_bytes() == damaged  # somebody may have a use for it still
     build(folder, index, rebuild=True)
     assert contents(index) == before
 
 
-def test_a_rebuild_that_was_killed_while_it_took_its_place_loses_nothing(folder: Path, index: Path) -> None:
+@pytest.mark.parametrize("content", [b"", b"garbage", bytes(3000)])
+def test_a_damaged_manifest_is_mended_without_embedding(folder: Path, index: Path, content: bytes) -> None:
     build(folder, index)
     before = contents(index)
-    index.rename(folder / ".echo-index.old")
-    encoder = WordEncoder()
-    build(folder, index, encoder)
-    assert encoder.embedded == []
+    whole = (index / "manifest.json").read_bytes()
+    (index / "manifest.json").write_bytes(content)
+    notices: list[str] = []
+    with closing(open_snapshot(index, index_device="cpu", notice=notices.append).catalog):
+        [notice] = notices
+    assert "manifest.json is damaged" in notice
+    assert notice.endswith("Its copy in the catalog is used. Mend it: echo-index build")
     assert contents(index) == before
-    assert not (folder / ".echo-index.old").exists()
+    encoder = WordEncoder()
+    assert figures(build(folder, index, encoder)) == (0, 0, 3, 0)
+    assert encoder.embedded == []
+    assert (index / "manifest.json").read_bytes() == whole
+
+
+@pytest.mark.parametrize("damage", [b"", bytes(4096)])
+def test_a_damaged_catalog_is_not_silently_made_anew(folder: Path, index: Path, damage: bytes) -> None:
+    build(folder, index)
+    (index / "catalog.sqlite").write_bytes(damage)
+    for manifest in (None, b"garbage"):
+        if manifest:
+            (index / "manifest.json").write_bytes(manifest)
+        with pytest.raises(IndexDamaged):
+            build(folder, index)
+        with pytest.raises(IndexDamaged):
+            open_snapshot(index)
+        assert (index / "catalog.sqlite").read_bytes() == damage
 
 
 # Interruptions
@@ -617,7 +635,7 @@ def holder(index: Path) -> Iterator[subprocess.Popen[str]]:
 def test_a_second_writer_is_told_who_is_the_first(
     folder: Path, index: Path, holder: subprocess.Popen[str], rebuild: bool
 ) -> None:
-    with pytest.raises(IndexBusy, match=f"being built by process {holder.pid}"):
+    with pytest.raises(IndexBusy, match=f"being written by process {holder.pid}"):
         build(folder, index, rebuild=rebuild)
     holder.send_signal(signal.SIGKILL)
     holder.wait(timeout=20)

@@ -203,7 +203,7 @@ def test_an_index_that_another_process_builds_is_left_alone(builder: Builder, no
     finally:
         other.communicate()
     assert busy.phase == "failed"
-    assert f"is being built by process {other.pid}." in busy.error
+    assert f"is being written by process {other.pid}." in busy.error
     assert held(builder.index_dir) == 1
     builder.start([str(notes)])
     assert builder.wait().phase == "done"

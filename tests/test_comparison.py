@@ -46,8 +46,13 @@ def retriever(corpus: Path, encoder: EchoEncoder) -> Retriever:
 
 def forget_classical(retriever: Retriever) -> None:
     """Make the index one of before classical vectors were kept."""
-    with closing(Catalog(retriever.index_dir / "catalog.sqlite")) as catalog, catalog.transaction() as connection:
+    with (
+        closing(Catalog(retriever.index_dir / "catalog.sqlite")) as catalog,
+        catalog._database.transaction() as connection,
+    ):
         connection.execute("DROP TABLE classical_vectors")
+        connection.execute("ALTER TABLE documents DROP COLUMN titled")
+        connection.execute("PRAGMA user_version = 0")
 
 
 def hits_of(comparison: Comparison, name: str) -> tuple[Hit, ...]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pytest
 
-from echo_embeddings.errors import IndexDamaged, IndexMissing
+from echo_embeddings.errors import IndexDamaged, IndexMismatch, IndexMissing
 from indexer.manifest import FORMAT_VERSION, Canary, Manifest, manifest_stamp, read_manifest, write_manifest
 from indexer.means import Means
 
@@ -54,17 +54,55 @@ def test_an_index_that_was_only_begun_is_said_to_be_so(tmp_path: Path) -> None:
 )
 def test_garbage_is_called_damaged(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "manifest.json").write_bytes(content)
-    with pytest.raises(IndexDamaged, match=r"manifest\.json|has format None") as caught:
+    with pytest.raises(IndexDamaged, match=r"manifest\.json is damaged: ") as caught:
         read_manifest(tmp_path)
-    assert "--rebuild" in caught.value.remedy
+    assert caught.value.remedy == "Mend it: echo-index build"
 
 
-@pytest.mark.parametrize("version", [FORMAT_VERSION + 1, 0, "1", None])
-def test_another_format_is_named_beside_ours(tmp_path: Path, version: object) -> None:
+def test_a_later_format_is_named_beside_ours(tmp_path: Path) -> None:
+    write_manifest(tmp_path, replace(MANIFEST, format_version=FORMAT_VERSION + 1))
+    with pytest.raises(IndexMismatch) as caught:
+        read_manifest(tmp_path)
+    assert f"has format {FORMAT_VERSION + 1}; this version of echo-index reads formats up to" in caught.value.message
+    assert "--index FOLDER" in caught.value.remedy
+
+
+@pytest.mark.parametrize("version", [0, "1", None])
+def test_what_is_no_format_is_damage(tmp_path: Path, version: object) -> None:
     write_manifest(tmp_path, replace(MANIFEST, format_version=version))  # type: ignore[arg-type]
-    with pytest.raises(IndexDamaged) as caught:
+    with pytest.raises(IndexDamaged, match="tells no format version"):
         read_manifest(tmp_path)
-    assert f"has format {version!r}; this version reads format {FORMAT_VERSION}." in caught.value.message
+
+
+def test_a_bit_that_flipped_is_noticed(tmp_path: Path) -> None:
+    write_manifest(tmp_path, MANIFEST)
+    path = tmp_path / "manifest.json"
+    whole = path.read_bytes()
+    for position in range(len(whole)):
+        flipped = bytearray(whole)
+        flipped[position] ^= 1
+        path.write_bytes(flipped)
+        try:
+            assert read_manifest(tmp_path) == MANIFEST  # white space, which means nothing
+        except (IndexDamaged, IndexMismatch):
+            continue
+
+
+def test_a_manifest_of_the_first_format_is_read(tmp_path: Path) -> None:
+    """It had neither a checksum nor the name of the catalog."""
+    fields_then = asdict(replace(MANIFEST, format_version=1))
+    del fields_then["catalog_file"]
+    (tmp_path / "manifest.json").write_text(json.dumps(fields_then))
+    manifest = read_manifest(tmp_path)
+    assert manifest == replace(MANIFEST, format_version=1)
+    assert not manifest.has_checksums
+
+
+@pytest.mark.parametrize("name", ["vectors_file", "catalog_file"])
+def test_a_manifest_names_no_file_elsewhere(tmp_path: Path, name: str) -> None:
+    write_manifest(tmp_path, replace(MANIFEST, **{name: "../elsewhere"}))  # type: ignore[arg-type]
+    with pytest.raises(IndexDamaged, match=r"'\.\./elsewhere', which is not in its folder"):
+        read_manifest(tmp_path)
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Manifest)])
@@ -84,7 +122,11 @@ def test_a_field_that_is_wrong_is_noticed(tmp_path: Path, change: dict[str, obje
     write_manifest(tmp_path, MANIFEST)
     written = json.loads((tmp_path / "manifest.json").read_text())
     (tmp_path / "manifest.json").write_text(json.dumps({**written, **change}))
-    with pytest.raises(IndexDamaged, match="is incomplete"):
+    with pytest.raises(IndexDamaged, match="its checksum does not fit"):
+        read_manifest(tmp_path)
+    del written["checksum"]  # as in the first format
+    (tmp_path / "manifest.json").write_text(json.dumps({**written, **change, "format_version": 1}))
+    with pytest.raises(IndexDamaged, match="it is incomplete"):
         read_manifest(tmp_path)
 
 

@@ -13,7 +13,7 @@ from indexer_helpers import build, contents, write
 
 from echo_embeddings.errors import IndexDamaged, IndexMissing
 from indexer import open_snapshot
-from indexer.catalog import Catalog
+from indexer.database import Database
 from indexer.manifest import read_manifest, write_manifest
 
 
@@ -40,7 +40,22 @@ def scribble(path: Path) -> None:
     path.write_bytes(b"garbage")
 
 
-@pytest.mark.parametrize("damage", [Path.unlink, truncate, scribble])
+def zero(path: Path) -> None:
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def flip(path: Path) -> None:
+    """Flip one bit of a vector, which FAISS would not notice."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, truncate, scribble, zero, empty, flip])
 def test_damaged_vectors_are_made_anew_from_the_catalog(index: Path, damage: Callable[[Path], None]) -> None:
     before = contents(index)
     whole = (index / "vectors-1.faiss").read_bytes()
@@ -50,7 +65,7 @@ def test_damaged_vectors_are_made_anew_from_the_catalog(index: Path, damage: Cal
     with closing(closing_one.catalog):
         [notice] = notices
     assert "vectors-1.faiss" in notice
-    assert notice.endswith("It is rebuilt from the catalog.")
+    assert notice.endswith("It is made again from the catalog.")
     assert (index / "vectors-1.faiss").read_bytes() == whole
     assert contents(index) == before
     with closing(open_snapshot(index, index_device="cpu", notice=pytest.fail).catalog):
@@ -77,11 +92,11 @@ def test_a_catalog_that_contradicts_the_manifest_is_refused(index: Path) -> None
     write_manifest(index, replace(read_manifest(index), chunks=19))
     with pytest.raises(IndexDamaged, match="holds 20 chunks where the manifest says 19") as caught:
         open_snapshot(index)
-    assert "--rebuild" in caught.value.remedy
+    assert "echo-index verify" in caught.value.remedy
 
 
 def test_a_text_that_lost_its_vector_is_embedded_by_the_next_build(index: Path, built: Path) -> None:
-    with closing(Catalog(index / "catalog.sqlite")) as catalog, catalog.transaction() as connection:
+    with closing(Database(index / "catalog.sqlite")) as database, database.transaction() as connection:
         connection.execute("DELETE FROM vectors WHERE rowid = 1")
     (index / "vectors-1.faiss").unlink()
     with pytest.raises(IndexDamaged, match="without a vector") as caught:

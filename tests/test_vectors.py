@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import faiss
 import numpy as np
@@ -255,13 +257,15 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyte
     path = tmp_path / "vectors-1.faiss"
     build(VECTORS[:10]).save(path)
 
-    def interrupted(index: object, name: str) -> None:
-        Path(name).write_bytes(b"half")
+    def interrupted(index: object, writer: Any) -> None:
+        writer.callback(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(faiss, "write_index", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(faiss, "PyCallbackIOWriter", lambda write: SimpleNamespace(callback=write))
+        patch.setattr(faiss, "write_index", interrupted)
         build(VECTORS[:20]).save(path)
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
     assert VectorIndex.load(path, count=10, placement=CPU).count == 10
 
 

@@ -107,7 +107,7 @@ class CompareTab:
     @told_errors
     def _measure(self, sentence: str, alike: str, other: str) -> str:
         def measured(retriever: Retriever) -> str:
-            means = retriever.refreshed().document_means()
+            means = retriever.with_snapshot(lambda snapshot: snapshot.document_means())
             pairs = compare_sentences(retriever.encoder, sentence, [alike, other], means=means)
             return similarities_view(pairs, without_mean=means is not None)
 

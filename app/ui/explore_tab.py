@@ -18,7 +18,7 @@ from echo_embeddings.errors import EchoIndexError
 from indexer import draw_map, find_oddities, find_passage, list_documents
 
 if TYPE_CHECKING:
-    from indexer import FoundChunk, ListedDocument, Oddities
+    from indexer import CorpusMap, FoundChunk, ListedDocument, Oddities, Snapshot
     from retriever import Retriever
 
 _NEIGHBOURS = 8
@@ -102,16 +102,19 @@ def document_row(document: ListedDocument) -> list[Any]:
 
 
 def _drawn(retriever: Retriever, question: str) -> tuple[str, str]:
-    snapshot = retriever.refreshed()
     if not question.strip():
-        return map_view(draw_map(snapshot)), ""
+        return map_view(retriever.with_snapshot(draw_map)), ""
     hits = retriever.search(question, k=_NEIGHBOURS, mode="dense")
-    found = [find_passage(snapshot, hit.source, hit.start) for hit in hits]
-    ids = [passage.id for passage in found if passage]
-    drawn = draw_map(snapshot, also=ids)
+
+    def draw(snapshot: Snapshot) -> tuple[CorpusMap, set[int]]:
+        found = [find_passage(snapshot, hit.source, hit.start) for hit in hits]
+        near = {passage.id for passage in found if passage}
+        return draw_map(snapshot, also=sorted(near)), near
+
+    drawn, near = retriever.with_snapshot(draw)
     [point] = drawn.project(retriever.locate(question)[None, :]).tolist()
     head = '<p class="head">The passages nearest to the question, by meaning</p>'
-    return map_view(drawn, question=(question, (point[0], point[1])), near=set(ids)), head + hit_cards(
+    return map_view(drawn, question=(question, (point[0], point[1])), near=near), head + hit_cards(
         hits, retriever.mark(question, hits)
     )
 

@@ -7,7 +7,7 @@ import re
 from playwright.sync_api import Locator, Page, expect
 
 TABS = ("Search", "Ask", "Compare", "Explore", "Library")
-LONG = 60_000  # milliseconds: a model writes, a build goes on
+LONG = 180_000  # milliseconds: a model writes, a build goes on, on a busy machine
 
 
 def turn_to(page: Page, tab: str) -> None:
