@@ -52,7 +52,7 @@ def read_answers(index_dir: Path, encoder: EchoEncoder) -> Answers | None:
     except IndexMissing:
         return None
     generation = snapshot.manifest.generation
-    with closing(snapshot.catalog) as catalog:
+    with closing(snapshot.catalog) as catalog, snapshot.reading():
         ids = [int(key) for key in catalog.chunk_ids(Where(), generation=generation)]
         found = catalog.chunks(ids)
         order = sorted(ids, key=lambda key: _passage(found[key])[:3])

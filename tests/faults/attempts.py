@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -191,8 +192,9 @@ def chosen(writes: Sequence[str], most: int) -> list[int]:
     """Return up to about `most` write points: the first and the last of each kind of call, and others evenly between."""
     if len(writes) <= most:
         return [*range(1, len(writes) + 1)]
-    first = {kind: number for number, kind in reversed([*enumerate(writes, start=1)])}
-    last = {kind: number for number, kind in enumerate(writes, start=1)}
+    kinds_of = [re.sub(r"\d+", "", write) for write in writes]  # generations and processes make no difference
+    first = {kind: number for number, kind in reversed([*enumerate(kinds_of, start=1)])}
+    last = {kind: number for number, kind in enumerate(kinds_of, start=1)}
     kinds = sorted({*first.values(), *last.values()})
     if len(kinds) > most:
         kinds = kinds[:: -(-len(kinds) // most)]
