@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,11 +98,12 @@ def ended_of(process: int, reading: int) -> Ended:
 
 
 class Laboratory:
-    """A scenario that is prepared once, and disturbed in copies of it."""
+    """A scenario that is prepared once, and disturbed in copies of it; `copies` is the folder where they lie."""
 
-    def __init__(self, scenario: Scenario, place: Path) -> None:
+    def __init__(self, scenario: Scenario, place: Path, *, copies: Path | None = None) -> None:
         self.scenario = scenario
         self.place = place
+        self.copies = copies or place / "copies"
         self.prepared = place / "prepared/docs"
         self.prepared.parent.mkdir(parents=True)
         self.encoder: EchoEncoder = JournalWordEncoder(Journal(place / "no-journal"))  # type: ignore[assignment]
@@ -109,7 +111,6 @@ class Laboratory:
         self.before = self.read(self.prepared)
         self.after, self.embedded = self._undisturbed(scenario.act)
         self.built, _ = self._undisturbed(build)
-        self.writes = self._writes()
 
     def read(self, folder: Path) -> Answers | None:
         """Read as any reader does."""
@@ -117,9 +118,9 @@ class Laboratory:
 
     def copy(self) -> Path:
         """Return a fresh copy of what was prepared; the one before is thrown away."""
-        copy = self.place / "copy"
+        copy = self.copies / "docs"
         shutil.rmtree(copy, ignore_errors=True)
-        return Path(shutil.copytree(self.prepared, copy / "docs"))
+        return Path(shutil.copytree(self.prepared, copy))
 
     def journal(self) -> Journal:
         """Return an empty journal."""
@@ -129,25 +130,44 @@ class Laboratory:
 
     def disturbed(self, point: int, fault: Fault, *, next_act: Act | None = None) -> Outcome:
         """Let a fault happen at one write point of the act, read, and act again, or otherwise, undisturbed."""
-        folder, journal = self.copy(), self.journal()
+        folder = self.copy()
+        return self.outcome(
+            folder,
+            point,
+            (self.writes[point - 1], fault.name),
+            begin=lambda: arm(folder, fault, at=point),
+            next_act=next_act,
+        )
+
+    def outcome(
+        self,
+        folder: Path,
+        point: int,
+        names: tuple[str, str],
+        *,
+        begin: Callable[[], None],
+        end: Callable[[], None] = lambda: None,
+        next_act: Act | None = None,
+    ) -> Outcome:
+        """Act in a process that begins with a fault, read, let the fault end, and act again, or otherwise."""
+        journal = self.journal()
         encoder: EchoEncoder = JournalWordEncoder(journal)  # type: ignore[assignment]
 
         def act_disturbed() -> None:
-            arm(folder, fault, at=point)
+            begin()
             self.scenario.act(folder, encoder)
 
         ended = attempt(act_disturbed)
         seen = self.seen(folder)
+        end()
         journal.attempt += 1
         resumed = attempt(lambda: (next_act or self.scenario.act)(folder, encoder))
-        wrong = self._wrong(folder, seen, next_act)
+        wrong = self.finally_wrong(folder, self.built if next_act and seen != "after" else None)
         in_vain = 0
         if not next_act and not (seen == "after" and self.scenario.act is rebuild):  # it was done, and was done anew
             in_vain = len(journal.embedded_in_vain()) + len(self.embedded ^ journal.texts())
-        return Outcome(
-            point, self.writes[point - 1], fault.name, ended, seen, " ".join([resumed.how, resumed.error]).strip(),
-            wrong, in_vain,
-        )  # fmt: skip
+        told = f"{resumed.how} {resumed.error}".strip()
+        return Outcome(point, *names, ended, seen, told, wrong, in_vain)
 
     def seen(self, folder: Path) -> str:
         """Return which of the two states a reader finds: before or after; else what went wrong."""
@@ -160,14 +180,13 @@ class Laboratory:
             return "before"
         return "after" if not difference(answers, self.after) else f"neither: {wrong}"
 
-    def _wrong(self, folder: Path, seen: str, next_act: Act | None) -> str:
+    def finally_wrong(self, folder: Path, other: Answers | None = None) -> str:
+        """Return how an index differs from that after an undisturbed act, or from the other that it may be like."""
         try:
             answers = self.read(folder)
         except Exception as error:  # noqa: BLE001
             return f"{type(error).__name__}: {error}"
-        expected = [self.after]
-        if next_act and seen != "after":  # what was begun may be finished by the next build, or forgotten
-            expected.append(self.built)
+        expected = [self.after, *([other] if other else [])]  # what was begun may be forgotten by the next build
         return min((difference(answers, state) for state in expected), key=len)
 
     def _undisturbed(self, act: Act) -> tuple[Answers | None, set[str]]:
@@ -176,7 +195,8 @@ class Laboratory:
         _finish(attempt(lambda: act(folder, encoder)))
         return self.read(folder), journal.texts()
 
-    def _writes(self) -> list[str]:
+    @cached_property
+    def writes(self) -> list[str]:
         """Return the calls that write, in their order: "call path"."""
         folder, record = self.copy(), self.place / "writes"
 

@@ -63,20 +63,21 @@ class Twins:
         journal = self.encoder.journal
         if rebuild:
             journal.path.unlink(missing_ok=True)  # all is embedded anew
+        kills = 0
         while True:
             journal.attempt += 1
             lines = len(journal.batches())
-            ended = self._build_disturbed(rebuild=rebuild, to_the_end=most == 0)
-            most -= ended.how == "killed"
-            self.kills += ended.how == "killed"
-            self.kills_in_embedding += ended.how == "killed" and len(journal.batches()) > lines
+            ended = self._build_disturbed(rebuild=rebuild, first=not kills, to_the_end=kills == most)
             if ended.how in ("broke", "refused"):
                 self.wrong.append(f"{ended.how}: {ended.error}")
                 return
+            kills += ended.how == "killed"
+            self.kills += ended.how == "killed"
+            self.kills_in_embedding += ended.how == "killed" and len(journal.batches()) > lines
             arrived = self._is_newer(rebuild=rebuild)
             if ended.how == "done" or arrived:
                 break
-            if not rebuild and self.chance.random() < 0.3:
+            if kills == 1 or self.chance.random() < 0.3:
                 self.mutate()
         if ended.how == "done" and not arrived:
             self.wrong.append("a build that was done changed nothing")
@@ -89,12 +90,16 @@ class Twins:
         for folder in (self.folder, self.quiet):
             mutate(folder, seed=self.mutations)
 
-    def _build_disturbed(self, *, rebuild: bool, to_the_end: bool) -> Ended:
+    def _build_disturbed(self, *, rebuild: bool, first: bool, to_the_end: bool) -> Ended:
+        """Build, and kill it: at the first time when a batch is embedded, later at random."""
+        lines = len(self.encoder.journal.batches())
         process, pipe = start(lambda: self._build(self.folder, self.encoder, rebuild=rebuild))
-        if not to_the_end:
-            time.sleep(self.chance.uniform(0.0, max(0.05, self.seconds)))
-            os.kill(process, signal.SIGKILL)
         self.builds += 1
+        if not to_the_end:
+            while first and len(self.encoder.journal.batches()) == lines and _runs(process):
+                time.sleep(0.005)
+            time.sleep(self.chance.uniform(0.0, max(0.05, self.seconds * (0.1 if first else 1.0))))
+            os.kill(process, signal.SIGKILL)
         return ended_of(process, pipe)
 
     def _build(self, folder: Path, encoder: EchoEncoder, *, rebuild: bool) -> None:
@@ -137,10 +142,14 @@ def main(model: str, place: str, documents: str, max_tokens: str, kills: str, se
         if stages:
             twins.mutate()
         left = int(kills) - twins.kills
-        twins.stage(most=min(left, 10), rebuild=stages % 4 == 3)
+        twins.stage(most=min(left, 5), rebuild=stages % 3 == 1)
         stages += 1
     told = {name: getattr(twins, name) for name in ("kills", "kills_in_embedding", "builds", "mutations", "wrong")}
     sys.stdout.write(json.dumps({**told, "stages": stages, "passages": _passages(twins.complete)}))
+
+
+def _runs(process: int) -> bool:
+    return os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
 
 def _passages(answers: Answers | None) -> int:

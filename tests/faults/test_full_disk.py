@@ -3,6 +3,8 @@ build ends as if nothing had been."""
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,3 +40,34 @@ def _told_and_nothing_lost(outcome: dict[str, Any]) -> bool:
         and not outcome["finally_wrong"]
         and not outcome["in_vain"]
     )
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Return a disk of its own with little room."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounting = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", disk], capture_output=True, check=False)
+    if mounting.returncode:
+        pytest.skip("nothing may be mounted here")
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_on_a_disk_that_is_really_full_nothing_is_lost(small_disk: Path, tmp_path: Path, scenario: str) -> None:
+    _on_a_small_disk(scenario, tmp_path, str(small_disk))
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_where_files_may_not_grow_nothing_is_lost(tmp_path: Path, scenario: str) -> None:
+    _on_a_small_disk(scenario, tmp_path, "limit")
+
+
+def _on_a_small_disk(scenario: str, place: Path, disk: str) -> None:
+    outcomes = run_program("small_disk", scenario, str(place / "lab"), disk, "4" if SOAK else "48")
+    FIGURES["acts with too little room"] += len(outcomes) - 1
+    assert len(outcomes) > 2
+    assert outcomes[-1]["ended"]["how"] == "done"
+    wrong = [outcome for outcome in outcomes if not _told_and_nothing_lost(outcome)]
+    assert not wrong, listed(wrong)
