@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from .corpus import questions
 
 from echo_embeddings.errors import IndexMissing
 from indexer import Where, open_snapshot
+
+from .corpus import questions
 
 if TYPE_CHECKING:
     from echo_embeddings import EchoEncoder
@@ -30,8 +31,8 @@ _BEST = 10
 class Answers:
     """The passages, in the order of their places, and what they answer.
 
-    `vectors` (passages, dimension); `nearness` (questions, passages): the cosine of each, as search gives it; `matching`:
-    of each question the positions of the passages that have its words.
+    `vectors` (passages, dimension); `nearness` (questions, passages): the cosine of each, as search gives it;
+    `matching`: of each question the positions of the passages that have its words.
     """
 
     passages: tuple[Passage, ...]
@@ -104,7 +105,7 @@ def _best(cosines: npt.NDArray[np.float32]) -> Sequence[int]:
 
 
 def _is_ranking_of(best: Sequence[int], cosines: npt.NDArray[np.float32], tolerance: float) -> bool:
-    """Return whether these positions are the best by the cosines, in order; like cosines may take each other's place."""
+    """Return whether these positions are the best by the cosines, in order; equal ones in any order."""
     ranked = np.sort(cosines)[::-1][: len(best)]
     return bool(np.allclose(cosines[list(best)], ranked, atol=2 * tolerance))
 

@@ -19,12 +19,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from echo_embeddings.errors import EchoIndexError
+
 from .answers import Answers, difference, read_answers
 from .failing_writes import FAULTS, Fault, arm
 from .journal import Journal, JournalWordEncoder
 from .scenarios import INDEX, SCENARIOS, Act, Scenario, build, rebuild
-
-from echo_embeddings.errors import EchoIndexError
 
 if TYPE_CHECKING:
     from echo_embeddings import EchoEncoder
@@ -34,7 +34,7 @@ _PATIENCE = 90  # seconds an attempt may take: more than SQLite waits for a lock
 
 @dataclass(frozen=True)
 class Ended:
-    """How an attempt ended: `done`, `refused` (an error of ours), `broke` (any other), `killed`; with the error's text."""
+    """How an attempt ended: `done`, `refused` (an error of ours), `broke` (any other) or `killed`; and the error."""
 
     how: str
     error: str = ""
@@ -44,8 +44,8 @@ class Ended:
 class Outcome:
     """What came of a fault at one write point.
 
-    `seen`: what a reader saw afterwards, `before` or `after` or what was wrong with it. `resumed`: how the next act went
-    on. `finally_wrong`: how the index then differs from an undisturbed one, '' where it does not. `in_vain`: texts
+    `seen`: what a reader saw afterwards, `before` or `after` or what was wrong. `resumed`: how the next act ended.
+    `finally_wrong`: how the index then differs from an undisturbed one, '' where it does not. `in_vain`: texts
     that were embedded twice without need.
     """
 
@@ -209,7 +209,7 @@ class Laboratory:
 
 
 def chosen(writes: Sequence[str], most: int) -> list[int]:
-    """Return up to about `most` write points: the first and the last of each kind of call, and others evenly between."""
+    """Return up to about `most` write points: the first and the last of each kind, and others evenly between."""
     if len(writes) <= most:
         return [*range(1, len(writes) + 1)]
     kinds_of = [re.sub(r"\d+", "", write) for write in writes]  # generations and processes make no difference

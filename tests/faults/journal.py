@@ -42,7 +42,7 @@ class Journal:
     def embedded_in_vain(self) -> list[str]:
         """Return the texts that were embedded again though they were not in the last batch of an attempt that ended."""
         batches = self.batches()
-        in_flight = {attempt: texts for attempt, texts in batches}  # the last one of each attempt
+        in_flight = dict(batches)  # the last one of each attempt
         final = max(in_flight, default=0)
         allowed = Counter(text for attempt, texts in in_flight.items() if attempt != final for text in texts)
         times = Counter(text for _, texts in batches for text in texts)

@@ -44,7 +44,9 @@ class JournalEchoEncoder(EchoEncoder):
 class Twins:
     """The documents and index whose builds are killed, and those whose builds are not."""
 
-    def __init__(self, place: Path, model: LanguageModel, *, documents: int, max_tokens: int, chance: random.Random) -> None:
+    def __init__(
+        self, place: Path, model: LanguageModel, *, documents: int, max_tokens: int, chance: random.Random
+    ) -> None:
         self.place = place
         self.folder, self.quiet = place / "docs", place / "quiet/docs"
         write_corpus(self.folder, documents=documents)

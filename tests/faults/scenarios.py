@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .corpus import mutate, write_corpus
-
 from echo_embeddings.errors import QuestionError
 from indexer import Chunking, Source, build_index, remove_documents
+
+from .corpus import mutate, write_corpus
 
 if TYPE_CHECKING:
     from echo_embeddings import EchoEncoder

@@ -18,7 +18,7 @@ from echo_embeddings import Readings
 
 from .attempts import Laboratory, attempt, chosen, ended_of, start
 from .failing_writes import STOPPED, arm
-from .journal import Journal, JournalWordEncoder
+from .journal import JournalWordEncoder
 from .scenarios import INDEX, SCENARIOS, build, rebuild, remove
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _told(how: str, error: str, process: int) -> str:
 
 def _is_under_the_lock(write: str) -> bool:
     """Return whether a write is one at which readers need not wait: SQLite opens and closes a file alone."""
-    return ".sqlite" not in write or write.startswith("pwrite64") and write.endswith("-wal")
+    return ".sqlite" not in write or (write.startswith("pwrite64") and write.endswith("-wal"))
 
 
 def main(place: str, most: str) -> None:
