@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,19 +21,18 @@ class Fault:
     code: int = 0
 
 
-UNDISTURBED = Fault("nothing", 0)
-FULL_FOR_A_MOMENT = Fault("the disk is full once", 1, errno.ENOSPC)
-BROKEN_FOR_A_MOMENT = Fault("the disk fails once", 1, errno.EIO)
-FULL = Fault("the disk is full from then on", 2, errno.ENOSPC)
-KILLED = Fault("killed before it", 3)
-KILLED_HALF_WAY = Fault("killed half way through it", 4)
 STOPPED = Fault("stopped before it", 5)
 FAULTS = {
     fault.name: fault
     for fault in (
-        UNDISTURBED, FULL_FOR_A_MOMENT, BROKEN_FOR_A_MOMENT, FULL, KILLED, KILLED_HALF_WAY, STOPPED
+        Fault("nothing", 0),
+        Fault("the disk is full once", 1, errno.ENOSPC),
+        Fault("the disk fails once", 1, errno.EIO),
+        Fault("the disk is full from then on", 2, errno.ENOSPC),
+        Fault("killed before it", 3),
+        Fault("killed half way through it", 4),
     )
-}  # fmt: skip
+}
 
 
 def compile_library(folder: Path) -> Path:
@@ -51,15 +49,5 @@ def arm(folder: Path, fault: Fault, *, at: int = 0, record: Path | None = None) 
     _library().arm(os.fsencode(os.path.realpath(folder)), ctypes.c_long(at), fault.action, fault.code, file)
 
 
-def disarm() -> None:
-    """Let all writes through."""
-    _library().arm(b"/nowhere", ctypes.c_long(0), 0, 0, -1)
-
-
 def _library() -> ctypes.CDLL:
     return ctypes.CDLL(os.environ["LD_PRELOAD"])
-
-
-def was_killed(status: int) -> bool:
-    """Return whether a process ended by SIGKILL, by its wait status."""
-    return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL

@@ -1,4 +1,4 @@
-"""What is disturbed: a first build, an update, a rebuild and a removal of documents; and the ways to go on afterwards."""
+"""What is disturbed: a first build, an update, a rebuild and a removal of documents."""
 
 from __future__ import annotations
 

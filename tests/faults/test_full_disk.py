@@ -1,6 +1,4 @@
-"""A disk may be full, or fail, at any write: one error of ours says so, what was there is still answered, and the next
-build ends as if nothing had been.
-"""
+"""A disk may be full, or fail, at any write: one error says so, and the next build ends as if nothing had been."""
 
 from __future__ import annotations
 
@@ -48,9 +46,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Return a disk of its own with little room."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounting = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", disk], capture_output=True, check=False
-    )
+    command = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", disk]
+    mounting = subprocess.run(command, capture_output=True, check=False)
     if mounting.returncode:
         pytest.skip("nothing may be mounted here")
     yield disk

@@ -1,4 +1,4 @@
-"""Readers search on while build follows build: every answer is that of one generation, whole, and the newest comes soon."""
+"""Readers search on while build follows build: every answer is of one generation, whole, and the newest comes soon."""
 
 from __future__ import annotations
 
