@@ -1,4 +1,4 @@
-"""The command line: build, search, ask, serve, status, remove. Parses and prints; the work is done elsewhere."""
+"""The command line. Parses and prints; the work is done elsewhere."""
 
 from __future__ import annotations
 
@@ -233,6 +233,31 @@ def status(
     for name, value in status_lines(found):
         out.print(Text.assemble((f"{name:<14}", "bold"), output.plain(value)), soft_wrap=True)
     output.print_failures(out, found["failures"])
+
+
+@app.command()
+def verify(
+    index: IndexDir = DEFAULTS.index_dir,
+    repair: Annotated[bool, typer.Option("--repair", help="Make anew what is derived and damaged.")] = False,
+    without_model: Annotated[bool, typer.Option("--without-model", help="Leave the model out; it is faster.")] = False,
+    model: ModelName = None,
+    device: ModelDevice = "auto",
+    json: AsJson = False,
+) -> None:
+    """Check every file, count, hash and vector of the index against each other, and the model against the index."""
+    from dataclasses import asdict
+
+    from app.opening import described_encoder
+    from indexer import verify_index
+
+    load = None if without_model else described_encoder(model, device=device, notice=_notice)
+    checks = verify_index(index, load_encoder=load, repair=repair)
+    if json:
+        output.print_json(out, [asdict(check) for check in checks])
+    else:
+        output.print_checks(out, checks, repaired=repair)
+    if any(check.problems and not check.mended for check in checks):
+        raise typer.Exit(1)
 
 
 @app.command()

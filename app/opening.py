@@ -57,6 +57,20 @@ def open_encoder(
     )
 
 
+def described_encoder(
+    model: str | None, *, device: DeviceChoice, notice: Notice
+) -> Callable[[dict[str, str | int | None]], EchoEncoder]:
+    """Return what loads the encoder that an index describes; `model` is where its model lies now, if it has moved."""
+
+    def load(described: dict[str, str | int | None]) -> EchoEncoder:
+        from echo_embeddings import EchoEncoder
+
+        moved = described if model is None else {**described, "model": model}
+        return EchoEncoder.from_description(moved, device=device, notice=notice)
+
+    return load
+
+
 def choose_sources(names: Sequence[str], index_dir: Path, *, notice: Notice) -> list[Source]:
     """Return the sources that are named, else those of earlier builds; none where there were no earlier builds.
 

@@ -13,7 +13,9 @@ from rich.text import Text
 from app.settings import DEFAULTS
 
 if TYPE_CHECKING:
-    from indexer import BuildReport, RemovalReport
+    from collections.abc import Sequence
+
+    from indexer import BuildReport, Check, RemovalReport
     from retriever import Answer, AnswerStream, Hit
 
 _CONTROLS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
@@ -102,6 +104,27 @@ def print_removal(console: Console, report: RemovalReport) -> None:
     for path in report.removed:
         console.print(Text(f"Removed {plain(path)}"), soft_wrap=True)
     console.print(_held(report))
+
+
+def print_checks(console: Console, checks: Sequence[Check], *, repaired: bool) -> None:
+    """Print what was checked and what is wrong, and how to go on."""
+    for check in checks:
+        state, style = ("good", "green") if not check.problems else ("bad", "red")
+        if check.mended:
+            state, style = "mended", "yellow"
+        line = Text.assemble((f"{state:<8}", style), (f"{check.name:<14}", "bold"), plain(check.looked_at))
+        console.print(line, soft_wrap=True)
+        for problem in check.problems:
+            console.print(Text(f"        {plain(problem)}"), soft_wrap=True)
+    left = [check for check in checks if check.problems and not check.mended]
+    if not left:
+        console.print("The index is sound.")
+    elif not repaired:
+        console.print("Mend what can be mended: echo-index verify --repair")
+    elif any(check.name == "passages" for check in left):
+        console.print("The next build reads these documents again: echo-index build")
+    else:
+        console.print("This cannot be mended from the index itself: echo-index build --rebuild FOLDER")
 
 
 def counted(count: int, noun: str) -> str:

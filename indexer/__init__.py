@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from indexer.build import BuiltWith, Stage, build_index, read_built_with
     from indexer.chunks import Chunk, Chunking, cut_chunks, title_path
     from indexer.documents import FORMATS, Document, Heading, read_document
+    from indexer.inspection import Check
     from indexer.listing import IndexedDocument, ListedDocument, Passage, find_passage, indexed_document, list_documents
     from indexer.manifest import Manifest, manifest_stamp
     from indexer.means import DocumentMeans
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
     from indexer.survey import CorpusMap, NearDuplicate, Oddities, draw_map, find_oddities
     from indexer.update import BuildReport
     from indexer.vectors import IndexDevice
+    from indexer.verify import verify_index
 
 __all__ = [
     "FORMATS",
     "BuildReport",
     "BuiltWith",
+    "Check",
     "Chunk",
     "Chunking",
     "CorpusMap",
@@ -62,12 +65,14 @@ __all__ = [
     "read_sources",
     "remove_documents",
     "title_path",
+    "verify_index",
 ]
 
 _HOMES = {
     "FORMATS": "documents",
     "BuildReport": "update",
     "BuiltWith": "build",
+    "Check": "inspection",
     "Chunk": "chunks",
     "Chunking": "chunks",
     "CorpusMap": "survey",
@@ -103,6 +108,7 @@ _HOMES = {
     "read_sources": "remembered",
     "remove_documents": "removal",
     "title_path": "chunks",
+    "verify_index": "verify",
 }
 
 

@@ -171,11 +171,11 @@ class _Build:
             return
         had = BuiltWith.parse(before)
         differences = self.encoder.differences(had.encoder)
-        differences += [
-            f"{name} was {asdict(had.chunking)[name]} and is now {value}"
-            for name, value in asdict(self.chunking).items()
-            if asdict(had.chunking)[name] != value
-        ]
+        cut = (
+            ("chunk_tokens", had.chunking.max_tokens, self.chunking.max_tokens),
+            ("overlap_tokens", had.chunking.overlap_tokens, self.chunking.overlap_tokens),
+        )
+        differences += [f"{name} was {then} and is now {now}" for name, then, now in cut if then != now]
         if differences:
             raise IndexMismatch(
                 f"The index in {self.index_dir} was built with other settings: {'; '.join(differences)}.",

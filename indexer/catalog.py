@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from echo_embeddings.errors import IndexDamaged
+from indexer.chunks import embedded_text
 from indexer.database import Connection, Database
 from indexer.records import ChunkRow, Counts, DocumentRow, FoundChunk, Where
 from indexer.schema import migrate, refuse_incomplete
@@ -38,23 +39,23 @@ class Catalog:
 
     def __init__(self, path: Path, *, write: bool = False, create: bool = False) -> None:
         self.path = path
-        self._database = Database(path, create=create)
+        self.database = Database(path, create=create)
         try:
             if not create:
-                refuse_incomplete(self._database)  # nothing that is damaged is silently made anew
+                refuse_incomplete(self.database)  # nothing that is damaged is silently made anew
             if write or create:
-                migrate(self._database)
+                migrate(self.database)
         except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
         """Close the connections of all threads."""
-        self._database.close()
+        self.database.close()
 
     def rows(self, query: str, parameters: Mapping[str, str | int]) -> list[tuple[Any, ...]]:
         """Return the rows that a query finds; it is to change nothing."""
-        return self._database.rows(query, parameters)
+        return self.database.rows(query, parameters)
 
     @contextmanager
     def reading(self, *, generation: int) -> Iterator[None]:
@@ -63,7 +64,7 @@ class Catalog:
         Raises:
             IndexDamaged: that generation is gone: two newer ones have been completed since.
         """
-        with self._database.reading():
+        with self.database.reading():
             if generation < int(self.setting(_PURGED) or 0):
                 raise IndexDamaged(
                     f"The catalog {self.path} does not hold generation {generation} any more.", remedy="Open it again."
@@ -74,12 +75,12 @@ class Catalog:
 
     def setting(self, name: str) -> str | None:
         """Return a setting of the index, None where it was never set."""
-        rows = self._database.rows("SELECT value FROM settings WHERE name = ?", (name,))
+        rows = self.database.rows("SELECT value FROM settings WHERE name = ?", (name,))
         return str(rows[0][0]) if rows else None
 
     def set_settings(self, values: Mapping[str, str], *, durable: bool = False) -> None:
         """Keep settings of the index; `durable`: they and all that was written before outlive a loss of power."""
-        with self._database.transaction(durable=durable) as connection:
+        with self.database.transaction(durable=durable) as connection:
             connection.executemany("INSERT OR REPLACE INTO settings VALUES (?, ?)", values.items())
 
     # Documents
@@ -87,21 +88,21 @@ class Catalog:
     def current_documents(self) -> dict[str, DocumentRow]:
         """Return the newest version of every document by its path."""
         query = f"SELECT {_DOCUMENT_COLUMNS} FROM documents WHERE removed IS NULL ORDER BY path"
-        return {row[0]: DocumentRow(*row) for row in self._database.rows(query)}
+        return {row[0]: DocumentRow(*row) for row in self.database.rows(query)}
 
     def newest_generation(self) -> int:
         """Return the newest generation in which a document was added or removed, complete or not; 1 if none was."""
         query = "SELECT max(1, coalesce(max(added), 1), coalesce(max(removed), 1)) FROM documents"
-        return int(self._database.value(query))
+        return int(self.database.value(query))
 
     def differs_in(self, generation: int) -> bool:
         """Return whether a document was added or removed in a generation, other than one that came and went in it."""
         query = "SELECT EXISTS (SELECT 1 FROM documents WHERE ? IN (added, removed) AND added IS NOT removed)"
-        return bool(self._database.value(query, (generation,)))
+        return bool(self.database.value(query, (generation,)))
 
     def put_document(self, document: DocumentRow, chunks: Iterable[ChunkRow], *, generation: int) -> None:
         """Add a document version from this generation on, in place of the one before."""
-        with self._database.transaction() as connection:
+        with self.database.transaction() as connection:
             self._remove(connection, document.path, generation)
             document_id = connection.execute(
                 f"INSERT INTO documents ({_DOCUMENT_COLUMNS}, added) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -120,7 +121,7 @@ class Catalog:
 
     def touch_document(self, path: str, *, size: int, modified_ns: int) -> None:
         """Note that a file's time changed though its content did not."""
-        with self._database.transaction() as connection:
+        with self.database.transaction() as connection:
             connection.execute(
                 "UPDATE documents SET size = ?, modified_ns = ? WHERE path = ? AND removed IS NULL",
                 (size, modified_ns, path),
@@ -128,7 +129,7 @@ class Catalog:
 
     def remove_documents(self, paths: Iterable[str], *, generation: int) -> None:
         """Let documents end before this generation, also in what was put off to a later one."""
-        with self._database.transaction() as connection:
+        with self.database.transaction() as connection:
             for path in paths:
                 self._remove(connection, path, generation)
                 query = "UPDATE documents SET removed = ? WHERE removed > ? AND path = ? AND added < ?"
@@ -140,14 +141,14 @@ class Catalog:
 
     def move_unfinished(self, *, beyond: int, to: int) -> None:
         """Let what was added or removed beyond a generation, by a build that has not ended, be so from another on."""
-        with self._database.transaction() as connection:
+        with self.database.transaction() as connection:
             for column in ("added", "removed"):
                 query = f"UPDATE documents SET {column} = :to WHERE {column} > :beyond AND {column} <> :to"
                 connection.execute(query, {"beyond": beyond, "to": to})
 
     def purge(self, *, before: int) -> None:
         """Delete for good what no reader of generation `before` or a later one can see."""
-        with self._database.transaction() as connection:
+        with self.database.transaction() as connection:
             gone = "SELECT id FROM documents WHERE removed <= ? OR removed = added"
             connection.execute(
                 "INSERT INTO full_text (full_text, rowid, text, title, headings) "
@@ -164,21 +165,21 @@ class Catalog:
     def failures(self, *, generation: int) -> list[tuple[str, str]]:
         """Return (path, reason) of the documents that could not be read, by path."""
         query = f"SELECT path, failure FROM documents WHERE failure IS NOT NULL AND {VISIBLE} ORDER BY path"
-        return self._database.rows(query, {"generation": generation})
+        return self.database.rows(query, {"generation": generation})
 
     def counts(self, *, generation: int) -> Counts:
         """Return how much a generation holds."""
         values = {"generation": generation}
         query = f"SELECT count(*) - count(failure), count(failure) FROM documents WHERE {VISIBLE}"
-        [(read, failed)] = self._database.rows(query, values)
+        [(read, failed)] = self.database.rows(query, values)
         query = f"SELECT count(*), coalesce(sum(length(CAST(text AS BLOB))), 0) {_FROM_VISIBLE_CHUNKS}"
-        [(chunks, size)] = self._database.rows(query, values)
+        [(chunks, size)] = self.database.rows(query, values)
         return Counts(documents=read, failed=failed, chunks=chunks, bytes=size)
 
     def count_chunks(self, *, generation: int) -> int:
         """Return how many chunks a generation holds; cheaper than all counts."""
         query = f"SELECT count(*) {_FROM_VISIBLE_CHUNKS}"
-        return int(self._database.value(query, {"generation": generation}))
+        return int(self.database.value(query, {"generation": generation}))
 
     def formats(self, *, generation: int) -> dict[str, int]:
         """Return how many documents of each format could be read, most first."""
@@ -186,14 +187,14 @@ class Catalog:
             f"SELECT format, count(*) FROM documents WHERE failure IS NULL AND {VISIBLE} "
             "GROUP BY format ORDER BY count(*) DESC, format"
         )
-        return dict(self._database.rows(query, {"generation": generation}))
+        return dict(self.database.rows(query, {"generation": generation}))
 
     # Vectors
 
     def count_without_vector(self) -> int:
         """Return how many different texts of current documents wait to be embedded."""
         query = f"SELECT count(DISTINCT chunks.hash) {_FROM_WAITING}"
-        return int(self._database.value(query))
+        return int(self.database.value(query))
 
     def without_vector(self, *, after: int, limit: int) -> list[FoundChunk]:
         """Return up to `limit` chunks of current documents that wait to be embedded, by id, from beyond `after`.
@@ -201,7 +202,7 @@ class Catalog:
         Their title is the one that is embedded with them, '' where it is only the name of a file.
         """
         query = f"SELECT {_EMBEDDED_COLUMNS} {_FROM_WAITING} AND chunks.id > ? ORDER BY chunks.id LIMIT ?"
-        return [_found(row) for row in self._database.rows(query, (after, limit))]
+        return [_found(row) for row in self.database.rows(query, (after, limit))]
 
     def put_vectors(
         self,
@@ -213,7 +214,7 @@ class Catalog:
         """Keep vectors (n, dimension) and their classical counterparts, rounded to float16, by their texts' hashes."""
         rows = _vector_rows(hashes, vectors)
         classical_rows = [] if classical is None else _vector_rows(hashes, classical)
-        with self._database.transaction() as connection:
+        with self.database.transaction() as connection:
             connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
             connection.executemany("INSERT OR REPLACE INTO classical_vectors VALUES (?, ?)", classical_rows)
 
@@ -244,12 +245,12 @@ class Catalog:
         if not self._has_classical():
             return 0
         query = f"SELECT count(*) {_FROM_VISIBLE_CHUNKS_WITH_CLASSICAL}"
-        return int(self._database.value(query, {"generation": generation}))
+        return int(self.database.value(query, {"generation": generation}))
 
     def _pages(self, query: str, *, generation: int, block: int) -> Iterator[tuple[Sequence[int], Sequence[bytes]]]:
         values = {"generation": generation, "block": block, "after": -1}
         query += " AND chunks.id > :after ORDER BY chunks.id LIMIT :block"
-        while rows := self._database.rows(query, values):
+        while rows := self.database.rows(query, values):
             ids, blobs = zip(*rows, strict=True)
             yield ids, blobs
             values["after"] = ids[-1]
@@ -264,7 +265,7 @@ class Catalog:
             "SELECT chunks.id, vectors.vector FROM chunks JOIN vectors ON vectors.hash = chunks.hash "
             "WHERE chunks.id IN (SELECT value FROM json_each(?))"
         )
-        blobs = dict(self._database.rows(query, (json.dumps(list(map(int, ids))),)))
+        blobs = dict(self.database.rows(query, (json.dumps(list(map(int, ids))),)))
         return self._unpacked([blobs.get(int(key)) for key in ids])
 
     def _unpacked(self, blobs: Sequence[bytes | None]) -> npt.NDArray[np.float32]:
@@ -278,20 +279,61 @@ class Catalog:
     def sample_texts(self, *, generation: int, step: int) -> list[str]:
         """Return the text of about every `step`-th chunk of a generation."""
         query = f"SELECT chunks.text {_FROM_VISIBLE_CHUNKS} AND chunks.id % :step = 0 ORDER BY chunks.id"
-        return [row[0] for row in self._database.rows(query, {"generation": generation, "step": step})]
+        return [row[0] for row in self.database.rows(query, {"generation": generation, "step": step})]
+
+    # Repair
+
+    def full_text_is_sound(self) -> bool:
+        """Return whether the index of words holds the words of the passages, and no others."""
+        try:
+            with self.database.transaction() as connection:
+                connection.execute("INSERT INTO full_text (full_text, rank) VALUES ('integrity-check', 1)")
+        except IndexDamaged:
+            return False
+        return True
+
+    def make_full_text_anew(self) -> None:
+        """Make the index of words from the passages."""
+        with self.database.transaction() as connection:
+            connection.execute("INSERT INTO full_text (full_text) VALUES ('rebuild')")
+
+    def make_lookups_anew(self) -> None:
+        """Make the indexes of the tables from their rows."""
+        with self.database.transaction() as connection:
+            connection.execute("REINDEX")
+
+    def have_read_again(self, paths: Iterable[str]) -> None:
+        """Let the next build read these documents again, changed or not."""
+        with self.database.transaction() as connection:
+            query = "UPDATE documents SET hash = '', size = -1 WHERE path = ? AND removed IS NULL"
+            connection.executemany(query, [(path,) for path in paths])
+
+    def embedded_texts(self, hashes: Iterable[bytes]) -> list[tuple[bytes, str]]:
+        """Return (hash, text that is embedded) of the chunks that have one of these hashes, each hash once."""
+        wanted = set(hashes)
+        query = (
+            "SELECT chunks.hash, iif(documents.titled, documents.title, ''), chunks.headings, chunks.text "
+            "FROM chunks JOIN documents ON documents.id = chunks.document"
+        )
+        texts = {
+            key: embedded_text(title, json.loads(headings), text)
+            for key, title, headings, text in self.database.stream(query)
+            if key in wanted
+        }
+        return list(texts.items())
 
     # Survey
 
     def owners(self, *, generation: int) -> npt.NDArray[np.int64]:
         """Return (chunk id, document id) of all chunks of a generation, int64 (n, 2), by chunk id."""
         query = f"SELECT chunks.id, chunks.document {_FROM_VISIBLE_CHUNKS} ORDER BY chunks.id"
-        rows = self._database.rows(query, {"generation": generation})
+        rows = self.database.rows(query, {"generation": generation})
         return np.fromiter((key for row in rows for key in row), dtype=np.int64).reshape(-1, 2)
 
     def texts(self, *, generation: int) -> Iterator[tuple[int, str]]:
         """Yield (chunk id, text) of all chunks of a generation, by id."""
         query = f"SELECT chunks.id, chunks.text {_FROM_VISIBLE_CHUNKS} ORDER BY chunks.id"
-        yield from self._database.stream(query, {"generation": generation})
+        yield from self.database.stream(query, {"generation": generation})
 
     def copies(self, *, generation: int, limit: int) -> list[tuple[int, int]]:
         """Return (first, other) ids of chunks with the same text, up to `limit` pairs; of each text one pair first."""
@@ -300,7 +342,7 @@ class Catalog:
             f"row_number() OVER (same ORDER BY chunks.id) AS number {_FROM_VISIBLE_CHUNKS} "
             "WINDOW same AS (PARTITION BY chunks.text)) WHERE number > 1 ORDER BY number, first LIMIT :limit"
         )
-        return self._database.rows(query, {"generation": generation, "limit": limit})
+        return self.database.rows(query, {"generation": generation, "limit": limit})
 
     def overlapping(self, path: str, start: int, *, generation: int) -> list[int]:
         """Return the id of the chunk that begins at `start` of a document, then those of the chunks that overlap it.
@@ -314,13 +356,13 @@ class Catalog:
             f"WHERE documents.path = :path AND chunks.start = :start AND {VISIBLE} "
             "ORDER BY other.id <> chunks.id, other.id"
         )
-        rows = self._database.rows(query, {"path": path, "start": start, "generation": generation})
+        rows = self.database.rows(query, {"path": path, "start": start, "generation": generation})
         return [row[0] for row in rows]
 
     def _has_classical(self) -> bool:
         """Return whether the catalog has the table: one that was last written by an earlier version may lack it."""
         query = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'classical_vectors')"
-        return bool(self._database.value(query))
+        return bool(self.database.value(query))
 
     # Search
 
@@ -328,7 +370,7 @@ class Catalog:
         """Return the ids of the chunks that a filter lets through, ascending."""
         condition, values = _condition(where)
         query = f"SELECT chunks.id {_FROM_VISIBLE_CHUNKS} {condition} ORDER BY chunks.id"
-        rows = self._database.rows(query, {"generation": generation, **values})
+        rows = self.database.rows(query, {"generation": generation, **values})
         return np.fromiter((row[0] for row in rows), dtype=np.int64)
 
     def match(self, expression: str, *, k: int, where: Where, generation: int) -> list[tuple[int, float]]:
@@ -340,7 +382,7 @@ class Catalog:
             f"{condition} ORDER BY bm25(full_text), chunks.id LIMIT :k"
         )
         parameters = {"expression": expression, "generation": generation, "k": k, **values}
-        return self._database.rows(query, parameters)
+        return self.database.rows(query, parameters)
 
     def chunks(self, ids: Sequence[int]) -> dict[int, FoundChunk]:
         """Return the chunks of these ids."""
@@ -348,7 +390,7 @@ class Catalog:
             f"SELECT {_FOUND_COLUMNS} FROM chunks JOIN documents ON documents.id = chunks.document "
             "WHERE chunks.id IN (SELECT value FROM json_each(?))"
         )
-        rows = self._database.rows(query, (json.dumps(list(map(int, ids))),))
+        rows = self.database.rows(query, (json.dumps(list(map(int, ids))),))
         return {row[0]: _found(row) for row in rows}
 
 

@@ -28,7 +28,6 @@ _TRAINING_PER_CELL = 64
 _PROBED_SHARE = 16  # one cell in so many is looked at
 _MOST_FROM_GPU = 2048  # results: the limit of FAISS's GPU kernels
 _LEAST_VARIANCE = 1e-6  # along an axis; less is what half precision makes of equal vectors
-_BLOCK = 65536  # vectors
 _MARK = b"echo-index sha256"  # what stands between an index and its checksum
 _REFINED = 8  # times k candidates are compared again in half precision
 
@@ -142,10 +141,10 @@ class VectorIndex:
 
         write_whole(path, write)
 
-    def reconstruct(self) -> Iterator[tuple[Ids, Vectors]]:
+    def reconstruct(self, *, block: int = 65536) -> Iterator[tuple[Ids, Vectors]]:
         """Yield (chunk ids, vectors) in blocks as the index holds them; in half precision if it is approximate."""
-        for start in range(0, self.count, _BLOCK):
-            ids = self._ids[start : start + _BLOCK]
+        for start in range(0, self.count, block):
+            ids = self._ids[start : start + block]
             yield ids, self._compared.reconstruct_n(start, len(ids))
 
     @property

@@ -254,5 +254,5 @@ def _refuse_mismatch(snapshot: Snapshot, encoder: EchoEncoder) -> None:
     if differences := encoder.differences(snapshot.manifest.encoder):
         raise IndexMismatch(
             f"The index was built with another encoder: {'; '.join(differences)}.",
-            remedy="Build it anew: echo-index build --rebuild FOLDER",
+            remedy="Build it anew with echo-index build --rebuild FOLDER, or keep both with another --index.",
         )

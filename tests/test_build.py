@@ -389,7 +389,7 @@ def test_an_index_of_nothing_that_could_be_read_is_an_index(
     ("encoder", "chunking", "told"),
     [
         (WordEncoder(name="other"), Chunking(12, 3), "weights was 'words' and is now 'other'"),
-        (WordEncoder(), Chunking(13, 3), "max_tokens was 12 and is now 13"),
+        (WordEncoder(), Chunking(13, 3), "chunk_tokens was 12 and is now 13"),
         (WordEncoder(), Chunking(12, 0), "overlap_tokens was 3 and is now 0"),
     ],
 )

@@ -106,7 +106,7 @@ def test_a_reader_keeps_its_generation_while_the_next_is_written(catalog: Catalo
     assert before["counts"] == Counts(documents=3, failed=0, chunks=3, bytes=35)
 
     reader = Catalog(catalog.path)
-    with catalog._database.transaction() as connection:
+    with catalog.database.transaction() as connection:
         connection.execute("DELETE FROM documents")
         assert seen(reader, 1) == before, "what is not committed is not seen"
         connection.execute("ROLLBACK")
@@ -518,7 +518,7 @@ def test_both_vectors_are_kept_or_neither(catalog: Catalog) -> None:
     with pytest.raises(ValueError, match="zip"):
         catalog.put_vectors(hashes, np.ones((2, 4), np.float32), classical=np.ones((1, 4), np.float32))
     assert (rows(catalog, "vectors"), rows(catalog, "classical_vectors")) == (0, 0)
-    with catalog._database.transaction() as connection:
+    with catalog.database.transaction() as connection:
         connection.execute("DROP TABLE classical_vectors")
     with pytest.raises(IndexDamaged, match="no such table: classical_vectors"):
         catalog.put_vectors(hashes, np.ones((2, 4), np.float32), classical=np.ones((2, 4), np.float32))
@@ -539,7 +539,7 @@ def test_classical_vectors_are_seen_in_their_generation_and_purged_with_the_othe
 
 def test_a_catalog_of_before_there_were_classical_vectors_is_read_and_goes_on(catalog: Catalog) -> None:
     put(catalog, "a", "old")
-    with catalog._database.transaction() as connection:
+    with catalog.database.transaction() as connection:
         connection.execute("DROP TABLE classical_vectors")
         connection.execute("ALTER TABLE documents DROP COLUMN titled")
         connection.execute("PRAGMA user_version = 0")

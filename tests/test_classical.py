@@ -56,7 +56,7 @@ def snapshot(folder: Path) -> Iterator[Snapshot]:
 
 
 def forget_classical(folder: Path) -> None:
-    with closing(Catalog(folder / ".index/catalog.sqlite")) as catalog, catalog._database.transaction() as connection:
+    with closing(Catalog(folder / ".index/catalog.sqlite")) as catalog, catalog.database.transaction() as connection:
         connection.execute("DROP TABLE classical_vectors")
         connection.execute("ALTER TABLE documents DROP COLUMN titled")
         connection.execute("PRAGMA user_version = 0")
@@ -174,6 +174,6 @@ def test_a_text_that_is_gone_takes_both_vectors_along(folder: Path, snapshot: Sn
     with closing((now := opened(folder)).catalog):
         assert now.classical.count == now.manifest.chunks == 22
         tables = ("vectors", "classical_vectors")
-        with now.catalog._database.transaction() as connection:
+        with now.catalog.database.transaction() as connection:
             rows = [connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables]
         assert rows == [22, 22]

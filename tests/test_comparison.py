@@ -48,7 +48,7 @@ def forget_classical(retriever: Retriever) -> None:
     """Make the index one of before classical vectors were kept."""
     with (
         closing(Catalog(retriever.index_dir / "catalog.sqlite")) as catalog,
-        catalog._database.transaction() as connection,
+        catalog.database.transaction() as connection,
     ):
         connection.execute("DROP TABLE classical_vectors")
         connection.execute("ALTER TABLE documents DROP COLUMN titled")
