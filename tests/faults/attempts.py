@@ -44,8 +44,8 @@ class Ended:
 class Outcome:
     """What came of a fault at one write point.
 
-    `seen`: what a reader saw afterwards, `before` or `after` or what was wrong. `resumed`: how the next act ended.
-    `finally_wrong`: how the index then differs from an undisturbed one, '' where it does not. `in_vain`: texts
+    `seen`: what a reader saw afterwards, `before` or `after` or what was wrong. `way`: what was done
+    next, the same `again` or a `build`, and `resumed` how that ended. `finally_wrong`: how the index then differs from an undisturbed one, '' where it does not. `in_vain`: texts
     that were embedded twice without need.
     """
 
@@ -54,6 +54,7 @@ class Outcome:
     fault: str
     ended: Ended
     seen: str
+    way: str
     resumed: str
     finally_wrong: str
     in_vain: int
@@ -111,6 +112,7 @@ class Laboratory:
         self.before = self.read(self.prepared)
         self.after, self.embedded = self._undisturbed(scenario.act)
         self.built, _ = self._undisturbed(build)
+        self.after_and_built, _ = self._undisturbed(scenario.act, build)
 
     def read(self, folder: Path) -> Answers | None:
         """Read as any reader does."""
@@ -162,12 +164,15 @@ class Laboratory:
         end()
         journal.attempt += 1
         resumed = attempt(lambda: (next_act or self.scenario.act)(folder, encoder))
-        wrong = self.finally_wrong(folder, self.built if next_act and seen != "after" else None)
+        expected = [self.after]
+        if next_act:  # it may finish what was begun, or forget it
+            expected = [self.after_and_built, *([self.built] if seen != "after" else [])]
         in_vain = 0
         if not next_act and not (seen == "after" and self.scenario.act is rebuild):  # it was done, and was done anew
             in_vain = len(journal.embedded_in_vain()) + len(self.embedded ^ journal.texts())
         told = f"{resumed.how} {resumed.error}".strip()
-        return Outcome(point, *names, ended, seen, told, wrong, in_vain)
+        way = "build" if next_act else "again"
+        return Outcome(point, *names, ended, seen, way, told, self.finally_wrong(folder, expected), in_vain)
 
     def seen(self, folder: Path) -> str:
         """Return which of the two states a reader finds: before or after; else what went wrong."""
@@ -180,19 +185,19 @@ class Laboratory:
             return "before"
         return "after" if not difference(answers, self.after) else f"neither: {wrong}"
 
-    def finally_wrong(self, folder: Path, other: Answers | None = None) -> str:
-        """Return how an index differs from that after an undisturbed act, or from the other that it may be like."""
+    def finally_wrong(self, folder: Path, expected: Sequence[Answers | None]) -> str:
+        """Return how an index differs from the nearest of those that are expected, '' where it is like one of them."""
         try:
             answers = self.read(folder)
         except Exception as error:  # noqa: BLE001
             return f"{type(error).__name__}: {error}"
-        expected = [self.after, *([other] if other else [])]  # what was begun may be forgotten by the next build
         return min((difference(answers, state) for state in expected), key=len)
 
-    def _undisturbed(self, act: Act) -> tuple[Answers | None, set[str]]:
+    def _undisturbed(self, *acts: Act) -> tuple[Answers | None, set[str]]:
         folder, journal = self.copy(), self.journal()
         encoder: EchoEncoder = JournalWordEncoder(journal)  # type: ignore[assignment]
-        _finish(attempt(lambda: act(folder, encoder)))
+        for act in acts:
+            _finish(attempt(lambda act=act: act(folder, encoder)))  # type: ignore[misc]
         return self.read(folder), journal.texts()
 
     @cached_property
@@ -230,8 +235,8 @@ def sweep(scenario: Scenario, place: Path, faults: Sequence[Fault], most: int) -
         for turn, fault in enumerate(faults):
             if most < len(laboratory.writes) and number % len(faults) != turn:
                 continue  # in the short form, each point meets one of the faults
-            other_way = build if scenario.act is not build and number // len(faults) % 2 else None
-            yield laboratory.disturbed(point, fault, next_act=other_way)
+            for next_act in (None,) if scenario.act is build else (None, build):
+                yield laboratory.disturbed(point, fault, next_act=next_act)
 
 
 def _finish(ended: Ended) -> None:

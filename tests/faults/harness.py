@@ -39,7 +39,7 @@ def listed(outcomes: list[dict[str, Any]]) -> str:
     """Return outcomes that were not to be, a line each, like ones together."""
     lines = Counter(
         f"{outcome['fault']}, {outcome['call']}: {outcome['ended']['how']} {outcome['ended']['error'][:160]}; "
-        f"a reader saw {outcome['seen']}; the next ended {outcome['resumed']} {outcome['finally_wrong']}; "
+        f"a reader saw {outcome['seen']}; {outcome['way']}: {outcome['resumed']} {outcome['finally_wrong']}; "
         f"{outcome['in_vain']} texts in vain"
         for outcome in outcomes
     )

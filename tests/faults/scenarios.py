@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from indexer_helpers import WordEncoder
 
 from echo_embeddings.errors import QuestionError
 from indexer import Chunking, Source, build_index, remove_documents
@@ -65,12 +68,19 @@ def _index_of_before(folder: Path, encoder: EchoEncoder) -> None:
     mutate(folder, seed=2)
 
 
+def _index_and_a_build_that_was_stopped(folder: Path, encoder: EchoEncoder) -> None:
+    _index(folder, encoder)
+    mutate(folder, seed=1)
+    with suppress(KeyboardInterrupt):
+        build(folder, WordEncoder(patience=0))  # type: ignore[arg-type]
+
+
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
         Scenario("first build", _documents, build),
         Scenario("update", _index_of_before, build),
         Scenario("rebuild", _index_of_before, rebuild),
-        Scenario("removal", _index, remove),
+        Scenario("removal", _index_and_a_build_that_was_stopped, remove),
     )
 }

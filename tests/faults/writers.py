@@ -59,7 +59,7 @@ def while_one_embeds(laboratory: Laboratory, first: str) -> dict[str, Any]:
         "seen": seen,
         "ended": killed.how,
         "next": f"{next_one.how} {next_one.error}".strip(),
-        "finally_wrong": laboratory.finally_wrong(folder),
+        "finally_wrong": laboratory.finally_wrong(folder, [laboratory.after]),
         "left": [path.name for path in (folder / INDEX).glob("writer.pid")],
     }
 
@@ -86,7 +86,7 @@ def while_one_is_stopped(laboratory: Laboratory, point: int) -> dict[str, Any]:
         "seen": seen,
         "ended": f"{ended.how} {ended.error}".strip(),
         "next": "done",
-        "finally_wrong": laboratory.finally_wrong(folder),
+        "finally_wrong": laboratory.finally_wrong(folder, [laboratory.after]),
         "left": [],
     }
 
