@@ -44,9 +44,9 @@ class Ended:
 class Outcome:
     """What came of a fault at one write point.
 
-    `seen`: what a reader saw afterwards, `before` or `after` or what was wrong. `way`: what was done
-    next, the same `again` or a `build`, and `resumed` how that ended. `finally_wrong`: how the index then differs from an undisturbed one, '' where it does not. `in_vain`: texts
-    that were embedded twice without need.
+    `seen`: what a reader saw afterwards, `before` or `after` or what was wrong. `way`: what was done next, the same
+    `again` or a `build`, and `resumed` how that ended. `finally_wrong`: how the index then differs from an undisturbed
+    one, '' where it does not. `in_vain`: how many texts were embedded twice without need.
     """
 
     point: int
