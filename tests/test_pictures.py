@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -15,6 +14,7 @@ from indexer_helpers import build, write
 from PIL import Image
 from test_documents import pdf_file
 
+import indexer.pictures
 from echo_embeddings.errors import DocumentError, MissingPackage
 from indexer import Snapshot, draw_page, open_snapshot, remove_documents
 
@@ -133,11 +133,12 @@ def test_threads_may_draw_at_once(snapshot: Snapshot) -> None:
         assert [future.result() for future in drawn] == alone * 20
 
 
-def test_a_missing_pillow_is_said(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
-    import pypdfium2
-
-    monkeypatch.setitem(sys.modules, "PIL", None)
-    monkeypatch.setitem(sys.modules, "PIL.Image", None)
-    monkeypatch.delitem(vars(pypdfium2._lazy.Lazy), "PIL_Image", raising=False)
-    with pytest.raises(MissingPackage, match="Pillow"):
-        draw_page(snapshot, "two.pdf", 1, width=100)
+def test_a_missing_pillow_is_said(tmp_path: Path, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "PIL.py").write_text("raise ImportError('There is no Pillow here.')")
+    monkeypatch.syspath_prepend(tmp_path)
+    indexer.pictures._worker.close()  # the next one looks for its packages where this process does
+    try:
+        with pytest.raises(MissingPackage, match="Pillow"):
+            draw_page(snapshot, "two.pdf", 1, width=100)
+    finally:
+        indexer.pictures._worker.close()
