@@ -5,11 +5,12 @@ Knows which reader a suffix calls for; knows nothing of what is inside a format,
 
 from __future__ import annotations
 
+import re
+from array import array
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import accumulate
 from pathlib import Path
 
 from echo_embeddings.errors import DocumentError
@@ -88,7 +89,7 @@ class Document:
     # Computed once on first use: without slots, a cached property may write beside the frozen fields.
 
     @cached_property
-    def _line_starts(self) -> list[int]:
+    def _line_starts(self) -> Sequence[int]:
         return line_starts(self.text)
 
     @cached_property
@@ -108,9 +109,11 @@ class Document:
         return parents
 
 
-def line_starts(text: str) -> list[int]:
+def line_starts(text: str) -> Sequence[int]:
     """The offset at which each line of `text` begins. Only a newline ends a line."""
-    return [0, *accumulate(len(line) + 1 for line in text.split("\n")[:-1])]
+    starts = array("I", [0])  # a list of millions would take ten times the memory
+    starts.extend(end.end() for end in re.finditer("\n", text))
+    return starts
 
 
 def first_title(headings: tuple[Heading, ...]) -> str:
