@@ -60,8 +60,8 @@ def read_file(path: Path, *, max_bytes: int, real_path: str = "") -> FileContent
             content = file.read(max_bytes + 1)  # it may grow meanwhile
             _refuse_larger(len(content), max_bytes)
             return FileContent(content, status.st_size, status.st_mtime_ns)
-    except FileNotFoundError:
-        raise
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(str(path)) from error
     except (OSError, ValueError) as error:
         if real_path and Path(real_path).is_symlink():
             raise DocumentError("A link has taken its place since it was found.") from error

@@ -41,7 +41,7 @@ def _read(request: Message) -> Iterator[Message]:
     path = Path(request["path"])
     try:
         file = read_file(path, max_bytes=request["file_bytes"], real_path=request["real_path"])
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         yield {"gone": True, "last": True}
         return
     except DocumentError as error:

@@ -85,7 +85,7 @@ class Worker:
 
     def _why_it_died(self, child: _Child, doing: str) -> str:
         if child.is_late():
-            return f"{doing} took longer than {self._seconds:g} seconds."
+            return f"{doing} took longer than {self._seconds:g} second{'' if self._seconds == 1 else 's'}."
         if child.process.returncode == OUT_OF_MEMORY:
             return f"{doing} takes more than {self._memory_bytes / _GIGABYTE:.1f} GB of memory."
         return f"{doing} crashed its reader ({_ending(child.process.returncode)})."
