@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from echo_embeddings.errors import IndexUnwritable
-from indexer.documents import plain_reason
+from indexer.files import plain_reason
 
 _UNFINISHED = ".unfinished"
 
