@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _CONTROLS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 """Control characters: a document must not steer the terminal."""
-_IN_NAMES = {**_CONTROLS, **{code: "\ufffd" for code in (9, 10, *range(0x202A, 0x202F), *range(0x2066, 0x206A))}}
+_IN_NAMES = {**_CONTROLS, **dict.fromkeys((9, 10, *range(0x202A, 0x202F), *range(0x2066, 0x206A)), "\ufffd")}
 """In a name also line ends, and what turns the direction of writing: a name must not look like another."""
 
 
