@@ -20,11 +20,18 @@ if TYPE_CHECKING:
 
 _CONTROLS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 """Control characters: a document must not steer the terminal."""
+_IN_NAMES = {**_CONTROLS, **dict.fromkeys((9, 10, *range(0x202A, 0x202F), *range(0x2066, 0x206A)), "\ufffd")}
+"""In a name also line ends, and what turns the direction of writing: a name must not look like another."""
 
 
 def plain(text: str) -> str:
     """Return text that a terminal shows as it is."""
     return text.translate(_CONTROLS)
+
+
+def one_line(name: str) -> str:
+    """Return a name, such as that of a file, as a terminal shows it in one line."""
+    return name.translate(_IN_NAMES)
 
 
 def print_json(console: Console, value: Any) -> None:
@@ -35,14 +42,14 @@ def print_json(console: Console, value: Any) -> None:
 def place(hit: Hit) -> str:
     """Return where a hit stands, as a person would say it."""
     spot = f", page {hit.page}" if hit.page else f":{hit.line}" if hit.line else ""
-    return plain(f"{hit.source}{spot}")
+    return one_line(f"{hit.source}{spot}")
 
 
 def title_line(hit: Hit) -> str:
     """Return the title and heading path of a hit."""
     from indexer import title_path
 
-    return plain(" > ".join(title_path(hit.title, hit.headings)))
+    return one_line(" > ".join(title_path(hit.title, hit.headings)))
 
 
 def print_hits(console: Console, hits: list[Hit]) -> None:
@@ -102,7 +109,7 @@ def print_report(console: Console, report: BuildReport) -> None:
 def print_removal(console: Console, report: RemovalReport) -> None:
     """Print what was removed, and what is left."""
     for path in report.removed:
-        console.print(Text(f"Removed {plain(path)}"), soft_wrap=True)
+        console.print(Text(f"Removed {one_line(path)}"), soft_wrap=True)
     console.print(_held(report))
 
 
@@ -112,10 +119,10 @@ def print_checks(console: Console, checks: Sequence[Check], *, repaired: bool) -
         state, style = ("good", "green") if not check.problems else ("bad", "red")
         if check.mended:
             state, style = "mended", "yellow"
-        line = Text.assemble((f"{state:<8}", style), (f"{check.name:<14}", "bold"), plain(check.looked_at))
+        line = Text.assemble((f"{state:<8}", style), (f"{check.name:<14}", "bold"), one_line(check.looked_at))
         console.print(line, soft_wrap=True)
         for problem in check.problems:
-            console.print(Text(f"        {plain(problem)}"), soft_wrap=True)
+            console.print(Text(f"        {one_line(problem)}"), soft_wrap=True)
     left = [check for check in checks if check.problems and not check.mended]
     if not left:
         console.print("The index is sound.")
@@ -138,7 +145,7 @@ def print_failures(console: Console, failures: list[tuple[str, str]]) -> None:
         return
     console.print(Text(f"{counted(len(failures), 'file')} could not be read:", style="yellow"))
     for path, reason in failures:
-        console.print(Text(f"  {plain(path)}: {plain(reason)}"), soft_wrap=True)
+        console.print(Text(f"  {one_line(path)}: {one_line(reason)}"), soft_wrap=True)
 
 
 def hit_fields(hit: Hit) -> dict[str, Any]:

@@ -111,7 +111,7 @@ class EchoEncoder:
         batches = self._readings(self._questions(texts, instruction))
         return Readings.gather(batches, shape=(len(texts), self.dimension))
 
-    def token_starts(self, text: str) -> list[int]:
+    def token_starts(self, text: str) -> Sequence[int]:
         """Return the character offset at which each of the model's tokens begins in `text`, ascending."""
         return self._tokenizer.token_starts(text)
 

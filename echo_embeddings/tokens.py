@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from echo_embeddings.errors import PromptError, TextError
 from echo_embeddings.prompts import EchoPrompt, Slot
 from echo_embeddings.vocabulary import Vocabulary
+
+_SLICE = 200_000  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +61,16 @@ class PromptTokenizer:
             assembled.append(self._place(prompt, fixed, task, ids[: self._max_tokens]))
         return assembled
 
-    def token_starts(self, text: str) -> list[int]:
-        """Return the character offset at which each token of `text` begins, in ascending order."""
-        return [start for start, _ in self._vocabulary.encode_batch([text])[0].offsets]
+    def token_starts(self, text: str) -> Sequence[int]:
+        """Return the character offset at which each token of `text` begins, in ascending order.
+
+        A long text is tokenized in slices of at most 200,000 characters, so that it takes little memory.
+        """
+        starts = array("I")
+        for begin, end in _slices(text):
+            encoding = self._vocabulary.encode_batch([text[begin:end]])[0]
+            starts.extend(begin + start for start, _ in encoding.offsets)
+        return starts
 
     def _task(self, prompt: EchoPrompt, instruction: str | None) -> str:
         if prompt.takes_instruction and instruction is None:
@@ -98,6 +108,18 @@ class PromptTokenizer:
                 case str():
                     ids += fixed[piece]
         return EchoTokens(ids=tuple(ids), start=start, end=end, first_copy=first_copy)
+
+
+def _slices(text: str) -> Iterator[tuple[int, int]]:
+    """Cut a text before white space, with which many tokens begin; where there is none for long, anywhere."""
+    begin = 0
+    while len(text) - begin > _SLICE:
+        most = begin + _SLICE
+        space = max(text.rfind(" ", begin + 1, most), text.rfind("\n", begin + 1, most))
+        end = space if space > 0 else most
+        yield begin, end
+        begin = end
+    yield begin, len(text)
 
 
 def _is_unicode(text: str) -> bool:

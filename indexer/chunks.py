@@ -15,6 +15,7 @@ _PARAGRAPH_END = re.compile(r"\n[ \t]*\n\s*")
 _SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]+[\"'”’»)\]]*\s+|[。！？]+[」』”]*\s*")
 _LINE_END = re.compile(r"\n")
 _SHORT_SECTION = 24  # tokens; a section shorter than this is read together with its first subsection
+_LONGEST_STRETCH = 250_000  # characters that are cut at a time: their units take a hundred times the memory
 _PREFIX_CHARACTERS = 160  # of title and headings in front of an embedded chunk
 
 
@@ -44,9 +45,9 @@ def cut_chunks(document: Document, *, token_starts: Sequence[int], chunking: Chu
     `token_starts` are the ascending character offsets at which the tokens of `document.text` begin.
     """
     measure = _Measure(document.text, token_starts)
-    for section in _sections(document, measure):
-        units = list(_units(section, measure, chunking.max_tokens))
-        for start, end in _pack(units, measure, chunking):
+    for stretch in _stretches(document, measure):
+        units = list(_units(stretch, measure, chunking.max_tokens))
+        for start, end in _pack(units, chunking):
             yield Chunk(
                 text=document.text[start:end],
                 headings=document.heading_path(end - 1),
@@ -66,6 +67,11 @@ def title_path(title: str, headings: Sequence[str]) -> tuple[str, ...]:
     return tuple(path)
 
 
+def embedded_title(document: Document) -> str:
+    """Return the title that is embedded with a document's chunks: the name of a file, which may change, is none."""
+    return document.title if document.titled else ""
+
+
 def embedded_text(title: str, headings: Sequence[str], text: str) -> str:
     """Return what is embedded for a chunk: its title and headings, unless its first line has them, and its text."""
     first_line = text.partition("\n")[0]
@@ -82,7 +88,11 @@ class _Measure:
         self.token_starts = token_starts
 
     def tokens(self, start: int, end: int) -> int:
-        return bisect_left(self.token_starts, end) - bisect_left(self.token_starts, start)
+        first, after = self.token_span(start, end)
+        return after - first
+
+    def token_span(self, start: int, end: int) -> Span:
+        return bisect_left(self.token_starts, start), bisect_left(self.token_starts, end)
 
     def trimmed(self, start: int, end: int) -> Span | None:
         while start < end and self.text[start].isspace():
@@ -99,6 +109,18 @@ class _Measure:
             start = match.end()
         if piece := self.trimmed(start, end):
             yield piece
+
+
+def _stretches(document: Document, measure: _Measure) -> Iterator[Span]:
+    """Yield the sections; of an enormous one one part after the other, cut at a line end or space if there is one."""
+    for start, end in _sections(document, measure):
+        while end - start > _LONGEST_STRETCH:
+            most = start + _LONGEST_STRETCH
+            cuts = (document.text.rfind(space, start + 1, most) for space in "\n ")
+            cut = next((cut for cut in cuts if cut > 0), most)
+            yield start, cut
+            start = cut
+        yield start, end
 
 
 def _sections(document: Document, measure: _Measure) -> Iterator[Span]:
@@ -118,10 +140,15 @@ def _sections(document: Document, measure: _Measure) -> Iterator[Span]:
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """The least that is moved from one chunk to the next: a sentence, or as much of one as fits."""
+    """The least that is moved from one chunk to the next: a sentence, or as much of one as fits.
+
+    It is a span of characters and one of tokens, `[first_token, end_token)`.
+    """
 
     start: int
     end: int
+    first_token: int
+    end_token: int
     ends_paragraph: bool
 
 
@@ -129,7 +156,7 @@ def _units(section: Span, measure: _Measure, limit: int) -> Iterator[_Unit]:
     for paragraph in measure.split(section, _PARAGRAPH_END):
         for sentence in measure.split(paragraph, _SENTENCE_END):
             for start, end in _within(sentence, measure, limit):
-                yield _Unit(start, end, ends_paragraph=end == paragraph[1])
+                yield _Unit(start, end, *measure.token_span(start, end), ends_paragraph=end == paragraph[1])
 
 
 def _within(sentence: Span, measure: _Measure, limit: int) -> Iterator[Span]:
@@ -138,53 +165,53 @@ def _within(sentence: Span, measure: _Measure, limit: int) -> Iterator[Span]:
         yield sentence
         return
     for start, end in measure.split(sentence, _LINE_END):
-        first, last = bisect_left(measure.token_starts, start), bisect_left(measure.token_starts, end)
+        first, last = measure.token_span(start, end)
         cuts = [start, *measure.token_starts[first + limit : last : limit], end]
         for cut in map(measure.trimmed, cuts, cuts[1:]):
             if cut:
                 yield cut
 
 
-def _pack(units: Sequence[_Unit], measure: _Measure, chunking: Chunking) -> Iterator[Span]:
+def _tokens(first: _Unit, last: _Unit) -> int:
+    return last.end_token - first.first_token
+
+
+def _pack(units: Sequence[_Unit], chunking: Chunking) -> Iterator[Span]:
     """Join neighbouring units to chunks; each begins with the last few tokens of the one before it."""
     first = done = 0  # so many units stand in a chunk
     while done < len(units):
-        start = units[first].start
-        rest = measure.tokens(start, units[-1].end)
+        rest = _tokens(units[first], units[-1])
         budget = chunking.max_tokens
         if budget < rest < 2 * budget - chunking.overlap_tokens:
             budget = (rest + chunking.overlap_tokens) // 2 + 1  # two chunks of like length, not a long and a tiny one
         after = done + 1
-        while after < len(units) and measure.tokens(start, units[after].end) <= budget:
+        while after < len(units) and _tokens(units[first], units[after]) <= budget:
             after += 1
         if after < len(units):
-            after = _back_to_paragraph_end(units, first, after, measure, beyond=done, least=2 * budget // 3)
-        yield start, units[after - 1].end
+            after = _back_to_paragraph_end(units, first, after, beyond=done, least=2 * budget // 3)
+        yield units[first].start, units[after - 1].end
         if after < len(units):
-            first = _back_by_overlap(units, first, after, measure, chunking)
+            first = _back_by_overlap(units, first, after, chunking)
         done = after
 
 
-def _back_to_paragraph_end(
-    units: Sequence[_Unit], first: int, after: int, measure: _Measure, *, beyond: int, least: int
-) -> int:
+def _back_to_paragraph_end(units: Sequence[_Unit], first: int, after: int, *, beyond: int, least: int) -> int:
     """Return the last position at which a paragraph ends, if that leaves at least so many tokens."""
     for position in range(after, beyond, -1):
-        if measure.tokens(units[first].start, units[position - 1].end) < least:
+        if _tokens(units[first], units[position - 1]) < least:
             break
         if units[position - 1].ends_paragraph:
             return position
     return after
 
 
-def _back_by_overlap(units: Sequence[_Unit], first: int, after: int, measure: _Measure, chunking: Chunking) -> int:
+def _back_by_overlap(units: Sequence[_Unit], first: int, after: int, chunking: Chunking) -> int:
     """Return where the next chunk begins: as many whole units back as the overlap holds, with room for a new one."""
     last, new = units[after - 1], units[after]
     position = after
     while position - 1 > first:
-        start = units[position - 1].start
-        too_far = measure.tokens(start, last.end) > chunking.overlap_tokens
-        if too_far or measure.tokens(start, new.end) > chunking.max_tokens:
+        too_far = _tokens(units[position - 1], last) > chunking.overlap_tokens
+        if too_far or _tokens(units[position - 1], new) > chunking.max_tokens:
             break
         position -= 1
     return position

@@ -7,12 +7,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from indexer.catalog import Catalog, delete_catalog
-from indexer.files import sweep_unfinished, told_if_unwritable
 from indexer.manifest import Canary, Manifest, write_manifest
 from indexer.means import Means
 from indexer.records import Counts
 from indexer.recovery import keep_manifest, other_catalogs
 from indexer.snapshot import index_vectors
+from indexer.writing import sweep_unfinished, told_if_unwritable
 
 
 def commit_generation(

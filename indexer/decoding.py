@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from echo_embeddings.errors import DocumentError
+from indexer.files import open_file
 
 _HEAD_BYTES = 8192
 
@@ -28,9 +29,9 @@ _DECLARABLE = re.compile(
 def is_binary(path: Path) -> bool:
     """Whether the file at `path` is no text: a NUL byte near its start, and no mark of UTF-16 or UTF-32.
 
-    Raises OSError when the file cannot be read.
+    Raises OSError when the file cannot be read, DocumentError when it is a pipe or the like.
     """
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return _looks_binary(file.read(_HEAD_BYTES))
 
 

@@ -5,15 +5,16 @@ Knows which reader a suffix calls for; knows nothing of what is inside a format,
 
 from __future__ import annotations
 
-import stat
+import re
+from array import array
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import accumulate
 from pathlib import Path
 
 from echo_embeddings.errors import DocumentError
+from indexer.files import MEGABYTE, read_file
 
 Reader = Callable[[bytes], "Document"]
 
@@ -36,7 +37,8 @@ _SUFFIXES = {
 FORMATS: dict[str, str] = {suffix: name for name, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
 """The format that each known suffix (lower case, with its dot) stands for."""
 
-_MEGABYTE = 2**20
+_LONGEST_TITLE = 500  # characters; it stands with each passage of its section
+_MOST_PLACES = 250_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Document:
 
     `headings` and `pages` stand in the order of their offsets; `pages` holds where each page begins and is empty for a
     format without pages. `has_lines` is true where `text` is the file's own, so that its line numbers mean something.
+    `titled` is true where the title is the document's own, false where it is the name of its file.
     """
 
     text: str
@@ -66,6 +69,7 @@ class Document:
     headings: tuple[Heading, ...] = ()
     pages: tuple[int, ...] = ()
     has_lines: bool = False
+    titled: bool = True
 
     def heading_path(self, offset: int) -> tuple[str, ...]:
         """The titles of the headings in force at `offset`, outermost first."""
@@ -87,7 +91,7 @@ class Document:
     # Computed once on first use: without slots, a cached property may write beside the frozen fields.
 
     @cached_property
-    def _line_starts(self) -> list[int]:
+    def _line_starts(self) -> Sequence[int]:
         return line_starts(self.text)
 
     @cached_property
@@ -107,9 +111,11 @@ class Document:
         return parents
 
 
-def line_starts(text: str) -> list[int]:
+def line_starts(text: str) -> Sequence[int]:
     """The offset at which each line of `text` begins. Only a newline ends a line."""
-    return [0, *accumulate(len(line) + 1 for line in text.split("\n")[:-1])]
+    starts = array("I", [0])  # a list of millions would take ten times the memory
+    starts.extend(end.end() for end in re.finditer("\n", text))
+    return starts
 
 
 def first_title(headings: tuple[Heading, ...]) -> str:
@@ -118,43 +124,46 @@ def first_title(headings: tuple[Heading, ...]) -> str:
     return next(top_level, headings[0].title if headings else "")
 
 
-def read_document(path: Path, *, max_bytes: int = 64 * _MEGABYTE) -> Document:
+def read_document(path: Path, *, max_bytes: int = 64 * MEGABYTE) -> Document:
     """Read the file at `path` with the reader that its suffix calls for; an unknown suffix is read as plain text.
 
     A document without a title of its own is called by its file name. Raises DocumentError, whose message leaves the
     path to the caller, when the file cannot be read, is larger than `max_bytes`, is broken, encrypted or binary, or
     holds no text.
     """
+    try:
+        content = read_file(path, max_bytes=max_bytes).content
+    except FileNotFoundError as error:
+        raise DocumentError("It cannot be read: no such file or directory.") from error
+    return parse_document(content, path)
+
+
+def parse_document(content: bytes, path: Path) -> Document:
+    """Read what the file at `path` holds, with the reader that its suffix calls for. Opens no file.
+
+    Titles are cut to 500 characters. Raises DocumentError when it is broken, encrypted or binary, holds no text, or
+    has more than 250,000 headings or pages.
+    """
     suffix = path.suffix.lower()
     format = FORMATS.get(suffix, "text")
-    document = _reader(format, suffix)(_content(path, max_bytes))
+    document = _reader(format, suffix)(content)
     if not document.text.strip():
         raise DocumentError("It is empty.")
-    name = path.name if format == "code" else path.stem
-    return replace(document, title=document.title or _printable(name))
+    for places, name in ((document.headings, "headings"), (document.pages, "pages")):
+        if len(places) > _MOST_PLACES:
+            raise DocumentError(f"It has {len(places):,} {name}, where the limit is {_MOST_PLACES:,}.")
+    return replace(
+        document,
+        text=_valid(document.text),
+        titled=bool(document.title),
+        title=_valid(document.title or (path.name if format == "code" else path.stem))[:_LONGEST_TITLE],
+        headings=tuple(replace(heading, title=_valid(heading.title)[:_LONGEST_TITLE]) for heading in document.headings),
+    )
 
 
-def _content(path: Path, max_bytes: int) -> bytes:
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise DocumentError("It is not a file.")
-        if status.st_size > max_bytes:
-            size, limit = status.st_size / _MEGABYTE, max_bytes / _MEGABYTE
-            raise DocumentError(f"It is too large: {size:.1f} MB, where the limit is {limit:.1f} MB.")
-        return path.read_bytes()
-    except (OSError, ValueError) as error:
-        raise DocumentError(f"It cannot be read: {plain_reason(error)}.") from error
-
-
-def plain_reason(error: OSError | ValueError) -> str:
-    """Why the operating system refused, in a few lower-case words and without the path."""
-    return (getattr(error, "strerror", None) or "its path cannot be used").lower()
-
-
-def _printable(name: str) -> str:
-    """`name` with the bytes that are not text in the file system's encoding replaced by question marks."""
-    return name.encode("utf-8", "replace").decode("utf-8")
+def _valid(text: str) -> str:
+    """`text` with what is no valid Unicode, such as a name in another encoding, replaced by question marks."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _reader(format: str, suffix: str) -> Reader:

@@ -1,68 +1,78 @@
-"""Files of an index put in place whole or not at all. Knows nothing of what is in them."""
+"""The bytes of a file that may be hostile: opening never waits, and what is no regular file is refused. Parses none."""
 
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+import stat
+from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
-from echo_embeddings.errors import IndexUnwritable
-from indexer.documents import plain_reason
+from echo_embeddings.errors import DocumentError
 
-_UNFINISHED = ".unfinished"
+MEGABYTE = 2**20
+
+# A pipe would wait for a writer, and a terminal could become ours. Neither flag means anything for a regular file.
+_NEVER_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+_BINARY = getattr(os, "O_BINARY", 0)
 
 
-def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Let `write` fill a file that then takes the place of `path`, at once, and is on the disk when this returns.
+@dataclass(frozen=True, slots=True)
+class FileContent:
+    """What a file held, its size in bytes, and when it had last been modified, in nanoseconds, before it was read."""
+
+    content: bytes
+    size: int
+    modified_ns: int
+
+
+def open_file(path: str | Path, *, follow_link: bool = True) -> BufferedReader:
+    """Open a regular file to read its bytes.
 
     Raises:
-        IndexUnwritable: it cannot be written; what was at `path` is still there.
+        DocumentError: it is something else, such as a pipe, a device or a folder.
+        OSError: it cannot be opened, or is a link where `follow_link` is false and the system can tell.
     """
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}{_UNFINISHED}")
-    with told_if_unwritable(path.parent):
-        try:
-            with unfinished.open("wb") as file:
-                write(file)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(path)
-            _keep_names(path.parent)
-        except BaseException:
-            with suppress(OSError):
-                unfinished.unlink(missing_ok=True)
-            raise
+    descriptor = os.open(path, os.O_RDONLY | _BINARY | _NEVER_WAIT | (0 if follow_link else _NO_LINK))
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise DocumentError("It is not a file.")
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
 
 
-def sweep_unfinished(folder: Path) -> None:
-    """Delete what writers that were killed had begun."""
-    for path in folder.glob(f"*{_UNFINISHED}"):
-        path.unlink(missing_ok=True)
-
-
-@contextmanager
-def told_if_unwritable(index_dir: Path) -> Iterator[None]:
-    """Tell in one sentence what keeps an index from being written.
+def read_file(path: Path, *, max_bytes: int, real_path: str = "") -> FileContent:
+    """Read a whole file. With `real_path`, the place without links where it was found, only what is there is read.
 
     Raises:
-        IndexUnwritable: in place of an OSError.
+        DocumentError: it cannot be read, is no regular file or is larger than `max_bytes`; a link has taken its place.
+        FileNotFoundError: there is no such file.
     """
     try:
-        yield
-    except OSError as error:
-        raise IndexUnwritable(
-            f"The index in {index_dir} cannot be written: {plain_reason(error)}.",
-            remedy="What was there is kept; make room or give access, and run the same command again.",
-        ) from None
+        with open_file(real_path or path, follow_link=not real_path) as file:
+            if real_path and os.path.realpath(real_path) != real_path:
+                raise DocumentError("A link has taken its place since it was found.")
+            status = os.fstat(file.fileno())
+            _refuse_larger(status.st_size, max_bytes)
+            content = file.read(max_bytes + 1)  # it may grow meanwhile
+            _refuse_larger(len(content), max_bytes)
+            return FileContent(content, status.st_size, status.st_mtime_ns)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(str(path)) from error
+    except (OSError, ValueError) as error:
+        if real_path and Path(real_path).is_symlink():
+            raise DocumentError("A link has taken its place since it was found.") from error
+        raise DocumentError(f"It cannot be read: {plain_reason(error)}.") from error
 
 
-def _keep_names(folder: Path) -> None:
-    """Have the names in a folder written to the disk, where the system can do that."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def plain_reason(error: OSError | ValueError) -> str:
+    """Why the operating system refused, in a few lower-case words and without the path."""
+    return (getattr(error, "strerror", None) or "its path cannot be used").lower()
+
+
+def _refuse_larger(size: int, most: int) -> None:
+    if size > most:
+        raise DocumentError(f"It is too large: {size / MEGABYTE:.1f} MB, where the limit is {most / MEGABYTE:.1f} MB.")

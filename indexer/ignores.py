@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from echo_embeddings.errors import SourceError
+from echo_embeddings.errors import DocumentError, SourceError
+from indexer.files import open_file
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
 IGNORE_FILE = ".gitignore"
+
+_MOST_BYTES = 2**18
+_MOST_STARS = 5
+_STARS = re.compile(r"\*+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +58,14 @@ def patterns_given(lines: Iterable[str]) -> GitIgnoreSpec:
 
 
 def patterns_in(folder: str) -> Patterns:
-    """The patterns of the folder's own `.gitignore`; invalid ones are passed over, as git does. Raises OSError."""
+    """The patterns of the folder's own `.gitignore`; invalid ones are passed over, as git does. Raises OSError.
+
+    Passed over too are what stands beyond 256 kB and patterns of more than five wildcards: these files come with the
+    documents, and the time to match a pattern grows with the power of its wildcards.
+    """
     from pathspec import GitIgnoreSpec
 
-    lines = Path(folder, IGNORE_FILE).read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    lines = [line for line in _lines(Path(folder, IGNORE_FILE)) if len(_STARS.findall(line)) <= _MOST_STARS]
     try:
         spec = GitIgnoreSpec.from_lines(lines)
     except ValueError:
@@ -78,6 +88,14 @@ def rules_above(folder: Path) -> tuple[Patterns, ...]:
     else:
         return ()
     return () if is_ignored(str(folder), rules, is_folder=True) else tuple(rules)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        with open_file(path) as file:
+            return file.read(_MOST_BYTES).decode("utf-8-sig", "replace").splitlines()
+    except DocumentError:  # a pipe has taken its place
+        return []
 
 
 def _is_valid(line: str) -> bool:

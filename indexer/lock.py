@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from echo_embeddings.errors import IndexBusy
-from indexer.files import told_if_unwritable
+from indexer.writing import told_if_unwritable
 
 
 @contextmanager

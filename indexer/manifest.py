@@ -9,8 +9,8 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from echo_embeddings.errors import IndexDamaged, IndexMismatch, IndexMissing
-from indexer.files import write_whole
 from indexer.means import Means
+from indexer.writing import write_whole
 
 FORMAT_VERSION = 2
 MANIFEST = "manifest.json"

@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
-import stat
-from contextlib import closing
-from io import BytesIO
-from math import inf, sqrt
-from typing import TYPE_CHECKING
+import atexit
+import base64
+from threading import Lock
 
-from echo_embeddings.errors import DocumentError, MissingPackage
-from indexer.documents import plain_reason
+from echo_embeddings.errors import DocumentError, MissingPackage, SourceError
 from indexer.listing import held_document
+from indexer.messages import Message
 from indexer.paths import full_path
-from indexer.readers.pdf import opened_pdf
-from indexer.records import DocumentRow
 from indexer.snapshot import Snapshot
+from indexer.worker import Worker
 
-if TYPE_CHECKING:
-    from pypdfium2 import PdfBitmap
-
-_MOST_PIXELS = 4_000_000
-_LONGEST_SIDE = 4096  # pixels
+# A page that takes forever, or all there is, must not take the web server with it.
+_worker = Worker(seconds=20, memory_bytes=2**30)
+_one_at_a_time = Lock()
+atexit.register(_worker.close)
 
 
 def draw_page(snapshot: Snapshot, path: str, page: int, *, width: int) -> bytes:
     """Draw a page of a document, named by its stored path, as a PNG of `width` pixels; `page` counts from 1.
 
-    A page of unusual size is drawn smaller, within 4 million pixels and 4096 in each direction.
+    A page of unusual size is drawn smaller, within 4 million pixels and 4096 in each direction. Drawn is in a process
+    of its own, within 20 seconds and 1 GB of memory.
 
     Raises:
-        DocumentError: the index holds no such PDF, its file has changed since it was indexed, or it has no such page.
+        DocumentError: the index holds no such PDF, its file has changed since it was indexed, or it has no such page;
+            drawing the page takes too long or too much memory.
         MissingPackage: Pillow is not installed.
     """
     document = held_document(snapshot, path)
@@ -38,47 +35,29 @@ def draw_page(snapshot: Snapshot, path: str, page: int, *, width: int) -> bytes:
         raise DocumentError(f"{path} is not a PDF that could be read, so it has no pages to draw.")
     if width < 1:
         raise DocumentError(f"A page cannot be drawn {width} pixels wide.")
-    content = _content(snapshot, document)
-    with opened_pdf(content) as pdf:
-        if not 1 <= page <= len(pdf):
-            raise DocumentError(f"{path} has the pages 1 to {len(pdf)}; there is no page {page}.")
-        with closing(pdf[page - 1]) as opened:
-            scale = _scale(*opened.get_size(), width=width)
-            with closing(opened.render(scale=scale)) as bitmap:
-                return _png(bitmap)
-
-
-def _content(snapshot: Snapshot, document: DocumentRow) -> bytes:
-    """Return the bytes that were indexed. What is of another size now, or no file, is not even read."""
-    file = full_path(document.path, snapshot.catalog.path.parent)
-    try:
-        status = file.stat()
-        same = stat.S_ISREG(status.st_mode) and status.st_size == document.size
-        content = file.read_bytes() if same else b""
-    except OSError as error:
-        raise DocumentError(f"{document.path} cannot be read: {plain_reason(error)}.") from error
-    if not same or hashlib.sha256(content).hexdigest() != document.hash:
-        raise DocumentError(f"{document.path} has changed since it was indexed.", remedy="Run echo-index build.")
-    return content
-
-
-def _scale(page_width: float, page_height: float, *, width: int) -> float:
-    """Return how many pixels a point becomes."""
-    if not (0 < page_width < inf and 0 < page_height < inf):
-        raise DocumentError(f"A page of {page_width} by {page_height} points cannot be drawn.")
-    scale = min(
-        width / page_width,
-        sqrt(_MOST_PIXELS / (page_width * page_height)),
-        _LONGEST_SIDE / max(page_width, page_height),
+    answer = _asked(
+        {
+            "operation": "draw",
+            "path": str(full_path(document.path, snapshot.catalog.path.parent)),
+            "name": document.path,
+            "size": document.size,
+            "hash": document.hash,
+            "page": page,
+            "width": width,
+        }
     )
-    return scale * (1 - 1e-9)  # PDFium's sides are rounded up to whole pixels
+    if "picture" in answer:
+        return base64.b64decode(answer["picture"])
+    failure = MissingPackage if answer["error"] == "MissingPackage" else DocumentError
+    raise failure(answer["message"], remedy=answer["remedy"])
 
 
-def _png(bitmap: PdfBitmap) -> bytes:
+def _asked(request: Message) -> Message:
     try:
-        picture = bitmap.to_pil()
-    except ImportError as error:
-        raise MissingPackage("Pillow is not installed.", remedy="Install it: pip install pillow") from error
-    file = BytesIO()
-    picture.save(file, format="PNG")
-    return file.getvalue()
+        with _one_at_a_time:
+            [answer] = _worker.ask(request, doing=f"Drawing page {request['page']} of {request['name']}")
+    except DocumentError:
+        raise
+    except SourceError as error:  # the process does not start
+        raise DocumentError(error.message, remedy=error.remedy) from error
+    return answer

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from echo_embeddings.errors import SourceError
+from echo_embeddings.errors import DocumentError, SourceError
 from indexer.decoding import is_binary
-from indexer.documents import FORMATS, plain_reason
+from indexer.documents import FORMATS
+from indexer.files import plain_reason
 from indexer.ignores import IGNORE_FILE, Patterns, is_ignored, patterns_given, patterns_in, rules_above
 from indexer.sources import Source
 
@@ -23,11 +24,15 @@ __all__ = ["FoundFile", "Source", "scan"]
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A regular file: its absolute path, its size in bytes and when it was last modified, in nanoseconds."""
+    """A regular file: its absolute path, its size in bytes and when it was last modified, in nanoseconds.
+
+    `real_path` is the same without links. Nothing else is to be read, should a link be put in its place.
+    """
 
     path: Path
     size: int
     modified_ns: int
+    real_path: str
 
 
 def scan(
@@ -57,10 +62,10 @@ def scan(
     seen: set[str] = set()
     for source in sorted(set(sources), key=lambda source: (source.path, source.pattern)):
         matched = False
-        for real_path, file in scanner.files_of(source):
+        for file in scanner.files_of(source):
             matched = True
-            if real_path not in seen:
-                seen.add(real_path)
+            if file.real_path not in seen:
+                seen.add(file.real_path)
                 yield file
         if source.pattern and not matched:
             raise SourceError(f"The pattern {source.name} matches no file that can be indexed.")
@@ -90,8 +95,8 @@ class _Scan:
     skipped: frozenset[str]
     on_error: Callable[[Path, str], None]
 
-    def files_of(self, source: Source) -> Iterator[tuple[str, FoundFile]]:
-        """The source's files, each with its real path, which tells whether it was found before."""
+    def files_of(self, source: Source) -> Iterator[FoundFile]:
+        """The source's files; their real paths tell which were found before."""
         try:
             if source.path.is_file():
                 yield from self._named_file(source.path)
@@ -131,9 +136,7 @@ class _Scan:
             Path(entry.path)
         )
 
-    def _file(
-        self, entry: os.DirEntry[str], folder: _Folder, source: Source, real_root: str
-    ) -> tuple[str, FoundFile] | None:
+    def _file(self, entry: os.DirEntry[str], folder: _Folder, source: Source, real_root: str) -> FoundFile | None:
         if not self._is_let_through(entry, folder, source, is_folder=False):
             return None
         if source.pattern and not source.covers(Path(entry.path)):
@@ -146,7 +149,7 @@ class _Scan:
         status = entry.stat()
         if not stat.S_ISREG(status.st_mode) or not status.st_size or _is_unknown_binary(entry.path):
             return None
-        return real_path, FoundFile(Path(entry.path), status.st_size, status.st_mtime_ns)
+        return FoundFile(Path(entry.path), status.st_size, status.st_mtime_ns, real_path)
 
     def _is_let_through(self, entry: os.DirEntry[str], folder: _Folder, source: Source, *, is_folder: bool) -> bool:
         """Whether neither its name, nor a `.gitignore`, nor the patterns of this scan keep the entry out."""
@@ -165,11 +168,11 @@ class _Scan:
             return False
         return is_folder or self.include is None or self.include.match_file(relative)
 
-    def _named_file(self, path: Path) -> Iterator[tuple[str, FoundFile]]:
+    def _named_file(self, path: Path) -> Iterator[FoundFile]:
         real_path = os.path.realpath(path)
         if self._is_chosen(path.name, is_folder=False) and not self._is_skipped(real_path):
             status = path.stat()
-            yield real_path, FoundFile(path, status.st_size, status.st_mtime_ns)
+            yield FoundFile(path, status.st_size, status.st_mtime_ns, real_path)
 
     def _is_skipped(self, real_path: str) -> bool:
         return any(_is_below(real_path, folder) for folder in self.skipped)
@@ -196,5 +199,5 @@ def _is_unknown_binary(path: str) -> bool:
     file = Path(path)
     try:
         return file.suffix.lower() not in FORMATS and is_binary(file)
-    except PermissionError:
+    except (PermissionError, DocumentError):
         return False  # whoever reads the document will say so

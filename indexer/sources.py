@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from echo_embeddings.errors import SourceError
-from indexer.documents import plain_reason
+from indexer.files import plain_reason
 from indexer.ignores import patterns_given
 
 if TYPE_CHECKING:

@@ -6,15 +6,16 @@ Knows files and the catalog; knows nothing of vectors.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from echo_embeddings.errors import DocumentError, SourceError
+from echo_embeddings.errors import SourceError
 from indexer.catalog import Catalog
-from indexer.chunks import Chunking, cut_chunks, embedded_text
-from indexer.documents import plain_reason, read_document
+from indexer.chunks import Chunking, cut_chunks, embedded_text, embedded_title
+from indexer.documents import Document
 from indexer.paths import full_path, stored_path
+from indexer.reading import DocumentReader, ReadFile, ReadingLimits
 from indexer.records import ChunkRow, DocumentRow
 from indexer.remembered import left_out, set_left_out
 from indexer.scan import FoundFile, scan
@@ -51,6 +52,7 @@ class DocumentUpdate:
     token_starts: Callable[[str], Sequence[int]]
     """The offsets at which the tokens of a text begin."""
     report: BuildReport
+    limits: ReadingLimits | None = None
 
     def run(
         self,
@@ -66,7 +68,7 @@ class DocumentUpdate:
         A document that was removed from the index is left out, unless a source is that very file.
 
         Raises:
-            SourceError: there is not a single file.
+            SourceError: there is not a single file, or a source vanished while it was gone through.
         """
         known = self.catalog.current_documents()
         removed = left_out(self.catalog)
@@ -78,14 +80,15 @@ class DocumentUpdate:
             unreadable.append(folder)
             self.report.failures.append((stored_path(folder, self.index_dir), reason))
 
-        for file in scan(sources, include=include, exclude=exclude, skip=skip, on_error=note_folder):
-            path = stored_path(file.path, self.index_dir)
-            if path in removed and path not in named:
-                self.report.left_out += 1
-                continue
-            seen.add(path)
-            self._update_document(file, path, known.get(path))
-            progress(len(seen))
+        with DocumentReader(self.limits) as reader:
+            for file in scan(sources, include=include, exclude=exclude, skip=skip, on_error=note_folder):
+                path = stored_path(file.path, self.index_dir)
+                if path in removed and path not in named:
+                    self.report.left_out += 1
+                elif self._update_document(file, path, known.get(path), reader):
+                    seen.add(path)
+                    progress(len(seen))
+        _refuse_vanished(sources)
         if not seen and not unreadable and not self.report.left_out:
             raise SourceError(
                 f"There is no document to index in {', '.join(source.name for source in sources)}.",
@@ -94,40 +97,40 @@ class DocumentUpdate:
         set_left_out(self.catalog, removed - seen)
         self._let_go([path for path in known if path not in seen], sources, unreadable)
 
-    def _update_document(self, file: FoundFile, path: str, known: DocumentRow | None) -> None:
-        stat = (file.size, file.modified_ns)
-        if known and known.hash and (known.size, known.modified_ns) == stat:
+    def _update_document(self, file: FoundFile, path: str, known: DocumentRow | None, reader: DocumentReader) -> bool:
+        """Read a file if it seems new or changed; tell whether it is still there."""
+        if known and known.hash and (known.size, known.modified_ns) == (file.size, file.modified_ns):
             self.report.unchanged += 1
-            return
-        digest = ""
+            return True
         try:
-            digest = _hash_file(file.path)
-            if known and known.hash == digest:
-                self.catalog.touch_document(path, size=file.size, modified_ns=file.modified_ns)
-                self.report.unchanged += 1
-                return
-            title, format_name, chunks = self._read(file.path)
-            row = DocumentRow(path, digest, *stat, format=format_name, title=title)
-        except (DocumentError, OSError) as error:
-            reason = error.message if isinstance(error, DocumentError) else f"It cannot be read: {plain_reason(error)}."
-            if known and (known.hash, known.failure) == (digest, reason):
-                self.report.unchanged += 1
-                return
-            row, chunks = DocumentRow(path, digest, *stat, format="", title=file.path.name, failure=reason), []
-        self.catalog.put_document(row, chunks, generation=self.generation)
+            read = reader.read(file.path, real_path=file.real_path, known_hash=known.hash if known else "")
+        except FileNotFoundError:
+            return False
+        if known and self._is_unchanged(known, read):
+            if read.hash:
+                self.catalog.touch_document(path, size=read.size, modified_ns=read.modified_ns)
+            self.report.unchanged += 1
+            return True
+        self.catalog.put_document(_row(path, file, read), [*self._chunks(read.document)], generation=self.generation)
         if known:
             self.report.changed += 1
         else:
             self.report.added += 1
+        return True
 
-    def _read(self, path: Path) -> tuple[str, str, list[ChunkRow]]:
-        document = read_document(path)
+    def _is_unchanged(self, known: DocumentRow, read: ReadFile) -> bool:
+        """Whether the file has the bytes it had, or still none that can be read, for the same reason."""
+        if read.document:
+            return False
+        return known.hash == read.hash and (not read.failure or known.failure == read.failure.message)
+
+    def _chunks(self, document: Document | None) -> Iterator[ChunkRow]:
+        if document is None:
+            return
         starts = self.token_starts(document.text)
-        rows = []
         for chunk in cut_chunks(document, token_starts=starts, chunking=self.chunking):
-            embedded = embedded_text(document.title, chunk.headings, chunk.text)
-            rows.append(ChunkRow.of(chunk, hash=hashlib.sha256(embedded.encode()).digest()))
-        return document.title, document.format, rows
+            embedded = embedded_text(embedded_title(document), chunk.headings, chunk.text)
+            yield ChunkRow.of(chunk, hash=hashlib.sha256(embedded.encode()).digest())
 
     def _let_go(self, missing: Sequence[str], sources: Sequence[Source], unreadable: Sequence[Path]) -> None:
         """Remove what the sources would hold if it still existed; what lies in a folder that cannot be read stays."""
@@ -141,9 +144,20 @@ class DocumentUpdate:
         self.report.removed = len(gone)
 
 
-def _hash_file(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+def _row(path: str, file: FoundFile, read: ReadFile) -> DocumentRow:
+    size, modified_ns = (read.size, read.modified_ns) if read.hash else (file.size, file.modified_ns)
+    if read.document:
+        document = read.document
+        return DocumentRow(path, read.hash, size, modified_ns, document.format, document.title, titled=document.titled)
+    failure = read.failure.message if read.failure else None
+    return DocumentRow(path, read.hash, size, modified_ns, format="", title=file.path.name, failure=failure)
+
+
+def _refuse_vanished(sources: Sequence[Source]) -> None:
+    """Let go of nothing because a disk went away: the documents of a folder that is gone may come back with it."""
+    for source in sources:
+        if not source.path.exists():
+            raise SourceError(
+                f"{source.name} vanished while it was being read; nothing was removed from the index.",
+                remedy="Put it back, and run echo-index build again.",
+            )

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from echo_embeddings.errors import DeviceError, IndexDamaged
-from indexer.documents import plain_reason
-from indexer.files import write_whole
+from indexer.files import plain_reason
+from indexer.writing import write_whole
 
 IndexDevice = Literal["auto", "cpu", "gpu"]
 Ids = npt.NDArray[np.int64]

@@ -18,9 +18,10 @@ from indexer_helpers import WordEncoder, build, contents, documents, write
 import indexer.build
 import indexer.update
 from echo_embeddings.errors import IndexBusy, IndexDamaged, IndexMismatch, IndexMissing, SourceError
-from indexer import BuildReport, Chunking, open_snapshot, read_built_with
+from indexer import BuildReport, Chunking, Where, open_snapshot, read_built_with
 from indexer.catalog import Catalog
 from indexer.manifest import read_manifest
+from indexer.reading import DocumentReader
 from indexer.scan import FoundFile
 
 
@@ -300,7 +301,7 @@ def test_a_broken_document_costs_itself_alone(folder: Path, index: Path, monkeyp
     assert "broken.pdf" not in documents(index)
 
     with monkeypatch.context() as patch:
-        patch.setattr(indexer.update, "read_document", lambda path: pytest.fail(f"{path} is read again"))
+        patch.setattr(DocumentReader, "read", lambda self, path, **options: pytest.fail(f"{path} is read again"))
         again = build(folder, index)
     assert again.failures == [(path, reason)]
     assert figures(again) == (0, 0, 4, 0)
@@ -323,20 +324,22 @@ def test_a_document_that_breaks_leaves_the_index(folder: Path, index: Path) -> N
 def test_a_file_that_cannot_be_opened_is_tried_again_each_time(
     folder: Path, index: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Played by a file that is found, and is gone when it is to be read."""
+    """Played by a file that is found, and is a pipe when it is to be read."""
     found, lost = indexer.update.scan, folder / "lost.md"
+    os.mkfifo(lost)
 
     def finds_one_more(*arguments: Any, **options: Any) -> Iterator[FoundFile]:
         yield from found(*arguments, **options)
-        yield FoundFile(lost, size=10, modified_ns=10)
+        yield FoundFile(lost, size=10, modified_ns=10, real_path=os.path.realpath(lost))
 
     with monkeypatch.context() as patch:
         patch.setattr(indexer.update, "scan", finds_one_more)
-        assert build(folder, index).failures == [("lost.md", "It cannot be read: no such file or directory.")]
+        assert build(folder, index).failures == [("lost.md", "It is not a file.")]
         again = build(folder, index)
-        assert again.failures == [("lost.md", "It cannot be read: no such file or directory.")]
+        assert again.failures == [("lost.md", "It is not a file.")]
         assert figures(again) == (0, 0, 4, 0)
         assert generation(index) == 1, "the same failure is no news"
+        lost.unlink()
         lost.write_text("# Fo\n\nFind")
         assert lost.stat().st_size == 10
         os.utime(lost, ns=(10, 10))
@@ -380,6 +383,19 @@ def test_an_index_of_nothing_that_could_be_read_is_an_index(
     assert figures(build(folder, index)) == (0, 0, 0, 2)
     with pytest.raises(IndexMismatch):
         build(folder, index, WordEncoder(name="other"))
+
+
+def test_a_file_without_a_title_is_renamed_without_embedding(folder: Path, index: Path) -> None:
+    (folder / "plain.txt").write_text("It has no title of its own.\n")
+    build(folder, index)
+    (folder / "plain.txt").rename(folder / "other.txt")
+    encoder = WordEncoder()
+    assert figures(build(folder, index, encoder)) == (1, 0, 3, 1)
+    assert encoder.embedded == []
+    with closing((snapshot := open_snapshot(index, index_device="cpu")).catalog):
+        [(key, _)] = snapshot.matching("other", k=9, where=Where())
+        passage = snapshot.catalog.chunks([key])[key]
+    assert (passage.path, passage.title) == ("other.txt", "other")  # it is found by its name, too
 
 
 # Another encoder, another chunking

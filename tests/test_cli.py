@@ -282,6 +282,15 @@ def test_rebuild_changes_the_settings(run: Run, notes: Path) -> None:
     assert json.loads(run("status", "--json").out)["encoder"]["layer"] == 2
 
 
+def test_a_name_never_looks_like_another(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "new\nline\u202e.txt").write_text("Whales live in the sea.")
+    (tmp_path / "bro\nken\x1b[2J.pdf").write_bytes(b"no PDF")
+    built = run("build", str(tmp_path))
+    assert "  bro\ufffdken\ufffd[2J.pdf: It is not a readable PDF" in built.out
+    [place] = [line for line in run("search", "whales", "--mode", "lexical").out.splitlines() if ".txt" in line]
+    assert "new\ufffdline\ufffd.txt:1" in place
+
+
 def test_what_a_document_says_never_steers_the_terminal(run: Run, tmp_path: Path) -> None:
     (tmp_path / "evil.txt").write_text("\x1b[2J\x1b]0;owned\x07 [bold red]markup[/] and [link=http://x]y[/link]")
     run("build", "evil.txt")

@@ -121,11 +121,11 @@ def test_what_cannot_be_read_is_told_in_plain_words(tmp_path: Path) -> None:
 
 
 def test_permission_denied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path) -> bytes:
+    def refuse(path: Path, flags: int) -> int:
         raise PermissionError(13, "Permission denied", str(path))
 
     (tmp_path / "a.txt").write_text("a")
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(DocumentError, match=r"^It cannot be read: permission denied\.$"):
         read_document(tmp_path / "a.txt")
 

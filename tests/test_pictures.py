@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from io import BytesIO
 from pathlib import Path
 
+import psutil
 import pytest
 from indexer_helpers import build, write
 from PIL import Image
 from test_documents import pdf_file
 
+import indexer.pictures
 from echo_embeddings.errors import DocumentError, MissingPackage
 from indexer import Snapshot, draw_page, open_snapshot, remove_documents
+from indexer.worker import Worker
 
 
 @pytest.fixture
@@ -133,11 +139,57 @@ def test_threads_may_draw_at_once(snapshot: Snapshot) -> None:
         assert [future.result() for future in drawn] == alone * 20
 
 
-def test_a_missing_pillow_is_said(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
-    import pypdfium2
+def endless_page() -> bytes:
+    """A PDF whose second page has a short text, and takes minutes to draw."""
+    square = "0 0 m 300 900 600 900 600 0 c 300 -900 0 900 0 0 c f "
+    return pdf_file(["Quick", f"Slow) Tj ET {square * 60_000} BT ("])
 
-    monkeypatch.setitem(sys.modules, "PIL", None)
-    monkeypatch.setitem(sys.modules, "PIL.Image", None)
-    monkeypatch.delitem(vars(pypdfium2._lazy.Lazy), "PIL_Image", raising=False)
-    with pytest.raises(MissingPackage, match="Pillow"):
-        draw_page(snapshot, "two.pdf", 1, width=100)
+
+def test_a_page_that_takes_forever_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "slow.pdf").write_bytes(endless_page())
+    build(tmp_path, tmp_path / "index")
+    snapshot = open_snapshot(tmp_path / "index", index_device="cpu")
+    worker = Worker(seconds=1, memory_bytes=2**30)
+    monkeypatch.setattr(indexer.pictures, "_worker", worker)
+    with closing(snapshot.catalog), closing(worker):
+        with pytest.raises(DocumentError, match=r"^Drawing page 2 of slow\.pdf took longer than 1 second\.$"):
+            draw_page(snapshot, "slow.pdf", 2, width=1600)
+        assert worker.pid is None
+        assert dark(picture(draw_page(snapshot, "slow.pdf", 1, width=300))), "by another process"
+
+
+def test_a_page_that_takes_all_memory_is_given_up(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = Worker(seconds=20, memory_bytes=2**26)
+    monkeypatch.setattr(indexer.pictures, "_worker", worker)
+    said = r"^Drawing page 1 of two\.pdf (takes more than 0\.1 GB of memory|crashed its reader \(.*\))\.$"
+    with closing(worker), pytest.raises(DocumentError, match=said):
+        draw_page(snapshot, "two.pdf", 1, width=1600)
+
+
+def test_the_process_that_draws_ends_with_this_one(tmp_path: Path, snapshot: Snapshot) -> None:
+    """Also where it is called from a program without a main guard."""
+    code = """
+        import sys
+        from pathlib import Path
+        import psutil
+        from indexer import draw_page, open_snapshot
+        draw_page(open_snapshot(Path(sys.argv[1]), index_device="cpu"), "two.pdf", 1, width=9)
+        print([child.pid for child in psutil.Process().children()])
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "index")],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    [pid] = json.loads(run.stdout)
+    assert not psutil.pid_exists(pid)
+
+
+def test_a_missing_pillow_is_said(tmp_path: Path, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "PIL.py").write_text("raise ImportError('There is no Pillow here.')")
+    monkeypatch.syspath_prepend(tmp_path)
+    indexer.pictures._worker.close()  # the next one looks for its packages where this process does
+    try:
+        with pytest.raises(MissingPackage, match="Pillow"):
+            draw_page(snapshot, "two.pdf", 1, width=100)
+    finally:
+        indexer.pictures._worker.close()

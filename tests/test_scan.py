@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import indexer.scan
 from echo_embeddings.errors import DocumentError, SourceError
 from indexer.scan import FoundFile, Source, scan
 
@@ -89,7 +91,8 @@ def test_every_file_once_in_sorted_order_with_its_size_and_time(tmp_path: Path) 
     sources = [Source.parse(str(tmp_path / name)) for name in ("b.md", "a", "a/b", "", "*.md")]
     files = list(scan(sources))
     assert [file.path.relative_to(tmp_path).as_posix() for file in files] == ["a/b/c.md", "a/z.md", "a.md", "b.md", "c"]
-    assert FoundFile(tmp_path / "b.md", 5, 123_456_789_012_345_678) in files
+    path = tmp_path / "b.md"
+    assert FoundFile(path, 5, 123_456_789_012_345_678, os.path.realpath(path)) in files
     assert files == list(scan(sources[::-1]))
 
 
@@ -256,3 +259,47 @@ def test_many_files_under_many_ignore_files(tmp_path: Path) -> None:
     started = time.monotonic()
     assert len(found(tmp_path)) == 2000
     assert time.monotonic() - started < 3
+
+
+def test_ignore_files_cost_little_whatever_they_hold(tmp_path: Path) -> None:
+    plant(tmp_path, f"{'a' * 60}.md", "kept.md", f".gitignore:{'a*' * 12}b;{'**/a/' * 9}b;kept*;")
+    with (tmp_path / ".gitignore").open("ab") as file:
+        file.truncate(1 << 40)
+    started = time.monotonic()
+    assert found(tmp_path) == [f"{'a' * 60}.md"]
+    assert time.monotonic() - started < 2
+
+
+def test_what_is_no_file_is_passed_over_and_a_circle_of_links_is_told(tmp_path: Path) -> None:
+    plant(tmp_path, "a.md")
+    os.mkfifo(tmp_path / "pipe")
+    os.mkfifo(tmp_path / ".gitignore")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / "socket"))
+    for name, target in {"one": "two", "two": "one", "parent": "..", "self": ".", "zero": "/dev/zero"}.items():
+        (tmp_path / name).symlink_to(target)
+    errors: list[tuple[str, str]] = []
+    assert found(tmp_path, on_error=lambda path, reason: errors.append((path.name, reason))) == ["a.md"]
+    assert errors == [(name, "too many levels of symbolic links") for name in ("one", "two")]
+    listener.close()
+
+
+def test_names_with_control_characters_are_names(tmp_path: Path) -> None:
+    names = ["new\nline.md", "tab\t.md", "\x1b[31mred.md", "\u202efdp.md", "n" * 252 + ".md", "back\\slash.md"]
+    plant(tmp_path, *names)
+    assert sorted(found(tmp_path)) == sorted(names)
+    assert found(tmp_path, include=["new\nline.md"]) == ["new\nline.md"]
+
+
+def test_what_took_the_place_of_a_file_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of unknown suffix is looked into, and may have become a pipe by then."""
+    plant(tmp_path, "plain")
+    is_binary = indexer.scan.is_binary
+
+    def swapped(path: Path) -> bool:
+        path.unlink()
+        os.mkfifo(path)
+        return is_binary(path)
+
+    monkeypatch.setattr(indexer.scan, "is_binary", swapped)
+    assert found(tmp_path) == ["plain"], "whoever reads it will say what it is"

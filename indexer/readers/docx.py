@@ -42,7 +42,7 @@ def read_docx(content: bytes) -> Document:
         raise DocumentError("It is encrypted with a password, or an old Word file (.doc) under another name.")
     try:
         return _read(content)
-    except DocumentError:
+    except (DocumentError, MemoryError):
         raise
     except Exception as error:  # a broken archive may fail anywhere in the ZIP, XML and DOCX libraries
         raise DocumentError(f"It is not a readable DOCX: {_short_reason(error)}.") from error

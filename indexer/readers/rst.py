@@ -28,6 +28,8 @@ def read_rst(content: bytes) -> Document:
 def _headings(text: str) -> tuple[Heading, ...]:
     try:
         sections = _sections(text)
+    except MemoryError:
+        raise
     except Exception:  # noqa: BLE001 - a directive may fail in any way, and the text is whole without its headings
         return ()
     # Lines as docutils counts them: more characters than "\n" end a line, but not these two.
