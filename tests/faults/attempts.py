@@ -214,8 +214,8 @@ class Laboratory:
 
 
 def chosen(writes: Sequence[str], most: int) -> list[int]:
-    """Return up to about `most` write points: the first and the last of each kind, and others evenly between."""
-    if len(writes) <= most:
+    """Return up to about `most` write points: the first and the last of each kind, and others evenly; 0: all."""
+    if not most or len(writes) <= most:
         return [*range(1, len(writes) + 1)]
     kinds_of = [re.sub(r"\d+", "", write) for write in writes]  # generations and processes make no difference
     first = {kind: number for number, kind in reversed([*enumerate(kinds_of, start=1)])}
@@ -228,12 +228,12 @@ def chosen(writes: Sequence[str], most: int) -> list[int]:
 
 
 def sweep(scenario: Scenario, place: Path, faults: Sequence[Fault], most: int) -> Iterator[Outcome]:
-    """Yield the outcome of each fault at each write point, or at `most` of them."""
+    """Yield the outcome of each fault at each write point; or of one fault at each of `most` of them."""
     laboratory = Laboratory(scenario, place)
     points = chosen(laboratory.writes, most)
     for number, point in enumerate(points):
         for turn, fault in enumerate(faults):
-            if most < len(laboratory.writes) and number % len(faults) != turn:
+            if 0 < most < len(laboratory.writes) and number % len(faults) != turn:
                 continue  # in the short form, each point meets one of the faults
             for next_act in (None,) if scenario.act is build else (None, build):
                 yield laboratory.disturbed(point, fault, next_act=next_act)

@@ -21,13 +21,13 @@ def questions(count: int) -> list[str]:
     return [" ".join(chance.sample(_WORDS, 3)) for _ in range(count)]
 
 
-def write_corpus(folder: Path, *, documents: int, seed: int = 0) -> None:
+def write_corpus(folder: Path, *, documents: int, most_paragraphs: int = 4, seed: int = 0) -> None:
     """Write so many documents; every fifth is a copy of another, every third shares a paragraph with its neighbour."""
     chance = random.Random(seed)
     folder.mkdir(parents=True, exist_ok=True)
     before: list[str] = []
     for number in range(documents):
-        paragraphs = [_paragraph(chance) for _ in range(chance.randint(1, 4))]
+        paragraphs = [_paragraph(chance) for _ in range(chance.randint(1, most_paragraphs))]
         if number % 5 == 4:
             paragraphs = before
         elif number % 3 == 2:

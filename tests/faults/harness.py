@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,18 @@ def run_program(name: str, *words: str, preload: Path | None = None, **environme
     )
     assert run.returncode == 0, run.stderr[-4000:]
     return [json.loads(line) for line in run.stdout.splitlines()]
+
+
+def sweep(scenario: str, place: Path, faults: Sequence[str], *, library: Path) -> list[Any]:
+    """Return the outcomes of a scenario's disturbed writes: some of them, each with one fault; or all, in a soak."""
+    if not SOAK:
+        return run_program("attempts", scenario, str(place / "lab"), "14", *faults, preload=library)
+
+    def all_with(fault: str) -> list[Any]:
+        return run_program("attempts", scenario, str(place / fault.replace(" ", "-")), "0", fault, preload=library)
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        return [outcome for outcomes in threads.map(all_with, faults) for outcome in outcomes]
 
 
 def environment_of_programs() -> dict[str, str]:
