@@ -1,19 +1,23 @@
 # make run: install, build an index over ./docs, search it and ask it a question
 # make test: everything that has to hold before a commit
+# make soak: builds that are killed and disks that are full, at every single write; takes most of an hour
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check browser clean
+.PHONY: run test soak check browser compiler clean
 
 run: $(VENV)/installed
 	$(BIN)/echo-index build ./docs
 	$(BIN)/echo-index search "How do I leave files out of the index?" -k 3
 	$(BIN)/echo-index ask "How many tokens does a passage have at most?"
 
-test: check browser
+test: check browser compiler
 	$(BIN)/python -m pytest
+
+soak: $(VENV)/installed-dev compiler
+	ECHO_INDEX_SOAK=1 $(BIN)/python -m pytest tests/faults $(wildcard tests/test_fuzz_readers.py)
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .
@@ -24,6 +28,11 @@ check: $(VENV)/installed-dev
 browser:
 	command -v chromium || command -v chromium-browser || command -v google-chrome || \
 	  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends chromium fonts-dejavu-core; }
+
+# The tests of full disks preload a small library that lets writes fail.
+compiler:
+	command -v cc || \
+	  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends gcc libc6-dev; }
 
 clean:
 	rm -rf $(VENV) .echo-index build *.egg-info
