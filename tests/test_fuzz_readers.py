@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,8 +23,9 @@ from indexer.documents import Document
 from indexer.reading import DocumentReader, ReadingLimits
 
 SOAK = bool(os.environ.get("ECHO_INDEX_SOAK"))
-EXAMPLES = 10_000 if SOAK else 120
-MEGABYTE = 2**20
+EXAMPLES = 10_000 if SOAK else 300
+LONGEST = 30_000  # bytes of a mutated file
+IN_WORD = "-inside.docx"  # the document in a DOCX, mutated within its archive: from outside, few mutations get so far
 
 
 def _word_file() -> bytes:
@@ -47,6 +49,9 @@ SEEDS = {
     ".pdf": pdf_file(["One\nFirst", "Two"], title="A title", outline=[("First", 0), ("Two", 1)]),
     ".docx": _word_file(),
 }
+
+with zipfile.ZipFile(io.BytesIO(SEEDS[".docx"])) as archive:
+    SEEDS[IN_WORD] = archive.read("word/document.xml")
 
 Mutation = Callable[[bytes], bytes]
 
@@ -90,7 +95,7 @@ PLACE = st.floats(min_value=0, max_value=1)
 PIECES = st.one_of(
     st.binary(max_size=12),
     st.sampled_from(
-        [b"\0", b"\xff\xfe", b"\xed\xa0\x80", b"-1", b"99999999999", b"<<", b"[", b"<h1>", b"\n# ", b"&#0;", b"\n==\n"]
+        [b"\0", b"\xff\xfe", b"\xed\xa0\x80", b"-1", b"9" * 11, b"<<", b"[", b"<h1>", b"\n# ", b"&#0;", b"\n==\n"]
     ),
 )
 MUTATIONS = st.lists(
@@ -108,7 +113,7 @@ MUTATIONS = st.lists(
 
 @pytest.fixture(scope="module")
 def reader() -> Iterator[DocumentReader]:
-    with DocumentReader(ReadingLimits(seconds=20, memory_bytes=1024 * MEGABYTE, characters=MEGABYTE)) as reader:
+    with DocumentReader(ReadingLimits(seconds=20, memory_bytes=2**30)) as reader:
         yield reader
 
 
@@ -139,7 +144,7 @@ def test_mutated_files_are_read_or_refused(
 ) -> None:
     content = SEEDS[suffix]
     for mutate in mutations:
-        content = mutate(content)[:MEGABYTE]
+        content = mutate(content)[:LONGEST]
     read = reader.read(_written(folder, suffix, content))
     assert read.hash
     assert (read.document is None) == (read.failure is not None)
@@ -167,5 +172,14 @@ def check(document: Document) -> None:
 
 def _written(folder: Path, suffix: str, content: bytes) -> Path:
     path = folder / f"a{suffix}"
-    path.write_bytes(content)
+    path.write_bytes(_packed(content) if suffix == IN_WORD else content)
     return path
+
+
+def _packed(content: bytes) -> bytes:
+    """Return the DOCX with another document in it."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(SEEDS[".docx"])) as archive, zipfile.ZipFile(file, "w") as packed:
+        for name in archive.namelist():
+            packed.writestr(name, content if name == "word/document.xml" else archive.read(name))
+    return file.getvalue()
