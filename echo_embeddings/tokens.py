@@ -10,7 +10,7 @@ from echo_embeddings.errors import PromptError, TextError
 from echo_embeddings.prompts import EchoPrompt, Slot
 from echo_embeddings.vocabulary import Vocabulary
 
-_SLICE = 200_000  # characters
+_SLICE = 100_000  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class PromptTokenizer:
     def token_starts(self, text: str) -> Sequence[int]:
         """Return the character offset at which each token of `text` begins, in ascending order.
 
-        A long text is tokenized in slices of at most 200,000 characters, so that it takes little memory.
+        A long text is tokenized in slices of at most 100,000 characters, so that it takes little memory.
         """
         starts = array("I")
         for begin, end in _slices(text):

@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 
 from echo_embeddings.errors import IndexDamaged
-from indexer.chunks import embedded_text
 from indexer.database import Connection, Database
 from indexer.records import ChunkRow, Counts, DocumentRow, FoundChunk, Where
 from indexer.schema import migrate, refuse_incomplete
@@ -29,6 +28,7 @@ Block = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
 
 VISIBLE = "documents.added <= :generation AND (documents.removed IS NULL OR documents.removed > :generation)"
 """The condition under which a row of `documents` belongs to the generation that is a query's parameter."""
+FROM_VISIBLE_CHUNKS = f"FROM chunks JOIN documents ON documents.id = chunks.document WHERE {VISIBLE}"
 
 
 class Catalog:
@@ -172,13 +172,13 @@ class Catalog:
         values = {"generation": generation}
         query = f"SELECT count(*) - count(failure), count(failure) FROM documents WHERE {VISIBLE}"
         [(read, failed)] = self.database.rows(query, values)
-        query = f"SELECT count(*), coalesce(sum(length(CAST(text AS BLOB))), 0) {_FROM_VISIBLE_CHUNKS}"
+        query = f"SELECT count(*), coalesce(sum(length(CAST(text AS BLOB))), 0) {FROM_VISIBLE_CHUNKS}"
         [(chunks, size)] = self.database.rows(query, values)
         return Counts(documents=read, failed=failed, chunks=chunks, bytes=size)
 
     def count_chunks(self, *, generation: int) -> int:
         """Return how many chunks a generation holds; cheaper than all counts."""
-        query = f"SELECT count(*) {_FROM_VISIBLE_CHUNKS}"
+        query = f"SELECT count(*) {FROM_VISIBLE_CHUNKS}"
         return int(self.database.value(query, {"generation": generation}))
 
     def formats(self, *, generation: int) -> dict[str, int]:
@@ -276,89 +276,6 @@ class Catalog:
             )
         return np.frombuffer(b"".join(known), dtype="<f2").astype(np.float32).reshape(len(known), -1)
 
-    def sample_texts(self, *, generation: int, step: int) -> list[str]:
-        """Return the text of about every `step`-th chunk of a generation."""
-        query = f"SELECT chunks.text {_FROM_VISIBLE_CHUNKS} AND chunks.id % :step = 0 ORDER BY chunks.id"
-        return [row[0] for row in self.database.rows(query, {"generation": generation, "step": step})]
-
-    # Repair
-
-    def full_text_is_sound(self) -> bool:
-        """Return whether the index of words holds the words of the passages, and no others."""
-        try:
-            with self.database.transaction() as connection:
-                connection.execute("INSERT INTO full_text (full_text, rank) VALUES ('integrity-check', 1)")
-        except IndexDamaged:
-            return False
-        return True
-
-    def make_full_text_anew(self) -> None:
-        """Make the index of words from the passages."""
-        with self.database.transaction() as connection:
-            connection.execute("INSERT INTO full_text (full_text) VALUES ('rebuild')")
-
-    def make_lookups_anew(self) -> None:
-        """Make the indexes of the tables from their rows."""
-        with self.database.transaction() as connection:
-            connection.execute("REINDEX")
-
-    def have_read_again(self, paths: Iterable[str]) -> None:
-        """Let the next build read these documents again, changed or not."""
-        with self.database.transaction() as connection:
-            query = "UPDATE documents SET hash = '', size = -1 WHERE path = ? AND removed IS NULL"
-            connection.executemany(query, [(path,) for path in paths])
-
-    def embedded_texts(self, hashes: Iterable[bytes]) -> list[tuple[bytes, str]]:
-        """Return (hash, text that is embedded) of the chunks that have one of these hashes, each hash once."""
-        wanted = set(hashes)
-        query = (
-            "SELECT chunks.hash, iif(documents.titled, documents.title, ''), chunks.headings, chunks.text "
-            "FROM chunks JOIN documents ON documents.id = chunks.document"
-        )
-        texts = {
-            key: embedded_text(title, json.loads(headings), text)
-            for key, title, headings, text in self.database.stream(query)
-            if key in wanted
-        }
-        return list(texts.items())
-
-    # Survey
-
-    def owners(self, *, generation: int) -> npt.NDArray[np.int64]:
-        """Return (chunk id, document id) of all chunks of a generation, int64 (n, 2), by chunk id."""
-        query = f"SELECT chunks.id, chunks.document {_FROM_VISIBLE_CHUNKS} ORDER BY chunks.id"
-        rows = self.database.rows(query, {"generation": generation})
-        return np.fromiter((key for row in rows for key in row), dtype=np.int64).reshape(-1, 2)
-
-    def texts(self, *, generation: int) -> Iterator[tuple[int, str]]:
-        """Yield (chunk id, text) of all chunks of a generation, by id."""
-        query = f"SELECT chunks.id, chunks.text {_FROM_VISIBLE_CHUNKS} ORDER BY chunks.id"
-        yield from self.database.stream(query, {"generation": generation})
-
-    def copies(self, *, generation: int, limit: int) -> list[tuple[int, int]]:
-        """Return (first, other) ids of chunks with the same text, up to `limit` pairs; of each text one pair first."""
-        query = (
-            "SELECT first, id FROM (SELECT chunks.id AS id, min(chunks.id) OVER same AS first, "
-            f"row_number() OVER (same ORDER BY chunks.id) AS number {_FROM_VISIBLE_CHUNKS} "
-            "WINDOW same AS (PARTITION BY chunks.text)) WHERE number > 1 ORDER BY number, first LIMIT :limit"
-        )
-        return self.database.rows(query, {"generation": generation, "limit": limit})
-
-    def overlapping(self, path: str, start: int, *, generation: int) -> list[int]:
-        """Return the id of the chunk that begins at `start` of a document, then those of the chunks that overlap it.
-
-        There are none where no chunk begins there.
-        """
-        query = (
-            "SELECT other.id FROM chunks JOIN documents ON documents.id = chunks.document "
-            "JOIN chunks AS other ON other.document = chunks.document "
-            "AND other.start < chunks.end AND other.end > chunks.start "
-            f"WHERE documents.path = :path AND chunks.start = :start AND {VISIBLE} "
-            "ORDER BY other.id <> chunks.id, other.id"
-        )
-        rows = self.database.rows(query, {"path": path, "start": start, "generation": generation})
-        return [row[0] for row in rows]
-
     def _has_classical(self) -> bool:
         """Return whether the catalog has the table: one that was last written by an earlier version may lack it."""
         query = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'classical_vectors')"
@@ -369,7 +286,7 @@ class Catalog:
     def chunk_ids(self, where: Where, *, generation: int) -> npt.NDArray[np.int64]:
         """Return the ids of the chunks that a filter lets through, ascending."""
         condition, values = _condition(where)
-        query = f"SELECT chunks.id {_FROM_VISIBLE_CHUNKS} {condition} ORDER BY chunks.id"
+        query = f"SELECT chunks.id {FROM_VISIBLE_CHUNKS} {condition} ORDER BY chunks.id"
         rows = self.database.rows(query, {"generation": generation, **values})
         return np.fromiter((row[0] for row in rows), dtype=np.int64)
 
@@ -407,13 +324,12 @@ _FOUND_COLUMNS = (
     "chunks.end, chunks.page, chunks.line, chunks.hash"
 )
 _EMBEDDED_COLUMNS = _FOUND_COLUMNS.replace("documents.title", "iif(documents.titled, documents.title, '')")
-_FROM_VISIBLE_CHUNKS = f"FROM chunks JOIN documents ON documents.id = chunks.document WHERE {VISIBLE}"
 _FROM_VISIBLE_CHUNKS_WITH_VECTORS = (
     "FROM chunks JOIN documents ON documents.id = chunks.document "
     f"LEFT JOIN vectors ON vectors.hash = chunks.hash WHERE {VISIBLE}"
 )
 _FROM_VISIBLE_CHUNKS_WITH_CLASSICAL = (  # the plus lets SQLite walk the chunks in the order of their ids
-    f"{_FROM_VISIBLE_CHUNKS} AND +chunks.hash IN (SELECT hash FROM classical_vectors)"
+    f"{FROM_VISIBLE_CHUNKS} AND +chunks.hash IN (SELECT hash FROM classical_vectors)"
 )
 _FROM_WAITING = (
     "FROM chunks JOIN documents ON documents.id = chunks.document "

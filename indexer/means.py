@@ -13,6 +13,7 @@ import numpy as np
 
 from echo_embeddings import Vectors
 from indexer.catalog import Catalog
+from indexer.passages import sample_texts
 
 if TYPE_CHECKING:
     from echo_embeddings import EchoEncoder
@@ -95,7 +96,7 @@ def _nothing(dimension: int, count: int) -> Means:
 
 def _pseudo_questions(catalog: Catalog, *, generation: int, count: int) -> list[str]:
     """Return first sentences of passages from all over the index: what people ask about it is about such things."""
-    texts = catalog.sample_texts(generation=generation, step=max(1, count // _PSEUDO_QUESTIONS))
+    texts = sample_texts(catalog, generation=generation, step=max(1, count // _PSEUDO_QUESTIONS))
     sentences = [_first_sentence(text) for text in texts]
     return [sentence for sentence in sentences if sentence] or ["What is this about?"]
 

@@ -16,6 +16,7 @@ from indexer.catalog import Catalog
 from indexer.classical import ClassicalIndex
 from indexer.manifest import Manifest, manifest_stamp
 from indexer.means import DocumentMeans, Means, mean_vector
+from indexer.passages import overlapping_chunks
 from indexer.records import Where
 from indexer.recovery import complete_manifest
 from indexer.vectors import Ids, IndexDevice, Placement, VectorIndex, choose_placement
@@ -68,7 +69,7 @@ class Snapshot:
 
         Neither it nor what overlaps it is among them. None: no passage begins there.
         """
-        itself = self.catalog.overlapping(path, start, generation=self.manifest.generation)
+        itself = overlapping_chunks(self.catalog, path, start, generation=self.manifest.generation)
         if not itself:
             return None
         nearest = self._nearest(self.centred_chunks(itself[:1])[0], k=k + len(itself), where=where)

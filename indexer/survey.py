@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from echo_embeddings import Vectors
+from indexer.passages import chunk_owners, chunk_texts, equal_chunks
 from indexer.records import FoundChunk
 from indexer.snapshot import Snapshot
 from indexer.vectors import principal_axes
@@ -71,7 +72,7 @@ def draw_map(snapshot: Snapshot, *, most: int = 1500, also: Sequence[int] = ()) 
 
     The axes come from the sample alone: the same index has the same map, whatever is shown besides.
     """
-    owners = snapshot.catalog.owners(generation=snapshot.manifest.generation)
+    owners = chunk_owners(snapshot.catalog, generation=snapshot.manifest.generation)
     sample = _even_sample(owners, most)
     vectors = snapshot.centred_chunks(sample)
     centre = vectors.mean(axis=0) if len(vectors) else np.zeros(vectors.shape[1], dtype=np.float32)
@@ -98,7 +99,7 @@ def find_oddities(snapshot: Snapshot, *, most: int = 2000, least_cosine: float =
     unless they overlap in one document.
     """
     generation = snapshot.manifest.generation
-    owners = snapshot.catalog.owners(generation=generation)
+    owners = chunk_owners(snapshot.catalog, generation=generation)
     looked_at = _even_sample(owners, most)
     alike = islice(_alike(snapshot, looked_at, least_cosine), _MOST_LISTED)
     return Oddities(
@@ -143,7 +144,7 @@ def _alike(snapshot: Snapshot, ids: Sequence[int], least_cosine: float) -> Itera
 
 
 def _equal(snapshot: Snapshot) -> Iterator[NearDuplicate]:
-    pairs = snapshot.catalog.copies(generation=snapshot.manifest.generation, limit=_MOST_LISTED)
+    pairs = equal_chunks(snapshot.catalog, generation=snapshot.manifest.generation, limit=_MOST_LISTED)
     found = snapshot.catalog.chunks([key for pair in pairs for key in pair])
     for one, other in pairs:
         if _apart(found[one], found[other]):
@@ -171,7 +172,7 @@ def _runs(text: str) -> set[str]:
 
 
 def _short(snapshot: Snapshot) -> Iterator[int]:
-    for identifier, text in snapshot.catalog.texts(generation=snapshot.manifest.generation):
+    for identifier, text in chunk_texts(snapshot.catalog, generation=snapshot.manifest.generation):
         if not _SAYS_SOMETHING.search(text):
             yield identifier
 

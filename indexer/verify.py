@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -12,6 +13,7 @@ import numpy as np
 
 from echo_embeddings.errors import DeviceError, IndexDamaged, IndexMismatch, ModelError
 from indexer.catalog import Catalog
+from indexer.chunks import embedded_text
 from indexer.inspection import Check, Inspection, inspect_index
 from indexer.lock import only_writer
 from indexer.manifest import FORMAT_VERSION, Manifest, manifest_stamp, read_manifest, write_manifest
@@ -102,11 +104,13 @@ def _repair(
     index_dir: Path, manifest: Manifest, catalog: Catalog, inspection: Inspection, encoder: EchoEncoder | None
 ) -> None:
     """Make anew what is derived, each thing from what it is derived from."""
-    if inspection.has_problem("catalog"):
-        catalog.make_lookups_anew()
-    if inspection.has_problem("catalog", "full text"):
-        catalog.make_full_text_anew()
-    catalog.have_read_again(inspection.unsound_documents)
+    with catalog.database.transaction() as connection:
+        if inspection.has_problem("catalog"):
+            connection.execute("REINDEX")
+        if inspection.has_problem("catalog", "full text"):
+            connection.execute("INSERT INTO full_text (full_text) VALUES ('rebuild')")
+        to_be_read_again = "UPDATE documents SET hash = '', size = -1 WHERE path = ? AND removed IS NULL"
+        connection.executemany(to_be_read_again, [(path,) for path in inspection.unsound_documents])
     if inspection.unsound_vectors:
         if encoder is None:
             return  # there is not a vector for every passage to make a vector index of
@@ -120,7 +124,17 @@ def _repair(
 
 
 def _embed_again(catalog: Catalog, hashes: set[bytes], encoder: EchoEncoder) -> None:
-    texts = catalog.embedded_texts(hashes)
+    """Embed the texts that have one of these hashes, each once."""
+    query = (
+        "SELECT chunks.hash, iif(documents.titled, documents.title, ''), chunks.headings, chunks.text "
+        "FROM chunks JOIN documents ON documents.id = chunks.document"
+    )
+    wanted = {
+        key: embedded_text(title, json.loads(headings), text)
+        for key, title, headings, text in catalog.database.stream(query)
+        if key in hashes
+    }
+    texts = list(wanted.items())
     for positions, readings in encoder.document_readings([text for _, text in texts]):
         keys = [texts[position][0] for position in positions]
         catalog.put_vectors(keys, readings.echo, classical=readings.classical)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from echo_embeddings.errors import IndexDamaged
 from indexer.catalog import Catalog
+from indexer.passages import chunk_owners, chunk_texts, equal_chunks, overlapping_chunks
 from indexer.records import ChunkRow, Counts, DocumentRow, Where
 
 EVERYTHING = Where()
@@ -271,17 +272,21 @@ def test_owners_texts_and_copies_are_those_of_a_generation(catalog: Catalog) -> 
     put(catalog, "b", "same", "two", "two", title="of its own")
     put(catalog, "b", "same", generation=2)
     put(catalog, "c", "same", generation=2)
-    before, after = catalog.owners(generation=1), catalog.owners(generation=2)
+    before, after = chunk_owners(catalog, generation=1), chunk_owners(catalog, generation=2)
     assert before.shape == (5, 2)
     assert [texts_of(catalog, [key])[0] for key in before[:, 0]] == ["same", "one", "same", "two", "two"]
     assert [list(before[:, 1]).count(key) for key in before[:, 1]] == [2, 2, 3, 3, 3]
-    assert [text for _, text in catalog.texts(generation=2)] == ["same", "one", "same", "same"]
+    assert [text for _, text in chunk_texts(catalog, generation=2)] == ["same", "one", "same", "same"]
     ids = after[:, 0]
-    assert catalog.copies(generation=1, limit=9) == [(before[0, 0], before[2, 0]), (before[3, 0], before[4, 0])]
-    assert catalog.copies(generation=2, limit=9) == [(ids[0], ids[2]), (ids[0], ids[3])]
+    assert equal_chunks(catalog, generation=1, limit=9) == [(before[0, 0], before[2, 0]), (before[3, 0], before[4, 0])]
+    assert equal_chunks(catalog, generation=2, limit=9) == [(ids[0], ids[2]), (ids[0], ids[3])]
     put(catalog, "d", "one", generation=2)
-    assert [texts_of(catalog, pair)[0] for pair in catalog.copies(generation=2, limit=9)] == ["same", "one", "same"]
-    assert len(catalog.copies(generation=2, limit=2)) == 2
+    assert [texts_of(catalog, pair)[0] for pair in equal_chunks(catalog, generation=2, limit=9)] == [
+        "same",
+        "one",
+        "same",
+    ]
+    assert len(equal_chunks(catalog, generation=2, limit=2)) == 2
 
 
 def test_what_overlaps_a_chunk_is_of_its_document_and_generation(catalog: Catalog) -> None:
@@ -290,12 +295,12 @@ def test_what_overlaps_a_chunk_is_of_its_document_and_generation(catalog: Catalo
     catalog.put_document(document("a"), rows, generation=1)
     catalog.put_document(document("b"), rows, generation=1)
     ids = [int(key) for key in catalog.chunk_ids(Where(paths=("a",)), generation=1)]
-    found = {start: catalog.overlapping("a", start, generation=1) for start, _ in spans}
+    found = {start: overlapping_chunks(catalog, "a", start, generation=1) for start, _ in spans}
     assert found == {0: ids[:2], 8: [ids[1], ids[0]], 20: ids[2:], 25: [ids[3], ids[2]]}
-    assert catalog.overlapping("a", 1, generation=1) == catalog.overlapping("c", 0, generation=1) == []
+    assert overlapping_chunks(catalog, "a", 1, generation=1) == overlapping_chunks(catalog, "c", 0, generation=1) == []
     catalog.remove_documents(["a"], generation=2)
-    assert catalog.overlapping("a", 0, generation=2) == []
-    assert catalog.overlapping("a", 0, generation=1) == ids[:2]
+    assert overlapping_chunks(catalog, "a", 0, generation=2) == []
+    assert overlapping_chunks(catalog, "a", 0, generation=1) == ids[:2]
 
 
 def test_an_empty_catalog_has_nothing(catalog: Catalog) -> None:

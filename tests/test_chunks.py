@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
+from array import array
 from itertools import pairwise
 
 import pytest
@@ -272,6 +274,21 @@ def test_a_large_overlap_takes_seconds_too() -> None:
     begun = time.process_time()
     assert cut(sentences(12_000), limit=200, overlap=200)
     assert time.process_time() - begun < 10
+
+
+@pytest.mark.parametrize("text", ["A line.\n" * 100_000, "word " * 200_000, "x" * 1_000_000])
+def test_an_enormous_section_is_cut_part_by_part_in_little_memory(text: str) -> None:
+    starts = array("I", token_starts(text) if " " in text else range(0, len(text), 4))
+    document = Document(text=text, title="", format="text", has_lines=True)
+    tracemalloc.start()
+    chunks = list(cut_chunks(document, token_starts=starts, chunking=Chunking(200, 0)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 40_000_000
+    assert "".join("".join(chunk.text.split()) for chunk in chunks) == "".join(text.split())
+    assert max(len(chunk.text) for chunk in chunks) <= 1000
+    if " " in text:
+        assert {chunk.text.split()[0] for chunk in chunks} <= {"A", "word", "line."}, "no word is cut in two"
 
 
 # What is embedded

@@ -43,7 +43,7 @@ def test_a_vector_that_is_the_mean_becomes_zero_and_not_nan() -> None:
 
 def test_the_mean_of_documents_is_that_of_all_passages(tmp_path: Path, encoder: EchoEncoder) -> None:
     snapshot = grown(tmp_path, encoder, pages=20)
-    texts = [f"{number:03}\n## Page {number} is about the number {number}. It says no more." for number in range(20)]
+    texts = [f"## Page {number} is about the number {number}. It says no more." for number in range(20)]
     expected = encoder.encode_documents(texts).mean(axis=0)
     np.testing.assert_allclose(mean_vector(snapshot.manifest.means.document), expected, atol=2e-3)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import resource
 import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import echo_embeddings.tokens
 from echo_embeddings import CLASSICAL, TUNED_DOCUMENT, TUNED_QUERY, ZERO_SHOT, EchoPrompt, LanguageModel
 from echo_embeddings.errors import PromptError, TextError
 from echo_embeddings.tokens import PromptTokenizer
@@ -192,3 +194,33 @@ def test_token_starts_are_where_the_tokens_begin(tokenizer: PromptTokenizer, voc
 def test_a_limit_that_leaves_no_token_is_refused(vocabulary: Vocabulary) -> None:
     with pytest.raises(TextError, match="max_tokens is -1"):
         PromptTokenizer(vocabulary, max_tokens=-1)
+
+
+@pytest.mark.parametrize(
+    "text", ["word " * 100, "wide 🦊\n" * 60, "x" * 1000, " " * 1000, "a" + "\n" * 500 + "b" * 500]
+)
+def test_a_long_text_is_tokenized_in_slices(
+    tokenizer: PromptTokenizer, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    whole = list(tokenizer.token_starts(text))
+    assert whole == [start for start, _ in vocabulary.encode_batch([text])[0].offsets]
+    monkeypatch.setattr(echo_embeddings.tokens, "_SLICE", 100)
+    sliced, longest = list(tokenizer.token_starts(text)), []
+    encode_batch = vocabulary.encode_batch
+    monkeypatch.setattr(vocabulary, "encode_batch", lambda texts: longest.append(len(texts[0])) or encode_batch(texts))
+    assert list(tokenizer.token_starts(text)) == sliced == sorted(sliced), "the same each time"
+    assert max(longest) <= 100
+    assert sum(longest) == len(text)
+    assert abs(len(sliced) - len(whole)) <= 2 * len(longest)
+    if " " in text.strip():
+        assert sliced == whole, "cut before a space, the tokens are the same"
+
+
+@pytest.mark.parametrize("piece", ["x", "🦊", " ", "word ", "a. "])
+def test_a_line_of_a_million_takes_little_memory_and_time(tokenizer: PromptTokenizer, piece: str) -> None:
+    text = (piece * 1_000_000)[:1_000_000]
+    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    starts = tokenizer.token_starts(text)
+    assert time.monotonic() - began < 60
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000, "kilobytes"
+    assert 0 < starts[-1] < len(text)

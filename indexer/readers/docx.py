@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _MOST_UNPACKED_BYTES = 2**30
 _OLE_MARK = b"\xd0\xcf\x11\xe0"  # of Word files before DOCX, and of encrypted ones
 _BODY_TEXT_LEVEL = 9
+_XML_OUT_OF_MEMORY = 2  # libxml2's XML_ERR_NO_MEMORY
+_ADVICE = re.compile(r", (?:line \d|try |use |see ).*| \(<string>.*")  # for whoever calls the XML parser
 
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _PARAGRAPH, _TABLE, _ROW, _CELL = f"{_WORD}p", f"{_WORD}tbl", f"{_WORD}tr", f"{_WORD}tc"
@@ -36,7 +38,7 @@ def read_docx(content: bytes) -> Document:
 
     A heading is a paragraph with an outline level, of its own or from its style; one in the style Title has level 0.
     The title is that of the properties, else the first heading of level 0 or 1, else the first heading. Raises
-    DocumentError when the file is broken.
+    DocumentError when the file is broken, MemoryError when there is not enough to read it.
     """
     if content.startswith(_OLE_MARK):
         raise DocumentError("It is encrypted with a password, or an old Word file (.doc) under another name.")
@@ -45,6 +47,8 @@ def read_docx(content: bytes) -> Document:
     except (DocumentError, MemoryError):
         raise
     except Exception as error:  # a broken archive may fail anywhere in the ZIP, XML and DOCX libraries
+        if getattr(error, "code", None) == _XML_OUT_OF_MEMORY:
+            raise MemoryError from error
         raise DocumentError(f"It is not a readable DOCX: {_short_reason(error)}.") from error
 
 
@@ -155,5 +159,5 @@ def _outline_level(element: _Element) -> int | None:
 
 
 def _short_reason(error: Exception) -> str:
-    words = " ".join(str(error).split()).rstrip(".")[:100]
+    words = _ADVICE.sub("", " ".join(str(error).split())).rstrip(".")[:100]
     return words[:1].lower() + words[1:] if words else "its structure is broken"

@@ -1,0 +1,55 @@
+"""The passages of a generation by the many: whose they are, what they say, which are equal. Reads the catalog alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from indexer.catalog import FROM_VISIBLE_CHUNKS, VISIBLE, Catalog
+
+
+def chunk_owners(catalog: Catalog, *, generation: int) -> npt.NDArray[np.int64]:
+    """Return (chunk id, document id) of all chunks of a generation, int64 (n, 2), by chunk id."""
+    query = f"SELECT chunks.id, chunks.document {FROM_VISIBLE_CHUNKS} ORDER BY chunks.id"
+    rows = catalog.database.rows(query, {"generation": generation})
+    return np.fromiter((key for row in rows for key in row), dtype=np.int64).reshape(-1, 2)
+
+
+def chunk_texts(catalog: Catalog, *, generation: int) -> Iterator[tuple[int, str]]:
+    """Yield (chunk id, text) of all chunks of a generation, by id."""
+    query = f"SELECT chunks.id, chunks.text {FROM_VISIBLE_CHUNKS} ORDER BY chunks.id"
+    yield from catalog.database.stream(query, {"generation": generation})
+
+
+def sample_texts(catalog: Catalog, *, generation: int, step: int) -> list[str]:
+    """Return the text of about every `step`-th chunk of a generation."""
+    query = f"SELECT chunks.text {FROM_VISIBLE_CHUNKS} AND chunks.id % :step = 0 ORDER BY chunks.id"
+    return [row[0] for row in catalog.database.rows(query, {"generation": generation, "step": step})]
+
+
+def equal_chunks(catalog: Catalog, *, generation: int, limit: int) -> list[tuple[int, int]]:
+    """Return (first, other) ids of chunks with the same text, up to `limit` pairs; of each text one pair first."""
+    query = (
+        "SELECT first, id FROM (SELECT chunks.id AS id, min(chunks.id) OVER same AS first, "
+        f"row_number() OVER (same ORDER BY chunks.id) AS number {FROM_VISIBLE_CHUNKS} "
+        "WINDOW same AS (PARTITION BY chunks.text)) WHERE number > 1 ORDER BY number, first LIMIT :limit"
+    )
+    return catalog.database.rows(query, {"generation": generation, "limit": limit})
+
+
+def overlapping_chunks(catalog: Catalog, path: str, start: int, *, generation: int) -> list[int]:
+    """Return the id of the chunk that begins at `start` of a document, then those of the chunks that overlap it.
+
+    There are none where no chunk begins there.
+    """
+    query = (
+        "SELECT other.id FROM chunks JOIN documents ON documents.id = chunks.document "
+        "JOIN chunks AS other ON other.document = chunks.document "
+        "AND other.start < chunks.end AND other.end > chunks.start "
+        f"WHERE documents.path = :path AND chunks.start = :start AND {VISIBLE} "
+        "ORDER BY other.id <> chunks.id, other.id"
+    )
+    rows = catalog.database.rows(query, {"path": path, "start": start, "generation": generation})
+    return [row[0] for row in rows]
