@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import count
@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Literal
 from echo_embeddings.errors import IndexDamaged, IndexMismatch
 from indexer.catalog import CATALOG, Catalog, delete_catalog
 from indexer.chunks import Chunking, embedded_text
-from indexer.commit import commit_generation
+from indexer.commit import commit_generation, sweep_replaced
 from indexer.lock import only_writer
 from indexer.manifest import Canary, Manifest
 from indexer.means import means_for
-from indexer.recovery import catalog_path, finish_commit, other_catalogs
+from indexer.recovery import Shown, catalog_path, finish_commit, other_catalogs
 from indexer.remembered import carry_over, remember_sources
 from indexer.sources import Source
 from indexer.update import BuildReport, DocumentUpdate
@@ -93,14 +93,18 @@ def build_index(
 def _begin(index_dir: Path, *, encoder: EchoEncoder, chunking: Chunking, rebuild: bool, progress: Progress) -> _Build:
     """Open the catalog that is to be written, and see that it fits the encoder and the chunking."""
     try:
-        shown = finish_commit(index_dir)
+        found = finish_commit(index_dir)
     except IndexDamaged:
         if not rebuild:
             raise
-        shown = None  # nothing can be read: what there is goes when the new index is complete
+        found = Shown(None)  # nothing can be read: what there is goes when the new index is complete
+    shown = found.manifest
     begin = partial(_Build, index_dir, shown=shown, encoder=encoder, chunking=chunking, progress=progress)
     if not rebuild:
         return begin(_catalog_to_go_on_with(index_dir, shown), continues=shown is not None)
+    if found.finished_rebuild:
+        with suppress(IndexMismatch):  # that was another one
+            return begin(_catalog_to_go_on_with(index_dir, shown), continues=True)
     current = shown.catalog_file if shown else None
     for path, was_complete in other_catalogs(index_dir, current):
         try:
@@ -222,6 +226,7 @@ class _Build:
         report.documents, report.chunks = counts.documents, counts.chunks
         report.failures += self.catalog.failures(generation=generation)
         if not changed:
+            sweep_replaced(self.index_dir, self.catalog)
             return
         self.progress("indexing", 0, counts.chunks)
         before = self.before.means if self.before else None

@@ -21,10 +21,9 @@ class ClassicalIndex:
     It takes 2,560 bytes a passage with the default model: it is for comparing, not for searching large indexes.
     """
 
-    def __init__(self, catalog: Catalog, *, generation: int, passages: int, dimension: int) -> None:
+    def __init__(self, catalog: Catalog, *, generation: int, dimension: int) -> None:
         self._catalog = catalog
         self._generation = generation
-        self._passages = passages
         self._dimension = dimension
         self._lock = Lock()
         self._document_mean: Vectors | None = None
@@ -58,7 +57,7 @@ class ClassicalIndex:
                         yield ids, remove_mean(vectors, mean)
 
                 query_mean = classical_query_mean(
-                    self._catalog, generation=self._generation, count=count, passages=self._passages, encoder=encoder
+                    self._catalog, generation=self._generation, count=count, encoder=encoder
                 )
                 index = VectorIndex.build(blocks, count=count, dimension=self._dimension, exact_up_to=count)
                 self._searched = index, query_mean

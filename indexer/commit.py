@@ -56,16 +56,26 @@ def commit_generation(
     _sweep(index_dir, catalog, manifest, before)
 
 
+def sweep_replaced(index_dir: Path, catalog: Catalog) -> None:
+    """Delete the catalogs that were complete before this one, and what writers that were killed had begun.
+
+    Raises:
+        IndexUnwritable: nothing can be deleted in the folder.
+    """
+    with told_if_unwritable(index_dir):
+        for path, was_complete in other_catalogs(index_dir, catalog.path.name):
+            if was_complete:
+                delete_catalog(path)
+        sweep_unfinished(index_dir)
+
+
 def _sweep(index_dir: Path, catalog: Catalog, manifest: Manifest, before: Manifest | None) -> None:
     """Delete what only readers of a generation before the last one could still want."""
     if before is not None and before.catalog_file == manifest.catalog_file:
         catalog.purge(before=before.generation)
     kept = {manifest.vectors_file, before.vectors_file if before else ""}
-    replaced = [path for path, was_complete in other_catalogs(index_dir, manifest.catalog_file) if was_complete]
     with told_if_unwritable(index_dir):
         for path in index_dir.glob("vectors-*.faiss"):
             if path.name not in kept:
                 path.unlink(missing_ok=True)
-        for path in replaced:
-            delete_catalog(path)
-        sweep_unfinished(index_dir)
+    sweep_replaced(index_dir, catalog)

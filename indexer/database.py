@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -108,37 +109,79 @@ class Database:
         return IndexDamaged(f"The catalog {self.path} is damaged: {error}.", remedy=_REBUILD)
 
     def _connection(self) -> Connection:
-        connection: Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._connect()
-            self._local.connection = connection
-            self._connections.append(connection)
-        return connection
+        opened: _Opened | None = getattr(self._local, "opened", None)
+        if opened is not None and opened.is_stale(self.path):
+            opened.connection.close()
+            self._connections.remove(opened.connection)
+            opened = None
+        if opened is None:
+            opened = self._open()
+            self._local.opened = opened
+            self._connections.append(opened.connection)
+        return opened.connection
 
-    def _connect(self) -> Connection:
-        if not self._create and not self.path.exists():
+    def _open(self) -> _Opened:
+        if self._create:
+            return _Opened(self._connect("mode=rwc"))
+        if not self.path.exists():
             raise IndexDamaged(f"The catalog {self.path} is missing.", remedy=_REBUILD)
+        if os.access(self.path.parent, os.W_OK):
+            try:
+                return _Opened(self._connect("mode=rw"))
+            except sqlite3.OperationalError as error:
+                if str(error).lower() not in _UNWRITABLE:
+                    raise
+        return self._open_without_writing()
+
+    def _open_without_writing(self) -> _Opened:
+        """Open the file where nothing can be written beside it, as readers of a log do: on a full or read-only disk."""
+        if not _has_log(self.path):
+            return _Opened(self._connect("mode=ro&immutable=1"), taken_for_constant=_stamp(self.path))
+        try:
+            return _Opened(self._connect("mode=ro"))  # while somebody writes it, all that a reader needs is there
+        except sqlite3.OperationalError:
+            return _Opened(self._connect("mode=rw", "PRAGMA locking_mode = EXCLUSIVE"))  # nobody else meanwhile
+
+    def _connect(self, access: str, *settings: str) -> Connection:
         connection = sqlite3.connect(
-            f"{self.path.absolute().as_uri()}?{self._access()}",
+            f"{self.path.absolute().as_uri()}?{access}",
             uri=True,
             isolation_level=None,
             check_same_thread=False,
             timeout=_SECONDS_TO_WAIT,
         )
         try:
-            if self._create:
-                connection.execute("PRAGMA journal_mode = WAL")
+            for setting in (*settings, *(["PRAGMA journal_mode = WAL"] if self._create else [])):
+                connection.execute(setting)
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         except sqlite3.Error:
             connection.close()
             raise
         return connection
 
-    def _access(self) -> str:
-        if self._create:
-            return "mode=rwc"
-        if os.access(self.path.parent, os.W_OK):
-            return "mode=rw"
-        # Readers write beside a log. Where they may not, a file without a log can be read as one that never changes.
-        log = self.path.with_name(f"{self.path.name}-wal")
-        return "mode=ro" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A connection; `taken_for_constant` is the stamp of a file that was opened as one that nobody changes."""
+
+    connection: Connection
+    taken_for_constant: tuple[int, int] | None = None
+
+    def is_stale(self, path: Path) -> bool:
+        """Return whether somebody has begun to change that file."""
+        if self.taken_for_constant is None or self.connection.in_transaction:
+            return False
+        try:
+            return _has_log(path) or _stamp(path) != self.taken_for_constant
+        except FileNotFoundError:
+            return False  # it was replaced, and can be read to the end
+
+
+def _has_log(path: Path) -> bool:
+    log = path.with_name(f"{path.name}-wal")
+    return log.exists() and log.stat().st_size > 0
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns

@@ -46,7 +46,21 @@ def only_writer(index_dir: Path) -> Iterator[None]:
 
 
 def _process(holder: Path) -> str:
+    """Return who says to hold the lock; nobody does when it has just begun, or has just ended."""
     try:
-        return holder.read_text(encoding="utf-8").strip() or "unknown"
-    except OSError:
-        return "unknown"  # it has just begun, or has just ended
+        process = int(holder.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "unknown"
+    return str(process) if _lives(process) else "unknown"  # one that was killed has left its number
+
+
+def _lives(process: int) -> bool:
+    if os.name != "posix":
+        return True  # there, a signal would end it
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # it is somebody else's
+        return True
+    return True

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from echo_embeddings import EchoEncoder
 
 _LEAST_PASSAGES = 16  # of fewer, the mean says more about them than about the model
-_PSEUDO_QUESTIONS = 64
+_PSEUDO_QUESTIONS = 96
 _LONGEST_QUESTION = 150  # characters
 _FIRST_SENTENCE_END = re.compile(r"(?<=[.!?])\s|\n")
 _MARKUP = re.compile(r"[#*_`=|>\-]{2,}|^[#*>\-\s]+")
@@ -51,16 +51,14 @@ def classical_document_mean(catalog: Catalog, *, generation: int, count: int, di
     return (total / max(1, count)).astype(np.float32)
 
 
-def classical_query_mean(
-    catalog: Catalog, *, generation: int, count: int, passages: int, encoder: EchoEncoder
-) -> Vectors:
-    """Return the mean of the classical vectors of questions, the same ones as for the echo, about all the `passages`.
+def classical_query_mean(catalog: Catalog, *, generation: int, count: int, encoder: EchoEncoder) -> Vectors:
+    """Return the mean of the classical vectors of questions, the same ones as for the echo.
 
     Zero where there are too few classical vectors, `count`, for a mean of their own.
     """
     if count < _LEAST_PASSAGES:
         return np.zeros(encoder.dimension, dtype=np.float32)
-    questions = _pseudo_questions(catalog, generation=generation, count=passages)
+    questions = _pseudo_questions(catalog, generation=generation)
     classical = encoder.query_readings(questions).classical
     assert classical is not None  # who searches by classical vectors has that of a question
     return np.asarray(classical.mean(axis=0))
@@ -75,7 +73,7 @@ def means_for(catalog: Catalog, before: Means | None, *, generation: int, count:
     total = np.zeros(encoder.dimension)
     for _, vectors in catalog.vectors(generation=generation):
         total += vectors.sum(axis=0)
-    questions = _pseudo_questions(catalog, generation=generation, count=count)
+    questions = _pseudo_questions(catalog, generation=generation)
     query = encoder.encode_queries(questions).mean(axis=0)
     return Means(document=tuple((total / count).tolist()), query=tuple(query.tolist()), passages=count)
 
@@ -94,9 +92,9 @@ def _nothing(dimension: int, count: int) -> Means:
     return Means(document=(0.0,) * dimension, query=(0.0,) * dimension, passages=count)
 
 
-def _pseudo_questions(catalog: Catalog, *, generation: int, count: int) -> list[str]:
+def _pseudo_questions(catalog: Catalog, *, generation: int) -> list[str]:
     """Return first sentences of passages from all over the index: what people ask about it is about such things."""
-    texts = sample_texts(catalog, generation=generation, step=max(1, count // _PSEUDO_QUESTIONS))
+    texts = sample_texts(catalog, generation=generation, most=_PSEUDO_QUESTIONS)
     sentences = [_first_sentence(text) for text in texts]
     return [sentence for sentence in sentences if sentence] or ["What is this about?"]
 

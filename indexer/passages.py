@@ -23,10 +23,10 @@ def chunk_texts(catalog: Catalog, *, generation: int) -> Iterator[tuple[int, str
     yield from catalog.database.stream(query, {"generation": generation})
 
 
-def sample_texts(catalog: Catalog, *, generation: int, step: int) -> list[str]:
-    """Return the text of about every `step`-th chunk of a generation."""
-    query = f"SELECT chunks.text {FROM_VISIBLE_CHUNKS} AND chunks.id % :step = 0 ORDER BY chunks.id"
-    return [row[0] for row in catalog.database.rows(query, {"generation": generation, "step": step})]
+def sample_texts(catalog: Catalog, *, generation: int, most: int) -> list[str]:
+    """Return up to `most` different texts from all over a generation: the same ones in whatever order it was built."""
+    query = f"SELECT chunks.text {FROM_VISIBLE_CHUNKS} GROUP BY chunks.hash ORDER BY chunks.hash LIMIT :most"
+    return [row[0] for row in catalog.database.rows(query, {"generation": generation, "most": most})]
 
 
 def equal_chunks(catalog: Catalog, *, generation: int, limit: int) -> list[tuple[int, int]]:

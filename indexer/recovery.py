@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 from echo_embeddings.errors import EchoIndexError, IndexDamaged, IndexMissing
@@ -35,8 +36,19 @@ def complete_manifest(index_dir: Path, *, notice: Callable[[str], None] = lambda
         return kept
 
 
-def finish_commit(index_dir: Path) -> Manifest | None:
-    """Return the newest complete manifest, None where there is none, and see that its file holds it.
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What readers see: the manifest of the newest complete generation, None where there is none.
+
+    `finished_rebuild`: it became that just now, and has a catalog of its own: a rebuild had lacked its last step.
+    """
+
+    manifest: Manifest | None
+    finished_rebuild: bool = False
+
+
+def finish_commit(index_dir: Path) -> Shown:
+    """Return what readers see from now on: the newest complete manifest, and its file holds it.
 
     A writer that was killed between the catalog's copy and the file had completed its generation; a damaged file is
     mended. Catalogs of the first format keep no copy: then there is none until the next build. The caller holds the
@@ -56,10 +68,10 @@ def finish_commit(index_dir: Path) -> Manifest | None:
     kept = _newest_kept(index_dir)
     if kept is not None and (written is None or kept.generation > written.generation):
         write_manifest(index_dir, kept)
-        return kept
+        return Shown(kept, finished_rebuild=kept.catalog_file != (written.catalog_file if written else CATALOG))
     if damage is not None and not _can_be_read(index_dir / CATALOG):
         raise damage
-    return written  # or nothing, and the next build completes what the catalog holds
+    return Shown(written)  # or nothing, and the next build completes what the catalog holds
 
 
 def keep_manifest(catalog: Catalog, manifest: Manifest) -> None:

@@ -42,7 +42,7 @@ def remove_documents(paths: Sequence[str], index_dir: Path) -> RemovalReport:
     wanted = tuple(dict.fromkeys(paths))
     with ExitStack() as stack:
         stack.enter_context(only_writer(index_dir))
-        before = finish_commit(index_dir) or read_manifest(index_dir)
+        before = finish_commit(index_dir).manifest or read_manifest(index_dir)
         catalog = stack.enter_context(closing(Catalog(index_dir / before.catalog_file, write=True)))
         query = f"SELECT path FROM documents WHERE {VISIBLE}"
         held = {path for (path,) in catalog.rows(query, {"generation": before.generation})}

@@ -137,9 +137,7 @@ def _open(index_dir: Path, stamp: tuple[int, int], placement: Placement, notice:
     except BaseException:
         catalog.close()
         raise
-    classical = ClassicalIndex(
-        catalog, generation=manifest.generation, passages=manifest.chunks, dimension=len(manifest.means.document)
-    )
+    classical = ClassicalIndex(catalog, generation=manifest.generation, dimension=len(manifest.means.document))
     return Snapshot(manifest=manifest, catalog=catalog, vectors=vectors, classical=classical, stamp=stamp)
 
 

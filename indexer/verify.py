@@ -61,7 +61,7 @@ def _check_manifest(index_dir: Path, *, repair: bool) -> Check:
     try:
         manifest = read_manifest(index_dir)
     except IndexDamaged as damage:
-        if not repair or finish_commit(index_dir) is None:
+        if not repair or finish_commit(index_dir).manifest is None:
             return Check("manifest", "manifest.json", (damage.message,))
         return Check("manifest", "manifest.json", (damage.message,), mended=True)
     return Check("manifest", f"generation {manifest.generation} of {manifest.finished}")

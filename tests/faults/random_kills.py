@@ -13,11 +13,15 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 
 from echo_embeddings import EchoEncoder, LanguageModel, Readings, load_model
+from echo_embeddings.errors import IndexMissing
+from indexer.lock import only_writer
+from indexer.recovery import finish_commit
 
 from .answers import Answers, difference, read_answers
 from .attempts import Ended, ended_of, start
@@ -108,7 +112,12 @@ class Twins:
         build(folder, encoder, rebuild=rebuild, max_tokens=self.max_tokens)
 
     def _is_newer(self, *, rebuild: bool) -> bool:
-        """Return whether a reader sees a newer generation, which then has to be that of an undisturbed build."""
+        """Return whether there is a newer generation, which then has to be that of an undisturbed build.
+
+        One that lacks its last step only, which the next writer takes first, counts: it is of the documents as they are.
+        """
+        with suppress(IndexMissing), only_writer(self.folder / INDEX):
+            finish_commit(self.folder / INDEX)
         try:
             seen = read_answers(self.folder / INDEX, self.quiet_encoder)
         except Exception as error:  # noqa: BLE001
