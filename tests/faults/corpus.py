@@ -37,16 +37,17 @@ def write_corpus(folder: Path, *, documents: int, most_paragraphs: int = 4, seed
 
 
 def mutate(folder: Path, *, seed: int) -> None:
-    """Change, rename, copy, delete and add documents; no text that is new was ever there before."""
+    """Change, rename, copy, delete and add documents; as many go as come, and no new text was there before."""
     chance = random.Random(f"mutation {seed}")
     files = sorted(path for path in folder.glob("part*/*") if path.is_file())
     chance.shuffle(files)
-    changed, extended, renamed, copied, deleted = files[:5]
+    changed, extended, renamed, copied, *deleted = files[:6]
     _write(changed, [_paragraph(chance) for _ in range(2)])
     extended.write_text(extended.read_text() + f"\n\n{_paragraph(chance)}\n")
     renamed.rename(renamed.with_name(f"renamed{seed:03}{renamed.suffix}"))
     copied.with_name(f"copied{seed:03}{copied.suffix}").write_text(copied.read_text())
-    deleted.unlink()
+    for path in deleted:
+        path.unlink()
     _write(folder / f"part0/new{seed:03}.md", [_paragraph(chance) for _ in range(2)])
 
 

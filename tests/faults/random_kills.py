@@ -53,7 +53,7 @@ class Twins:
     ) -> None:
         self.place = place
         self.folder, self.quiet = place / "docs", place / "quiet/docs"
-        write_corpus(self.folder, documents=documents, most_paragraphs=1 if documents < 6 else 4)
+        write_corpus(self.folder, documents=documents, most_paragraphs=1 if documents < 7 else 4)
         shutil.copytree(self.folder, self.quiet)
         self.max_tokens = max_tokens
         self.chance = chance
