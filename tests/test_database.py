@@ -99,6 +99,22 @@ def test_what_is_missing_is_not_made_by_reading(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_that_was_taken_for_constant_is_opened_again_when_it_changes(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = database.path
+    database.close()  # and so there is no log
+    monkeypatch.setattr(os, "access", lambda *arguments: False)
+    with closing(Database(path)) as reader:
+        assert numbers(reader) == [1]
+        assert [file.name for file in path.parent.iterdir()] == [path.name]
+        with closing(Database(path, create=True)) as writer:
+            add(writer, 2)
+            assert numbers(reader) == [1, 2]  # from the log
+        add(Database(path, create=True), 3)
+        assert numbers(reader) == [1, 2, 3]
+
+
 _AS_NOBODY = """
 import os, sys
 from pathlib import Path

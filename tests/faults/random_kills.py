@@ -114,7 +114,7 @@ class Twins:
     def _is_newer(self, *, rebuild: bool) -> bool:
         """Return whether there is a newer generation, which then has to be that of an undisturbed build.
 
-        One that lacks its last step only, which the next writer takes first, counts: it is of the documents as they are.
+        One that lacks its last step only, which the next writer takes first, counts: it is of these documents.
         """
         with suppress(IndexMissing), only_writer(self.folder / INDEX):
             finish_commit(self.folder / INDEX)
