@@ -116,13 +116,16 @@ class Twins:
 
         One that lacks its last step only, which the next writer takes first, counts: it is of these documents.
         """
-        with suppress(IndexMissing), only_writer(self.folder / INDEX):
-            finish_commit(self.folder / INDEX)
         try:
+            unaided = read_answers(self.folder / INDEX, self.quiet_encoder)
+            with suppress(IndexMissing), only_writer(self.folder / INDEX):
+                finish_commit(self.folder / INDEX)
             seen = read_answers(self.folder / INDEX, self.quiet_encoder)
         except Exception as error:  # noqa: BLE001
             self.wrong.append(f"a reader met {type(error).__name__}: {error}")
             return False
+        if difference(unaided, seen, tolerance=1e-6) and difference(unaided, self.complete, tolerance=1e-6):
+            self.wrong.append(f"a reader saw no complete generation: {difference(unaided, seen)}")
         if seen is self.complete is None or (
             self.complete is not None and not difference(seen, self.complete, tolerance=1e-6)
         ):
