@@ -7,6 +7,7 @@ import re
 from playwright.sync_api import Locator, Page, expect
 
 TABS = ("Search", "Ask", "Compare", "Explore", "Library")
+_UNFINISHED = re.compile("▍|Searching your documents|Reading what was found")
 LONG = 180_000  # milliseconds: a model writes, a build goes on, on a busy machine
 
 
@@ -44,17 +45,25 @@ def open_passage(card: Locator) -> Locator:
 
 def ask(page: Page, question: str) -> Locator:
     """Ask in the tab Ask, wait until the answer is complete, and return it."""
-    begin_to_ask(page, question)
+    answers = page.locator("#conversation .bot")
+    before = answers.count()
+    _send(page, question)
+    expect(answers).to_have_count(before + 1, timeout=LONG)
+    expect(answers.last).not_to_contain_text(_UNFINISHED, timeout=LONG)
     expect(page.get_by_role("button", name="Stop", exact=True)).to_be_hidden(timeout=LONG)
-    return page.locator("#conversation .bot").last
+    return answers.last
 
 
 def begin_to_ask(page: Page, question: str) -> None:
     """Ask in the tab Ask, and wait until the page is about it."""
+    _send(page, question)
+    expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
+
+
+def _send(page: Page, question: str) -> None:
     box = page.locator("#ask-question textarea")
     box.fill(question)
     box.press("Enter")
-    expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
 
 
 def compare(page: Page, question: str) -> Locator:

@@ -57,10 +57,10 @@ def test_a_follow_up_and_the_same_again(page: Page) -> None:
     expect(page.locator("#conversation .bot")).to_have_count(2)
     page.locator("#conversation a.citation").first.click()
     expect(page.locator("#passages .hit.here")).to_contain_text("Edda Holm")
-    page.get_by_role("button", name="Ask again").click()
-    expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
-    expect(page.get_by_role("button", name="Stop", exact=True)).to_be_hidden(timeout=LONG)
+    with page.expect_response(re.compile("queue/join")):
+        page.get_by_role("button", name="Ask again").click()
     expect(page.locator("#conversation .bot")).to_have_count(2)
+    expect(page.get_by_role("button", name="Stop", exact=True)).to_be_hidden(timeout=LONG)
     expect(page.locator("#conversation .bot").last).to_contain_text("Red and white", ignore_case=True)
 
 
