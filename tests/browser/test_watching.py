@@ -1,0 +1,47 @@
+"""The watch over pages: whatever a hostile document could do fails a test."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Browser
+
+from .serving import Watch
+
+_ORIGIN = "http://127.0.0.1:1"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("<script>window.__hacked = 1</script>", "HACKED"),
+        ("<img src=x onerror='window.__hacked = 1'>", "HACKED"),
+        ("<script>alert('boo')</script>", "dialog: boo"),
+        ("<script>throw new Error('broken')</script>", "error: "),
+        ("<img src='http://127.0.0.1:2/picture.png'>", "request: http://127.0.0.1:2/picture.png"),
+        ("<script>new WebSocket('ws://127.0.0.1:2/')</script>", "socket: ws://127.0.0.1:2/"),
+        ("<script>fetch('http://127.0.0.1:2/')</script>", "request: http://127.0.0.1:2/"),
+    ],
+)
+def test_what_a_page_must_not_do_is_noticed(browser: Browser, content: str, told: str) -> None:
+    context = browser.new_context()
+    watch = Watch(_ORIGIN)
+    watch.over(context)
+    page = context.new_page()
+    page.route(f"{_ORIGIN}/", lambda route: route.fulfill(body=f"<body>{content}</body>", content_type="text/html"))
+    page.goto(f"{_ORIGIN}/")
+    page.wait_for_timeout(300)
+    context.close()
+    with pytest.raises(AssertionError, match=told):
+        watch.check()
+
+
+def test_a_page_that_does_nothing_is_good(browser: Browser) -> None:
+    context = browser.new_context()
+    watch = Watch(_ORIGIN)
+    watch.over(context)
+    page = context.new_page()
+    page.route(f"{_ORIGIN}/", lambda route: route.fulfill(body="<p>script</p>", content_type="text/html"))
+    page.goto(f"{_ORIGIN}/")
+    page.wait_for_timeout(300)
+    context.close()
+    watch.check()
