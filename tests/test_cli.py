@@ -135,7 +135,7 @@ def test_filters_and_instruction_are_understood(run: Run, notes: Path) -> None:
         (["build", "notes", "--document-prompt", "{text}"], "has nothing to pool: the slot {echo} is missing"),
         (["build", "notes", "--layer", "99"], "has layers 1 to 4; there is no layer 99"),
         (["build", "notes", "--layer", "2"], "layer was 4 and is now 2. Build it anew with --rebuild"),
-        (["build", "notes", "--chunk-tokens", "100"], "max_tokens was 200 and is now 100"),
+        (["build", "notes", "--chunk-tokens", "100"], "chunk_tokens was 200 and is now 100"),
         (["search", ""], "The question is empty."),
         (["ask", "   "], "The question is empty."),
         (["remove", "notes/fox.md", "notes/nothing.md"], "There is no document notes/nothing.md in the index"),

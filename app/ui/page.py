@@ -38,6 +38,7 @@ def make_page(service: Service, builder: Builder, options: PageOptions) -> gr.Bl
     page: gr.Blocks
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=False, delete_cache=(3600, 3600)) as page:
         sent = ", unless you choose another language model" if service.options.llms else ""
+        _stay_connected(page)
         gr.HTML(_HEAD.format(except_for=sent), elem_id="head")
         with gr.Tabs():
             with gr.Tab("Search", id="search"):
@@ -78,3 +79,21 @@ def make_page(service: Service, builder: Builder, options: PageOptions) -> gr.Bl
         offer_endpoints(service)
     page.state_session_capacity = _SESSIONS
     return page
+
+
+def _stay_connected(page: gr.Blocks) -> None:
+    """Keep open the stream by which a page gets its results, for as long as it is there.
+
+    Gradio closes the stream when nothing is on its way, and loses what is asked for in the moment before the page knows
+    that: a search that never ends. So there is always something on its way.
+    """
+    on_their_way = page._queue.pending_event_ids_session  # of each session; there is no public way to them
+
+    def stay(request: gr.Request) -> None:
+        on_their_way.setdefault(str(request.session_hash), set()).add("stay")
+
+    def leave(request: gr.Request) -> None:
+        on_their_way.pop(str(request.session_hash), None)
+
+    page.load(stay, None, None, show_progress="hidden", api_visibility="private")
+    page.unload(leave)

@@ -17,6 +17,17 @@ def test_results_come_when_typing_has_stopped(page: Page) -> None:
     expect(page.locator("#results .hit")).to_have_count(10)
 
 
+def test_results_come_by_one_stream_that_stays_open(page: Page) -> None:
+    search(page, "lighthouse")
+    expect(page.locator("#results .hit").first).to_be_visible()
+    opened = []
+    page.on("request", lambda request: opened.append(request.url) if "queue/data" in request.url else None)
+    for question in ("goat and cider", "the Orlo glacier"):
+        expect(search(page, question).first).to_be_visible()
+        page.wait_for_timeout(500)
+    assert opened == []
+
+
 def test_a_question_in_the_address_is_searched_for(visit: Visit, site: Site) -> None:
     page = visit(site, "/?q=Who+built+the+lighthouse%3F")
     expect(page.locator("#question textarea")).to_have_value("Who built the lighthouse?")
