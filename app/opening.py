@@ -65,8 +65,7 @@ def described_encoder(
     def load(described: dict[str, str | int | None]) -> EchoEncoder:
         from echo_embeddings import EchoEncoder
 
-        moved = described if model is None else {**described, "model": model}
-        return EchoEncoder.from_description(moved, device=device, notice=notice)
+        return EchoEncoder.from_description(described, model=model, device=device, notice=notice)
 
     return load
 

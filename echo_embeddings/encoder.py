@@ -117,25 +117,31 @@ class EchoEncoder:
 
     @classmethod
     def from_description(
-        cls, description: Description, *, device: DeviceChoice = "auto", notice: Notice = lambda line: None
+        cls,
+        description: Description,
+        *,
+        model: str | None = None,
+        device: DeviceChoice = "auto",
+        notice: Notice = lambda line: None,
     ) -> EchoEncoder:
         """Load the model that a description names and return the encoder that it describes.
 
-        The weights may have changed since: compare the fingerprints.
+        `model` is where that model lies now, if it has moved. The weights may have changed since: compare the
+        fingerprints.
 
         Raises:
             ModelError: the model is not there any more.
         """
         adapter = description["adapter"]
-        model = load_model(
-            str(description["model"]),
+        loaded = load_model(
+            str(description["model"]) if model is None else model,
             adapter=None if adapter is None else Path(str(adapter)),
             device=device,
             dtype=getattr(torch, str(description["dtype"])),
             notice=notice,
         )
         return cls(
-            model,
+            loaded,
             document_prompt=EchoPrompt(str(description["document_prompt"])),
             query_prompt=EchoPrompt(str(description["query_prompt"])),
             instruction=str(description["instruction"]),

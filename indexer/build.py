@@ -220,7 +220,12 @@ class _Build:
     def commit(self) -> None:
         """Make the new generation the one that readers see, if anything in it is new."""
         report = self.report
-        changed = self.before is None or bool(report.embedded) or self.catalog.differs_in(self.generation)
+        changed = (
+            self.before is None
+            or not self.before.has_checksums  # an earlier version's, brought up to date
+            or bool(report.embedded)
+            or self.catalog.differs_in(self.generation)
+        )
         generation = self.generation if changed else self.generation - 1
         counts = self.catalog.counts(generation=generation)
         report.documents, report.chunks = counts.documents, counts.chunks

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +27,7 @@ Block = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
 
 VISIBLE = "documents.added <= :generation AND (documents.removed IS NULL OR documents.removed > :generation)"
 """The condition under which a row of `documents` belongs to the generation that is a query's parameter."""
+EMBEDDED_TITLE = "iif(documents.titled, documents.title, '')"
 FROM_VISIBLE_CHUNKS = f"FROM chunks JOIN documents ON documents.id = chunks.document WHERE {VISIBLE}"
 
 
@@ -52,10 +52,6 @@ class Catalog:
     def close(self) -> None:
         """Close the connections of all threads."""
         self.database.close()
-
-    def rows(self, query: str, parameters: Mapping[str, str | int]) -> list[tuple[Any, ...]]:
-        """Return the rows that a query finds; it is to change nothing."""
-        return self.database.rows(query, parameters)
 
     @contextmanager
     def reading(self, *, generation: int) -> Iterator[None]:
@@ -323,7 +319,7 @@ _FOUND_COLUMNS = (
     "chunks.id, documents.path, documents.title, documents.format, chunks.text, chunks.headings, chunks.start, "
     "chunks.end, chunks.page, chunks.line, chunks.hash"
 )
-_EMBEDDED_COLUMNS = _FOUND_COLUMNS.replace("documents.title", "iif(documents.titled, documents.title, '')")
+_EMBEDDED_COLUMNS = _FOUND_COLUMNS.replace("documents.title", EMBEDDED_TITLE)
 _FROM_VISIBLE_CHUNKS_WITH_VECTORS = (
     "FROM chunks JOIN documents ON documents.id = chunks.document "
     f"LEFT JOIN vectors ON vectors.hash = chunks.hash WHERE {VISIBLE}"

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from echo_embeddings import Vectors, remove_mean
 from echo_embeddings.errors import IndexDamaged
-from indexer.catalog import FROM_VISIBLE_CHUNKS, VISIBLE, Catalog
+from indexer.catalog import EMBEDDED_TITLE, FROM_VISIBLE_CHUNKS, VISIBLE, Catalog
 from indexer.chunks import embedded_text
 from indexer.manifest import Manifest
 from indexer.means import mean_vector
@@ -64,12 +64,13 @@ def inspect_index(index_dir: Path, manifest: Manifest, catalog: Catalog) -> Insp
     _check_counts(inspection, manifest, catalog)
     _check_passages(inspection, manifest, catalog)
     _check_vectors(inspection, manifest, catalog)
+    _check_classical_vectors(inspection, manifest, catalog)
     _check_vector_index(inspection, index_dir, manifest, catalog)
     return inspection
 
 
 def _check_catalog(inspection: Inspection, catalog: Catalog) -> None:
-    found = [str(row[0]) for row in catalog.rows(f"PRAGMA integrity_check({_MOST_NAMED})", {})]
+    found = [str(row[0]) for row in catalog.database.rows(f"PRAGMA integrity_check({_MOST_NAMED})", {})]
     orphans = catalog.database.value("SELECT count(*) FROM chunks WHERE document NOT IN (SELECT id FROM documents)")
     problems = [] if found == ["ok"] else [f"SQLite says: {line}" for line in found]
     if orphans:
@@ -99,17 +100,16 @@ def _check_counts(inspection: Inspection, manifest: Manifest, catalog: Catalog) 
     ]
     values = {"generation": manifest.generation}
     query = f"SELECT path FROM documents WHERE {VISIBLE} GROUP BY path HAVING count(*) > 1"
-    problems += [f"{path!r} is there twice" for (path,) in catalog.rows(query, values)]
+    problems += [f"{path!r} is there twice" for (path,) in catalog.database.rows(query, values)]
     query = f"SELECT path, start {FROM_VISIBLE_CHUNKS} GROUP BY document, start, end HAVING count(*) > 1"
-    problems += [f"the passage at {start} of {path!r} is there twice" for path, start in catalog.rows(query, values)]
+    problems += [
+        f"the passage at {start} of {path!r} is there twice" for path, start in catalog.database.rows(query, values)
+    ]
     inspection.note("counts", f"{counts.documents} documents, {counts.chunks} passages", problems)
 
 
 def _check_passages(inspection: Inspection, manifest: Manifest, catalog: Catalog) -> None:
-    query = (
-        "SELECT documents.path, iif(documents.titled, documents.title, ''), chunks.headings, chunks.text, chunks.hash "
-        f"{FROM_VISIBLE_CHUNKS}"
-    )
+    query = f"SELECT documents.path, {EMBEDDED_TITLE}, chunks.headings, chunks.text, chunks.hash {FROM_VISIBLE_CHUNKS}"
     looked_at = 0
     for path, title, headings, text, key in catalog.database.stream(query, {"generation": manifest.generation}):
         looked_at += 1
@@ -130,6 +130,20 @@ def _check_vectors(inspection: Inspection, manifest: Manifest, catalog: Catalog)
     count = len(inspection.unsound_vectors)
     problems = [f"texts without a vector of length 1: {count}"] if count else []
     inspection.note("vectors", f"{looked_at} vectors of {dimension} dimensions", problems)
+
+
+def _check_classical_vectors(inspection: Inspection, manifest: Manifest, catalog: Catalog) -> None:
+    dimension = len(manifest.means.document)
+    rows = catalog.database.stream("SELECT hash, vector FROM classical_vectors")
+    unsound: set[bytes] = set()
+    looked_at = 0
+    while block := list(islice(rows, _BLOCK)):
+        looked_at += len(block)
+        lengths = np.linalg.norm(_unpacked([blob for _, blob in block], dimension), axis=1)
+        unsound |= {key for (key, _), length in zip(block, lengths, strict=True) if not abs(length - 1) <= _ROUNDED}
+    problems = [f"vectors that are not of length 1: {len(unsound)}"] if unsound else []
+    inspection.unsound_vectors |= unsound
+    inspection.note("classical", f"{looked_at} classical vectors", problems)
 
 
 def _check_vector_index(inspection: Inspection, index_dir: Path, manifest: Manifest, catalog: Catalog) -> None:
@@ -174,11 +188,16 @@ def _stored(
         f"{FROM_VISIBLE_CHUNKS} ORDER BY chunks.id"
     )
     rows = catalog.database.stream(query, {"generation": manifest.generation})
-    nothing = bytes(2 * dimension)
     while block := list(islice(rows, _BLOCK)):
-        blobs = (blob if blob is not None and len(blob) == len(nothing) else nothing for _, _, blob in block)
-        vectors = np.frombuffer(b"".join(blobs), dtype="<f2").astype(np.float32).reshape(len(block), dimension)
+        vectors = _unpacked([blob for _, _, blob in block], dimension)
         yield np.array([key for key, _, _ in block], dtype=np.int64), [key for _, key, _ in block], vectors
+
+
+def _unpacked(blobs: Sequence[bytes | None], dimension: int) -> Vectors:
+    """Return vectors (n, dimension); one that is missing or of another size is all zero."""
+    nothing = bytes(2 * dimension)
+    whole = (blob if blob is not None and len(blob) == len(nothing) else nothing for blob in blobs)
+    return np.frombuffer(b"".join(whole), dtype="<f2").astype(np.float32).reshape(len(blobs), dimension)
 
 
 def _is_of(key: bytes, title: str, headings: str, text: str) -> bool:

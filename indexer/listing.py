@@ -55,7 +55,7 @@ def list_documents(snapshot: Snapshot) -> list[ListedDocument]:
         "SELECT path, title, format, size, (SELECT count(*) FROM chunks WHERE document = documents.id), failure "
         f"FROM documents WHERE {VISIBLE} ORDER BY path"
     )
-    rows = snapshot.catalog.rows(query, {"generation": snapshot.manifest.generation})
+    rows = snapshot.catalog.database.rows(query, {"generation": snapshot.manifest.generation})
     return [ListedDocument(*row) for row in rows]
 
 
@@ -91,7 +91,7 @@ def held_document(snapshot: Snapshot, path: str) -> DocumentRow:
     """
     columns = "path, hash, size, modified_ns, format, title, failure"
     query = f"SELECT {columns} FROM documents WHERE path = :path AND {VISIBLE}"
-    rows = snapshot.catalog.rows(query, {"path": path, "generation": snapshot.manifest.generation})
+    rows = snapshot.catalog.database.rows(query, {"path": path, "generation": snapshot.manifest.generation})
     if not rows:
         raise DocumentError(f"There is no document {path} in this index.", remedy="Bring it in: echo-index build FILE")
     return DocumentRow(*rows[0])
@@ -105,7 +105,7 @@ def _chunks(snapshot: Snapshot, path: str, *, start: int | None = None) -> list[
         "ORDER BY chunks.start"
     )
     parameters: dict[str, str | int] = {"path": path, "generation": snapshot.manifest.generation, "start": start or 0}
-    ids = [row[0] for row in snapshot.catalog.rows(query, parameters)]
+    ids = [row[0] for row in snapshot.catalog.database.rows(query, parameters)]
     found = snapshot.catalog.chunks(ids)
     return [found[key] for key in ids]
 

@@ -68,7 +68,8 @@ def finish_commit(index_dir: Path) -> Shown:
     kept = _newest_kept(index_dir)
     if kept is not None and (written is None or kept.generation > written.generation):
         write_manifest(index_dir, kept)
-        return Shown(kept, finished_rebuild=kept.catalog_file != (written.catalog_file if written else CATALOG))
+        before = written.catalog_file if written else CATALOG
+        return Shown(kept, finished_rebuild=damage is None and kept.catalog_file != before)
     if damage is not None and not _can_be_read(index_dir / CATALOG):
         raise damage
     return Shown(written)  # or nothing, and the next build completes what the catalog holds

@@ -45,7 +45,7 @@ def remove_documents(paths: Sequence[str], index_dir: Path) -> RemovalReport:
         before = finish_commit(index_dir).manifest or read_manifest(index_dir)
         catalog = stack.enter_context(closing(Catalog(index_dir / before.catalog_file, write=True)))
         query = f"SELECT path FROM documents WHERE {VISIBLE}"
-        held = {path for (path,) in catalog.rows(query, {"generation": before.generation})}
+        held = {path for (path,) in catalog.database.rows(query, {"generation": before.generation})}
         for path in wanted:
             if path not in held:
                 raise QuestionError(

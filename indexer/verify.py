@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from echo_embeddings.errors import DeviceError, IndexDamaged, IndexMismatch, ModelError
-from indexer.catalog import Catalog
+from indexer.catalog import EMBEDDED_TITLE, Catalog
 from indexer.chunks import embedded_text
 from indexer.inspection import Check, Inspection, inspect_index
 from indexer.lock import only_writer
@@ -126,7 +126,7 @@ def _repair(
 def _embed_again(catalog: Catalog, hashes: set[bytes], encoder: EchoEncoder) -> None:
     """Embed the texts that have one of these hashes, each once."""
     query = (
-        "SELECT chunks.hash, iif(documents.titled, documents.title, ''), chunks.headings, chunks.text "
+        f"SELECT chunks.hash, {EMBEDDED_TITLE}, chunks.headings, chunks.text "
         "FROM chunks JOIN documents ON documents.id = chunks.document"
     )
     wanted = {

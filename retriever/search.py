@@ -73,9 +73,7 @@ class Retriever:
 
             if encoder is not None:
                 return encoder
-            described = snapshot.manifest.encoder
-            moved = described if model is None else {**described, "model": model}
-            return EchoEncoder.from_description(moved, device=device, notice=notice)
+            return EchoEncoder.from_description(snapshot.manifest.encoder, model=model, device=device, notice=notice)
 
         return cls(index_dir, snapshot, load_encoder=load_encoder, index_device=index_device)
 

@@ -512,6 +512,15 @@ def test_a_damaged_manifest_is_mended_without_embedding(folder: Path, index: Pat
     assert (index / "manifest.json").read_bytes() == whole
 
 
+def test_a_rebuild_that_is_asked_for_is_done_also_where_the_manifest_is_damaged(folder: Path, index: Path) -> None:
+    for _ in range(2):  # so that the catalog is already one of a rebuild
+        build(folder, index, rebuild=True)
+    (index / "manifest.json").write_bytes(b"")
+    encoder = WordEncoder()
+    assert build(folder, index, encoder, rebuild=True).embedded == 7
+    assert len(documents(index)) == 3
+
+
 @pytest.mark.parametrize("damage", [b"", bytes(4096)])
 def test_a_damaged_catalog_is_not_silently_made_anew(folder: Path, index: Path, damage: bytes) -> None:
     build(folder, index)

@@ -37,7 +37,7 @@ def version(path: Path) -> int:
 def test_a_new_catalog_has_the_newest_schema(tmp_path: Path) -> None:
     path = tmp_path / "catalog.sqlite"
     with closing(Catalog(path, create=True)) as catalog:
-        columns = {row[1] for row in catalog.rows("PRAGMA table_info(documents)", {})}
+        columns = {row[1] for row in catalog.database.rows("PRAGMA table_info(documents)", {})}
     assert "titled" in columns
     assert version(path) == SCHEMA_VERSION
 
@@ -103,6 +103,7 @@ def test_an_index_of_the_first_version_is_built_on_without_embedding_again(old: 
     encoder = WordEncoder()
     assert build(old, index, encoder).embedded == 0
     assert version(index / "catalog.sqlite") == SCHEMA_VERSION
+    assert read_manifest(index).has_checksums
     assert contents(index) == before
     write(old, new="# New\n\nNew.\n")
     report = build(old, index, encoder)

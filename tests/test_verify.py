@@ -19,7 +19,7 @@ from indexer import Check, verify_index
 from indexer.lock import only_writer
 from indexer.manifest import read_manifest
 
-NAMES = ["manifest", "catalog", "full text", "counts", "passages", "vectors", "vector index", "model"]
+NAMES = ["manifest", "catalog", "full text", "counts", "passages", "vectors", "classical", "vector index", "model"]
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +104,7 @@ def test_a_derived_file_is_made_anew_without_a_model(
         ("UPDATE vectors SET vector = zeroblob(64) WHERE rowid = 3", {"vectors", "vector index"}),
         ("UPDATE vectors SET vector = x'00ff' WHERE rowid = 3", {"vectors", "vector index"}),
         ("DELETE FROM vectors WHERE rowid = 3", {"vectors", "vector index"}),
+        ("UPDATE classical_vectors SET vector = zeroblob(64) WHERE rowid = 3", {"classical"}),
     ],
 )
 def test_a_vector_that_is_not_its_texts_is_embedded_again(index: Path, damage: str, checks: set[str]) -> None:
