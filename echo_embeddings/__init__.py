@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from echo_embeddings.chat_format import COMPLETION_END, Message, conversation_tokens
     from echo_embeddings.devices import Device, DeviceChoice, choose_device
     from echo_embeddings.embedded import DEFAULT_MODEL, EMBEDDED_MODELS
-    from echo_embeddings.encoder import EchoEncoder, Progress
+    from echo_embeddings.encoder import EchoEncoder, PrecisionChoice, Progress
     from echo_embeddings.generation import Generation, generate
     from echo_embeddings.geometry import Vectors, remove_mean
+    from echo_embeddings.linear import Precision
     from echo_embeddings.models import LanguageModel, load_model
     from echo_embeddings.pooling import Pooling
     from echo_embeddings.prompts import CLASSICAL, TUNED_DOCUMENT, TUNED_QUERY, ZERO_SHOT, EchoPrompt
@@ -37,6 +38,8 @@ __all__ = [
     "LanguageModel",
     "Message",
     "Pooling",
+    "Precision",
+    "PrecisionChoice",
     "Progress",
     "Readings",
     "Vectors",
@@ -63,6 +66,8 @@ _HOMES = {
     "LanguageModel": "models",
     "Message": "chat_format",
     "Pooling": "pooling",
+    "Precision": "linear",
+    "PrecisionChoice": "encoder",
     "Progress": "encoder",
     "Readings": "readings",
     "Vectors": "geometry",

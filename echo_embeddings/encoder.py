@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,9 +14,11 @@ import torch
 from echo_embeddings.batching import batches_by_length
 from echo_embeddings.conversion import Notice
 from echo_embeddings.devices import DeviceChoice
-from echo_embeddings.engine import Engine
-from echo_embeddings.errors import PromptError
+from echo_embeddings.engine import Engine, Span
+from echo_embeddings.errors import ModelError, PromptError
+from echo_embeddings.fidelity import LEAST_FIDELITY, centred_cosines, remembered_fidelity
 from echo_embeddings.geometry import Vectors
+from echo_embeddings.linear import Precision, int8_is_fast
 from echo_embeddings.models import LanguageModel, load_model
 from echo_embeddings.pooling import Pooling, pool
 from echo_embeddings.prompts import EchoPrompt
@@ -26,7 +29,11 @@ Progress = Callable[[int, int], None]
 """Told how many texts are done, of how many."""
 Description = dict[str, str | int | None]
 
-_BATCH_TOKENS = {"cpu": 2048, "cuda": 32768}
+PrecisionChoice = Precision | Literal["auto", "fp32", "bf16", "int8"]
+"""A precision, or "auto": int8 where it is fast here and measured to be nearly as good, else fp32."""
+
+_BATCH_TOKENS = {"cpu": 1024, "cuda": 32768}
+_DTYPES = {Precision.FP32: "float32", Precision.BF16: "bfloat16", Precision.INT8: "int8"}
 _NAMES = {"model", "adapter"}  # where the weights lie: they may move, it is their hash that counts
 _LONGEST_SHOWN = 40  # characters of a hash or a prompt in a message
 _FORMAT = 1  # part of the fingerprint: raised when the same settings come to give other vectors
@@ -37,10 +44,11 @@ class EchoEncoder:
 
     What is left out is taken from the model's profile. `layer` counts as `hidden_states` does in transformers,
     `max_tokens` limits each copy of a text, `instruction` is the task of queries that name none, `batch_tokens` is the
-    most tokens of one batch, padding included: it changes speed and memory, never vectors.
+    most tokens of one batch, padding included: it changes speed and memory, never vectors. `precision` is that of the
+    matrix products; "auto" measures it once for each model and keeps the figure in the cache folder.
 
     Raises:
-        ModelError: the model has no such layer.
+        ModelError: the model has no such layer, or does not run in this precision here; there is no such precision.
     """
 
     def __init__(
@@ -53,6 +61,7 @@ class EchoEncoder:
         layer: int | None = None,
         max_tokens: int | None = None,
         instruction: str | None = None,
+        precision: PrecisionChoice = "fp32",
         batch_tokens: int | None = None,
     ) -> None:
         profile = model.profile
@@ -62,19 +71,16 @@ class EchoEncoder:
         self.pooling = Pooling(pooling or profile.pooling)
         self.instruction = profile.instruction if instruction is None else instruction
         self.max_tokens = max_tokens or profile.max_tokens
-        self._engine = Engine(model, layer=layer or profile.layer)
+        self.layer = layer or profile.layer or model.depth
         self._tokenizer = PromptTokenizer(model.vocabulary, max_tokens=self.max_tokens)
         self._batch_tokens = batch_tokens or _BATCH_TOKENS[model.device.name]
+        self.precision = self._best_precision() if precision == "auto" else _precision(precision)
+        self._engine = Engine(model, layer=self.layer, precision=self.precision)
 
     @property
     def dimension(self) -> int:
         """The length of a vector."""
-        return int(self.model.reader.config.get_text_config().hidden_size)
-
-    @property
-    def layer(self) -> int:
-        """The layer that is read."""
-        return self._engine.layer
+        return self.model.dimension
 
     def encode_documents(self, texts: Sequence[str], *, progress: Progress | None = None) -> Vectors:
         """Embed texts that are to be found: float32 (n, dimension), unit rows, in the order of `texts`.
@@ -137,7 +143,6 @@ class EchoEncoder:
             str(description["model"]) if model is None else model,
             adapter=None if adapter is None else Path(str(adapter)),
             device=device,
-            dtype=getattr(torch, str(description["dtype"])),
             notice=notice,
         )
         return cls(
@@ -148,6 +153,7 @@ class EchoEncoder:
             pooling=str(description["pooling"]),
             layer=int(description["layer"] or 0),
             max_tokens=int(description["max_tokens"] or 0),
+            precision=next(each for each, dtype in _DTYPES.items() if dtype == description["dtype"]),
         )
 
     def changed(
@@ -158,6 +164,7 @@ class EchoEncoder:
         pooling: Pooling | str | None = None,
         layer: int | None = None,
         max_tokens: int | None = None,
+        precision: PrecisionChoice | None = None,
     ) -> EchoEncoder:
         """Return an encoder of the same loaded model that differs in what is given."""
         return EchoEncoder(
@@ -168,6 +175,7 @@ class EchoEncoder:
             pooling=pooling or self.pooling,
             layer=layer or self.layer,
             max_tokens=max_tokens or self.max_tokens,
+            precision=precision or self.precision,
             batch_tokens=self._batch_tokens,
         )
 
@@ -178,7 +186,7 @@ class EchoEncoder:
             "model": self.model.name,
             "adapter": None if self.model.adapter is None else str(self.model.adapter),
             "weights": self.model.weights_hash,
-            "dtype": str(self.model.reader.dtype).removeprefix("torch."),
+            "dtype": _DTYPES[self.precision],
             "document_prompt": self.document_prompt.template,
             "query_prompt": self.query_prompt.template,
             "instruction": self.instruction,
@@ -208,35 +216,56 @@ class EchoEncoder:
         task = self.instruction if instruction is None else instruction
         return self._tokenizer.assemble(self.query_prompt, texts, instruction=task)
 
+    def _best_precision(self) -> Precision:
+        if not (self.model.runs_on_our_layers and int8_is_fast()):
+            return Precision.FP32
+        fast = self.changed(precision=Precision.INT8)
+
+        def measure(texts: Sequence[str]) -> np.ndarray:
+            exact = self.changed(precision=Precision.FP32)
+            return centred_cosines(fast.encode_documents(texts), exact.encode_documents(texts))
+
+        fidelity = remembered_fidelity(fast.fingerprint, measure)
+        return Precision.INT8 if fidelity >= LEAST_FIDELITY else Precision.FP32
+
     def _encode(self, sequences: list[EchoTokens], progress: Progress | None) -> Vectors:
         vectors = np.empty((len(sequences), self.dimension), dtype=np.float32)
         done = 0
-        for positions, batch, hidden in self._passes(sequences):
-            vectors[positions] = self._pool_echo(batch, hidden)
+        for positions, batch in self._batches(sequences):
+            spans = [(tokens.start, tokens.end) for tokens in batch]
+            [states] = self._engine.span_states(batch, spans)
+            vectors[positions] = self._pool(states, spans)
             done += len(positions)
             if progress is not None:
                 progress(done, len(sequences))
         return vectors
 
     def _readings(self, sequences: list[EchoTokens]) -> Iterator[tuple[list[int], Readings]]:
-        for positions, batch, hidden in self._passes(sequences):
-            yield positions, Readings(self._pool_echo(batch, hidden), self._pool_first_copy(batch, hidden))
+        for positions, batch in self._batches(sequences):
+            echo = [(tokens.start, tokens.end) for tokens in batch]
+            first = [tokens.first_copy for tokens in batch if tokens.first_copy is not None]
+            if len(first) < len(batch):  # the prompt, the same for all, reads once
+                [states] = self._engine.span_states(batch, echo)
+                yield positions, Readings(self._pool(states, echo), None)
+            else:
+                states, first_states = self._engine.span_states(batch, echo, first)
+                yield positions, Readings(self._pool(states, echo), self._pool(first_states, first))
 
-    def _passes(self, sequences: list[EchoTokens]) -> Iterator[tuple[list[int], list[EchoTokens], torch.Tensor]]:
-        """Run the model over one batch after the other: (positions in `sequences`, the batch, its hidden states)."""
+    def _batches(self, sequences: list[EchoTokens]) -> Iterator[tuple[list[int], list[EchoTokens]]]:
+        """Yield one batch after the other: (positions in `sequences`, the batch)."""
         for positions in batches_by_length([len(tokens) for tokens in sequences], token_budget=self._batch_tokens):
-            batch = [sequences[position] for position in positions]
-            yield positions, batch, self._engine.hidden_states(batch)
+            yield positions, [sequences[position] for position in positions]
 
-    def _pool_echo(self, batch: list[EchoTokens], hidden: torch.Tensor) -> Vectors:
-        spans = [(tokens.start, tokens.end) for tokens in batch]
-        return pool(hidden, spans, self.pooling).cpu().numpy()
+    def _pool(self, states: torch.Tensor, spans: Sequence[Span]) -> Vectors:
+        return pool(states, [end - start for start, end in spans], self.pooling).cpu().numpy()
 
-    def _pool_first_copy(self, batch: list[EchoTokens], hidden: torch.Tensor) -> Vectors | None:
-        spans = [tokens.first_copy for tokens in batch if tokens.first_copy is not None]
-        if len(spans) < len(batch):  # the prompt, the same for all, reads once
-            return None
-        return pool(hidden, spans, self.pooling).cpu().numpy()
+
+def _precision(name: Precision | str) -> Precision:
+    try:
+        return Precision(name)
+    except ValueError:
+        names = ", ".join(("auto", *(each.value for each in Precision)))
+        raise ModelError(f"There is no precision {name!r}.", remedy=f"The precisions are: {names}.") from None
 
 
 def _shown(value: str | int | None) -> str:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections import OrderedDict
+from collections.abc import Sequence
 
 import torch
-from torch import nn
 
 from echo_embeddings.errors import ModelError
+from echo_embeddings.fallback import TransformersLayers
+from echo_embeddings.linear import Precision
 from echo_embeddings.models import LanguageModel
+from echo_embeddings.packing import Packing, rows_of_spans
 from echo_embeddings.tokens import EchoTokens
+from echo_embeddings.trunk import Memory, Trunk
 
+Span = tuple[int, int]
 
-class _LayerReached(Exception):
-    """Leaves a forward pass at the layer whose output is wanted; not an error."""
-
-    def __init__(self, hidden: torch.Tensor) -> None:
-        self.hidden = hidden
+_PREFIXES = 16
+"""Beginnings of prompts whose keys and values are kept: a prompt for each task that people choose from."""
 
 
 class Engine:
@@ -25,52 +26,67 @@ class Engine:
 
     `layer` counts as `hidden_states` does in transformers: 1 is the output of the first layer, the number of layers
     (or None) is the last, after the final normalization.
+
+    Raises:
+        ModelError: there is no such layer, or the model cannot be run in this precision here.
     """
 
-    def __init__(self, model: LanguageModel, *, layer: int | None = None) -> None:
-        self._blocks = _find_blocks(model.reader)
-        self.layer = len(self._blocks) if layer is None else layer
-        if not 1 <= self.layer <= len(self._blocks):
-            raise ModelError(f"The model {model.name} has layers 1 to {len(self._blocks)}; there is no layer {layer}.")
+    def __init__(
+        self, model: LanguageModel, *, layer: int | None = None, precision: Precision = Precision.FP32
+    ) -> None:
+        self.layer = model.depth if layer is None else layer
+        if not 1 <= self.layer <= model.depth:
+            raise ModelError(f"The model {model.name} has layers 1 to {model.depth}; there is no layer {layer}.")
         self._model = model
+        self._prefixes: OrderedDict[tuple[int, ...], Memory] = OrderedDict()
+        self._trunk: Trunk | None = None
+        self._fallback: TransformersLayers | None = None
+        if model.runs_on_our_layers:
+            self._trunk = model.trunk(precision)
+        elif precision is Precision.INT8:
+            raise ModelError(
+                f"The model {model.name} cannot be run in int8 on {model.device.name}.",
+                remedy="Use --precision fp32, or auto.",
+            )
+        else:
+            dtype = torch.float32 if precision is Precision.FP32 else torch.bfloat16
+            self._fallback = TransformersLayers(model, layer=self.layer, dtype=dtype)
 
     @torch.inference_mode()
-    def hidden_states(self, batch: Sequence[EchoTokens]) -> torch.Tensor:
-        """Return (len(batch), longest, hidden size) in the model's dtype; rows are padded on the right.
+    def span_states(self, batch: Sequence[EchoTokens], *readings: Sequence[Span]) -> list[torch.Tensor]:
+        """Return for each reading, a span a text, the states of its spans end to end: float32 (tokens, hidden)."""
+        with self._model.lock:
+            if self._trunk is not None:
+                states = self._packed(self._trunk, batch, readings)
+            else:
+                assert self._fallback is not None
+                padded = self._fallback.padded_states([tokens.ids for tokens in batch])
+                states = torch.cat(
+                    [padded[row, start:end].float() for reading in readings for row, (start, end) in enumerate(reading)]
+                )
+        return list(states.split([sum(end - start for start, end in reading) for reading in readings]))
 
-        In a causal model no token sees what stands right of it, so the padding needs no mask and changes nothing.
-        """
-        longest = max(map(len, batch))
-        rows = [tokens.ids + (0,) * (longest - len(tokens)) for tokens in batch]
-        ids = torch.tensor(rows, device=self._model.device.name)
-        with self._model.lock, self._leaving_early():
-            try:
-                output: torch.Tensor = self._model.reader(input_ids=ids, use_cache=False).last_hidden_state
-            except _LayerReached as reached:
-                return reached.hidden
-        return output
+    def _packed(self, trunk: Trunk, batch: Sequence[EchoTokens], readings: Sequence[Sequence[Span]]) -> torch.Tensor:
+        """Run a batch end to end, the part of the prompt that all of it begins with read once and remembered."""
+        shared = batch[0].ids[: batch[0].fixed]
+        if any(tokens.ids[: len(shared)] != shared for tokens in batch):
+            shared = ()
+        prefix = len(shared)
+        lengths = [len(tokens) - prefix for tokens in batch]
+        return trunk.read(
+            torch.tensor([token for tokens in batch for token in tokens.ids[prefix:]]),
+            Packing.of(lengths, prefix=prefix),
+            before=self._remembered(trunk, shared) if shared else None,
+            layer=self.layer,
+            rows=torch.cat([rows_of_spans(lengths, spans, prefix=prefix) for spans in readings]),
+        )
 
-    @contextmanager
-    def _leaving_early(self) -> Iterator[None]:
-        """Let the pass inside end at the layer that is wanted; the model's lock keeps other passes out meanwhile."""
-        if self.layer == len(self._blocks):
-            yield
-            return
-        hook = self._blocks[self.layer - 1].register_forward_hook(_leave)
-        try:
-            yield
-        finally:
-            hook.remove()
-
-
-def _leave(block: nn.Module, inputs: object, output: torch.Tensor | tuple[torch.Tensor, ...]) -> None:
-    raise _LayerReached(output if isinstance(output, torch.Tensor) else output[0])
-
-
-def _find_blocks(reader: nn.Module) -> nn.ModuleList:
-    """Find the list of layers, whatever the architecture calls it: the one list as long as the model is deep."""
-    depth = int(reader.config.get_text_config().num_hidden_layers)  # type: ignore[union-attr, operator]
-    for module in reader.modules():
-        if isinstance(module, nn.ModuleList) and len(module) == depth:
-            return module
-    raise ModelError(f"{type(reader).__name__} has no list of {depth} layers to stop at.")
+    def _remembered(self, trunk: Trunk, prefix: tuple[int, ...]) -> Memory:
+        memory = self._prefixes.get(prefix)
+        if memory is None:
+            memory = self._prefixes[prefix] = Memory()
+            trunk.extend(memory, prefix, layer=self.layer)
+            if len(self._prefixes) > _PREFIXES:
+                self._prefixes.popitem(last=False)
+        self._prefixes.move_to_end(prefix)
+        return memory

@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 import torch
 from tokenizers.decoders import DecodeStream
-from transformers import DynamicCache
 
 from echo_embeddings.errors import TextError
+from echo_embeddings.linear import Precision
 from echo_embeddings.models import LanguageModel
+from echo_embeddings.trunk import Memory
 
 Sampler = Callable[[torch.Tensor], int]
 
@@ -38,13 +39,17 @@ class Generation(Iterator[str]):
         return next(self._pieces)
 
     def _write(self, prompt: Sequence[int], *, max_tokens: int, sampler: Sampler) -> Iterator[str]:
-        cache = DynamicCache(config=self._model.writer.config)
+        model = self._model
+        continuation = _OnOurLayers(model) if model.runs_on_our_layers else _InTransformers(model)
         stream = DecodeStream(skip_special_tokens=True)
-        ends = _end_ids(self._model)
+        ends = self._model.end_ids
         ids = list(prompt)
         written: list[int] = []
         while self.tokens < max_tokens:
-            token = sampler(_next_logits(self._model, ids, cache, forbidden=_would_repeat(written)))
+            with model.lock, torch.inference_mode():
+                logits = continuation.next_logits(ids)
+                logits[_would_repeat(written)] = -torch.inf
+            token = sampler(logits)
             if token in ends:
                 self.ended = "stop"
                 return
@@ -97,23 +102,39 @@ def generate(
     return Generation(model, prompt, max_tokens=max_tokens, stop=stop, sampler=sampler)
 
 
-@torch.inference_mode()
-def _next_logits(
-    model: LanguageModel, ids: Sequence[int], cache: DynamicCache, *, forbidden: list[int]
-) -> torch.Tensor:
-    writer: Any = model.writer
-    # Logits of the whole prompt would take gigabytes with a large vocabulary.
-    last_only = {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(writer.forward).parameters else {}
-    with model.lock:
-        output = writer(
-            input_ids=torch.tensor([list(ids)], device=model.device.name),
-            past_key_values=cache,
-            use_cache=True,
-            **last_only,
-        )
-    logits: torch.Tensor = output.logits[0, -1]
-    logits[forbidden] = -torch.inf
-    return logits
+class _OnOurLayers:
+    """What was read so far, remembered by our own layers in float32: the weights that embed also write."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        self._trunk = (model.plain or model).trunk(Precision.FP32)
+        self._memory = Memory()
+
+    def next_logits(self, ids: Sequence[int]) -> torch.Tensor:
+        """Read on and return (vocabulary): how likely each token comes next."""
+        state = self._trunk.extend(self._memory, ids, layer=self._trunk.architecture.depth)
+        return self._trunk.logits(state)[0]
+
+
+class _InTransformers:
+    """The same for models and devices that our layers do not run."""
+
+    def __init__(self, model: LanguageModel) -> None:
+
+        from transformers import DynamicCache
+
+        self._writer: Any = model.writer
+        self._device = model.device.name
+        self._cache = DynamicCache(config=model.writer.config)
+        # Logits of the whole prompt would take gigabytes with a large vocabulary.
+        takes_it = "logits_to_keep" in inspect.signature(self._writer.forward).parameters
+        self._last_only = {"logits_to_keep": 1} if takes_it else {}
+
+    def next_logits(self, ids: Sequence[int]) -> torch.Tensor:
+        """Read on and return (vocabulary): how likely each token comes next."""
+        given = torch.tensor([list(ids)], device=self._device)
+        output = self._writer(input_ids=given, past_key_values=self._cache, use_cache=True, **self._last_only)
+        logits: torch.Tensor = output.logits[0, -1]
+        return logits
 
 
 def _likeliest(logits: torch.Tensor) -> int:
@@ -142,12 +163,6 @@ def _would_repeat(written: Sequence[int]) -> list[int]:
         return []
     starts = range(len(written) - len(recent))
     return [written[start + len(recent)] for start in starts if written[start : start + len(recent)] == recent]
-
-
-def _end_ids(model: LanguageModel) -> set[int]:
-    configured = getattr(model.writer.generation_config, "eos_token_id", None)
-    ends = set(configured) if isinstance(configured, list) else {configured}
-    return {end for end in (*ends, model.vocabulary.end_id) if end is not None}
 
 
 def _overlap(text: str, mark: str) -> int:

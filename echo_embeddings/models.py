@@ -5,25 +5,30 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
-from threading import Lock
-from typing import TYPE_CHECKING, Literal, cast
+from threading import Lock, RLock
+from typing import TYPE_CHECKING, Any, Literal, cast
 from weakref import WeakValueDictionary
 
 import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from echo_embeddings.architecture import Architecture, read_architecture
 from echo_embeddings.conversion import SOURCE_FILE, Notice, convert_embedded, convert_gguf
 from echo_embeddings.devices import Device, DeviceChoice, choose_device
 from echo_embeddings.embedded import DEFAULT_MODEL, EMBEDDED_MODELS
 from echo_embeddings.errors import MissingPackage, ModelError
+from echo_embeddings.linear import Precision
 from echo_embeddings.profiles import Profile, profile_for
 from echo_embeddings.storage import sha256_of
+from echo_embeddings.trunk import Trunk
 from echo_embeddings.vocabulary import Vocabulary
+from echo_embeddings.weights import Tensors, check_tensors, map_tensors
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -42,10 +47,8 @@ class LanguageModel:
     folder: Path
     profile: Profile
     vocabulary: Vocabulary
-    reader: PreTrainedModel
-    """The stack of layers without the language-model head; with the adapter merged in, where there is one."""
-    writer: PreTrainedModel
-    """The whole model as it came, without any adapter."""
+    architecture: Architecture | None
+    """What it is built like, None where only transformers knows."""
     adapter: Path | None
     weights_hash: str
     """SHA-256 over the weights, and the adapter's, in hexadecimal."""
@@ -54,6 +57,53 @@ class LanguageModel:
     """Held for each pass through the model: one pass at a time uses all cores better than two side by side."""
     plain: LanguageModel | None = None
     """The model without the adapter; this one shares its weights, and keeps them loaded for whoever asks for it."""
+    _tensors: Tensors = field(default_factory=dict, repr=False)
+    """Mapped when the model was loaded; empty where only transformers can read the weights."""
+    _made: dict[object, Any] = field(default_factory=dict, repr=False)
+    _making: AbstractContextManager[Any] = field(default_factory=RLock, repr=False)
+
+    @property
+    def runs_on_our_layers(self) -> bool:
+        """Whether Trunk runs it; what it does not run goes through transformers."""
+        return self.architecture is not None and self.device.name == "cpu"
+
+    @property
+    def depth(self) -> int:
+        """The number of layers."""
+        return self.architecture.depth if self.architecture else int(self._config.num_hidden_layers)
+
+    @property
+    def dimension(self) -> int:
+        """The width of a hidden state."""
+        return self.architecture.hidden if self.architecture else int(self._config.hidden_size)
+
+    @property
+    def writer(self) -> PreTrainedModel:
+        """The whole model as transformers has it, without any adapter; loaded when it is first asked for."""
+        if self.plain is not None:
+            return self.plain.writer
+        return cast("PreTrainedModel", self._once("writer", lambda: _load_weights(self.folder, device=self.device)))
+
+    @property
+    def reader(self) -> PreTrainedModel:
+        """The layers as transformers has them, without the language-model head; with the adapter merged in."""
+        adapter = self.adapter
+        if adapter is None:
+            return cast("PreTrainedModel", self.writer.base_model)
+        return cast("PreTrainedModel", self._once("reader", lambda: _with_adapter(self.writer, adapter).base_model))
+
+    def reader_in(self, dtype: torch.dtype) -> PreTrainedModel:
+        """Return the reader in a dtype: itself in float32, a copy in another."""
+        if dtype is torch.float32:
+            return self.reader
+        copied: Callable[[], nn.Module] = lambda: copy.deepcopy(self.reader)  # noqa: E731
+        return cast("PreTrainedModel", self._once(("reader", dtype), lambda: copied().to(dtype)))
+
+    def trunk(self, precision: Precision) -> Trunk:
+        """Return our layers with the weights for embedding, the adapter merged in; made once for each precision."""
+        assert self.architecture is not None
+        architecture = self.architecture
+        return cast("Trunk", self._once(precision, lambda: Trunk(self._weights(), architecture, precision)))
 
     @property
     def writes(self) -> Literal["completion", "chat"]:
@@ -63,7 +113,9 @@ class LanguageModel:
     @property
     def context(self) -> int:
         """The most tokens of a prompt and its continuation together."""
-        positions = getattr(self.writer.config.get_text_config(), "max_position_embeddings", None)
+        positions = (
+            self.architecture.positions if self.architecture else getattr(self._config, "max_position_embeddings", None)
+        )
         return self.profile.context if positions is None else min(self.profile.context, positions)
 
     @property
@@ -78,13 +130,40 @@ class LanguageModel:
                     return found
         return None
 
+    @property
+    def end_ids(self) -> frozenset[int]:
+        """The tokens that end what the model writes."""
+        path = self.folder / "generation_config.json"
+        configured = json.loads(path.read_text(encoding="utf-8")).get("eos_token_id") if path.exists() else None
+        ends = configured if isinstance(configured, list) else [configured]
+        return frozenset(end for end in (*ends, self.vocabulary.end_id) if end is not None)
+
+    @property
+    def _config(self) -> Any:
+        return self.writer.config.get_text_config()
+
+    def _weights(self) -> Tensors:
+        if self.adapter is None and self._tensors:
+            return self._tensors
+        # weights that stand in another kind of file, or that an adapter was merged into
+        return {
+            name.removeprefix("model."): tensor
+            for module in (self.writer, self.reader)
+            for name, tensor in module.state_dict().items()
+        }
+
+    def _once(self, name: object, make: Callable[[], object]) -> object:
+        with self._making:
+            if name not in self._made:
+                self._made[name] = make()
+            return self._made[name]
+
 
 def load_model(
     name: str = DEFAULT_MODEL,
     *,
     adapter: Path | None = None,
     device: DeviceChoice = "auto",
-    dtype: torch.dtype = torch.float32,
     notice: Notice = lambda line: None,
 ) -> LanguageModel:
     """Load a model by the name of an embedded one, a local folder, a GGUF file or a hub id.
@@ -103,11 +182,11 @@ def load_model(
     if adapter is None and (local / "adapter_config.json").exists() and not (local / "config.json").exists():
         adapter, name = local, _base_of(local)
     folder = _find(name, notice=notice)
-    key: tuple[object, ...] = (_full_name(name), _stamp(folder), place, dtype)
+    key: tuple[object, ...] = (_full_name(name), _stamp(folder), place)
     with _LOADING:
         plain = _LOADED.get(key)
         if plain is None:
-            plain = _LOADED[key] = _load_plain(name, folder, device=place, dtype=dtype)
+            plain = _LOADED[key] = _load_plain(name, folder, device=place)
         if adapter is None:
             return plain
         key = (*key, _stamp(adapter))
@@ -117,29 +196,40 @@ def load_model(
         return adapted
 
 
-def _load_plain(name: str, folder: Path, *, device: Device, dtype: torch.dtype) -> LanguageModel:
-    writer = _load_weights(folder, dtype=dtype, device=device)
-    return LanguageModel(
+def _load_plain(name: str, folder: Path, *, device: Device) -> LanguageModel:
+    try:
+        architecture = read_architecture(folder)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"The model in {folder} cannot be loaded: {_first_line(error)}") from None
+    tensors = {} if architecture is None or device.name != "cpu" else map_tensors(folder)
+    if architecture is not None and tensors:
+        check_tensors(tensors, architecture, folder=folder)
+    model = LanguageModel(
         name=_full_name(name),
         folder=folder,
         profile=profile_for(name),
         vocabulary=Vocabulary.load(folder),
-        reader=cast("PreTrainedModel", writer.base_model),
-        writer=writer,
+        architecture=architecture,
         adapter=None,
         weights_hash=_hash_weights(folder, None),
         device=device,
+        _tensors=tensors,
     )
+    if not tensors:
+        model.writer  # noqa: B018 - what cannot be loaded is told now
+    return model
 
 
 def _load_adapted(plain: LanguageModel, adapter: Path) -> LanguageModel:
-    return replace(
+    model = replace(
         plain,
-        reader=cast("PreTrainedModel", _with_adapter(plain.writer, adapter).base_model),
         adapter=adapter.resolve(),
         weights_hash=_hash_weights(plain.folder, adapter),
         plain=plain,
+        _made={},
     )
+    model.reader  # noqa: B018 - an adapter that does not fit is told now
+    return model
 
 
 def _stamp(folder: Path) -> tuple[object, ...]:
@@ -190,17 +280,20 @@ def _download(name: str) -> Path:
         ) from None
 
 
-def _load_weights(folder: Path, *, dtype: torch.dtype, device: Device) -> PreTrainedModel:
+def _load_weights(folder: Path, *, device: Device) -> PreTrainedModel:
     from transformers import AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(f"The model in {folder} cannot be loaded: {reason}") from None
+        raise ModelError(f"The model in {folder} cannot be loaded: {_first_line(error)}") from None
     return cast("PreTrainedModel", model.requires_grad_(False).eval().to(device.name))  # type: ignore[no-untyped-call]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _base_of(adapter: Path) -> str:

@@ -1,4 +1,4 @@
-"""Hidden states of a span of tokens to one unit vector. Knows nothing of models or prompts."""
+"""Hidden states of spans of tokens to unit vectors. Knows nothing of models or prompts."""
 
 from __future__ import annotations
 
@@ -17,14 +17,11 @@ class Pooling(str, Enum):
     """The last token of the span: as good as the mean after fine-tuning, useless before."""
 
 
-def pool(hidden: torch.Tensor, spans: Sequence[tuple[int, int]], pooling: Pooling) -> torch.Tensor:
-    """Pool `hidden` (n, tokens, dimension) over one half-open span a row; return float32 (n, dimension), unit rows."""
-    starts, ends = torch.tensor(spans, device=hidden.device).unbind(dim=1)
+def pool(states: torch.Tensor, lengths: Sequence[int], pooling: Pooling) -> torch.Tensor:
+    """Pool `states` (tokens, dimension), spans of these lengths end to end; return float32 (spans, dimension), unit."""
+    sizes = torch.tensor(lengths, device=states.device)
     if pooling is Pooling.LAST:
-        pooled = hidden[torch.arange(len(spans), device=hidden.device), ends - 1].float()
+        pooled = states[sizes.cumsum(0) - 1].float()
     else:
-        positions = torch.arange(hidden.shape[1], device=hidden.device)
-        inside = (positions >= starts[:, None]) & (positions < ends[:, None])
-        total = torch.einsum("nt,ntd->nd", inside.float(), hidden.float())
-        pooled = total / (ends - starts)[:, None]
+        pooled = torch.segment_reduce(states.float(), "mean", lengths=sizes)
     return torch.nn.functional.normalize(pooled, dim=-1)

@@ -17,13 +17,15 @@ _SLICE = 100_000  # characters
 class EchoTokens:
     """One text in its prompt, ready for the model: token ids and the half-open span `[start, end)` to pool.
 
-    `first_copy` is the half-open span of the first copy of the text, None where the prompt reads it once.
+    `first_copy` is the half-open span of the first copy of the text, None where the prompt reads it once. The first
+    `fixed` tokens are those of the prompt before any text: the same for all texts of one call.
     """
 
     ids: tuple[int, ...]
     start: int
     end: int
     first_copy: tuple[int, int] | None
+    fixed: int = 0
 
     def __len__(self) -> int:
         """Count the tokens."""
@@ -107,7 +109,8 @@ class PromptTokenizer:
                     end = len(ids)
                 case str():
                     ids += fixed[piece]
-        return EchoTokens(ids=tuple(ids), start=start, end=end, first_copy=first_copy)
+        before_any_text = start if first_copy is None else first_copy[0]
+        return EchoTokens(ids=tuple(ids), start=start, end=end, first_copy=first_copy, fixed=before_any_text)
 
 
 def _slices(text: str) -> Iterator[tuple[int, int]]:

@@ -19,7 +19,7 @@ OWNERS = {
     "sqlite3": ("indexer/database.py",),
     "transformers": tuple(
         f"echo_embeddings/{name}.py"
-        for name in ("models", "engine", "conversion", "vocabulary", "generation", "chat_format")
+        for name in ("models", "architecture", "conversion", "vocabulary", "generation", "chat_format")
     ),
     "peft": ("echo_embeddings/models.py",),
     "huggingface_hub": ("echo_embeddings/models.py",),

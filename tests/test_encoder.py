@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from passes import batches_noted
 from tiny_models import llama_config, save_model
 
 from echo_embeddings import (
@@ -109,15 +110,11 @@ def cut(prompt: EchoPrompt) -> EchoPrompt:
     return EchoPrompt(prompt.template.partition("{text}")[0] + "{echo}")
 
 
-def passes_of(model: LanguageModel, act: Callable[[], object]) -> int:
-    """Return how often the model is run while `act` acts."""
-    passes: list[int] = []
-    hook = model.reader.register_forward_pre_hook(lambda *_: passes.append(1))
-    try:
+def passes_of(act: Callable[[], object]) -> int:
+    """Return how many batches go through the model while `act` acts."""
+    with batches_noted() as batches:
         act()
-    finally:
-        hook.remove()
-    return len(passes)
+    return len(batches)
 
 
 @pytest.mark.parametrize("pooling", Pooling)
@@ -132,7 +129,7 @@ def test_document_readings_are_the_same_vectors_when_they_are_ready(encoder: Ech
 
 def test_document_readings_work_one_batch_at_a_time(encoder: EchoEncoder) -> None:
     batches = EchoEncoder(encoder.model, batch_tokens=1).document_readings(TEXTS)
-    assert passes_of(encoder.model, lambda: next(batches)) == 1
+    assert passes_of(lambda: next(batches)) == 1
 
 
 @pytest.mark.parametrize("pooling", Pooling)
@@ -160,8 +157,8 @@ def test_the_default_model_gives_both_readings_in_one_pass(gemma: LanguageModel)
     assert once.document_prompt.template == "Rewrite the following paragraph: {echo}"
     texts = ["She loves summer but dislikes the heat.", "Invoices are due within thirty days of delivery, net.", "x"]
     found: list[Readings] = []
-    assert passes_of(gemma, lambda: found.extend(readings for _, readings in encoder.document_readings(texts))) == 1
-    assert passes_of(gemma, lambda: found.append(encoder.query_readings(texts))) == 1
+    assert passes_of(lambda: found.extend(readings for _, readings in encoder.document_readings(texts))) == 1
+    assert passes_of(lambda: found.append(encoder.query_readings(texts))) == 1
     (positions, documents), *_ = encoder.document_readings(texts)
     assert documents.classical is not None
     for position, vector in zip(positions, documents.classical, strict=True):

@@ -12,10 +12,12 @@ import torch
 from tiny_models import ARCHITECTURES, save_model
 
 from echo_embeddings import EchoEncoder, LanguageModel, Pooling, generate, load_model
-from echo_embeddings.engine import Engine, _find_blocks
+from echo_embeddings.engine import Engine
 from echo_embeddings.errors import ModelError
+from echo_embeddings.fallback import _find_blocks
 from echo_embeddings.pooling import pool
 from echo_embeddings.tokens import EchoTokens, PromptTokenizer
+from echo_embeddings.trunk import Trunk
 
 TEXTS = ["The quick brown fox jumps over the lazy dog.", "a", "seven wizards quietly judge my vow " * 2]
 
@@ -61,31 +63,36 @@ def test_layers_differ_and_the_last_is_read_where_none_is_named(any_model: Langu
 def test_batch_neighbours_do_not_change_the_states(any_model: LanguageModel) -> None:
     engine = Engine(any_model, layer=3)
     batch = sequences(any_model)
-    together = engine.hidden_states(batch)
-    for row, tokens in enumerate(batch):
-        alone = engine.hidden_states([tokens])[0]
-        assert torch.allclose(together[row, : len(tokens)], alone, atol=1e-4)
+    spans = [(tokens.fixed, len(tokens)) for tokens in batch]
+    [together] = engine.span_states(batch, spans)
+    alone = torch.cat([engine.span_states([tokens], [span])[0] for tokens, span in zip(batch, spans, strict=True)])
+    assert torch.allclose(together, alone, atol=1e-4)
 
 
+@pytest.mark.parametrize("architecture", ["llama", "gpt2"])
 @pytest.mark.parametrize("layer", [1, 2, 3, 4])
-def test_layers_above_the_one_that_is_read_are_never_run(tiny_model: LanguageModel, layer: int) -> None:
-    runs = [0, 0, 0, 0]
+def test_layers_above_the_one_that_is_read_are_never_run(
+    architecture: str, layer: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load_model(str(save_model(tmp_path, ARCHITECTURES[architecture]())), device="cpu")
+    run: set[int] = set()
+    through = Trunk._through
 
-    def count(number: int) -> Any:
-        def hook(*_: object) -> None:
-            runs[number] += 1
+    def noting(self: Trunk, number: int, *rest: Any) -> torch.Tensor:
+        run.add(number)
+        return through(self, number, *rest)
 
-        return hook
-
+    monkeypatch.setattr(Trunk, "_through", noting)
     hooks = [
-        block.register_forward_pre_hook(count(number)) for number, block in enumerate(_find_blocks(tiny_model.reader))
+        block.register_forward_pre_hook(lambda *_, number=number: run.add(number))
+        for number, block in enumerate(_find_blocks(model.reader))
     ]
     try:
-        EchoEncoder(tiny_model, layer=layer).encode_documents(TEXTS, progress=None)
+        EchoEncoder(model, layer=layer).encode_documents(TEXTS)
     finally:
         for hook in hooks:
             hook.remove()
-    assert runs == [1] * layer + [0] * (4 - layer)
+    assert run == set(range(layer))
 
 
 @pytest.mark.parametrize("layer", [-1, 5, 99])
@@ -148,15 +155,12 @@ def test_a_writer_in_another_thread_and_many_encoders_get_what_they_get_alone(ti
 
 
 def test_the_pool_is_the_mean_or_the_last_of_the_span_at_length_one() -> None:
-    hidden = torch.tensor(
-        [[[9.0, 9.0], [3.0, 0.0], [0.0, 4.0], [7.0, 7.0]], [[0.0, 2.0], [1.0, 1.0], [5.0, 5.0], [6.0, 1]]]
-    )
-    spans = [(1, 3), (0, 1)]
-    mean = pool(hidden, spans, Pooling.MEAN)
+    states = torch.tensor([[3.0, 0.0], [0.0, 4.0], [0.0, 2.0]])
+    mean = pool(states, [2, 1], Pooling.MEAN)
     assert torch.allclose(mean, torch.tensor([[0.6, 0.8], [0.0, 1.0]]))
-    assert torch.allclose(pool(hidden, spans, Pooling.LAST), torch.tensor([[0.0, 1.0], [0.0, 1.0]]))
+    assert torch.allclose(pool(states, [2, 1], Pooling.LAST), torch.tensor([[0.0, 1.0], [0.0, 1.0]]))
 
 
 def test_the_pool_of_half_precision_states_is_float32() -> None:
     for pooling in Pooling:
-        assert pool(torch.ones(1, 3, 4, dtype=torch.bfloat16), [(0, 2)], pooling).dtype is torch.float32
+        assert pool(torch.ones(3, 4, dtype=torch.bfloat16), [2, 1], pooling).dtype is torch.float32

@@ -10,6 +10,7 @@ import sys
 import weakref
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from tiny_models import ARCHITECTURES, llama_config, save_model
@@ -448,7 +449,6 @@ def test_an_adapter_without_peft_is_refused_with_the_command(
 
 def test_a_model_that_is_still_held_is_not_loaded_again(tiny_model: LanguageModel, tiny_folder: Path) -> None:
     assert load_model(str(tiny_folder), device="cpu") is tiny_model
-    assert load_model(str(tiny_folder), device="cpu", dtype=torch.bfloat16) is not tiny_model
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -466,10 +466,11 @@ def test_a_model_with_and_without_adapters_has_one_writer_and_one_lock(
 def test_a_model_whose_files_have_changed_is_loaded_anew(tiny_folder: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(tiny_folder, tmp_path / "model")
     before = load_model(str(folder), device="cpu")
+    vector = EchoEncoder(before).encode_documents(["fox"])
     save_model(folder, llama_config(), seed=3)
     after = load_model(str(folder), device="cpu")
     assert after.weights_hash != before.weights_hash
-    assert not torch.equal(states(after), states(before))
+    assert not np.allclose(EchoEncoder(after).encode_documents(["fox"]), vector, atol=1e-3)
 
 
 def test_a_model_that_nobody_holds_is_let_go(tiny_folder: Path, tmp_path: Path) -> None:

@@ -1,0 +1,30 @@
+"""Keeps memory that a pass frees at hand for the next pass. Knows nothing of models."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from functools import cache
+
+# from malloc.h
+_TRIM_THRESHOLD = -1
+_MMAP_THRESHOLD = -3
+_ARENAS = -8
+_LARGEST = 1 << 30
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Tell glibc not to hand large blocks back to the system: once a process, without effect elsewhere.
+
+    Each layer frees and takes blocks of some megabytes. Handed back, they come again page by page, zeroed by the
+    kernel, which costs a third of an int8 pass. What stays is at most what one pass needs, some 100 MB.
+    """
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:  # another C library
+        return
+    mallopt(_MMAP_THRESHOLD, _LARGEST)
+    mallopt(_TRIM_THRESHOLD, _LARGEST)
+    mallopt(_ARENAS, 1)  # an arena of a thread could not hold them

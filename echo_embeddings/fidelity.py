@@ -1,0 +1,46 @@
+"""Whether a faster precision gives nearly the same embeddings, measured on a sample. Knows no model."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Sequence
+from importlib.resources import files
+
+import numpy as np
+
+from echo_embeddings.geometry import Vectors
+from echo_embeddings.storage import cache_folder
+
+LEAST_FIDELITY = 0.98
+"""The least mean centred cosine at which a faster precision is taken by itself."""
+
+
+def centred_cosines(vectors: Vectors, others: Vectors) -> np.ndarray:
+    """Return the cosine of each pair of rows after each set's own mean is removed: float32 (n).
+
+    Embeddings of one model point much the same way, so that plain cosines hide what a precision damages.
+    """
+    one, two = vectors - vectors.mean(axis=0), others - others.mean(axis=0)
+    cosines: np.ndarray = (one * two).sum(axis=1) / (np.linalg.norm(one, axis=1) * np.linalg.norm(two, axis=1))
+    return cosines
+
+
+def sample_texts() -> list[str]:
+    """Return some texts of many kinds, a line each in sample.txt."""
+    return (files("echo_embeddings") / "sample.txt").read_text(encoding="utf-8").splitlines()
+
+
+def remembered_fidelity(fingerprint: str, measure: Callable[[Sequence[str]], np.ndarray]) -> float:
+    """Return the mean centred cosine that `measure` finds on the sample, measured once for each fingerprint."""
+    path = cache_folder() / "fidelity" / f"{fingerprint}.json"
+    if path.exists():
+        return float(json.loads(path.read_text(encoding="utf-8"))["mean"])
+    cosines = measure(sample_texts())
+    path.parent.mkdir(exist_ok=True)
+    unfinished = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+    figures = {"mean": float(cosines.mean()), "least": float(cosines.min()), "texts": len(cosines)}
+    unfinished.write_text(json.dumps(figures), encoding="utf-8")
+    unfinished.replace(path)
+    return figures["mean"]

@@ -1,0 +1,172 @@
+"""Rows times a matrix, in float32, bfloat16 or int8, on the fastest kernels that torch has here. Knows no layers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from enum import Enum
+from functools import cache
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+
+from echo_embeddings.architecture import Activation
+from echo_embeddings.weights import Projection
+
+
+class Precision(str, Enum):
+    """In which numbers rows are multiplied by matrices; all the rest is float32."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+    """Rows and matrices in bfloat16. Fast only where the processor multiplies it natively."""
+    INT8 = "int8"
+    """Matrices in int8, a scale for each column of the result; rows in int8, a scale for each token."""
+
+
+class Linear(ABC):
+    """A matrix in one precision: `rows @ weight.T + bias`, float32 (rows, out)."""
+
+    @staticmethod
+    @abstractmethod
+    def prepare(rows: torch.Tensor) -> Any:
+        """Bring float32 rows into the form that the matrices of this precision take; `rows` may be overwritten."""
+
+    @abstractmethod
+    def __call__(self, rows: Any) -> torch.Tensor:
+        """Multiply rows that `prepare` gave."""
+
+    def activated(self, rows: Any, activation: Activation) -> torch.Tensor:
+        """Return the activation of the product."""
+        return activate(self(rows), activation)
+
+    def times(self, rows: Any, other: torch.Tensor) -> torch.Tensor:
+        """Return the product times `other`, number by number."""
+        return self(rows).mul_(other)
+
+
+def linear(projection: Projection, precision: Precision) -> Linear:
+    """Return the matrix in a precision, on the best kernel there is for it here."""
+    match precision:
+        case Precision.FP32:
+            return _PlainLinear(projection)
+        case Precision.BF16:
+            return _HalfLinear(projection)
+        case Precision.INT8:
+            return _VnniLinear(projection) if _vnni_works() else _EmulatedInt8Linear(projection)
+
+
+def int8_is_fast() -> bool:
+    """Tell whether this processor multiplies int8 faster than float32."""
+    capabilities = torch.cpu.get_capabilities()
+    return _vnni_works() and bool(capabilities.get("avx512_vnni") or capabilities.get("avx_vnni"))
+
+
+def activate(rows: torch.Tensor, activation: Activation) -> torch.Tensor:
+    """Put the activation of each number in its place."""
+    match activation:
+        case "silu":
+            return F.silu(rows, inplace=True)
+        case "gelu_tanh":
+            return cast("torch.Tensor", torch.ops.aten.gelu_(rows, approximate="tanh"))
+        case "gelu":
+            return cast("torch.Tensor", torch.ops.aten.gelu_(rows))
+
+
+class _PlainLinear(Linear):
+    """float32 by torch's public function."""
+
+    def __init__(self, projection: Projection) -> None:
+        self._weight, self._bias = projection.weight, projection.bias
+
+    @staticmethod
+    def prepare(rows: torch.Tensor) -> torch.Tensor:
+        return rows
+
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+        return F.linear(rows, self._weight, self._bias)
+
+
+class _HalfLinear(Linear):
+    """bfloat16, the sums in float32 within the kernel."""
+
+    def __init__(self, projection: Projection) -> None:
+        self._weight = projection.weight.bfloat16()
+        self._bias = None if projection.bias is None else projection.bias.bfloat16()
+
+    @staticmethod
+    def prepare(rows: torch.Tensor) -> torch.Tensor:
+        return rows.bfloat16()
+
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+        return F.linear(rows, self._weight, self._bias).float()
+
+
+class _Int8Linear(Linear):
+    """The common part of int8: weights scaled by row, activations by token."""
+
+    def __init__(self, projection: Projection) -> None:
+        scale = projection.weight.abs().amax(dim=1).clamp_(min=1e-20) / 127
+        self._scale = scale
+        self._quantized = (projection.weight / scale[:, None]).round_().to(torch.int8)
+        self._bias = projection.bias
+
+    @staticmethod
+    def prepare(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return uint8 (rows, in), zero at 128, and float32 (rows, 1): what one step of it is worth."""
+        largest = torch.maximum(rows.amax(dim=1, keepdim=True), rows.amin(dim=1, keepdim=True).neg_())
+        step = largest.clamp_(min=1e-20).div_(127)
+        quantized = rows.mul_(step.reciprocal()).add_(128.5).to(torch.uint8)  # a cast cuts off: half a step more rounds
+        return quantized, step
+
+    def activated(self, rows: tuple[torch.Tensor, torch.Tensor], activation: Activation) -> torch.Tensor:
+        # The exact GELU stands in for its tanh form: they differ by less than a step of int8, and torch's kernel for
+        # the exact one is five times as fast.
+        return activate(self(rows), "gelu" if activation == "gelu_tanh" else activation)
+
+    def _finished(self, products: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
+        products.mul_(step)
+        return products if self._bias is None else products.add_(self._bias)
+
+
+class _VnniLinear(_Int8Linear):
+    """int8 by oneDNN, with the instructions for it (VNNI) where the processor has them."""
+
+    def __init__(self, projection: Projection) -> None:
+        super().__init__(projection)
+        self._quantized = torch.ops.onednn.qlinear_prepack(self._quantized, None)
+        self._zeros = torch.zeros(len(self._scale), dtype=torch.int32)
+
+    def __call__(self, rows: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        quantized, step = rows
+        products = torch.ops.onednn.qlinear_pointwise(
+            quantized, 1.0, 128, self._quantized, self._scale, self._zeros, None, 1.0, 0, torch.float32, "none", [], ""
+        )
+        return self._finished(products, step)
+
+
+class _EmulatedInt8Linear(_Int8Linear):
+    """The same numbers in float32, for processors without int8: no faster, but an index built elsewhere opens."""
+
+    def __init__(self, projection: Projection) -> None:
+        super().__init__(projection)
+        self._weight = self._quantized.float() * self._scale[:, None]
+
+    def __call__(self, rows: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        quantized, step = rows
+        return self._finished(F.linear(quantized.float().sub_(128), self._weight), step)
+
+
+@cache
+def _vnni_works() -> bool:
+    """Try the kernel once: it is not part of torch's public interface and may go or change."""
+    generator = torch.Generator().manual_seed(0)
+    projection = Projection(torch.randn(16, 32, generator=generator), torch.randn(16, generator=generator))
+    rows = torch.randn(4, 32, generator=generator)
+    expected = F.linear(rows, projection.weight, projection.bias)
+    try:
+        tried = _VnniLinear(projection)
+        found = tried(tried.prepare(rows))
+    except (AttributeError, RuntimeError, NotImplementedError, TypeError):
+        return False
+    return float(F.cosine_similarity(found, expected, dim=1).min()) > 0.999

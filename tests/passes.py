@@ -1,0 +1,42 @@
+"""Watches what goes through our layers, of any model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+
+from echo_embeddings.trunk import Trunk
+
+
+@contextmanager
+def passes_noted() -> Iterator[list[list[int]]]:
+    """Note the token ids of each pass: of batches, of prefixes and of texts that grow."""
+    passes: list[list[int]] = []
+    run = Trunk._run
+
+    def noting(self: Trunk, ids: torch.Tensor, *rest: Any, **named: Any) -> torch.Tensor:
+        passes.append(ids.tolist())
+        return run(self, ids, *rest, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trunk, "_run", noting)
+        yield passes
+
+
+@contextmanager
+def batches_noted() -> Iterator[list[int]]:
+    """Note how many texts each batch holds."""
+    batches: list[int] = []
+    read = Trunk.read
+
+    def noting(self: Trunk, ids: torch.Tensor, packing: Any, **named: Any) -> torch.Tensor:
+        batches.append(packing.texts)
+        return read(self, ids, packing, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trunk, "read", noting)
+        yield batches
