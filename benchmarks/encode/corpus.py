@@ -37,12 +37,12 @@ def guide_sentences() -> list[str]:
 def draw_documents(sentences: Sequence[str], vocabulary: Vocabulary, *, count: int, seed: int = 1) -> list[str]:
     """Return passages of 30 to 250 tokens: sentences that follow each other, cut at a length that is drawn.
 
-    The lengths are log-normal and clipped, as those of real collections are: many short, few long.
+    They begin at even distances, all over the guide. The lengths are log-normal and clipped: many short, few long.
     """
     random = Random(seed)
     documents: list[str] = []
     while len(documents) < count:
-        start = random.randrange(len(sentences))
+        start = len(documents) * len(sentences) // count
         length = min(max(round(random.lognormvariate(_MEDIAN, _SPREAD)), FEWEST), MOST)
         document = _cut([*sentences[start:], *sentences[:start]], vocabulary, length)
         # Cut off from what followed, the last word may fall into more tokens than it had, or into fewer.
