@@ -18,13 +18,13 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from echo_embeddings import CLASSICAL, DEFAULT_MODEL, EchoEncoder, load_model
+from echo_embeddings import CLASSICAL, DEFAULT_MODEL, EchoEncoder, Vectors, load_model
 
 
 def main() -> None:
     """Print one row an embedding, with its mean kept and removed, and write them as JSON where asked."""
     arguments = _arguments()
-    pairs = _read_pairs(arguments.file)[: arguments.pairs]
+    pairs = read_pairs(arguments.file)[: arguments.pairs]
     scores = [float(pair["score"]) for pair in pairs]
     texts = [pair["sentence1"] for pair in pairs] + [pair["sentence2"] for pair in pairs]
     model = load_model(arguments.model, notice=print)
@@ -47,8 +47,8 @@ def main() -> None:
         row = {
             "embedding": name,
             "layer": encoder.layer,
-            "raw": _correlation(vectors, scores),
-            "centred": _correlation(vectors - vectors.mean(axis=0), scores),
+            "raw": correlation(vectors, scores),
+            "centred": correlation(vectors - vectors.mean(axis=0), scores),
             "seconds": round(time.perf_counter() - started, 1),
         }
         rows.append(row)
@@ -67,12 +67,14 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _read_pairs(path: Path) -> list[dict[str, str]]:
+def read_pairs(path: Path) -> list[dict[str, str]]:
+    """Return the rows of an STS file: score, sentence1, sentence2."""
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
-def _correlation(vectors: np.ndarray, scores: list[float]) -> float:
+def correlation(vectors: Vectors, scores: list[float]) -> float:
+    """Return Spearman's correlation x100 of scores and cosines; `vectors` are all first sentences, then all second."""
     first, second = np.split(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), 2)
     return 100 * float(spearmanr((first * second).sum(axis=1), scores).statistic)
 

@@ -1,0 +1,122 @@
+"""The ways to make an echo embedding: the plain one, written for comparison, and ours; and what the machine can do.
+
+The plain way is that of the paper's reference implementation: transformers' AutoModel in float32, batches of 16 in the
+order of the texts, padded, with an attention mask, all layers, all their hidden states, the mean over the second copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from echo_embeddings import EchoEncoder, EchoPrompt, Vectors, load_model
+from echo_embeddings.profiles import profile_for
+from echo_embeddings.tokens import EchoTokens, PromptTokenizer
+from echo_embeddings.vocabulary import Vocabulary
+
+Precision = Literal["fp32", "bf16", "int8"]
+
+PEAK_SIDE = 2048
+"""The peaks multiply square matrices of so many rows."""
+_PEAK_TIMES = 2  # a call: long enough for the clock, short enough to come often
+PEAK_OPERATIONS = _PEAK_TIMES * 2 * PEAK_SIDE**3
+"""Multiplications and additions of one call."""
+_PLAIN_BATCH = 16
+
+
+class PlainEngine:
+    """Texts to echo embeddings as the reference implementation makes them."""
+
+    def __init__(self, model: str, folder: Path) -> None:
+        from transformers import AutoModel
+
+        profile = profile_for(model)
+        self.about = "transformers, float32"
+        self._model = AutoModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True).eval()
+        self._prompt = profile.document
+        self._layer = profile.layer or int(self._model.config.get_text_config().num_hidden_layers)
+        self._tokenizer = PromptTokenizer(Vocabulary.load(folder), max_tokens=profile.max_tokens)
+
+    def tokens(self, texts: Sequence[str]) -> int:
+        """Count the tokens that the model is fed, without padding."""
+        return sum(map(len, self._assemble(texts)))
+
+    @torch.inference_mode()
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Return the mean over the second copy, (n, dimension), not normalized."""
+        sequences = self._assemble(texts)
+        batches = [sequences[start : start + _PLAIN_BATCH] for start in range(0, len(sequences), _PLAIN_BATCH)]
+        return np.concatenate([self._encode_batch(batch) for batch in batches])
+
+    def _assemble(self, texts: Sequence[str]) -> list[EchoTokens]:
+        return self._tokenizer.assemble(self._prompt, texts)
+
+    def _encode_batch(self, batch: Sequence[EchoTokens]) -> Vectors:
+        shape = (len(batch), max(map(len, batch)))
+        ids = torch.zeros(shape, dtype=torch.long)
+        attended = torch.zeros(shape, dtype=torch.long)
+        pooled = torch.zeros(shape)
+        for row, tokens in enumerate(batch):
+            ids[row, : len(tokens)] = torch.tensor(tokens.ids)
+            attended[row, : len(tokens)] = 1
+            pooled[row, tokens.start : tokens.end] = 1
+        output = self._model(input_ids=ids, attention_mask=attended, output_hidden_states=True)
+        hidden = output.hidden_states[self._layer]
+        means: Vectors = ((hidden * pooled[..., None]).sum(dim=1) / pooled.sum(dim=1, keepdim=True)).numpy()
+        return means
+
+
+class OurEngine:
+    """Texts to echo embeddings as this project makes them, in one precision."""
+
+    def __init__(self, model: str, *, precision: Precision) -> None:
+        self.about = f"echo_embeddings, {precision}"
+        self._encoder = EchoEncoder(load_model(model, device="cpu"), precision=precision)  # type: ignore[call-arg, unused-ignore]
+
+    def tokens(self, texts: Sequence[str]) -> int:
+        """Count the tokens of the prompts that hold the texts."""
+        tokenizer = PromptTokenizer(self._encoder.model.vocabulary, max_tokens=self._encoder.max_tokens)
+        prompt: EchoPrompt = self._encoder.document_prompt
+        return sum(map(len, tokenizer.assemble(prompt, texts)))
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Return unit rows, (n, dimension)."""
+        return self._encoder.encode_documents(texts)
+
+
+class Peak:
+    """The fastest multiplication of matrices that torch has here; embeds nothing."""
+
+    def __init__(self, precision: Literal["fp32", "int8"]) -> None:
+        sides = (PEAK_SIDE, PEAK_SIDE)
+        self.about = f"torch {torch.__version__}, {precision}, {PEAK_SIDE} x {PEAK_SIDE} x {PEAK_SIDE}"
+        self._multiply: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+        if precision == "fp32":
+            self._matrix = torch.randn(sides)
+            self._multiply = torch.mm
+        else:
+            self._matrix = torch.randint(-127, 128, sides, dtype=torch.int8)
+            self._multiply = torch._int_mm
+
+    def tokens(self, texts: Sequence[str]) -> int:
+        """Count nothing."""
+        return 0
+
+    @torch.inference_mode()
+    def encode(self, texts: Sequence[str]) -> None:
+        """Multiply, whatever the texts are."""
+        for _ in range(_PEAK_TIMES):
+            self._multiply(self._matrix, self._matrix)
+
+
+def linear_weights(reader: nn.Module, *, layer: int | None) -> int:
+    """Count the weights of the linear layers up to `layer`, all where it is None: a token meets each of them once."""
+    depth = int(reader.config.get_text_config().num_hidden_layers)  # type: ignore[union-attr, operator]
+    blocks = next(part for part in reader.modules() if isinstance(part, nn.ModuleList) and len(part) == depth)
+    # Norms and biases have one dimension.
+    return sum(weight.numel() for block in blocks[:layer] for weight in block.parameters() if weight.ndim == 2)

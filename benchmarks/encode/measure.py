@@ -1,0 +1,116 @@
+"""Runs the rows and works out the report. Knows which figures a row may have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.encode.engines import PEAK_OPERATIONS
+from benchmarks.encode.figures import Figures, fidelity, median_ratio, operations_per_second, share_of_peak
+from benchmarks.encode.processes import RowProcess
+from benchmarks.encode.rounds import Seconds, embed_once, time_rows, vectors_file
+from benchmarks.encode.rows import FP32_PEAK, INT8_PEAK, PLAIN, ROWS
+from benchmarks.encode.subject import TIMED, Subject
+from benchmarks.sts import correlation
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that was measured."""
+
+    model: str
+    layer: int
+    linear_weights: int
+    lengths: dict[str, list[int]]
+    peaks: dict[str, float]
+    """Operations a second."""
+    corpora: dict[str, list[Figures]]
+    sts: dict[str, tuple[float, float]]
+    """Spearman's correlation x100 of each row: raw, mean removed."""
+    failed: dict[str, str]
+    """Why rows have no figures."""
+
+
+def measure(
+    processes: dict[str, RowProcess],
+    subject: Subject,
+    failed: dict[str, str],
+    *,
+    rounds: int,
+    scores: list[float],
+    folder: Path,
+    say: Callable[[str], None],
+) -> Report:
+    """Time the rows that could be started, let them embed the STS pairs where there are scores, and report."""
+    seconds, stopped = time_rows(processes, TIMED, rounds=rounds, folder=folder, say=say)
+    failed = {**failed, **stopped}
+    peaks = {
+        peak: operations_per_second(PEAK_OPERATIONS, [each for corpus in TIMED for each in seconds[peak][corpus]])
+        for peak in (FP32_PEAK, INT8_PEAK)
+        if peak in seconds
+    }
+    sts: dict[str, tuple[float, float]] = {}
+    if scores:
+        embedding = {row: processes[row] for row in seconds if ROWS[row].gives != "nothing"}
+        embedded, stopped = embed_once(embedding, "sts", folder=folder, say=say)
+        failed |= {f"{row} on the STS pairs": reason for row, reason in stopped.items()}
+        for row in embedded:
+            vectors = np.load(vectors_file(folder, row, "sts"))
+            sts[row] = (correlation(vectors, scores), correlation(vectors - vectors.mean(axis=0), scores))
+    return Report(
+        model=subject.model,
+        layer=subject.layer,
+        linear_weights=subject.linear_weights,
+        lengths=subject.lengths,
+        peaks=peaks,
+        corpora={
+            corpus: [
+                _figures(row, corpus, processes[row], subject, seconds, peaks, folder)
+                for row in seconds
+                if ROWS[row].gives != "nothing"
+            ]
+            for corpus in TIMED
+        },
+        sts=sts,
+        failed=failed,
+    )
+
+
+def _figures(
+    row: str,
+    corpus: str,
+    process: RowProcess,
+    subject: Subject,
+    seconds: Seconds,
+    peaks: dict[str, float],
+    folder: Path,
+) -> Figures:
+    is_echo = ROWS[row].gives == "echo"
+    is_timed = PLAIN in seconds
+    own = seconds[row][corpus]
+    near = None
+    if is_echo and is_timed:
+        plain = np.load(vectors_file(folder, PLAIN, corpus))
+        near = fidelity(np.load(vectors_file(folder, row, corpus)), plain)
+
+    def share(peak: str) -> float | None:
+        if not is_echo or peak not in peaks:
+            return None
+        return share_of_peak(
+            tokens=process.tokens[corpus], weights=subject.linear_weights, seconds=own, peak=peaks[peak]
+        )
+
+    return Figures(
+        row=row,
+        about=process.about,
+        texts=len(subject.corpora[corpus]),
+        tokens=process.tokens[corpus],
+        seconds=own,
+        ratio=median_ratio(seconds[PLAIN][corpus], own) if is_timed else None,
+        fidelity=near,
+        of_fp32_peak=share(FP32_PEAK),
+        of_int8_peak=share(INT8_PEAK) if ROWS[row].is_int8 else None,
+    )
