@@ -71,6 +71,10 @@ def build(
     include: Annotated[list[str], typer.Option(help="Only files that match, as in .gitignore. Repeatable.")] = [],  # noqa: B006
     exclude: Annotated[list[str], typer.Option(help="No files that match, as in .gitignore. Repeatable.")] = [],  # noqa: B006
     rebuild: Annotated[bool, typer.Option(help="Start anew; the old index serves until the new one is done.")] = False,
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16", "int8"] | None,
+        typer.Option(help="Of the matrix products. Default: auto, int8 where it is fast and nearly as good."),
+    ] = None,
     device: ModelDevice = "auto",
     json: AsJson = False,
 ) -> None:
@@ -86,7 +90,7 @@ def build(
         raise typer.BadParameter(f"no source of an index in {index} is known yet; name one.", param_hint="SOURCE")
     before = read_built_with(index)
     chunking = choose_chunking(chunk_tokens, overlap_tokens, before=before)
-    options = EncoderOptions(model, adapter, layer, pooling, document_prompt, query_prompt, device=device)
+    options = EncoderOptions(model, adapter, layer, pooling, document_prompt, query_prompt, precision, device)
     encoder = open_encoder(options, before=before, chunk_tokens=chunking.max_tokens, notice=_notice)
     try:
         with BuildProgress(err) as progress:

@@ -11,7 +11,7 @@ from app.settings import DEFAULTS
 from echo_embeddings.errors import SourceError
 
 if TYPE_CHECKING:
-    from echo_embeddings import DeviceChoice, EchoEncoder
+    from echo_embeddings import DeviceChoice, EchoEncoder, PrecisionChoice
     from indexer import BuiltWith, Chunking, Source
 
 Notice = Callable[[str], None]
@@ -28,6 +28,7 @@ class EncoderOptions:
     pooling: str | None = None
     document_prompt: str | None = None
     query_prompt: str | None = None
+    precision: PrecisionChoice | None = None
     device: DeviceChoice = "auto"
 
 
@@ -47,13 +48,15 @@ def open_encoder(
         encoder = EchoEncoder.from_description(before.encoder, device=options.device, notice=notice)
     else:
         name = DEFAULT_MODEL if options.model is None else options.model
-        encoder = EchoEncoder(load_model(name, adapter=options.adapter, device=options.device, notice=notice))
+        loaded = load_model(name, adapter=options.adapter, device=options.device, notice=notice)
+        encoder = EchoEncoder(loaded, precision=options.precision or DEFAULTS.precision)
     return encoder.changed(
         layer=options.layer,
         pooling=options.pooling,
         document_prompt=EchoPrompt(options.document_prompt) if options.document_prompt else None,
         query_prompt=EchoPrompt(options.query_prompt) if options.query_prompt else None,
         max_tokens=max(encoder.max_tokens, chunk_tokens + _PREFIX_TOKENS),
+        precision=options.precision,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 TASKS: dict[str, str] = {
     "Question answering": "Find the passage that answers the question.",
@@ -25,6 +26,8 @@ class Settings:
     passages: int = 3
     """Given to the model that answers a question; small models do worse with more."""
     answer_tokens: int = 120
+    precision: Literal["auto", "fp32", "bf16", "int8"] = "auto"
+    """Of the matrix products that embed."""
     chunk_tokens: int = 200
     overlap_tokens: int = 30
     longest_excerpt: int = 500

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
 
 from echo_embeddings.batching import batches_by_length
 from echo_embeddings.conversion import Notice
@@ -20,7 +19,7 @@ from echo_embeddings.fidelity import LEAST_FIDELITY, centred_cosines, remembered
 from echo_embeddings.geometry import Vectors
 from echo_embeddings.linear import Precision, int8_is_fast
 from echo_embeddings.models import LanguageModel, load_model
-from echo_embeddings.pooling import Pooling, pool
+from echo_embeddings.pooling import Pooling
 from echo_embeddings.prompts import EchoPrompt
 from echo_embeddings.readings import Readings
 from echo_embeddings.tokens import EchoTokens, PromptTokenizer
@@ -139,6 +138,9 @@ class EchoEncoder:
             ModelError: the model is not there any more.
         """
         adapter = description["adapter"]
+        precision = next(each for each, dtype in _DTYPES.items() if dtype == description["dtype"])
+        if precision is Precision.INT8 and device == "auto":
+            device = "cpu"  # no other device runs it
         loaded = load_model(
             str(description["model"]) if model is None else model,
             adapter=None if adapter is None else Path(str(adapter)),
@@ -153,7 +155,7 @@ class EchoEncoder:
             pooling=str(description["pooling"]),
             layer=int(description["layer"] or 0),
             max_tokens=int(description["max_tokens"] or 0),
-            precision=next(each for each, dtype in _DTYPES.items() if dtype == description["dtype"]),
+            precision=precision,
         )
 
     def changed(
@@ -232,9 +234,7 @@ class EchoEncoder:
         vectors = np.empty((len(sequences), self.dimension), dtype=np.float32)
         done = 0
         for positions, batch in self._batches(sequences):
-            spans = [(tokens.start, tokens.end) for tokens in batch]
-            [states] = self._engine.span_states(batch, spans)
-            vectors[positions] = self._pool(states, spans)
+            [vectors[positions]] = self._engine.pooled(batch, self.pooling, _echoes(batch))
             done += len(positions)
             if progress is not None:
                 progress(done, len(sequences))
@@ -242,22 +242,22 @@ class EchoEncoder:
 
     def _readings(self, sequences: list[EchoTokens]) -> Iterator[tuple[list[int], Readings]]:
         for positions, batch in self._batches(sequences):
-            echo = [(tokens.start, tokens.end) for tokens in batch]
             first = [tokens.first_copy for tokens in batch if tokens.first_copy is not None]
             if len(first) < len(batch):  # the prompt, the same for all, reads once
-                [states] = self._engine.span_states(batch, echo)
-                yield positions, Readings(self._pool(states, echo), None)
+                [echo] = self._engine.pooled(batch, self.pooling, _echoes(batch))
+                yield positions, Readings(echo, None)
             else:
-                states, first_states = self._engine.span_states(batch, echo, first)
-                yield positions, Readings(self._pool(states, echo), self._pool(first_states, first))
+                echo, classical = self._engine.pooled(batch, self.pooling, _echoes(batch), first)
+                yield positions, Readings(echo, classical)
 
     def _batches(self, sequences: list[EchoTokens]) -> Iterator[tuple[list[int], list[EchoTokens]]]:
         """Yield one batch after the other: (positions in `sequences`, the batch)."""
         for positions in batches_by_length([len(tokens) for tokens in sequences], token_budget=self._batch_tokens):
             yield positions, [sequences[position] for position in positions]
 
-    def _pool(self, states: torch.Tensor, spans: Sequence[Span]) -> Vectors:
-        return pool(states, [end - start for start, end in spans], self.pooling).cpu().numpy()
+
+def _echoes(batch: Sequence[EchoTokens]) -> list[Span]:
+    return [(tokens.start, tokens.end) for tokens in batch]
 
 
 def _precision(name: Precision | str) -> Precision:

@@ -9,11 +9,14 @@ import torch
 
 from echo_embeddings.errors import ModelError
 from echo_embeddings.fallback import TransformersLayers
+from echo_embeddings.geometry import Vectors
 from echo_embeddings.linear import Precision
 from echo_embeddings.models import LanguageModel
 from echo_embeddings.packing import Packing, rows_of_spans
+from echo_embeddings.pooling import Pooling, pool
 from echo_embeddings.tokens import EchoTokens
 from echo_embeddings.trunk import Memory, Trunk
+from echo_embeddings.turns import in_turn
 
 Span = tuple[int, int]
 
@@ -52,18 +55,31 @@ class Engine:
             dtype = torch.float32 if precision is Precision.FP32 else torch.bfloat16
             self._fallback = TransformersLayers(model, layer=self.layer, dtype=dtype)
 
-    @torch.inference_mode()
     def span_states(self, batch: Sequence[EchoTokens], *readings: Sequence[Span]) -> list[torch.Tensor]:
         """Return for each reading, a span a text, the states of its spans end to end: float32 (tokens, hidden)."""
-        with self._model.lock:
-            if self._trunk is not None:
-                states = self._packed(self._trunk, batch, readings)
-            else:
-                assert self._fallback is not None
-                padded = self._fallback.padded_states([tokens.ids for tokens in batch])
-                states = torch.cat(
-                    [padded[row, start:end].float() for reading in readings for row, (start, end) in enumerate(reading)]
-                )
+        return in_turn(lambda: self._span_states(batch, readings))
+
+    def pooled(self, batch: Sequence[EchoTokens], pooling: Pooling, *readings: Sequence[Span]) -> list[Vectors]:
+        """Return for each reading, a span a text, its pooled states: float32 (texts, hidden), unit rows."""
+
+        def run() -> list[Vectors]:
+            return [
+                pool(states, [end - start for start, end in spans], pooling).cpu().numpy()
+                for states, spans in zip(self._span_states(batch, readings), readings, strict=True)
+            ]
+
+        return in_turn(run)
+
+    @torch.inference_mode()
+    def _span_states(self, batch: Sequence[EchoTokens], readings: Sequence[Sequence[Span]]) -> list[torch.Tensor]:
+        if self._trunk is not None:
+            states = self._packed(self._trunk, batch, readings)
+        else:
+            assert self._fallback is not None
+            padded = self._fallback.padded_states([tokens.ids for tokens in batch])
+            states = torch.cat(
+                [padded[row, start:end].float() for reading in readings for row, (start, end) in enumerate(reading)]
+            )
         return list(states.split([sum(end - start for start, end in reading) for reading in readings]))
 
     def _packed(self, trunk: Trunk, batch: Sequence[EchoTokens], readings: Sequence[Sequence[Span]]) -> torch.Tensor:

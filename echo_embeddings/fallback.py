@@ -45,7 +45,7 @@ class TransformersLayers:
 
     @contextmanager
     def _leaving_early(self) -> Iterator[None]:
-        """Let the pass inside end at the layer that is wanted; the model's lock keeps other passes out meanwhile."""
+        """Let the pass inside end at the layer that is wanted; passes take turns, so that no other is inside."""
         if self._layer == len(self._blocks):
             yield
             return

@@ -13,6 +13,7 @@ from echo_embeddings.errors import TextError
 from echo_embeddings.linear import Precision
 from echo_embeddings.models import LanguageModel
 from echo_embeddings.trunk import Memory
+from echo_embeddings.turns import in_turn
 
 Sampler = Callable[[torch.Tensor], int]
 
@@ -45,11 +46,15 @@ class Generation(Iterator[str]):
         ends = self._model.end_ids
         ids = list(prompt)
         written: list[int] = []
+
+        @torch.inference_mode()
+        def choose_next() -> int:
+            logits = continuation.next_logits(ids)
+            logits[_would_repeat(written)] = -torch.inf
+            return sampler(logits)
+
         while self.tokens < max_tokens:
-            with model.lock, torch.inference_mode():
-                logits = continuation.next_logits(ids)
-                logits[_would_repeat(written)] = -torch.inf
-            token = sampler(logits)
+            token = in_turn(choose_next)
             if token in ends:
                 self.ended = "stop"
                 return

@@ -53,8 +53,6 @@ class LanguageModel:
     weights_hash: str
     """SHA-256 over the weights, and the adapter's, in hexadecimal."""
     device: Device
-    lock: Lock = field(default_factory=Lock)
-    """Held for each pass through the model: one pass at a time uses all cores better than two side by side."""
     plain: LanguageModel | None = None
     """The model without the adapter; this one shares its weights, and keeps them loaded for whoever asks for it."""
     _tensors: Tensors = field(default_factory=dict, repr=False)

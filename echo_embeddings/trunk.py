@@ -81,7 +81,7 @@ class Memory:
 
 
 class Trunk:
-    """A decoder's layers in one precision. Not thread-safe: one pass at a time.
+    """A decoder's layers in one precision. Not thread-safe: passes take turns.
 
     Hidden states are float32 whatever the precision. Layers count as `hidden_states` does in transformers: 0 is the
     embedding, the last comes after the final normalization.

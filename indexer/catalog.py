@@ -297,6 +297,10 @@ class Catalog:
         parameters = {"expression": expression, "generation": generation, "k": k, **values}
         return self.database.rows(query, parameters)
 
+    def count_matching(self, expression: str) -> int:
+        """Return how many chunks, of whatever generation, match an FTS5 expression."""
+        return int(self.database.value("SELECT count(*) FROM full_text WHERE full_text MATCH ?", (expression,)))
+
     def chunks(self, ids: Sequence[int]) -> dict[int, FoundChunk]:
         """Return the chunks of these ids."""
         query = (

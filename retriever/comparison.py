@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 from echo_embeddings import Readings, remove_mean
 from indexer import DocumentMeans, Where
 from retriever.hits import Hit, Scored, make_hits, places
-from retriever.search import Retriever, lexical_ranking, refuse_impossible
+from retriever.lexical import lexical_ranking
+from retriever.search import Retriever, refuse_impossible
 
 if TYPE_CHECKING:
     from echo_embeddings import EchoEncoder, Vectors

@@ -11,7 +11,16 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.retrievers import BaseRetriever
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, TypeAdapter, ValidationError
 
-from echo_embeddings import DEFAULT_MODEL, DeviceChoice, EchoEncoder, EchoPrompt, Pooling, Progress, load_model
+from echo_embeddings import (
+    DEFAULT_MODEL,
+    DeviceChoice,
+    EchoEncoder,
+    EchoPrompt,
+    Pooling,
+    PrecisionChoice,
+    Progress,
+    load_model,
+)
 from echo_embeddings.errors import IndexMismatch
 from indexer import IndexDevice, Where
 from retriever.hits import Hit
@@ -49,6 +58,8 @@ class EchoEmbeddings(BaseModel, Embeddings):
     layer: int | None = Field(default=None, ge=1)
     max_tokens: int | None = Field(default=None, ge=1)
     """The most tokens of each copy of a text; what is longer is cut."""
+    precision: PrecisionChoice = "fp32"
+    """Of the matrix products: vectors of different precisions should not be mixed."""
     batch_tokens: int | None = Field(default=None, ge=1)
     """The most tokens of one batch, padding included."""
     progress: Progress | None = Field(default=None, exclude=True, repr=False)
@@ -72,6 +83,7 @@ class EchoEmbeddings(BaseModel, Embeddings):
                 layer=self.layer,
                 max_tokens=self.max_tokens,
                 instruction=self.instruction,
+                precision=self.precision,
                 batch_tokens=self.batch_tokens,
             )
         return self.encoder

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Literal, TypeVar, get_args
@@ -13,8 +13,10 @@ import numpy as np
 from echo_embeddings.errors import IndexDamaged, IndexMismatch, QuestionError
 from indexer import IndexDevice, Snapshot, Where, manifest_stamp, open_snapshot
 from retriever.fusion import reciprocal_rank_fusion
+from retriever.gathering import QuestionGatherer
 from retriever.highlight import Span, mark_hits
-from retriever.hits import Hit, Scored, ids_of, make_hits, places
+from retriever.hits import Hit, ids_of, make_hits, places
+from retriever.lexical import lexical_ranking
 from retriever.recent import RecentVectors
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ T = TypeVar("T")
 Mode = Literal["hybrid", "dense", "lexical"]
 
 _CANDIDATES = 100  # of each ranking go into the fusion
-_WORD = re.compile(r"\w+")
+_AT_A_TIME = 32  # questions that may wait for the model together
 
 
 class Retriever:
@@ -39,6 +41,10 @@ class Retriever:
         self._encoder: EchoEncoder | None = None
         self._index_device: IndexDevice = index_device
         self._lock = Lock()
+        self._gatherer = QuestionGatherer(
+            lambda questions, task: self.encoder.encode_queries(questions, instruction=task)
+        )
+        self._embedding = ThreadPoolExecutor(max_workers=_AT_A_TIME, thread_name_prefix="question")
         self._questions: RecentVectors[tuple[str, str | None]] = RecentVectors(most=64)
         self._sentences: RecentVectors[str] = RecentVectors(most=1024)
 
@@ -122,8 +128,10 @@ class Retriever:
         depth = max(k, _CANDIDATES) if mode == "hybrid" else k
 
         def find(snapshot: Snapshot) -> list[Hit]:
-            dense = [] if mode == "lexical" else self._dense(snapshot, query, depth, instruction, filtered)
+            # The database looks for words while the model reads.
+            asked = None if mode == "lexical" else self._embedding.submit(self._question_vector, query, instruction)
             lexical = [] if mode == "dense" else lexical_ranking(snapshot, query, depth, filtered)
+            dense = [] if asked is None else snapshot.nearest(asked.result(), k=depth, where=filtered)
             ranked = dense or lexical
             if mode == "hybrid":
                 ranked = reciprocal_rank_fusion([ids_of(dense), ids_of(lexical)])
@@ -179,13 +187,10 @@ class Retriever:
         _refuse_empty(question)
         return mark_hits(question, hits, nearness=nearness)
 
-    def _dense(self, snapshot: Snapshot, query: str, k: int, instruction: str | None, where: Where) -> Scored:
-        return snapshot.nearest(self._question_vector(query, instruction), k=k, where=where)
-
     def _question_vector(self, question: str, instruction: str | None) -> Vectors:
         """Return the vector (dimension,) of a question as the encoder gives it."""
         return self._questions.get(
-            [(question, instruction)], lambda _: self.encoder.encode_queries([question], instruction=instruction)
+            [(question, instruction)], lambda _: self._gatherer.vector(question, instruction)[None, :]
         ).reshape(-1)
 
     def with_snapshot(self, act: Callable[[Snapshot], T]) -> T:
@@ -227,15 +232,6 @@ def refuse_impossible(query: str, k: int) -> None:
     """Raise a QuestionError where nothing is asked, or nothing wanted."""
     _refuse_empty(query)
     _refuse_too_few(k)
-
-
-def lexical_ranking(snapshot: Snapshot, query: str, k: int, where: Where) -> Scored:
-    """Return (chunk id, BM25 score) of the best `k` passages that have a word of the question."""
-    words = _WORD.findall(query)
-    if not words:
-        return []
-    expression = " OR ".join(f'"{word}"' for word in words)  # quoted: nothing in a question is an operator
-    return snapshot.matching(expression, k=k, where=where)
 
 
 def _refuse_empty(question: str) -> None:
