@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from passes import passes_noted
 from tiny_models import ARCHITECTURES, save_model
 
 from echo_embeddings import EchoEncoder, LanguageModel, Pooling, generate, load_model
@@ -19,6 +20,7 @@ from echo_embeddings.pooling import pool
 from echo_embeddings.tokens import EchoTokens, PromptTokenizer
 from echo_embeddings.trunk import Trunk
 
+OTHERS = {"gpt2", "gpt_neox", "granite, dynamic rope", "llama, dynamic rope"}
 TEXTS = ["The quick brown fox jumps over the lazy dog.", "a", "seven wizards quietly judge my vow " * 2]
 
 
@@ -37,6 +39,46 @@ def states_of_transformers(model: LanguageModel, tokens: EchoTokens) -> tuple[to
     output: Any = model.writer(input_ids=torch.tensor([tokens.ids]), output_hidden_states=True, use_cache=False)
     states: tuple[torch.Tensor, ...] = output.hidden_states
     return states
+
+
+def random_batch(lengths: list[int], *, shared: int, fixed: int) -> list[EchoTokens]:
+    """Return texts of these lengths whose first `shared` tokens are the same and whose first `fixed` should be."""
+    generator = torch.Generator().manual_seed(5)
+    first = torch.randint(5, 300, (shared,), generator=generator).tolist()
+    rest = [torch.randint(5, 300, (length - shared,), generator=generator).tolist() for length in lengths]
+    return [
+        EchoTokens(ids=(*first, *ids), start=fixed, end=shared + len(ids), first_copy=None, fixed=fixed) for ids in rest
+    ]
+
+
+@pytest.mark.parametrize(
+    ("shared", "fixed"),
+    [(10, 10), (70, 70), (0, 0), (5, 9)],
+    ids=["prefix", "prefix of two blocks", "no prefix", "prefixes that differ"],
+)
+def test_every_layer_of_long_and_short_texts_is_that_of_transformers(
+    any_model: LanguageModel, shared: int, fixed: int
+) -> None:
+    batch = random_batch([shared + length for length in (64, 5, 63, 200, 65, 129, 128)], shared=shared, fixed=fixed)
+    spans = [(tokens.start, tokens.end) for tokens in batch]
+    expected = [states_of_transformers(any_model, tokens) for tokens in batch]
+    for layer in (1, 2, 3, 4):
+        [found] = Engine(any_model, layer=layer).span_states(batch, spans)
+        wanted = torch.cat([states[layer][0, start:end] for states, (start, end) in zip(expected, spans, strict=True)])
+        assert found.dtype is torch.float32
+        assert torch.nn.functional.cosine_similarity(found, wanted, dim=1).min() >= 0.99999
+        assert torch.allclose(found.norm(dim=1), wanted.norm(dim=1), rtol=1e-3)
+
+
+def test_the_families_that_are_ours_run_on_our_layers_and_all_others_fall_back(
+    any_model: LanguageModel, request: pytest.FixtureRequest
+) -> None:
+    ours = request.node.callspec.params["any_model"] not in OTHERS
+    assert any_model.runs_on_our_layers is ours
+    with passes_noted() as passes:
+        EchoEncoder(any_model).encode_documents(TEXTS)
+        list(generate(any_model, [0, 40, 77], max_tokens=2))
+    assert bool(passes) is ours
 
 
 @pytest.mark.parametrize("layer", [1, 2, 3, 4])
