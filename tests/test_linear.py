@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -25,9 +27,11 @@ from echo_embeddings.linear import (
 )
 from echo_embeddings.weights import Projection
 
-HAS_KERNEL = pytest.mark.skipif(not _vnni_works(), reason="this torch has no such kernel")
+Make = Callable[[Projection], Linear]
+
+HAS_KERNEL = pytest.mark.skipif(not _vnni_works(), reason="the kernel does not work here")
 INT8 = [pytest.param(_VnniLinear, marks=HAS_KERNEL), _EmulatedInt8Linear]
-EVERY = [lambda projection, each=each: linear(projection, each) for each in (Precision.FP32, Precision.BF16)] + INT8
+EVERY = [partial(linear, precision=Precision.FP32), partial(linear, precision=Precision.BF16), *INT8]
 
 
 def projection(*, rows: int = 48, width: int = 64, bias: bool = True) -> Projection:
@@ -64,23 +68,23 @@ def test_bf16_is_near_and_gives_float32(bias: bool) -> None:
     assert 0 < error(found, F.linear(rows, given.weight, given.bias)) < 0.01
 
 
-@pytest.mark.parametrize("kind", INT8)
+@pytest.mark.parametrize("make", INT8)
 @pytest.mark.parametrize("bias", [True, False])
-def test_int8_is_near_and_gives_float32(kind: type[Linear], bias: bool) -> None:
+def test_int8_is_near_and_gives_float32(make: Make, bias: bool) -> None:
     given, rows = projection(bias=bias), some_rows()
-    found = product(kind(given), rows)  # type: ignore[call-arg]
+    found = product(make(given), rows)
     assert found.dtype is torch.float32
     assert 0 < error(found, F.linear(rows, given.weight, given.bias)) < 0.02
 
 
-@pytest.mark.parametrize("kind", INT8)
-def test_int8_is_exact_where_nothing_is_rounded(kind: type[Linear]) -> None:
+@pytest.mark.parametrize("make", INT8)
+def test_int8_is_exact_where_nothing_is_rounded(make: Make) -> None:
     generator = torch.Generator().manual_seed(3)
     weight, rows = (torch.randint(-127, 128, (20, 64), generator=generator).float() for _ in range(2))
     weight[:, 0], rows[:, 5] = 127.0, -127.0  # the step is 1
     given = Projection(weight * 0.5, None)
     rows *= torch.logspace(-6, 6, 20, base=2)[:, None]  # a step of its own for each row
-    assert error(product(kind(given), rows), F.linear(rows, given.weight)) < 1e-6  # type: ignore[call-arg]
+    assert error(product(make(given), rows), F.linear(rows, given.weight)) < 1e-6
 
 
 @HAS_KERNEL
@@ -94,9 +98,9 @@ def test_int8_is_the_same_with_and_without_the_instructions_for_it(
     assert error(product(_VnniLinear(given), given_rows), product(_EmulatedInt8Linear(given), given_rows)) < 1e-4
 
 
-@pytest.mark.parametrize("kind", EVERY)
-def test_a_row_does_not_feel_what_another_holds(kind: type[Linear]) -> None:
-    matrix, rows = kind(projection()), some_rows()  # type: ignore[call-arg]
+@pytest.mark.parametrize("make", EVERY)
+def test_a_row_does_not_feel_what_another_holds(make: Make) -> None:
+    matrix, rows = make(projection()), some_rows()
     before = product(matrix, rows)
     rows[4] *= 1e4
     rows[4, 7] = 1e8
@@ -105,40 +109,40 @@ def test_a_row_does_not_feel_what_another_holds(kind: type[Linear]) -> None:
     assert torch.allclose(after[others], before[others], rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", INT8)
-def test_a_column_of_small_weights_keeps_its_own_scale(kind: type[Linear]) -> None:
+@pytest.mark.parametrize("make", INT8)
+def test_a_column_of_small_weights_keeps_its_own_scale(make: Make) -> None:
     given, rows = projection(bias=False), some_rows()
     given.weight[3] *= 1e-5
-    found, expected = product(kind(given), rows), F.linear(rows, given.weight)  # type: ignore[call-arg]
+    found, expected = product(make(given), rows), F.linear(rows, given.weight)
     assert error(found[:, 3:4].T, expected[:, 3:4].T) < 0.02
 
 
-@pytest.mark.parametrize("kind", EVERY)
+@pytest.mark.parametrize("make", EVERY)
 @pytest.mark.parametrize("bias", [True, False])
-def test_zeros_give_the_bias_and_nothing_else(kind: type[Linear], bias: bool) -> None:
+def test_zeros_give_the_bias_and_nothing_else(make: Make, bias: bool) -> None:
     given = projection(bias=bias)
     given.weight[2] = 0.0
     rows = some_rows()
     rows[1] = 0.0
-    found = product(kind(given), rows)  # type: ignore[call-arg]
+    found = product(make(given), rows)
     expected = torch.zeros(48) if given.bias is None else given.bias
     assert found.isfinite().all()
     assert torch.allclose(found[1], expected, rtol=1e-2)
     assert torch.allclose(found[:, 2], expected[2].expand(len(rows)), rtol=1e-2)
 
 
-@pytest.mark.parametrize("kind", EVERY)
-def test_a_product_times_another_tensor(kind: type[Linear]) -> None:
-    matrix, rows = kind(projection()), some_rows()  # type: ignore[call-arg]
+@pytest.mark.parametrize("make", EVERY)
+def test_a_product_times_another_tensor(make: Make) -> None:
+    matrix, rows = make(projection()), some_rows()
     other = torch.randn(len(rows), 48)
     found = matrix.times(matrix.prepare(rows.clone()), other.clone())
     assert torch.allclose(found, product(matrix, rows) * other)
 
 
-@pytest.mark.parametrize("kind", EVERY)
+@pytest.mark.parametrize("make", EVERY)
 @pytest.mark.parametrize("activation", ["silu", "gelu_tanh", "gelu"])
-def test_the_activation_of_a_product(kind: type[Linear], activation: Activation) -> None:
-    matrix, rows = kind(projection()), some_rows()  # type: ignore[call-arg]
+def test_the_activation_of_a_product(make: Make, activation: Activation) -> None:
+    matrix, rows = make(projection()), some_rows()
     plain = product(matrix, rows)
     expected = {
         "silu": F.silu(plain),
@@ -152,7 +156,7 @@ def test_the_activation_of_a_product(kind: type[Linear], activation: Activation)
 
 def test_the_two_forms_of_gelu_are_told_apart() -> None:
     rows = torch.linspace(-4, 4, 101)[None]
-    exact, tanh = (activate(rows.clone(), form) for form in ("gelu", "gelu_tanh"))  # type: ignore[arg-type]
+    exact, tanh = (activate(rows.clone(), form) for form in ("gelu", "gelu_tanh"))
     assert torch.allclose(exact, F.gelu(rows))
     assert torch.allclose(tanh, F.gelu(rows, approximate="tanh"))
     assert not torch.equal(exact, tanh)
