@@ -154,3 +154,5 @@ ARCHITECTURES: dict[str, Callable[[], Any]] = {
         },
     ),
 }
+FALL_BACK = {"gpt2", "gpt_neox", "granite, dynamic rope", "llama, dynamic rope"}
+"""Those that transformers runs; our layers run all others."""
