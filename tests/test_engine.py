@@ -136,6 +136,25 @@ def test_layers_above_the_one_that_is_read_are_never_run(
     assert run == set(range(layer))
 
 
+def test_a_prompt_whose_reading_was_interrupted_is_read_again(
+    tiny_model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = EchoEncoder(tiny_model).encode_documents(TEXTS)
+    encoder = EchoEncoder(tiny_model)
+    through = Trunk._through
+
+    def interrupted(self: Trunk, number: int, *rest: Any) -> torch.Tensor:
+        if number == 2:
+            raise KeyboardInterrupt
+        return through(self, number, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trunk, "_through", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            encoder.encode_documents(TEXTS)
+    assert np.allclose(encoder.encode_documents(TEXTS), expected, atol=1e-6)
+
+
 @pytest.mark.parametrize("layer", [-1, 5, 99])
 def test_a_layer_that_is_not_there_is_refused(tiny_model: LanguageModel, layer: int) -> None:
     with pytest.raises(ModelError, match=f"has layers 1 to 4; there is no layer {layer}"):
