@@ -15,6 +15,7 @@ from tiny_models import ARCHITECTURES, llama_config, save_model
 from transformers import AutoModelForCausalLM
 
 from echo_embeddings import EchoEncoder, LanguageModel, load_model
+from echo_embeddings.architecture import read_architecture
 from echo_embeddings.errors import ModelError
 from echo_embeddings.weights import map_tensors
 
@@ -118,6 +119,21 @@ def test_weights_stored_in_half_precision_are_computed_with_in_full(
     assert {tensor.dtype for tensor in map_tensors(half).values()} == {dtype}
     assert np.array_equal(vectors(half), vectors(rewritten(whole, tmp_path / "rounded", round_off)))
     assert not np.array_equal(vectors(half), vectors(whole))
+
+
+def test_weights_that_are_stored_quantized_are_never_taken_as_they_stand(tiny_folder: Path, tmp_path: Path) -> None:
+    def quantize(tensors: TensorsByName) -> None:
+        for name in [name for name in tensors if "_proj" in name]:
+            scale = tensors[name].abs().max() / 448
+            tensors[name] = (tensors[name] / scale).to(torch.float8_e4m3fn)
+            tensors[f"{name}_scale_inv"] = scale.reshape(1, 1)
+
+    folder = rewritten(tiny_folder, tmp_path / "quantized", quantize)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["quantization_config"] = {"quant_method": "fp8", "weight_block_size": [128, 128]}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    assert read_architecture(tiny_folder) is not None
+    assert read_architecture(folder) is None
 
 
 def test_names_without_the_models_own_in_front_are_the_same_tensors(tiny_folder: Path, tmp_path: Path) -> None:
