@@ -91,6 +91,14 @@ def test_a_model_in_many_files_is_the_model_in_one(tiny_folder: Path, tmp_path: 
     assert np.array_equal(vectors(folder), vectors(tiny_folder))
 
 
+def test_what_lies_beside_the_whole_model_is_not_part_of_it(tiny_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "model")
+    other = save_model(tmp_path / "other", llama_config(), seed=1) / "model.safetensors"
+    for name in ("model.variant.safetensors", "model-00001-of-00001.safetensors"):
+        shutil.copy(other, folder / name)
+    assert np.array_equal(vectors(folder), vectors(tiny_folder))
+
+
 def test_one_of_many_files_that_is_damaged_or_gone_is_told(tiny_folder: Path, tmp_path: Path) -> None:
     folder = sharded(tiny_folder, tmp_path / "sharded")
     last = sorted(folder.glob("model-*.safetensors"))[-1]
