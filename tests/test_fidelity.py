@@ -98,6 +98,15 @@ def test_what_was_not_finished_is_not_remembered(cache: Path) -> None:
     assert remembered_fidelity("one", Measure(0.5)) == 0.5
 
 
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"mean": null}', b"\xff"])
+def test_a_damaged_figure_is_measured_anew(cache: Path, content: bytes) -> None:
+    cache.mkdir(parents=True)
+    (cache / "one.json").write_bytes(content)
+    for _ in range(2):
+        assert remembered_fidelity("one", Measure(0.5, 1.0)) == 0.75
+    assert json.loads((cache / "one.json").read_text())["mean"] == 0.75
+
+
 # the choice
 
 
