@@ -76,6 +76,8 @@ def test_the_families_that_are_ours_run_on_our_layers_and_all_others_fall_back(
     assert any_model.runs_on_our_layers is ours
     with passes_noted() as passes:
         EchoEncoder(any_model).encode_documents(TEXTS)
+    assert bool(passes) is ours
+    with passes_noted() as passes:
         list(generate(any_model, [0, 40, 77], max_tokens=2))
     assert bool(passes) is ours
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from tiny_models import ARCHITECTURES, llama_config, save_model
 from transformers import AutoModelForCausalLM
 
-from echo_embeddings import EchoEncoder, LanguageModel, load_model
+from echo_embeddings import EchoEncoder, LanguageModel, generate, load_model
 from echo_embeddings.architecture import read_architecture
 from echo_embeddings.errors import ModelError
 from echo_embeddings.weights import map_tensors
@@ -162,6 +162,8 @@ def test_weights_in_another_kind_of_file_come_through_transformers(architecture:
     assert map_tensors(folder) == {}
     assert model.runs_on_our_layers
     assert np.allclose(EchoEncoder(model).encode_documents(TEXTS), vectors(whole), atol=1e-6)
+    stored = load_model(str(whole), device="cpu")
+    assert list(generate(model, [0, 40, 77], max_tokens=9)) == list(generate(stored, [0, 40, 77], max_tokens=9)) != []
 
 
 def test_a_table_that_is_also_the_head_need_not_be_stored_twice(tiny_model: LanguageModel, tmp_path: Path) -> None:
