@@ -126,11 +126,12 @@ class Architecture:
 def read_architecture(folder: Path) -> Architecture | None:
     """Return the architecture of the model in a folder, None where it is not one of ours.
 
+    Nor are models whose weights are stored quantized: what stands in their files is not what they multiply by.
     A config.json that leaves names out is completed by transformers, which knows each family's defaults.
     """
     config: Config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     family = _FAMILIES.get(str(config.get("model_type")))
-    if family is None:
+    if family is None or config.get("quantization_config"):
         return None
     if any(name not in config for name in (*_ALWAYS_NEEDED, *family.needs)) or _scaled(config):
         from transformers import AutoConfig

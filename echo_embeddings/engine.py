@@ -100,8 +100,9 @@ class Engine:
     def _remembered(self, trunk: Trunk, prefix: tuple[int, ...]) -> Memory:
         memory = self._prefixes.get(prefix)
         if memory is None:
-            memory = self._prefixes[prefix] = Memory()
+            memory = Memory()
             trunk.extend(memory, prefix, layer=self.layer)
+            self._prefixes[prefix] = memory  # not before it is whole: the pass may be interrupted
             if len(self._prefixes) > _PREFIXES:
                 self._prefixes.popitem(last=False)
         self._prefixes.move_to_end(prefix)

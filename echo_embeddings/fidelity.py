@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib.resources import files
 
 import numpy as np
@@ -35,7 +36,7 @@ def sample_texts() -> list[str]:
 def remembered_fidelity(fingerprint: str, measure: Callable[[Sequence[str]], np.ndarray]) -> float:
     """Return the mean centred cosine that `measure` finds on the sample, measured once for each fingerprint."""
     path = cache_folder() / "fidelity" / f"{fingerprint}.json"
-    if path.exists():
+    with suppress(OSError, ValueError, KeyError, TypeError):  # not there, or damaged
         return float(json.loads(path.read_text(encoding="utf-8"))["mean"])
     cosines = measure(sample_texts())
     path.parent.mkdir(exist_ok=True)

@@ -197,7 +197,7 @@ def load_model(
 def _load_plain(name: str, folder: Path, *, device: Device) -> LanguageModel:
     try:
         architecture = read_architecture(folder)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"The model in {folder} cannot be loaded: {_first_line(error)}") from None
     tensors = {} if architecture is None or device.name != "cpu" else map_tensors(folder)
     if architecture is not None and tensors:

@@ -46,11 +46,14 @@ class LayerWeights:
 def map_tensors(folder: Path) -> dict[str, torch.Tensor]:
     """Map the safetensors files of a folder into memory: nothing is read before it is used; {} where there are none.
 
+    As in transformers, model.safetensors is the whole model where it is there; else the model is in several files.
+
     Raises:
         ModelError: a file is not a safetensors file, or is cut off.
     """
     tensors: dict[str, torch.Tensor] = {}
-    for path in sorted(folder.glob("model*.safetensors")):
+    whole = folder / "model.safetensors"
+    for path in [whole] if whole.exists() else sorted(folder.glob("model-*.safetensors")):
         try:
             with safe_open(path, framework="pt") as file:
                 tensors.update({_plain(name): file.get_tensor(name) for name in file.keys()})  # noqa: SIM118

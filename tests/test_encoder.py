@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from passes import batches_noted
-from tiny_models import llama_config, save_model
+from passes import batches_noted, passes_noted
+from tiny_models import ARCHITECTURES, llama_config, save_model
 
 from echo_embeddings import (
     CLASSICAL,
@@ -25,10 +28,14 @@ from echo_embeddings import (
     EchoPrompt,
     LanguageModel,
     Pooling,
+    Precision,
+    PrecisionChoice,
     Readings,
     load_model,
 )
+from echo_embeddings.engine import _PREFIXES
 from echo_embeddings.errors import PromptError, TextError
+from echo_embeddings.fidelity import centred_cosines, sample_texts
 
 TEXTS = [
     "The quick brown fox jumps over the lazy dog.",
@@ -74,6 +81,18 @@ def test_batch_neighbours_do_not_change_a_vector(
     assert distance(one_by_one, among) <= 1e-5
 
 
+@pytest.mark.parametrize("precision", Precision)
+@pytest.mark.parametrize("architecture", ["llama", "gemma3"])
+def test_batch_neighbours_do_not_change_a_vector_in_any_precision(
+    architecture: str, precision: Precision, tmp_path: Path
+) -> None:
+    model = load_model(str(save_model(tmp_path, ARCHITECTURES[architecture]())), device="cpu")
+    encoder = EchoEncoder(model, precision=precision)
+    texts = [*TEXTS, *sample_texts()]
+    for text, vector in zip(texts, encoder.encode_documents(texts), strict=True):
+        assert distance(encoder.encode_documents([text])[0], vector) <= (1e-5 if precision is Precision.FP32 else 1e-4)
+
+
 @pytest.mark.model
 def test_batch_neighbours_do_not_change_a_vector_of_the_default_model(gemma: LanguageModel) -> None:
     encoder = EchoEncoder(gemma)
@@ -81,6 +100,19 @@ def test_batch_neighbours_do_not_change_a_vector_of_the_default_model(gemma: Lan
     together = encoder.encode_documents(texts)
     for text, vector in zip(texts, together, strict=True):
         assert distance(encoder.encode_documents([text])[0], vector) <= 1e-5
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("precision", [Precision.BF16, Precision.INT8])
+def test_the_faster_precisions_of_the_default_model_are_near_the_exact_one(
+    gemma: LanguageModel, precision: Precision
+) -> None:
+    exact, encoder = EchoEncoder(gemma), EchoEncoder(gemma, precision=precision)
+    texts = sample_texts()[:20]
+    vectors = encoder.encode_documents(texts)
+    assert 0.98 <= centred_cosines(vectors, exact.encode_documents(texts)).mean() < 1
+    for text, vector in zip(texts[:5], vectors, strict=False):
+        assert distance(encoder.encode_documents([text])[0], vector) <= 1e-4
 
 
 @pytest.mark.model
@@ -218,6 +250,55 @@ def test_a_query_without_an_instruction_takes_the_encoders_own(tiny_model: Langu
     assert distance(own[0], encoder.encode_queries(["fox"], instruction="")[0]) > 1e-3
 
 
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_no_task_is_read_in_the_place_of_another(tiny_model: LanguageModel, precision: PrecisionChoice) -> None:
+    encoder = EchoEncoder(tiny_model, query_prompt=TUNED_QUERY, precision=precision)
+    tasks = ["Find code", "Find coda", "Find", "Find code and recipes", "", *(f"Task {n}" for n in range(_PREFIXES))]
+    expected = [encoder.changed().encode_queries(TEXTS[:2], instruction=task) for task in tasks]
+    order = [*range(len(tasks)), *reversed(range(len(tasks))), *range(0, len(tasks), 2)]
+    for number in order:
+        found = encoder.encode_queries(TEXTS[:2], instruction=tasks[number])
+        assert np.allclose(found, expected[number], atol=1e-6), tasks[number]
+    documents = encoder.encode_documents(TEXTS)
+    assert np.allclose(documents, encoder.changed().encode_documents(TEXTS), atol=1e-6)
+    for one, two in pairwise(expected):
+        assert distance(one[0], two[0]) > 1e-4
+
+
+def test_a_task_is_read_once_and_anew_when_it_was_long_ago(tiny_model: LanguageModel) -> None:
+    encoder = EchoEncoder(tiny_model, query_prompt=TUNED_QUERY)
+
+    def passes_for(task: str) -> int:
+        with passes_noted() as passes:
+            encoder.encode_queries(["fox"], instruction=task)
+        return len(passes)
+
+    assert [passes_for("first"), passes_for("first")] == [2, 1]
+    for number in range(_PREFIXES - 1):
+        assert passes_for(f"Task {number}") == 2
+    assert passes_for("first") == 1, "it is the latest again"
+    assert passes_for("one too many") == 2
+    assert [passes_for("first"), passes_for("Task 1"), passes_for("Task 0")] == [1, 1, 2]
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gemma3", "gpt2"])
+def test_a_prompt_that_begins_with_the_text_needs_nothing_before_it(architecture: str, tmp_path: Path) -> None:
+    folder = save_model(tmp_path, ARCHITECTURES[architecture]())
+    (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<eos>"}), encoding="utf-8")
+    model = load_model(str(folder), device="cpu")
+    assert model.vocabulary.bos_id is None
+    encoder = EchoEncoder(model, document_prompt=EchoPrompt("{text} {echo}"), layer=3)
+    with passes_noted() as passes:
+        together = encoder.encode_documents(TEXTS)
+    assert len(passes) == (1 if model.runs_on_our_layers else 0)
+    space = model.vocabulary.encode(" ")
+    for text, vector in zip(TEXTS, together, strict=True):
+        ids = model.vocabulary.encode(text)
+        states = model.writer(input_ids=torch.tensor([[*ids, *space, *ids]]), output_hidden_states=True).hidden_states
+        expected = states[3][0, -len(ids) :].mean(dim=0).numpy()
+        assert distance(expected, vector) <= 1e-5
+
+
 def test_an_instruction_without_a_slot_is_refused(tiny_model: LanguageModel) -> None:
     encoder = EchoEncoder(tiny_model, query_prompt=ZERO_SHOT)
     encoder.encode_queries(["fox"])
@@ -260,6 +341,32 @@ def test_a_changed_encoder_differs_in_what_is_given_and_in_nothing_else(tiny_mod
     assert before.changed().description() == before.description()
 
 
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("fp32", "float32"), ("bf16", "bfloat16"), ("int8", "int8"), (Precision.INT8, "int8")]
+)
+def test_a_precision_is_described_kept_and_brought_back(
+    tiny_model: LanguageModel, precision: PrecisionChoice, dtype: str
+) -> None:
+    encoder = EchoEncoder(tiny_model, precision=precision)
+    assert encoder.description()["dtype"] == dtype
+    again = EchoEncoder.from_description(encoder.description(), device="cpu")
+    for other in (again, encoder.changed(), encoder.changed(layer=encoder.layer)):
+        assert other.precision is encoder.precision is Precision(precision)
+        assert other.fingerprint == encoder.fingerprint
+        assert np.array_equal(other.encode_documents(TEXTS), encoder.encode_documents(TEXTS))
+    for each in Precision:
+        changed = encoder.changed(precision=each)
+        assert changed.precision is each
+        assert (changed.fingerprint == encoder.fingerprint) is (each is encoder.precision)
+
+
+def test_each_precision_gives_vectors_of_its_own(tiny_model: LanguageModel) -> None:
+    exact, half, int8 = (EchoEncoder(tiny_model, precision=each).encode_documents(TEXTS) for each in Precision)
+    for one, two in ((exact, half), (exact, int8), (half, int8)):
+        assert not np.allclose(one, two, atol=1e-4)
+        assert centred_cosines(one, two).mean() > 0.98
+
+
 def test_a_description_brings_the_same_encoder_back(tiny_model: LanguageModel) -> None:
     encoder = EchoEncoder(
         tiny_model, document_prompt=CLASSICAL, pooling="last", layer=3, max_tokens=9, instruction="Find"
@@ -278,6 +385,8 @@ def test_a_description_brings_the_same_encoder_back(tiny_model: LanguageModel) -
         {"pooling": "last"},
         {"layer": 2},
         {"max_tokens": 17},
+        {"precision": "bf16"},
+        {"precision": "int8"},
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -285,7 +394,7 @@ def test_what_changes_vectors_changes_the_fingerprint(encoder: EchoEncoder, chan
     other = EchoEncoder(encoder.model, **change)
     assert other.fingerprint != encoder.fingerprint
     (difference,) = other.differences(encoder.description())
-    assert difference.startswith(f"{next(iter(change))} was ")
+    assert difference.startswith(f"{next(iter(change)).replace('precision', 'dtype')} was ")
 
 
 def test_the_size_of_batches_does_not_change_the_fingerprint(encoder: EchoEncoder) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_models import ARCHITECTURES, save_model
+from passes import passes_noted
+from tiny_models import ARCHITECTURES, FALL_BACK, save_model
 
 from echo_embeddings import EchoEncoder, LanguageModel, Pooling, generate, load_model
 from echo_embeddings.engine import Engine
@@ -37,6 +38,48 @@ def states_of_transformers(model: LanguageModel, tokens: EchoTokens) -> tuple[to
     output: Any = model.writer(input_ids=torch.tensor([tokens.ids]), output_hidden_states=True, use_cache=False)
     states: tuple[torch.Tensor, ...] = output.hidden_states
     return states
+
+
+def random_batch(lengths: list[int], *, shared: int, fixed: int) -> list[EchoTokens]:
+    """Return texts of these lengths whose first `shared` tokens are the same and whose first `fixed` should be."""
+    generator = torch.Generator().manual_seed(5)
+    first = torch.randint(5, 300, (shared,), generator=generator).tolist()
+    rest = [torch.randint(5, 300, (length - shared,), generator=generator).tolist() for length in lengths]
+    return [
+        EchoTokens(ids=(*first, *ids), start=fixed, end=shared + len(ids), first_copy=None, fixed=fixed) for ids in rest
+    ]
+
+
+@pytest.mark.parametrize(
+    ("shared", "fixed"),
+    [(10, 10), (70, 70), (0, 0), (5, 9)],
+    ids=["prefix", "prefix of two blocks", "no prefix", "prefixes that differ"],
+)
+def test_every_layer_of_long_and_short_texts_is_that_of_transformers(
+    any_model: LanguageModel, shared: int, fixed: int
+) -> None:
+    batch = random_batch([shared + length for length in (64, 5, 63, 200, 65, 129, 128)], shared=shared, fixed=fixed)
+    spans = [(tokens.start, tokens.end) for tokens in batch]
+    expected = [states_of_transformers(any_model, tokens) for tokens in batch]
+    for layer in (1, 2, 3, 4):
+        [found] = Engine(any_model, layer=layer).span_states(batch, spans)
+        wanted = torch.cat([states[layer][0, start:end] for states, (start, end) in zip(expected, spans, strict=True)])
+        assert found.dtype is torch.float32
+        assert torch.nn.functional.cosine_similarity(found, wanted, dim=1).min() >= 0.99999
+        assert torch.allclose(found.norm(dim=1), wanted.norm(dim=1), rtol=1e-3)
+
+
+def test_the_families_that_are_ours_run_on_our_layers_and_all_others_fall_back(
+    any_model: LanguageModel, request: pytest.FixtureRequest
+) -> None:
+    ours = request.node.callspec.params["any_model"] not in FALL_BACK
+    assert any_model.runs_on_our_layers is ours
+    with passes_noted() as passes:
+        EchoEncoder(any_model).encode_documents(TEXTS)
+    assert bool(passes) is ours
+    with passes_noted() as passes:
+        list(generate(any_model, [0, 40, 77], max_tokens=2))
+    assert bool(passes) is ours
 
 
 @pytest.mark.parametrize("layer", [1, 2, 3, 4])
@@ -93,6 +136,25 @@ def test_layers_above_the_one_that_is_read_are_never_run(
         for hook in hooks:
             hook.remove()
     assert run == set(range(layer))
+
+
+def test_a_prompt_whose_reading_was_interrupted_is_read_again(
+    tiny_model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = EchoEncoder(tiny_model).encode_documents(TEXTS)
+    encoder = EchoEncoder(tiny_model)
+    through = Trunk._through
+
+    def interrupted(self: Trunk, number: int, *rest: Any) -> torch.Tensor:
+        if number == 2:
+            raise KeyboardInterrupt
+        return through(self, number, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trunk, "_through", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            encoder.encode_documents(TEXTS)
+    assert np.allclose(encoder.encode_documents(TEXTS), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("layer", [-1, 5, 99])

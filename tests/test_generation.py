@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from passes import passes_noted
-from tiny_models import ARCHITECTURES, llama_config, save_model
+from tiny_models import ARCHITECTURES, FALL_BACK, llama_config, save_model
 from transformers import AutoModelForCausalLM
 
-from echo_embeddings import LanguageModel, generate, load_model
+from echo_embeddings import EchoEncoder, LanguageModel, Precision, generate, load_model
 from echo_embeddings.errors import TextError
-from echo_embeddings.generation import _LONGEST_REPEAT
+from echo_embeddings.generation import _LONGEST_REPEAT, _OnOurLayers
+from echo_embeddings.trunk import Memory
 
+OURS = [name for name in ARCHITECTURES if name not in FALL_BACK]
 PROMPTS = ["The quick brown", "Pack my box", "wizards", "Find the passage that answers"]
 
 
@@ -90,6 +94,65 @@ def test_greedy_writing_is_that_of_transformers(architecture: str, tmp_path: Pat
             assert tokens_written(model, prompt, count=12) == expected
             compared += 1
     assert compared
+
+
+@torch.inference_mode()
+def logits_of_transformers(model: LanguageModel, ids: Sequence[int]) -> torch.Tensor:
+    logits: torch.Tensor = model.writer(input_ids=torch.tensor([list(ids)]), use_cache=False).logits[0, -1]
+    return logits
+
+
+def long_prompt(size: int) -> list[int]:
+    return torch.randint(5, 300, (size,), generator=torch.Generator().manual_seed(8)).tolist()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_prompt_longer_than_any_window_is_continued_as_transformers_does(architecture: str, tmp_path: Path) -> None:
+    model = load_model(str(save_model(tmp_path, ARCHITECTURES[architecture]())), device="cpu")
+    prompt = long_prompt(140)
+    written = tokens_written(model, prompt, count=5)  # too few to be kept from repeating itself
+    for number in range(len(written)):
+        expected = logits_of_transformers(model, prompt + written[:number])
+        assert written[number] == int(expected.argmax())
+    assert written
+
+
+@pytest.mark.parametrize("architecture", OURS)
+def test_a_prompt_in_one_go_in_parts_and_token_by_token_is_the_same_prompt(architecture: str, tmp_path: Path) -> None:
+    model = load_model(str(save_model(tmp_path, ARCHITECTURES[architecture]())), device="cpu")
+    prompt = long_prompt(140)
+    expected = logits_of_transformers(model, prompt)
+    for cuts in ([], [1], [64], [3, 70, 71, 135], range(1, 140)):
+        continuation = _OnOurLayers(model)
+        bounds = [0, *cuts, len(prompt)]
+        with torch.inference_mode():
+            *_, found = (continuation.next_logits(prompt[start:end]) for start, end in pairwise(bounds))
+        assert found.shape == expected.shape
+        assert torch.allclose(found, expected, atol=1e-3 * float(expected.abs().max()))
+
+
+def test_beside_an_adapter_our_layers_write_with_the_unmodified_weights(
+    tiny_folder: Path, tiny_model: LanguageModel, tmp_path: Path
+) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    lora = LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "down_proj"], init_lora_weights=False)
+    get_peft_model(AutoModelForCausalLM.from_pretrained(tiny_folder), lora).save_pretrained(tmp_path)
+    adapted = load_model(str(tiny_folder), adapter=tmp_path, device="cpu")
+    prompt = tiny_model.vocabulary.encode("The quick brown")
+    expected = "".join(generate(tiny_model, prompt, max_tokens=30))
+    before = "".join(generate(adapted, prompt, max_tokens=30))
+    vectors = EchoEncoder(adapted).encode_documents(["fox"])
+    with passes_noted() as passes:
+        after = "".join(generate(adapted, prompt, max_tokens=30))
+    assert len(passes) > 1
+    assert before == after == expected != ""
+    tokens = torch.tensor([prompt])
+    with torch.inference_mode():
+        state = adapted.trunk(Precision.FP32).extend(Memory(), prompt, layer=adapted.depth)
+        assert torch.allclose(state, adapted.reader(input_ids=tokens).last_hidden_state[:, -1], atol=1e-4)
+        assert not torch.allclose(state, tiny_model.reader(input_ids=tokens).last_hidden_state[:, -1], atol=1e-2)
+    assert not np.allclose(vectors, EchoEncoder(tiny_model).encode_documents(["fox"]), atol=1e-2)
 
 
 @pytest.mark.model

@@ -108,6 +108,7 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
         ("model.safetensors", b""),
         ("model.safetensors", b"not weights at all"),
         ("config.json", b"{"),
+        ("config.json", b"[]"),
         ("config.json", b'{"model_type": "no_such_architecture"}'),
         ("config.json", b'{"model_type": "t5"}'),
         ("tokenizer.json", b"{"),

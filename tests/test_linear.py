@@ -1,0 +1,227 @@
+"""Rows times a matrix in every precision: how near each comes, and that no row feels another."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from echo_embeddings import linear as linear_module
+from echo_embeddings.architecture import Activation
+from echo_embeddings.linear import (
+    Linear,
+    Precision,
+    _EmulatedInt8Linear,
+    _vnni_works,
+    _VnniLinear,
+    activate,
+    int8_is_fast,
+    linear,
+)
+from echo_embeddings.weights import Projection
+
+Make = Callable[[Projection], Linear]
+
+HAS_KERNEL = pytest.mark.skipif(not _vnni_works(), reason="the kernel does not work here")
+INT8 = [pytest.param(_VnniLinear, marks=HAS_KERNEL), _EmulatedInt8Linear]
+EVERY = [partial(linear, precision=Precision.FP32), partial(linear, precision=Precision.BF16), *INT8]
+
+
+def projection(*, rows: int = 48, width: int = 64, bias: bool = True) -> Projection:
+    generator = torch.Generator().manual_seed(1)
+    drawn = torch.randn(rows, width, generator=generator)
+    return Projection(drawn, torch.randn(rows, generator=generator) if bias else None)
+
+
+def some_rows(*, count: int = 9, width: int = 64) -> torch.Tensor:
+    return torch.randn(count, width, generator=torch.Generator().manual_seed(2))
+
+
+def product(matrix: Linear, rows: torch.Tensor) -> torch.Tensor:
+    return matrix(matrix.prepare(rows.clone()))
+
+
+def error(found: torch.Tensor, expected: torch.Tensor) -> float:
+    """Return the largest error of a row, relative to its length."""
+    return float(((found - expected).norm(dim=1) / expected.norm(dim=1)).max())
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_fp32_is_exact(bias: bool) -> None:
+    given, rows = projection(bias=bias), some_rows()
+    found = product(linear(given, Precision.FP32), rows)
+    assert torch.equal(found, F.linear(rows, given.weight, given.bias))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_bf16_is_near_and_gives_float32(bias: bool) -> None:
+    given, rows = projection(bias=bias), some_rows()
+    found = product(linear(given, Precision.BF16), rows)
+    assert found.dtype is torch.float32
+    assert 0 < error(found, F.linear(rows, given.weight, given.bias)) < 0.01
+
+
+@pytest.mark.parametrize("make", INT8)
+@pytest.mark.parametrize("bias", [True, False])
+def test_int8_is_near_and_gives_float32(make: Make, bias: bool) -> None:
+    given, rows = projection(bias=bias), some_rows()
+    found = product(make(given), rows)
+    assert found.dtype is torch.float32
+    assert 0 < error(found, F.linear(rows, given.weight, given.bias)) < 0.02
+
+
+@pytest.mark.parametrize("make", INT8)
+def test_int8_is_exact_where_nothing_is_rounded(make: Make) -> None:
+    generator = torch.Generator().manual_seed(3)
+    weight, rows = (torch.randint(-127, 128, (20, 64), generator=generator).float() for _ in range(2))
+    weight[:, 0], rows[:, 5] = 127.0, -127.0  # the step is 1
+    given = Projection(weight * 0.5, None)
+    rows *= torch.logspace(-6, 6, 20, base=2)[:, None]  # a step of its own for each row
+    assert error(product(make(given), rows), F.linear(rows, given.weight)) < 1e-6
+
+
+@HAS_KERNEL
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("count", "rows", "width"), [(9, 48, 64), (1, 1, 2), (70, 33, 130)])
+def test_int8_is_the_same_with_and_without_the_instructions_for_it(
+    bias: bool, count: int, rows: int, width: int
+) -> None:
+    given = projection(rows=rows, width=width, bias=bias)
+    given_rows = some_rows(count=count, width=width)
+    assert error(product(_VnniLinear(given), given_rows), product(_EmulatedInt8Linear(given), given_rows)) < 1e-4
+
+
+@pytest.mark.parametrize("make", EVERY)
+def test_a_row_does_not_feel_what_another_holds(make: Make) -> None:
+    matrix, rows = make(projection()), some_rows()
+    before = product(matrix, rows)
+    rows[4] *= 1e4
+    rows[4, 7] = 1e8
+    after = product(matrix, rows)
+    others = [0, 1, 2, 3, 5, 6, 7, 8]
+    assert torch.allclose(after[others], before[others], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("make", INT8)
+def test_a_column_of_small_weights_keeps_its_own_scale(make: Make) -> None:
+    given, rows = projection(bias=False), some_rows()
+    given.weight[3] *= 1e-5
+    found, expected = product(make(given), rows), F.linear(rows, given.weight)
+    assert error(found[:, 3:4].T, expected[:, 3:4].T) < 0.02
+
+
+@pytest.mark.parametrize("make", EVERY)
+@pytest.mark.parametrize("bias", [True, False])
+def test_zeros_give_the_bias_and_nothing_else(make: Make, bias: bool) -> None:
+    given = projection(bias=bias)
+    given.weight[2] = 0.0
+    rows = some_rows()
+    rows[1] = 0.0
+    found = product(make(given), rows)
+    expected = torch.zeros(48) if given.bias is None else given.bias
+    assert found.isfinite().all()
+    assert torch.allclose(found[1], expected, rtol=1e-2)
+    assert torch.allclose(found[:, 2], expected[2].expand(len(rows)), rtol=1e-2)
+
+
+@pytest.mark.parametrize("make", EVERY)
+def test_a_product_times_another_tensor(make: Make) -> None:
+    matrix, rows = make(projection()), some_rows()
+    other = torch.randn(len(rows), 48)
+    found = matrix.times(matrix.prepare(rows.clone()), other.clone())
+    assert torch.allclose(found, product(matrix, rows) * other)
+
+
+@pytest.mark.parametrize("make", EVERY)
+@pytest.mark.parametrize("activation", ["silu", "gelu_tanh", "gelu"])
+def test_the_activation_of_a_product(make: Make, activation: Activation) -> None:
+    matrix, rows = make(projection()), some_rows()
+    plain = product(matrix, rows)
+    expected = {
+        "silu": F.silu(plain),
+        "gelu_tanh": F.gelu(plain, approximate="tanh"),
+        "gelu": F.gelu(plain),
+    }[activation]
+    is_int8 = isinstance(matrix, (_VnniLinear, _EmulatedInt8Linear))
+    near = 1e-3 if is_int8 and activation == "gelu_tanh" else 1e-6
+    assert torch.allclose(matrix.activated(matrix.prepare(rows.clone()), activation), expected, atol=near)
+
+
+def test_the_two_forms_of_gelu_are_told_apart() -> None:
+    rows = torch.linspace(-4, 4, 101)[None]
+    exact, tanh = (activate(rows.clone(), form) for form in ("gelu", "gelu_tanh"))
+    assert torch.allclose(exact, F.gelu(rows))
+    assert torch.allclose(tanh, F.gelu(rows, approximate="tanh"))
+    assert not torch.equal(exact, tanh)
+
+
+@pytest.mark.parametrize("precision", Precision)
+def test_the_weights_that_are_given_stay_as_they_are(precision: Precision) -> None:
+    given = projection()
+    before = given.weight.clone()
+    matrix = linear(given, precision)
+    product(matrix, some_rows())
+    assert torch.equal(given.weight, before)
+
+
+@HAS_KERNEL
+def test_the_kernel_is_taken_where_it_works() -> None:
+    assert isinstance(linear(projection(), Precision.INT8), _VnniLinear)
+
+
+def test_without_the_kernel_int8_is_emulated_and_not_called_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear_module, "_vnni_works", lambda: False)
+    assert isinstance(linear(projection(), Precision.INT8), _EmulatedInt8Linear)
+    assert not int8_is_fast()
+
+
+@pytest.mark.parametrize("missing", [AttributeError, RuntimeError, NotImplementedError, TypeError])
+def test_a_kernel_that_is_gone_or_takes_something_else_does_not_work(
+    missing: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: object, rows: object) -> torch.Tensor:
+        raise missing
+
+    monkeypatch.setattr(_VnniLinear, "__call__", fail)
+    assert not _vnni_works.__wrapped__()
+
+
+def test_a_kernel_that_gives_something_else_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_VnniLinear, "__call__", lambda self, rows: torch.ones(4, 16))
+    assert not _vnni_works.__wrapped__()
+
+
+@HAS_KERNEL
+def test_int8_is_fast_only_where_the_processor_has_instructions_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for capabilities, fast in (
+        ({}, False),
+        ({"avx2": True, "avx512_f": True}, False),
+        ({"avx512_vnni": True}, True),
+        ({"avx_vnni": True}, True),
+    ):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda capabilities=capabilities: capabilities)
+        assert int8_is_fast() is fast
+
+
+def test_a_processor_without_the_instructions_gives_the_same_product() -> None:
+    """There the sums of the kernel overflow: that it is tried is all that keeps it from being taken."""
+    multiplies = (
+        "import torch; from echo_embeddings.linear import Precision, int8_is_fast, linear\n"
+        "from echo_embeddings.weights import Projection\n"
+        "matrix = linear(Projection(torch.ones(3, 640), None), Precision.INT8)\n"
+        "print(int8_is_fast(), matrix(matrix.prepare(torch.ones(2, 640))).tolist())"
+    )
+    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"}
+    ran = subprocess.run(
+        [sys.executable, "-c", multiplies], env=environment, capture_output=True, text=True, check=True
+    )
+    fast, found = ran.stdout.split(maxsplit=1)
+    assert fast == "False"
+    assert torch.allclose(torch.tensor(json.loads(found)), torch.full((2, 3), 640.0))
