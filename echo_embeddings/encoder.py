@@ -138,7 +138,7 @@ class EchoEncoder:
             ModelError: the model is not there any more.
         """
         adapter = description["adapter"]
-        precision = next(each for each, dtype in _DTYPES.items() if dtype == description["dtype"])
+        precision = _precision_of(str(description["dtype"]))
         if precision is Precision.INT8 and device == "auto":
             device = "cpu"  # no other device runs it
         loaded = load_model(
@@ -258,6 +258,13 @@ class EchoEncoder:
 
 def _echoes(batch: Sequence[EchoTokens]) -> list[Span]:
     return [(tokens.start, tokens.end) for tokens in batch]
+
+
+def _precision_of(dtype: str) -> Precision:
+    for precision, known in _DTYPES.items():
+        if known == dtype:
+            return precision
+    raise ModelError(f"The index was built in {dtype}, which this version does not know.", remedy="Use a later one.")
 
 
 def _precision(name: Precision | str) -> Precision:
