@@ -1,0 +1,102 @@
+"""Passes take turns in one thread; questions that wait meanwhile go through together."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from echo_embeddings import Vectors
+from echo_embeddings.errors import TextError
+from echo_embeddings.turns import in_turn
+from retriever.gathering import QuestionGatherer
+
+
+def test_passes_from_many_threads_run_in_one() -> None:
+    with ThreadPoolExecutor(8) as pool:
+        threads = set(pool.map(lambda _: in_turn(threading.get_ident), range(40)))
+    assert len(threads) == 1
+    assert threads != {threading.get_ident()}
+
+
+def test_what_a_pass_raises_is_raised_where_it_was_asked_for() -> None:
+    def fail() -> None:
+        raise TextError("no")
+
+    with pytest.raises(TextError, match="no"):
+        in_turn(fail)
+    assert in_turn(lambda: 7) == 7
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # that forking with threads is dangerous
+def test_a_forked_process_takes_turns_of_its_own() -> None:
+    assert in_turn(lambda: 1) == 1
+    child = os.fork()
+    if child == 0:
+        os._exit(in_turn(lambda: 42))
+    waiting = threading.Thread(target=lambda: ended.append(os.waitpid(child, 0)[1]))
+    ended: list[int] = []
+    waiting.start()
+    waiting.join(20)
+    if not ended:
+        os.kill(child, 9)
+        waiting.join()
+    assert os.waitstatus_to_exitcode(ended[0]) == 42
+
+
+class SlowEncoder:
+    """Embeds each question as its length; the first pass waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.passes: list[tuple[tuple[str, ...], str | None]] = []
+        self.began, self.go_on = threading.Event(), threading.Event()
+
+    def encode(self, questions: Sequence[str], instruction: str | None) -> Vectors:
+        self.passes.append((tuple(questions), instruction))
+        self.began.set()
+        assert self.go_on.wait(20)
+        if "bad" in questions:
+            raise TextError("bad question")
+        return np.array([[len(question)] for question in questions], dtype=np.float32)
+
+
+def test_questions_that_come_during_a_pass_go_through_together_and_one_alone_at_once() -> None:
+    encoder = SlowEncoder()
+    gatherer = QuestionGatherer(encoder.encode)
+    with ThreadPoolExecutor(8) as pool:
+        first = pool.submit(gatherer.vector, "a", None)
+        assert encoder.began.wait(20)
+        others = [pool.submit(gatherer.vector, question, task) for question, task in (("bb", None), ("ccc", None))]
+        another = pool.submit(gatherer.vector, "dddd", "task")
+        bad = pool.submit(gatherer.vector, "bad", None)
+        while len(gatherer._waiting) < 4:
+            pass
+        encoder.go_on.set()
+        assert [found.result(20).tolist() for found in (first, *others, another)] == [[1], [2], [3], [4]]
+        with pytest.raises(TextError, match="bad question"):
+            bad.result(20)
+    assert encoder.passes[0] == (("a",), None), "it did not wait for company"
+    assert sorted(encoder.passes[1][0]) == ["bad", "bb", "ccc"]
+    assert (("dddd",), "task") in encoder.passes
+
+
+def test_words_that_most_passages_have_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    from retriever import lexical
+
+    counts = {"the": 60, "fox": 3, "of": 30, "is": 51}
+    monkeypatch.setattr(lexical, "_count", lambda snapshot, word: counts[word])
+
+    class Passages:
+        class manifest:
+            chunks = 100
+
+    snapshot: object = Passages()
+    assert lexical.telling_words(snapshot, ["The", "fox", "of", "the", "is"]) == ["fox", "of"]  # type: ignore[arg-type]
+    assert lexical.telling_words(snapshot, ["the", "is"]) == ["the", "is"], "nothing else to go by"  # type: ignore[arg-type]
+    monkeypatch.setattr(lexical, "_MANY", 100)
+    assert lexical.telling_words(snapshot, ["fox", "of", "is"]) == ["fox"]  # type: ignore[arg-type]
