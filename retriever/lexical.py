@@ -9,7 +9,7 @@ from indexer import Snapshot, Where
 from retriever.hits import Scored
 
 _WORD = re.compile(r"\w+")
-_MANY = 20_000  # passages: from here on a word is left out that is in a quarter of them, below in half
+_MANY = 20_000  # passages: from here on, words that a quarter of them have are passed over
 
 _COUNTED: WeakKeyDictionary[Snapshot, dict[str, int]] = WeakKeyDictionary()
 
@@ -24,16 +24,16 @@ def lexical_ranking(snapshot: Snapshot, query: str, k: int, where: Where) -> Sco
 
 
 def telling_words(snapshot: Snapshot, words: list[str]) -> list[str]:
-    """Return the different words without those that so many passages have that they tell none from another.
+    """Return the different words; of a large index without those that more than a quarter of the passages have.
 
-    SQLite's BM25 gives a word that is in more than half of the passages no weight, yet visits every one of them for
-    it, which is most of the time of a search. In a large index words in more than a quarter go as well. Where all
-    words are as common as that, all stay.
+    They tell few passages from another - SQLite's BM25 gives those in more than half no weight at all - yet every
+    passage is visited for them, which is most of the time of a search. Where all words are so common, all stay.
     """
     different = list(dict.fromkeys(word.lower() for word in words))
     passages = snapshot.manifest.chunks
-    most = passages // 4 if passages >= _MANY else passages // 2
-    return [word for word in different if _count(snapshot, word) <= most] or different
+    if passages < _MANY:
+        return different
+    return [word for word in different if _count(snapshot, word) <= passages // 4] or different
 
 
 def _count(snapshot: Snapshot, word: str) -> int:

@@ -96,7 +96,7 @@ def test_words_that_most_passages_have_are_passed_over(monkeypatch: pytest.Monke
             chunks = 100
 
     snapshot: object = Passages()
-    assert lexical.telling_words(snapshot, ["The", "fox", "of", "the", "is"]) == ["fox", "of"]  # type: ignore[arg-type]
-    assert lexical.telling_words(snapshot, ["the", "is"]) == ["the", "is"], "nothing else to go by"  # type: ignore[arg-type]
+    assert lexical.telling_words(snapshot, ["The", "fox", "the"]) == ["the", "fox"]  # type: ignore[arg-type]
     monkeypatch.setattr(lexical, "_MANY", 100)
+    assert lexical.telling_words(snapshot, ["the", "is"]) == ["the", "is"], "nothing else to go by"  # type: ignore[arg-type]
     assert lexical.telling_words(snapshot, ["fox", "of", "is"]) == ["fox"]  # type: ignore[arg-type]
