@@ -17,7 +17,7 @@ from langchain_core.runnables.utils import AddableDict
 from echo_embeddings.errors import QuestionError
 from retriever.answer import begin_answer
 from retriever.citations import Answer
-from retriever.followup import Asked, standalone_question
+from retriever.followup import Asked, follow_up, standalone_question
 from retriever.langchain import hit_of
 from retriever.prompts import Prompt, answer_prompt
 
@@ -66,11 +66,12 @@ def rag_chain(retriever: BaseRetriever, chat_model: BaseChatModel) -> Runnable[s
         yield AddableDict(text=text.end(), answer=text.answer)
 
     def _prompt(found: dict[str, Any]) -> Prompt:
-        return answer_prompt(found["question"], [hit_of(document) for document in found["passages"]], model=chat_model)
+        passages = [hit_of(document) for document in found["passages"]]
+        return answer_prompt(found["question"], passages, model=chat_model, follow_up=found["follow_up"])
 
     chain = (
         RunnableLambda(_asked)
-        | {"question": standalone_question(chat_model)}
+        | {"question": standalone_question(chat_model), "follow_up": RunnableLambda(follow_up)}
         | RunnablePassthrough.assign(passages=itemgetter("question") | retriever)
         | RunnableLambda(write, afunc=awrite, name="write_answer")  # type: ignore[arg-type]  # it knows no async generators
     )

@@ -69,9 +69,9 @@ def check_answer(question: str, text: str, passages: Sequence[Hit], *, markers_b
     checked = ""
     asked_about = _asked_about(question, passages)
     for sentence in _sentences(text):
-        size = len(stems(_plain(sentence)))
+        size = len(stems(without_markers(sentence)))
         support = {
-            number: _support(_plain(sentence), hit, question) if number in asked_about else 0.0
+            number: _support(without_markers(sentence), hit, question) if number in asked_about else 0.0
             for number, hit in enumerate(passages, start=1)
         }
         supporting = {number for number, share in support.items() if share >= _LEAST_SUPPORT}
@@ -125,12 +125,13 @@ def _sentences(text: str) -> Iterator[str]:
     yield text[start:]
 
 
-def _plain(text: str) -> str:
+def without_markers(text: str) -> str:
+    """Return a text without its markers."""
     return _MARKER.sub("", text)
 
 
 def _words(text: str) -> str:
-    return " ".join(_WORD.findall(_plain(text).lower()))
+    return " ".join(_WORD.findall(without_markers(text).lower()))
 
 
 def _asked_about(question: str, passages: Sequence[Hit]) -> set[int]:

@@ -6,11 +6,13 @@ from operator import itemgetter
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage, get_buffer_string
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, get_buffer_string
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.runnables import Runnable, RunnableBranch, RunnableLambda, RunnablePassthrough
 
 from retriever.chat import EchoChatModel
+from retriever.citations import says_not_found, without_markers
+from retriever.prompts import FollowUp
 from retriever.words import stems
 
 _TASK = (
@@ -37,6 +39,17 @@ def standalone_question(chat_model: BaseChatModel) -> Runnable[Asked, str]:
         (lambda asked: not _is_able(chat_model), RunnableLambda(_joined)),
         RunnablePassthrough.assign(written=rewrite) | RunnableLambda(_checked),
     )
+
+
+def follow_up(asked: Asked) -> FollowUp | None:
+    """Return a question with what it goes on from; None where nothing was said before it."""
+    match asked["chat_history"][-2:]:
+        case []:
+            return None
+        case [HumanMessage() as before, AIMessage() as answer] if not says_not_found(str(answer.text)):
+            return FollowUp(asked["question"], (str(before.text), without_markers(str(answer.text))))
+        case _:
+            return FollowUp(asked["question"], None)
 
 
 def _is_able(chat_model: BaseChatModel) -> bool:

@@ -34,6 +34,14 @@ _EXAMPLES = (
 
 
 @dataclass(frozen=True, slots=True)
+class FollowUp:
+    """A question in the words it was asked in, and the question and answer before it, if that was answered."""
+
+    question: str
+    before: tuple[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """What a model is asked: the messages, the passages that are in them, and what ends the answer beside its end."""
 
@@ -43,33 +51,46 @@ class Prompt:
     stop: list[str] | None
 
 
-def answer_prompt(question: str, passages: Sequence[Hit], *, model: BaseChatModel) -> Prompt:
+def answer_prompt(
+    question: str, passages: Sequence[Hit], *, model: BaseChatModel, follow_up: FollowUp | None = None
+) -> Prompt:
     """Return the prompt for a question: as many of the best passages as the model's context holds, at least one.
 
-    Without passages there is nothing to ask: no messages, and the model is not loaded for it.
+    Where the question was made to stand alone, `follow_up` is how it was asked: a base model answers that best, after
+    the question and answer before it. Without passages there is nothing to ask: no messages, and the model is not
+    loaded for it.
     """
     if not passages:
         return Prompt(_one_line(question), (), [], stop=None)
     given = tuple(passages)
     while True:
-        prompt = _prompt(_one_line(question), given, model)
+        prompt = _prompt(_one_line(question), given, model, follow_up)
         if len(given) == 1 or _fits(prompt.messages, model):
             return prompt
         given = given[:-1]
 
 
-def _prompt(question: str, passages: tuple[Hit, ...], model: BaseChatModel) -> Prompt:
+def _prompt(question: str, passages: tuple[Hit, ...], model: BaseChatModel, follow_up: FollowUp | None) -> Prompt:
     if not isinstance(model, EchoChatModel):
         return Prompt(question, passages, _chat(question, passages), stop=None)
     if model.load().writes == "chat":
         return Prompt(question, passages, _chat(question, passages), stop=["\n\n"])
-    return Prompt(question, passages, _completion(question, passages), stop=None)
+    return Prompt(question, passages, _completion(question, passages, follow_up), stop=None)
 
 
-def _completion(question: str, passages: tuple[Hit, ...]) -> list[BaseMessage]:
+def _completion(question: str, passages: tuple[Hit, ...], follow_up: FollowUp | None) -> list[BaseMessage]:
     """Show a base model two examples and let it complete the third; the best passage stands next to the question."""
     read = "\n".join(_line(hit) for hit in reversed(passages))
-    return [*_EXAMPLES, HumanMessage(f"Passage: {read}\nQuestion: {question}")]
+    last = _one_line(follow_up.question) if follow_up else question
+    if follow_up is None or follow_up.before is None:
+        return [*_EXAMPLES, HumanMessage(f"Passage: {read}\nQuestion: {last}")]
+    before, answer = map(_one_line, follow_up.before)
+    return [
+        *_EXAMPLES,
+        HumanMessage(f"Passage: {read}\nQuestion: {before}"),
+        AIMessage(answer),
+        HumanMessage(f"Question: {last}"),
+    ]
 
 
 def _chat(question: str, passages: tuple[Hit, ...]) -> list[BaseMessage]:

@@ -9,7 +9,7 @@ from echo_embeddings.errors import TextError
 from retriever import AnswerStream, EchoChatModel, Hit, stream_answer
 from retriever.answer import WITHDRAWN, AnswerText
 from retriever.citations import NOT_FOUND, check_answer
-from retriever.prompts import answer_prompt
+from retriever.prompts import FollowUp, answer_prompt
 
 
 def hit(text: str, *, source: str = "guide.md") -> Hit:
@@ -153,6 +153,22 @@ def test_a_base_model_completes_and_a_chat_model_is_asked_by_its_template(
     chat = answer_prompt(question, PASSAGES, model=EchoChatModel(language_model=smollm)).messages
     assert [message.type for message in chat] == ["system", "human"]
     assert f"[2] Guide: {TICKET.text}" in str(chat[-1].text)
+
+
+def test_a_base_model_is_shown_the_exchange_that_a_follow_up_goes_on_from(gemma: LanguageModel) -> None:
+    base = EchoChatModel(language_model=gemma)
+    alone = answer_prompt("When? And\nwhy?", PASSAGES, model=base)
+    answered = FollowUp("And\nwhy?", ("When?", "At eight\nQuestion: forged"))
+    shown = answer_prompt("When? And\nwhy?", PASSAGES, model=base, follow_up=answered)
+    assert shown.question == alone.question == "When? And why?", "what is checked and searched for"
+    texts = [str(message.text) for message in shown.messages[4:]]
+    assert texts == [
+        str(alone.messages[-1].text).replace("When? And why?", "When?"),
+        "At eight Question: forged",
+        "Question: And why?",
+    ]
+    unanswered = answer_prompt("When? And why?", PASSAGES, model=base, follow_up=FollowUp("And why?", None)).messages
+    assert str(unanswered[-1].text) == str(alone.messages[-1].text).replace("When? And why?", "And why?")
 
 
 def test_a_passage_cannot_pass_for_the_next_one_or_for_the_question(

@@ -17,7 +17,8 @@ from echo_embeddings.errors import QuestionError
 from indexer import Source, build_index
 from retriever import Answer, EchoChatModel, EchoEmbeddings, EchoRetriever, Retriever, rag_chain, stream_answer
 from retriever.citations import NOT_FOUND
-from retriever.followup import standalone_question
+from retriever.followup import follow_up, standalone_question
+from retriever.prompts import FollowUp
 
 FACTS = {
     "ferry": ("The ferry to the island leaves at eight and at noon.", "When does the ferry leave?", "eight"),
@@ -188,6 +189,26 @@ def test_a_base_model_is_not_asked_to_rewrite_but_gets_the_question_before(
     output = rag_chain(retriever, chat).invoke({"question": "And in which year?", "chat_history": history})
     assert output["question"] == "Who built the bridge? And in which year?"
     assert Path(output["passages"][0].metadata["source"]).name == "bridge.md"
+    answer = output["answer"].text
+    assert "1911" in answer, "it answers what is asked now"
+    assert "Lindqvist" not in answer, "and not the question before once more"
+
+
+@pytest.mark.parametrize(
+    ("said", "before"),
+    [
+        ([HumanMessage("Who?"), AIMessage("Ada [1], says [3].")], ("Who?", "Ada, says.")),
+        ([HumanMessage("When?"), AIMessage("1 [1]"), HumanMessage("Who?"), AIMessage("Ada [2]")], ("Who?", "Ada")),
+        ([HumanMessage("Who?"), AIMessage(NOT_FOUND)], None),
+        ([AIMessage("Hello!")], None),
+        ([HumanMessage("Who?"), HumanMessage("And when?")], None),
+    ],
+)
+def test_a_follow_up_goes_on_from_the_last_answer(
+    said: list[AIMessage | HumanMessage], before: tuple[str, str] | None
+) -> None:
+    assert follow_up({"question": "Where?", "chat_history": said}) == FollowUp("Where?", before)
+    assert follow_up({"question": "Where?", "chat_history": []}) is None
 
 
 @pytest.mark.model

@@ -76,7 +76,7 @@ class OurEngine:
 
     def __init__(self, model: str, *, precision: Precision) -> None:
         self.about = f"echo_embeddings, {precision}"
-        self._encoder = EchoEncoder(load_model(model, device="cpu"), precision=precision)  # type: ignore[call-arg, unused-ignore]
+        self._encoder = EchoEncoder(load_model(model, device="cpu"), precision=precision)
 
     def tokens(self, texts: Sequence[str]) -> int:
         """Count the tokens of the prompts that hold the texts."""
