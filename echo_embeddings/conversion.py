@@ -7,12 +7,14 @@ import json
 import struct
 from collections.abc import Callable
 from contextlib import redirect_stderr
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 from echo_embeddings.embedded import EmbeddedModel
 from echo_embeddings.errors import MissingPackage, ModelError
 from echo_embeddings.storage import cache_folder, make_once, sha256_of
+from echo_embeddings.turns import in_a_thread_of_its_own
 
 Notice = Callable[[str], None]
 """Told one line about work that takes long."""
@@ -63,15 +65,20 @@ def _convert(gguf: Path, folder: Path, *, sha256: str) -> None:
             raise MissingPackage(
                 f"Reading GGUF files needs the package {package}.", remedy="Install it: pip install 'echo-index[gguf]'"
             )
+    with redirect_stderr(io.StringIO()):  # transformers' progress bars cannot be turned off
+        in_a_thread_of_its_own(partial(_dequantize, gguf, folder))
+    (folder / SOURCE_FILE).write_text(json.dumps({"file": gguf.name, "sha256": sha256}), encoding="utf-8")
+
+
+def _dequantize(gguf: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        with redirect_stderr(io.StringIO()):  # its progress bars cannot be turned off
-            tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-            model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+        model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
     except (OSError, ValueError, KeyError, NotImplementedError, AttributeError, struct.error) as error:
         raise ModelError(f"The file {gguf.name} is not a GGUF model that transformers can read: {error}.") from None
     # The weights are plain float32 now; save_pretrained refuses for as long as the marks of quantization stay.
@@ -81,4 +88,3 @@ def _convert(gguf: Path, folder: Path, *, sha256: str) -> None:
         del model.config.quantization_config
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    (folder / SOURCE_FILE).write_text(json.dumps({"file": gguf.name, "sha256": sha256}), encoding="utf-8")

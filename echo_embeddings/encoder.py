@@ -23,6 +23,7 @@ from echo_embeddings.pooling import Pooling
 from echo_embeddings.prompts import EchoPrompt
 from echo_embeddings.readings import Readings
 from echo_embeddings.tokens import EchoTokens, PromptTokenizer
+from echo_embeddings.turns import in_turn
 
 Progress = Callable[[int, int], None]
 """Told how many texts are done, of how many."""
@@ -219,7 +220,7 @@ class EchoEncoder:
         return self._tokenizer.assemble(self.query_prompt, texts, instruction=task)
 
     def _best_precision(self) -> Precision:
-        if not (self.model.runs_on_our_layers and int8_is_fast()):
+        if not (self.model.runs_on_our_layers and in_turn(int8_is_fast)):
             return Precision.FP32
         fast = self.changed(precision=Precision.INT8)
 
@@ -233,27 +234,34 @@ class EchoEncoder:
     def _encode(self, sequences: list[EchoTokens], progress: Progress | None) -> Vectors:
         vectors = np.empty((len(sequences), self.dimension), dtype=np.float32)
         done = 0
-        for positions, batch in self._batches(sequences):
-            [vectors[positions]] = self._engine.pooled(batch, self.pooling, _echoes(batch))
+        for positions, [echo] in self._pooled(sequences, lambda batch: [_echoes(batch)]):
+            vectors[positions] = echo
             done += len(positions)
             if progress is not None:
                 progress(done, len(sequences))
         return vectors
 
     def _readings(self, sequences: list[EchoTokens]) -> Iterator[tuple[list[int], Readings]]:
-        for positions, batch in self._batches(sequences):
+        def spans(batch: Sequence[EchoTokens]) -> list[list[Span]]:
             first = [tokens.first_copy for tokens in batch if tokens.first_copy is not None]
-            if len(first) < len(batch):  # the prompt, the same for all, reads once
-                [echo] = self._engine.pooled(batch, self.pooling, _echoes(batch))
-                yield positions, Readings(echo, None)
-            else:
-                echo, classical = self._engine.pooled(batch, self.pooling, _echoes(batch), first)
-                yield positions, Readings(echo, classical)
+            # else the prompt, the same for all, reads once
+            return [_echoes(batch), first] if len(first) == len(batch) else [_echoes(batch)]
 
-    def _batches(self, sequences: list[EchoTokens]) -> Iterator[tuple[list[int], list[EchoTokens]]]:
-        """Yield one batch after the other: (positions in `sequences`, the batch)."""
-        for positions in batches_by_length([len(tokens) for tokens in sequences], token_budget=self._batch_tokens):
-            yield positions, [sequences[position] for position in positions]
+        for positions, [echo, *classical] in self._pooled(sequences, spans):
+            yield positions, Readings(echo, classical[0] if classical else None)
+
+    def _pooled(
+        self, sequences: list[EchoTokens], spans: Callable[[Sequence[EchoTokens]], list[list[Span]]]
+    ) -> Iterator[tuple[list[int], list[Vectors]]]:
+        """Yield batch after batch: (positions in `sequences`, the vectors of each of its readings)."""
+        lengths = [len(tokens) for tokens in sequences]
+        together = list(batches_by_length(lengths, token_budget=self._batch_tokens))
+        batches = ([sequences[position] for position in positions] for positions in together)
+        yield from zip(
+            together,
+            self._engine.pooled_batches(((batch, spans(batch)) for batch in batches), self.pooling),
+            strict=True,
+        )
 
 
 def _echoes(batch: Sequence[EchoTokens]) -> list[Span]:

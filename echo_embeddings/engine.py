@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 import torch
 
@@ -16,7 +17,7 @@ from echo_embeddings.packing import Packing, rows_of_spans
 from echo_embeddings.pooling import Pooling, pool
 from echo_embeddings.tokens import EchoTokens
 from echo_embeddings.trunk import Memory, Trunk
-from echo_embeddings.turns import in_turn
+from echo_embeddings.turns import ahead, in_turn
 
 Span = tuple[int, int]
 
@@ -40,7 +41,6 @@ class Engine:
         self.layer = model.depth if layer is None else layer
         if not 1 <= self.layer <= model.depth:
             raise ModelError(f"The model {model.name} has layers 1 to {model.depth}; there is no layer {layer}.")
-        self._model = model
         self._prefixes: OrderedDict[tuple[int, ...], Memory] = OrderedDict()
         self._trunk: Trunk | None = None
         self._fallback: TransformersLayers | None = None
@@ -57,18 +57,24 @@ class Engine:
 
     def span_states(self, batch: Sequence[EchoTokens], *readings: Sequence[Span]) -> list[torch.Tensor]:
         """Return for each reading, a span a text, the states of its spans end to end: float32 (tokens, hidden)."""
-        return in_turn(lambda: self._span_states(batch, readings))
+        return in_turn(partial(self._span_states, batch, readings))
 
-    def pooled(self, batch: Sequence[EchoTokens], pooling: Pooling, *readings: Sequence[Span]) -> list[Vectors]:
-        """Return for each reading, a span a text, its pooled states: float32 (texts, hidden), unit rows."""
+    def pooled_batches(
+        self, batches: Iterable[tuple[Sequence[EchoTokens], Sequence[Sequence[Span]]]], pooling: Pooling
+    ) -> Iterator[list[Vectors]]:
+        """Yield for each batch, and each of its readings, a span a text, the pooled states: float32 (texts, hidden).
 
-        def run() -> list[Vectors]:
-            return [
-                pool(states, [end - start for start, end in spans], pooling).cpu().numpy()
-                for states, spans in zip(self._span_states(batch, readings), readings, strict=True)
-            ]
+        Rows have unit length. The next batch runs while the caller is busy with the one before.
+        """
+        return ahead(partial(self._pooled, batch, pooling, readings) for batch, readings in batches)
 
-        return in_turn(run)
+    def _pooled(
+        self, batch: Sequence[EchoTokens], pooling: Pooling, readings: Sequence[Sequence[Span]]
+    ) -> list[Vectors]:
+        return [
+            pool(states, [end - start for start, end in spans], pooling).cpu().numpy()
+            for states, spans in zip(self._span_states(batch, readings), readings, strict=True)
+        ]
 
     @torch.inference_mode()
     def _span_states(self, batch: Sequence[EchoTokens], readings: Sequence[Sequence[Span]]) -> list[torch.Tensor]:

@@ -6,11 +6,10 @@ import copy
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
-from threading import Lock, RLock
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, cast
 from weakref import WeakValueDictionary
 
@@ -27,6 +26,7 @@ from echo_embeddings.linear import Precision
 from echo_embeddings.profiles import Profile, profile_for
 from echo_embeddings.storage import sha256_of
 from echo_embeddings.trunk import Trunk
+from echo_embeddings.turns import in_turn
 from echo_embeddings.vocabulary import Vocabulary
 from echo_embeddings.weights import Tensors, check_tensors, map_tensors
 
@@ -58,7 +58,6 @@ class LanguageModel:
     _tensors: Tensors = field(default_factory=dict, repr=False)
     """Mapped when the model was loaded; empty where only transformers can read the weights."""
     _made: dict[object, Any] = field(default_factory=dict, repr=False)
-    _making: AbstractContextManager[Any] = field(default_factory=RLock, repr=False)
 
     @property
     def runs_on_our_layers(self) -> bool:
@@ -151,10 +150,13 @@ class LanguageModel:
         }
 
     def _once(self, name: object, make: Callable[[], object]) -> object:
-        with self._making:
+        def make_first() -> None:
             if name not in self._made:
                 self._made[name] = make()
-            return self._made[name]
+
+        if name not in self._made:
+            in_turn(make_first)
+        return self._made[name]
 
 
 def load_model(

@@ -46,11 +46,6 @@ class Packing:
             unpadded=inside.flatten().nonzero().squeeze(1),
         )
 
-    @property
-    def is_padded(self) -> bool:
-        """Whether some text is shorter than another."""
-        return len(self.unpadded) < self.texts * self.longest
-
 
 def rows_of_spans(lengths: Sequence[int], spans: Sequence[tuple[int, int]], *, prefix: int) -> torch.Tensor:
     """Return which packed rows lie in the half-open span of each text, text by text; spans count with the prefix."""

@@ -34,7 +34,9 @@ def make_once(folder: Path, make: Callable[[Path], None]) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if not folder.exists():
-            with tempfile.TemporaryDirectory(prefix=f"{folder.name}.", dir=folder.parent) as unfinished:
+            with tempfile.TemporaryDirectory(
+                prefix=f"{folder.name}.", dir=folder.parent, ignore_cleanup_errors=True
+            ) as unfinished:
                 whole = Path(unfinished) / folder.name
                 whole.mkdir()
                 make(whole)

@@ -40,11 +40,6 @@ def test_what_was_padded_comes_back_as_it_was(lengths: list[int], prefix: int) -
     assert torch.equal(rows[packing.padded_queries][packing.unpadded], rows)
 
 
-@given(lengths=LENGTHS)
-def test_texts_are_padded_where_one_is_shorter_than_another(lengths: list[int]) -> None:
-    assert Packing.of(lengths, prefix=3).is_padded is (len(set(lengths)) > 1)
-
-
 @given(lengths=LENGTHS, prefix=PREFIXES, data=st.data())
 def test_the_rows_of_spans_are_the_tokens_of_each_text(lengths: list[int], prefix: int, data: st.DataObject) -> None:
     spans = []

@@ -6,13 +6,14 @@ import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
 
 from echo_embeddings import Vectors
 from echo_embeddings.errors import TextError
-from echo_embeddings.turns import in_turn
+from echo_embeddings.turns import ahead, in_a_thread_of_its_own, in_turn
 from retriever.gathering import QuestionGatherer
 
 
@@ -23,6 +24,10 @@ def test_passes_from_many_threads_run_in_one() -> None:
     assert threads != {threading.get_ident()}
 
 
+def test_a_pass_may_ask_for_its_turn_again() -> None:
+    assert in_turn(lambda: in_turn(threading.get_ident)) == in_turn(threading.get_ident)
+
+
 def test_what_a_pass_raises_is_raised_where_it_was_asked_for() -> None:
     def fail() -> None:
         raise TextError("no")
@@ -30,6 +35,47 @@ def test_what_a_pass_raises_is_raised_where_it_was_asked_for() -> None:
     with pytest.raises(TextError, match="no"):
         in_turn(fail)
     assert in_turn(lambda: 7) == 7
+
+
+def test_a_pass_runs_while_the_one_before_is_dealt_with_and_no_more_than_one_waits() -> None:
+    begun = [threading.Event() for _ in range(3)]
+
+    def act(number: int) -> int:
+        begun[number].set()
+        return number
+
+    results = ahead(partial(act, number) for number in range(3))
+    assert next(results) == 0
+    assert begun[1].wait(20)
+    assert in_turn(lambda: "asked meanwhile") == "asked meanwhile"
+    assert not begun[2].is_set()
+    assert [*results] == [1, 2]
+    assert [*ahead([])] == []
+
+
+def test_what_was_begun_ahead_and_is_not_wanted_is_not_run() -> None:
+    blocked, ran = threading.Event(), threading.Event()
+    results = ahead([lambda: None, lambda: blocked.wait(20), ran.set])
+    next(results)
+    results.close()
+    blocked.set()
+    in_turn(lambda: None)
+    assert not ran.is_set()
+
+    def fail() -> None:
+        raise TextError("no")
+
+    with pytest.raises(TextError, match="no"):
+        list(ahead([fail, ran.set]))
+    assert not ran.is_set()
+
+
+def test_other_work_runs_in_a_thread_that_ends_with_it() -> None:
+    thread = in_a_thread_of_its_own(threading.current_thread)
+    thread.join(20)
+    assert not thread.is_alive()
+    with pytest.raises(ZeroDivisionError):
+        in_a_thread_of_its_own(lambda: 1 // 0)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")

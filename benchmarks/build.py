@@ -1,0 +1,160 @@
+"""How long does a folder take to become an index, on what is the time spent, and how much memory does it take?
+
+    python -m benchmarks.build [FOLDER...] [--cases 1000x1,100x10,10x100] [--model NAME] [--precision auto]
+
+Without a folder, folders of Markdown are generated: `100x10` is 100 files of 10 sections each, a section some 110
+words of the guide's sentences. Each build has a process of its own, and the model is loaded before the clock starts.
+"model" is the share of the time in which the build waited for embeddings; "peak" is the most memory the process held,
+and "more" how much of it came after the model had embedded one text.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Literal
+
+from benchmarks.encode.corpus import guide_sentences
+from benchmarks.encode.machine import machine
+from echo_embeddings import DEFAULT_MODEL, EchoEncoder, Readings, load_model
+from indexer import Source, build_index
+
+_SENTENCES = 6  # a section
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Print one row a build."""
+    given = _arguments(words)
+    if given.into:  # the process of one build
+        print(json.dumps(_build(given.folders[0], given.into, given)))
+        return
+    print(" | ".join(f"{name}: {told}" for name, told in machine(threads=given.threads).items()))
+    print(f"{given.model}, {given.precision}")
+    print(f"{'folder':24}{'files':>7}{'KB':>9}{'passages':>10}{'seconds':>9}{'passages/s':>12}", end="")
+    print(f"{'reading':>9}{'embedding':>11}{'indexing':>10}{'model':>8}{'peak MB':>9}{'more':>7}")
+    with tempfile.TemporaryDirectory() as scratch:
+        cases = [(folder.name, folder) for folder in given.folders] or _generated(given.cases, Path(scratch))
+        for number, (name, folder) in enumerate(cases):
+            files = [path for path in folder.rglob("*") if path.is_file()]
+            kilobytes = sum(path.stat().st_size for path in files) / 1024
+            row = _in_a_process_of_its_own(folder, Path(scratch) / f"index{number}", given)
+            parts = "".join(
+                f"{row[stage] / row['seconds']:{width}.1%}"
+                for stage, width in (("reading", 9), ("embedding", 11), ("indexing", 10), ("model", 8))
+            )
+            print(
+                f"{name[:23]:24}{len(files):7}{kilobytes:9.0f}{row['passages']:10.0f}{row['seconds']:9.1f}"
+                f"{row['passages'] / row['seconds']:12.1f}{parts}{row['peak']:9.0f}{row['more']:7.0f}",
+                flush=True,
+            )
+
+
+def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.build", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER")
+    parser.add_argument(
+        "--cases", type=lambda names: names.split(","), default=["1000x1", "100x10", "10x100", "300x10"]
+    )
+    parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--into", type=Path, help=argparse.SUPPRESS)
+    return parser.parse_args(words)
+
+
+def _generated(cases: Sequence[str], scratch: Path) -> Iterator[tuple[str, Path]]:
+    for case in cases:
+        files, sections = map(int, case.split("x"))
+        yield case, _write(scratch / case, files=files, sections=sections)
+
+
+def _write(folder: Path, *, files: int, sections: int) -> Path:
+    folder.mkdir()
+    sentences = cycle(guide_sentences())
+    for file in range(files):
+        text = f"# Note {file}\n"
+        for section in range(sections):
+            words = " ".join(islice(sentences, _SENTENCES))
+            text += f"\n## Section {section} of note {file}\n\n{words}\n"  # the number: no passage comes twice
+        (folder / f"note{file}.md").write_text(text, encoding="utf-8")
+    return folder
+
+
+def _in_a_process_of_its_own(folder: Path, index: Path, given: argparse.Namespace) -> dict[str, float]:
+    run = subprocess.run(
+        [
+            *(sys.executable, "-m", "benchmarks.build", folder, "--into", index),
+            *("--model", given.model, "--precision", given.precision, "--threads", str(given.threads)),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    if run.returncode:
+        sys.exit(f"The build of {folder} failed: {run.stderr.strip().splitlines()[-1]}")
+    row: dict[str, float] = json.loads(run.stdout)
+    return row
+
+
+class _Clocked(EchoEncoder):
+    """Adds up the seconds in which somebody waited for embeddings."""
+
+    seconds = 0.0
+
+    def document_readings(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Readings]]:
+        readings = super().document_readings(texts)
+        while True:
+            started = time.perf_counter()
+            batch = next(readings, None)
+            self.seconds += time.perf_counter() - started
+            if batch is None:
+                return
+            yield batch
+
+
+def _build(folder: Path, index: Path, given: argparse.Namespace) -> dict[str, float]:
+    import torch
+
+    torch.set_num_threads(given.threads)
+    encoder = _Clocked(load_model(given.model), precision=given.precision)
+    encoder.encode_documents(["The layers are made ready with the first text."])
+    before = _peak()
+    stages = {"reading": 0.0, "embedding": 0.0, "indexing": 0.0}
+    started = told = time.perf_counter()
+
+    def progress(stage: Literal["reading", "embedding", "indexing"], done: int, total: int | None) -> None:
+        """Give the time since the last word to the stage that says this one."""
+        nonlocal told
+        now = time.perf_counter()
+        stages[stage] += now - told
+        told = now
+
+    report = build_index([Source.parse(str(folder))], index, encoder=encoder, progress=progress)
+    progress("indexing", report.chunks, report.chunks)  # which says only when it begins
+    return {
+        "seconds": told - started,
+        "passages": report.chunks,
+        "model": encoder.seconds,
+        **stages,
+        "peak": _peak(),
+        "more": _peak() - before,
+    }
+
+
+def _peak() -> float:
+    """Return the most megabytes that this process held so far."""
+    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return size / (1024 * 1024 if sys.platform == "darwin" else 1024)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""How long does a person wait? New processes, questions to a loaded model, a large index, an answer in the making.
+
+    python -m benchmarks.latency [--model NAME] [--passages 100000] [--threads 2]
+
+The small index is that of the guide in docs/, the questions are those about it. The large index holds generated
+passages of 120 words, drawn with the frequencies that they have in the guide, under random vectors: it takes as long to
+search as if they meant something. Times are medians, the fastest in brackets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from statistics import median
+from typing import get_args
+
+import numpy as np
+
+from benchmarks.encode.corpus import GUIDE, guide_sentences
+from benchmarks.encode.machine import machine
+from echo_embeddings import DEFAULT_MODEL, EchoEncoder, LanguageModel, conversation_tokens, generate, load_model
+from indexer import Source, build_index, open_snapshot
+from indexer.catalog import CATALOG, Catalog
+from indexer.commit import commit_generation
+from indexer.records import ChunkRow, DocumentRow
+from retriever import EchoChatModel, Mode, Retriever
+from retriever.chat import conversation
+from retriever.prompts import answer_prompt
+
+_QUESTIONS = Path(__file__).parents[1] / "data" / "guide_questions.jsonl"
+_COMMAND = Path(sys.executable).with_name("echo-index")
+_PROCESSES = 5
+_WORDS, _PASSAGES_A_FILE = 120, 50
+_ANSWER_TOKENS = 60
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Print one line a measurement."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.latency", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--passages", type=int, default=100_000)
+    parser.add_argument("--threads", type=int, default=2)
+    given = parser.parse_args(words)
+    import torch
+
+    torch.set_num_threads(given.threads)
+    print(" | ".join(f"{name}: {told}" for name, told in machine(threads=given.threads).items()))
+    model = load_model(given.model)
+    encoder = EchoEncoder(model, precision="auto")
+    print(f"{given.model}, layer {encoder.layer}, {encoder.precision.value}")
+    asked = [json.loads(line)["question"] for line in _QUESTIONS.read_text(encoding="utf-8").splitlines()]
+    with tempfile.TemporaryDirectory() as scratch:
+        guide, large = Path(scratch) / "guide", Path(scratch) / "large"
+        build_index([Source.parse(str(GUIDE))], guide, encoder=encoder)
+        _time_new_processes(guide, asked)
+        _time_questions(encoder, asked)
+        _time_answers(Retriever.open(guide, encoder=encoder), model, asked[:8])
+        _write_large_index(large, like=guide, passages=given.passages)
+        _time_searches(Retriever.open(large, encoder=encoder), asked)
+
+
+def _time_new_processes(index: Path, asked: Sequence[str]) -> None:
+    for name, command in (
+        ("echo-index --help", lambda question: ["--help"]),
+        ("echo-index search", lambda question: ["search", question, "--index", str(index)]),
+        ("echo-index ask", lambda question: ["ask", question, "--index", str(index)]),
+    ):
+        first, whole = zip(*(_run(command(question)) for question in asked[:_PROCESSES]), strict=True)
+        _say(f"{name}, new process, first words", first, "s")
+        _say(f"{name}, new process, whole", whole, "s")
+
+
+def _run(arguments: Sequence[str]) -> tuple[float, float]:
+    """Return the seconds until the first byte of the output, and until the end."""
+    started = time.perf_counter()
+    process = subprocess.Popen([_COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.read(1)
+    first = time.perf_counter() - started
+    _, said = process.communicate()
+    if process.returncode:
+        sys.exit(f"echo-index {' '.join(arguments)} failed: {said.decode().strip().splitlines()[-1]}")
+    return first, time.perf_counter() - started
+
+
+def _time_questions(encoder: EchoEncoder, asked: Sequence[str]) -> None:
+    encoder.encode_queries(asked[:1])
+    _say("a question's embedding", _times(lambda question: encoder.encode_queries([question]), asked), "ms")
+    twelve = [" ".join((question.split() * 12)[:12]) for question in asked]
+    _say("that of 12 words", _times(lambda question: encoder.encode_queries([question]), twelve), "ms")
+
+
+def _time_answers(retriever: Retriever, model: LanguageModel, asked: Sequence[str]) -> None:
+    chat = EchoChatModel(language_model=model)
+    first, rates, sizes = [], [], []
+    for question in asked:
+        prompt = answer_prompt(question, retriever.search(question, k=5), model=chat)
+        tokens = conversation_tokens(model, conversation(prompt.messages))
+        started = time.perf_counter()
+        text = generate(model, tokens, max_tokens=_ANSWER_TOKENS)
+        next(text)
+        began, read = time.perf_counter(), text.tokens
+        for _ in text:
+            pass
+        first.append(began - started)
+        rates.append((text.tokens - read) / (time.perf_counter() - began))
+        sizes.append(len(tokens))
+    _say(f"an answer's first word, prompts of {median(sizes):.0f} tokens", first, "s")
+    print(f"{'an answer goes on':55}{median(rates):8.1f} tokens/s ({max(rates):.1f})", flush=True)
+
+
+def _time_searches(retriever: Retriever, asked: Sequence[str]) -> None:
+    passages = retriever.snapshot.manifest.chunks
+    retriever.search("Is everything in memory?")
+    for mode in sorted(get_args(Mode)):
+        # a question that was asked before is remembered: each mode gets words of its own
+        times = _times(lambda question, mode=mode: retriever.search(f"{question} {mode}", mode=mode), asked)
+        _say(f"{mode} search among {passages:,} passages", times, "ms")
+
+
+def _times(act: Callable[[str], object], questions: Sequence[str]) -> list[float]:
+    seconds = []
+    for question in questions:
+        started = time.perf_counter()
+        act(question)
+        seconds.append(time.perf_counter() - started)
+    return seconds
+
+
+def _say(what: str, seconds: Sequence[float], unit: str) -> None:
+    factor = 1000 if unit == "ms" else 1
+    print(f"{what:55}{factor * median(seconds):8.2f} {unit} ({factor * min(seconds):.2f})", flush=True)
+
+
+def _write_large_index(index: Path, *, like: Path, passages: int) -> None:
+    """Write an index of generated passages with the settings of another one."""
+    manifest = open_snapshot(like, index_device="cpu").manifest
+    draw, vectors = random.Random(0), np.random.default_rng(0)
+    words = " ".join(guide_sentences()).split()
+    index.mkdir()
+    with closing(Catalog(index / CATALOG, create=True)) as catalog:
+        for file in range(passages // _PASSAGES_A_FILE):
+            rows = []
+            for number in range(_PASSAGES_A_FILE):
+                text = " ".join(draw.choices(words, k=_WORDS))
+                hashed = hashlib.sha256(f"{file} {number}".encode()).digest()
+                rows.append(ChunkRow(text, (), number * 2000, number * 2000 + len(text), None, number + 1, hashed))
+            drawn = vectors.standard_normal((len(rows), len(manifest.means.document)), dtype=np.float32)
+            drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
+            name = f"document-{file}.md"
+            document = DocumentRow(name, hashlib.sha256(name.encode()).hexdigest(), 1, 1, "markdown", name)
+            catalog.put_document(document, rows, generation=1)
+            catalog.put_vectors([row.hash for row in rows], drawn, classical=None)
+        commit_generation(
+            index,
+            catalog,
+            generation=1,
+            counts=catalog.counts(generation=1),
+            fingerprint=manifest.fingerprint,
+            encoder=manifest.encoder,
+            chunking=manifest.chunking,
+            means=manifest.means,
+            canaries=manifest.canaries,
+            before=None,
+        )
+
+
+if __name__ == "__main__":
+    main()
