@@ -288,18 +288,32 @@ class Catalog:
 
     def match(self, expression: str, *, k: int, where: Where, generation: int) -> list[tuple[int, float]]:
         """Return (chunk id, BM25 score, higher is better) of the best matches of an FTS5 expression."""
+        if where == Where():
+            return self._match_anywhere(expression, k=k, generation=generation)
         condition, values = _condition(where)
         query = (
             "SELECT chunks.id, -bm25(full_text) FROM full_text JOIN chunks ON chunks.id = full_text.rowid "
             f"JOIN documents ON documents.id = chunks.document WHERE full_text MATCH :expression AND {VISIBLE} "
             f"{condition} ORDER BY bm25(full_text), chunks.id LIMIT :k"
         )
-        parameters = {"expression": expression, "generation": generation, "k": k, **values}
-        return self.database.rows(query, parameters)
+        return self.database.rows(query, {"expression": expression, "generation": generation, "k": k, **values})
 
-    def count_matching(self, expression: str) -> int:
-        """Return how many chunks, of whatever generation, match an FTS5 expression."""
-        return int(self.database.value("SELECT count(*) FROM full_text WHERE full_text MATCH ?", (expression,)))
+    def _match_anywhere(self, expression: str, *, k: int, generation: int) -> list[tuple[int, float]]:
+        """Rank first and see what is visible then: as nearly all is, that takes half the time."""
+        ranking = (
+            "SELECT rowid, -bm25(full_text) FROM full_text WHERE full_text MATCH :expression "
+            "ORDER BY bm25(full_text), rowid LIMIT :limit"
+        )
+        visible = f"SELECT chunks.id {FROM_VISIBLE_CHUNKS} AND chunks.id IN (SELECT value FROM json_each(:ids))"
+        limit = 2 * k
+        while True:
+            ranked = self.database.rows(ranking, {"expression": expression, "limit": limit})
+            ids = json.dumps([identifier for identifier, _ in ranked])
+            shown = {row[0] for row in self.database.rows(visible, {"generation": generation, "ids": ids})}
+            found = [(identifier, score) for identifier, score in ranked if identifier in shown]
+            if len(found) >= k or len(ranked) < limit:
+                return found[:k]
+            limit *= 4
 
     def chunks(self, ids: Sequence[int]) -> dict[int, FoundChunk]:
         """Return the chunks of these ids."""

@@ -15,7 +15,7 @@ from indexer import IndexDevice, Snapshot, Where, manifest_stamp, open_snapshot
 from retriever.fusion import reciprocal_rank_fusion
 from retriever.gathering import QuestionGatherer
 from retriever.highlight import Span, mark_hits
-from retriever.hits import Hit, ids_of, make_hits, places
+from retriever.hits import Hit, Scored, ids_of, make_hits, places
 from retriever.lexical import lexical_ranking
 from retriever.recent import RecentVectors
 
@@ -26,7 +26,7 @@ T = TypeVar("T")
 Mode = Literal["hybrid", "dense", "lexical"]
 
 _CANDIDATES = 100  # of each ranking go into the fusion
-_AT_A_TIME = 32  # questions that may wait for the model together
+_AT_A_TIME = 8  # questions whose vectors are compared
 
 
 class Retriever:
@@ -44,7 +44,7 @@ class Retriever:
         self._gatherer = QuestionGatherer(
             lambda questions, task: self.encoder.encode_queries(questions, instruction=task)
         )
-        self._embedding = ThreadPoolExecutor(max_workers=_AT_A_TIME, thread_name_prefix="question")
+        self._comparing = ThreadPoolExecutor(max_workers=_AT_A_TIME, thread_name_prefix="comparing")
         self._questions: RecentVectors[tuple[str, str | None]] = RecentVectors(most=64)
         self._sentences: RecentVectors[str] = RecentVectors(most=1024)
 
@@ -127,15 +127,23 @@ class Retriever:
         filtered = where or Where()
         depth = max(k, _CANDIDATES) if mode == "hybrid" else k
 
+        def nearest(snapshot: Snapshot, vector: Vectors) -> Scored:
+            with snapshot.reading():  # in a thread of its own
+                return snapshot.nearest(vector, k=depth, where=filtered)
+
         def find(snapshot: Snapshot) -> list[Hit]:
-            # The database looks for words while the model reads.
-            asked = None if mode == "lexical" else self._embedding.submit(self._question_vector, query, instruction)
-            lexical = [] if mode == "dense" else lexical_ranking(snapshot, query, depth, filtered)
-            dense = [] if asked is None else snapshot.nearest(asked.result(), k=depth, where=filtered)
-            ranked = dense or lexical
-            if mode == "hybrid":
-                ranked = reciprocal_rank_fusion([ids_of(dense), ids_of(lexical)])
-            return make_hits(snapshot, ranked[:k], places(dense), places(lexical))
+            if mode == "lexical":
+                lexical = lexical_ranking(snapshot, query, depth, filtered)
+                return make_hits(snapshot, lexical, {}, places(lexical))
+            vector = self._question_vector(query, instruction)  # first, and alone: it takes all cores
+            if mode == "dense":
+                dense = snapshot.nearest(vector, k=depth, where=filtered)
+                return make_hits(snapshot, dense, places(dense), {})
+            comparing = self._comparing.submit(nearest, snapshot, vector)
+            lexical = lexical_ranking(snapshot, query, depth, filtered)
+            dense = comparing.result()
+            fused = reciprocal_rank_fusion([ids_of(dense), ids_of(lexical)])
+            return make_hits(snapshot, fused[:k], places(dense), places(lexical))
 
         return self.with_snapshot(find)
 

@@ -383,6 +383,18 @@ def test_matches_are_ranked_by_bm25(catalog: Catalog) -> None:
     assert matched(catalog, "whale OR animal")[0] == "no such animal", "the rarer word counts for more"
 
 
+def test_matches_that_are_not_visible_take_nobodys_place(catalog: Catalog) -> None:
+    for number in range(40):
+        put(catalog, f"gone{number}.txt", "whale whale whale", generation=1)
+    put(catalog, "left.txt", "a whale among many other words of a longer text", generation=1)
+    catalog.remove_documents([f"gone{number}.txt" for number in range(40)], generation=2)
+    put(catalog, "coming.txt", "whale whale", generation=3)
+    now = catalog.match("whale", k=1, where=EVERYTHING, generation=2)
+    assert texts_of(catalog, [key for key, _ in now]) == ["a whale among many other words of a longer text"]
+    assert len(catalog.match("whale", k=9, where=EVERYTHING, generation=2)) == 1
+    assert len(catalog.match("whale", k=99, where=EVERYTHING, generation=1)) == 41
+
+
 def test_words_are_stemmed_and_folded(catalog: Catalog) -> None:
     put(catalog, "a", "The cats were running", "Café Zürich")
     assert matched(catalog, "run") == matched(catalog, "cat") == matched(catalog, "CATS") == ["The cats were running"]

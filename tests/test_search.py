@@ -335,6 +335,18 @@ def test_the_sentence_is_marked_that_answers_in_another_language(guide: Retrieve
 
 
 @pytest.mark.model
+def test_function_words_count_only_where_they_are_names_or_all_there_is(guide: Retriever) -> None:
+    def scores(question: str) -> list[float]:
+        return [hit.score for hit in guide.search(question, k=3, mode="lexical")]
+
+    assert scores("What is the canary for?") == scores("canary")
+    assert scores("import Where from indexer") == scores("Indexer import: Where")
+    assert scores("import Where from indexer") != scores("where import indexer")
+    assert scores("Is it?"), "nothing else to go by"
+    assert scores("?!") == []
+
+
+@pytest.mark.model
 def test_like_the_python_page_is_what_else_shows_python(guide: Retriever) -> None:
     [hit] = guide.search("from indexer import Source, Where, build_index", k=1, mode="lexical")
     assert hit.source == "docs/python.md"

@@ -129,20 +129,3 @@ def test_questions_that_come_during_a_pass_go_through_together_and_one_alone_at_
     assert encoder.passes[0] == (("a",), None), "it did not wait for company"
     assert sorted(encoder.passes[1][0]) == ["bad", "bb", "ccc"]
     assert (("dddd",), "task") in encoder.passes
-
-
-def test_words_that_most_passages_have_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    from retriever import lexical
-
-    counts = {"the": 60, "fox": 3, "of": 30, "is": 51}
-    monkeypatch.setattr(lexical, "_count", lambda snapshot, word: counts[word])
-
-    class Passages:
-        class manifest:
-            chunks = 100
-
-    snapshot: object = Passages()
-    assert lexical.telling_words(snapshot, ["The", "fox", "the"]) == ["the", "fox"]  # type: ignore[arg-type]
-    monkeypatch.setattr(lexical, "_MANY", 100)
-    assert lexical.telling_words(snapshot, ["the", "is"]) == ["the", "is"], "nothing else to go by"  # type: ignore[arg-type]
-    assert lexical.telling_words(snapshot, ["fox", "of", "is"]) == ["fox"]  # type: ignore[arg-type]
