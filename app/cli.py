@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -323,6 +324,8 @@ def main() -> None:
     except EchoIndexError as error:
         err.print(Text.assemble(("Error: ", "bold red"), output.plain(str(error))), soft_wrap=True)
         sys.exit(1)
+    finally:
+        gc.freeze()  # all goes with the process: to look through it for garbage would take a third of a second
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How long does a folder take to become an index, on what is the time spent, and how much memory does it take?
 
-    python -m benchmarks.build [FOLDER...] [--cases 1000x1,100x10,10x100] [--model NAME] [--precision auto]
+    python -m benchmarks.build [FOLDER...] [--cases 300x1,30x10,3x100] [--model NAME] [--precision auto]
 
 Without a folder, folders of Markdown are generated: `100x10` is 100 files of 10 sections each, a section some 110
 words of the guide's sentences. Each build has a process of its own, and the model is loaded before the clock starts.
@@ -62,9 +62,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m benchmarks.build", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER")
-    parser.add_argument(
-        "--cases", type=lambda names: names.split(","), default=["1000x1", "100x10", "10x100", "300x10"]
-    )
+    parser.add_argument("--cases", type=lambda names: names.split(","), default=["300x1", "1000x1", "30x10", "3x100"])
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--threads", type=int, default=2)

@@ -3,8 +3,9 @@
     python -m benchmarks.latency [--model NAME] [--passages 100000] [--threads 2]
 
 The small index is that of the guide in docs/, the questions are those about it. The large index holds generated
-passages of 120 words, drawn with the frequencies that they have in the guide, under random vectors: it takes as long to
-search as if they meant something. Times are medians, the fastest in brackets.
+passages of 120 words, as frequent as Zipf's law has it, under random vectors: it takes as long to search as if they
+meant something. What is asked of it are 12 words that stand in a row in one of them. Times are medians, the fastest in
+brackets.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -35,12 +36,15 @@ from indexer.records import ChunkRow, DocumentRow
 from retriever import EchoChatModel, Mode, Retriever
 from retriever.chat import conversation
 from retriever.prompts import answer_prompt
+from retriever.words import FUNCTION_WORDS
 
 _QUESTIONS = Path(__file__).parents[1] / "data" / "guide_questions.jsonl"
 _COMMAND = Path(sys.executable).with_name("echo-index")
 _PROCESSES = 5
-_WORDS, _PASSAGES_A_FILE = 120, 50
+_WORDS, _PASSAGES_A_FILE, _ASKED = 120, 50, 12
+_VOCABULARY, _QUESTIONS_OF_LARGE = 200_000, 60
 _ANSWER_TOKENS = 60
+_ENDS = {"dense": ".", "hybrid": "?", "lexical": ""}
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -66,8 +70,7 @@ def main(words: Sequence[str] | None = None) -> None:
         _time_new_processes(guide, asked)
         _time_questions(encoder, asked)
         _time_answers(Retriever.open(guide, encoder=encoder), model, asked[:8])
-        _write_large_index(large, like=guide, passages=given.passages)
-        _time_searches(Retriever.open(large, encoder=encoder), asked)
+        _time_searches(Retriever.open(large, encoder=encoder), _write_large_index(large, guide, given.passages))
 
 
 def _time_new_processes(index: Path, asked: Sequence[str]) -> None:
@@ -97,8 +100,8 @@ def _run(arguments: Sequence[str]) -> tuple[float, float]:
 def _time_questions(encoder: EchoEncoder, asked: Sequence[str]) -> None:
     encoder.encode_queries(asked[:1])
     _say("a question's embedding", _times(lambda question: encoder.encode_queries([question]), asked), "ms")
-    twelve = [" ".join((question.split() * 12)[:12]) for question in asked]
-    _say("that of 12 words", _times(lambda question: encoder.encode_queries([question]), twelve), "ms")
+    twelve = [" ".join((question.split() * _ASKED)[:_ASKED]) for question in asked]
+    _say(f"that of {_ASKED} words", _times(lambda question: encoder.encode_queries([question]), twelve), "ms")
 
 
 def _time_answers(retriever: Retriever, model: LanguageModel, asked: Sequence[str]) -> None:
@@ -124,8 +127,8 @@ def _time_searches(retriever: Retriever, asked: Sequence[str]) -> None:
     passages = retriever.snapshot.manifest.chunks
     retriever.search("Is everything in memory?")
     for mode in sorted(get_args(Mode)):
-        # a question that was asked before is remembered: each mode gets words of its own
-        times = _times(lambda question, mode=mode: retriever.search(f"{question} {mode}", mode=mode), asked)
+        # a question that was asked before is remembered: each mode gets a spelling of its own
+        times = _times(lambda question, mode=mode: retriever.search(f"{question}{_ENDS[mode]}", mode=mode), asked)
         _say(f"{mode} search among {passages:,} passages", times, "ms")
 
 
@@ -143,25 +146,38 @@ def _say(what: str, seconds: Sequence[float], unit: str) -> None:
     print(f"{what:55}{factor * median(seconds):8.2f} {unit} ({factor * min(seconds):.2f})", flush=True)
 
 
-def _write_large_index(index: Path, *, like: Path, passages: int) -> None:
-    """Write an index of generated passages with the settings of another one."""
+def _vocabulary(random: np.random.Generator) -> list[str]:
+    """Return words, the most frequent first: English function words, those of the guide, and made-up ones."""
+    known = [word.lower() for sentence in guide_sentences() for word in re.findall("[A-Za-z]+", sentence)]
+    words = list(dict.fromkeys([*sorted(FUNCTION_WORDS), *known]))
+    pairs = random.integers(len(words), size=(_VOCABULARY - len(words), 2))
+    return [*words, *(words[first] + words[second] for first, second in pairs)]
+
+
+def _write_large_index(index: Path, like: Path, passages: int) -> list[str]:
+    """Write an index of generated passages with the settings of another one; return questions to it."""
     manifest = open_snapshot(like, index_device="cpu").manifest
-    draw, vectors = random.Random(0), np.random.default_rng(0)
-    words = " ".join(guide_sentences()).split()
+    random = np.random.default_rng(0)
+    words = _vocabulary(random)
+    frequency = (1 / (np.arange(len(words)) + 2.7)).cumsum()
+    questions: list[str] = []
     index.mkdir()
     with closing(Catalog(index / CATALOG, create=True)) as catalog:
         for file in range(passages // _PASSAGES_A_FILE):
             rows = []
             for number in range(_PASSAGES_A_FILE):
-                text = " ".join(draw.choices(words, k=_WORDS))
+                drawn = np.searchsorted(frequency, random.random(_WORDS) * frequency[-1])
+                text = " ".join(words[each] for each in drawn)
                 hashed = hashlib.sha256(f"{file} {number}".encode()).digest()
                 rows.append(ChunkRow(text, (), number * 2000, number * 2000 + len(text), None, number + 1, hashed))
-            drawn = vectors.standard_normal((len(rows), len(manifest.means.document)), dtype=np.float32)
-            drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
+            vectors = random.standard_normal((len(rows), len(manifest.means.document)), dtype=np.float32)
+            vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+            if file % (passages // _PASSAGES_A_FILE // _QUESTIONS_OF_LARGE or 1) == 0:
+                questions.append(" ".join(rows[0].text.split()[:_ASKED]))
             name = f"document-{file}.md"
             document = DocumentRow(name, hashlib.sha256(name.encode()).hexdigest(), 1, 1, "markdown", name)
             catalog.put_document(document, rows, generation=1)
-            catalog.put_vectors([row.hash for row in rows], drawn, classical=None)
+            catalog.put_vectors([row.hash for row in rows], vectors, classical=None)
         commit_generation(
             index,
             catalog,
@@ -174,6 +190,7 @@ def _write_large_index(index: Path, *, like: Path, passages: int) -> None:
             canaries=manifest.canaries,
             before=None,
         )
+    return questions
 
 
 if __name__ == "__main__":

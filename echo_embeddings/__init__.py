@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from echo_embeddings.embedded import DEFAULT_MODEL, EMBEDDED_MODELS
     from echo_embeddings.encoder import EchoEncoder, PrecisionChoice, Progress
     from echo_embeddings.generation import Generation, generate
-    from echo_embeddings.geometry import Vectors, remove_mean
+    from echo_embeddings.geometry import Vectors, inner_products, remove_mean
     from echo_embeddings.linear import Precision
     from echo_embeddings.models import LanguageModel, load_model
     from echo_embeddings.pooling import Pooling
@@ -46,6 +46,7 @@ __all__ = [
     "choose_device",
     "conversation_tokens",
     "generate",
+    "inner_products",
     "load_model",
     "remove_mean",
 ]
@@ -74,6 +75,7 @@ _HOMES = {
     "choose_device": "devices",
     "conversation_tokens": "chat_format",
     "generate": "generation",
+    "inner_products": "geometry",
     "load_model": "models",
     "remove_mean": "geometry",
 }

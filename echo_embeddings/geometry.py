@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from echo_embeddings.turns import in_turn
+
 Vectors = npt.NDArray[np.float32]
 
 
@@ -17,3 +19,14 @@ def remove_mean(vectors: Vectors, mean: Vectors) -> Vectors:
     centred = vectors - mean
     lengths = np.linalg.norm(centred, axis=1, keepdims=True)
     return np.asarray(centred / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)
+
+
+def inner_products(vectors: Vectors, vector: Vectors) -> Vectors:
+    """Return the inner product of each row of `vectors` (n, dimension) with a vector (dimension,), on all cores: (n,).
+
+    In turn with the model's passes: numpy's own threads would go on spinning and slow these down.
+    """
+    import torch
+
+    products: Vectors = in_turn(lambda: torch.mv(torch.from_numpy(vectors), torch.from_numpy(vector))).numpy()
+    return products

@@ -12,6 +12,7 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
+from echo_embeddings import inner_products
 from echo_embeddings.errors import DeviceError, IndexDamaged
 from indexer.files import plain_reason
 from indexer.writing import write_whole
@@ -26,6 +27,7 @@ EXACT_UP_TO = 100_000
 """Vectors; a larger index is approximate: cells of compressed vectors, refined with half-precision ones."""
 _TRAINING_PER_CELL = 64
 _PROBED_SHARE = 16  # one cell in so many is looked at
+_ON_ALL_CORES_FROM = 10_000  # vectors, in an exact index
 _MOST_FROM_GPU = 2048  # results: the limit of FAISS's GPU kernels
 _LEAST_VARIANCE = 1e-6  # along an axis; less is what half precision makes of equal vectors
 _MARK = b"echo-index sha256"  # what stands between an index and its checksum
@@ -166,6 +168,8 @@ class VectorIndex:
         k = min(k, allowed)
         if k == 0:
             return []
+        if among is None and self._searched is self._compared and self.count >= _ON_ALL_CORES_FROM:
+            return self._best_by_product(query, k)
         index, selector = self._searched if k <= _MOST_FROM_GPU else self._on_cpu, None
         if among is not None:
             # The GPU's indexes take no selector; the cells that are probed may hold little of what a filter leaves.
@@ -176,6 +180,16 @@ class VectorIndex:
             (int(self._ids[position]), float(score))
             for position, score in zip(positions[0], scores[0], strict=True)
             if position >= 0  # FAISS fills up with -1 where it found less
+        ]
+
+    def _best_by_product(self, query: Vectors, k: int) -> list[tuple[int, float]]:
+        """Compare one vector with all on all cores, in half the time: FAISS takes one thread for one question."""
+        stored = faiss.rev_swig_ptr(self._on_cpu.get_xb(), self.count * self._on_cpu.d)
+        scores = inner_products(stored.reshape(self.count, -1), query)
+        best = np.argpartition(scores, self.count - k)[self.count - k :]
+        best = best[np.lexsort((best, -scores[best]))]
+        return [
+            (int(identifier), float(score)) for identifier, score in zip(self._ids[best], scores[best], strict=True)
         ]
 
     def search_each(self, queries: Vectors, *, k: int) -> tuple[Ids, Vectors]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Literal, TypeVar, get_args
@@ -15,7 +14,7 @@ from indexer import IndexDevice, Snapshot, Where, manifest_stamp, open_snapshot
 from retriever.fusion import reciprocal_rank_fusion
 from retriever.gathering import QuestionGatherer
 from retriever.highlight import Span, mark_hits
-from retriever.hits import Hit, Scored, ids_of, make_hits, places
+from retriever.hits import Hit, ids_of, make_hits, places
 from retriever.lexical import lexical_ranking
 from retriever.recent import RecentVectors
 
@@ -26,7 +25,6 @@ T = TypeVar("T")
 Mode = Literal["hybrid", "dense", "lexical"]
 
 _CANDIDATES = 100  # of each ranking go into the fusion
-_AT_A_TIME = 8  # questions whose vectors are compared
 
 
 class Retriever:
@@ -44,7 +42,6 @@ class Retriever:
         self._gatherer = QuestionGatherer(
             lambda questions, task: self.encoder.encode_queries(questions, instruction=task)
         )
-        self._comparing = ThreadPoolExecutor(max_workers=_AT_A_TIME, thread_name_prefix="comparing")
         self._questions: RecentVectors[tuple[str, str | None]] = RecentVectors(most=64)
         self._sentences: RecentVectors[str] = RecentVectors(most=1024)
 
@@ -127,21 +124,17 @@ class Retriever:
         filtered = where or Where()
         depth = max(k, _CANDIDATES) if mode == "hybrid" else k
 
-        def nearest(snapshot: Snapshot, vector: Vectors) -> Scored:
-            with snapshot.reading():  # in a thread of its own
-                return snapshot.nearest(vector, k=depth, where=filtered)
-
         def find(snapshot: Snapshot) -> list[Hit]:
             if mode == "lexical":
                 lexical = lexical_ranking(snapshot, query, depth, filtered)
                 return make_hits(snapshot, lexical, {}, places(lexical))
-            vector = self._question_vector(query, instruction)  # first, and alone: it takes all cores
+            # One after the other: the model and the comparison of vectors take all cores.
+            vector = self._question_vector(query, instruction)
             if mode == "dense":
                 dense = snapshot.nearest(vector, k=depth, where=filtered)
                 return make_hits(snapshot, dense, places(dense), {})
-            comparing = self._comparing.submit(nearest, snapshot, vector)
+            dense = snapshot.nearest(vector, k=depth, where=filtered)
             lexical = lexical_ranking(snapshot, query, depth, filtered)
-            dense = comparing.result()
             fused = reciprocal_rank_fusion([ids_of(dense), ids_of(lexical)])
             return make_hits(snapshot, fused[:k], places(dense), places(lexical))
 

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from echo_embeddings.errors import DeviceError, IndexDamaged
+from indexer import vectors as vectors_module
 from indexer.vectors import Placement, VectorIndex, choose_placement, index_factory, principal_axes
 
 CPU = Placement("cpu", "asked for")
@@ -84,6 +85,29 @@ def either(request: pytest.FixtureRequest) -> VectorIndex:
     index: VectorIndex = request.getfixturevalue(request.param)
     assert index.kind == request.param
     return index
+
+
+# On all cores
+
+
+@pytest.mark.parametrize("k", [1, 7, 4000, 9999])
+def test_a_large_exact_index_is_compared_on_all_cores_with_the_same_result(
+    exact: VectorIndex, k: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    multiply = vectors_module.inner_products
+    monkeypatch.setattr(vectors_module, "inner_products", lambda *both: (asked.append(1), multiply(*both))[1])
+    for query in QUERIES[:5]:
+        expected = exact.search(query, k=k)
+        monkeypatch.setattr(vectors_module, "_ON_ALL_CORES_FROM", 4000)
+        found_now = exact.search(query, k=k)
+        monkeypatch.setattr(vectors_module, "_ON_ALL_CORES_FROM", 4001)
+        assert [key for key, _ in found_now] == [key for key, _ in expected]
+        assert [score for _, score in found_now] == pytest.approx([score for _, score in expected], abs=1e-5)
+    assert len(asked) == 5
+    monkeypatch.setattr(vectors_module, "_ON_ALL_CORES_FROM", 1)
+    assert found(exact, QUERIES[0], k=2, among=[FAR, FAR + 3, FAR + 6]) != []
+    assert len(asked) == 5, "a filter is FAISS's work"
 
 
 # Which kind of index
