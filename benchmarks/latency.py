@@ -70,7 +70,8 @@ def main(words: Sequence[str] | None = None) -> None:
         _time_new_processes(guide, asked)
         _time_questions(encoder, asked)
         _time_answers(Retriever.open(guide, encoder=encoder), model, asked[:8])
-        _time_searches(Retriever.open(large, encoder=encoder), _write_large_index(large, guide, given.passages))
+        asked_of_large = _write_large_index(large, guide, given.passages)
+        _time_searches(Retriever.open(large, encoder=encoder), asked_of_large)
 
 
 def _time_new_processes(index: Path, asked: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from echo_embeddings.geometry import Vectors
 from echo_embeddings.storage import cache_folder
 
-LEAST_FIDELITY = 0.98
+LEAST_FIDELITY = 0.99
 """The least mean centred cosine at which a faster precision is taken by itself."""
 
 

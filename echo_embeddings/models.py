@@ -1,13 +1,13 @@
-"""A model's name to its vocabulary, weights and profile. Knows where models come from, not what is done with them."""
+"""A model's name to its vocabulary, weights and profile, shared by all who hold it. Knows no texts."""
 
 from __future__ import annotations
 
 import copy
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -17,13 +17,17 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from echo_embeddings.adapters import adapter_digest, base_of, with_adapter
 from echo_embeddings.architecture import Architecture, read_architecture
-from echo_embeddings.conversion import SOURCE_FILE, Notice, convert_embedded, convert_gguf
+from echo_embeddings.conversion import SOURCE_FILE, Notice
 from echo_embeddings.devices import Device, DeviceChoice, choose_device
-from echo_embeddings.embedded import DEFAULT_MODEL, EMBEDDED_MODELS
-from echo_embeddings.errors import MissingPackage, ModelError
-from echo_embeddings.linear import Precision
+from echo_embeddings.embedded import DEFAULT_MODEL
+from echo_embeddings.errors import ModelError
+from echo_embeddings.fidelity import sample_texts
+from echo_embeddings.finding import find_model, full_name
+from echo_embeddings.linear import Precision, linear
 from echo_embeddings.profiles import Profile, profile_for
+from echo_embeddings.smoothing import Smoothing, measure_smoothing, remembered_smoothing
 from echo_embeddings.storage import sha256_of
 from echo_embeddings.trunk import Trunk
 from echo_embeddings.turns import in_turn
@@ -33,10 +37,8 @@ from echo_embeddings.weights import Tensors, check_tensors, map_tensors
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-_HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 _LOADED: WeakValueDictionary[tuple[object, ...], LanguageModel] = WeakValueDictionary()
 _LOADING = Lock()
-_SAYS_WHENCE = {"base_model_name_or_path", "peft_version", "revision"}  # in an adapter's config: changes no vector
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +89,7 @@ class LanguageModel:
         adapter = self.adapter
         if adapter is None:
             return cast("PreTrainedModel", self.writer.base_model)
-        return cast("PreTrainedModel", self._once("reader", lambda: _with_adapter(self.writer, adapter).base_model))
+        return cast("PreTrainedModel", self._once("reader", lambda: with_adapter(self.writer, adapter).base_model))
 
     def reader_in(self, dtype: torch.dtype) -> PreTrainedModel:
         """Return the reader in a dtype: itself in float32, a copy in another."""
@@ -98,9 +100,7 @@ class LanguageModel:
 
     def trunk(self, precision: Precision) -> Trunk:
         """Return our layers with the weights for embedding, the adapter merged in; made once for each precision."""
-        assert self.architecture is not None
-        architecture = self.architecture
-        return cast("Trunk", self._once(precision, lambda: Trunk(self._weights(), architecture, precision)))
+        return cast("Trunk", self._once(precision, lambda: self._trunk(precision)))
 
     @property
     def writes(self) -> Literal["completion", "chat"]:
@@ -138,6 +138,20 @@ class LanguageModel:
     @property
     def _config(self) -> Any:
         return self.writer.config.get_text_config()
+
+    def _trunk(self, precision: Precision) -> Trunk:
+        assert self.architecture is not None
+        tensors, architecture = self._weights(), self.architecture
+        smoothing: list[Smoothing] = []
+        if precision is Precision.INT8:
+            begin = [] if self.vocabulary.bos_id is None else [self.vocabulary.bos_id]
+            smoothing = remembered_smoothing(
+                self.weights_hash,
+                lambda: measure_smoothing(
+                    tensors, architecture, [[*begin, *self.vocabulary.encode(text)] for text in sample_texts()]
+                ),
+            )
+        return Trunk(tensors, architecture, partial(linear, precision=precision), smoothing=smoothing)
 
     def _weights(self) -> Tensors:
         if self.adapter is None and self._tensors:
@@ -180,9 +194,9 @@ def load_model(
     place = choose_device(device)
     local = Path(name).expanduser()
     if adapter is None and (local / "adapter_config.json").exists() and not (local / "config.json").exists():
-        adapter, name = local, _base_of(local)
-    folder = _find(name, notice=notice)
-    key: tuple[object, ...] = (_full_name(name), _stamp(folder), place)
+        adapter, name = local, base_of(local)
+    folder = find_model(name, notice=notice)
+    key: tuple[object, ...] = (full_name(name), _stamp(folder), place)
     with _LOADING:
         plain = _LOADED.get(key)
         if plain is None:
@@ -205,7 +219,7 @@ def _load_plain(name: str, folder: Path, *, device: Device) -> LanguageModel:
     if architecture is not None and tensors:
         check_tensors(tensors, architecture, folder=folder)
     model = LanguageModel(
-        name=_full_name(name),
+        name=full_name(name),
         folder=folder,
         profile=profile_for(name),
         vocabulary=Vocabulary.load(folder),
@@ -238,48 +252,6 @@ def _stamp(folder: Path) -> tuple[object, ...]:
     return (folder.resolve(), *((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files))
 
 
-def _full_name(name: str) -> str:
-    path = Path(name).expanduser()
-    return str(path.resolve()) if name not in EMBEDDED_MODELS and path.exists() else name
-
-
-def _find(name: str, *, notice: Notice) -> Path:
-    if name in EMBEDDED_MODELS:
-        return convert_embedded(EMBEDDED_MODELS[name], notice=notice)
-    if not name.strip():
-        raise ModelError("The name of the model is empty.", remedy=f"Use an embedded model: --model {DEFAULT_MODEL}.")
-    path = Path(name).expanduser()
-    if path.is_dir():
-        if not (path / "config.json").exists():
-            raise ModelError(f"The folder {name} holds no model: config.json is missing.")
-        return path
-    if path.is_file():
-        if path.suffix.lower() != ".gguf":
-            raise ModelError(f"The file {name} is not a model.", remedy="Name a folder or a .gguf file.")
-        return convert_gguf(path, notice=notice)
-    return _download(name)
-
-
-def _download(name: str) -> Path:
-    from huggingface_hub import constants, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    embedded = ", ".join(EMBEDDED_MODELS)
-    try:
-        return Path(snapshot_download(name, allow_patterns=_HUB_FILES, etag_timeout=5))
-    except HFValidationError:
-        raise ModelError(
-            f"There is no model {name!r}: it is neither a file or folder here nor the id of a model on the hub.",
-            remedy=f"The embedded models are: {embedded}.",
-        ) from None
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise ModelError(
-            f"The model {name!r} is not in the cache {constants.HF_HUB_CACHE} and cannot be fetched from the hub "
-            f"({type(error).__name__}).",
-            remedy=f"Check the name and the connection, or use an embedded model: --model {DEFAULT_MODEL}.",
-        ) from None
-
-
 def _load_weights(folder: Path, *, device: Device) -> PreTrainedModel:
     from transformers import AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
@@ -296,57 +268,6 @@ def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def _base_of(adapter: Path) -> str:
-    base = _read_adapter_config(adapter).get("base_model_name_or_path")
-    if not base:
-        raise ModelError(f"The adapter {adapter} does not say which model it belongs to.", remedy="Name it: --model.")
-    return str(base)
-
-
-def _read_adapter_config(adapter: Path) -> dict[str, object]:
-    try:
-        found = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(f"The file {adapter / 'adapter_config.json'} is not valid JSON: {error}.") from None
-    return found if isinstance(found, dict) else {}
-
-
-def _with_adapter(writer: PreTrainedModel, adapter: Path) -> PreTrainedModel:
-    if find_spec("peft") is None:
-        raise MissingPackage(
-            "A LoRA adapter needs the package peft.", remedy="Install it: pip install 'echo-index[lora]'"
-        )
-    from peft import PeftModel, get_peft_model_state_dict, load_peft_weights
-
-    # The adapter is merged into a copy, so that answers come from the unmodified model; the embedding table, the
-    # largest part of a small model, is shared by both.
-    table = cast("nn.Parameter", writer.get_input_embeddings().weight)
-    copied = copy.deepcopy(writer, memo={id(table): table})
-    try:
-        adapted = PeftModel.from_pretrained(copied, str(adapter))
-        stored = load_peft_weights(str(adapter), device="cpu")
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"The adapter {adapter} does not fit this model: {str(error).splitlines()[0]}") from None
-    # peft passes over weights that have no place, and leaves at nothing those that are missing
-    if _lora_names(stored) != _lora_names(get_peft_model_state_dict(adapted, save_embedding_layers=False)):
-        raise ModelError(f"The adapter {adapter} does not fit this model: it was made for other layers.")
-    _unshare(adapted, table)
-    return cast("PreTrainedModel", adapted.merge_and_unload())
-
-
-def _lora_names(weights: Iterable[str]) -> set[str]:
-    return {name for name in weights if "lora_" in name}
-
-
-def _unshare(adapted: nn.Module, table: nn.Parameter) -> None:
-    """Give a layer that the adapter changes a table of its own: merging writes into the weights."""
-    from peft.tuners.tuners_utils import BaseTunerLayer
-
-    for module in adapted.modules():
-        if isinstance(module, BaseTunerLayer) and module.get_base_layer().weight is table:
-            module.get_base_layer().weight = nn.Parameter(table.detach().clone(), requires_grad=False)
-
-
 def _hash_weights(folder: Path, adapter: Path | None) -> str:
     digest = hashlib.sha256()
     source = folder / SOURCE_FILE
@@ -358,8 +279,5 @@ def _hash_weights(folder: Path, adapter: Path | None) -> str:
         for path in sorted(folder.glob("tokenizer*.json")):
             digest.update(sha256_of(path).encode())
     if adapter is not None:
-        for path in sorted(adapter.glob("adapter_model.*")):
-            digest.update(sha256_of(path).encode())
-        scale = {name: value for name, value in _read_adapter_config(adapter).items() if name not in _SAYS_WHENCE}
-        digest.update(json.dumps(scale, sort_keys=True).encode())
+        digest.update(adapter_digest(adapter))
     return digest.hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -11,9 +12,12 @@ import torch.nn.functional as F
 from echo_embeddings.allocation import keep_freed_memory
 from echo_embeddings.architecture import Architecture, Rotation
 from echo_embeddings.attention import attend
-from echo_embeddings.linear import Linear, Precision, linear
+from echo_embeddings.linear import Linear
 from echo_embeddings.packing import Packing
-from echo_embeddings.weights import LayerWeights, Tensors, layer_weights
+from echo_embeddings.weights import LayerWeights, Projection, Tensors, layer_weights
+
+if TYPE_CHECKING:
+    from echo_embeddings.smoothing import Smoothing
 
 _Attend = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, int], torch.Tensor]
 """Queries, keys and values of the tokens at hand, and the number of the layer; returns (tokens, heads x head_dim)."""
@@ -35,17 +39,17 @@ class _Layer:
     after_feed_forward: torch.Tensor | None
 
     @classmethod
-    def of(cls, weights: LayerWeights, precision: Precision) -> _Layer:
+    def of(cls, weights: LayerWeights, make: Callable[[Projection], Linear]) -> _Layer:
         return cls(
             before_attention=weights.before_attention,
-            queries_keys_values=linear(weights.queries_keys_values, precision),
+            queries_keys_values=make(weights.queries_keys_values),
             queries_keys_gain=weights.queries_keys_gain,
-            attention_out=linear(weights.attention_out, precision),
+            attention_out=make(weights.attention_out),
             after_attention=weights.after_attention,
             before_feed_forward=weights.before_feed_forward,
-            gate=linear(weights.gate, precision),
-            up=linear(weights.up, precision),
-            down=linear(weights.down, precision),
+            gate=make(weights.gate),
+            up=make(weights.up),
+            down=make(weights.down),
             after_feed_forward=weights.after_feed_forward,
         )
 
@@ -81,17 +85,25 @@ class Memory:
 
 
 class Trunk:
-    """A decoder's layers in one precision. Not thread-safe: passes take turns.
+    """A decoder's layers, on matrices that `make` gives, smoothed where there are scales. Passes take turns.
 
     Hidden states are float32 whatever the precision. Layers count as `hidden_states` does in transformers: 0 is the
     embedding, the last comes after the final normalization.
     """
 
-    def __init__(self, tensors: Tensors, architecture: Architecture, precision: Precision) -> None:
+    def __init__(
+        self,
+        tensors: Tensors,
+        architecture: Architecture,
+        make: Callable[[Projection], Linear],
+        *,
+        smoothing: Sequence[Smoothing] = (),
+    ) -> None:
         keep_freed_memory()
         self.architecture = architecture
         self._tensors = tensors
-        self._precision = precision
+        self._make = make
+        self._smoothing = smoothing
         self._layers: list[_Layer] = []
         self._table = tensors["embed_tokens.weight"]
         self._norm = tensors["norm.weight"].float() + architecture.gain_offset
@@ -204,7 +216,9 @@ class Trunk:
         """Make layers ready as far as they are needed, when they are."""
         while len(self._layers) <= number:
             weights = layer_weights(self._tensors, self.architecture, len(self._layers))
-            self._layers.append(_Layer.of(weights, self._precision))
+            if self._smoothing:
+                weights = self._smoothing[len(self._layers)].applied(weights)
+            self._layers.append(_Layer.of(weights, self._make))
         return self._layers[number]
 
     def _turned(self, rotation: Rotation, positions: torch.Tensor) -> torch.Tensor:

@@ -19,10 +19,10 @@ OWNERS = {
     "sqlite3": ("indexer/database.py",),
     "transformers": tuple(
         f"echo_embeddings/{name}.py"
-        for name in ("models", "architecture", "conversion", "vocabulary", "generation", "chat_format")
+        for name in ("models", "adapters", "architecture", "conversion", "vocabulary", "generation", "chat_format")
     ),
-    "peft": ("echo_embeddings/models.py",),
-    "huggingface_hub": ("echo_embeddings/models.py",),
+    "peft": ("echo_embeddings/adapters.py",),
+    "huggingface_hub": ("echo_embeddings/finding.py",),
     "tokenizers": ("echo_embeddings/vocabulary.py", "echo_embeddings/generation.py"),
     "langchain_core": (
         *(f"retriever/{name}.py" for name in ("answer", "chain", "chat", "followup", "langchain", "prompts")),

@@ -16,8 +16,8 @@ import torch
 from tiny_models import ARCHITECTURES, llama_config, save_model
 
 from echo_embeddings import EMBEDDED_MODELS, EchoEncoder, LanguageModel, choose_device, load_model
+from echo_embeddings import adapters as adapters_module
 from echo_embeddings import conversion as conversion_module
-from echo_embeddings import models as models_module
 from echo_embeddings.embedded import EmbeddedModel
 from echo_embeddings.errors import DeviceError, MissingPackage, ModelError
 
@@ -206,7 +206,7 @@ def test_an_embedded_model_is_its_parts_in_order(tmp_path: Path, monkeypatch: py
 
 def test_a_damaged_part_is_told_with_the_command_that_mends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ECHO_INDEX_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setitem(models_module.EMBEDDED_MODELS, "carried", carrier(tmp_path, monkeypatch, sha256="0" * 64))
+    monkeypatch.setitem(EMBEDDED_MODELS, "carried", carrier(tmp_path, monkeypatch, sha256="0" * 64))
     with pytest.raises(ModelError, match="embedded model carried are damaged") as refusal:
         load_model("carried", device="cpu")
     assert refusal.value.remedy == "Install them again: pip install --force-reinstall carried"
@@ -218,7 +218,7 @@ def test_a_missing_package_is_told_with_the_command_that_installs_it(
 ) -> None:
     monkeypatch.setenv("ECHO_INDEX_CACHE", str(tmp_path / "cache"))
     model = EmbeddedModel("absent", (("no_such_package_here", "part"),), "0" * 64, "pip install absent")
-    monkeypatch.setitem(models_module.EMBEDDED_MODELS, "absent", model)
+    monkeypatch.setitem(EMBEDDED_MODELS, "absent", model)
     assert not model.is_installed()
     with pytest.raises(MissingPackage, match="no_such_package_here is missing") as refusal:
         load_model("absent", device="cpu")
@@ -441,7 +441,7 @@ def test_an_adapter_that_names_no_base_is_refused(adapter: Path, tmp_path: Path)
 def test_an_adapter_without_peft_is_refused_with_the_command(
     tiny_folder: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(models_module, "find_spec", lambda name: None)
+    monkeypatch.setattr(adapters_module, "find_spec", lambda name: None)
     fresh = shutil.copytree(adapter, tmp_path / "adapter")  # the other one may still be loaded
     with pytest.raises(MissingPackage) as refusal:
         load_model(str(tiny_folder), adapter=fresh, device="cpu")

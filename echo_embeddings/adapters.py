@@ -1,0 +1,90 @@
+"""LoRA adapters: which model one belongs to, what decides its vectors, and how it is merged. Knows no texts."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from safetensors import SafetensorError
+from torch import nn
+
+from echo_embeddings.errors import MissingPackage, ModelError
+from echo_embeddings.storage import sha256_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+_SAYS_WHENCE = {"base_model_name_or_path", "peft_version", "revision"}  # in an adapter's config: changes no vector
+
+
+def base_of(adapter: Path) -> str:
+    """Return the name of the model that an adapter was made for.
+
+    Raises:
+        ModelError: the adapter does not say it.
+    """
+    base = _read_config(adapter).get("base_model_name_or_path")
+    if not base:
+        raise ModelError(f"The adapter {adapter} does not say which model it belongs to.", remedy="Name it: --model.")
+    return str(base)
+
+
+def adapter_digest(adapter: Path) -> bytes:
+    """Return what changes when the adapter's weights do, or how strongly they count."""
+    hashes = [sha256_of(path) for path in sorted(adapter.glob("adapter_model.*"))]
+    scale = {name: value for name, value in _read_config(adapter).items() if name not in _SAYS_WHENCE}
+    return ("".join(hashes) + json.dumps(scale, sort_keys=True)).encode()
+
+
+def _read_config(adapter: Path) -> dict[str, object]:
+    try:
+        found = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"The file {adapter / 'adapter_config.json'} is not valid JSON: {error}.") from None
+    return found if isinstance(found, dict) else {}
+
+
+def with_adapter(writer: PreTrainedModel, adapter: Path) -> PreTrainedModel:
+    """Return a copy of a model with an adapter merged into its weights.
+
+    Raises:
+        ModelError: the adapter does not fit the model, or cannot be read.
+        MissingPackage: peft is not installed.
+    """
+    if find_spec("peft") is None:
+        raise MissingPackage(
+            "A LoRA adapter needs the package peft.", remedy="Install it: pip install 'echo-index[lora]'"
+        )
+    from peft import PeftModel, get_peft_model_state_dict, load_peft_weights
+
+    # The adapter is merged into a copy, so that answers come from the unmodified model; the embedding table, the
+    # largest part of a small model, is shared by both.
+    table = cast("nn.Parameter", writer.get_input_embeddings().weight)
+    copied = copy.deepcopy(writer, memo={id(table): table})
+    try:
+        adapted = PeftModel.from_pretrained(copied, str(adapter))
+        stored = load_peft_weights(str(adapter), device="cpu")
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ModelError(f"The adapter {adapter} does not fit this model: {str(error).splitlines()[0]}") from None
+    # peft passes over weights that have no place, and leaves at nothing those that are missing
+    if _lora_names(stored) != _lora_names(get_peft_model_state_dict(adapted, save_embedding_layers=False)):
+        raise ModelError(f"The adapter {adapter} does not fit this model: it was made for other layers.")
+    _unshare(adapted, table)
+    return cast("PreTrainedModel", adapted.merge_and_unload())
+
+
+def _lora_names(weights: Iterable[str]) -> set[str]:
+    return {name for name in weights if "lora_" in name}
+
+
+def _unshare(adapted: nn.Module, table: nn.Parameter) -> None:
+    """Give a layer that the adapter changes a table of its own: merging writes into the weights."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for module in adapted.modules():
+        if isinstance(module, BaseTunerLayer) and module.get_base_layer().weight is table:
+            module.get_base_layer().weight = nn.Parameter(table.detach().clone(), requires_grad=False)

@@ -1,0 +1,161 @@
+"""Scales that make int8 harmless: what is large in activations is moved into weights. Knows no texts and no kernels.
+
+SmoothQuant (Xiao et al., arXiv 2211.10438). A token's numbers share one step of int8, which the largest of them sets:
+where a few channels are large in every token, all others lose their last digits. Each channel is divided by a scale,
+and the weights that it meets are multiplied by it. What divides costs nothing: the gain of the normalization before, or
+the rows of the matrix that the channel comes from.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from echo_embeddings.architecture import Architecture
+from echo_embeddings.linear import Linear, Precision, linear
+from echo_embeddings.packing import Packing
+from echo_embeddings.storage import cache_folder
+from echo_embeddings.trunk import Trunk
+from echo_embeddings.weights import LayerWeights, Projection, Tensors
+
+_LEAST = 1e-4  # of the largest: what is smaller hardly counts, and would make scales without bounds
+
+
+@dataclass(frozen=True, eq=False)
+class Smoothing:
+    """The scales of one layer: of what its four kinds of matrices are given. float32, positive, about 1.
+
+    `queries_keys_values` (hidden), `attention_out` (key-value heads, head_dim), `feed_forward` (hidden) and `down`
+    (intermediate).
+    """
+
+    queries_keys_values: torch.Tensor
+    attention_out: torch.Tensor
+    feed_forward: torch.Tensor
+    down: torch.Tensor
+
+    def applied(self, weights: LayerWeights) -> LayerWeights:
+        """Return a layer that gives what it gave, with smoother activations between its matrices."""
+        projected, values = weights.queries_keys_values, self.attention_out.flatten()
+        heads = weights.attention_out.weight.shape[1] // values.numel()
+        shared = self.attention_out.repeat_interleave(heads, dim=0).flatten()
+        return replace(
+            weights,
+            before_attention=weights.before_attention / self.queries_keys_values,
+            queries_keys_values=_last_rows_divided(_columns_times(projected, self.queries_keys_values), values),
+            attention_out=_columns_times(weights.attention_out, shared),
+            before_feed_forward=weights.before_feed_forward / self.feed_forward,
+            gate=_columns_times(weights.gate, self.feed_forward),
+            up=_last_rows_divided(_columns_times(weights.up, self.feed_forward), self.down),
+            down=_columns_times(weights.down, self.down),
+        )
+
+
+class ChannelSizes(Linear):
+    """A matrix that notes how large each channel of its rows is, by the side of the largest channel of each row."""
+
+    def __init__(self, matrix: Linear, weight: torch.Tensor) -> None:
+        self._matrix = matrix
+        self._weight = weight
+        self._squares = torch.zeros(weight.shape[1], dtype=torch.float64)
+
+    def prepare(self, rows: torch.Tensor) -> Any:  # type: ignore[override]  # which is static: it has nothing to note
+        """Note, and prepare as the matrix does."""
+        largest = torch.maximum(rows.amax(dim=1, keepdim=True), rows.amin(dim=1, keepdim=True).neg_())
+        self._squares += (rows / largest.clamp_(min=1e-20)).square_().sum(dim=0, dtype=torch.float64)
+        return self._matrix.prepare(rows)
+
+    def __call__(self, rows: Any) -> torch.Tensor:
+        """Multiply as the matrix does."""
+        return self._matrix(rows)
+
+    def scales(self, *others: ChannelSizes) -> torch.Tensor:
+        """Return the scales of the channels (in,) for this matrix and others that are given the same rows.
+
+        The rounding of a token's numbers errs by its step, times the weights it meets: that is least where the scale is
+        the square root of the channel's size by that of its weights.
+        """
+        weights = torch.cat([self._weight, *(other._weight for other in others)])
+        ratio = _bounded(self._squares.sqrt().float()) / _bounded(weights.norm(dim=0))
+        return _about_one(ratio.sqrt())
+
+
+def measure_smoothing(tensors: Tensors, architecture: Architecture, texts: Sequence[Sequence[int]]) -> list[Smoothing]:
+    """Return the scales of each layer, as they suit a sample of texts, given as token ids."""
+    sizes: list[ChannelSizes] = []
+
+    def watched(projection: Projection) -> Linear:
+        sizes.append(ChannelSizes(linear(projection, Precision.FP32), projection.weight))
+        return sizes[-1]
+
+    Trunk(tensors, architecture, watched).read(
+        torch.tensor([token for text in texts for token in text]),
+        Packing.of([len(text) for text in texts], prefix=0),
+        before=None,
+        layer=architecture.depth,
+        rows=torch.arange(sum(map(len, texts))),
+    )
+    each = len(sizes) // architecture.depth
+    return [_smoothing_of(sizes[each * number :][:each], architecture) for number in range(architecture.depth)]
+
+
+def remembered_smoothing(weights_hash: str, measure: Callable[[], list[Smoothing]]) -> list[Smoothing]:
+    """Return the scales of each layer as the cache folder has them, else what `measure` finds; it is kept there."""
+    path = cache_folder() / "smoothing" / f"{weights_hash}.safetensors"
+    with suppress(OSError, SafetensorError, KeyError):  # not there, or damaged
+        stored = load_file(path)
+        return [
+            Smoothing(**{name: stored[f"{number}.{name}"] for name in Smoothing.__dataclass_fields__})
+            for number in range(len(stored) // len(Smoothing.__dataclass_fields__))
+        ]
+    measured = measure()
+    tensors = {
+        f"{number}.{name}": getattr(smoothing, name).contiguous()
+        for number, smoothing in enumerate(measured)
+        for name in Smoothing.__dataclass_fields__
+    }
+    with suppress(OSError):  # a cache that cannot be written: measured again next time
+        path.parent.mkdir(exist_ok=True)
+        unfinished = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+        save_file(tensors, unfinished)
+        unfinished.replace(path)
+    return measured
+
+
+def _smoothing_of(sizes: Sequence[ChannelSizes], architecture: Architecture) -> Smoothing:
+    queries_keys_values, attention_out, gate, up, down = sizes
+    # Heads that share a value share its scale.
+    by_head = attention_out.scales().view(architecture.key_value_heads, -1, architecture.head_dim)
+    return Smoothing(
+        queries_keys_values=queries_keys_values.scales(),
+        attention_out=_about_one(by_head.log().mean(dim=1).exp()),
+        feed_forward=gate.scales(up),
+        down=down.scales(),
+    )
+
+
+def _columns_times(projection: Projection, scales: torch.Tensor) -> Projection:
+    return Projection(projection.weight * scales, projection.bias)
+
+
+def _last_rows_divided(projection: Projection, scales: torch.Tensor) -> Projection:
+    """Divide the last rows, which give the values, by their scales."""
+    divisors = torch.cat([torch.ones(len(projection.weight) - len(scales)), scales])
+    bias = None if projection.bias is None else projection.bias / divisors
+    return Projection(projection.weight / divisors[:, None], bias)
+
+
+def _bounded(sizes: torch.Tensor) -> torch.Tensor:
+    return sizes.clamp(min=max(_LEAST * float(sizes.max()), 1e-20))
+
+
+def _about_one(scales: torch.Tensor) -> torch.Tensor:
+    return scales / scales.log().mean().exp()
