@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from echo_embeddings.embedded import DEFAULT_MODEL
+from echo_embeddings.errors import ModelError
+
 Activation = Literal["silu", "gelu_tanh", "gelu"]
 Config = Mapping[str, Any]
 
@@ -128,8 +131,16 @@ def read_architecture(folder: Path) -> Architecture | None:
 
     Nor are models whose weights are stored quantized: what stands in their files is not what they multiply by.
     A config.json that leaves names out is completed by transformers, which knows each family's defaults.
+
+    Raises:
+        ModelError: the model is not causal. What stands beside a text in a batch would change its vector.
     """
     config: Config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if config.get("use_bidirectional_attention"):
+        raise ModelError(
+            f"The model in {folder} is not a causal one: its tokens see what follows them.",
+            remedy=f"Use a causal language model, such as --model {DEFAULT_MODEL}.",
+        )
     family = _FAMILIES.get(str(config.get("model_type")))
     if family is None or config.get("quantization_config"):
         return None
@@ -143,7 +154,7 @@ def read_architecture(folder: Path) -> Architecture | None:
 
 def _architecture(config: Config, family: _Family, transformers_config: object) -> Architecture | None:
     activation = _ACTIVATIONS.get(str(config.get("hidden_activation") or config.get("hidden_act")))
-    if activation is None or config.get("use_bidirectional_attention"):
+    if activation is None:
         return None
     head_dim = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
     layers = _layers(config, family, int(head_dim), transformers_config)

@@ -106,6 +106,7 @@ class Trunk:
         self._smoothing = smoothing
         self._layers: list[_Layer] = []
         self._table = tensors["embed_tokens.weight"]
+        self._head: torch.Tensor | None = None
         self._norm = tensors["norm.weight"].float() + architecture.gain_offset
         self._turns: dict[Rotation, torch.Tensor] = {}
 
@@ -160,8 +161,9 @@ class Trunk:
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """Return (rows, vocabulary): how likely each token comes next, from states of the last layer."""
-        head = self._table if self.architecture.tied else self._tensors["lm_head.weight"]
-        logits = F.linear(states, head.float())
+        if self._head is None:  # where texts are only embedded, it is never made
+            self._head = (self._table if self.architecture.tied else self._tensors["lm_head.weight"]).float()
+        logits = F.linear(states, self._head)
         cap = self.architecture.logits_cap
         return logits if cap is None else logits.div_(cap).tanh_().mul_(cap)
 

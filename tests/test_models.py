@@ -473,6 +473,17 @@ def test_a_model_whose_files_have_changed_is_loaded_anew(tiny_folder: Path, tmp_
     assert not np.allclose(EchoEncoder(after).encode_documents(["fox"]), vector, atol=1e-3)
 
 
+def test_a_model_whose_tokens_see_what_follows_is_refused(tmp_path: Path) -> None:
+    folder = save_model(tmp_path / "both-ways", ARCHITECTURES["gemma3"]())
+    load_model(str(folder), device="cpu")
+    config = folder / "config.json"
+    fields = json.loads(config.read_text(encoding="utf-8")) | {"use_bidirectional_attention": True}
+    config.write_text(json.dumps(fields), encoding="utf-8")
+    with pytest.raises(ModelError, match="both-ways is not a causal one") as refusal:
+        load_model(str(folder), device="cpu")
+    assert "gemma3-270m" in (refusal.value.remedy or "")
+
+
 def test_a_model_that_nobody_holds_is_let_go(tiny_folder: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(tiny_folder, tmp_path / "model")
     gone = weakref.ref(load_model(str(folder), device="cpu"))
