@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from echo_embeddings import LanguageModel
 from echo_embeddings.errors import TextError
-from retriever import AnswerStream, EchoChatModel, Hit, stream_answer
+from retriever import AnswerStream, EchoChatModel, Hit, Place, stream_answer
 from retriever.answer import WITHDRAWN, AnswerText
 from retriever.citations import NOT_FOUND, check_answer
 from retriever.prompts import FollowUp, answer_prompt
@@ -92,6 +94,17 @@ def test_a_passage_that_is_about_something_else_supports_nothing() -> None:
     bridge = hit("The railway bridge was opened in 1909.", source="bridge.md")
     assert not check_answer(question, "1909 [2]", (FERRY, exchange)).found
     assert check_answer(question, "1909 [2]", (FERRY, bridge)).found
+
+
+def test_where_no_passage_has_a_word_of_the_question_only_the_nearest_supports() -> None:
+    nearest, other = replace(FERRY, dense=Place(1, 0.3)), replace(TICKET, dense=Place(2, 0.2))
+    question = "Wann fährt die Fähre?"
+    for passages in ((nearest, other), (other, nearest), (replace(TICKET, dense=None), nearest)):
+        assert check_answer(question, "At eight and at noon.", passages).found
+        assert not check_answer(question, "Eleven euros.", passages).found
+    assert check_answer(question, "Eleven euros.", PASSAGES).found, "nobody knows which is the nearest"
+    far = (replace(FERRY, dense=Place(1, 0.1)), replace(TICKET, dense=Place(2, 0.05)))
+    assert not check_answer(question, "At eight and at noon.", far).found, "it is the nearest, but not near"
 
 
 def test_a_question_in_another_language_can_be_answered() -> None:

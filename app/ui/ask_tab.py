@@ -90,9 +90,14 @@ class AskTab:
         again = retry.click(
             self._ask_again, asked, shown, concurrency_limit=8, show_progress="hidden", api_visibility="private"
         )
-        stop.click(_stopped, turns, shown, cancels=[asking, again], show_progress="hidden", api_visibility="private")
-        for cleared in (clear.click, chat.clear):
-            cleared(_cleared, None, shown, cancels=[asking, again], show_progress="hidden", api_visibility="private")
+        for event, act, given in (
+            (stop.click, _stopped, turns),
+            (clear.click, _cleared, None),
+            (chat.clear, _cleared, None),
+        ):
+            # First the end, then what is shown: what the answer still sends on its way to its end must not come last.
+            ended = event(None, cancels=[asking, again], show_progress="hidden", api_visibility="private")
+            ended.then(act, given, shown, show_progress="hidden", api_visibility="private")
         cited.cite(_cite, turns, self.passages, show_progress="hidden", api_visibility="private")
         export.click(export_markdown, turns, exported, show_progress="hidden", api_visibility="private").then(
             None, exported, None, js=_DOWNLOAD
