@@ -325,7 +325,7 @@ def main() -> None:
         err.print(Text.assemble(("Error: ", "bold red"), output.plain(str(error))), soft_wrap=True)
         sys.exit(1)
     finally:
-        gc.freeze()  # all goes with the process: to look through it for garbage would take a third of a second
+        gc.freeze()  # all goes with the process: to look through it for garbage would take a quarter of a second
 
 
 if __name__ == "__main__":

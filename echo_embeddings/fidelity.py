@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib.resources import files
@@ -12,7 +10,7 @@ from importlib.resources import files
 import numpy as np
 
 from echo_embeddings.geometry import Vectors
-from echo_embeddings.storage import cache_folder
+from echo_embeddings.storage import cache_folder, write_remembered
 
 LEAST_FIDELITY = 0.99
 """The least mean centred cosine at which a faster precision is taken by itself."""
@@ -39,9 +37,7 @@ def remembered_fidelity(fingerprint: str, measure: Callable[[Sequence[str]], np.
     with suppress(OSError, ValueError, KeyError, TypeError):  # not there, or damaged
         return float(json.loads(path.read_text(encoding="utf-8"))["mean"])
     cosines = measure(sample_texts())
-    path.parent.mkdir(exist_ok=True)
-    unfinished = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
     figures = {"mean": float(cosines.mean()), "least": float(cosines.min()), "texts": len(cosines)}
-    unfinished.write_text(json.dumps(figures), encoding="utf-8")
-    unfinished.replace(path)
+    with suppress(OSError):  # a cache that cannot be written: measured again next time
+        write_remembered(path, lambda file: file.write_text(json.dumps(figures), encoding="utf-8"))
     return figures["mean"]

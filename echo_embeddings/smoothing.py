@@ -8,8 +8,6 @@ the rows of the matrix that the channel comes from.
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -22,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from echo_embeddings.architecture import Architecture
 from echo_embeddings.linear import Linear, Precision, linear
 from echo_embeddings.packing import Packing
-from echo_embeddings.storage import cache_folder
+from echo_embeddings.storage import cache_folder, write_remembered
 from echo_embeddings.trunk import Trunk
 from echo_embeddings.weights import LayerWeights, Projection, Tensors
 
@@ -123,10 +121,7 @@ def remembered_smoothing(weights_hash: str, measure: Callable[[], list[Smoothing
         for name in Smoothing.__dataclass_fields__
     }
     with suppress(OSError):  # a cache that cannot be written: measured again next time
-        path.parent.mkdir(exist_ok=True)
-        unfinished = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
-        save_file(tensors, unfinished)
-        unfinished.replace(path)
+        write_remembered(path, lambda file: save_file(tensors, file))
     return measured
 
 

@@ -55,8 +55,18 @@ def sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
             digest.update(block)
-    memory.parent.mkdir(exist_ok=True)
-    unfinished = memory.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
-    unfinished.write_text(json.dumps({"path": str(path), "sha256": digest.hexdigest()}), encoding="utf-8")
-    unfinished.replace(memory)
+    told = json.dumps({"path": str(path), "sha256": digest.hexdigest()})
+    write_remembered(memory, lambda file: file.write_text(told, encoding="utf-8"))
     return digest.hexdigest()
+
+
+def write_remembered(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` make a file of the cache folder, which others see whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path.parent.mkdir(exist_ok=True)
+    unfinished = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+    write(unfinished)
+    unfinished.replace(path)

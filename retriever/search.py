@@ -14,7 +14,7 @@ from indexer import IndexDevice, Snapshot, Where, manifest_stamp, open_snapshot
 from retriever.fusion import reciprocal_rank_fusion
 from retriever.gathering import QuestionGatherer
 from retriever.highlight import Span, mark_hits
-from retriever.hits import Hit, ids_of, make_hits, places
+from retriever.hits import Hit, Scored, ids_of, make_hits, places
 from retriever.lexical import lexical_ranking
 from retriever.recent import RecentVectors
 
@@ -125,18 +125,15 @@ class Retriever:
         depth = max(k, _CANDIDATES) if mode == "hybrid" else k
 
         def find(snapshot: Snapshot) -> list[Hit]:
-            if mode == "lexical":
-                lexical = lexical_ranking(snapshot, query, depth, filtered)
-                return make_hits(snapshot, lexical, {}, places(lexical))
             # One after the other: the model and the comparison of vectors take all cores.
-            vector = self._question_vector(query, instruction)
-            if mode == "dense":
-                dense = snapshot.nearest(vector, k=depth, where=filtered)
-                return make_hits(snapshot, dense, places(dense), {})
-            dense = snapshot.nearest(vector, k=depth, where=filtered)
-            lexical = lexical_ranking(snapshot, query, depth, filtered)
-            fused = reciprocal_rank_fusion([ids_of(dense), ids_of(lexical)])
-            return make_hits(snapshot, fused[:k], places(dense), places(lexical))
+            dense: Scored = []
+            if mode != "lexical":
+                dense = snapshot.nearest(self._question_vector(query, instruction), k=depth, where=filtered)
+            lexical = [] if mode == "dense" else lexical_ranking(snapshot, query, depth, filtered)
+            ranked = dense or lexical
+            if mode == "hybrid":
+                ranked = reciprocal_rank_fusion([ids_of(dense), ids_of(lexical)])
+            return make_hits(snapshot, ranked[:k], places(dense), places(lexical))
 
         return self.with_snapshot(find)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from echo_embeddings import encoder as encoder_module
 from echo_embeddings.errors import ModelError
 from echo_embeddings.fidelity import LEAST_FIDELITY, centred_cosines, remembered_fidelity, sample_texts
 from echo_embeddings.linear import int8_is_fast
+from echo_embeddings.turns import in_turn
 
 INT8_IS_FAST = pytest.mark.skipif(not int8_is_fast(), reason="this processor is not fast in int8")
 
@@ -164,6 +166,15 @@ def test_auto_is_fp32_where_int8_is_not_fast_and_nothing_is_measured(
     monkeypatch.setattr(encoder_module, "int8_is_fast", lambda: False)
     assert EchoEncoder(tiny_model, precision="auto").precision is Precision.FP32
     assert not cache.exists()
+
+
+def test_whether_int8_is_fast_is_tried_in_the_thread_of_the_passes(
+    tiny_model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+    monkeypatch.setattr(encoder_module, "int8_is_fast", lambda: bool(threads.append(threading.get_ident())))
+    EchoEncoder(tiny_model, precision="auto")
+    assert threads == [in_turn(threading.get_ident)], "another thread's helpers would slow every pass"
 
 
 @pytest.mark.parametrize("architecture", ["gpt2", "llama, dynamic rope"])
