@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -54,8 +54,17 @@ def test_a_pass_runs_while_the_one_before_is_dealt_with_and_no_more_than_one_wai
 
 
 def test_what_was_begun_ahead_and_is_not_wanted_is_not_run() -> None:
-    blocked, ran = threading.Event(), threading.Event()
-    results = ahead([lambda: None, lambda: blocked.wait(20), ran.set])
+    begun, blocked, ran = threading.Event(), threading.Event(), threading.Event()
+    others: list[threading.Thread] = []
+
+    def acts() -> Iterator[Callable[[], None]]:
+        yield lambda: None
+        others.append(threading.Thread(target=in_turn, args=(lambda: (begun.set(), blocked.wait(20)),)))
+        others[0].start()
+        assert begun.wait(20)  # somebody else's pass runs, so that the next one has to wait
+        yield ran.set
+
+    results = ahead(acts())
     next(results)
     results.close()
     blocked.set()
