@@ -24,7 +24,7 @@ class EncoderOptions:
 
     model: str | None = None
     adapter: Path | None = None
-    layer: int | None = None
+    layer: str | None = None
     pooling: str | None = None
     document_prompt: str | None = None
     query_prompt: str | None = None

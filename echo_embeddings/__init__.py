@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from echo_embeddings.pooling import Pooling
     from echo_embeddings.prompts import CLASSICAL, TUNED_DOCUMENT, TUNED_QUERY, ZERO_SHOT, EchoPrompt
     from echo_embeddings.readings import Readings
+    from echo_embeddings.views import Copy, View, parse_views
 
 __all__ = [
     "CLASSICAL",
@@ -30,6 +31,7 @@ __all__ = [
     "TUNED_DOCUMENT",
     "TUNED_QUERY",
     "ZERO_SHOT",
+    "Copy",
     "Device",
     "DeviceChoice",
     "EchoEncoder",
@@ -43,17 +45,20 @@ __all__ = [
     "Progress",
     "Readings",
     "Vectors",
+    "View",
     "choose_device",
     "conversation_tokens",
     "generate",
     "inner_products",
     "load_model",
+    "parse_views",
     "remove_mean",
 ]
 
 _HOMES = {
     "CLASSICAL": "prompts",
     "COMPLETION_END": "chat_format",
+    "Copy": "views",
     "DEFAULT_MODEL": "embedded",
     "EMBEDDED_MODELS": "embedded",
     "TUNED_DOCUMENT": "prompts",
@@ -72,11 +77,13 @@ _HOMES = {
     "Progress": "encoder",
     "Readings": "readings",
     "Vectors": "geometry",
+    "View": "views",
     "choose_device": "devices",
     "conversation_tokens": "chat_format",
     "generate": "generation",
     "inner_products": "geometry",
     "load_model": "models",
+    "parse_views": "views",
     "remove_mean": "geometry",
 }
 

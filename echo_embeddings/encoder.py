@@ -16,7 +16,7 @@ from echo_embeddings.devices import DeviceChoice
 from echo_embeddings.engine import Engine, Span
 from echo_embeddings.errors import ModelError, PromptError
 from echo_embeddings.fidelity import LEAST_FIDELITY, centred_cosines, remembered_fidelity
-from echo_embeddings.geometry import Vectors
+from echo_embeddings.geometry import Vectors, unit_rows
 from echo_embeddings.linear import Precision, int8_is_fast
 from echo_embeddings.models import LanguageModel, load_model
 from echo_embeddings.pooling import Pooling
@@ -24,6 +24,7 @@ from echo_embeddings.prompts import EchoPrompt
 from echo_embeddings.readings import Readings
 from echo_embeddings.tokens import EchoTokens, PromptTokenizer
 from echo_embeddings.turns import in_turn
+from echo_embeddings.views import Copy, View, deepest_layer, parse_views, told_views
 
 Progress = Callable[[int, int], None]
 """Told how many texts are done, of how many."""
@@ -42,13 +43,15 @@ _FORMAT = 1  # part of the fingerprint: raised when the same settings come to gi
 class EchoEncoder:
     """Echo embeddings of one language model (arXiv 2402.15449). Thread-safe.
 
-    What is left out is taken from the model's profile. `layer` counts as `hidden_states` does in transformers,
-    `max_tokens` limits each copy of a text, `instruction` is the task of queries that name none, `batch_tokens` is the
-    most tokens of one batch, padding included: it changes speed and memory, never vectors. `precision` is that of the
-    matrix products; "auto" measures it once for each model and keeps the figure in the cache folder.
+    What is left out is taken from the model's profile. `layer` counts as `hidden_states` does in transformers; written
+    as `parse_views` reads it, it names several views of a text, whose unit vectors are added up. `max_tokens` limits
+    each copy of a text, `instruction` is the task of queries that name none, `batch_tokens` is the most tokens of one
+    batch, padding included: it changes speed and memory, never vectors. `precision` is that of the matrix products;
+    "auto" measures it once for each model and keeps the figure in the cache folder.
 
     Raises:
         ModelError: the model has no such layer, or does not run in this precision here; there is no such precision.
+        PromptError: a layer that cannot be read, or views of the first copy where a prompt reads a text once.
     """
 
     def __init__(
@@ -58,7 +61,7 @@ class EchoEncoder:
         document_prompt: EchoPrompt | None = None,
         query_prompt: EchoPrompt | None = None,
         pooling: Pooling | str | None = None,
-        layer: int | None = None,
+        layer: int | str | None = None,
         max_tokens: int | None = None,
         instruction: str | None = None,
         precision: PrecisionChoice = "fp32",
@@ -71,16 +74,27 @@ class EchoEncoder:
         self.pooling = Pooling(pooling or profile.pooling)
         self.instruction = profile.instruction if instruction is None else instruction
         self.max_tokens = max_tokens or profile.max_tokens
-        self.layer = layer or profile.layer or model.depth
+        self.views = profile.views or (View(Copy.ECHO, model.depth),) if layer is None else parse_views(layer)
+        _refuse_unread(self.views, self.document_prompt, self.query_prompt)
         self._tokenizer = PromptTokenizer(model.vocabulary, max_tokens=self.max_tokens)
         self._batch_tokens = batch_tokens or _BATCH_TOKENS[model.device.name]
         self.precision = self._best_precision() if precision == "auto" else _precision(precision)
-        self._engine = Engine(model, layer=self.layer, precision=self.precision)
+        self._engine = Engine(model, layers={view.layer for view in self.views}, precision=self.precision)
 
     @property
     def dimension(self) -> int:
         """The length of a vector."""
         return self.model.dimension
+
+    @property
+    def layer(self) -> int | str:
+        """The layer that is read; where there are several views, all of them, as `parse_views` reads them."""
+        return told_views(self.views)
+
+    @property
+    def deepest(self) -> int:
+        """The last layer that is read."""
+        return deepest_layer(self.views)
 
     def encode_documents(self, texts: Sequence[str], *, progress: Progress | None = None) -> Vectors:
         """Embed texts that are to be found: float32 (n, dimension), unit rows, in the order of `texts`.
@@ -97,6 +111,27 @@ class EchoEncoder:
             TextError: a text is empty.
         """
         yield from self._readings(self._tokenizer.assemble(self.document_prompt, texts))
+
+    def document_views(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[Vectors]]]:
+        """Embed texts by each view on its own, in one pass; yield each batch: (positions, vectors of each view).
+
+        Vectors are float32 (texts of the batch, dimension), unit rows, in the order of `views`.
+
+        Raises:
+            TextError: a text is empty.
+        """
+        yield from self._pooled(self._tokenizer.assemble(self.document_prompt, texts), self.views)
+
+    def query_views(
+        self, texts: Sequence[str], *, instruction: str | None = None
+    ) -> Iterator[tuple[list[int], list[Vectors]]]:
+        """Embed questions by each view on its own, as `document_views` does texts.
+
+        Raises:
+            TextError: a text is empty.
+            PromptError: an instruction was given and the query prompt has no place for it.
+        """
+        yield from self._pooled(self._questions(texts, instruction), self.views)
 
     def encode_queries(self, texts: Sequence[str], *, instruction: str | None = None) -> Vectors:
         """Embed questions, with the task in words: float32 (n, dimension), unit rows, in the order of `texts`.
@@ -154,7 +189,7 @@ class EchoEncoder:
             query_prompt=EchoPrompt(str(description["query_prompt"])),
             instruction=str(description["instruction"]),
             pooling=str(description["pooling"]),
-            layer=int(description["layer"] or 0),
+            layer=description["layer"],
             max_tokens=int(description["max_tokens"] or 0),
             precision=precision,
         )
@@ -165,7 +200,7 @@ class EchoEncoder:
         document_prompt: EchoPrompt | None = None,
         query_prompt: EchoPrompt | None = None,
         pooling: Pooling | str | None = None,
-        layer: int | None = None,
+        layer: int | str | None = None,
         max_tokens: int | None = None,
         precision: PrecisionChoice | None = None,
     ) -> EchoEncoder:
@@ -176,7 +211,7 @@ class EchoEncoder:
             query_prompt=query_prompt or self.query_prompt,
             instruction=self.instruction,
             pooling=pooling or self.pooling,
-            layer=layer or self.layer,
+            layer=self.layer if layer is None else layer,
             max_tokens=max_tokens or self.max_tokens,
             precision=precision or self.precision,
             batch_tokens=self._batch_tokens,
@@ -234,38 +269,47 @@ class EchoEncoder:
     def _encode(self, sequences: list[EchoTokens], progress: Progress | None) -> Vectors:
         vectors = np.empty((len(sequences), self.dimension), dtype=np.float32)
         done = 0
-        for positions, [echo] in self._pooled(sequences, lambda batch: [_echoes(batch)]):
-            vectors[positions] = echo
+        for positions, views in self._pooled(sequences, self.views):
+            vectors[positions] = _together(views)
             done += len(positions)
             if progress is not None:
                 progress(done, len(sequences))
         return vectors
 
     def _readings(self, sequences: list[EchoTokens]) -> Iterator[tuple[list[int], Readings]]:
-        def spans(batch: Sequence[EchoTokens]) -> list[list[Span]]:
-            first = [tokens.first_copy for tokens in batch if tokens.first_copy is not None]
-            # else the prompt, the same for all, reads once
-            return [_echoes(batch), first] if len(first) == len(batch) else [_echoes(batch)]
+        reads_twice = all(tokens.first_copy is not None for tokens in sequences)
+        classical = [View(Copy.TEXT, self.deepest)] if reads_twice else []
+        for positions, views in self._pooled(sequences, [*self.views, *classical]):
+            yield positions, Readings(_together(views[: len(self.views)]), views[-1] if reads_twice else None)
 
-        for positions, [echo, *classical] in self._pooled(sequences, spans):
-            yield positions, Readings(echo, classical[0] if classical else None)
-
-    def _pooled(
-        self, sequences: list[EchoTokens], spans: Callable[[Sequence[EchoTokens]], list[list[Span]]]
-    ) -> Iterator[tuple[list[int], list[Vectors]]]:
-        """Yield batch after batch: (positions in `sequences`, the vectors of each of its readings)."""
+    def _pooled(self, sequences: list[EchoTokens], views: Sequence[View]) -> Iterator[tuple[list[int], list[Vectors]]]:
+        """Yield batch after batch: (positions in `sequences`, the vectors of each view)."""
         lengths = [len(tokens) for tokens in sequences]
         together = list(batches_by_length(lengths, token_budget=self._batch_tokens))
         batches = ([sequences[position] for position in positions] for positions in together)
-        yield from zip(
-            together,
-            self._engine.pooled_batches(((batch, spans(batch)) for batch in batches), self.pooling),
-            strict=True,
-        )
+        wanted = ((batch, [(view.layer, _spans(batch, view.copy)) for view in views]) for batch in batches)
+        yield from zip(together, self._engine.pooled_batches(wanted, self.pooling), strict=True)
 
 
-def _echoes(batch: Sequence[EchoTokens]) -> list[Span]:
-    return [(tokens.start, tokens.end) for tokens in batch]
+def _spans(batch: Sequence[EchoTokens], copy: Copy) -> list[Span]:
+    if copy is Copy.ECHO:
+        return [(tokens.start, tokens.end) for tokens in batch]
+    return [tokens.first_copy for tokens in batch if tokens.first_copy is not None]
+
+
+def _together(views: Sequence[Vectors]) -> Vectors:
+    """Add up the unit vectors of several views, and give the sums unit length again."""
+    return views[0] if len(views) == 1 else unit_rows(np.sum(views, axis=0))
+
+
+def _refuse_unread(views: Sequence[View], *prompts: EchoPrompt) -> None:
+    """See that a prompt has the first copy that a view is to be pooled from."""
+    for prompt in prompts:
+        if not prompt.is_echo and any(view.copy is Copy.TEXT for view in views):
+            raise PromptError(
+                f"The prompt {prompt.template!r} has no first copy for {told_views(views)}.",
+                remedy="Put {text} before {echo}, or name the layer alone.",
+            )
 
 
 def _precision_of(dtype: str) -> Precision:

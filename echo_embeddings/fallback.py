@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 
 import torch
 from torch import nn
@@ -12,52 +13,61 @@ from echo_embeddings.errors import ModelError
 from echo_embeddings.models import LanguageModel
 
 
-class _LayerReached(Exception):
-    """Leaves a forward pass at the layer whose output is wanted; not an error."""
-
-    def __init__(self, hidden: torch.Tensor) -> None:
-        self.hidden = hidden
+class _LastLayerReached(Exception):
+    """Leaves a forward pass at the last layer whose output is wanted; not an error."""
 
 
 class TransformersLayers:
-    """Hidden states of one layer from the model as transformers runs it, stopped where they are ready."""
+    """Hidden states of some layers from the model as transformers runs it, stopped where they are ready."""
 
-    def __init__(self, model: LanguageModel, *, layer: int, dtype: torch.dtype) -> None:
+    def __init__(self, model: LanguageModel, *, dtype: torch.dtype) -> None:
         self._reader = model.reader_in(dtype)
         self._device = model.device.name
         self._blocks = _find_blocks(self._reader)
-        self._layer = layer
 
-    def padded_states(self, sequences: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Return (sequences, longest, hidden) in the model's dtype; rows are padded on the right.
+    def padded_states(self, sequences: Sequence[Sequence[int]], layers: Collection[int]) -> dict[int, torch.Tensor]:
+        """Return by layer (sequences, longest, hidden) in the model's dtype; rows are padded on the right.
 
         In a causal model no token sees what stands right of it, so the padding needs no mask and changes nothing.
         """
         longest = max(map(len, sequences))
         rows = [[*ids, *[0] * (longest - len(ids))] for ids in sequences]
         ids = torch.tensor(rows, device=self._device)
-        with self._leaving_early():
-            try:
-                output: torch.Tensor = self._reader(input_ids=ids, use_cache=False).last_hidden_state
-            except _LayerReached as reached:
-                return reached.hidden
-        return output
+        with self._watching(layers) as states, suppress(_LastLayerReached):
+            output = self._reader(input_ids=ids, use_cache=False)
+            states[len(self._blocks)] = output.last_hidden_state  # after the final normalization
+        return states
 
     @contextmanager
-    def _leaving_early(self) -> Iterator[None]:
-        """Let the pass inside end at the layer that is wanted; passes take turns, so that no other is inside."""
-        if self._layer == len(self._blocks):
-            yield
-            return
-        hook = self._blocks[self._layer - 1].register_forward_hook(_leave)
+    def _watching(self, layers: Collection[int]) -> Iterator[dict[int, torch.Tensor]]:
+        """Keep the output of layers of the pass inside and end it at the last of them, unless that is the model's last.
+
+        Passes take turns, so that no other is inside.
+        """
+        states: dict[int, torch.Tensor] = {}
+        hooks = [
+            self._blocks[layer - 1].register_forward_hook(partial(_keep, states, layer, layer == max(layers)))
+            for layer in layers
+            if layer < len(self._blocks)
+        ]
         try:
-            yield
+            yield states
         finally:
-            hook.remove()
+            for hook in hooks:
+                hook.remove()
 
 
-def _leave(block: nn.Module, inputs: object, output: torch.Tensor | tuple[torch.Tensor, ...]) -> None:
-    raise _LayerReached(output if isinstance(output, torch.Tensor) else output[0])
+def _keep(
+    states: dict[int, torch.Tensor],
+    layer: int,
+    is_last: bool,
+    block: nn.Module,
+    inputs: object,
+    output: torch.Tensor | tuple[torch.Tensor, ...],
+) -> None:
+    states[layer] = output if isinstance(output, torch.Tensor) else output[0]
+    if is_last:
+        raise _LastLayerReached
 
 
 def _find_blocks(reader: nn.Module) -> nn.ModuleList:

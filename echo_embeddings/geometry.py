@@ -16,9 +16,13 @@ def remove_mean(vectors: Vectors, mean: Vectors) -> Vectors:
     The embeddings of a language model share a large part that says nothing of the text; without it, cosines differ more
     between texts that differ (Mu and Viswanath, "All-but-the-Top", arXiv 1702.01417, its first step).
     """
-    centred = vectors - mean
-    lengths = np.linalg.norm(centred, axis=1, keepdims=True)
-    return np.asarray(centred / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)
+    return unit_rows(vectors - mean)
+
+
+def unit_rows(vectors: Vectors) -> Vectors:
+    """Return rows (n, dimension) with unit length; a row of zeros stays one."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)
 
 
 def inner_products(vectors: Vectors, vector: Vectors) -> Vectors:

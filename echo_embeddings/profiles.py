@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from echo_embeddings.pooling import Pooling
 from echo_embeddings.prompts import EchoPrompt
+from echo_embeddings.views import View, parse_views
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -22,7 +23,7 @@ class Profile:
     """How one model is best used; the fields are explained at the top of profiles.toml."""
 
     names: tuple[str, ...]
-    layer: int | None
+    views: tuple[View, ...] | None
     document: EchoPrompt
     query: EchoPrompt
     instruction: str
@@ -48,7 +49,7 @@ def _profiles() -> tuple[Profile, ...]:
 def _profile(table: dict[str, Any]) -> Profile:
     return Profile(
         names=tuple(table.get("names", ())),
-        layer=table.get("layer"),
+        views=parse_views(table["layer"]) if "layer" in table else None,
         document=EchoPrompt(table["document"]),
         query=EchoPrompt(table["query"]),
         instruction=table["instruction"],

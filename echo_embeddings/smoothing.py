@@ -98,8 +98,7 @@ def measure_smoothing(tensors: Tensors, architecture: Architecture, texts: Seque
         torch.tensor([token for text in texts for token in text]),
         Packing.of([len(text) for text in texts], prefix=0),
         before=None,
-        layer=architecture.depth,
-        rows=torch.arange(sum(map(len, texts))),
+        rows={architecture.depth: torch.arange(sum(map(len, texts)))},
     )
     each = len(sizes) // architecture.depth
     return [_smoothing_of(sizes[each * number :][:each], architecture) for number in range(architecture.depth)]

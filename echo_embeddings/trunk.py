@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -111,9 +111,9 @@ class Trunk:
         self._turns: dict[Rotation, torch.Tensor] = {}
 
     def read(
-        self, ids: torch.Tensor, packing: Packing, *, before: Memory | None, layer: int, rows: torch.Tensor
-    ) -> torch.Tensor:
-        """Return the states of some rows at a layer: (len(rows), hidden).
+        self, ids: torch.Tensor, packing: Packing, *, before: Memory | None, rows: Mapping[int, torch.Tensor]
+    ) -> dict[int, torch.Tensor]:
+        """Return the states of some rows at some layers, both by the layer: (len(rows), hidden).
 
         `ids` (tokens) are the packed texts without the prefix that they share; `before` remembers the prefix.
         """
@@ -134,7 +134,7 @@ class Trunk:
             )
             return attended.flatten(0, 1).flatten(1).index_select(0, packing.unpadded)
 
-        return self._run(ids, packing.positions, attend_side_by_side, layer=layer, rows=rows)
+        return self._run(ids, packing.positions, attend_side_by_side, rows)
 
     def extend(self, memory: Memory, ids: Sequence[int], *, layer: int) -> torch.Tensor:
         """Read on: add tokens to what is remembered and return the state of the last of them: (1, hidden)."""
@@ -155,9 +155,9 @@ class Trunk:
 
         positions = torch.arange(memory.tokens, memory.tokens + len(ids))
         last = torch.tensor([len(ids) - 1])
-        state = self._run(torch.tensor(ids), positions, attend_to_all_before, layer=layer, rows=last)
+        states = self._run(torch.tensor(ids), positions, attend_to_all_before, {layer: last})
         memory.tokens += len(ids)
-        return state
+        return states[layer]
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """Return (rows, vocabulary): how likely each token comes next, from states of the last layer."""
@@ -168,20 +168,20 @@ class Trunk:
         return logits if cap is None else logits.div_(cap).tanh_().mul_(cap)
 
     def _run(
-        self, ids: torch.Tensor, positions: torch.Tensor, attend_to: _Attend, *, layer: int, rows: torch.Tensor
-    ) -> torch.Tensor:
-        shape = self.architecture
-        turns = {kind.rotation: self._turned(kind.rotation, positions) for kind in shape.layers[:layer]}
+        self, ids: torch.Tensor, positions: torch.Tensor, attend_to: _Attend, rows: Mapping[int, torch.Tensor]
+    ) -> dict[int, torch.Tensor]:
+        shape, deepest = self.architecture, max(rows)
+        turns = {kind.rotation: self._turned(kind.rotation, positions) for kind in shape.layers[:deepest]}
         states = self._table.index_select(0, ids).float() * shape.embedding_scale
-        for number in range(layer):
-            states = self._through(
-                number,
-                states,
-                turns[shape.layers[number].rotation],
-                attend_to,
-                rows if number == layer - 1 else None,
-            )
-        return _normalized(states, self._norm, shape.epsilon) if layer == shape.depth else states
+        wanted = {}
+        for layer in range(1, deepest):
+            states = self._through(layer - 1, states, turns[shape.layers[layer - 1].rotation], attend_to, None)
+            if layer in rows:
+                wanted[layer] = states.index_select(0, rows[layer])
+        turn = turns[shape.layers[deepest - 1].rotation]
+        states = self._through(deepest - 1, states, turn, attend_to, rows[deepest])
+        wanted[deepest] = _normalized(states, self._norm, shape.epsilon) if deepest == shape.depth else states
+        return wanted
 
     def _through(
         self,

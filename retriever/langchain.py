@@ -55,7 +55,7 @@ class EchoEmbeddings(BaseModel, Embeddings):
     query_prompt: str | None = None
     """A template with {instruction}, {text} and {echo}."""
     pooling: Pooling | None = None
-    layer: int | None = Field(default=None, ge=1)
+    layer: int | str | None = None
     max_tokens: int | None = Field(default=None, ge=1)
     """The most tokens of each copy of a text; what is longer is cut."""
     precision: PrecisionChoice = "fp32"

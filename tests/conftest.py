@@ -9,7 +9,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's client
 from pathlib import Path
 
 import pytest
-from tiny_models import CHAT_TEMPLATE, llama_config, save_model
+from tiny_models import ARCHITECTURES, CHAT_TEMPLATE, llama_config, save_model
 
 from echo_embeddings import LanguageModel, load_model
 
@@ -36,3 +36,10 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_model(tiny_folder: Path) -> LanguageModel:
     """Return a random Llama with four layers: for everything that does not ask what a text means."""
     return load_model(str(tiny_folder), device="cpu")
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def any_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
+    """Return a random model of each architecture, those that run on our layers and those that do not."""
+    folder = tmp_path_factory.mktemp(request.param)
+    return load_model(str(save_model(folder, ARCHITECTURES[request.param]())), device="cpu")

@@ -23,12 +23,6 @@ from echo_embeddings.trunk import Trunk
 TEXTS = ["The quick brown fox jumps over the lazy dog.", "a", "seven wizards quietly judge my vow " * 2]
 
 
-@pytest.fixture(scope="module", params=ARCHITECTURES)
-def any_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
-    folder = tmp_path_factory.mktemp(request.param)
-    return load_model(str(save_model(folder, ARCHITECTURES[request.param]())), device="cpu")
-
-
 def sequences(model: LanguageModel) -> list[EchoTokens]:
     return PromptTokenizer(model.vocabulary, max_tokens=99).assemble(model.profile.document, TEXTS)
 
@@ -62,7 +56,7 @@ def test_every_layer_of_long_and_short_texts_is_that_of_transformers(
     spans = [(tokens.start, tokens.end) for tokens in batch]
     expected = [states_of_transformers(any_model, tokens) for tokens in batch]
     for layer in (1, 2, 3, 4):
-        [found] = Engine(any_model, layer=layer).span_states(batch, spans)
+        [found] = Engine(any_model, layers=[layer]).span_states(batch, (layer, spans))
         wanted = torch.cat([states[layer][0, start:end] for states, (start, end) in zip(expected, spans, strict=True)])
         assert found.dtype is torch.float32
         assert torch.nn.functional.cosine_similarity(found, wanted, dim=1).min() >= 0.99999
@@ -104,11 +98,11 @@ def test_layers_differ_and_the_last_is_read_where_none_is_named(any_model: Langu
 
 
 def test_batch_neighbours_do_not_change_the_states(any_model: LanguageModel) -> None:
-    engine = Engine(any_model, layer=3)
+    engine = Engine(any_model, layers=[3])
     batch = sequences(any_model)
     spans = [(tokens.fixed, len(tokens)) for tokens in batch]
-    [together] = engine.span_states(batch, spans)
-    alone = torch.cat([engine.span_states([tokens], [span])[0] for tokens, span in zip(batch, spans, strict=True)])
+    [together] = engine.span_states(batch, (3, spans))
+    alone = torch.cat([engine.span_states([tokens], (3, [span]))[0] for tokens, span in zip(batch, spans, strict=True)])
     assert torch.allclose(together, alone, atol=1e-4)
 
 

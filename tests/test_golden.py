@@ -48,12 +48,12 @@ def test_the_pooled_positions_are_those_of_the_reference(smollm: LanguageModel, 
 
 
 def test_the_pooled_states_are_those_of_the_reference(smollm: LanguageModel, cases: list[dict[str, Any]]) -> None:
-    engine = Engine(smollm)
+    engine = Engine(smollm, layers=[smollm.depth])
     sequences = list({tokens.ids: tokens for tokens in (assemble(smollm, case) for case in cases)}.values())
     hidden = {}  # each sequence goes through the model once; several cases pool it, each in its way
     for positions in batches_by_length([len(tokens) for tokens in sequences], token_budget=512):
         batch = [sequences[position] for position in positions]
-        [states] = engine.span_states(batch, [(tokens.fixed, len(tokens)) for tokens in batch])
+        [states] = engine.span_states(batch, (smollm.depth, [(tokens.fixed, len(tokens)) for tokens in batch]))
         each = states.split([len(tokens) - tokens.fixed for tokens in batch])
         hidden.update({tokens.ids: of_one for tokens, of_one in zip(batch, each, strict=True)})
     cosines = {}

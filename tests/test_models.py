@@ -20,6 +20,7 @@ from echo_embeddings import adapters as adapters_module
 from echo_embeddings import conversion as conversion_module
 from echo_embeddings.embedded import EmbeddedModel
 from echo_embeddings.errors import DeviceError, MissingPackage, ModelError
+from echo_embeddings.views import Copy, View
 
 IDS = torch.tensor([[0, 40, 77, 120, 9]])
 
@@ -236,8 +237,8 @@ def test_a_folder_with_the_name_of_an_embedded_model_does_not_hide_it(
 
 @pytest.mark.model
 def test_the_embedded_models_have_their_own_profiles(gemma: LanguageModel, smollm: LanguageModel) -> None:
-    assert (gemma.profile.layer, gemma.profile.writes) == (16, "completion")
-    assert (smollm.profile.layer, smollm.profile.writes) == (24, "chat")
+    assert (gemma.profile.views, gemma.profile.writes) == ((View(Copy.ECHO, 16),), "completion")
+    assert (smollm.profile.views, smollm.profile.writes) == ((View(Copy.ECHO, 24),), "chat")
     assert EchoEncoder(gemma).layer == 16
 
 

@@ -32,7 +32,8 @@ def states(trunk: Trunk) -> torch.Tensor:
     rows = torch.arange(sum(map(len, TEXTS)))
     packing = Packing.of([len(text) for text in TEXTS], prefix=0)
     ids = torch.tensor([token for text in TEXTS for token in text])
-    return trunk.read(ids, packing, before=None, layer=trunk.architecture.depth, rows=rows)
+    depth = trunk.architecture.depth
+    return trunk.read(ids, packing, before=None, rows={depth: rows})[depth]
 
 
 @pytest.mark.parametrize("name", ["llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3"])

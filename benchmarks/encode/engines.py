@@ -17,6 +17,7 @@ from torch import nn
 from echo_embeddings import EchoEncoder, EchoPrompt, Vectors, load_model
 from echo_embeddings.profiles import profile_for
 from echo_embeddings.tokens import EchoTokens, PromptTokenizer
+from echo_embeddings.views import deepest_layer
 from echo_embeddings.vocabulary import Vocabulary
 
 Precision = Literal["fp32", "bf16", "int8"]
@@ -39,7 +40,8 @@ class PlainEngine:
         self.about = "transformers, float32"
         self._model = AutoModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True).eval()
         self._prompt = profile.document
-        self._layer = profile.layer or int(self._model.config.get_text_config().num_hidden_layers)
+        depth = int(self._model.config.get_text_config().num_hidden_layers)
+        self._layer = deepest_layer(profile.views) if profile.views else depth
         self._tokenizer = PromptTokenizer(Vocabulary.load(folder), max_tokens=profile.max_tokens)
 
     def tokens(self, texts: Sequence[str]) -> int:

@@ -8,7 +8,7 @@ from statistics import median
 
 from benchmarks.encode.corpus import draw_documents, draw_sentences, guide_sentences, hash_of
 from benchmarks.encode.engines import linear_weights
-from echo_embeddings import EMBEDDED_MODELS, load_model
+from echo_embeddings import EMBEDDED_MODELS, EchoEncoder, load_model
 from echo_embeddings.errors import EchoIndexError
 
 TIMED = ("documents", "sentences")
@@ -46,7 +46,7 @@ def load_subject(name: str, *, documents: int, sentences: int, pairs: list[dict[
     """
     model = load_model(name, device="cpu")
     vocabulary = model.vocabulary
-    layer = model.profile.layer or int(model.reader.config.get_text_config().num_hidden_layers)
+    layer = EchoEncoder(model).deepest
     guide = guide_sentences()
     corpora = {
         "documents": draw_documents(guide, vocabulary, count=documents),

@@ -1,0 +1,65 @@
+"""A view: one copy of the text as one layer sees it. An embedding is pooled from one view or from several."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from echo_embeddings.errors import ModelError
+
+_VIEW = re.compile(r"(?:(text|echo):)?(-?[0-9]{1,4})")
+
+
+class Copy(str, Enum):
+    """Which of the two readings of a text, by its slot in the prompt."""
+
+    TEXT = "text"
+    """The first: each token has seen only what stands before it."""
+    ECHO = "echo"
+    """The second, or the only one: in an echo, each token has seen the whole text."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The tokens of one copy at one layer, counted as `hidden_states` in transformers."""
+
+    copy: Copy
+    layer: int
+
+    def __str__(self) -> str:
+        """Return what `parse_views` reads."""
+        return f"{self.copy.value}:{self.layer}"
+
+
+def parse_views(text: str | int) -> tuple[View, ...]:
+    """Read views as a person writes them: "16" is the echo at layer 16, "echo:16+text:13" is two views.
+
+    Raises:
+        ModelError: the text says something else, or a view twice.
+    """
+    views = []
+    for part in str(text).split("+"):
+        match = _VIEW.fullmatch(part.strip())
+        if match is None:
+            raise ModelError(
+                f"There is no layer {str(text)!r}.",
+                remedy="Write its number, such as 16, or views of both copies: echo:16+text:13.",
+            )
+        views.append(View(Copy(match[1] or "echo"), int(match[2])))
+    if len(set(views)) < len(views):
+        raise ModelError(f"A view stands twice in {str(text)!r}.", remedy="Name each once.")
+    return tuple(views)
+
+
+def deepest_layer(views: Sequence[View]) -> int:
+    """Return the last layer that has to be run."""
+    return max(view.layer for view in views)
+
+
+def told_views(views: Sequence[View]) -> str | int:
+    """Return views as `parse_views` reads them: the number of the layer where the echo at one layer is all."""
+    if len(views) == 1 and views[0].copy is Copy.ECHO:
+        return views[0].layer
+    return "+".join(map(str, views))

@@ -1,0 +1,88 @@
+"""Views: how they are written, and what is pooled from several of them in one pass."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from echo_embeddings import CLASSICAL, EchoEncoder, LanguageModel, Readings
+from echo_embeddings.errors import ModelError, PromptError
+from echo_embeddings.views import Copy, View, parse_views, told_views
+
+TEXTS = ["She loves summer but dislikes the heat.", "A whale.", "The train to the coast leaves at five, or six."]
+
+
+@pytest.mark.parametrize(
+    ("written", "views"),
+    [
+        (16, (View(Copy.ECHO, 16),)),
+        ("16", (View(Copy.ECHO, 16),)),
+        ("text:13", (View(Copy.TEXT, 13),)),
+        ("echo:16 + text:13", (View(Copy.ECHO, 16), View(Copy.TEXT, 13))),
+    ],
+)
+def test_views_are_read_and_told_again(written: int | str, views: tuple[View, ...]) -> None:
+    assert parse_views(written) == views
+    assert parse_views(told_views(views)) == views
+
+
+def test_the_echo_at_one_layer_is_told_by_its_number() -> None:
+    assert told_views(parse_views("echo:7")) == 7
+    assert told_views(parse_views("text:7")) == "text:7"
+
+
+@pytest.mark.parametrize("written", ["", "echo", "echo:", "middle:3", "1.5", "3+", "3 4", "3+echo:3"])
+def test_what_is_no_view_is_refused_in_the_words_that_were_written(written: str) -> None:
+    with pytest.raises(ModelError, match=r"There is no layer|stands twice") as error:
+        parse_views(written)
+    assert repr(written) in str(error.value)
+
+
+def test_every_layer_that_is_named_must_be_there(tiny_model: LanguageModel) -> None:
+    with pytest.raises(ModelError, match="there is no layer 0"):
+        EchoEncoder(tiny_model, layer="echo:3+text:0")
+
+
+def test_a_prompt_that_reads_once_has_no_first_copy(tiny_model: LanguageModel) -> None:
+    with pytest.raises(PromptError, match="has no first copy for text:2"):
+        EchoEncoder(tiny_model, document_prompt=CLASSICAL, query_prompt=CLASSICAL, layer="text:2")
+
+
+@pytest.mark.parametrize("pooling", ["mean", "last"])
+def test_several_views_are_the_sum_of_each_on_its_own(any_model: LanguageModel, pooling: str) -> None:
+    written = ["echo:4", "text:2", "echo:1", "text:4"]
+    alone = [EchoEncoder(any_model, layer=view, pooling=pooling).encode_documents(TEXTS) for view in written]
+    encoder = EchoEncoder(any_model, layer="+".join(written), pooling=pooling)
+    total = np.sum(alone, axis=0)
+    expected = total / np.linalg.norm(total, axis=1, keepdims=True)
+    assert np.allclose(encoder.encode_documents(TEXTS), expected, atol=1e-5)
+    for positions, views in encoder.document_views(TEXTS):
+        for found, each in zip(views, alone, strict=True):
+            assert np.allclose(found, each[positions], atol=1e-5)
+
+
+def test_the_views_of_questions_are_those_of_their_prompt(tiny_model: LanguageModel) -> None:
+    encoder = EchoEncoder(tiny_model, layer="echo:3+text:2")
+    for positions, views in encoder.query_views(TEXTS, instruction="Find it."):
+        alone = [encoder.changed(layer=view).encode_queries(TEXTS, instruction="Find it.") for view in ("3", "text:2")]
+        for found, each in zip(views, alone, strict=True):
+            assert np.allclose(found, each[positions], atol=1e-5)
+
+
+def test_readings_keep_the_first_copy_at_the_deepest_layer(tiny_model: LanguageModel) -> None:
+    encoder = EchoEncoder(tiny_model, layer="echo:3+text:2")
+    shape = (len(TEXTS), encoder.dimension)
+    readings = Readings.gather(encoder.document_readings(TEXTS), shape=shape)
+    assert np.allclose(readings.echo, encoder.encode_documents(TEXTS), atol=1e-6)
+    assert readings.classical is not None
+    assert np.allclose(readings.classical, encoder.changed(layer="text:3").encode_documents(TEXTS), atol=1e-5)
+
+
+def test_views_are_part_of_the_fingerprint_and_survive_a_description(tiny_model: LanguageModel) -> None:
+    encoder = EchoEncoder(tiny_model, layer="echo:3+text:2")
+    assert encoder.description()["layer"] == "echo:3+text:2"
+    assert encoder.fingerprint != encoder.changed(layer=3).fingerprint
+    again = EchoEncoder.from_description(encoder.description())
+    assert again.views == encoder.views
+    assert again.fingerprint == encoder.fingerprint
+    assert encoder.changed(layer="echo:3").fingerprint == encoder.changed(layer=3).fingerprint
