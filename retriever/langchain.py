@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
@@ -55,7 +55,7 @@ class EchoEmbeddings(BaseModel, Embeddings):
     query_prompt: str | None = None
     """A template with {instruction}, {text} and {echo}."""
     pooling: Pooling | None = None
-    layer: int | str | None = None
+    layer: Annotated[int, Field(ge=1)] | str | None = None
     max_tokens: int | None = Field(default=None, ge=1)
     """The most tokens of each copy of a text; what is longer is cut."""
     precision: PrecisionChoice = "fp32"

@@ -11,10 +11,10 @@ import numpy as np
 
 from echo_embeddings.errors import IndexDamaged, IndexMismatch, QuestionError
 from indexer import IndexDevice, Snapshot, Where, manifest_stamp, open_snapshot
-from retriever.fusion import reciprocal_rank_fusion
 from retriever.gathering import QuestionGatherer
 from retriever.highlight import Span, mark_hits
-from retriever.hits import Hit, Scored, ids_of, make_hits, places
+from retriever.hits import Hit, make_hits, places
+from retriever.hybrid import hybrid_ranking
 from retriever.lexical import lexical_ranking
 from retriever.recent import RecentVectors
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Mode = Literal["hybrid", "dense", "lexical"]
-
-_CANDIDATES = 100  # of each ranking go into the fusion
 
 
 class Retriever:
@@ -122,18 +120,17 @@ class Retriever:
                 f"There is no search mode {mode!r}.", remedy=f"The modes are {', '.join(get_args(Mode))}."
             )
         filtered = where or Where()
-        depth = max(k, _CANDIDATES) if mode == "hybrid" else k
 
         def find(snapshot: Snapshot) -> list[Hit]:
-            # One after the other: the model and the comparison of vectors take all cores.
-            dense: Scored = []
-            if mode != "lexical":
-                dense = snapshot.nearest(self._question_vector(query, instruction), k=depth, where=filtered)
-            lexical = [] if mode == "dense" else lexical_ranking(snapshot, query, depth, filtered)
-            ranked = dense or lexical
-            if mode == "hybrid":
-                ranked = reciprocal_rank_fusion([ids_of(dense), ids_of(lexical)])
-            return make_hits(snapshot, ranked[:k], places(dense), places(lexical))
+            if mode == "lexical":
+                matching = lexical_ranking(snapshot, query, k, filtered)
+                return make_hits(snapshot, matching, {}, places(matching))
+            vector = self._question_vector(query, instruction)
+            if mode == "dense":
+                nearest = snapshot.nearest(vector, k=k, where=filtered)
+                return make_hits(snapshot, nearest, places(nearest), {})
+            both = hybrid_ranking(snapshot, query, vector, k=k, where=filtered)
+            return make_hits(snapshot, both.fused[:k], places(both.dense), places(both.lexical))
 
         return self.with_snapshot(find)
 

@@ -18,6 +18,8 @@ from indexer import Chunking, Source, Where, build_index, draw_map
 from indexer.chunks import embedded_text
 from retriever import Hit, Mode, Retriever, matching_sentence
 from retriever.highlight import sentence_spans
+from retriever.hybrid import hybrid_ranking
+from retriever.lexical import lexical_ranking, lexical_scores
 
 ROOT = Path(__file__).parent.parent
 
@@ -56,12 +58,47 @@ def test_k_larger_than_the_index_gives_what_there_is(retriever: Retriever, mode:
 
 
 def test_a_hit_tells_its_place_and_how_it_was_found(retriever: Retriever, corpus: Path) -> None:
-    hit = retriever.search("lazy dog", k=1, mode="hybrid")[0]
+    hits = retriever.search("lazy dog", mode="hybrid")
+    [hit] = [hit for hit in hits if hit.source == "corpus/fox.md"]
     text = (corpus / "fox.md").read_text()
     assert hit.text == text[hit.start : hit.end]
     assert (hit.title, hit.headings, hit.line, hit.page, hit.format) == ("The fox", ("The fox",), 1, None, "markdown")
     assert hit.lexical is not None and hit.lexical.rank == 1
     assert hit.dense is not None and -1 <= hit.dense.score <= 1
+
+
+def test_hybrid_scores_are_the_cosines_and_half_the_words_as_standard_scores(retriever: Retriever) -> None:
+    question = "quick wizards"
+    hybrid = {hit.source: hit.score for hit in retriever.search(question, mode="hybrid")}
+    cosines = {hit.source: hit.score for hit in retriever.search(question, mode="dense")}
+    words = dict.fromkeys(cosines, 0.0)
+    words |= {hit.source: hit.score for hit in retriever.search(question, mode="lexical")}
+    assert 0 < sum(score > 0 for score in words.values()) < 3
+    total = {
+        source: (cosines[source] - np.mean(list(cosines.values()))) / np.std(list(cosines.values()))
+        + 0.5 * (words[source] - np.mean(list(words.values()))) / np.std(list(words.values()))
+        for source in cosines
+    }
+    least = min(total.values())
+    assert hybrid == pytest.approx({source: score - least for source, score in total.items()}, abs=1e-4)
+
+
+def test_a_candidate_of_one_ranking_has_its_score_in_the_other_too(
+    retriever: Retriever, encoder: EchoEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retriever.hybrid.CANDIDATES", 1)
+    vector = encoder.encode_queries(["wizards"])[0]
+    snapshot = retriever.snapshot
+    everything = dict(snapshot.nearest(vector, k=3, where=Where()))
+    found = snapshot.cosines(vector, list(everything))
+    assert found == pytest.approx(everything, abs=2e-3)
+    nearest = max(everything, key=everything.__getitem__)
+    ranking = hybrid_ranking(snapshot, "wizards jugs fox", vector, k=1, where=Where())
+    assert [len(each) for each in (ranking.dense, ranking.lexical)] == [1, 1]
+    assert ranking.dense[0][0] == nearest
+    words = dict(lexical_ranking(snapshot, "wizards jugs fox", 3, Where()))
+    assert lexical_scores(snapshot, "wizards jugs fox", list(everything)) == pytest.approx(words)
+    assert lexical_scores(snapshot, "unheard of", [nearest]) == {nearest: 0.0}
 
 
 def test_dense_search_needs_no_common_word_and_lexical_search_does(retriever: Retriever) -> None:
@@ -340,7 +377,7 @@ def test_function_words_count_only_where_they_are_names_or_all_there_is(guide: R
         return [hit.score for hit in guide.search(question, k=3, mode="lexical")]
 
     assert scores("What is the canary for?") == scores("canary")
-    assert scores("import Where from indexer") == scores("Indexer import: Where")
+    assert scores("import Where from indexer") == pytest.approx(scores("Indexer import: Where"))
     assert scores("import Where from indexer") != scores("where import indexer")
     assert scores("Is it?"), "nothing else to go by"
     assert scores("?!") == []
