@@ -58,7 +58,7 @@ def build(
     model: ModelName = None,
     adapter: Annotated[Path | None, typer.Option(help="A LoRA adapter's folder.")] = None,
     layer: Annotated[
-        str | None, typer.Option(help="The layer to read, such as 16; or views of both copies: echo:16+text:13.")
+        str | None, typer.Option(help="The layer to read, such as 16; or views of both copies: echo:16+0.5*text:13.")
     ] = None,
     pooling: Annotated[
         Literal["mean", "last"] | None, typer.Option(help="How the second copy becomes one vector.")

@@ -44,10 +44,10 @@ class EchoEncoder:
     """Echo embeddings of one language model (arXiv 2402.15449). Thread-safe.
 
     What is left out is taken from the model's profile. `layer` counts as `hidden_states` does in transformers; written
-    as `parse_views` reads it, it names several views of a text, whose unit vectors are added up. `max_tokens` limits
-    each copy of a text, `instruction` is the task of queries that name none, `batch_tokens` is the most tokens of one
-    batch, padding included: it changes speed and memory, never vectors. `precision` is that of the matrix products;
-    "auto" measures it once for each model and keeps the figure in the cache folder.
+    as `parse_views` reads it, it names several views of a text, whose weighted unit vectors are added up. `max_tokens`
+    limits each copy of a text, `instruction` is the task of queries that name none, `batch_tokens` is the most tokens
+    of one batch, padding included: it changes speed and memory, never vectors. `precision` is that of the matrix
+    products; "auto" measures it once for each model and keeps the figure in the cache folder.
 
     Raises:
         ModelError: the model has no such layer, or does not run in this precision here; there is no such precision.
@@ -74,8 +74,7 @@ class EchoEncoder:
         self.pooling = Pooling(pooling or profile.pooling)
         self.instruction = profile.instruction if instruction is None else instruction
         self.max_tokens = max_tokens or profile.max_tokens
-        self.views = profile.views or (View(Copy.ECHO, model.depth),) if layer is None else parse_views(layer)
-        _refuse_unread(self.views, self.document_prompt, self.query_prompt)
+        self.views = _views(layer, profile.views or (View(Copy.ECHO, model.depth),), self.reads_twice)
         self._tokenizer = PromptTokenizer(model.vocabulary, max_tokens=self.max_tokens)
         self._batch_tokens = batch_tokens or _BATCH_TOKENS[model.device.name]
         self.precision = self._best_precision() if precision == "auto" else _precision(precision)
@@ -90,6 +89,11 @@ class EchoEncoder:
     def layer(self) -> int | str:
         """The layer that is read; where there are several views, all of them, as `parse_views` reads them."""
         return told_views(self.views)
+
+    @property
+    def reads_twice(self) -> bool:
+        """Whether the prompts of both sides have a first copy."""
+        return self.document_prompt.is_echo and self.query_prompt.is_echo
 
     @property
     def deepest(self) -> int:
@@ -204,14 +208,19 @@ class EchoEncoder:
         max_tokens: int | None = None,
         precision: PrecisionChoice | None = None,
     ) -> EchoEncoder:
-        """Return an encoder of the same loaded model that differs in what is given."""
+        """Return an encoder of the same loaded model that differs in what is given.
+
+        Views of the first copy are left out where new prompts have none, unless `layer` names them.
+        """
+        document_prompt, query_prompt = document_prompt or self.document_prompt, query_prompt or self.query_prompt
+        views = _views(None, self.views, document_prompt.is_echo and query_prompt.is_echo)
         return EchoEncoder(
             self.model,
-            document_prompt=document_prompt or self.document_prompt,
-            query_prompt=query_prompt or self.query_prompt,
+            document_prompt=document_prompt,
+            query_prompt=query_prompt,
             instruction=self.instruction,
             pooling=pooling or self.pooling,
-            layer=self.layer if layer is None else layer,
+            layer=told_views(views) if layer is None else layer,
             max_tokens=max_tokens or self.max_tokens,
             precision=precision or self.precision,
             batch_tokens=self._batch_tokens,
@@ -270,7 +279,7 @@ class EchoEncoder:
         vectors = np.empty((len(sequences), self.dimension), dtype=np.float32)
         done = 0
         for positions, views in self._pooled(sequences, self.views):
-            vectors[positions] = _together(views)
+            vectors[positions] = self._together(views)
             done += len(positions)
             if progress is not None:
                 progress(done, len(sequences))
@@ -278,9 +287,17 @@ class EchoEncoder:
 
     def _readings(self, sequences: list[EchoTokens]) -> Iterator[tuple[list[int], Readings]]:
         reads_twice = all(tokens.first_copy is not None for tokens in sequences)
-        classical = [View(Copy.TEXT, self.deepest)] if reads_twice else []
+        of_text = (view.layer for view in self.views if view.copy is Copy.TEXT)
+        classical = [View(Copy.TEXT, next(of_text, self.deepest))] if reads_twice else []
         for positions, views in self._pooled(sequences, [*self.views, *classical]):
-            yield positions, Readings(_together(views[: len(self.views)]), views[-1] if reads_twice else None)
+            yield positions, Readings(self._together(views[: len(self.views)]), views[-1] if reads_twice else None)
+
+    def _together(self, vectors: Sequence[Vectors]) -> Vectors:
+        """Add up the unit vectors of all views, each with its weight, and give the sums unit length again."""
+        if len(self.views) == 1:
+            return vectors[0]
+        weighted = [view.weight * each for view, each in zip(self.views, vectors, strict=True)]
+        return unit_rows(np.sum(weighted, axis=0, dtype=np.float32))
 
     def _pooled(self, sequences: list[EchoTokens], views: Sequence[View]) -> Iterator[tuple[list[int], list[Vectors]]]:
         """Yield batch after batch: (positions in `sequences`, the vectors of each view)."""
@@ -297,19 +314,20 @@ def _spans(batch: Sequence[EchoTokens], copy: Copy) -> list[Span]:
     return [tokens.first_copy for tokens in batch if tokens.first_copy is not None]
 
 
-def _together(views: Sequence[Vectors]) -> Vectors:
-    """Add up the unit vectors of several views, and give the sums unit length again."""
-    return views[0] if len(views) == 1 else unit_rows(np.sum(views, axis=0))
-
-
-def _refuse_unread(views: Sequence[View], *prompts: EchoPrompt) -> None:
-    """See that a prompt has the first copy that a view is to be pooled from."""
-    for prompt in prompts:
-        if not prompt.is_echo and any(view.copy is Copy.TEXT for view in views):
-            raise PromptError(
-                f"The prompt {prompt.template!r} has no first copy for {told_views(views)}.",
-                remedy="Put {text} before {echo}, or name the layer alone.",
-            )
+def _views(layer: int | str | None, default: tuple[View, ...], reads_twice: bool) -> tuple[View, ...]:
+    """Return the views that are named, else those of `default` that prompts which read once or twice have."""
+    if layer is None:
+        if reads_twice:
+            return default
+        only_copy = tuple(view for view in default if view.copy is Copy.ECHO)
+        return only_copy or (View(Copy.ECHO, deepest_layer(default)),)
+    views = parse_views(layer)
+    if not reads_twice and any(view.copy is Copy.TEXT for view in views):
+        raise PromptError(
+            f"A prompt that reads a text once has no first copy for {told_views(views)}.",
+            remedy="Put {text} before {echo}, or name the layer alone.",
+        )
+    return views
 
 
 def _precision_of(dtype: str) -> Precision:

@@ -16,7 +16,8 @@ class Readings:
 
     `echo` is what `encode_documents` or `encode_queries` gives. `classical` is pooled from the first copy in the same
     way, from its last token with pooling "last"; no token of it has seen the second copy, so it is what a single
-    reading gives. It is None where the prompt has no first copy. Both float32 (n, dimension), unit rows.
+    reading gives. Its layer is that of the encoder's view of the first copy, else the deepest that is read. It is None
+    where the prompt has no first copy. Both float32 (n, dimension), unit rows.
     """
 
     echo: Vectors

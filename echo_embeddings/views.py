@@ -9,7 +9,7 @@ from enum import Enum
 
 from echo_embeddings.errors import ModelError
 
-_VIEW = re.compile(r"(?:(text|echo):)?(-?[0-9]{1,4})")
+_VIEW = re.compile(r"(?:([0-9]*\.?[0-9]+)\s*\*\s*)?(?:(text|echo):)?(-?[0-9]{1,4})")
 
 
 class Copy(str, Enum):
@@ -23,18 +23,23 @@ class Copy(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The tokens of one copy at one layer, counted as `hidden_states` in transformers."""
+    """The tokens of one copy at one layer, counted as `hidden_states` in transformers.
+
+    `weight` is that of its unit vector beside those of other views.
+    """
 
     copy: Copy
     layer: int
+    weight: float = 1.0
 
     def __str__(self) -> str:
         """Return what `parse_views` reads."""
-        return f"{self.copy.value}:{self.layer}"
+        place = f"{self.copy.value}:{self.layer}"
+        return place if self.weight == 1 else f"{self.weight:g}*{place}"
 
 
 def parse_views(text: str | int) -> tuple[View, ...]:
-    """Read views as a person writes them: "16" is the echo at layer 16, "echo:16+text:13" is two views.
+    """Read views as a person writes them: "16" is the echo at layer 16, "echo:16+0.5*text:13" is two views.
 
     Raises:
         ModelError: the text says something else, or a view twice.
@@ -45,10 +50,10 @@ def parse_views(text: str | int) -> tuple[View, ...]:
         if match is None:
             raise ModelError(
                 f"There is no layer {str(text)!r}.",
-                remedy="Write its number, such as 16, or views of both copies: echo:16+text:13.",
+                remedy="Write its number, such as 16, or views of both copies: echo:16+0.5*text:13.",
             )
-        views.append(View(Copy(match[1] or "echo"), int(match[2])))
-    if len(set(views)) < len(views):
+        views.append(View(Copy(match[2] or "echo"), int(match[3]), weight=float(match[1] or 1)))
+    if len({(view.copy, view.layer) for view in views}) < len(views):
         raise ModelError(f"A view stands twice in {str(text)!r}.", remedy="Name each once.")
     return tuple(views)
 
@@ -60,6 +65,5 @@ def deepest_layer(views: Sequence[View]) -> int:
 
 def told_views(views: Sequence[View]) -> str | int:
     """Return views as `parse_views` reads them: the number of the layer where the echo at one layer is all."""
-    if len(views) == 1 and views[0].copy is Copy.ECHO:
-        return views[0].layer
-    return "+".join(map(str, views))
+    told = "+".join(map(str, views))
+    return views[0].layer if told == f"{Copy.ECHO.value}:{views[0].layer}" else told

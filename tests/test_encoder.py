@@ -184,7 +184,7 @@ def test_the_classical_reading_of_an_echo_prompt_is_that_of_the_prompt_cut_befor
 
 @pytest.mark.model
 def test_the_default_model_gives_both_readings_in_one_pass(gemma: LanguageModel) -> None:
-    encoder = EchoEncoder(gemma)
+    encoder = EchoEncoder(gemma, layer=16)
     once = encoder.changed(document_prompt=cut(encoder.document_prompt), query_prompt=cut(encoder.query_prompt))
     assert once.document_prompt.template == "Rewrite the following paragraph: {echo}"
     texts = ["She loves summer but dislikes the heat.", "Invoices are due within thirty days of delivery, net.", "x"]

@@ -237,9 +237,12 @@ def test_a_folder_with_the_name_of_an_embedded_model_does_not_hide_it(
 
 @pytest.mark.model
 def test_the_embedded_models_have_their_own_profiles(gemma: LanguageModel, smollm: LanguageModel) -> None:
-    assert (gemma.profile.views, gemma.profile.writes) == ((View(Copy.ECHO, 16),), "completion")
+    assert (gemma.profile.views, gemma.profile.writes) == (
+        (View(Copy.ECHO, 16), View(Copy.TEXT, 13, weight=0.5)),
+        "completion",
+    )
     assert (smollm.profile.views, smollm.profile.writes) == ((View(Copy.ECHO, 24),), "chat")
-    assert EchoEncoder(gemma).layer == 16
+    assert EchoEncoder(gemma).layer == "echo:16+0.5*text:13"
 
 
 def test_a_model_without_a_profile_gets_the_zero_shot_settings(tiny_model: LanguageModel) -> None:

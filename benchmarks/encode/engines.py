@@ -17,7 +17,7 @@ from torch import nn
 from echo_embeddings import EchoEncoder, EchoPrompt, Vectors, load_model
 from echo_embeddings.profiles import profile_for
 from echo_embeddings.tokens import EchoTokens, PromptTokenizer
-from echo_embeddings.views import deepest_layer
+from echo_embeddings.views import Copy, View
 from echo_embeddings.vocabulary import Vocabulary
 
 Precision = Literal["fp32", "bf16", "int8"]
@@ -41,7 +41,7 @@ class PlainEngine:
         self._model = AutoModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True).eval()
         self._prompt = profile.document
         depth = int(self._model.config.get_text_config().num_hidden_layers)
-        self._layer = deepest_layer(profile.views) if profile.views else depth
+        self._views = profile.views or (View(Copy.ECHO, depth),)
         self._tokenizer = PromptTokenizer(Vocabulary.load(folder), max_tokens=profile.max_tokens)
 
     def tokens(self, texts: Sequence[str]) -> int:
@@ -50,7 +50,7 @@ class PlainEngine:
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> Vectors:
-        """Return the mean over the second copy, (n, dimension), not normalized."""
+        """Return the means over the copies, added up as the profile weighs them: (n, dimension), not normalized."""
         sequences = self._assemble(texts)
         batches = [sequences[start : start + _PLAIN_BATCH] for start in range(0, len(sequences), _PLAIN_BATCH)]
         return np.concatenate([self._encode_batch(batch) for batch in batches])
@@ -62,15 +62,19 @@ class PlainEngine:
         shape = (len(batch), max(map(len, batch)))
         ids = torch.zeros(shape, dtype=torch.long)
         attended = torch.zeros(shape, dtype=torch.long)
-        pooled = torch.zeros(shape)
+        pooled = {copy: torch.zeros(shape) for copy in Copy}
         for row, tokens in enumerate(batch):
             ids[row, : len(tokens)] = torch.tensor(tokens.ids)
             attended[row, : len(tokens)] = 1
-            pooled[row, tokens.start : tokens.end] = 1
+            pooled[Copy.ECHO][row, tokens.start : tokens.end] = 1
+            pooled[Copy.TEXT][row, slice(*(tokens.first_copy or (0, 0)))] = 1
         output = self._model(input_ids=ids, attention_mask=attended, output_hidden_states=True)
-        hidden = output.hidden_states[self._layer]
-        means: Vectors = ((hidden * pooled[..., None]).sum(dim=1) / pooled.sum(dim=1, keepdim=True)).numpy()
-        return means
+        total = torch.zeros(len(batch), output.hidden_states[0].shape[-1])
+        for view in self._views:
+            sums = (output.hidden_states[view.layer] * pooled[view.copy][..., None]).sum(dim=1)
+            total += view.weight * torch.nn.functional.normalize(sums, dim=-1)
+        vectors: Vectors = total.numpy()
+        return vectors
 
 
 class OurEngine:
