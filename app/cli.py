@@ -73,6 +73,9 @@ def build(
     ] = None,
     include: Annotated[list[str], typer.Option(help="Only files that match, as in .gitignore. Repeatable.")] = [],  # noqa: B006
     exclude: Annotated[list[str], typer.Option(help="No files that match, as in .gitignore. Repeatable.")] = [],  # noqa: B006
+    profile: Annotated[
+        Path | None, typer.Option(help="A file that echo-index calibrate wrote: model, layer, prompts, pooling.")
+    ] = None,
     rebuild: Annotated[bool, typer.Option(help="Start anew; the old index serves until the new one is done.")] = False,
     precision: Annotated[
         Literal["auto", "fp32", "bf16", "int8"] | None,
@@ -85,7 +88,8 @@ def build(
     from dataclasses import asdict
 
     from app.opening import EncoderOptions, choose_chunking, choose_sources, open_encoder
-    from app.progress import BuildProgress
+    from app.profile_file import with_profile
+    from app.progress import WorkProgress
     from indexer import build_index, read_built_with
 
     chosen = choose_sources(sources, index, notice=_notice)
@@ -94,9 +98,11 @@ def build(
     before = read_built_with(index)
     chunking = choose_chunking(chunk_tokens, overlap_tokens, before=before)
     options = EncoderOptions(model, adapter, layer, pooling, document_prompt, query_prompt, precision, device)
+    if profile is not None:
+        options = with_profile(options, profile)
     encoder = open_encoder(options, before=before, chunk_tokens=chunking.max_tokens, notice=_notice)
     try:
-        with BuildProgress(err) as progress:
+        with WorkProgress(err) as progress:
             report = build_index(
                 chosen,
                 index,
@@ -105,7 +111,7 @@ def build(
                 include=include,
                 exclude=exclude,
                 rebuild=rebuild,
-                progress=progress.show,
+                progress=progress.show_stage,
             )
     except KeyboardInterrupt:
         _notice("Stopped. What was embedded is kept; run the same command again to go on from here.")
@@ -240,6 +246,37 @@ def status(
     for name, value in status_lines(found):
         out.print(Text.assemble((f"{name:<14}", "bold"), output.plain(value)), soft_wrap=True)
     output.print_failures(out, found["failures"])
+
+
+@app.command()
+def calibrate(
+    index: IndexDir = DEFAULTS.index_dir,
+    profile: Annotated[Path, typer.Option("--out", help="The file to write.")] = Path("profile.toml"),
+    questions: Annotated[int, typer.Option(min=20, help="The most questions that are made of passages.")] = 300,
+    model: ModelName = None,
+    adapter: Annotated[Path | None, typer.Option(help="A LoRA adapter's folder.")] = None,
+    document_prompt: Annotated[
+        str | None, typer.Option(help="One more template to try, with {text} and {echo}.")
+    ] = None,
+    query_prompt: Annotated[str | None, typer.Option(help="Its counterpart for questions, {instruction} too.")] = None,
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16", "int8"] | None, typer.Option(help="Of the matrix products, as for build.")
+    ] = None,
+    device: ModelDevice = "auto",
+) -> None:
+    """Find the layer, prompt and pooling with which a model finds most in an index, without labels."""
+    from app.calibrating import calibrate_index
+    from app.opening import EncoderOptions
+
+    tried = None if document_prompt is None and query_prompt is None else (document_prompt, query_prompt)
+    options = EncoderOptions(model=model, adapter=adapter, precision=precision, device=device)
+    try:
+        calibrate_index(
+            index, options, questions=questions, tried=tried, file=profile, out=out, err=err, notice=_notice
+        )
+    except KeyboardInterrupt:
+        _notice("Stopped. The prompts that were read are kept; run the same command again to go on from here.")
+        raise typer.Exit(130) from None
 
 
 @app.command()

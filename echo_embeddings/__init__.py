@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from echo_embeddings.embedded import DEFAULT_MODEL, EMBEDDED_MODELS
     from echo_embeddings.encoder import EchoEncoder, PrecisionChoice, Progress
     from echo_embeddings.generation import Generation, generate
-    from echo_embeddings.geometry import Vectors, inner_products, remove_mean
+    from echo_embeddings.geometry import Vectors, inner_product_table, inner_products, remove_mean, unit_rows
     from echo_embeddings.linear import Precision
     from echo_embeddings.models import LanguageModel, load_model
     from echo_embeddings.pooling import Pooling
     from echo_embeddings.prompts import CLASSICAL, TUNED_DOCUMENT, TUNED_QUERY, ZERO_SHOT, EchoPrompt
     from echo_embeddings.readings import Readings
+    from echo_embeddings.storage import cache_folder, write_remembered
     from echo_embeddings.views import Copy, View, parse_views
 
 __all__ = [
@@ -46,16 +47,24 @@ __all__ = [
     "Readings",
     "Vectors",
     "View",
+    "cache_folder",
     "choose_device",
     "conversation_tokens",
     "generate",
+    "inner_product_table",
     "inner_products",
     "load_model",
     "parse_views",
     "remove_mean",
+    "unit_rows",
+    "write_remembered",
 ]
 
 _HOMES = {
+    "inner_product_table": "geometry",
+    "unit_rows": "geometry",
+    "write_remembered": "storage",
+    "cache_folder": "storage",
     "CLASSICAL": "prompts",
     "COMPLETION_END": "chat_format",
     "Copy": "views",

@@ -25,6 +25,17 @@ def unit_rows(vectors: Vectors) -> Vectors:
     return np.asarray(vectors / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)
 
 
+def inner_product_table(rows: Vectors, others: Vectors) -> Vectors:
+    """Return the inner products of all rows (n, dimension) with all others (m, dimension): (n, m).
+
+    In turn with the model's passes, as `inner_products`.
+    """
+    import torch
+
+    table: Vectors = in_turn(lambda: torch.from_numpy(rows) @ torch.from_numpy(others).T).numpy()
+    return table
+
+
 def inner_products(vectors: Vectors, vector: Vectors) -> Vectors:
     """Return the inner product of each row of `vectors` (n, dimension) with a vector (dimension,), on all cores: (n,).
 

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from indexer.build import BuiltWith, Stage, build_index, read_built_with
-    from indexer.chunks import Chunk, Chunking, cut_chunks, title_path
+    from indexer.chunks import Chunk, Chunking, cut_chunks, embedded_text, title_path
     from indexer.documents import FORMATS, Document, Heading, read_document
     from indexer.inspection import Check
     from indexer.listing import IndexedDocument, ListedDocument, Passage, find_passage, indexed_document, list_documents
     from indexer.manifest import Manifest, manifest_stamp
     from indexer.means import DocumentMeans
+    from indexer.passages import sample_passages
     from indexer.paths import full_path
     from indexer.pictures import draw_page
     from indexer.records import FoundChunk, Where
@@ -53,6 +54,7 @@ __all__ = [
     "cut_chunks",
     "draw_map",
     "draw_page",
+    "embedded_text",
     "find_oddities",
     "find_passage",
     "full_path",
@@ -64,11 +66,14 @@ __all__ = [
     "read_document",
     "read_sources",
     "remove_documents",
+    "sample_passages",
     "title_path",
     "verify_index",
 ]
 
 _HOMES = {
+    "sample_passages": "passages",
+    "embedded_text": "chunks",
     "FORMATS": "documents",
     "BuildReport": "update",
     "BuiltWith": "build",

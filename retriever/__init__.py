@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from retriever.answer import AnswerStream, stream_answer
+    from retriever.calibration import Calibration, Choice, Prompts, Trial, calibrate
     from retriever.chain import RagOutput, rag_chain
     from retriever.chat import EchoChatModel
     from retriever.citations import Answer, Citation
@@ -15,11 +16,14 @@ if TYPE_CHECKING:
     from retriever.highlight import matching_sentence
     from retriever.hits import Hit, Place
     from retriever.langchain import EchoEmbeddings, EchoRetriever, hit_of
+    from retriever.pseudo_questions import SourcePassage
     from retriever.search import Mode, Retriever
 
 __all__ = [
     "Answer",
     "AnswerStream",
+    "Calibration",
+    "Choice",
     "Citation",
     "Comparison",
     "EchoChatModel",
@@ -29,9 +33,13 @@ __all__ = [
     "Mode",
     "PairSimilarity",
     "Place",
+    "Prompts",
     "RagOutput",
     "Ranking",
     "Retriever",
+    "SourcePassage",
+    "Trial",
+    "calibrate",
     "compare",
     "compare_sentences",
     "hit_of",
@@ -42,6 +50,12 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Choice": "calibration",
+    "SourcePassage": "pseudo_questions",
+    "Prompts": "calibration",
+    "Trial": "calibration",
+    "Calibration": "calibration",
+    "calibrate": "calibration",
     "Answer": "citations",
     "AnswerStream": "answer",
     "Citation": "citations",

@@ -1,0 +1,94 @@
+"""Calibration from the command line: reads an index, tells how far it is, prints what did best, writes a profile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from app.opening import EncoderOptions, open_encoder
+from app.profile_file import write_profile
+from app.progress import WorkProgress
+from echo_embeddings.errors import PromptError
+
+if TYPE_CHECKING:
+    from retriever import Calibration, Choice, Prompts
+
+_SHOWN = 12  # rows of the table
+_PASSAGES = 3  # times as many as questions
+
+
+def calibrate_index(
+    index_dir: Path,
+    options: EncoderOptions,
+    *,
+    questions: int,
+    tried: tuple[str | None, str | None] | None,
+    file: Path,
+    out: Console,
+    err: Console,
+    notice: Callable[[str], None],
+) -> None:
+    """Find what ranks the passages of an index best with a model, print it and write it to a profile.
+
+    Raises:
+        IndexMissing, IndexDamaged: there is no index that can be read.
+        ModelError: the model cannot be read.
+        PromptError: one of two new prompts is missing.
+        SourceError: the index has too few passages, or the profile cannot be written.
+    """
+    from indexer import open_snapshot, read_built_with, sample_passages
+    from retriever import SourcePassage, calibrate
+    from retriever.calibration import PROMPTS
+
+    prompts = PROMPTS if tried is None else (*PROMPTS, _both(*tried))
+    snapshot = open_snapshot(index_dir, index_device="cpu", notice=notice)
+    before = read_built_with(index_dir)
+    chunk_tokens = before.chunking.max_tokens if before else 0
+    encoder = open_encoder(options, before=before, chunk_tokens=chunk_tokens, notice=notice)
+    passages = [SourcePassage(*each) for each in sample_passages(snapshot, most=_PASSAGES * questions)]
+    with WorkProgress(err) as progress:
+        found = calibrate(encoder, passages, questions=questions, prompts=prompts, progress=progress.show)
+    out.print(_table(found))
+    chosen, layer = found.chosen, _layer(found.chosen.choice)
+    told = f"MRR {100 * chosen.mrr:.1f} over {found.questions} pseudo-questions among {found.passages} passages"
+    why = "kept: nothing is better beyond chance" if chosen is found.before else f"before: {100 * found.before.mrr:.1f}"
+    out.print(f"Chosen: layer {layer}, {told} ({why}).", soft_wrap=True)
+    write_profile(file, chosen.choice, model=encoder.model.name, layer=layer, told=f"echo-index calibrate: {told}.")
+    out.print(f"Written to {file}. To use it: echo-index build --rebuild --profile {file} FOLDER", soft_wrap=True)
+
+
+def _both(document: str | None, query: str | None) -> Prompts:
+    from retriever import Prompts
+
+    if document is None or query is None:
+        raise PromptError(
+            "A prompt is tried with its counterpart.", remedy="Give --document-prompt and --query-prompt."
+        )
+    return Prompts(document, query)
+
+
+def _table(found: Calibration) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in ("layer", "pooling", "document prompt"):
+        table.add_column(name, overflow="fold")
+    for name in ("MRR x100", "means kept"):
+        table.add_column(name, justify="right")
+    shown = list(found.trials[:_SHOWN])
+    for trial in shown if found.before in shown else [*shown, found.before]:
+        table.add_row(
+            _layer(trial.choice),
+            trial.choice.pooling.value,
+            trial.choice.prompts.document,
+            f"{100 * trial.mrr:.1f}",
+            f"{100 * trial.without_centring:.1f}",
+            style="bold" if trial is found.chosen else None,
+        )
+    return table
+
+
+def _layer(choice: Choice) -> str:
+    return "+".join(map(str, choice.views))

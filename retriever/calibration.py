@@ -1,0 +1,245 @@
+"""Which layer, prompt and pooling of a model find most in a corpus, found without labels. Knows no files.
+
+Passages give pseudo-questions; one pass of the model gives all views of both; each choice is judged by the mean
+reciprocal rank of the passages that the questions were taken out of.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from echo_embeddings import (
+    Copy,
+    EchoPrompt,
+    Pooling,
+    View,
+    cache_folder,
+    inner_product_table,
+    unit_rows,
+    write_remembered,
+)
+from echo_embeddings.errors import SourceError
+from indexer import embedded_text
+from retriever.pseudo_questions import PseudoQuestion, SourcePassage, pseudo_questions
+
+if TYPE_CHECKING:
+    from echo_embeddings import EchoEncoder, Vectors
+
+Progress = Callable[[str, int, int], None]
+"""Told the prompt that is tried, how many texts were read with it, and of how many."""
+
+_FEWEST_QUESTIONS = 20
+_BEST = 4  # views of each copy that are combined
+_SLICE = 64  # texts between two tellings of progress
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """The templates of documents and of queries."""
+
+    document: str
+    query: str
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What can be chosen of an encoder."""
+
+    prompts: Prompts
+    pooling: Pooling
+    views: tuple[View, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """How well a choice did: reciprocal ranks float64 (questions,), with the means of both sides removed and not."""
+
+    choice: Choice
+    reciprocal_ranks: np.ndarray
+    without_centring: float
+
+    @property
+    def mrr(self) -> float:
+        """The mean reciprocal rank, with the means of both sides removed, as an index does."""
+        return float(self.reciprocal_ranks.mean())
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What was tried on how many questions among how many passages, best first, and what is to be chosen."""
+
+    trials: tuple[Trial, ...]
+    chosen: Trial
+    before: Trial
+    """What the encoder had before."""
+    questions: int
+    passages: int
+
+
+PROMPTS = (
+    Prompts(
+        "Rewrite the following paragraph: {text} The rewritten paragraph: {echo}",
+        "{instruction}\nRewrite the following paragraph: {text} The rewritten paragraph: {echo}",
+    ),
+    Prompts(
+        "Rewrite the sentence: {text}\nRewritten sentence: {echo}",
+        "{instruction}\nRewrite the sentence: {text}\nRewritten sentence: {echo}",
+    ),
+    Prompts("Passage: {text}\nPassage again: {echo}", "{instruction}\nQuestion: {text}\nQuestion again: {echo}"),
+)
+"""What is tried besides an encoder's own prompts: the paper's, one for sentences, and a plain repetition."""
+
+
+def calibrate(
+    encoder: EchoEncoder,
+    passages: Sequence[SourcePassage],
+    *,
+    questions: int = 300,
+    prompts: Sequence[Prompts] = PROMPTS,
+    progress: Progress = lambda prompt, done, total: None,
+) -> Calibration:
+    """Try the layers, prompts and poolings of a model on a corpus, and choose what ranks its passages best.
+
+    The encoder's own choice is kept unless another is better by more than the standard error of their difference over
+    the questions. What was read with a prompt is kept in the cache folder: an interrupted calibration goes on there.
+
+    Raises:
+        SourceError: fewer than 20 questions can be made of the passages.
+    """
+    asked = pseudo_questions(passages, most=questions)
+    if len(asked) < _FEWEST_QUESTIONS:
+        raise SourceError(
+            f"Only {len(asked)} questions can be made of {len(passages)} passages; calibration needs "
+            f"{_FEWEST_QUESTIONS}.",
+            remedy="Index more documents: echo-index build FOLDER",
+        )
+    texts = _pool(passages, asked)
+    own = Prompts(encoder.document_prompt.template, encoder.query_prompt.template)
+    ways = [(each, encoder.pooling) for each in dict.fromkeys([own, *prompts])]
+    ways += [(own, pooling) for pooling in Pooling if pooling is not encoder.pooling]
+    trials: list[Trial] = []
+    for tried, pooling in ways:
+        reader = encoder.changed(
+            document_prompt=EchoPrompt(tried.document),
+            query_prompt=EchoPrompt(tried.query),
+            pooling=pooling,
+            layer="+".join(map(str, _all_views(encoder.model.depth, EchoPrompt(tried.document).is_echo))),
+        )
+        views = _read(reader, texts, [each.question for each in asked], tried.document, progress)
+        trials += _tried(Choice(tried, pooling, ()), views, encoder.views)
+    before = next(trial for trial in trials if trial.choice == Choice(own, encoder.pooling, encoder.views))
+    best = max(trials, key=lambda trial: trial.mrr)
+    ranked = tuple(sorted(trials, key=lambda trial: -trial.mrr))
+    chosen = best if _is_better(best, before) else before
+    return Calibration(ranked, chosen, before, questions=len(asked), passages=len(texts))
+
+
+def _pool(passages: Sequence[SourcePassage], asked: Sequence[PseudoQuestion]) -> list[str]:
+    """Return the texts to be ranked: the passages without their questions, in that order, then as many others."""
+    texts = [embedded_text("", each.headings, each.text) for each in asked]
+    used = {each.passage for each in asked}
+    others = (each for number, each in enumerate(passages) if number not in used)
+    return texts + [embedded_text("", each.headings, each.text) for each, _ in zip(others, asked, strict=False)]
+
+
+def _all_views(depth: int, reads_twice: bool) -> list[View]:
+    """Return the views of the upper half of the layers."""
+    copies = list(Copy) if reads_twice else [Copy.ECHO]
+    return [View(copy, layer) for copy in copies for layer in range(depth // 2, depth + 1) if layer]
+
+
+@dataclass(frozen=True, eq=False)
+class _Views:
+    """Unit vectors float16 (views, n, dimension) of the passages and of the questions, by the views of the encoder."""
+
+    names: tuple[View, ...]
+    passages: np.ndarray
+    questions: np.ndarray
+
+
+def _read(
+    reader: EchoEncoder, texts: Sequence[str], questions: Sequence[str], prompt: str, progress: Progress
+) -> _Views:
+    key = hashlib.sha256("\0".join([reader.fingerprint, *texts, *questions]).encode("utf-8", "replace")).hexdigest()
+    path = cache_folder() / "calibration" / f"{key}.npz"
+    with suppress(OSError, ValueError, KeyError):  # not there, or damaged
+        kept = np.load(path)
+        return _Views(reader.views, kept["passages"], kept["questions"])
+    total = len(texts) + len(questions)
+    done = 0
+
+    def gathered(batches: Iterator[tuple[list[int], list[Vectors]]], count: int) -> np.ndarray:
+        nonlocal done
+        vectors = np.empty((len(reader.views), count, reader.dimension), dtype=np.float16)
+        for positions, views in batches:
+            vectors[:, positions] = views
+            done += len(positions)
+            progress(prompt, done, total)
+        return vectors
+
+    of_questions = gathered(reader.query_views(questions), len(questions))
+    found = _Views(reader.views, gathered(reader.document_views(texts), len(texts)), of_questions)
+    with suppress(OSError):  # a cache that cannot be written: read again next time
+        write_remembered(path, lambda file: _save(file, found))
+    return found
+
+
+def _save(path: Path, views: _Views) -> None:
+    with path.open("wb") as file:
+        np.savez(file, passages=views.passages, questions=views.questions)
+
+
+def _tried(way: Choice, views: _Views, own: tuple[View, ...]) -> list[Trial]:
+    """Try each view alone, the best of both copies together, those with one more, and the encoder's own."""
+    tried: dict[tuple[View, ...], Trial] = {}
+
+    def best(candidates: Sequence[tuple[View, ...]], most: int) -> list[tuple[View, ...]]:
+        for candidate in candidates:
+            if candidate not in tried:
+                tried[candidate] = _judged(Choice(way.prompts, way.pooling, candidate), views)
+        return sorted(candidates, key=lambda candidate: -tried[candidate].mrr)[:most]
+
+    alone = [(view,) for view in views.names]
+    of_copy = {copy: best([each for each in alone if each[0].copy is copy], _BEST) for copy in Copy}
+    halves = [View(view.copy, view.layer, weight=0.5) for [view] in of_copy[Copy.TEXT]]
+    pairs = [(*echo, text) for echo in of_copy[Copy.ECHO] for text in (*halves, *(v for [v] in of_copy[Copy.TEXT]))]
+    [start] = best([*alone, *pairs], 1)
+    places = {(view.copy, view.layer) for view in start}
+    best([(*start, view) for view in views.names if (view.copy, view.layer) not in places], 1)
+    if all((view.copy, view.layer) in {(name.copy, name.layer) for name in views.names} for view in own):
+        best([own], 1)
+    return list(tried.values())
+
+
+def _judged(choice: Choice, views: _Views) -> Trial:
+    questions, passages = (_together(choice.views, views.names, each) for each in (views.questions, views.passages))
+    centred = _reciprocal_ranks(
+        unit_rows(questions - questions.mean(axis=0)), unit_rows(passages - passages.mean(axis=0))
+    )
+    return Trial(choice, centred, without_centring=float(_reciprocal_ranks(questions, passages).mean()))
+
+
+def _together(chosen: Sequence[View], names: Sequence[View], vectors: np.ndarray) -> Vectors:
+    places = {(view.copy, view.layer): number for number, view in enumerate(names)}
+    weighted = [view.weight * vectors[places[view.copy, view.layer]].astype(np.float32) for view in chosen]
+    return unit_rows(np.sum(weighted, axis=0, dtype=np.float32))
+
+
+def _reciprocal_ranks(questions: Vectors, passages: Vectors) -> np.ndarray:
+    """Return for each question 1 / the rank of the passage of its own number, float64 (questions,)."""
+    cosines = inner_product_table(questions, passages)
+    own = np.diagonal(cosines)[:, None]
+    return np.asarray(1.0 / (1 + (cosines > own).sum(axis=1)))
+
+
+def _is_better(one: Trial, other: Trial) -> bool:
+    """Whether one is better than another by more than the standard error of the difference."""
+    differences = one.reciprocal_ranks - other.reciprocal_ranks
+    return float(differences.mean()) > float(differences.std()) / float(np.sqrt(len(differences)))
