@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from echo_embeddings.pooling import Pooling
     from echo_embeddings.prompts import CLASSICAL, TUNED_DOCUMENT, TUNED_QUERY, ZERO_SHOT, EchoPrompt
     from echo_embeddings.readings import Readings
+    from echo_embeddings.turns import in_turn
     from echo_embeddings.views import Copy, View, parse_views
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "choose_device",
     "conversation_tokens",
     "generate",
+    "in_turn",
     "inner_products",
     "load_model",
     "parse_views",
@@ -81,6 +83,7 @@ _HOMES = {
     "choose_device": "devices",
     "conversation_tokens": "chat_format",
     "generate": "generation",
+    "in_turn": "turns",
     "inner_products": "geometry",
     "load_model": "models",
     "parse_views": "views",

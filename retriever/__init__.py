@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from retriever.highlight import matching_sentence
     from retriever.hits import Hit, Place
     from retriever.langchain import EchoEmbeddings, EchoRetriever, hit_of
+    from retriever.mteb_model import EchoMteb
     from retriever.search import Mode, Retriever
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Comparison",
     "EchoChatModel",
     "EchoEmbeddings",
+    "EchoMteb",
     "EchoRetriever",
     "Hit",
     "Mode",
@@ -48,6 +50,7 @@ _HOMES = {
     "Comparison": "comparison",
     "EchoChatModel": "chat",
     "EchoEmbeddings": "langchain",
+    "EchoMteb": "mteb_model",
     "EchoRetriever": "langchain",
     "Hit": "hits",
     "Mode": "search",
