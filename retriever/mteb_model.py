@@ -201,8 +201,7 @@ class EchoMteb:
     def _vectors(self, texts: Sequence[str], side: Side, instruction: str | None) -> Vectors:
         vectors = np.zeros((len(texts), self.encoder.dimension), dtype=np.float32)
         told = [position for position, text in enumerate(texts) if text.strip()]
-        if told:
-            vectors[told] = self._embedded([texts[position] for position in told], side, instruction)
+        vectors[told] = self._embedded([texts[position] for position in told], side, instruction)
         return vectors
 
     def _embedded(self, texts: Sequence[str], side: Side, instruction: str | None) -> Vectors:
