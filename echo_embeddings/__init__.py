@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from echo_embeddings.prompts import CLASSICAL, TUNED_DOCUMENT, TUNED_QUERY, ZERO_SHOT, EchoPrompt
     from echo_embeddings.readings import Readings
     from echo_embeddings.storage import cache_folder, write_remembered
+    from echo_embeddings.turns import in_turn
     from echo_embeddings.views import Copy, View, parse_views
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "choose_device",
     "conversation_tokens",
     "generate",
+    "in_turn",
     "inner_product_table",
     "inner_products",
     "load_model",
@@ -90,6 +92,7 @@ _HOMES = {
     "choose_device": "devices",
     "conversation_tokens": "chat_format",
     "generate": "generation",
+    "in_turn": "turns",
     "inner_products": "geometry",
     "load_model": "models",
     "parse_views": "views",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from retriever.highlight import matching_sentence
     from retriever.hits import Hit, Place
     from retriever.langchain import EchoEmbeddings, EchoRetriever, hit_of
+    from retriever.mteb_model import EchoMteb
     from retriever.pseudo_questions import SourcePassage
     from retriever.search import Mode, Retriever
 
@@ -28,6 +29,7 @@ __all__ = [
     "Comparison",
     "EchoChatModel",
     "EchoEmbeddings",
+    "EchoMteb",
     "EchoRetriever",
     "Hit",
     "Mode",
@@ -62,6 +64,7 @@ _HOMES = {
     "Comparison": "comparison",
     "EchoChatModel": "chat",
     "EchoEmbeddings": "langchain",
+    "EchoMteb": "mteb_model",
     "EchoRetriever": "langchain",
     "Hit": "hits",
     "Mode": "search",

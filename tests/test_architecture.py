@@ -31,6 +31,7 @@ OWNERS = {
     ),
     "langchain": ("app/llm.py",),
     "langsmith": ("app/llm.py",),
+    "mteb": ("retriever/mteb_model.py",),
     "openai": ("app/llm.py",),
     "gradio": ("app/ui/*",),
     "fastapi": ("app/ui/server.py",),

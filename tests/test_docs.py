@@ -30,6 +30,8 @@ def test_the_python_page_runs_from_top_to_bottom(
     printed = printed_by("docs/python.md", tmp_path, monkeypatch, capsys)
     assert "(2, 640) float32" in printed
     assert "notes/trains.md 1 ('Trains',)" in printed
+    assert "Purring 0.9" in printed
+    assert "prompts.jsonl (UsedPrompt(task='Purring'" in printed
     assert "content" in printed.splitlines()[-1]
     assert "notes/cats.md" in printed.splitlines()[-1]
 
