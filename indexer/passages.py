@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from indexer.catalog import FROM_VISIBLE_CHUNKS, VISIBLE, Catalog
+from indexer.catalog import Catalog
+from indexer.visibility import FROM_VISIBLE_CHUNKS, VISIBLE
 
 
 def chunk_owners(catalog: Catalog, *, generation: int) -> npt.NDArray[np.int64]:

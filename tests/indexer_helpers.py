@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from echo_embeddings import Readings
-from indexer import BuildReport, Chunking, FoundChunk, Source, Where, build_index, open_snapshot
+from indexer import BuildReport, Chunking, FoundChunk, Source, Where, WordQuery, build_index, open_snapshot
 
 _WORD = re.compile(r"\S+")
 _BATCH = 8
@@ -137,7 +137,7 @@ def contents(index_dir: Path) -> dict[str, Any]:
         for query in ("whales in the deep sea", "bread and salt", "nothing of the kind"):
             [vector] = WordEncoder().encode_queries([query])
             dense = snapshot.nearest(vector, k=len(ids), where=Where())
-            lexical = snapshot.matching(" OR ".join(query.split()), k=len(ids), where=Where())
+            lexical = snapshot.matching(WordQuery(tuple(query.split())), k=len(ids), where=Where())
             hits[query] = (
                 sorted((round(score, 5), *_told(chunks[key])) for key, score in dense),
                 sorted(_told(chunks[key]) for key, _ in lexical),

@@ -71,7 +71,7 @@ def test_a_later_schema_is_refused_by_name(tmp_path: Path) -> None:
         assert "--index FOLDER" in caught.value.remedy
 
 
-@pytest.mark.parametrize("table", ["settings", "documents", "chunks", "vectors", "full_text"])
+@pytest.mark.parametrize("table", ["settings", "documents", "chunks", "vectors", "terms", "exact_words"])
 def test_a_table_that_is_gone_is_named(tmp_path: Path, table: str) -> None:
     path = tmp_path / "catalog.sqlite"
     Catalog(path, create=True).close()
