@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache
 
-from indexer.function_words import FUNCTION_WORDS
 from indexer.terms import plain
+from indexer.word_lists import FUNCTION_WORDS
 
 ENGLISH = "english"
 _WORD = re.compile(r"[^\W\d_]{2,}")  # a single letter says little: it may be a variable or the name of an item

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from indexer.database import Database
-from indexer.function_words import FUNCTION_WORDS
 from indexer.languages import ENGLISH
 from indexer.records import Where, WordQuery
 from indexer.terms import is_unspaced, query_terms, split_words
 from indexer.visibility import FROM_VISIBLE_CHUNKS, VISIBLE, condition_of
+from indexer.word_lists import FUNCTION_WORDS
 
 _TERMS, _WORDS, _EARLIER = "terms", "exact_words", "full_text"
 

@@ -26,7 +26,7 @@ _UNSPACED = (
 )
 _MARKS = "\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u0900-\u0963\u0971-\u0dff\u200c\u200d"
 _ACCENTS = re.compile("[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u200c\u200d]")
-_LETTERS = rf"(?:[^\W{_UNSPACED}]|[{_MARKS}])+"  # of words with spaces around them, digits too
+_LETTERS = rf"[^\W{_UNSPACED}](?:[^\W{_UNSPACED}]|[{_MARKS}])*"  # of words with spaces around them, digits too
 _JOINED = r"{0}(?:[.'’-]{0})*(?:\+\+|\#(?!\w))?"  # no-cache, torch.nn, l'eau, 3.11.2, C++
 _WORD = re.compile(rf"[{_UNSPACED}]+|{_JOINED.format(_LETTERS)}")
 _ASCII_WORD = re.compile(_JOINED.format(r"\w+"))
@@ -35,7 +35,8 @@ _SEPARATOR = re.compile(r"[_'’+#-]+|(?<!\d)\.|\.(?!\d)")  # a point between di
 _COMPOUND = re.compile(r"[^\W\d_]{3,}(?:-[^\W\d_]{3,})+")
 _ELISION = re.compile(r"^[^\W\d_]['’]|['’][^\W\d_]$")  # l'eau, whale's
 _ASCII_PART = re.compile(r"\d+(?:\.\d+)*|[A-Z]+(?=[A-Z][a-z]{2})|[A-Z]?[a-z]+|[A-Z]+")  # HTTPServer2, getUserName
-_PART = re.compile(rf"\d+(?:\.\d+)*|(?:[^\W\d_]|[{_MARKS}])+")
+_PLAIN_WORD = re.compile(rf"(?:[^\W\d_]|[{_MARKS}])+")
+_PART = re.compile(rf"\d+(?:\.\d+)*|{_PLAIN_WORD.pattern}")
 _LONGEST = 64  # characters of a word that is looked into; what is longer is data, and found whole
 _stemmers = local()  # a stemmer serves one thread
 
@@ -92,7 +93,7 @@ def plain(text: str) -> str:
 def _terms(word: str, language: str) -> tuple[str, ...]:
     if is_unspaced(word):
         return tuple(one + other for one, other in pairwise(word)) or (word,)
-    if word[1:].islower() and word.isalpha():
+    if _PLAIN_WORD.fullmatch(word) and (word.isupper() or word[1:] == word[1:].lower()):
         return (_stem(word, language),)
     if len(word) > _LONGEST:
         return (plain(_SEPARATOR.sub("", word)),)

@@ -10,7 +10,7 @@ from retriever.hits import Scored
 
 _PHRASE = re.compile(r'["“”„«»]([^"“”„«»]*)["“”„«»]')
 _PREFIX = re.compile(r"(?<![\w*])(\w[\w.-]*)\*(?![\w*])")
-_MOST_WORDS = 256  # of a question, each counted once: a page that was pasted has more, and would take seconds
+_MOST_CHARACTERS, _MOST_WORDS = 10_000, 256  # are looked at: a document that was pasted would take seconds
 
 
 def lexical_ranking(snapshot: Snapshot, query: str, k: int, where: Where) -> Scored:
@@ -25,7 +25,7 @@ def word_query(text: str, languages: Sequence[str]) -> WordQuery:
     words count only where there is nothing else: they tell few passages from another, and most of the time would go
     into visiting all that have them. A capital within the question makes a name of a word: `Where`.
     """
-    text = text.encode("utf-8", "replace").decode()  # an argument that is not UTF-8 has surrogates
+    text = text[:_MOST_CHARACTERS].encode("utf-8", "replace").decode()  # an argument that is not UTF-8 has surrogates
     phrases = [phrase for phrase in _PHRASE.findall(text) if split_words(phrase)]
     rest = _PHRASE.sub(" ", text)
     prefixes = _PREFIX.findall(rest)
@@ -38,4 +38,5 @@ def word_query(text: str, languages: Sequence[str]) -> WordQuery:
     ]
     if not (telling or phrases or prefixes):
         telling = words
-    return WordQuery(tuple(dict.fromkeys(telling))[:_MOST_WORDS], tuple(phrases), tuple(prefixes))
+    words, phrases, prefixes = (list(dict.fromkeys(kind))[:_MOST_WORDS] for kind in (telling, phrases, prefixes))
+    return WordQuery(tuple(words), tuple(phrases), tuple(prefixes))

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from echo_embeddings import Readings
 from indexer import BuildReport, Chunking, FoundChunk, Source, Where, WordQuery, build_index, open_snapshot
+from indexer.database import Database
 
 _WORD = re.compile(r"\S+")
 _BATCH = 8
@@ -85,6 +86,24 @@ class WordEncoder:
             batch = [texts[position] for position in positions]
             self.embedded += batch
             yield positions, self.readings(batch)
+
+
+_FULL_TEXT_OF_VERSION_2 = """
+    CREATE VIRTUAL TABLE IF NOT EXISTS full_text USING fts5 (
+        text, title, headings,
+        content = 'searched', content_rowid = 'id', tokenize = 'porter unicode61 remove_diacritics 2')"""
+
+
+def make_version_2(path: Path) -> None:
+    """Let a catalog have the tables that version 2 made, one of English stems for its full text."""
+    with closing(Database(path)) as database, database.transaction() as connection:
+        connection.execute("DROP TABLE terms")
+        connection.execute("DROP TABLE exact_words")
+        connection.execute("DROP INDEX documents_of_language")
+        connection.execute("ALTER TABLE documents DROP COLUMN language")
+        connection.execute(_FULL_TEXT_OF_VERSION_2)
+        connection.execute("INSERT INTO full_text (full_text) VALUES ('rebuild')")
+        connection.execute("PRAGMA user_version = 2")
 
 
 def _told(found: FoundChunk) -> tuple[object, ...]:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from indexer_helpers import make_version_2
 
 from echo_embeddings.errors import IndexDamaged
 from indexer.catalog import Catalog
@@ -32,8 +33,8 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
         yield catalog
 
 
-def document(path: str, *, format: str = "text", title: str = "", failure: str | None = None) -> DocumentRow:
-    return DocumentRow(path, f"hash of {path}", 10, 20, format, title, failure)
+def document(path: str, *, format: str = "text", title: str = "", **more: str) -> DocumentRow:
+    return DocumentRow(path, f"hash of {path}", 10, 20, format, title, **more)
 
 
 def chunk(text: str, *headings: str) -> ChunkRow:
@@ -412,6 +413,66 @@ def test_titles_and_headings_are_searched(catalog: Catalog) -> None:
     assert matched(catalog, "ocean") == matched(catalog, phrases=("deep sea",)) == ["one"]
 
 
+def test_words_are_stemmed_by_the_language_of_their_document(catalog: Catalog) -> None:
+    put(catalog, "a", "Die Häuser am Meer", language="german")
+    assert matched(catalog, "Haus") == ["Die Häuser am Meer"]
+    assert catalog.languages() == ["german"]
+    put(catalog, "b", "The houses of the sea")
+    assert catalog.languages() == ["english", "german"]
+    assert matched(catalog, "housing") == ["The houses of the sea"]
+    assert matched(catalog, "Hauses") == ["Die Häuser am Meer"]
+    catalog.remove_documents(["a"], generation=2)
+    catalog.purge(before=2)
+    assert catalog.languages() == ["english"]
+
+
+def test_a_phrase_must_be_in_the_passage_as_it_stands(catalog: Catalog) -> None:
+    near, far, neither = "he sails the deep sea", "the sea is deep and he sails", "he sails and sails"
+    put(catalog, "a", near, far, neither, "deep seas")
+    assert matched(catalog, phrases=("Deep Sea",)) == [near], "words are not stemmed in it"
+    assert matched(catalog, "sailing", phrases=("deep sea",)) == [near]
+    assert matched(catalog, "sailing", "deep", "sea")[:2] != [near]
+    assert matched(catalog, phrases=("deep sea", "he sails")) == [near]
+    assert matched(catalog, phrases=("deep sea", "sea is")) == []
+    assert matched(catalog, "unheard", phrases=("deep sea",)) == [near], "words beside it only rank"
+
+
+def test_a_phrase_may_be_chinese(catalog: Catalog) -> None:
+    held, apart, mixed = "我们在北京大学学习", "北京的大学", "新しいGPUの性能が高い"
+    put(catalog, "a", held, apart, mixed)
+    assert matched(catalog, phrases=("北京大学",)) == [held]
+    assert matched(catalog, phrases=("GPUの性能",)) == [mixed]
+    assert matched(catalog, phrases=("学",)) == [apart, held] or matched(catalog, phrases=("学",)) == [held, apart]
+
+
+def test_a_prefix_finds_the_words_that_begin_with_it(catalog: Catalog) -> None:
+    put(catalog, "a", "retrieval", "retrieving", "retrospect", "the user_name here", "北京大学")
+    assert sorted(matched(catalog, prefixes=("Retriev",))) == ["retrieval", "retrieving"]
+    assert matched(catalog, prefixes=("retrieva",)) == ["retrieval"]
+    assert sorted(matched(catalog, "retrospects", prefixes=("retrieva",))) == ["retrieval", "retrospect"]
+    assert matched(catalog, prefixes=("user_na",)) == ["the user_name here"]
+    assert matched(catalog, prefixes=("北京",)) == matched(catalog, prefixes=("京",)) == ["北京大学"]
+
+
+@pytest.mark.parametrize("is_of_version_2", [False, True])
+@pytest.mark.parametrize(
+    "query", [WordQuery(("whale", "sea")), WordQuery(("sea",), ("the whale",)), WordQuery((), (), ("wh",)), WordQuery()]
+)
+def test_chunks_have_the_scores_that_they_are_ranked_by(
+    catalog: Catalog, query: WordQuery, is_of_version_2: bool
+) -> None:
+    put(catalog, "a", "the whale of the sea", "a whale and the whale", "nothing", "sea after sea", "white and grey")
+    if is_of_version_2:
+        make_version_2(catalog.path)
+    ranked = dict(catalog.match(query, k=9, where=EVERYTHING, generation=1))
+    filtered = catalog.match(query, k=9, where=Where(paths=("a",)), generation=1)
+    assert filtered == list(ranked.items())
+    assert bool(ranked) == (query != WordQuery())
+    assert catalog.scores_of(query, [5, 4, 3, 2, 1]) == {key: ranked.get(key, 0.0) for key in range(1, 6)}
+    assert catalog.scores_of(query, [2]) == {2: ranked.get(2, 0.0)}
+    assert catalog.scores_of(query, []) == {}
+
+
 def test_documents_may_hold_the_signs_of_the_query_language(catalog: Catalog) -> None:
     texts = [
         'say "hello" OR NOT',
@@ -561,6 +622,7 @@ def test_classical_vectors_are_seen_in_their_generation_and_purged_with_the_othe
 
 def test_a_catalog_of_before_there_were_classical_vectors_is_read_and_goes_on(catalog: Catalog) -> None:
     put(catalog, "a", "old")
+    make_version_2(catalog.path)
     with catalog.database.transaction() as connection:
         connection.execute("DROP TABLE classical_vectors")
         connection.execute("ALTER TABLE documents DROP COLUMN titled")
