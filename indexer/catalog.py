@@ -291,14 +291,6 @@ class Catalog:
         """Return the languages of the documents, as Snowball names them, English first."""
         return languages_of(self.database)
 
-    def match_scores(self, expression: str, ids: Sequence[int]) -> dict[int, float]:
-        """Return the BM25 scores, higher is better, of those of these chunks that match an FTS5 expression."""
-        query = (
-            "SELECT rowid, -bm25(full_text) FROM full_text WHERE full_text MATCH :expression "
-            "AND rowid IN (SELECT value FROM json_each(:ids))"
-        )
-        return dict(self.database.rows(query, {"expression": expression, "ids": json.dumps(list(map(int, ids)))}))
-
     def chunks(self, ids: Sequence[int]) -> dict[int, FoundChunk]:
         """Return the chunks of these ids."""
         query = (

@@ -102,17 +102,13 @@ class Snapshot:
         """Return (chunk id, BM25 score) of the best `k` for a query of words."""
         return self.catalog.match(query, k=k, where=where, generation=self.manifest.generation)
 
-    def matching_scores(self, query: WordQuery, ids: Sequence[int]) -> dict[int, float]:
+    def scores(self, query: WordQuery, ids: Sequence[int]) -> dict[int, float]:
         """Return the BM25 score that these chunks have for a query of words, 0 where they do not match."""
         return self.catalog.scores_of(query, ids)
 
     def languages(self) -> list[str]:
         """Return the languages of the documents, as Snowball names them, English first."""
         return self.catalog.languages()
-
-    def scores(self, expression: str, ids: Sequence[int]) -> dict[int, float]:
-        """Return the BM25 scores of those of these chunks that match an FTS5 expression."""
-        return self.catalog.match_scores(expression, ids)
 
     def _among(self, where: Where) -> Ids | None:
         return None if where == Where() else self.catalog.chunk_ids(where, generation=self.manifest.generation)

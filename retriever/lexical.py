@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from indexer import Snapshot, Where, WordQuery, is_function_word, question_language, split_words
 from retriever.hits import Scored
 
-_PHRASE = re.compile(r'["“”„«»]([^"“”„«»]*)["“”„«»]')
+_PHRASE = re.compile(r'(?<!\w)["“”„«»]([^"“”„«»]*)["“”„«»](?!\w)')  # but not 24" and 27"
 _PREFIX = re.compile(r"(?<![\w*])(\w[\w.-]*)\*(?![\w*])")
 _MOST_CHARACTERS, _MOST_WORDS = 10_000, 256  # are looked at: a document that was pasted would take seconds
 
@@ -16,6 +16,16 @@ _MOST_CHARACTERS, _MOST_WORDS = 10_000, 256  # are looked at: a document that wa
 def lexical_ranking(snapshot: Snapshot, query: str, k: int, where: Where) -> Scored:
     """Return (chunk id, BM25 score) of the best `k` passages that have a word of the question."""
     return snapshot.matching(word_query(query, snapshot.languages()), k=k, where=where)
+
+
+def lexical_scores(snapshot: Snapshot, query: str, ids: Sequence[int]) -> dict[int, float]:
+    """Return the BM25 score of each of these chunks for a question; 0 where they would not be found for it."""
+    return snapshot.scores(word_query(query, snapshot.languages()), ids)
+
+
+def has_phrase(query: str) -> bool:
+    """Whether there is a phrase in a question, so that what has not its words is no answer."""
+    return bool(word_query(query, ()).phrases)
 
 
 def word_query(text: str, languages: Sequence[str]) -> WordQuery:

@@ -99,6 +99,7 @@ def test_only_what_shares_a_telling_word_is_found(catalog: Catalog) -> None:
         ("whale whale Whale", WordQuery(("whale", "Whale"))),
         ('find "the deep sea" of whales', WordQuery(("find", "whales"), ("the deep sea",))),
         ("“deep sea” «mer»", WordQuery((), ("deep sea", "mer"))),
+        ('screens of 24" and 27" width', WordQuery(("screens", "24", "27", "width"))),
         ("the retriev* of", WordQuery((), (), ("retriev",))),
         ("a * b** *c torch.n*", WordQuery(("b", "c"), (), ("torch.n",))),
         ('an "unclosed phrase', WordQuery(("unclosed", "phrase"))),
