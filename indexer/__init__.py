@@ -10,18 +10,20 @@ if TYPE_CHECKING:
     from indexer.chunks import Chunk, Chunking, cut_chunks, embedded_text, title_path
     from indexer.documents import FORMATS, Document, Heading, read_document
     from indexer.inspection import Check
+    from indexer.languages import function_words, is_function_word, question_language
     from indexer.listing import IndexedDocument, ListedDocument, Passage, find_passage, indexed_document, list_documents
     from indexer.manifest import Manifest, manifest_stamp
     from indexer.means import DocumentMeans
     from indexer.passages import sample_passages
     from indexer.paths import full_path
     from indexer.pictures import draw_page
-    from indexer.records import FoundChunk, Where
+    from indexer.records import FoundChunk, Where, WordQuery
     from indexer.remembered import read_sources
     from indexer.removal import RemovalReport, remove_documents
     from indexer.snapshot import Snapshot, open_snapshot
     from indexer.sources import Source
     from indexer.survey import CorpusMap, NearDuplicate, Oddities, draw_map, find_oddities
+    from indexer.terms import split_words
     from indexer.update import BuildReport
     from indexer.vectors import IndexDevice
     from indexer.verify import verify_index
@@ -50,6 +52,7 @@ __all__ = [
     "Source",
     "Stage",
     "Where",
+    "WordQuery",
     "build_index",
     "cut_chunks",
     "draw_map",
@@ -58,15 +61,19 @@ __all__ = [
     "find_oddities",
     "find_passage",
     "full_path",
+    "function_words",
     "indexed_document",
+    "is_function_word",
     "list_documents",
     "manifest_stamp",
     "open_snapshot",
+    "question_language",
     "read_built_with",
     "read_document",
     "read_sources",
     "remove_documents",
     "sample_passages",
+    "split_words",
     "title_path",
     "verify_index",
 ]
@@ -97,6 +104,7 @@ _HOMES = {
     "Source": "sources",
     "Stage": "build",
     "Where": "records",
+    "WordQuery": "records",
     "build_index": "build",
     "cut_chunks": "chunks",
     "draw_map": "survey",
@@ -104,14 +112,18 @@ _HOMES = {
     "find_oddities": "survey",
     "find_passage": "listing",
     "full_path": "paths",
+    "function_words": "languages",
     "indexed_document": "listing",
+    "is_function_word": "languages",
     "list_documents": "listing",
     "manifest_stamp": "manifest",
     "open_snapshot": "snapshot",
+    "question_language": "languages",
     "read_built_with": "build",
     "read_document": "documents",
     "read_sources": "remembered",
     "remove_documents": "removal",
+    "split_words": "terms",
     "title_path": "chunks",
     "verify_index": "verify",
 }

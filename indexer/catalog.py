@@ -17,18 +17,18 @@ import numpy.typing as npt
 
 from echo_embeddings.errors import IndexDamaged
 from indexer.database import Connection, Database
-from indexer.records import ChunkRow, Counts, DocumentRow, FoundChunk, Where
+from indexer.full_text import add_passage, remove_passages
+from indexer.matching import best_matches, languages_of, scores_of
+from indexer.records import ChunkRow, Counts, DocumentRow, FoundChunk, Where, WordQuery
 from indexer.schema import migrate, refuse_incomplete
+from indexer.visibility import FROM_VISIBLE_CHUNKS, VISIBLE, condition_of
 
 CATALOG = "catalog.sqlite"
 _PURGED = "purged"  # the setting that tells which generation is the oldest that is still whole
 Block = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
 """Chunk ids (n,) and their vectors (n, dimension)."""
 
-VISIBLE = "documents.added <= :generation AND (documents.removed IS NULL OR documents.removed > :generation)"
-"""The condition under which a row of `documents` belongs to the generation that is a query's parameter."""
 EMBEDDED_TITLE = "iif(documents.titled, documents.title, '')"
-FROM_VISIBLE_CHUNKS = f"FROM chunks JOIN documents ON documents.id = chunks.document WHERE {VISIBLE}"
 
 
 class Catalog:
@@ -101,7 +101,7 @@ class Catalog:
         with self.database.transaction() as connection:
             self._remove(connection, document.path, generation)
             document_id = connection.execute(
-                f"INSERT INTO documents ({_DOCUMENT_COLUMNS}, added) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT INTO documents ({_DOCUMENT_COLUMNS}, added) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (*astuple(document), generation),
             ).lastrowid
             for chunk in chunks:
@@ -110,10 +110,8 @@ class Catalog:
                 chunk_id = connection.execute(
                     f"INSERT INTO chunks (document, {_CHUNK_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row
                 ).lastrowid
-                connection.execute(
-                    "INSERT INTO full_text (rowid, text, title, headings) VALUES (?, ?, ?, ?)",
-                    (chunk_id, chunk.text, document.title, headings),
-                )
+                assert chunk_id is not None  # it is one after an INSERT
+                add_passage(connection, chunk_id, document.language, chunk.text, document.title, headings)
 
     def touch_document(self, path: str, *, size: int, modified_ns: int) -> None:
         """Note that a file's time changed though its content did not."""
@@ -146,12 +144,7 @@ class Catalog:
         """Delete for good what no reader of generation `before` or a later one can see."""
         with self.database.transaction() as connection:
             gone = "SELECT id FROM documents WHERE removed <= ? OR removed = added"
-            connection.execute(
-                "INSERT INTO full_text (full_text, rowid, text, title, headings) "
-                f"SELECT 'delete', id, text, title, headings FROM searched WHERE id IN "
-                f"(SELECT id FROM chunks WHERE document IN ({gone}))",
-                (before,),
-            )
+            remove_passages(connection, f"SELECT id FROM chunks WHERE document IN ({gone})", (before,))
             connection.execute(f"DELETE FROM chunks WHERE document IN ({gone})", (before,))
             connection.execute("DELETE FROM documents WHERE removed <= ? OR removed = added", (before,))
             connection.execute("DELETE FROM vectors WHERE hash NOT IN (SELECT hash FROM chunks)")
@@ -281,47 +274,22 @@ class Catalog:
 
     def chunk_ids(self, where: Where, *, generation: int) -> npt.NDArray[np.int64]:
         """Return the ids of the chunks that a filter lets through, ascending."""
-        condition, values = _condition(where)
+        condition, values = condition_of(where)
         query = f"SELECT chunks.id {FROM_VISIBLE_CHUNKS} {condition} ORDER BY chunks.id"
         rows = self.database.rows(query, {"generation": generation, **values})
         return np.fromiter((row[0] for row in rows), dtype=np.int64)
 
-    def match(self, expression: str, *, k: int, where: Where, generation: int) -> list[tuple[int, float]]:
-        """Return (chunk id, BM25 score, higher is better) of the best matches of an FTS5 expression."""
-        if where == Where():
-            return self._match_anywhere(expression, k=k, generation=generation)
-        condition, values = _condition(where)
-        query = (
-            "SELECT chunks.id, -bm25(full_text) FROM full_text JOIN chunks ON chunks.id = full_text.rowid "
-            f"JOIN documents ON documents.id = chunks.document WHERE full_text MATCH :expression AND {VISIBLE} "
-            f"{condition} ORDER BY bm25(full_text), chunks.id LIMIT :k"
-        )
-        return self.database.rows(query, {"expression": expression, "generation": generation, "k": k, **values})
+    def match(self, query: WordQuery, *, k: int, where: Where, generation: int) -> list[tuple[int, float]]:
+        """Return (chunk id, BM25 score, higher is better) of the best matches of a query, best first."""
+        return best_matches(self.database, query, k=k, where=where, generation=generation)
 
-    def _match_anywhere(self, expression: str, *, k: int, generation: int) -> list[tuple[int, float]]:
-        """Rank first and see what is visible then: as nearly all is, that takes half the time."""
-        ranking = (
-            "SELECT rowid, -bm25(full_text) FROM full_text WHERE full_text MATCH :expression "
-            "ORDER BY bm25(full_text), rowid LIMIT :limit"
-        )
-        visible = f"SELECT chunks.id {FROM_VISIBLE_CHUNKS} AND chunks.id IN (SELECT value FROM json_each(:ids))"
-        limit = 2 * k
-        while True:
-            ranked = self.database.rows(ranking, {"expression": expression, "limit": limit})
-            ids = json.dumps([identifier for identifier, _ in ranked])
-            shown = {row[0] for row in self.database.rows(visible, {"generation": generation, "ids": ids})}
-            found = [(identifier, score) for identifier, score in ranked if identifier in shown]
-            if len(found) >= k or len(ranked) < limit:
-                return found[:k]
-            limit *= 4
+    def scores_of(self, query: WordQuery, ids: Sequence[int]) -> dict[int, float]:
+        """Return the BM25 score that these chunks have in `match`, 0 where they do not match."""
+        return scores_of(self.database, query, ids)
 
-    def match_scores(self, expression: str, ids: Sequence[int]) -> dict[int, float]:
-        """Return the BM25 scores, higher is better, of those of these chunks that match an FTS5 expression."""
-        query = (
-            "SELECT rowid, -bm25(full_text) FROM full_text WHERE full_text MATCH :expression "
-            "AND rowid IN (SELECT value FROM json_each(:ids))"
-        )
-        return dict(self.database.rows(query, {"expression": expression, "ids": json.dumps(list(map(int, ids)))}))
+    def languages(self) -> list[str]:
+        """Return the languages of the documents, as Snowball names them, English first."""
+        return languages_of(self.database)
 
     def chunks(self, ids: Sequence[int]) -> dict[int, FoundChunk]:
         """Return the chunks of these ids."""
@@ -339,7 +307,7 @@ def delete_catalog(path: Path) -> None:
         path.with_name(path.name + ending).unlink(missing_ok=True)
 
 
-_DOCUMENT_COLUMNS = "path, hash, size, modified_ns, format, title, failure, titled"
+_DOCUMENT_COLUMNS = "path, hash, size, modified_ns, format, title, failure, titled, language"
 _CHUNK_COLUMNS = "text, headings, start, end, page, line, hash"
 _FOUND_COLUMNS = (
     "chunks.id, documents.path, documents.title, documents.format, chunks.text, chunks.headings, chunks.start, "
@@ -367,16 +335,3 @@ def _found(row: tuple[int, str, str, str, str, str, int, int, int | None, int | 
 
 def _vector_rows(hashes: Sequence[bytes], vectors: npt.NDArray[np.float32]) -> list[tuple[bytes, bytes]]:
     return [(key, vector.tobytes()) for key, vector in zip(hashes, vectors.astype("<f2"), strict=True)]
-
-
-def _condition(where: Where) -> tuple[str, dict[str, str]]:
-    clauses: list[str] = []
-    values: dict[str, str] = {}
-    if where.paths:
-        globs = {f"path{number}": glob for number, glob in enumerate(where.paths)}
-        clauses.append("AND (" + " OR ".join(f"documents.path GLOB :{name}" for name in globs) + ")")
-        values.update(globs)
-    if where.formats:
-        clauses.append("AND documents.format IN (SELECT value FROM json_each(:formats))")
-        values["formats"] = json.dumps(where.formats)
-    return " ".join(clauses), values

@@ -14,11 +14,13 @@ import numpy.typing as npt
 
 from echo_embeddings import Vectors, remove_mean
 from echo_embeddings.errors import IndexDamaged
-from indexer.catalog import EMBEDDED_TITLE, FROM_VISIBLE_CHUNKS, VISIBLE, Catalog
+from indexer.catalog import EMBEDDED_TITLE, Catalog
 from indexer.chunks import embedded_text
+from indexer.full_text import count_unlike_passages
 from indexer.manifest import Manifest
 from indexer.means import mean_vector
 from indexer.vectors import VectorIndex, choose_placement
+from indexer.visibility import FROM_VISIBLE_CHUNKS, VISIBLE
 
 _BLOCK = 4096
 _MOST_NAMED = 5
@@ -79,12 +81,14 @@ def _check_catalog(inspection: Inspection, catalog: Catalog) -> None:
 
 
 def _check_full_text(inspection: Inspection, catalog: Catalog) -> None:
-    problems = []
     try:
         with catalog.database.transaction() as connection:  # FTS5 takes its orders as if they were rows
-            connection.execute("INSERT INTO full_text (full_text, rank) VALUES ('integrity-check', 1)")
+            for table in ("terms", "exact_words"):
+                connection.execute(f"INSERT INTO {table} ({table}, rank) VALUES ('integrity-check', 1)")
+        is_sound = count_unlike_passages(catalog.database) == 0
     except IndexDamaged:
-        problems = ["it does not fit the passages"]
+        is_sound = False
+    problems = [] if is_sound else ["it does not fit the passages"]
     inspection.note("full text", "the index of words", problems)
 
 

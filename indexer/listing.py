@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from echo_embeddings.errors import DocumentError
-from indexer.catalog import VISIBLE
 from indexer.records import ChunkRow, DocumentRow, FoundChunk
 from indexer.snapshot import Snapshot
+from indexer.visibility import VISIBLE
 
 
 @dataclass(frozen=True, slots=True)

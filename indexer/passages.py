@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from indexer.catalog import EMBEDDED_TITLE, FROM_VISIBLE_CHUNKS, VISIBLE, Catalog
+from indexer.catalog import EMBEDDED_TITLE, Catalog
 from indexer.chunks import title_path
+from indexer.visibility import FROM_VISIBLE_CHUNKS, VISIBLE
 
 if TYPE_CHECKING:
     from indexer.snapshot import Snapshot

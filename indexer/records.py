@@ -12,6 +12,7 @@ class DocumentRow:
     """One version of a document. `failure` says why it could not be read; it has no chunks then.
 
     `titled`: the title is the document's own, and so embedded with its chunks; else it is the name of its file.
+    `language`: by whose stems it is found, as Snowball names it.
     """
 
     path: str
@@ -22,6 +23,7 @@ class DocumentRow:
     title: str
     failure: str | None = None
     titled: bool = True
+    language: str = "english"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,19 @@ class Where:
 
     paths: tuple[str, ...] = ()
     formats: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WordQuery:
+    """What full-text search looks for: any of these words and beginnings of words; every phrase must be there.
+
+    Words are stemmed and taken apart as those of the passages are; phrases and prefixes are compared as they stand,
+    but for capitals and accents.
+    """
+
+    words: tuple[str, ...] = ()
+    phrases: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from echo_embeddings.errors import QuestionError
-from indexer.catalog import VISIBLE, Catalog
+from indexer.catalog import Catalog
 from indexer.commit import commit_generation
 from indexer.lock import only_writer
 from indexer.manifest import Manifest, manifest_stamp, read_manifest
 from indexer.means import means_of_fewer
 from indexer.recovery import finish_commit
 from indexer.remembered import forget_sources, left_out, set_left_out
+from indexer.visibility import VISIBLE
 
 
 @dataclass(frozen=True, slots=True)

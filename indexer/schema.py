@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from echo_embeddings.errors import IndexDamaged, IndexMismatch
 from indexer.database import Connection, Database
+from indexer.full_text import fill_full_text, find_languages
 
-_MIGRATIONS = (
+_Migration = str | Callable[[Connection], None]
+
+
+def _analyse_words(connection: Connection) -> None:
+    """Let passages be found by the stems of their language, where all were by those of English."""
+    connection.execute("ALTER TABLE documents ADD COLUMN language TEXT NOT NULL DEFAULT 'english'")
+    connection.execute("CREATE INDEX documents_of_language ON documents (language)")
+    connection.execute("DROP TABLE full_text")
+    find_languages(connection)
+    fill_full_text(connection)
+
+
+_MIGRATIONS: tuple[_Migration, ...] = (
     """
     CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
     CREATE TABLE IF NOT EXISTS documents (
@@ -31,11 +46,17 @@ _MIGRATIONS = (
     """,
     # Whether the title is the document's own, and so embedded with its passages, or only the name of its file.
     "ALTER TABLE documents ADD COLUMN titled INTEGER NOT NULL DEFAULT 1;",
+    _analyse_words,
 )
-"""Each takes a catalog one version further. A catalog from before versions were counted may have all of the first."""
+"""Each takes a catalog one version further, in SQL or by a function.
+
+A catalog from before versions were counted may have all of the first.
+"""
 
 SCHEMA_VERSION = len(_MIGRATIONS)
-_TABLES = {"settings", "documents", "chunks", "vectors", "full_text"}
+_TABLES = {"settings", "documents", "chunks", "vectors"}
+_FULL_TEXT = {"terms", "exact_words"}
+_FULL_TEXT_BEFORE = {"full_text"}  # up to version 2
 _REBUILD = "Build it again: echo-index build --rebuild FOLDER"
 
 
@@ -50,6 +71,9 @@ def migrate(database: Database) -> None:
         return
     with database.transaction(durable=True) as connection:
         for migration in _MIGRATIONS[schema_version(connection) :]:
+            if not isinstance(migration, str):
+                migration(connection)
+                continue
             for statement in migration.split(";\n"):
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -78,9 +102,9 @@ def refuse_incomplete(database: Database) -> None:
         IndexMismatch: it was written by a later version.
         IndexDamaged: it has not the tables of a catalog.
     """
-    refuse_later_version(database)
+    needed = _TABLES | (_FULL_TEXT if refuse_later_version(database) > 2 else _FULL_TEXT_BEFORE)
     tables = {name for (name,) in database.rows("SELECT name FROM sqlite_master")}
-    if missing := sorted(_TABLES - tables):
+    if missing := sorted(needed - tables):
         raise IndexDamaged(
             f"The catalog {database.path} is damaged: it has no {' and no '.join(missing)}.", remedy=_REBUILD
         )

@@ -17,7 +17,7 @@ from indexer.classical import ClassicalIndex
 from indexer.manifest import Manifest, manifest_stamp
 from indexer.means import DocumentMeans, Means, mean_vector
 from indexer.passages import overlapping_chunks
-from indexer.records import Where
+from indexer.records import Where, WordQuery
 from indexer.recovery import complete_manifest
 from indexer.vectors import Ids, IndexDevice, Placement, VectorIndex, choose_placement
 
@@ -98,13 +98,17 @@ class Snapshot:
     def _nearest(self, centred: Vectors, *, k: int, where: Where) -> list[tuple[int, float]]:
         return self.vectors.search(centred, k=k, among=self._among(where))
 
-    def matching(self, expression: str, *, k: int, where: Where) -> list[tuple[int, float]]:
-        """Return (chunk id, BM25 score) of the best `k` for an FTS5 expression."""
-        return self.catalog.match(expression, k=k, where=where, generation=self.manifest.generation)
+    def matching(self, query: WordQuery, *, k: int, where: Where) -> list[tuple[int, float]]:
+        """Return (chunk id, BM25 score) of the best `k` for a query of words."""
+        return self.catalog.match(query, k=k, where=where, generation=self.manifest.generation)
 
-    def scores(self, expression: str, ids: Sequence[int]) -> dict[int, float]:
-        """Return the BM25 scores of those of these chunks that match an FTS5 expression."""
-        return self.catalog.match_scores(expression, ids)
+    def scores(self, query: WordQuery, ids: Sequence[int]) -> dict[int, float]:
+        """Return the BM25 score that these chunks have for a query of words, 0 where they do not match."""
+        return self.catalog.scores_of(query, ids)
+
+    def languages(self) -> list[str]:
+        """Return the languages of the documents, as Snowball names them, English first."""
+        return self.catalog.languages()
 
     def _among(self, where: Where) -> Ids | None:
         return None if where == Where() else self.catalog.chunk_ids(where, generation=self.manifest.generation)

@@ -14,6 +14,7 @@ from echo_embeddings.errors import SourceError
 from indexer.catalog import Catalog
 from indexer.chunks import Chunking, cut_chunks, embedded_text, embedded_title
 from indexer.documents import Document
+from indexer.full_text import document_language
 from indexer.paths import full_path, stored_path
 from indexer.reading import DocumentReader, ReadFile, ReadingLimits
 from indexer.records import ChunkRow, DocumentRow
@@ -146,9 +147,17 @@ class DocumentUpdate:
 
 def _row(path: str, file: FoundFile, read: ReadFile) -> DocumentRow:
     size, modified_ns = (read.size, read.modified_ns) if read.hash else (file.size, file.modified_ns)
-    if read.document:
-        document = read.document
-        return DocumentRow(path, read.hash, size, modified_ns, document.format, document.title, titled=document.titled)
+    if document := read.document:
+        return DocumentRow(
+            path,
+            read.hash,
+            size,
+            modified_ns,
+            document.format,
+            document.title,
+            titled=document.titled,
+            language=document_language(document.format, document.text),
+        )
     failure = read.failure.message if read.failure else None
     return DocumentRow(path, read.hash, size, modified_ns, format="", title=file.path.name, failure=failure)
 

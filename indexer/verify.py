@@ -14,6 +14,7 @@ import numpy as np
 from echo_embeddings.errors import DeviceError, IndexDamaged, IndexMismatch, ModelError
 from indexer.catalog import EMBEDDED_TITLE, Catalog
 from indexer.chunks import embedded_text
+from indexer.full_text import fill_full_text
 from indexer.inspection import Check, Inspection, inspect_index
 from indexer.lock import only_writer
 from indexer.manifest import FORMAT_VERSION, Manifest, manifest_stamp, read_manifest, write_manifest
@@ -108,7 +109,7 @@ def _repair(
         if inspection.has_problem("catalog"):
             connection.execute("REINDEX")
         if inspection.has_problem("catalog", "full text"):
-            connection.execute("INSERT INTO full_text (full_text) VALUES ('rebuild')")
+            fill_full_text(connection)
         to_be_read_again = "UPDATE documents SET hash = '', size = -1 WHERE path = ? AND removed IS NULL"
         connection.executemany(to_be_read_again, [(path,) for path in inspection.unsound_documents])
     if inspection.unsound_vectors:

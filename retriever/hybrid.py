@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from indexer import Snapshot, Where
 from retriever.fusion import standard_score_fusion
 from retriever.hits import Scored
-from retriever.lexical import lexical_ranking, lexical_scores
+from retriever.lexical import has_phrase, lexical_ranking, lexical_scores
 
 if TYPE_CHECKING:
     from echo_embeddings import Vectors
@@ -31,7 +31,8 @@ class HybridRanking:
 def hybrid_ranking(snapshot: Snapshot, query: str, vector: Vectors, *, k: int, where: Where) -> HybridRanking:
     """Rank the best of both rankings, at least `k` of each, by the sum of their two scores.
 
-    A candidate of one ranking is given its score in the other too, also where it stood far below there.
+    A candidate of one ranking is given its score in the other too, also where it stood far below there. Where the
+    question has a phrase, what has it not is no candidate.
     """
     depth = max(k, CANDIDATES)
     dense = snapshot.nearest(vector, k=depth, where=where)
@@ -39,4 +40,7 @@ def hybrid_ranking(snapshot: Snapshot, query: str, vector: Vectors, *, k: int, w
     cosines, words = dict(dense), dict(lexical)
     cosines |= snapshot.cosines(vector, [each for each in words if each not in cosines])
     words |= lexical_scores(snapshot, query, [each for each in cosines if each not in words])
+    if has_phrase(query):
+        words = {each: score for each, score in words.items() if score > 0}
+        cosines = {each: cosines[each] for each in words}
     return HybridRanking(standard_score_fusion([cosines, words], weights=[1.0, WORDS_WEIGHT]), dense, lexical)

@@ -5,37 +5,48 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from indexer import Snapshot, Where
+from indexer import Snapshot, Where, WordQuery, is_function_word, question_language, split_words
 from retriever.hits import Scored
-from retriever.words import FUNCTION_WORDS
 
-_WORD = re.compile(r"\w+")
+_PHRASE = re.compile(r'(?<!\w)["“”„«»]([^"“”„«»]*)["“”„«»](?!\w)')  # but not 24" and 27"
+_PREFIX = re.compile(r"(?<![\w*])(\w[\w.-]*)\*(?![\w*])")
+_MOST_CHARACTERS, _MOST_WORDS = 10_000, 256  # are looked at: a document that was pasted would take seconds
 
 
 def lexical_ranking(snapshot: Snapshot, query: str, k: int, where: Where) -> Scored:
     """Return (chunk id, BM25 score) of the best `k` passages that have a word of the question."""
-    expression = _expression(query)
-    return snapshot.matching(expression, k=k, where=where) if expression else []
+    return snapshot.matching(word_query(query, snapshot.languages()), k=k, where=where)
 
 
 def lexical_scores(snapshot: Snapshot, query: str, ids: Sequence[int]) -> dict[int, float]:
-    """Return the BM25 score of each of these chunks for a question; 0 where they have none of its words."""
-    expression = _expression(query)
-    found = snapshot.scores(expression, ids) if expression and ids else {}
-    return {identifier: found.get(identifier, 0.0) for identifier in ids}
+    """Return the BM25 score of each of these chunks for a question; 0 where they would not be found for it."""
+    return snapshot.scores(word_query(query, snapshot.languages()), ids)
 
 
-def _expression(query: str) -> str:
-    """Return the FTS5 expression for the words of a question, '' where it has none.
+def has_phrase(query: str) -> bool:
+    """Whether there is a phrase in a question, so that what has not its words is no answer."""
+    return bool(word_query(query, ()).phrases)
 
-    Function words count only where there are no others: they tell few passages from another, and most of the time
-    would go into visiting all that have them. A capital within the question makes a name of a word: `Where`.
+
+def word_query(text: str, languages: Sequence[str]) -> WordQuery:
+    """Return what to look for where a person typed `text`, in an index of documents in these languages.
+
+    What is between quotation marks is a phrase, and `word*` the beginning of a word; all else are words. Function
+    words count only where there is nothing else: they tell few passages from another, and most of the time would go
+    into visiting all that have them. A capital within the question makes a name of a word: `Where`.
     """
-    words = _WORD.findall(query)
-    telling = [word for number, word in enumerate(words) if not _is_function_word(word, is_first=number == 0)] or words
-    different = dict.fromkeys(word.lower() for word in telling)
-    return " OR ".join(f'"{word}"' for word in different)  # quoted: nothing in a question is an operator
-
-
-def _is_function_word(word: str, *, is_first: bool) -> bool:
-    return word.lower() in FUNCTION_WORDS and (is_first or word.islower())
+    text = text[:_MOST_CHARACTERS].encode("utf-8", "replace").decode()  # an argument that is not UTF-8 has surrogates
+    phrases = [phrase for phrase in _PHRASE.findall(text) if split_words(phrase)]
+    rest = _PHRASE.sub(" ", text)
+    prefixes = _PREFIX.findall(rest)
+    words = split_words(_PREFIX.sub(" ", rest))
+    language = question_language(words, languages)
+    telling = [
+        word
+        for number, word in enumerate(words)
+        if not ((number == 0 or word.islower()) and is_function_word(word, language))
+    ]
+    if not (telling or phrases or prefixes):
+        telling = words
+    words, phrases, prefixes = (list(dict.fromkeys(kind))[:_MOST_WORDS] for kind in (telling, phrases, prefixes))
+    return WordQuery(tuple(words), tuple(phrases), tuple(prefixes))

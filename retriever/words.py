@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 
+from indexer import function_words
+
 _WORD = re.compile(r"\w+")
-FUNCTION_WORDS = frozenset(
-    "a an and any are as at be been but by can could did do does for from had has have he her his how if in into is it "
-    "its may not of on one or our she should so some such than that the their them then there these they this those to "
-    "was we were what when where which who will with would you your".split()
-)
+FUNCTION_WORDS = function_words("english")
 """English words that say little by themselves."""
 
 

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from echo_embeddings import Readings
-from indexer import BuildReport, Chunking, FoundChunk, Source, Where, build_index, open_snapshot
+from indexer import BuildReport, Chunking, FoundChunk, Source, Where, WordQuery, build_index, open_snapshot
+from indexer.database import Database
 
 _WORD = re.compile(r"\S+")
 _BATCH = 8
@@ -87,6 +88,24 @@ class WordEncoder:
             yield positions, self.readings(batch)
 
 
+_FULL_TEXT_OF_VERSION_2 = """
+    CREATE VIRTUAL TABLE IF NOT EXISTS full_text USING fts5 (
+        text, title, headings,
+        content = 'searched', content_rowid = 'id', tokenize = 'porter unicode61 remove_diacritics 2')"""
+
+
+def make_version_2(path: Path) -> None:
+    """Let a catalog have the tables that version 2 made, one of English stems for its full text."""
+    with closing(Database(path)) as database, database.transaction() as connection:
+        connection.execute("DROP TABLE terms")
+        connection.execute("DROP TABLE exact_words")
+        connection.execute("DROP INDEX documents_of_language")
+        connection.execute("ALTER TABLE documents DROP COLUMN language")
+        connection.execute(_FULL_TEXT_OF_VERSION_2)
+        connection.execute("INSERT INTO full_text (full_text) VALUES ('rebuild')")
+        connection.execute("PRAGMA user_version = 2")
+
+
 def _told(found: FoundChunk) -> tuple[object, ...]:
     chunk = found.chunk
     return (found.path, found.title, found.format, chunk.start, chunk.end, chunk.text, chunk.headings, chunk.line)
@@ -137,7 +156,7 @@ def contents(index_dir: Path) -> dict[str, Any]:
         for query in ("whales in the deep sea", "bread and salt", "nothing of the kind"):
             [vector] = WordEncoder().encode_queries([query])
             dense = snapshot.nearest(vector, k=len(ids), where=Where())
-            lexical = snapshot.matching(" OR ".join(query.split()), k=len(ids), where=Where())
+            lexical = snapshot.matching(WordQuery(tuple(query.split())), k=len(ids), where=Where())
             hits[query] = (
                 sorted((round(score, 5), *_told(chunks[key])) for key, score in dense),
                 sorted(_told(chunks[key]) for key, _ in lexical),

@@ -21,6 +21,7 @@ OWNERS = {
         f"echo_embeddings/{name}.py"
         for name in ("models", "adapters", "architecture", "conversion", "vocabulary", "generation", "chat_format")
     ),
+    "Stemmer": ("indexer/terms.py",),
     "peft": ("echo_embeddings/adapters.py",),
     "huggingface_hub": ("echo_embeddings/finding.py",),
     "tokenizers": ("echo_embeddings/vocabulary.py", "echo_embeddings/generation.py"),

@@ -18,7 +18,7 @@ from indexer_helpers import WordEncoder, build, contents, documents, write
 import indexer.build
 import indexer.update
 from echo_embeddings.errors import IndexBusy, IndexDamaged, IndexMismatch, IndexMissing, SourceError
-from indexer import BuildReport, Chunking, Where, open_snapshot, read_built_with
+from indexer import BuildReport, Chunking, Where, WordQuery, open_snapshot, read_built_with
 from indexer.catalog import Catalog
 from indexer.manifest import read_manifest
 from indexer.reading import DocumentReader
@@ -393,7 +393,7 @@ def test_a_file_without_a_title_is_renamed_without_embedding(folder: Path, index
     assert figures(build(folder, index, encoder)) == (1, 0, 3, 1)
     assert encoder.embedded == []
     with closing((snapshot := open_snapshot(index, index_device="cpu")).catalog):
-        [(key, _)] = snapshot.matching("other", k=9, where=Where())
+        [(key, _)] = snapshot.matching(WordQuery(("other",)), k=9, where=Where())
         passage = snapshot.catalog.chunks([key])[key]
     assert (passage.path, passage.title) == ("other.txt", "other")  # it is found by its name, too
 

@@ -15,11 +15,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from indexer_helpers import make_version_2
 
 from echo_embeddings.errors import IndexDamaged
 from indexer.catalog import Catalog
+from indexer.database import Database
+from indexer.full_text import count_unlike_passages
 from indexer.passages import chunk_owners, chunk_texts, equal_chunks, overlapping_chunks
-from indexer.records import ChunkRow, Counts, DocumentRow, Where
+from indexer.records import ChunkRow, Counts, DocumentRow, Where, WordQuery
 
 EVERYTHING = Where()
 
@@ -30,8 +33,8 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
         yield catalog
 
 
-def document(path: str, *, format: str = "text", title: str = "", failure: str | None = None) -> DocumentRow:
-    return DocumentRow(path, f"hash of {path}", 10, 20, format, title, failure)
+def document(path: str, *, format: str = "text", title: str = "", **more: str) -> DocumentRow:
+    return DocumentRow(path, f"hash of {path}", 10, 20, format, title, **more)
 
 
 def chunk(text: str, *headings: str) -> ChunkRow:
@@ -63,7 +66,7 @@ def seen(catalog: Catalog, generation: int) -> dict[str, object]:
         for keys, block in catalog.vectors(generation=generation)
         for key, row in zip(keys, block, strict=True)
     ]
-    matches = catalog.match("common", k=100, where=EVERYTHING, generation=generation)
+    matches = catalog.match(WordQuery(("common",)), k=100, where=EVERYTHING, generation=generation)
     return {
         "texts": sorted(texts_of(catalog, ids)),
         "vectors": vectors,
@@ -75,9 +78,12 @@ def seen(catalog: Catalog, generation: int) -> dict[str, object]:
 
 
 def assert_sound(path: Path) -> None:
+    with closing(Database(path)) as database:
+        assert count_unlike_passages(database) == 0
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("INSERT INTO full_text (full_text, rank) VALUES ('integrity-check', 1)")
-        connection.execute("INSERT INTO full_text (full_text) VALUES ('integrity-check')")
+        for table in ("terms", "exact_words"):
+            connection.execute(f"INSERT INTO {table} ({table}, rank) VALUES ('integrity-check', 1)")
+            connection.execute(f"INSERT INTO {table} ({table}) VALUES ('integrity-check')")
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
@@ -360,15 +366,15 @@ def test_a_filter_holds_for_ids_and_for_matches(catalog: Catalog, where: Where, 
     ids = catalog.chunk_ids(where, generation=1)
     assert ids.dtype == np.int64
     assert sorted(texts_of(catalog, ids)) == [f"common {path}" for path in expected]
-    matched = [key for key, _ in catalog.match("common", k=9, where=where, generation=1)]
+    matched = [key for key, _ in catalog.match(WordQuery(("common",)), k=9, where=where, generation=1)]
     assert sorted(matched) == ids.tolist()
 
 
 # Full text
 
 
-def matched(catalog: Catalog, expression: str, *, k: int = 10) -> list[str]:
-    ids = [key for key, _ in catalog.match(expression, k=k, where=EVERYTHING, generation=1)]
+def matched(catalog: Catalog, *words: str, k: int = 10, **more: tuple[str, ...]) -> list[str]:
+    ids = [key for key, _ in catalog.match(WordQuery(words, **more), k=k, where=EVERYTHING, generation=1)]
     return texts_of(catalog, ids)
 
 
@@ -377,10 +383,10 @@ def test_matches_are_ranked_by_bm25(catalog: Catalog) -> None:
     put(catalog, "a", long, once, often, "no such animal", "nor here", "nor there")
     assert matched(catalog, "whale") == [often, once, long]
     assert matched(catalog, "whale", k=2) == [often, once]
-    scores = [score for _, score in catalog.match("whale", k=9, where=EVERYTHING, generation=1)]
+    scores = [score for _, score in catalog.match(WordQuery(("whale",)), k=9, where=EVERYTHING, generation=1)]
     assert scores == sorted(scores, reverse=True)
     assert scores[-1] > 0
-    assert matched(catalog, "whale OR animal")[0] == "no such animal", "the rarer word counts for more"
+    assert matched(catalog, "whale", "animal")[0] == "no such animal", "the rarer word counts for more"
 
 
 def test_matches_that_are_not_visible_take_nobodys_place(catalog: Catalog) -> None:
@@ -389,22 +395,82 @@ def test_matches_that_are_not_visible_take_nobodys_place(catalog: Catalog) -> No
     put(catalog, "left.txt", "a whale among many other words of a longer text", generation=1)
     catalog.remove_documents([f"gone{number}.txt" for number in range(40)], generation=2)
     put(catalog, "coming.txt", "whale whale", generation=3)
-    now = catalog.match("whale", k=1, where=EVERYTHING, generation=2)
+    now = catalog.match(WordQuery(("whale",)), k=1, where=EVERYTHING, generation=2)
     assert texts_of(catalog, [key for key, _ in now]) == ["a whale among many other words of a longer text"]
-    assert len(catalog.match("whale", k=9, where=EVERYTHING, generation=2)) == 1
-    assert len(catalog.match("whale", k=99, where=EVERYTHING, generation=1)) == 41
+    assert len(catalog.match(WordQuery(("whale",)), k=9, where=EVERYTHING, generation=2)) == 1
+    assert len(catalog.match(WordQuery(("whale",)), k=99, where=EVERYTHING, generation=1)) == 41
 
 
 def test_words_are_stemmed_and_folded(catalog: Catalog) -> None:
     put(catalog, "a", "The cats were running", "Café Zürich")
     assert matched(catalog, "run") == matched(catalog, "cat") == matched(catalog, "CATS") == ["The cats were running"]
-    assert matched(catalog, "cafe zurich") == ["Café Zürich"]
+    assert matched(catalog, "cafe", "zurich") == ["Café Zürich"]
 
 
 def test_titles_and_headings_are_searched(catalog: Catalog) -> None:
     catalog.put_document(document("a", title="Whales"), [chunk("one", "Ocean", "Deep sea"), chunk("two")], generation=1)
     assert sorted(matched(catalog, "whale")) == ["one", "two"]
-    assert matched(catalog, "ocean") == matched(catalog, '"deep sea"') == ["one"]
+    assert matched(catalog, "ocean") == matched(catalog, phrases=("deep sea",)) == ["one"]
+
+
+def test_words_are_stemmed_by_the_language_of_their_document(catalog: Catalog) -> None:
+    put(catalog, "a", "Die Häuser am Meer", language="german")
+    assert matched(catalog, "Haus") == ["Die Häuser am Meer"]
+    assert catalog.languages() == ["german"]
+    put(catalog, "b", "The houses of the sea")
+    assert catalog.languages() == ["english", "german"]
+    assert matched(catalog, "housing") == ["The houses of the sea"]
+    assert matched(catalog, "Hauses") == ["Die Häuser am Meer"]
+    catalog.remove_documents(["a"], generation=2)
+    catalog.purge(before=2)
+    assert catalog.languages() == ["english"]
+
+
+def test_a_phrase_must_be_in_the_passage_as_it_stands(catalog: Catalog) -> None:
+    near, far, neither = "he sails the deep sea", "the sea is deep and he sails", "he sails and sails"
+    put(catalog, "a", near, far, neither, "deep seas")
+    assert matched(catalog, phrases=("Deep Sea",)) == [near], "words are not stemmed in it"
+    assert matched(catalog, "sailing", phrases=("deep sea",)) == [near]
+    assert matched(catalog, "sailing", "deep", "sea")[:2] != [near]
+    assert matched(catalog, phrases=("deep sea", "he sails")) == [near]
+    assert matched(catalog, phrases=("deep sea", "sea is")) == []
+    assert matched(catalog, "unheard", phrases=("deep sea",)) == [near], "words beside it only rank"
+
+
+def test_a_phrase_may_be_chinese(catalog: Catalog) -> None:
+    held, apart, mixed = "我们在北京大学学习", "北京的大学", "新しいGPUの性能が高い"
+    put(catalog, "a", held, apart, mixed)
+    assert matched(catalog, phrases=("北京大学",)) == [held]
+    assert matched(catalog, phrases=("GPUの性能",)) == [mixed]
+    assert matched(catalog, phrases=("学",)) == [apart, held] or matched(catalog, phrases=("学",)) == [held, apart]
+
+
+def test_a_prefix_finds_the_words_that_begin_with_it(catalog: Catalog) -> None:
+    put(catalog, "a", "retrieval", "retrieving", "retrospect", "the user_name here", "北京大学")
+    assert sorted(matched(catalog, prefixes=("Retriev",))) == ["retrieval", "retrieving"]
+    assert matched(catalog, prefixes=("retrieva",)) == ["retrieval"]
+    assert sorted(matched(catalog, "retrospects", prefixes=("retrieva",))) == ["retrieval", "retrospect"]
+    assert matched(catalog, prefixes=("user_na",)) == ["the user_name here"]
+    assert matched(catalog, prefixes=("北京",)) == matched(catalog, prefixes=("京",)) == ["北京大学"]
+
+
+@pytest.mark.parametrize("is_of_version_2", [False, True])
+@pytest.mark.parametrize(
+    "query", [WordQuery(("whale", "sea")), WordQuery(("sea",), ("the whale",)), WordQuery((), (), ("wh",)), WordQuery()]
+)
+def test_chunks_have_the_scores_that_they_are_ranked_by(
+    catalog: Catalog, query: WordQuery, is_of_version_2: bool
+) -> None:
+    put(catalog, "a", "the whale of the sea", "a whale and the whale", "nothing", "sea after sea", "white and grey")
+    if is_of_version_2:
+        make_version_2(catalog.path)
+    ranked = dict(catalog.match(query, k=9, where=EVERYTHING, generation=1))
+    filtered = catalog.match(query, k=9, where=Where(paths=("a",)), generation=1)
+    assert filtered == list(ranked.items())
+    assert bool(ranked) == (query != WordQuery())
+    assert catalog.scores_of(query, [5, 4, 3, 2, 1]) == {key: ranked.get(key, 0.0) for key in range(1, 6)}
+    assert catalog.scores_of(query, [2]) == {2: ranked.get(2, 0.0)}
+    assert catalog.scores_of(query, []) == {}
 
 
 def test_documents_may_hold_the_signs_of_the_query_language(catalog: Catalog) -> None:
@@ -416,9 +482,9 @@ def test_documents_may_hold_the_signs_of_the_query_language(catalog: Catalog) ->
         "nul \x00 byte",
     ]
     put(catalog, "a", *texts, title='"title" OR *')
-    assert matched(catalog, '"hello"') == [texts[0]]
-    assert matched(catalog, '"near" "c"') == [texts[1]]
-    assert matched(catalog, '"drop" "table"') == [texts[3]]
+    assert matched(catalog, "hello") == [texts[0]]
+    assert matched(catalog, "near", "c") == [texts[1]]
+    assert matched(catalog, phrases=("drop table",)) == [texts[3]]
     catalog.remove_documents(["a"], generation=2)
     catalog.purge(before=2)
     assert_sound(catalog.path)
@@ -432,8 +498,8 @@ def test_full_text_stays_sound_after_many_purges(catalog: Catalog) -> None:
         catalog.remove_documents([f"path {generation % 5}"], generation=generation)
         catalog.purge(before=generation - 1)
     assert_sound(catalog.path)
-    assert catalog.match("word3", k=9, where=EVERYTHING, generation=3) == []
-    assert len(catalog.match("word29", k=99, where=EVERYTHING, generation=29)) == 8
+    assert catalog.match(WordQuery(("word3",)), k=9, where=EVERYTHING, generation=3) == []
+    assert len(catalog.match(WordQuery(("word29",)), k=99, where=EVERYTHING, generation=29)) == 8
     assert rows(catalog, "documents") == 4 + 4, "of the last generation and the one before"
 
 
@@ -556,6 +622,7 @@ def test_classical_vectors_are_seen_in_their_generation_and_purged_with_the_othe
 
 def test_a_catalog_of_before_there_were_classical_vectors_is_read_and_goes_on(catalog: Catalog) -> None:
     put(catalog, "a", "old")
+    make_version_2(catalog.path)
     with catalog.database.transaction() as connection:
         connection.execute("DROP TABLE classical_vectors")
         connection.execute("ALTER TABLE documents DROP COLUMN titled")

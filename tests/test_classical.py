@@ -12,7 +12,7 @@ from threading import Barrier
 
 import numpy as np
 import pytest
-from indexer_helpers import WordEncoder, build, write
+from indexer_helpers import WordEncoder, build, make_version_2, write
 
 from echo_embeddings import Vectors, remove_mean
 from indexer import Snapshot, Where, open_snapshot
@@ -56,7 +56,9 @@ def snapshot(folder: Path) -> Iterator[Snapshot]:
 
 
 def forget_classical(folder: Path) -> None:
-    with closing(Catalog(folder / ".index/catalog.sqlite")) as catalog, catalog.database.transaction() as connection:
+    path = folder / ".index/catalog.sqlite"
+    make_version_2(path)
+    with closing(Catalog(path)) as catalog, catalog.database.transaction() as connection:
         connection.execute("DROP TABLE classical_vectors")
         connection.execute("ALTER TABLE documents DROP COLUMN titled")
         connection.execute("PRAGMA user_version = 0")

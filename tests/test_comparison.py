@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from indexer_helpers import make_version_2
 from passes import batches_noted
 
 import retriever as public
@@ -47,10 +48,9 @@ def retriever(corpus: Path, encoder: EchoEncoder) -> Retriever:
 
 def forget_classical(retriever: Retriever) -> None:
     """Make the index one of before classical vectors were kept."""
-    with (
-        closing(Catalog(retriever.index_dir / "catalog.sqlite")) as catalog,
-        catalog.database.transaction() as connection,
-    ):
+    path = retriever.index_dir / "catalog.sqlite"
+    make_version_2(path)
+    with closing(Catalog(path)) as catalog, catalog.database.transaction() as connection:
         connection.execute("DROP TABLE classical_vectors")
         connection.execute("ALTER TABLE documents DROP COLUMN titled")
         connection.execute("PRAGMA user_version = 0")

@@ -11,7 +11,7 @@ from indexer_helpers import WordEncoder, build, contents, documents, write
 
 import indexer.removal
 from echo_embeddings.errors import IndexBusy, IndexDamaged, IndexMissing, QuestionError
-from indexer import RemovalReport, Where, open_snapshot, remove_documents
+from indexer import RemovalReport, Where, WordQuery, open_snapshot, remove_documents
 from indexer.lock import only_writer
 from indexer.manifest import read_manifest
 
@@ -103,7 +103,7 @@ def test_all_documents_can_be_removed(folder: Path, index: Path) -> None:
     with closing(snapshot.catalog):
         [vector] = WordEncoder().encode_queries(["bread"])
         assert snapshot.nearest(vector, k=5, where=Where()) == []
-        assert snapshot.matching("bread", k=5, where=Where()) == []
+        assert snapshot.matching(WordQuery(("bread",)), k=5, where=Where()) == []
     report = build(folder, index)
     assert (report.left_out, report.documents) == (3, 0)
     assert build(folder / "bread.md", index).documents == 1

@@ -8,13 +8,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from indexer_helpers import WordEncoder, build, contents, documents, write
+from indexer_helpers import WordEncoder, build, contents, documents, make_version_2, write
 
 from echo_embeddings.errors import IndexDamaged, IndexMismatch
-from indexer import open_snapshot, read_built_with, remove_documents
+from indexer import Where, WordQuery, open_snapshot, read_built_with, remove_documents
 from indexer.catalog import Catalog
 from indexer.database import Database
+from indexer.full_text import count_unlike_passages
 from indexer.manifest import read_manifest
+from indexer.records import ChunkRow, DocumentRow
 from indexer.schema import SCHEMA_VERSION, migrate, refuse_incomplete
 
 FORMAT_1 = Path(__file__).parent / "data" / "format-1.zip"
@@ -71,7 +73,7 @@ def test_a_later_schema_is_refused_by_name(tmp_path: Path) -> None:
         assert "--index FOLDER" in caught.value.remedy
 
 
-@pytest.mark.parametrize("table", ["settings", "documents", "chunks", "vectors", "full_text"])
+@pytest.mark.parametrize("table", ["settings", "documents", "chunks", "vectors", "terms", "exact_words"])
 def test_a_table_that_is_gone_is_named(tmp_path: Path, table: str) -> None:
     path = tmp_path / "catalog.sqlite"
     Catalog(path, create=True).close()
@@ -80,6 +82,32 @@ def test_a_table_that_is_gone_is_named(tmp_path: Path, table: str) -> None:
     for write_it in (False, True):
         with pytest.raises(IndexDamaged, match=f"it has no {table}"):
             Catalog(path, write=write_it)
+
+
+def test_a_catalog_of_version_2_is_searched_as_it_is_and_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite"
+    german, english = "Die Häuser stehen am Meer, und der Wal ist nicht in dem Meer.", "The whales of the deep sea"
+    queries = (WordQuery(("whale",)), WordQuery((), ("deep sea",)), WordQuery((), (), ("wha",)))
+
+    def found(catalog: Catalog, query: WordQuery) -> list[int]:
+        return [key for key, _ in catalog.match(query, k=9, where=Where(), generation=1)]
+
+    with closing(Catalog(path, create=True)) as catalog:
+        for name, text in (("a.txt", german), ("b.txt", english)):
+            row = ChunkRow(text, ("One", "Two"), 0, len(text), None, 1, text.encode())
+            catalog.put_document(DocumentRow(name, name, 1, 1, "text", name), [row], generation=1)
+    make_version_2(path)
+    with closing(Catalog(path)) as reader:
+        assert [found(reader, query) for query in queries] == [[2], [2], [2]]
+        assert found(reader, WordQuery(("Haus",))) == []
+        assert reader.languages() == ["english"]
+        with closing(Catalog(path, write=True)) as writer:
+            assert version(path) == SCHEMA_VERSION
+            assert count_unlike_passages(writer.database) == 0
+        assert [found(reader, query) for query in queries] == [[2], [2], [2]], "who had it open reads on"
+        assert found(reader, WordQuery(("Haus",))) == found(reader, WordQuery((), ("Die Häuser",))) == [1]
+        assert reader.languages() == ["english", "german"]
+        assert {row.language for row in reader.current_documents().values()} == {"english", "german"}
 
 
 def test_an_index_of_the_first_version_is_searched_as_it_is(old: Path) -> None:

@@ -101,6 +101,14 @@ def test_a_candidate_of_one_ranking_has_its_score_in_the_other_too(
     assert lexical_scores(snapshot, "unheard of", [nearest]) == {nearest: 0.0}
 
 
+def test_only_passages_that_hold_a_phrase_are_found_but_by_meaning_alone(retriever: Retriever) -> None:
+    assert len(retriever.search("lazy dog", mode="hybrid")) == 3
+    for mode in ("lexical", "hybrid"):
+        assert sources(retriever.search('"lazy dog" wizards', mode=mode)) == ["corpus/fox.md"]
+        assert retriever.search('"dog lazy" wizards', mode=mode) == []
+    assert len(retriever.search('"dog lazy"', mode="dense")) == 3
+
+
 def test_dense_search_needs_no_common_word_and_lexical_search_does(retriever: Retriever) -> None:
     assert len(retriever.search("unheard of", mode="dense")) == 3
     assert retriever.search("unheard of", mode="lexical") == []

@@ -143,9 +143,28 @@ def test_headings_that_are_no_names_are_found(index: Path) -> None:
     assert "passages" in bad(verify_index(index))
 
 
-def test_a_garbled_index_of_words_is_made_anew(index: Path) -> None:
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE terms SET text = 'other words' WHERE rowid = 3",
+        "DELETE FROM terms WHERE rowid = 3",
+        "INSERT INTO terms (rowid, text) VALUES (999, 'of no passage')",
+        "UPDATE documents SET language = 'german'",
+    ],
+)
+def test_terms_of_another_passage_are_made_anew(index: Path, damage: str) -> None:
     before = contents(index)
-    execute(index, "DELETE FROM full_text_docsize WHERE id = 3", "DELETE FROM full_text_data WHERE id > 10")
+    execute(index, damage)
+    assert bad(verify_index(index))["full text"] == ("it does not fit the passages",)
+    checks = verify_index(index, repair=True)
+    assert (bad(checks), mended(checks)) == ({}, ["full text"])
+    assert contents(index) == before
+
+
+@pytest.mark.parametrize("table", ["terms", "exact_words"])
+def test_a_garbled_index_of_words_is_made_anew(index: Path, table: str) -> None:
+    before = contents(index)
+    execute(index, f"DELETE FROM {table}_docsize WHERE id = 3", f"DELETE FROM {table}_data WHERE id > 10")
     assert "full text" in bad(verify_index(index))
     checks = verify_index(index, repair=True)
     assert bad(checks) == {}

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from echo_embeddings.errors import IndexMissing
-from indexer import Where, open_snapshot
+from indexer import Where, WordQuery, open_snapshot
 
 from .corpus import questions
 
@@ -68,7 +68,7 @@ def read_answers(index_dir: Path, encoder: EchoEncoder) -> Answers | None:
             nearness=nearness,
             matching=tuple(
                 tuple(sorted(position[key] for key, _ in snapshot.matching(words, k=len(ids) + 1, where=Where())))
-                for words in (" OR ".join(question.split()) for question in questions(_QUESTIONS))
+                for words in (WordQuery(tuple(question.split())) for question in questions(_QUESTIONS))
             ),
             counts=(catalog.counts(generation=generation), snapshot.manifest.documents, snapshot.manifest.chunks),
             failures=tuple(catalog.failures(generation=generation)),
