@@ -42,16 +42,15 @@ def calibrate_index(
     """
     from indexer import open_snapshot, read_built_with, sample_passages
     from retriever import SourcePassage, calibrate
-    from retriever.calibration import PROMPTS
 
-    prompts = PROMPTS if tried is None else (*PROMPTS, _both(*tried))
+    also = None if tried is None else _both(*tried)
     snapshot = open_snapshot(index_dir, index_device="cpu", notice=notice)
     before = read_built_with(index_dir)
     chunk_tokens = before.chunking.max_tokens if before else 0
     encoder = open_encoder(options, before=before, chunk_tokens=chunk_tokens, notice=notice)
     passages = [SourcePassage(*each) for each in sample_passages(snapshot, most=_PASSAGES * questions)]
     with WorkProgress(err) as progress:
-        found = calibrate(encoder, passages, questions=questions, prompts=prompts, progress=progress.show)
+        found = calibrate(encoder, passages, questions=questions, also=also, progress=progress.show)
     out.print(_table(found))
     chosen, layer = found.chosen, _layer(found.chosen.choice)
     told = f"MRR {100 * chosen.mrr:.1f} over {found.questions} pseudo-questions among {found.passages} passages"

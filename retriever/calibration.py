@@ -83,7 +83,7 @@ class Calibration:
     passages: int
 
 
-PROMPTS = (
+_PROMPTS = (  # besides an encoder's own: the paper's, one for sentences, and a plain repetition
     Prompts(
         "Rewrite the following paragraph: {text} The rewritten paragraph: {echo}",
         "{instruction}\nRewrite the following paragraph: {text} The rewritten paragraph: {echo}",
@@ -94,7 +94,6 @@ PROMPTS = (
     ),
     Prompts("Passage: {text}\nPassage again: {echo}", "{instruction}\nQuestion: {text}\nQuestion again: {echo}"),
 )
-"""What is tried besides an encoder's own prompts: the paper's, one for sentences, and a plain repetition."""
 
 
 def calibrate(
@@ -102,10 +101,12 @@ def calibrate(
     passages: Sequence[SourcePassage],
     *,
     questions: int = 300,
-    prompts: Sequence[Prompts] = PROMPTS,
+    also: Prompts | None = None,
     progress: Progress = lambda prompt, done, total: None,
 ) -> Calibration:
     """Try the layers, prompts and poolings of a model on a corpus, and choose what ranks its passages best.
+
+    The prompts are the encoder's own, some that are known to do well, and the one that is given `also`.
 
     The encoder's own choice is kept unless another is better by more than the standard error of their difference over
     the questions. What was read with a prompt is kept in the cache folder: an interrupted calibration goes on there.
@@ -122,7 +123,7 @@ def calibrate(
         )
     texts = _pool(passages, asked)
     own = Prompts(encoder.document_prompt.template, encoder.query_prompt.template)
-    ways = [(each, encoder.pooling) for each in dict.fromkeys([own, *prompts])]
+    ways = [(each, encoder.pooling) for each in dict.fromkeys([own, *_PROMPTS, *([also] if also else [])])]
     ways += [(own, pooling) for pooling in Pooling if pooling is not encoder.pooling]
     trials: list[Trial] = []
     for tried, pooling in ways:
