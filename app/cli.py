@@ -45,6 +45,9 @@ SearchMode = Annotated[
 ]
 Instruction = Annotated[str | None, typer.Option(help="The task in words, such as 'Find code that does this.'")]
 Paths = Annotated[list[str], typer.Option("--path", help="Only documents whose path matches this glob. Repeatable.")]
+Rerank = Annotated[
+    int, typer.Option(min=0, help="Reorder the best so many by how likely each makes the question; slower.")
+]
 Formats = Annotated[list[str], typer.Option("--format", help="Only this format: markdown, pdf … Repeatable.")]
 
 
@@ -133,6 +136,7 @@ def search(
     instruction: Instruction = None,
     path: Paths = [],  # noqa: B006
     format: Formats = [],  # noqa: B006
+    rerank: Rerank = 0,
     device: ModelDevice = "auto",
     index_device: SearchDevice = "auto",
     model: ModelName = None,
@@ -140,7 +144,8 @@ def search(
 ) -> None:
     """Find the passages that fit a question, best first."""
     retriever = _open(index, model, device, index_device)
-    hits = retriever.search(query, k=k, mode=mode, instruction=instruction, where=_where(path, format))
+    where = _where(path, format)
+    hits = retriever.search(query, k=k, mode=mode, instruction=instruction, where=where, rerank=rerank)
     if json:
         output.print_json(out, [output.hit_fields(hit) for hit in hits])
     else:
@@ -156,6 +161,7 @@ def ask(
     instruction: Instruction = None,
     path: Paths = [],  # noqa: B006
     format: Formats = [],  # noqa: B006
+    rerank: Rerank = 0,
     device: ModelDevice = "auto",
     index_device: SearchDevice = "auto",
     model: ModelName = None,
@@ -175,7 +181,8 @@ def ask(
     retriever = _open(index, model, device, index_device)
     if llm is not None:
         _notice(f"The question and the passages that are found are sent to {shown(llm)}.")
-    hits = retriever.search(question, k=k, mode=mode, instruction=instruction, where=_where(path, format))
+    where = _where(path, format)
+    hits = retriever.search(question, k=k, mode=mode, instruction=instruction, where=where, rerank=rerank)
     with nullcontext() if llm is None else explained(llm), untraced():
         stream = stream_answer(question, hits, model=other or _own_writer(retriever))
         if json:

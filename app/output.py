@@ -168,4 +168,6 @@ def _why(hit: Hit) -> str:
         found.append(f"meaning #{hit.dense.rank} ({hit.dense.score:.2f})")
     if hit.lexical:
         found.append(f"words #{hit.lexical.rank} ({hit.lexical.score:.1f})")
+    if hit.likelihood:
+        found.append(f"likelihood #{hit.likelihood.rank} ({hit.likelihood.score:.2f})")
     return " · ".join(found)

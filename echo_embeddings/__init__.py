@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from echo_embeddings.encoder import EchoEncoder, PrecisionChoice, Progress
     from echo_embeddings.generation import Generation, generate
     from echo_embeddings.geometry import Vectors, inner_product_table, inner_products, remove_mean, unit_rows
+    from echo_embeddings.likelihood import QueryLikelihood
+    from echo_embeddings.likelihood_prompt import LikelihoodPrompt
     from echo_embeddings.linear import Precision
     from echo_embeddings.models import LanguageModel, load_model
     from echo_embeddings.pooling import Pooling
@@ -40,11 +42,13 @@ __all__ = [
     "EchoPrompt",
     "Generation",
     "LanguageModel",
+    "LikelihoodPrompt",
     "Message",
     "Pooling",
     "Precision",
     "PrecisionChoice",
     "Progress",
+    "QueryLikelihood",
     "Readings",
     "Vectors",
     "View",
@@ -81,11 +85,13 @@ _HOMES = {
     "EchoPrompt": "prompts",
     "Generation": "generation",
     "LanguageModel": "models",
+    "LikelihoodPrompt": "likelihood_prompt",
     "Message": "chat_format",
     "Pooling": "pooling",
     "Precision": "linear",
     "PrecisionChoice": "encoder",
     "Progress": "encoder",
+    "QueryLikelihood": "likelihood",
     "Readings": "readings",
     "Vectors": "geometry",
     "View": "views",

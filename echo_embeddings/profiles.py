@@ -8,6 +8,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
+from echo_embeddings.likelihood_prompt import LikelihoodPrompt
 from echo_embeddings.pooling import Pooling
 from echo_embeddings.prompts import EchoPrompt
 from echo_embeddings.views import View, parse_views
@@ -27,6 +28,7 @@ class Profile:
     document: EchoPrompt
     query: EchoPrompt
     instruction: str
+    likelihood: LikelihoodPrompt
     pooling: Pooling
     max_tokens: int
     writes: Literal["completion", "chat"] | None
@@ -53,6 +55,7 @@ def _profile(table: dict[str, Any]) -> Profile:
         document=EchoPrompt(table["document"]),
         query=EchoPrompt(table["query"]),
         instruction=table["instruction"],
+        likelihood=LikelihoodPrompt(table["likelihood"]),
         pooling=Pooling(table["pooling"]),
         max_tokens=table["max_tokens"],
         writes=table.get("writes"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from string import Formatter
 
 from echo_embeddings.errors import PromptError
+from echo_embeddings.templates import parse_template
 
 
 class Slot(Enum):
@@ -40,7 +40,7 @@ class EchoPrompt:
 
     def __post_init__(self) -> None:
         """Parse once; a prompt that exists is a prompt that works."""
-        pieces = _parse(self.template)
+        pieces = parse_template(self.template, Slot)
         _check(self.template, pieces)
         object.__setattr__(self, "pieces", pieces)
 
@@ -55,32 +55,6 @@ class EchoPrompt:
         return Slot.TEXT in self.pieces
 
 
-def _parse(template: str) -> tuple[Piece, ...]:
-    pieces: list[Piece] = []
-    try:
-        parts = list(Formatter().parse(template))
-    except ValueError as error:
-        raise PromptError(
-            f"The template {template!r} cannot be read: {error}.",
-            remedy="Write a literal brace twice: {{ or }}.",
-        ) from None
-    for literal, name, specification, conversion in parts:
-        if literal:
-            if pieces and isinstance(pieces[-1], str):  # an escaped brace splits a literal in two
-                pieces[-1] += literal
-            else:
-                pieces.append(literal)
-        if name is None:
-            continue
-        if specification or conversion or name not in {slot.value for slot in Slot}:
-            raise PromptError(
-                f"The template {template!r} has an unknown slot {{{name}}}.",
-                remedy="The slots are {instruction}, {text}, {echo} and {end}.",
-            )
-        pieces.append(Slot(name))
-    return tuple(pieces)
-
-
 def _check(template: str, pieces: tuple[Piece, ...]) -> None:
     slots = [piece for piece in pieces if isinstance(piece, Slot)]
     if Slot.ECHO not in slots:
@@ -88,9 +62,6 @@ def _check(template: str, pieces: tuple[Piece, ...]) -> None:
             f"The template {template!r} has nothing to pool: the slot {{echo}} is missing.",
             remedy="Put {echo} where the text stands for the second time.",
         )
-    for slot in Slot:
-        if slots.count(slot) > 1:
-            raise PromptError(f"The template {template!r} has the slot {{{slot.value}}} more than once.")
     after_echo = slots[slots.index(Slot.ECHO) + 1 :]
     for slot in (Slot.TEXT, Slot.INSTRUCTION):
         if slot in after_echo:

@@ -52,12 +52,12 @@ class PromptTokenizer:
             PromptError: the prompt takes an instruction and there is none, or the model has no end token.
         """
         literals = [piece for piece in prompt.pieces if isinstance(piece, str)]
-        fixed = dict(zip(literals, self._encode(literals), strict=True))
-        task = self._encode([self._task(prompt, instruction)])[0][: self._max_tokens]
+        fixed = dict(zip(literals, token_ids(self._vocabulary, literals), strict=True))
+        task = token_ids(self._vocabulary, [self._task(prompt, instruction)])[0][: self._max_tokens]
         if Slot.END in prompt.pieces and self._vocabulary.end_id is None:
             raise PromptError(f"The template {prompt.template!r} asks for {{end}}, but this model has no end token.")
         assembled = []
-        for number, ids in enumerate(self._encode(texts)):
+        for number, ids in enumerate(token_ids(self._vocabulary, texts)):
             if not ids:
                 raise TextError(f"Text {number} of {len(texts)} is empty: there is nothing to embed.")
             assembled.append(self._place(prompt, fixed, task, ids[: self._max_tokens]))
@@ -78,13 +78,6 @@ class PromptTokenizer:
         if prompt.takes_instruction and instruction is None:
             raise PromptError(f"The template {prompt.template!r} takes an instruction, and none was given.")
         return instruction or ""
-
-    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
-        try:
-            return [encoding.ids for encoding in self._vocabulary.encode_batch(texts)]
-        except TypeError:
-            number = next(number for number, text in enumerate(texts) if not _is_unicode(text))
-            raise TextError(f"Text {number} of {len(texts)} is not valid Unicode.") from None
 
     def _place(
         self, prompt: EchoPrompt, fixed: dict[str, list[int]], task: Sequence[int], text: Sequence[int]
@@ -111,6 +104,19 @@ class PromptTokenizer:
                     ids += fixed[piece]
         before_any_text = start if first_copy is None else first_copy[0]
         return EchoTokens(ids=tuple(ids), start=start, end=end, first_copy=first_copy, fixed=before_any_text)
+
+
+def token_ids(vocabulary: Vocabulary, texts: Sequence[str]) -> list[list[int]]:
+    """Return the token ids of each text, without special tokens.
+
+    Raises:
+        TextError: a text is not valid Unicode.
+    """
+    try:
+        return [encoding.ids for encoding in vocabulary.encode_batch(texts)]
+    except TypeError:
+        number = next(number for number, text in enumerate(texts) if not _is_unicode(text))
+        raise TextError(f"Text {number} of {len(texts)} is not valid Unicode.") from None
 
 
 def _slices(text: str) -> Iterator[tuple[int, int]]:

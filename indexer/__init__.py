@@ -109,6 +109,7 @@ _HOMES = {
     "cut_chunks": "chunks",
     "draw_map": "survey",
     "draw_page": "pictures",
+    "embedded_text": "chunks",
     "find_oddities": "survey",
     "find_passage": "listing",
     "full_path": "paths",

@@ -24,7 +24,8 @@ class Hit:
 
     `start` and `end` are character offsets in the text of the document `source`; `page` and `line` count from 1 and are
     None where the format has none. `score` is a cosine (dense), BM25 (lexical) or the fused score (hybrid): comparable
-    within one search only. `dense` and `lexical` tell how it was found.
+    within one search only. `dense` and `lexical` tell how it was found; `likelihood`, where it was reranked, how likely
+    the question is after it: the mean log probability of a token of the question.
     """
 
     text: str
@@ -39,6 +40,7 @@ class Hit:
     score: float
     dense: Place | None
     lexical: Place | None
+    likelihood: Place | None = None
 
 
 def make_hits(snapshot: Snapshot, ranked: Scored, dense: dict[int, Place], lexical: dict[int, Place]) -> list[Hit]:

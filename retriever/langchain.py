@@ -119,8 +119,10 @@ class EchoRetriever(BaseRetriever):
     """Only documents whose path matches one of these globs."""
     formats: tuple[str, ...] = ()
     """Only documents of these formats."""
+    rerank: Annotated[int, Field(ge=0)] = 0
+    """The best so many are reordered by how likely the language model finds the question after each."""
     score_threshold: float | None = None
-    """The least score of a passage: a cosine (dense), BM25 (lexical) or the fused score (hybrid)."""
+    """The least score of a passage: a cosine (dense), BM25 (lexical) or the fused score (hybrid, or reranked)."""
     device: DeviceChoice = "auto"
     index_device: IndexDevice = "auto"
     retriever: InstanceOf[Retriever] | None = Field(default=None, exclude=True, repr=False)
@@ -152,6 +154,7 @@ class EchoRetriever(BaseRetriever):
             mode=self.mode,
             instruction=self.instruction,
             where=Where(paths=self.paths, formats=self.formats),
+            rerank=self.rerank,
         )
 
     def _open(self) -> Retriever:

@@ -17,6 +17,7 @@ from retriever.hits import Hit, make_hits, places
 from retriever.hybrid import hybrid_ranking
 from retriever.lexical import lexical_ranking
 from retriever.recent import RecentVectors
+from retriever.reranking import Reranker
 
 if TYPE_CHECKING:
     from echo_embeddings import DeviceChoice, EchoEncoder, Vectors
@@ -42,6 +43,7 @@ class Retriever:
         )
         self._questions: RecentVectors[tuple[str, str | None]] = RecentVectors(most=64)
         self._sentences: RecentVectors[str] = RecentVectors(most=1024)
+        self._reranker = Reranker(lambda: self.encoder)
 
     @classmethod
     def open(
@@ -106,33 +108,37 @@ class Retriever:
         mode: Mode = "hybrid",
         instruction: str | None = None,
         where: Where | None = None,
+        rerank: int = 0,
     ) -> list[Hit]:
         """Return the best `k` passages, best first; fewer where the index, or the filter, holds fewer.
 
-        `instruction` is the task in words, for the dense side.
+        `instruction` is the task in words, for the dense side. The best `rerank` passages, be they more or fewer than
+        `k`, are reordered by how likely the language model finds the question after each (arXiv 2204.07496).
 
         Raises:
-            QuestionError: the question is empty, `k` is below 1 or the mode is unknown.
+            QuestionError: the question is empty, `k` is below 1, `rerank` is below 0 or the mode is unknown.
         """
         refuse_impossible(query, k)
+        if rerank < 0:
+            raise QuestionError(f"rerank is {rerank}; it must be at least 0.")
         if mode not in get_args(Mode):
             raise QuestionError(
                 f"There is no search mode {mode!r}.", remedy=f"The modes are {', '.join(get_args(Mode))}."
             )
-        filtered = where or Where()
+        filtered, depth = where or Where(), max(k, rerank)
 
         def find(snapshot: Snapshot) -> list[Hit]:
             if mode == "lexical":
-                matching = lexical_ranking(snapshot, query, k, filtered)
+                matching = lexical_ranking(snapshot, query, depth, filtered)
                 return make_hits(snapshot, matching, {}, places(matching))
             vector = self._question_vector(query, instruction)
             if mode == "dense":
-                nearest = snapshot.nearest(vector, k=k, where=filtered)
+                nearest = snapshot.nearest(vector, k=depth, where=filtered)
                 return make_hits(snapshot, nearest, places(nearest), {})
-            both = hybrid_ranking(snapshot, query, vector, k=k, where=filtered)
-            return make_hits(snapshot, both.fused[:k], places(both.dense), places(both.lexical))
+            both = hybrid_ranking(snapshot, query, vector, k=depth, where=filtered)
+            return make_hits(snapshot, both.fused[:depth], places(both.dense), places(both.lexical))
 
-        return self.with_snapshot(find)
+        return self._reranker.reranked(query, self.with_snapshot(find), most=rerank)[:k]
 
     def similar(self, source: str, start: int, *, k: int = 10, where: Where | None = None) -> list[Hit]:
         """Return the best `k` passages that are like the one of the document `source` that begins at `start`.

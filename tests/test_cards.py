@@ -54,6 +54,14 @@ def test_what_is_not_known_is_not_said() -> None:
     bare = hit_card(replace(HIT, dense=None, lexical=None), None, number=1)
     assert "badge" not in bare and "strength" not in bare and 'class="why"' not in bare and "<mark>" not in bare
     assert "by words" not in hit_card(replace(HIT, lexical=None), None, number=1)
+    assert "likelihood" not in hit_card(HIT, None, number=1)
+
+
+def test_a_card_tells_how_likely_the_question_is_after_the_passage() -> None:
+    html = hit_card(replace(HIT, likelihood=Place(3, -2.346)), None, number=1)
+    assert (
+        'class="badge likelihood" title="log probability of a token of the question -2.35">3rd by likelihood<' in html
+    )
 
 
 @pytest.mark.parametrize("text", [*HOSTILE, "</pre></p><script>alert(1)</script>", "javascript:alert(1)"])

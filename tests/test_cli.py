@@ -120,6 +120,17 @@ def test_filters_and_instruction_are_understood(run: Run, notes: Path) -> None:
     assert [hit["source"] for hit in hits] == ["notes/vow.md"]
 
 
+def test_the_best_are_reranked_where_that_is_asked_for(run: Run, notes: Path) -> None:
+    run("build", "notes")
+    plain, reranked = run("search", "wizards"), run("search", "wizards", "--rerank", "2")
+    assert "likelihood" not in plain.out
+    assert reranked.out.count("likelihood #1 (-") == reranked.out.count("likelihood #2 (-") == 1
+    hits = json.loads(run("search", "wizards", "--rerank", "1", "--json").out)
+    assert [hit["likelihood"] and hit["likelihood"]["rank"] for hit in hits] == [1, None]
+    answer = json.loads(run("ask", "Who sleeps?", "--rerank", "2", "--json").out)
+    assert sorted(hit["likelihood"]["rank"] for hit in answer["passages"]) == [1, 2]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -163,6 +174,7 @@ def test_bad_input_ends_in_one_sentence_and_exit_code_1(run: Run, notes: Path, w
     [
         ["search"],
         ["search", "fox", "-k", "0"],
+        ["search", "fox", "--rerank", "-1"],
         ["search", "fox", "--mode", "fuzzy"],
         ["nonsense"],
         ["build"],

@@ -304,7 +304,7 @@ def test_a_document_tells_all_of_its_hit_in_types_that_json_knows(index_dir: Pat
     assert found == document.metadata
     assert found.keys() == {
         *("source", "title", "headings", "format", "start", "end"),
-        *("page", "line", "score", "dense", "lexical"),
+        *("page", "line", "score", "dense", "lexical", "likelihood"),
     }
     text = (corpus / "fox.md").read_text()
     assert document.page_content == text[found["start"] : found["end"]]
@@ -479,7 +479,8 @@ def test_an_index_that_was_rebuilt_with_another_encoder_is_picked_up(
 
 def test_a_hit_comes_back_from_its_document_as_it_was() -> None:
     hit = Hit("text", "a.pdf", "A", ("A", "B"), "pdf", 3, 7, 2, None, 0.5, Place(1, 0.25), None)
-    for each in (hit, replace(hit, page=None, line=9, headings=(), dense=None, lexical=Place(4, 8.5))):
+    elsewhere = replace(hit, page=None, line=9, headings=(), dense=None, lexical=Place(4, 8.5))
+    for each in (hit, elsewhere, replace(hit, likelihood=Place(3, -2.25))):
         document = document_of(each)
         assert hit_of(document) == each
         assert hit_of(Document(**json.loads(document.model_dump_json(exclude={"type"})))) == each

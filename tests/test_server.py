@@ -210,12 +210,15 @@ def test_the_endpoints_are_the_only_public_ones(visitor: TestClient) -> None:
 
 
 def test_a_program_searches(visitor: TestClient) -> None:
-    [hit] = answer(visitor, "search", "lazy dog", 1, "lexical", "", None, None)
+    [hit] = answer(visitor, "search", "lazy dog", 1, "lexical", "", None, None, 0)
     assert (hit["source"], hit["title"], hit["line"], hit["dense"]) == ("notes/fox.md", "The fox", 1, None)
     assert FOX[hit["start"] : hit["end"]] == hit["text"]
-    assert len(answer(visitor, "search", "fox", 1000, "hybrid", "Find animals.", None, None)) == 2
-    [hit] = answer(visitor, "search", "fox", 5, "hybrid", "", ["*vow*"], ["markdown"])
+    assert len(answer(visitor, "search", "fox", 1000, "hybrid", "Find animals.", None, None, 0)) == 2
+    [hit] = answer(visitor, "search", "fox", 5, "hybrid", "", ["*vow*"], ["markdown"], 0)
     assert hit["source"] == "notes/vow.md"
+    assert hit["likelihood"] is None
+    hits = answer(visitor, "search", "fox", 5, "dense", "", None, None, 1000)
+    assert sorted(hit["likelihood"]["rank"] for hit in hits) == [1, 2]
 
 
 def test_a_program_asks_for_the_like(visitor: TestClient) -> None:
@@ -252,9 +255,10 @@ def test_a_program_reads_no_more_than_it_may(served: Service, visitor: TestClien
 @pytest.mark.parametrize(
     ("endpoint", "arguments", "said"),
     [
-        ("search", ("", 5, "lexical", "", None, None), "The question is empty."),
-        ("search", ("fox", 0, "lexical", "", None, None), "k is 0; it must be at least 1."),
-        ("search", ("fox", 5, "fuzzy", "", None, None), "fuzzy"),
+        ("search", ("", 5, "lexical", "", None, None, 0), "The question is empty."),
+        ("search", ("fox", 0, "lexical", "", None, None, 0), "k is 0; it must be at least 1."),
+        ("search", ("fox", 5, "fuzzy", "", None, None, 0), "fuzzy"),
+        ("search", ("fox", 5, "lexical", "", None, None, -1), "rerank is -1; it must be at least 0."),
         ("similar", ("notes/fox.md", 5, 5), "No passage begins at character 5 of notes/fox.md."),
         ("similar", ("/etc/passwd", 0, 5), "No passage begins at character 0 of /etc/passwd."),
         ("read", ("/etc/passwd", 0, 10), "There is no document /etc/passwd in this index."),
@@ -307,7 +311,7 @@ def test_a_right_password_gets_in_and_a_wrong_one_does_not(stranger: TestClient)
     assert stranger.post("/login", data={"username": "marta", "password": "green door"}).status_code == 200
     assert stranger.get("/config").status_code == 200
     assert "auth_required" not in stranger.get("/").text
-    [hit] = answer(stranger, "search", "lazy dog", 1, "lexical", "", None, None)
+    [hit] = answer(stranger, "search", "lazy dog", 1, "lexical", "", None, None, 0)
     assert hit["source"] == "notes/fox.md"
 
 

@@ -17,6 +17,7 @@ from echo_embeddings.errors import EchoIndexError
 from indexer import Where, indexed_document, list_documents
 
 _MOST_PASSAGES = 100
+_MOST_RERANKED = 50
 _MOST_DOCUMENTS = 1000
 _MOST_CHARACTERS = 20_000
 
@@ -31,6 +32,7 @@ def offer_endpoints(service: Service) -> None:
         instruction: str = "",
         paths: list[str] | None = None,
         formats: list[str] | None = None,
+        rerank: int = 0,
     ) -> list[dict[str, Any]]:
         """Find the passages of the indexed documents that fit a question best.
 
@@ -41,6 +43,7 @@ def offer_endpoints(service: Service) -> None:
             instruction: The task in words, such as "Find code that does this."; empty for answering a question.
             paths: Only documents whose path matches one of these globs, such as "docs/*".
             formats: Only documents of these formats, such as "markdown" or "pdf".
+            rerank: How many of the best passages the language model reorders, at most 50; slower.
 
         Returns:
             Passages, best first: text, source, title, headings, start and end (character offsets), page or line, score.
@@ -49,7 +52,12 @@ def offer_endpoints(service: Service) -> None:
         with _told_plainly():
             hits = service.with_retriever(
                 lambda retriever: retriever.search(
-                    question, k=min(int(k), _MOST_PASSAGES), mode=mode, instruction=instruction or None, where=where
+                    question,
+                    k=min(int(k), _MOST_PASSAGES),
+                    mode=mode,
+                    instruction=instruction or None,
+                    where=where,
+                    rerank=min(int(rerank), _MOST_RERANKED),
                 )
             )
         return [asdict(hit) for hit in hits]

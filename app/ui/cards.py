@@ -86,7 +86,11 @@ def citation(hit: Hit, mark: Span | None) -> str:
 
 
 def _why(hit: Hit, strength: float | None) -> str:
-    badges = _badge(hit.dense, "meaning", "cosine") + _badge(hit.lexical, "words", "BM25")
+    badges = (
+        _badge(hit.dense, "meaning", "cosine")
+        + _badge(hit.lexical, "words", "BM25")
+        + _badge(hit.likelihood, "likelihood", "log probability of a token of the question")
+    )
     meter = ""
     if strength is not None:
         share = round(100 * max(0.0, min(1.0, strength)))

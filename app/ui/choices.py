@@ -1,4 +1,4 @@
-"""The filters by folder and by format, filled with what the index holds."""
+"""The filters by folder and by format, filled with what the index holds, and how many hits are reranked."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from indexer import ListedDocument
 
 _MOST_FOLDERS = 500
+_RERANKED = (10, 20, 50)
 
 
 class Choices:
@@ -39,6 +40,12 @@ class Choices:
             gr.Dropdown([(f"{folder} ({count})", folder) for folder, count in folders]),
             gr.Dropdown([(f"{name} ({count})", name) for name, count in formats.most_common()]),
         )
+
+
+def rerank_choice() -> gr.Dropdown:
+    """Return the choice of how many of the best hits are reranked; 0 is none of them."""
+    amounts = [("None", 0), *((f"Best {amount}", amount) for amount in _RERANKED)]
+    return gr.Dropdown(amounts, value=0, label="Rerank (slower)", scale=1)
 
 
 def where_of(folders: Sequence[str], formats: Sequence[str]) -> Where:

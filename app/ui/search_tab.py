@@ -9,7 +9,7 @@ import gradio as gr
 from app.service import Service
 from app.settings import DEFAULTS, TASKS
 from app.ui.cards import hit_cards
-from app.ui.choices import Choices, where_of
+from app.ui.choices import Choices, rerank_choice, where_of
 from app.ui.look import acting_html, asset
 from app.ui.markup import button, notice, shown
 from app.ui.told import told_errors
@@ -50,11 +50,14 @@ class SearchTab:
             mode = gr.Radio(_MODES, value="hybrid", label="Search by", scale=3)
         with gr.Accordion("Filters", open=False):
             choices = Choices(service)
-            amount = gr.Slider(1, 50, value=DEFAULTS.page_results, step=1, label="Passages to show")
+            with gr.Row():
+                amount = gr.Slider(1, 50, value=DEFAULTS.page_results, step=1, label="Passages to show", scale=2)
+                rerank = rerank_choice()
         pause = gr.HTML(js_on_load=asset("typing.js"), elem_classes="silent")
         self.results = acting_html(_WELCOME, elem_id="results", label="Results")
-        asked = [question, task, mode, choices.folders, choices.formats, amount]
-        changed = [task.input, mode.input, choices.folders.input, choices.formats.input, amount.release]
+        asked = [question, task, mode, choices.folders, choices.formats, amount, rerank]
+        filters = [choices.folders.input, choices.formats.input, amount.release, rerank.input]
+        changed = [task.input, mode.input, *filters]
         searching: dict[str, Any] = {
             "fn": self._search,
             "inputs": asked,
@@ -81,13 +84,20 @@ class SearchTab:
         self.choices = choices
 
     @told_errors
-    def _search(self, question: str, task: str, mode: Mode, folders: list[str], formats: list[str], amount: int) -> str:
+    def _search(
+        self, question: str, task: str, mode: Mode, folders: list[str], formats: list[str], amount: int, rerank: int
+    ) -> str:
         if not question.strip():
             return self._service.with_snapshot(lambda snapshot: _WELCOME)
 
         def find(retriever: Retriever) -> str:
             hits = retriever.search(
-                question, k=int(amount), mode=mode, instruction=task or None, where=where_of(folders, formats)
+                question,
+                k=int(amount),
+                mode=mode,
+                instruction=task or None,
+                where=where_of(folders, formats),
+                rerank=rerank,
             )
             return hit_cards(hits, retriever.mark(question, hits, instruction=task or None))
 
@@ -99,7 +109,7 @@ class SearchTab:
         Without one the results are left alone, for somebody may have searched already, unless there is no index.
         """
         asked = str(request.query_params.get("q", ""))[: DEFAULTS.longest_question]
-        found = self._search(asked, TASKS["Question answering"], "hybrid", [], [], DEFAULTS.page_results)
+        found = self._search(asked, TASKS["Question answering"], "hybrid", [], [], DEFAULTS.page_results, 0)
         return (asked, found) if asked else (gr.skip(), gr.skip() if found == _WELCOME else found)
 
     @told_errors

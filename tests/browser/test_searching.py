@@ -7,7 +7,7 @@ import re
 from playwright.sync_api import Page, expect
 
 from .conftest import Visit
-from .driving import fresh, is_within, open_passage, search, unfold
+from .driving import LONG, fresh, is_within, open_passage, search, unfold
 from .serving import Site
 
 
@@ -97,6 +97,17 @@ def test_filters_by_folder_and_by_format(page: Page) -> None:
     page.get_by_role("option", name="pdf (1)").click()
     expect(page.locator("#results .hit")).to_have_count(1)
     expect(page.locator("#results .place")).to_have_text(re.compile(r"kites\.pdf, page 1"))
+
+
+def test_the_best_are_reranked(page: Page) -> None:
+    search(page, "Who built the lighthouse?")
+    expect(page.locator("#results .hit")).to_have_count(10)
+    expect(page.locator("#results .badge.likelihood")).to_have_count(0)
+    unfold(page, "Filters")
+    page.get_by_label("Rerank (slower)").click()
+    page.get_by_role("option", name="Best 10").click()
+    expect(page.locator("#results .badge.likelihood")).to_have_count(10, timeout=LONG)
+    expect(page.locator("#results .badge.likelihood", has_text="1st by likelihood")).to_have_count(1)
 
 
 def test_open_shows_the_document_at_the_passage(page: Page) -> None:
