@@ -6,9 +6,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from indexer.build import BuiltWith, Stage, build_index, read_built_with
+    from indexer.build import build_index
     from indexer.chunks import Chunk, Chunking, cut_chunks, title_path
     from indexer.documents import FORMATS, Document, Heading, read_document
+    from indexer.given import index_documents
     from indexer.inspection import Check
     from indexer.listing import IndexedDocument, ListedDocument, Passage, find_passage, indexed_document, list_documents
     from indexer.manifest import Manifest, manifest_stamp
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from indexer.removal import RemovalReport, remove_documents
     from indexer.snapshot import Snapshot, open_snapshot
     from indexer.sources import Source
+    from indexer.steps import BuiltWith, Stage, read_built_with
     from indexer.survey import CorpusMap, NearDuplicate, Oddities, draw_map, find_oddities
     from indexer.update import BuildReport
     from indexer.vectors import IndexDevice
@@ -56,6 +58,7 @@ __all__ = [
     "find_oddities",
     "find_passage",
     "full_path",
+    "index_documents",
     "indexed_document",
     "list_documents",
     "manifest_stamp",
@@ -71,7 +74,7 @@ __all__ = [
 _HOMES = {
     "FORMATS": "documents",
     "BuildReport": "update",
-    "BuiltWith": "build",
+    "BuiltWith": "steps",
     "Check": "inspection",
     "Chunk": "chunks",
     "Chunking": "chunks",
@@ -90,7 +93,7 @@ _HOMES = {
     "RemovalReport": "removal",
     "Snapshot": "snapshot",
     "Source": "sources",
-    "Stage": "build",
+    "Stage": "steps",
     "Where": "records",
     "build_index": "build",
     "cut_chunks": "chunks",
@@ -99,11 +102,12 @@ _HOMES = {
     "find_oddities": "survey",
     "find_passage": "listing",
     "full_path": "paths",
+    "index_documents": "given",
     "indexed_document": "listing",
     "list_documents": "listing",
     "manifest_stamp": "manifest",
     "open_snapshot": "snapshot",
-    "read_built_with": "build",
+    "read_built_with": "steps",
     "read_document": "documents",
     "read_sources": "remembered",
     "remove_documents": "removal",
