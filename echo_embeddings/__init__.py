@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from echo_embeddings.pooling import Pooling
     from echo_embeddings.prompts import CLASSICAL, TUNED_DOCUMENT, TUNED_QUERY, ZERO_SHOT, EchoPrompt
     from echo_embeddings.readings import Readings
+    from echo_embeddings.storage import cache_folder
+    from echo_embeddings.turns import in_turn
     from echo_embeddings.views import Copy, View, parse_views
 
 __all__ = [
@@ -46,9 +48,11 @@ __all__ = [
     "Readings",
     "Vectors",
     "View",
+    "cache_folder",
     "choose_device",
     "conversation_tokens",
     "generate",
+    "in_turn",
     "inner_products",
     "load_model",
     "parse_views",
@@ -78,9 +82,11 @@ _HOMES = {
     "Readings": "readings",
     "Vectors": "geometry",
     "View": "views",
+    "cache_folder": "storage",
     "choose_device": "devices",
     "conversation_tokens": "chat_format",
     "generate": "generation",
+    "in_turn": "turns",
     "inner_products": "geometry",
     "load_model": "models",
     "parse_views": "views",

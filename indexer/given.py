@@ -16,7 +16,6 @@ from indexer.chunks import Chunking
 from indexer.documents import Document
 from indexer.lock import only_writer
 from indexer.records import DocumentRow
-from indexer.remembered import left_out, set_left_out
 from indexer.steps import BuildSteps, Progress, begin_build
 from indexer.update import BuildReport, chunk_rows
 
@@ -70,7 +69,6 @@ def _update(work: BuildSteps, documents: Iterable[tuple[str, Document]]) -> None
         work.progress("reading", len(given), None)
     if not given:
         raise SourceError("No document was given to be indexed.")
-    set_left_out(work.catalog, left_out(work.catalog) - given)
     gone = [name for name in known if name not in given]
     work.catalog.remove_documents(gone, generation=work.generation)
     work.report.removed = len(gone)

@@ -108,10 +108,12 @@ class Retriever:
         mode: Mode = "hybrid",
         instruction: str | None = None,
         where: Where | None = None,
+        vector: Vectors | None = None,
     ) -> list[Hit]:
         """Return the best `k` passages, best first; fewer where the index, or the filter, holds fewer.
 
-        `instruction` is the task in words, for the dense side.
+        `instruction` is the task in words, for the dense side. `vector` (dimension,) is the question's, as
+        `encode_queries` gave it with that instruction, where it is known already: many are made faster together.
 
         Raises:
             QuestionError: the question is empty, `k` is below 1 or the mode is unknown.
@@ -128,7 +130,8 @@ class Retriever:
             # One after the other: the model and the comparison of vectors take all cores.
             dense: Scored = []
             if mode != "lexical":
-                dense = snapshot.nearest(self._question_vector(query, instruction), k=depth, where=filtered)
+                known = self._question_vector(query, instruction) if vector is None else vector
+                dense = snapshot.nearest(known, k=depth, where=filtered)
             lexical = [] if mode == "dense" else lexical_ranking(snapshot, query, depth, filtered)
             ranked = dense or lexical
             if mode == "hybrid":
