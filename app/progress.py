@@ -1,4 +1,4 @@
-"""How far a build is, with rate and time left: a moving bar on a terminal, a line now and then elsewhere."""
+"""How far some work is, with rate and time left: a moving bar on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
@@ -15,8 +16,8 @@ _SECONDS_BETWEEN_LINES = 10.0
 STAGE_WORDS = {"reading": "Reading files", "embedding": "Embedding passages", "indexing": "Building the vector index"}
 
 
-class BuildProgress:
-    """Shows the progress that `build_index` tells of; use it as a context manager."""
+class WorkProgress:
+    """Shows the progress that some work tells of; use it as a context manager."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -31,10 +32,11 @@ class BuildProgress:
             disable=not console.is_terminal,
         )
         self._task: TaskID | None = None
-        self._stage: Stage | None = None
+        self._doing = ""
+        self._done = 0
         self._began = self._said = time.monotonic()
 
-    def __enter__(self) -> BuildProgress:
+    def __enter__(self) -> WorkProgress:
         """Start showing."""
         self._bar.start()
         return self
@@ -43,24 +45,29 @@ class BuildProgress:
         """Leave the terminal clean."""
         self._bar.stop()
 
-    def show(self, stage: Stage, done: int, total: int | None) -> None:
-        """Take note of progress."""
+    def show_stage(self, stage: Stage, done: int, total: int | None) -> None:
+        """Take note of the progress that `build_index` tells of."""
+        self.show(STAGE_WORDS[stage], done, total)
+
+    def show(self, doing: str, done: int, total: int | None) -> None:
+        """Take note of progress: what is being done, how much of it is done, and of how much."""
         now = time.monotonic()
-        if stage != self._stage:
-            self._stage, self._began, self._said = stage, now, now
+        if doing != self._doing or done < self._done:
+            self._doing, self._began, self._said = doing, now, now
             if self._task is not None:
                 self._bar.remove_task(self._task)
-            self._task = self._bar.add_task(STAGE_WORDS[stage], total=total, rate="")
+            self._task = self._bar.add_task(escape(doing), total=total, rate="")
+        self._done = done
         rate = done / (now - self._began) if now > self._began else 0.0
         assert self._task is not None
         self._bar.update(self._task, completed=done, total=total, rate=f"{rate:.1f}/s" if rate else "")
         if not self._console.is_terminal and now - self._said >= _SECONDS_BETWEEN_LINES:
             self._said = now
-            self._console.print(_line(stage, done, total, rate), soft_wrap=True)
+            self._console.print(_line(doing, done, total, rate), soft_wrap=True)
 
 
-def _line(stage: Stage, done: int, total: int | None, rate: float) -> str:
+def _line(doing: str, done: int, total: int | None, rate: float) -> str:
     if total is None or rate == 0:
-        return f"{STAGE_WORDS[stage]}: {done} ({rate:.1f}/s)"
+        return f"{doing}: {done} ({rate:.1f}/s)"
     left = int((total - done) / rate)
-    return f"{STAGE_WORDS[stage]}: {done} of {total} ({rate:.1f}/s, {left // 60}:{left % 60:02} left)"
+    return f"{doing}: {done} of {total} ({rate:.1f}/s, {left // 60}:{left % 60:02} left)"
