@@ -56,6 +56,7 @@ def draw_scores(results: Sequence[CollectionResult], path: Path) -> None:
     axes = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
     for panel, axis in zip(panels, axes, strict=True):
         _draw_panel(axis, panel, colours)
+        axis.set_xlim(-1, bars - _GAP)  # so that bars are as wide in both panels
     handles = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
     figure.legend(
         handles.values(), handles, loc="outside upper left", ncols=max(1, int(width / 1.5)), frameon=False, fontsize=9

@@ -30,11 +30,15 @@ class EmbeddedPairs:
 
 @dataclass(frozen=True)
 class PairRow:
-    """One way to tell similarity: `similarities` returns that of each pair, (pairs,). `lacking` is as of a `Row`."""
+    """One way to tell similarity: `similarities` returns that of each pair, (pairs,).
+
+    `prepare` returns the seconds that it took to embed a pair; it and `lacking` are as those of a `Row`.
+    """
 
     name: str
     told: str
     similarities: Callable[[EmbeddedPairs], npt.NDArray[np.float32]]
+    prepare: Callable[[EmbeddedPairs], float | None] = lambda embedded: 2 * embedded.seconds_per_text
     lacking: Callable[[EmbeddedPairs], str] = lambda embedded: ""
 
 

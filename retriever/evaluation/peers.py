@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -46,7 +46,7 @@ class SentenceTransformerPeer:
     @property
     def pair_row(self) -> PairRow:
         """The row that tells the similarity of sentences by this model."""
-        return PairRow(self._short, self._told, self._similarities)
+        return PairRow(self._short, self._told, self._similarities, prepare=self._embed_sentences)
 
     @property
     def _short(self) -> str:
@@ -84,15 +84,21 @@ class SentenceTransformerPeer:
         return self._vectors("query", [question.text for question in opened.questions], opened)
 
     def _similarities(self, embedded: EmbeddedPairs) -> Vectors:
+        return pair_cosines(self._sentences(embedded).vectors)
+
+    def _embed_sentences(self, embedded: EmbeddedPairs) -> float:
+        return 2 * self._sentences(embedded).seconds_per_text
+
+    def _sentences(self, embedded: EmbeddedPairs) -> KeptVectors:
         texts = [*embedded.pairs.first, *embedded.pairs.second]
-        return pair_cosines(self._kept("document", texts, lambda done, total: None).vectors)
+        return self._kept("document", texts, lambda done, total: None)
 
     def _vectors(self, side: Side, texts: Sequence[str], opened: OpenedCollection) -> KeptVectors:
         return self._kept(
             side, texts, lambda done, total: opened.tell(f"embedding {side} texts by {self._short}", done, total)
         )
 
-    def _kept(self, side: Side, texts: Sequence[str], progress: Any) -> KeptVectors:
+    def _kept(self, side: Side, texts: Sequence[str], progress: Callable[[int, int], None]) -> KeptVectors:
         way = hashlib.sha256(f"{self.name} {side}".encode()).hexdigest()[:KEPT_NAME]
         return kept_vectors(
             self._work / "sentence-transformers" / way, texts, lambda block: self._embed(side, block), progress=progress

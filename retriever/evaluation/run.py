@@ -95,6 +95,7 @@ def _ranked(opened: OpenedCollection, row: Row) -> RowResult:
 
 
 def _correlated(embedded: EmbeddedPairs, row: PairRow) -> RowResult:
+    embedding = row.prepare(embedded)
     began = time.perf_counter()
     similarities = row.similarities(embedded).tolist()
     seconds = time.perf_counter() - began
@@ -103,6 +104,6 @@ def _correlated(embedded: EmbeddedPairs, row: PairRow) -> RowResult:
         told=row.told,
         scores={SPEARMAN: spearman(similarities, embedded.pairs.scores)},
         per_question={SIMILARITY: similarities},
-        seconds_embedding=2 * embedded.seconds_per_text,
+        seconds_embedding=embedding,
         seconds_ranking=seconds / len(similarities),
     )
