@@ -255,6 +255,61 @@ def status(
     output.print_failures(out, found["failures"])
 
 
+@app.command("eval")
+def evaluate(
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Folders in BEIR's layout, files with pairs of sentences, or with questions about the index.",
+            metavar="INPUT...",
+        ),
+    ],
+    index: IndexDir = DEFAULTS.index_dir,
+    rows: Annotated[
+        str | None,
+        typer.Option(help="Ways to rank, such as bm25,echo,hybrid. Default: all.", metavar="ROW,ROW…"),
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="The row that the others are compared with. Default: bm25.", metavar="ROW")
+    ] = None,
+    queries: Annotated[int | None, typer.Option(min=1, help="Only the first N questions or pairs.")] = None,
+    instruction: Instruction = None,
+    sentence_transformers: Annotated[
+        list[str], typer.Option(help="A model of sentence-transformers as a further row. Repeatable.", metavar="NAME")
+    ] = [],  # noqa: B006
+    model: ModelName = None,
+    adapter: Annotated[Path | None, typer.Option(help="A LoRA adapter's folder.")] = None,
+    layer: Annotated[str | None, typer.Option(help="The layer to read, or views of both copies, as for build.")] = None,
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16", "int8"] | None, typer.Option(help="Of the matrix products, as for build.")
+    ] = None,
+    device: ModelDevice = "auto",
+    work: Annotated[
+        Path | None,
+        typer.Option(help="Where indexes and vectors are kept. Default: the cache folder."),
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Write all that was measured to this file.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the tables to this file.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the scores: a name that ends in .svg or .png.")] = None,
+) -> None:
+    """Measure how good the search is, on public sets or by questions of your own."""
+    from app.evaluating import EvaluationOptions
+    from app.evaluation_command import EvaluationFiles, run_evaluation
+    from app.opening import EncoderOptions
+
+    options = EvaluationOptions(
+        encoder=EncoderOptions(model=model, adapter=adapter, layer=layer, precision=precision, device=device),
+        index=index,
+        rows=tuple(rows.split(",")) if rows else (),
+        baseline=baseline,
+        most=queries,
+        instruction=instruction,
+        peers=tuple(sentence_transformers),
+        work=work,
+    )
+    run_evaluation(inputs, options, EvaluationFiles(json, markdown, plot), out=out, err=err)
+
+
 @app.command()
 def calibrate(
     index: IndexDir = DEFAULTS.index_dir,

@@ -6,9 +6,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from indexer.build import BuiltWith, Stage, build_index, read_built_with
+    from indexer.build import build_index
     from indexer.chunks import Chunk, Chunking, cut_chunks, embedded_text, title_path
     from indexer.documents import FORMATS, Document, Heading, read_document
+    from indexer.given import index_documents
     from indexer.inspection import Check
     from indexer.languages import function_words, is_function_word, question_language
     from indexer.listing import IndexedDocument, ListedDocument, Passage, find_passage, indexed_document, list_documents
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from indexer.removal import RemovalReport, remove_documents
     from indexer.snapshot import Snapshot, open_snapshot
     from indexer.sources import Source
+    from indexer.steps import BuiltWith, Stage, read_built_with
     from indexer.survey import CorpusMap, NearDuplicate, Oddities, draw_map, find_oddities
     from indexer.terms import split_words
     from indexer.update import BuildReport
@@ -62,6 +64,7 @@ __all__ = [
     "find_passage",
     "full_path",
     "function_words",
+    "index_documents",
     "indexed_document",
     "is_function_word",
     "list_documents",
@@ -83,7 +86,7 @@ _HOMES = {
     "embedded_text": "chunks",
     "FORMATS": "documents",
     "BuildReport": "update",
-    "BuiltWith": "build",
+    "BuiltWith": "steps",
     "Check": "inspection",
     "Chunk": "chunks",
     "Chunking": "chunks",
@@ -102,25 +105,25 @@ _HOMES = {
     "RemovalReport": "removal",
     "Snapshot": "snapshot",
     "Source": "sources",
-    "Stage": "build",
+    "Stage": "steps",
     "Where": "records",
     "WordQuery": "records",
     "build_index": "build",
     "cut_chunks": "chunks",
     "draw_map": "survey",
     "draw_page": "pictures",
-    "embedded_text": "chunks",
     "find_oddities": "survey",
     "find_passage": "listing",
     "full_path": "paths",
     "function_words": "languages",
+    "index_documents": "given",
     "indexed_document": "listing",
     "is_function_word": "languages",
     "list_documents": "listing",
     "manifest_stamp": "manifest",
     "open_snapshot": "snapshot",
     "question_language": "languages",
-    "read_built_with": "build",
+    "read_built_with": "steps",
     "read_document": "documents",
     "read_sources": "remembered",
     "remove_documents": "removal",

@@ -1,56 +1,22 @@
-"""The composer of a build: scan, diff, chunk, embed, commit. Knows the order of the steps and none of their details."""
+"""The composer of a build from files: scan, diff, chunk, embed, commit. Knows the order of the steps and no details."""
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
-from dataclasses import asdict, dataclass
-from functools import partial
-from itertools import count
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from echo_embeddings.errors import IndexDamaged, IndexMismatch
-from indexer.catalog import CATALOG, Catalog, delete_catalog
-from indexer.chunks import Chunking, embedded_text
-from indexer.commit import commit_generation, sweep_replaced
+from indexer.chunks import Chunking
 from indexer.lock import only_writer
-from indexer.manifest import Canary, Manifest
-from indexer.means import means_for
-from indexer.recovery import Shown, catalog_path, finish_commit, other_catalogs
-from indexer.remembered import carry_over, remember_sources
+from indexer.remembered import remember_sources
 from indexer.sources import Source
+from indexer.steps import Progress, begin_build
 from indexer.update import BuildReport, DocumentUpdate
 
 if TYPE_CHECKING:
     from echo_embeddings import EchoEncoder
-
-Stage = Literal["reading", "embedding", "indexing"]
-Progress = Callable[[Stage, int, int | None], None]
-"""Told the stage, how much of it is done, and of how much; None while that is not known."""
-
-_WINDOW = 1024  # chunks taken from the catalog at a time: enough for batches of like length, little in memory
-_CANARIES = (
-    "She loves summer but dislikes the heat.",
-    "An index is complete when its manifest stands in its place.",
-    "def add(first, second):\n    return first + second",
-)
-
-
-@dataclass(frozen=True)
-class BuiltWith:
-    """What an index was begun with: its encoder's description, and how its documents are cut."""
-
-    encoder: dict[str, str | int | None]
-    chunking: Chunking
-
-    @classmethod
-    def parse(cls, text: str) -> BuiltWith:
-        """Read what was written as JSON."""
-        fields = json.loads(text)
-        return cls(encoder=fields["encoder"], chunking=Chunking(**fields["chunking"]))
 
 
 def build_index(
@@ -80,184 +46,26 @@ def build_index(
     """
     started = time.monotonic()
     with only_writer(index_dir):
-        work = _begin(index_dir, encoder=encoder, chunking=chunking or Chunking(), rebuild=rebuild, progress=progress)
+        work = begin_build(
+            index_dir, encoder=encoder, chunking=chunking or Chunking(), rebuild=rebuild, progress=progress
+        )
         with closing(work.catalog):
-            work.update(sources, include=include, exclude=exclude)
+            DocumentUpdate(
+                work.catalog,
+                index_dir,
+                generation=work.generation,
+                chunking=work.chunking,
+                token_starts=encoder.token_starts,
+                report=work.report,
+            ).run(
+                sources,
+                include=include,
+                exclude=exclude,
+                skip=[index_dir],
+                progress=lambda done: progress("reading", done, None),
+            )
             remember_sources(work.catalog, index_dir, sources)
             work.embed()
             work.commit()
     work.report.seconds = time.monotonic() - started
     return work.report
-
-
-def _begin(index_dir: Path, *, encoder: EchoEncoder, chunking: Chunking, rebuild: bool, progress: Progress) -> _Build:
-    """Open the catalog that is to be written, and see that it fits the encoder and the chunking."""
-    try:
-        found = finish_commit(index_dir)
-    except IndexDamaged:
-        if not rebuild:
-            raise
-        found = Shown(None)  # nothing can be read: what there is goes when the new index is complete
-    shown = found.manifest
-    begin = partial(_Build, index_dir, shown=shown, encoder=encoder, chunking=chunking, progress=progress)
-    if not rebuild:
-        return begin(_catalog_to_go_on_with(index_dir, shown), continues=shown is not None)
-    if found.finished_rebuild:
-        with suppress(IndexMismatch):  # that was another one
-            return begin(_catalog_to_go_on_with(index_dir, shown), continues=True)
-    current = shown.catalog_file if shown else None
-    for path, was_complete in other_catalogs(index_dir, current):
-        try:
-            if not was_complete:  # but left by a rebuild that was interrupted
-                work = begin(Catalog(path, write=True), continues=False)
-                break
-        except IndexMismatch:
-            pass  # and that was another one
-        delete_catalog(path)
-    else:
-        work = begin(Catalog(_new_catalog_path(index_dir, shown), create=True), continues=False)
-    carry_over(index_dir / (current or CATALOG), work.catalog)
-    return work
-
-
-def _catalog_to_go_on_with(index_dir: Path, shown: Manifest | None) -> Catalog:
-    if shown is None:
-        return Catalog(index_dir / CATALOG, create=True)
-    return Catalog(index_dir / shown.catalog_file, write=True)
-
-
-def _new_catalog_path(index_dir: Path, shown: Manifest | None) -> Path:
-    numbers = count(shown.generation + 1 if shown else 1)
-    paths = (index_dir / f"catalog-{number}.sqlite" for number in numbers)
-    return next(path for path in paths if not path.exists())
-
-
-class _Build:
-    """What the steps of one build share.
-
-    `shown` is the generation that readers see meanwhile; the build `continues` it, or fills a catalog of its own.
-    """
-
-    def __init__(
-        self,
-        index_dir: Path,
-        catalog: Catalog,
-        *,
-        shown: Manifest | None,
-        continues: bool,
-        encoder: EchoEncoder,
-        chunking: Chunking,
-        progress: Progress,
-    ) -> None:
-        self.index_dir = index_dir
-        self.catalog = catalog
-        self.encoder = encoder
-        self.chunking = chunking
-        self.progress = progress
-        self.report = BuildReport()
-        self.shown = shown
-        self.before = shown if continues else None
-        try:
-            self._refuse_mismatch()
-            self.generation = shown.generation + 1 if shown else catalog.newest_generation()
-            # What a removal had put off, and what an interrupted rebuild had begun.
-            catalog.move_unfinished(beyond=self.before.generation if self.before else 0, to=self.generation)
-        except BaseException:
-            catalog.close()
-            raise
-
-    def _refuse_mismatch(self) -> None:
-        """Let one index hold the vectors of one encoder and the chunks of one chunking only."""
-        before = self.catalog.setting("built_with")
-        if before is None or (self.before is None and not self.catalog.current_documents()):
-            now = {"encoder": self.encoder.description(), "chunking": asdict(self.chunking)}
-            self.catalog.set_settings({"built_with": json.dumps(now)})
-            return
-        had = BuiltWith.parse(before)
-        differences = self.encoder.differences(had.encoder)
-        cut = (
-            ("chunk_tokens", had.chunking.max_tokens, self.chunking.max_tokens),
-            ("overlap_tokens", had.chunking.overlap_tokens, self.chunking.overlap_tokens),
-        )
-        differences += [f"{name} was {then} and is now {now}" for name, then, now in cut if then != now]
-        if differences:
-            raise IndexMismatch(
-                f"The index in {self.index_dir} was built with other settings: {'; '.join(differences)}.",
-                remedy="Build it anew with --rebuild, or keep both with another --index.",
-            )
-
-    def update(self, sources: Sequence[Source], *, include: Sequence[str], exclude: Sequence[str]) -> None:
-        """Read and cut every file that is new or changed; let go of those that are gone."""
-        DocumentUpdate(
-            self.catalog,
-            self.index_dir,
-            generation=self.generation,
-            chunking=self.chunking,
-            token_starts=self.encoder.token_starts,
-            report=self.report,
-        ).run(
-            sources,
-            include=include,
-            exclude=exclude,
-            skip=[self.index_dir],
-            progress=lambda done: self.progress("reading", done, None),
-        )
-
-    def embed(self) -> None:
-        """Embed every text that has no vector yet, once; each batch is kept as soon as it is there."""
-        total = self.catalog.count_without_vector()
-        after = -1
-        while waiting := self.catalog.without_vector(after=after, limit=_WINDOW):
-            after = waiting[-1].id
-            different = list({found.chunk.hash: found for found in waiting}.values())
-            texts = [embedded_text(found.title, found.chunk.headings, found.chunk.text) for found in different]
-            for positions, readings in self.encoder.document_readings(texts):
-                hashes = [different[position].chunk.hash for position in positions]
-                self.catalog.put_vectors(hashes, readings.echo, classical=readings.classical)
-                self.report.embedded += len(positions)
-                self.progress("embedding", self.report.embedded, total)
-
-    def commit(self) -> None:
-        """Make the new generation the one that readers see, if anything in it is new."""
-        report = self.report
-        changed = (
-            self.before is None
-            or not self.before.has_checksums  # an earlier version's, brought up to date
-            or bool(report.embedded)
-            or self.catalog.differs_in(self.generation)
-        )
-        generation = self.generation if changed else self.generation - 1
-        counts = self.catalog.counts(generation=generation)
-        report.documents, report.chunks = counts.documents, counts.chunks
-        report.failures += self.catalog.failures(generation=generation)
-        if not changed:
-            sweep_replaced(self.index_dir, self.catalog)
-            return
-        self.progress("indexing", 0, counts.chunks)
-        before = self.before.means if self.before else None
-        commit_generation(
-            self.index_dir,
-            self.catalog,
-            generation=generation,
-            counts=counts,
-            fingerprint=self.encoder.fingerprint,
-            encoder=self.encoder.description(),
-            chunking=asdict(self.chunking),
-            means=means_for(self.catalog, before, generation=generation, count=counts.chunks, encoder=self.encoder),
-            canaries=self.before.canaries if self.before else self._canaries(),
-            before=self.shown,
-        )
-
-    def _canaries(self) -> tuple[Canary, ...]:
-        vectors = self.encoder.encode_documents(_CANARIES)
-        return tuple(Canary(text, tuple(vector)) for text, vector in zip(_CANARIES, vectors.tolist(), strict=True))
-
-
-def read_built_with(index_dir: Path) -> BuiltWith | None:
-    """Return what an index was begun with, be it complete or not; None where there is none, or none to be read."""
-    try:
-        with closing(Catalog(catalog_path(index_dir))) as catalog:
-            settings = catalog.setting("built_with")
-    except IndexDamaged:
-        return None
-    return None if settings is None else BuiltWith.parse(settings)

@@ -112,7 +112,8 @@ class DocumentUpdate:
                 self.catalog.touch_document(path, size=read.size, modified_ns=read.modified_ns)
             self.report.unchanged += 1
             return True
-        self.catalog.put_document(_row(path, file, read), [*self._chunks(read.document)], generation=self.generation)
+        chunks = [] if read.document is None else chunk_rows(read.document, self.token_starts, self.chunking)
+        self.catalog.put_document(_row(path, file, read), [*chunks], generation=self.generation)
         if known:
             self.report.changed += 1
         else:
@@ -125,14 +126,6 @@ class DocumentUpdate:
             return False
         return known.hash == read.hash and (not read.failure or known.failure == read.failure.message)
 
-    def _chunks(self, document: Document | None) -> Iterator[ChunkRow]:
-        if document is None:
-            return
-        starts = self.token_starts(document.text)
-        for chunk in cut_chunks(document, token_starts=starts, chunking=self.chunking):
-            embedded = embedded_text(embedded_title(document), chunk.headings, chunk.text)
-            yield ChunkRow.of(chunk, hash=hashlib.sha256(embedded.encode()).digest())
-
     def _let_go(self, missing: Sequence[str], sources: Sequence[Source], unreadable: Sequence[Path]) -> None:
         """Remove what the sources would hold if it still existed; what lies in a folder that cannot be read stays."""
         gone = []
@@ -143,6 +136,15 @@ class DocumentUpdate:
                 gone.append(path)
         self.catalog.remove_documents(gone, generation=self.generation)
         self.report.removed = len(gone)
+
+
+def chunk_rows(
+    document: Document, token_starts: Callable[[str], Sequence[int]], chunking: Chunking
+) -> Iterator[ChunkRow]:
+    """Yield what the catalog keeps of the chunks of a document."""
+    for chunk in cut_chunks(document, token_starts=token_starts(document.text), chunking=chunking):
+        embedded = embedded_text(embedded_title(document), chunk.headings, chunk.text)
+        yield ChunkRow.of(chunk, hash=hashlib.sha256(embedded.encode()).digest())
 
 
 def _row(path: str, file: FoundFile, read: ReadFile) -> DocumentRow:

@@ -109,11 +109,14 @@ class Retriever:
         instruction: str | None = None,
         where: Where | None = None,
         rerank: int = 0,
+        vector: Vectors | None = None,
     ) -> list[Hit]:
         """Return the best `k` passages, best first; fewer where the index, or the filter, holds fewer.
 
         `instruction` is the task in words, for the dense side. The best `rerank` passages, be they more or fewer than
-        `k`, are reordered by how likely the language model finds the question after each (arXiv 2204.07496).
+        `k`, are reordered by how likely the language model finds the question after each (arXiv 2204.07496). `vector`
+        (dimension,) is the question's, as `encode_queries` gave it with that instruction, where it is known already:
+        many are made faster together.
 
         Raises:
             QuestionError: the question is empty, `k` is below 1, `rerank` is below 0 or the mode is unknown.
@@ -131,11 +134,11 @@ class Retriever:
             if mode == "lexical":
                 matching = lexical_ranking(snapshot, query, depth, filtered)
                 return make_hits(snapshot, matching, {}, places(matching))
-            vector = self._question_vector(query, instruction)
+            known = self._question_vector(query, instruction) if vector is None else vector
             if mode == "dense":
-                nearest = snapshot.nearest(vector, k=depth, where=filtered)
+                nearest = snapshot.nearest(known, k=depth, where=filtered)
                 return make_hits(snapshot, nearest, places(nearest), {})
-            both = hybrid_ranking(snapshot, query, vector, k=depth, where=filtered)
+            both = hybrid_ranking(snapshot, query, known, k=depth, where=filtered)
             return make_hits(snapshot, both.fused[:depth], places(both.dense), places(both.lexical))
 
         return self._reranker.reranked(query, self.with_snapshot(find), most=rerank)[:k]

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from evaluation_files import write_beir
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -46,6 +47,16 @@ def test_the_langchain_page_runs_from_top_to_bottom(
     assert "content" in lines[3]
     assert "True ['notes/cats.md'] 0" in lines[3]
     assert lines[4] == "When do cats purr? And when else?"
+
+
+@pytest.mark.model
+def test_the_page_about_measuring_runs_from_top_to_bottom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_beir(tmp_path / "small")
+    lines = printed_by("docs/evaluation.md", tmp_path, monkeypatch, capsys).splitlines()
+    assert [line.split()[0] for line in lines] == ["bm25", "echo", "backwards"]
+    assert lines[0] == "bm25 100.0 None"
 
 
 @pytest.mark.model

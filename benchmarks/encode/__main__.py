@@ -25,8 +25,8 @@ from benchmarks.encode.measure import Report, measure
 from benchmarks.encode.processes import RowFailed, RowProcess
 from benchmarks.encode.rows import ROWS, Setting
 from benchmarks.encode.subject import Subject, load_subject
-from benchmarks.sts import read_pairs
 from echo_embeddings import DEFAULT_MODEL
+from retriever import SentencePairs, read_evaluation_input
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -35,7 +35,7 @@ def main(words: Sequence[str] | None = None) -> None:
     started_on = machine(threads=given.threads)
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as running:
         folder = Path(scratch)
-        pairs = read_pairs(given.sts)[: given.pairs] if given.sts else []
+        pairs = _pairs(given.sts, most=given.pairs) if given.sts else None
         subject = load_subject(
             given.model, documents=given.documents, sentences=given.sentences, pairs=pairs, folder=folder
         )
@@ -52,7 +52,7 @@ def main(words: Sequence[str] | None = None) -> None:
             running.callback(process.close)
             processes[name] = process
             _say(f"{name} is loaded")
-        scores = [float(pair["score"]) for pair in pairs]
+        scores = pairs.scores if pairs else ()
         report = measure(processes, subject, failed, rounds=given.rounds, scores=scores, folder=folder, say=_say)
     command = shlex.join(["python", "-m", "benchmarks.encode", *(sys.argv[1:] if words is None else words)])
     state = {**started_on, "command": command}
@@ -71,12 +71,19 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rows", type=_rows, default=list(ROWS), help=f"some of {','.join(ROWS)}")
     parser.add_argument("--documents", type=int, default=32, help="how many, of 30 to 250 tokens")
     parser.add_argument("--sentences", type=int, default=96, help="how many")
-    parser.add_argument("--sts", type=Path, help="an STS file as of benchmarks.sts: every row's correlation")
+    parser.add_argument("--sts", type=Path, help="an STS file as of echo-index eval: every row's correlation")
     parser.add_argument("--pairs", type=int, default=500, help="only the first so many of the STS file")
     parser.add_argument("--peers", default=sys.executable, help="the interpreter that has other projects' packages")
     parser.add_argument("--minilm", type=Path, help="the folder of all-MiniLM-L6-v2, if no package carries it")
     parser.add_argument("--json", type=Path)
     return parser.parse_args(words)
+
+
+def _pairs(path: Path, *, most: int) -> SentencePairs:
+    pairs = read_evaluation_input(path, most=most)
+    if not isinstance(pairs, SentencePairs):
+        raise SystemExit(f"{path} has no pairs of sentences")
+    return pairs
 
 
 def _rows(names: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from benchmarks.encode.processes import RowProcess
 from benchmarks.encode.rounds import Seconds, embed_once, time_rows, vectors_file
 from benchmarks.encode.rows import FP32_PEAK, INT8_PEAK, PLAIN, ROWS
 from benchmarks.encode.subject import TIMED, Subject
-from benchmarks.sts import correlation
+from echo_embeddings import Vectors
+from retriever import spearman
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def measure(
     failed: dict[str, str],
     *,
     rounds: int,
-    scores: list[float],
+    scores: Sequence[float],
     folder: Path,
     say: Callable[[str], None],
 ) -> Report:
@@ -59,7 +60,7 @@ def measure(
         failed |= {f"{row} on the STS pairs": reason for row, reason in stopped.items()}
         for row in embedded:
             vectors = np.load(vectors_file(folder, row, "sts"))
-            sts[row] = (correlation(vectors, scores), correlation(vectors - vectors.mean(axis=0), scores))
+            sts[row] = (_correlation(vectors, scores), _correlation(vectors - vectors.mean(axis=0), scores))
     return Report(
         model=subject.model,
         layer=subject.layer,
@@ -114,3 +115,9 @@ def _figures(
         of_fp32_peak=share(FP32_PEAK),
         of_int8_peak=share(INT8_PEAK) if ROWS[row].is_int8 else None,
     )
+
+
+def _correlation(vectors: Vectors, scores: Sequence[float]) -> float:
+    """Return Spearman's correlation x100 of scores and cosines; `vectors` are all first sentences, then all second."""
+    first, second = np.split(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), 2)
+    return spearman((first * second).sum(axis=1).tolist(), scores)

@@ -10,6 +10,7 @@ from benchmarks.encode.corpus import draw_documents, draw_sentences, guide_sente
 from benchmarks.encode.engines import linear_weights
 from echo_embeddings import EMBEDDED_MODELS, EchoEncoder, load_model
 from echo_embeddings.errors import EchoIndexError
+from retriever import SentencePairs
 
 TIMED = ("documents", "sentences")
 """The corpora that are timed; "sts" is only embedded."""
@@ -38,7 +39,7 @@ class Subject:
         )
 
 
-def load_subject(name: str, *, documents: int, sentences: int, pairs: list[dict[str, str]], folder: Path) -> Subject:
+def load_subject(name: str, *, documents: int, sentences: int, pairs: SentencePairs | None, folder: Path) -> Subject:
     """Find a model and draw its corpora; `pairs` of an STS file, if any, are one more. `folder` takes what is unpacked.
 
     Raises:
@@ -53,7 +54,7 @@ def load_subject(name: str, *, documents: int, sentences: int, pairs: list[dict[
         "sentences": draw_sentences(guide, vocabulary, count=sentences),
     }
     if pairs:
-        corpora["sts"] = [pair["sentence1"] for pair in pairs] + [pair["sentence2"] for pair in pairs]
+        corpora["sts"] = [*pairs.first, *pairs.second]
     return Subject(
         model=name,
         folder=model.folder,

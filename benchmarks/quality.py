@@ -1,0 +1,98 @@
+"""How good is the search? All rows on all collections, and their means, in one command.
+
+    python -m benchmarks.quality FOLDER... [--sts FILE...] [--precisions fp32,int8] [--queries N] [--json OUT.json]
+
+Each folder has a corpus, queries and judgements in BEIR's layout; an STS file has the columns score, sentence1 and
+sentence2. The rows are those of `echo-index eval`; with several precisions each row stands there once for each of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from app.evaluating import EvaluationOptions, evaluate
+from app.evaluation_command import EvaluationFiles
+from app.evaluation_tables import print_tables
+from app.opening import EncoderOptions
+from app.progress import WorkProgress
+from echo_embeddings import DEFAULT_MODEL
+from retriever import BASELINE, CollectionResult, compared
+
+_WITHOUT_MODEL = {BASELINE}  # rows that are the same in any precision
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Print a table for each collection and the means, and write the files that are asked for."""
+    given = _arguments(words)
+    files = EvaluationFiles(given.json, given.markdown, given.plot)
+    files.refuse_impossible()
+    with WorkProgress(Console(file=sys.stderr)) as progress:
+        runs = {
+            precision: evaluate(
+                [*given.folders, *given.sts],
+                _options(given, precision),
+                notice=lambda line: print(line, file=sys.stderr),
+                progress=progress.show,
+            )
+            for precision in given.precisions
+        }
+    results = [side_by_side(dict(zip(runs, same, strict=True))) for same in zip(*runs.values(), strict=True)]
+    print_tables(Console(highlight=False, markup=False), results)
+    files.write(results)
+
+
+def side_by_side(results: dict[str, CollectionResult]) -> CollectionResult:
+    """Return one result with the rows of several precisions, each compared with the baseline of the first of them."""
+    [first, *others] = results.values()
+    if not others:
+        return first
+    rows = [
+        replace(row, row=row.row if row.row in _WITHOUT_MODEL else f"{row.row} {precision}")
+        for number, (precision, result) in enumerate(results.items())
+        for row in result.rows
+        if number == 0 or row.row not in _WITHOUT_MODEL
+    ]
+    names = {row.row for row in rows}
+    baseline = first.baseline if first.baseline in names else f"{first.baseline} {next(iter(results))}"
+    return compared(replace(first, rows=rows), baseline)
+
+
+def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.quality", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER")
+    parser.add_argument("--sts", nargs="*", type=Path, default=[], metavar="FILE")
+    parser.add_argument("--precisions", type=lambda names: names.split(","), default=["auto"])
+    parser.add_argument("--rows", type=lambda names: tuple(names.split(",")), default=())
+    parser.add_argument("--baseline", help="bm25, and classical for STS, unless given")
+    parser.add_argument("--queries", type=int, help="only the first so many questions or pairs")
+    parser.add_argument("--sentence-transformers", action="append", default=[], metavar="NAME")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--layer")
+    parser.add_argument("--work", type=Path, help="where indexes and vectors are kept; the cache folder unless given")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--markdown", type=Path)
+    parser.add_argument("--plot", type=Path)
+    return parser.parse_args(words)
+
+
+def _options(given: argparse.Namespace, precision: str) -> EvaluationOptions:
+    return EvaluationOptions(
+        encoder=EncoderOptions(model=given.model, layer=given.layer, precision=precision),  # type: ignore[arg-type]
+        rows=given.rows,
+        baseline=given.baseline,
+        most=given.queries,
+        peers=tuple(given.sentence_transformers),
+        work=given.work,
+    )
+
+
+if __name__ == "__main__":
+    main()

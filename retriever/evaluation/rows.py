@@ -1,0 +1,102 @@
+"""Ways to rank, one row of the table each. Knows the search and the index; nothing of judgements or metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from indexer import Where
+from retriever.evaluation.exact import exact_nearest
+from retriever.evaluation.opened import PASSAGES, OpenedCollection, Ranking
+from retriever.search import Mode
+
+Rank = Callable[[OpenedCollection], list[Ranking]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way to rank. More of them: write a function that ranks all questions of an opened collection.
+
+    `told` says in words what it is. `prepare` does beforehand what is not to be in the time of the ranking, and returns
+    the seconds that it took to embed a question, None where none was embedded. `lacking` returns why a collection
+    cannot be ranked so, '' where it can.
+    """
+
+    name: str
+    told: str
+    rank: Rank
+    prepare: Callable[[OpenedCollection], float | None] = lambda opened: None
+    lacking: Callable[[OpenedCollection], str] = lambda opened: ""
+
+
+def _embed_questions(opened: OpenedCollection) -> float:
+    return opened.seconds_per_question
+
+
+def _searched(mode: Mode) -> Rank:
+    """Return what ranks by the search itself."""
+
+    def rank(opened: OpenedCollection) -> list[Ranking]:
+        vectors = None if mode == "lexical" else opened.readings.echo
+        return opened.rank_each(
+            lambda position, question: opened.retriever.search(
+                question.text, k=PASSAGES, mode=mode, vector=None if vectors is None else vectors[position]
+            )
+        )
+
+    return rank
+
+
+def _classical(opened: OpenedCollection) -> list[Ranking]:
+    vectors, snapshot = opened.classical_questions, opened.retriever.snapshot
+    return opened.rank_scored(
+        snapshot.nearest_classical(vector, k=PASSAGES, where=Where(), encoder=opened.encoder) for vector in vectors
+    )
+
+
+def _prepare_classical(opened: OpenedCollection) -> float:
+    """Search once: the first search by classical vectors gathers them, and embeds texts for their mean."""
+    [first, *_] = opened.classical_questions
+    opened.retriever.snapshot.nearest_classical(first, k=1, where=Where(), encoder=opened.encoder)
+    return opened.seconds_per_question
+
+
+def _lacking_classical(opened: OpenedCollection) -> str:
+    snapshot = opened.retriever.snapshot
+    return "" if snapshot.classical.count == snapshot.manifest.chunks else "not all passages have a classical vector"
+
+
+def _echo_raw(opened: OpenedCollection) -> list[Ranking]:
+    snapshot = opened.retriever.snapshot
+    blocks = snapshot.catalog.vectors(generation=snapshot.manifest.generation)
+    return opened.rank_scored(exact_nearest(blocks, opened.readings.echo, k=PASSAGES))
+
+
+def _classical_raw(opened: OpenedCollection) -> list[Ranking]:
+    snapshot = opened.retriever.snapshot
+    blocks = snapshot.catalog.classical_vectors(generation=snapshot.manifest.generation)
+    return opened.rank_scored(exact_nearest(blocks, opened.classical_questions, k=PASSAGES))
+
+
+_ALL = (
+    Row("bm25", "by words: BM25 of SQLite's full text", _searched("lexical")),
+    Row(
+        "classical",
+        "by classical embeddings, the first copy of the text, means removed",
+        _classical,
+        prepare=_prepare_classical,
+        lacking=_lacking_classical,
+    ),
+    Row("echo", "by echo embeddings, means removed: dense search", _searched("dense"), prepare=_embed_questions),
+    Row("hybrid", "dense and lexical search, fused", _searched("hybrid"), prepare=_embed_questions),
+    Row(
+        "classical-raw",
+        "by classical embeddings as the model gives them",
+        _classical_raw,
+        prepare=_embed_questions,
+        lacking=_lacking_classical,
+    ),
+    Row("echo-raw", "by echo embeddings as the model gives them", _echo_raw, prepare=_embed_questions),
+)
+ROWS: dict[str, Row] = {row.name: row for row in _ALL}
+"""The ways to rank that are known by name."""

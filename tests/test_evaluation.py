@@ -1,0 +1,236 @@
+"""A whole evaluation: what is ranked is the real search, each row is what it says, nothing is embedded twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from evaluation_files import json_lines, write_beir, write_pairs
+from indexer_helpers import WordEncoder, build, write
+
+from echo_embeddings import EchoEncoder, LanguageModel, Readings
+from echo_embeddings.errors import MissingPackage, SourceError
+from indexer import Chunking
+from retriever import (
+    PAIR_ROWS,
+    ROWS,
+    BeirCollection,
+    CollectionResult,
+    OpenedCollection,
+    QuestionFile,
+    Retriever,
+    Row,
+    SentencePairs,
+    SentenceTransformerPeer,
+    compared,
+    embed_pairs,
+    evaluate_rankings,
+    evaluate_similarities,
+    mean_scores,
+    open_collection,
+    open_question_file,
+    read_evaluation_input,
+)
+from retriever.evaluation import peers
+from retriever.evaluation.exact import exact_nearest
+
+
+class CountingEncoder(WordEncoder):
+    """Counts the questions too, but for those that the mean of questions comes from: an index asks for these."""
+
+    def __init__(self, patience: int | None = None, twice: bool = True) -> None:
+        super().__init__(patience=patience, twice=twice)
+        self.asked: list[str] = []
+
+    def query_readings(self, texts: Sequence[str], *, instruction: str | None = None) -> Readings:
+        self.asked += texts
+        return super().query_readings(texts, instruction=instruction)
+
+
+def collection(tmp_path: Path) -> BeirCollection:
+    folder = tmp_path / "small"
+    found = read_evaluation_input(folder if folder.exists() else write_beir(folder))
+    assert isinstance(found, BeirCollection)
+    return found
+
+
+def opened(tmp_path: Path, encoder: WordEncoder | None = None) -> OpenedCollection:
+    return open_collection(
+        collection(tmp_path),
+        encoder or CountingEncoder(),  # type: ignore[arg-type]
+        work=tmp_path / "work",
+        chunking=Chunking(12, 3),
+    )
+
+
+def evaluated(tmp_path: Path, encoder: WordEncoder | None = None) -> CollectionResult:
+    return evaluate_rankings(opened(tmp_path, encoder), [*ROWS.values()])
+
+
+def test_all_rows_are_measured_and_compared_with_the_baseline(tmp_path: Path) -> None:
+    result = evaluated(tmp_path)
+    assert [row.row for row in result.rows] == [*ROWS]
+    assert (result.questions, result.documents, result.passages) == (["q1", "q2"], 4, 3)
+    rows = {row.row: row for row in result.rows}
+    assert rows["bm25"].scores["nDCG@10"] == 100
+    assert rows["bm25"].difference is None
+    assert rows["bm25"].seconds_embedding is None
+    difference = rows["echo"].difference
+    assert difference is not None
+    assert difference.value == pytest.approx(rows["echo"].scores["nDCG@10"] - 100)
+    assert rows["echo"].per_question["recall@100"] == [100, 100]
+    assert rows["echo"].seconds_embedding is not None
+    again = compared(result, "echo")
+    assert again.rows[0].difference is not None
+    assert again.rows[0].difference.value == pytest.approx(-difference.value)
+    assert all(row.difference is None for row in compared(result, "none").rows)
+    means = mean_scores([result, replace(result, rows=result.rows[:2])], "rankings")
+    assert [*means] == [*ROWS][:2], "only rows that all collections have"
+
+
+def test_a_second_run_embeds_nothing(tmp_path: Path) -> None:
+    first = CountingEncoder()
+    result = evaluated(tmp_path, first)
+    assert len(first.embedded) == 3
+    assert {"Where does the whale sing?", "When is bread baked?"} <= {*first.asked}
+    second = CountingEncoder()
+    again = evaluated(tmp_path, second)
+    assert (second.embedded, second.asked) == ([], [])
+    assert [row.per_question for row in again.rows] == [row.per_question for row in result.rows]
+    other = CountingEncoder()
+    made = opened(tmp_path, other)
+    made.instruction = "Find it."
+    assert len(made.readings.echo) == 2
+    assert len(other.asked) == 2, "another instruction makes other vectors"
+
+
+def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        evaluated(tmp_path, CountingEncoder(patience=0))
+    assert len(evaluated(tmp_path, CountingEncoder()).rows) == len(ROWS)
+
+
+def test_the_echo_row_is_the_dense_search_and_raw_rows_keep_the_means(tmp_path: Path) -> None:
+    made = opened(tmp_path)
+    ranked = ROWS["echo"].rank(made)
+    for question, ranking in zip(made.questions, ranked, strict=True):
+        hits = made.retriever.search(question.text, k=100, mode="dense")
+        assert ranking == [*dict.fromkeys(hit.source for hit in hits)]
+    snapshot = made.retriever.snapshot
+    [(ids, vectors)] = snapshot.catalog.vectors(generation=snapshot.manifest.generation)
+    nearest = ids[np.argsort(-(made.readings.echo @ vectors.T), axis=1)]
+    paths = snapshot.catalog.chunks(ids.tolist())
+    assert ROWS["echo-raw"].rank(made) == [[paths[key].path for key in row] for row in nearest.tolist()]
+
+
+def test_exact_neighbours_over_several_blocks() -> None:
+    random = np.random.default_rng(0)
+    vectors, questions = random.normal(size=(50, 8)).astype("f4"), random.normal(size=(3, 8)).astype("f4")
+
+    def blocks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for start in range(0, 50, 7):
+            yield np.arange(start, min(50, start + 7)) + 100, vectors[start : start + 7]
+
+    found = exact_nearest(blocks(), questions, k=10)
+    expected = np.argsort(-(questions @ vectors.T), axis=1)[:, :10] + 100
+    assert [[key for key, _ in row] for row in found] == expected.tolist()
+    assert len(exact_nearest(blocks(), questions, k=99)[0]) == 50
+
+
+def test_a_row_of_ones_own_is_measured_like_the_others(tmp_path: Path) -> None:
+    worst = Row("worst", "the wrong ones first", lambda made: [["empty", "bread"], ["kites", "whales"]])
+    never = Row("never", "cannot be", lambda made: [], lacking=lambda made: "it lacks something")
+    result = evaluate_rankings(opened(tmp_path), [worst, never])
+    assert [row.scores["nDCG@10"] for row in result.rows] == [0]
+    assert result.left_out == {"never": "it lacks something"}
+
+
+def test_rows_without_classical_vectors_are_left_out(tmp_path: Path) -> None:
+    result = evaluated(tmp_path, CountingEncoder(twice=False))
+    assert [*result.left_out] == ["classical", "classical-raw"]
+    assert len(result.rows) == 4
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Path:
+    write(
+        tmp_path / "docs",
+        whales="# Whales\n\nWhales live in the deep sea. They sing long songs at night. The blue one is the largest.\n",
+        bread="# Bread\n\nBread is made of flour, water and salt. It rises for hours. Bake it hot and let it cool.\n",
+    )
+    build(tmp_path / "docs", tmp_path / ".echo-index")
+    return tmp_path / ".echo-index"
+
+
+def asked(tmp_path: Path, index: Path, *lines: dict[str, object]) -> OpenedCollection:
+    file = read_evaluation_input(json_lines(tmp_path / "questions.jsonl", lines))
+    assert isinstance(file, QuestionFile)
+    retriever = Retriever.open(index, encoder=WordEncoder())  # type: ignore[arg-type]
+    return open_question_file(file, retriever, work=tmp_path / "work")
+
+
+def test_an_existing_index_is_asked_for_pages_and_quotations(tmp_path: Path, index: Path) -> None:
+    made = asked(
+        tmp_path,
+        index,
+        {"question": "Who does sing songs?", "page": "docs/whales.md"},
+        {"question": "largest", "page": "docs/whales.md", "passage": "The blue one\nis the largest."},
+        {"question": "deep sea", "page": "docs/whales.md", "passage": "blue one"},
+    )
+    result = evaluate_rankings(made, [ROWS["bm25"]])
+    assert result.rows[0].per_question["MRR@10"] == [100, 100, 0], "the page alone is not the passage"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ({"question": "a", "page": "docs/kites.md"}, "Line 2 of .*names 'docs/kites.md', which the index does not"),
+        ({"question": "a", "page": "docs/bread.md", "passage": "no such"}, "Line 2 of .*quotes what no passage"),
+    ],
+)
+def test_what_the_index_does_not_hold_is_told(tmp_path: Path, index: Path, line: dict[str, object], said: str) -> None:
+    with pytest.raises(SourceError, match=said):
+        asked(tmp_path, index, {"question": "b", "page": "docs/bread.md"}, line)
+
+
+def test_pairs_are_measured_and_embedded_once(tmp_path: Path) -> None:
+    pairs = read_evaluation_input(write_pairs(tmp_path / "pairs.tsv"))
+    assert isinstance(pairs, SentencePairs)
+    encoder, second = CountingEncoder(), CountingEncoder()
+    embedded = embed_pairs(pairs, encoder, work=tmp_path)  # type: ignore[arg-type]
+    assert len(encoder.embedded) == 8
+    result = evaluate_similarities(embedded, [*PAIR_ROWS.values()], encoder=encoder.description())
+    again = embed_pairs(pairs, second, work=tmp_path)  # type: ignore[arg-type]
+    assert second.embedded == []
+    np.testing.assert_array_equal(again.readings.echo, embedded.readings.echo)
+    rows = {row.row: row for row in result.rows}
+    vectors = encoder.encode_documents([*pairs.first, *pairs.second])
+    raw = (vectors[:4] * vectors[4:]).sum(axis=1)
+    assert rows["echo-raw"].per_question["similarity"] == pytest.approx(raw.tolist(), abs=1e-6)
+    centred = vectors - vectors.mean(axis=0)
+    centred /= np.linalg.norm(centred, axis=1, keepdims=True)
+    assert rows["echo"].per_question["similarity"] == pytest.approx(
+        (centred[:4] * centred[4:]).sum(1).tolist(), abs=1e-5
+    )
+    assert rows["classical"].difference is None
+    assert rows["echo"].difference is not None
+
+
+def test_a_peer_without_its_library_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers, "find_spec", lambda name: None)
+    with pytest.raises(MissingPackage, match="pip install 'sentence-transformers"):
+        SentenceTransformerPeer("all-MiniLM-L6-v2", work=tmp_path)
+
+
+@pytest.mark.model
+def test_meaning_finds_what_shares_no_word(tmp_path: Path, gemma: LanguageModel) -> None:
+    folder = write_beir(tmp_path / "small")
+    queries = [{"_id": "q1", "text": "ocean mammals"}, {"_id": "q2", "text": "What do bakers make?"}]
+    json_lines(folder / "queries.jsonl", queries)
+    made = open_collection(collection(tmp_path), EchoEncoder(gemma), work=tmp_path / "work")
+    rows = {row.row: row for row in evaluate_rankings(made, [*ROWS.values()]).rows}
+    assert rows["bm25"].scores["nDCG@10"] == 0
+    assert rows["echo"].scores["nDCG@10"] == 100
