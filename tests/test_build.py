@@ -674,3 +674,13 @@ def test_a_build_lets_go_of_its_lock_when_it_fails(folder: Path, index: Path) ->
         with pytest.raises(KeyboardInterrupt):
             build(folder, index, WordEncoder(patience=0), rebuild=rebuild)
         build(folder, index, rebuild=rebuild)
+
+
+def test_a_document_is_kept_with_its_language(tmp_path: Path) -> None:
+    german = "Die Häuser stehen am Meer, und der Wal ist nicht in dem Meer.\n"
+    write(tmp_path / "docs", german=german, english="The houses stand by the sea.\n")
+    (tmp_path / "docs" / "code.py").write_text(f'"""{german}"""\n', encoding="utf-8")
+    build(tmp_path / "docs", tmp_path / "index")
+    with closing(Catalog(tmp_path / "index" / "catalog.sqlite")) as catalog:
+        held = {Path(path).name: row.language for path, row in catalog.current_documents().items()}
+    assert held == {"code.py": "english", "english.md": "english", "german.md": "german"}

@@ -485,6 +485,7 @@ def test_documents_may_hold_the_signs_of_the_query_language(catalog: Catalog) ->
     assert matched(catalog, "hello") == [texts[0]]
     assert matched(catalog, "near", "c") == [texts[1]]
     assert matched(catalog, phrases=("drop table",)) == [texts[3]]
+    assert matched(catalog, phrases=('say "hello',)) == [texts[0]]
     catalog.remove_documents(["a"], generation=2)
     catalog.purge(before=2)
     assert_sound(catalog.path)

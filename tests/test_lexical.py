@@ -111,10 +111,16 @@ def test_what_was_typed_becomes_words_phrases_and_prefixes(typed: str, query: Wo
     assert word_query(typed, ["english", "german"]) == query
 
 
+def test_of_a_document_that_was_pasted_only_so_much_is_looked_for() -> None:
+    assert len(word_query(" ".join(f"w{number}" for number in range(1000)), ["english"]).words) == 256
+    assert word_query("x" * 9_998 + " yz", ["english"]).words == ("x" * 9_998, "y")
+
+
 @settings(deadline=None)
 @given(st.text() | st.text(alphabet='ab"*()^:-+.{}\\\0 ANDORTNE鲸海\ud800'))
 @example('"a\0b"')
 @example('"\0" \0*')
+@example('"a\ud800b"')
 @example("NEAR(a b) AND NOT text : c ^d + e*")
 @example('"海 a" 海*')
 @example(" ".join(f"word{number}" for number in range(20_000)))

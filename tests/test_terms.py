@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from indexer.terms import TERM_SIGNS, document_terms, query_terms, split_words
@@ -107,6 +105,8 @@ def test_data_is_found_whole_and_not_taken_apart() -> None:
 
 
 @given(st.text(), st.sampled_from(LANGUAGES))
+@example("3.11.2 of C++ and C#", "english")
+@example("\u0327 ¸", "english")
 def test_whatever_a_text_holds_its_terms_are_found_by_its_words(text: str, language: str) -> None:
     terms = document_terms(text, language)
     assert all(term and not term.isspace() for term in terms)
@@ -117,13 +117,3 @@ def test_whatever_a_text_holds_its_terms_are_found_by_its_words(text: str, langu
         asked = query_terms(word, [language])
         assert {*asked} <= {*terms}
         assert asked or set(word) <= {"_"} or not any(sign.isalnum() for sign in word)
-
-
-def test_threads_stem_at_the_same_time() -> None:
-    words = [f"running{number // 7}s walkings{number}" for number in range(2000)]
-    expected = [document_terms(text, "german") for text in words]
-    from indexer.terms import _terms
-
-    _terms.cache_clear()
-    with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(lambda text: document_terms(text, "german"), words)) == expected
