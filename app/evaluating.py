@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -83,7 +83,7 @@ class _Run:
         return self._rankings(found) if isinstance(found, BeirCollection) else self._answers(found)
 
     def _rankings(self, collection: BeirCollection) -> CollectionResult:
-        from retriever import BASELINE, ROWS, evaluate_rankings, open_collection
+        from retriever import BASELINE, ROWS, USUAL_ROWS, evaluate_rankings, open_collection
 
         opened = open_collection(
             collection,
@@ -93,11 +93,11 @@ class _Run:
             instruction=self.options.instruction,
             progress=self.progress,
         )
-        rows = [*self._chosen(ROWS, BASELINE), *(peer.row for peer in self._peers)]
+        rows = [*self._chosen(ROWS, USUAL_ROWS, BASELINE), *(peer.row for peer in self._peers)]
         return evaluate_rankings(opened, rows, baseline=self.options.baseline or BASELINE)
 
     def _answers(self, file: QuestionFile) -> CollectionResult:
-        from retriever import BASELINE, ROWS, Retriever, evaluate_rankings, open_question_file
+        from retriever import BASELINE, ROWS, USUAL_ROWS, Retriever, evaluate_rankings, open_question_file
 
         given = self.options.encoder
         if any(option is not None for option in (given.adapter, given.layer, given.precision)):
@@ -109,7 +109,7 @@ class _Run:
         opened = open_question_file(
             file, retriever, work=self.work, instruction=self.options.instruction, progress=self.progress
         )
-        rows = [*self._chosen(ROWS, BASELINE), *(peer.row for peer in self._peers)]
+        rows = [*self._chosen(ROWS, USUAL_ROWS, BASELINE), *(peer.row for peer in self._peers)]
         return evaluate_rankings(opened, rows, baseline=self.options.baseline or BASELINE)
 
     def _similarities(self, pairs: SentencePairs) -> CollectionResult:
@@ -118,14 +118,14 @@ class _Run:
         baseline = self.options.baseline if self.options.baseline in PAIR_ROWS else PAIR_BASELINE
         return evaluate_similarities(
             embed_pairs(pairs, self.encoder, work=self.work, progress=self.progress),
-            [*self._chosen(PAIR_ROWS, PAIR_BASELINE), *(peer.pair_row for peer in self._peers)],
+            [*self._chosen(PAIR_ROWS, PAIR_ROWS, PAIR_BASELINE), *(peer.pair_row for peer in self._peers)],
             encoder=self.encoder.description(),
             baseline=baseline or PAIR_BASELINE,
         )
 
-    def _chosen(self, rows: Mapping[str, T], baseline: str) -> list[T]:
+    def _chosen(self, rows: Mapping[str, T], usual: Iterable[str], baseline: str) -> list[T]:
         """Return the rows that are wanted; what they are compared with is always among them."""
-        names = {*(self.options.rows or rows), self.options.baseline or baseline}
+        names = {*(self.options.rows or usual), self.options.baseline or baseline}
         return [row for name, row in rows.items() if name in names]
 
     @cached_property

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from retriever.evaluation.peers import SentenceTransformerPeer
     from retriever.evaluation.reading import read_evaluation_input
     from retriever.evaluation.results import BASELINE, PAIR_BASELINE, CollectionResult, RowResult, compared, mean_scores
-    from retriever.evaluation.rows import ROWS, Row
+    from retriever.evaluation.rows import ROWS, USUAL_ROWS, Row
     from retriever.evaluation.run import evaluate_rankings, evaluate_similarities
     from retriever.fusion import reciprocal_rank_fusion
     from retriever.highlight import matching_sentence
@@ -52,6 +52,7 @@ __all__ = [
     "PAIR_ROWS",
     "ROWS",
     "SPEARMAN",
+    "USUAL_ROWS",
     "Answer",
     "AnswerStream",
     "BeirCollection",
@@ -142,6 +143,7 @@ _HOMES = {
     "Question": "evaluation.collections",
     "QuestionFile": "evaluation.collections",
     "ROWS": "evaluation.rows",
+    "USUAL_ROWS": "evaluation.rows",
     "RagOutput": "chain",
     "Ranking": "comparison",
     "Retriever": "search",

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from indexer import Where
+from retriever.evaluation.collections import Question
 from retriever.evaluation.exact import exact_nearest
 from retriever.evaluation.opened import PASSAGES, OpenedCollection, Ranking
+from retriever.fusion import reciprocal_rank_fusion
+from retriever.hits import ids_of
+from retriever.hybrid import hybrid_ranking
 from retriever.search import Mode
+
+if TYPE_CHECKING:
+    from echo_embeddings import Vectors
 
 Rank = Callable[[OpenedCollection], list[Ranking]]
 
@@ -19,7 +27,7 @@ class Row:
 
     `told` says in words what it is. `prepare` does beforehand what is not to be in the time of the ranking, and returns
     the seconds that it took to embed a question, None where none was embedded. `lacking` returns why a collection
-    cannot be ranked so, '' where it can.
+    cannot be ranked so, '' where it can. A row that is not `usual` is ranked only where it is named: it takes long.
     """
 
     name: str
@@ -27,24 +35,39 @@ class Row:
     rank: Rank
     prepare: Callable[[OpenedCollection], float | None] = lambda opened: None
     lacking: Callable[[OpenedCollection], str] = lambda opened: ""
+    usual: bool = True
 
 
 def _embed_questions(opened: OpenedCollection) -> float:
     return opened.seconds_per_question
 
 
-def _searched(mode: Mode) -> Rank:
+def _searched(mode: Mode, *, rerank: int = 0) -> Rank:
     """Return what ranks by the search itself."""
 
     def rank(opened: OpenedCollection) -> list[Ranking]:
         vectors = None if mode == "lexical" else opened.readings.echo
         return opened.rank_each(
             lambda position, question: opened.retriever.search(
-                question.text, k=PASSAGES, mode=mode, vector=None if vectors is None else vectors[position]
+                question.text,
+                k=PASSAGES,
+                mode=mode,
+                vector=None if vectors is None else vectors[position],
+                rerank=rerank,
             )
         )
 
     return rank
+
+
+def _fused_by_ranks(opened: OpenedCollection) -> list[Ranking]:
+    snapshot = opened.retriever.snapshot
+
+    def fused(question: Question, vector: Vectors) -> list[tuple[int, float]]:
+        both = hybrid_ranking(snapshot, question.text, vector, k=PASSAGES, where=Where())
+        return reciprocal_rank_fusion([ids_of(both.dense), ids_of(both.lexical)])
+
+    return opened.rank_scored(map(fused, opened.questions, opened.readings.echo))
 
 
 def _classical(opened: OpenedCollection) -> list[Ranking]:
@@ -89,6 +112,17 @@ _ALL = (
     ),
     Row("echo", "by echo embeddings, means removed: dense search", _searched("dense"), prepare=_embed_questions),
     Row("hybrid", "dense and lexical search, fused", _searched("hybrid"), prepare=_embed_questions),
+    Row("hybrid-ranks", "the same two, fused by their ranks", _fused_by_ranks, prepare=_embed_questions),
+    *(
+        Row(
+            f"rerank-{most}",
+            f"hybrid search, the best {most} reordered by query likelihood",
+            _searched("hybrid", rerank=most),
+            prepare=_embed_questions,
+            usual=False,
+        )
+        for most in (20, 50)
+    ),
     Row(
         "classical-raw",
         "by classical embeddings as the model gives them",
@@ -100,3 +134,5 @@ _ALL = (
 )
 ROWS: dict[str, Row] = {row.name: row for row in _ALL}
 """The ways to rank that are known by name."""
+USUAL_ROWS = tuple(row.name for row in _ALL if row.usual)
+"""Those that are ranked where none is named."""

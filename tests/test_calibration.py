@@ -1,0 +1,180 @@
+"""Calibration: questions made of passages, what is tried, what is chosen, and the profile that a build uses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from app.cli import app
+from app.opening import EncoderOptions
+from app.profile_file import with_profile, write_profile
+from echo_embeddings import EchoEncoder, LanguageModel, Pooling, parse_views
+from echo_embeddings.errors import PromptError, SourceError
+from indexer import Source, build_index, open_snapshot, sample_passages
+from retriever import Choice, Prompts, SourcePassage, calibrate
+from retriever.pseudo_questions import pseudo_questions
+
+WORDS = "whale bread kite train lamp river stone cloud piano garden winter letter copper engine island ladder".split()
+PASSAGES = [
+    SourcePassage(
+        (f"All about the {word}",),
+        f"The {word} stands at the beginning of page {number}. Nobody has seen a {word} of that size before.",
+    )
+    for number, word in enumerate(WORDS * 2)
+]
+
+
+def test_a_question_is_a_sentence_that_its_passage_lacks() -> None:
+    questions = pseudo_questions(PASSAGES, most=10)
+    assert len({each.passage for each in questions}) == 10
+    for each in questions:
+        source = PASSAGES[each.passage]
+        assert each.question in source.text
+        assert each.question not in each.text
+        assert " ".join(sorted([*each.question.split(), *each.text.split()])) == " ".join(sorted(source.text.split()))
+        assert each.headings == source.headings
+    assert questions == pseudo_questions(PASSAGES, most=10), "the same every time"
+    assert questions != pseudo_questions(PASSAGES, most=10, seed=1)
+
+
+def test_a_heading_of_one_passage_is_asked_for_it_without_the_heading() -> None:
+    passages = [
+        *PASSAGES,
+        SourcePassage(("Guide", "How to feed an owl"), "How to feed an owl\n\nGive it mice, at night."),
+    ]
+    found = [each for seed in range(9) for each in pseudo_questions(passages, most=33, seed=seed)]
+    of_owl = [each for each in found if each.passage == len(PASSAGES)]
+    assert {(each.question, each.headings, each.text) for each in of_owl} == {
+        ("How to feed an owl", ("Guide",), "Give it mice, at night.")
+    }
+    assert not any(each.question.startswith("All about") for each in found), "a heading of several passages says little"
+
+
+def test_a_single_sentence_gives_some_of_its_words_and_the_shortest_gives_nothing() -> None:
+    sentence = SourcePassage((), "one two three four five six seven eight nine ten eleven twelve")
+    [asked] = pseudo_questions([sentence, SourcePassage((), "too short to ask")], most=5)
+    assert len(asked.question.split()) == 5
+    assert sorted(f"{asked.question} {asked.text}".split()) == sorted(sentence.text.split())
+
+
+def fill(folder: Path, texts: dict[str, str]) -> None:
+    folder.mkdir()
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ECHO_INDEX_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_all_views_prompts_and_poolings_are_tried_and_the_best_is_told(tiny_model: LanguageModel, cache: Path) -> None:
+    also = Prompts("Again: {text} {echo}", "{text} {echo}")
+    found = calibrate(EchoEncoder(tiny_model), PASSAGES, questions=24, also=also)
+    assert (found.questions, found.passages) == (24, 32)
+    choices = {trial.choice for trial in found.trials}
+    assert len(choices) == len(found.trials)
+    for view in ("echo:2", "echo:3", "echo:4", "text:2", "text:3", "text:4"):
+        assert Choice(also, Pooling.MEAN, parse_views(view)) in choices
+    assert {choice.pooling for choice in choices} == set(Pooling)
+    assert any(len(choice.views) == 3 for choice in choices)
+    assert [trial.mrr for trial in found.trials] == sorted((trial.mrr for trial in found.trials), reverse=True)
+    assert found.before.choice.views == parse_views(4)
+    best = found.trials[0]
+    gain = best.reciprocal_ranks - found.before.reciprocal_ranks
+    is_better = gain.mean() > gain.std() / np.sqrt(len(gain))
+    assert found.chosen is (best if is_better else found.before)
+
+
+def test_a_trial_is_what_an_encoder_of_that_choice_gives(tiny_model: LanguageModel, cache: Path) -> None:
+    encoder = EchoEncoder(tiny_model, layer=3)
+    found = calibrate(encoder, PASSAGES, questions=24)
+    trial = next(
+        each for each in found.trials if each.choice == replace(found.before.choice, views=parse_views("text:2"))
+    )
+    asked = pseudo_questions(PASSAGES, most=24)
+    others = [PASSAGES[number] for number in range(len(PASSAGES)) if number not in {each.passage for each in asked}]
+    texts = [f"{each.headings[0]}\n{each.text}" if each.headings else each.text for each in [*asked, *others]]
+    reader = encoder.changed(layer="text:2")
+    documents, questions = reader.encode_documents(texts), reader.encode_queries([each.question for each in asked])
+    documents, questions = documents - documents.mean(axis=0), questions - questions.mean(axis=0)
+    cosines = (questions / np.linalg.norm(questions, axis=1, keepdims=True)) @ (
+        documents / np.linalg.norm(documents, axis=1, keepdims=True)
+    ).T
+    ranks = 1 + (cosines > np.diagonal(cosines)[:, None]).sum(axis=1)
+    assert np.mean(np.abs(1 / ranks - trial.reciprocal_ranks) < 1e-6) > 0.9  # vectors are kept in half precision
+
+
+def test_what_was_read_is_not_read_again(
+    tiny_model: LanguageModel, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = calibrate(EchoEncoder(tiny_model), PASSAGES, questions=24)
+    monkeypatch.setattr(EchoEncoder, "_pooled", lambda *given: pytest.fail("read again"))
+    again = calibrate(EchoEncoder(tiny_model), PASSAGES, questions=24)
+    assert [trial.choice for trial in again.trials] == [trial.choice for trial in first.trials]
+
+
+def test_too_few_passages_are_refused(tiny_model: LanguageModel) -> None:
+    with pytest.raises(SourceError, match="Only 3 questions can be made of 3 passages"):
+        calibrate(EchoEncoder(tiny_model), PASSAGES[:3])
+
+
+def test_passages_of_an_index_have_their_title_and_headings(tiny_model: LanguageModel, tmp_path: Path) -> None:
+    fill(tmp_path / "corpus", {"a.md": "# Whales\n\n## Songs\n\nThey sing.\n", "b.txt": "No title.\n"})
+    build_index([Source.parse(str(tmp_path / "corpus"))], tmp_path / "index", encoder=EchoEncoder(tiny_model))
+    found = sample_passages(open_snapshot(tmp_path / "index"), most=10)
+    assert sorted(found) == [((), "No title."), (("Whales", "Songs"), "# Whales\n\n## Songs\n\nThey sing.")]
+    assert len(sample_passages(open_snapshot(tmp_path / "index"), most=1)) == 1
+
+
+CHOICE = Choice(Prompts('Say "{text}" → {echo}', "{instruction}: {text} {echo}"), Pooling.LAST, parse_views("echo:3"))
+
+
+def test_a_profile_says_what_the_options_leave_open(tmp_path: Path) -> None:
+    path = tmp_path / "profile.toml"
+    write_profile(path, CHOICE, model="some-model", layer="echo:3", told="by hand")
+    found = with_profile(EncoderOptions(layer="2", device="cpu"), path)
+    assert found == EncoderOptions(
+        model="some-model",
+        layer="2",
+        pooling="last",
+        document_prompt='Say "{text}" → {echo}',
+        query_prompt="{instruction}: {text} {echo}",
+        device="cpu",
+    )
+
+
+@pytest.mark.parametrize("content", ["layer = ", "weight = 'x'", "layer = 3", b"\xff"])
+def test_what_is_no_profile_is_refused(content: str | bytes, tmp_path: Path) -> None:
+    path = tmp_path / "profile.toml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(SourceError, match=r"profile\.toml"):
+        with_profile(EncoderOptions(), path)
+    with pytest.raises(SourceError, match="cannot be read"):
+        with_profile(EncoderOptions(), tmp_path / "nowhere.toml")
+
+
+def test_the_command_writes_a_profile_with_which_a_build_works(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fill(tmp_path / "corpus", {f"{n}.md": f"# {p.headings[0]}\n\n{p.text}\n" for n, p in enumerate(PASSAGES)})
+    runner = CliRunner()
+    built = runner.invoke(app, ["build", "corpus", "--model", str(tiny_folder)])
+    assert built.exit_code == 0, built.output
+    done = runner.invoke(app, ["calibrate", "--questions", "24"])
+    assert done.exit_code == 0, done.output
+    assert "Chosen: layer" in done.output and "Written to profile.toml" in done.output
+    rebuilt = runner.invoke(app, ["build", "--rebuild", "--profile", "profile.toml", "corpus"])
+    assert rebuilt.exit_code == 0, rebuilt.output
+    settings = with_profile(EncoderOptions(), Path("profile.toml"))
+    encoder = open_snapshot(tmp_path / ".echo-index").manifest.encoder
+    assert parse_views(encoder["layer"] or "") == parse_views(settings.layer or "")
+    assert (encoder["pooling"], encoder["document_prompt"]) == (settings.pooling, settings.document_prompt)
+    alone = runner.invoke(app, ["calibrate", "--document-prompt", "{text} {echo}"])
+    assert isinstance(alone.exception, PromptError)
