@@ -17,7 +17,7 @@ from indexer.documents import Document
 from indexer.lock import only_writer
 from indexer.records import DocumentRow
 from indexer.steps import BuildSteps, Progress, begin_build
-from indexer.update import BuildReport, chunk_rows
+from indexer.update import BuildReport, chunk_rows, document_row
 
 if TYPE_CHECKING:
     from echo_embeddings import EchoEncoder
@@ -75,26 +75,15 @@ def _update(work: BuildSteps, documents: Iterable[tuple[str, Document]]) -> None
 
 
 def _update_document(work: BuildSteps, name: str, document: Document, known: DocumentRow | None) -> None:
-    row = _row(name, document)
-    if known and known.hash == row.hash:
+    content = hashlib.sha256(json.dumps(asdict(document), sort_keys=True).encode()).hexdigest()
+    if known and known.hash == content:
         work.report.unchanged += 1
         return
+    size = len(document.text.encode("utf-8", "surrogatepass"))
+    row = document_row(document, name, content, size=size, modified_ns=0)
     chunks = [*chunk_rows(document, work.encoder.token_starts, work.chunking)]
     work.catalog.put_document(row, chunks, generation=work.generation)
     if known:
         work.report.changed += 1
     else:
         work.report.added += 1
-
-
-def _row(name: str, document: Document) -> DocumentRow:
-    content = json.dumps(asdict(document), sort_keys=True).encode()
-    return DocumentRow(
-        name,
-        hashlib.sha256(content).hexdigest(),
-        size=len(document.text.encode("utf-8", "surrogatepass")),
-        modified_ns=0,
-        format=document.format,
-        title=document.title,
-        titled=document.titled,
-    )

@@ -147,19 +147,24 @@ def chunk_rows(
         yield ChunkRow.of(chunk, hash=hashlib.sha256(embedded.encode()).digest())
 
 
+def document_row(document: Document, path: str, hash: str, *, size: int, modified_ns: int) -> DocumentRow:
+    """Return what the catalog keeps of a document besides its chunks."""
+    return DocumentRow(
+        path,
+        hash,
+        size,
+        modified_ns,
+        document.format,
+        document.title,
+        titled=document.titled,
+        language=document_language(document.format, document.text),
+    )
+
+
 def _row(path: str, file: FoundFile, read: ReadFile) -> DocumentRow:
     size, modified_ns = (read.size, read.modified_ns) if read.hash else (file.size, file.modified_ns)
-    if document := read.document:
-        return DocumentRow(
-            path,
-            read.hash,
-            size,
-            modified_ns,
-            document.format,
-            document.title,
-            titled=document.titled,
-            language=document_language(document.format, document.text),
-        )
+    if read.document:
+        return document_row(read.document, path, read.hash, size=size, modified_ns=modified_ns)
     failure = read.failure.message if read.failure else None
     return DocumentRow(path, read.hash, size, modified_ns, format="", title=file.path.name, failure=failure)
 

@@ -10,6 +10,7 @@ from indexer_helpers import WordEncoder, documents
 
 from echo_embeddings.errors import IndexMismatch, SourceError
 from indexer import BuildReport, Chunking, Document, index_documents, open_snapshot, remove_documents
+from retriever import Retriever
 
 WHALES = Document("Whales live in the deep sea. They sing long songs at night.", "Mammals", "text")
 BREAD = Document("# not a heading: flour, *water* and [salt](nowhere)", "bread", "text", titled=False)
@@ -53,6 +54,13 @@ def test_an_interrupted_build_goes_on_where_it_ended(tmp_path: Path) -> None:
     encoder = WordEncoder()
     assert figures(index(given, tmp_path, encoder)) == (0, 0, 20, 0, 12)
     assert len(documents(tmp_path)) == 20
+
+
+def test_a_document_is_found_by_the_stems_of_its_language(tmp_path: Path) -> None:
+    german = "Die Häuser der alten Stadt stehen am Fluss, und in den Gärten wachsen Bäume und Blumen."
+    index([("1", WHALES), ("2", Document(german, "", "text", titled=False))], tmp_path)
+    retriever = Retriever.open(tmp_path, encoder=WordEncoder())  # type: ignore[arg-type]
+    assert [hit.source for hit in retriever.search("Wo wächst ein Baum?", mode="lexical")] == ["2"]
 
 
 def test_a_document_without_text_is_held_and_has_no_passage(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from echo_embeddings import Vectors, in_turn
+from echo_embeddings import Vectors, inner_product_table
 from retriever.hits import Scored
 
 Block = tuple[npt.NDArray[np.int64], Vectors]
@@ -22,7 +22,7 @@ def exact_nearest(blocks: Iterable[Block], questions: Vectors, *, k: int) -> lis
     ids = np.empty((len(questions), 0), dtype=np.int64)
     scores = np.empty((len(questions), 0), dtype=np.float32)
     for block_ids, vectors in blocks:
-        products = _products(questions, vectors)
+        products = inner_product_table(questions, vectors)
         ids = np.hstack([ids, np.broadcast_to(block_ids, products.shape)])
         scores = np.hstack([scores, products])
         order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
@@ -31,11 +31,3 @@ def exact_nearest(blocks: Iterable[Block], questions: Vectors, *, k: int) -> lis
         list(zip(row_ids, row_scores, strict=True))
         for row_ids, row_scores in zip(ids.tolist(), scores.tolist(), strict=True)
     ]
-
-
-def _products(questions: Vectors, vectors: Vectors) -> Vectors:
-    import torch
-
-    first, second = torch.from_numpy(np.array(questions)), torch.from_numpy(np.array(vectors))
-    products: Vectors = in_turn(lambda: first @ second.T).numpy()
-    return products
