@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from echo_embeddings.embedded import DEFAULT_MODEL, EMBEDDED_MODELS
     from echo_embeddings.encoder import EchoEncoder, PrecisionChoice, Progress
     from echo_embeddings.generation import Generation, generate
-    from echo_embeddings.geometry import Vectors, inner_product_table, inner_products, remove_mean, unit_rows
+    from echo_embeddings.geometry import (
+        Vectors,
+        dominant_directions,
+        inner_product_table,
+        inner_products,
+        remove_directions,
+        remove_mean,
+        unit_rows,
+    )
     from echo_embeddings.likelihood import QueryLikelihood
     from echo_embeddings.likelihood_prompt import LikelihoodPrompt
     from echo_embeddings.linear import Precision
@@ -55,18 +63,22 @@ __all__ = [
     "cache_folder",
     "choose_device",
     "conversation_tokens",
+    "dominant_directions",
     "generate",
     "in_turn",
     "inner_product_table",
     "inner_products",
     "load_model",
     "parse_views",
+    "remove_directions",
     "remove_mean",
     "unit_rows",
     "write_remembered",
 ]
 
 _HOMES = {
+    "remove_directions": "geometry",
+    "dominant_directions": "geometry",
     "inner_product_table": "geometry",
     "unit_rows": "geometry",
     "write_remembered": "storage",

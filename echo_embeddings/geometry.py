@@ -19,6 +19,30 @@ def remove_mean(vectors: Vectors, mean: Vectors) -> Vectors:
     return unit_rows(vectors - mean)
 
 
+def dominant_directions(vectors: Vectors, count: int) -> Vectors:
+    """Return the `count` directions in which rows (n, dimension) without their mean differ most: (count, dimension).
+
+    Rows of the result are orthonormal: the first principal components.
+    """
+    import torch
+
+    def found() -> Vectors:
+        rows = torch.from_numpy(vectors)
+        components: torch.Tensor = torch.linalg.eigh((rows.T @ rows).double()).eigenvectors
+        return np.ascontiguousarray(components[:, -count:].T.flip(0).float().numpy())
+
+    return in_turn(found)
+
+
+def remove_directions(vectors: Vectors, directions: Vectors) -> Vectors:
+    """Return unit rows of `vectors` (n, dimension) without their parts along orthonormal `directions` (m, dimension).
+
+    Mu and Viswanath, "All-but-the-Top", arXiv 1702.01417, its second step.
+    """
+    parts = inner_product_table(vectors, directions)
+    return unit_rows(vectors - inner_product_table(parts, np.ascontiguousarray(directions.T)))
+
+
 def unit_rows(vectors: Vectors) -> Vectors:
     """Return rows (n, dimension) with unit length; a row of zeros stays one."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)

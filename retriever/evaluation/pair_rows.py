@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from echo_embeddings import Readings, Vectors, remove_mean
+from echo_embeddings import Readings, Vectors, dominant_directions, remove_directions, remove_mean
 from retriever.evaluation.collections import SentencePairs
 from retriever.evaluation.kept import kept_vectors
 from retriever.evaluation.opened import KEPT_NAME, Progress, stacked, unstacked
 
 if TYPE_CHECKING:
     from echo_embeddings import EchoEncoder
+
+DIRECTIONS = (1, 2, 4, 8)
+"""How many dominant directions are taken away in rows of their own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +72,15 @@ def _centred(vectors: Vectors) -> Vectors:
     return remove_mean(vectors, vectors.mean(axis=0))
 
 
+def _without_directions(count: int) -> PairRow:
+    def similarities(embedded: EmbeddedPairs) -> npt.NDArray[np.float32]:
+        centred = _centred(embedded.readings.echo)
+        return pair_cosines(remove_directions(centred, dominant_directions(centred, count)))
+
+    told = f"echo embeddings less their mean and the {count} directions in which they differ most"
+    return PairRow(f"echo-less-{count}", told, similarities)
+
+
 def _classical(embedded: EmbeddedPairs) -> Vectors:
     classical = embedded.readings.classical
     assert classical is not None  # who asks has seen that there is one
@@ -87,6 +99,7 @@ _ALL = (
         lacking=_lacking_classical,
     ),
     PairRow("echo", "echo embeddings less their mean", lambda embedded: pair_cosines(_centred(embedded.readings.echo))),
+    *map(_without_directions, DIRECTIONS),
     PairRow(
         "classical-raw",
         "classical embeddings as the model gives them",

@@ -6,10 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from echo_embeddings import dominant_directions, remove_directions
 from indexer import Where
 from retriever.evaluation.collections import Question
 from retriever.evaluation.exact import exact_nearest
 from retriever.evaluation.opened import PASSAGES, OpenedCollection, Ranking
+from retriever.evaluation.pair_rows import DIRECTIONS
 from retriever.fusion import reciprocal_rank_fusion
 from retriever.hits import ids_of
 from retriever.hybrid import hybrid_ranking
@@ -58,6 +62,23 @@ def _searched(mode: Mode, *, rerank: int = 0) -> Rank:
         )
 
     return rank
+
+
+def _without_directions(count: int) -> Row:
+    def rank(opened: OpenedCollection) -> list[Ranking]:
+        snapshot = opened.retriever.snapshot
+        blocks = snapshot.catalog.vectors(generation=snapshot.manifest.generation)
+        ids, vectors = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+        passages = snapshot.centred_documents(vectors)
+        directions = dominant_directions(passages, count)
+        questions = np.stack([snapshot.centred_question(vector) for vector in opened.readings.echo])
+        nearest = exact_nearest(
+            [(ids, remove_directions(passages, directions))], remove_directions(questions, directions), k=PASSAGES
+        )
+        return opened.rank_scored(nearest)
+
+    told = f"as echo, less the {count} directions in which passages differ most"
+    return Row(f"echo-less-{count}", told, rank, prepare=_embed_questions, usual=False)
 
 
 def _fused_by_ranks(opened: OpenedCollection) -> list[Ranking]:
@@ -123,6 +144,7 @@ _ALL = (
         )
         for most in (20, 50)
     ),
+    *map(_without_directions, DIRECTIONS),
     Row(
         "classical-raw",
         "by classical embeddings as the model gives them",
