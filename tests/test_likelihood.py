@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,6 +73,18 @@ def test_a_question_of_one_token_no_passages_and_slices_of_one_row(
     assert len(tokens.question) == 1
     assert likelihood.of("?", PASSAGES) == pytest.approx(by_transformers(model, tokens), abs=1e-3)
     assert likelihood.of(QUESTION, []).shape == (0,)
+
+
+def test_a_model_that_cannot_leave_logits_out_says_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load_model(str(save_model(tmp_path, ARCHITECTURES["gpt2"]())), device="cpu")
+    expected = by_transformers(model, tokens_of(model, QUESTION, PASSAGES))
+    kind, forward = type(model.writer), type(model.writer).forward
+
+    def of_all(self: Any, input_ids: torch.Tensor, use_cache: bool) -> Any:
+        return forward(self, input_ids=input_ids, use_cache=use_cache)
+
+    monkeypatch.setattr(kind, "forward", of_all)
+    assert QueryLikelihood(model).of(QUESTION, PASSAGES) == pytest.approx(expected, abs=1e-3)
 
 
 def test_many_passages_go_in_batches(tiny_model: LanguageModel) -> None:

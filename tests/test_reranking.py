@@ -88,6 +88,19 @@ def test_the_best_are_reordered_by_what_the_model_says_and_the_others_left(
     assert [each.score for each in found] == sorted((each.score for each in found), reverse=True)
 
 
+def test_a_passage_is_read_with_its_title_and_headings(tiny_model: LanguageModel, tmp_path: Path) -> None:
+    long = "The keeper counts ships and writes down the weather of the day. " * 20  # its second passage has no heading
+    write(tmp_path / "docs", tower=f"# The tower of Norvik\n\n{long}\n")
+    encoder = EchoEncoder(tiny_model)
+    build_index([Source.parse(str(tmp_path / "docs"))], tmp_path / "index", encoder=encoder)
+    found = Retriever.open(tmp_path / "index", encoder=encoder).search(QUESTION, mode="dense", rerank=50)
+    assert any("Norvik" not in each.text for each in found)
+    texts = [embedded_text(each.title, each.headings, each.text) for each in found]
+    expected = QueryLikelihood(tiny_model, max_tokens=encoder.max_tokens).of(QUESTION, texts)
+    told = [each.likelihood.score for each in found if each.likelihood]
+    assert told == pytest.approx(expected.tolist(), abs=1e-4)
+
+
 def test_what_stood_below_k_may_rise(retriever: Retriever) -> None:
     for mode in ("hybrid", "dense"):
         everything = retriever.search(QUESTION, k=8, mode=mode, rerank=8)
