@@ -26,10 +26,11 @@ _UNSPACED = (
 )
 _MARKS = "\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u0900-\u0963\u0971-\u0dff\u200c\u200d"
 _ACCENTS = re.compile("[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u200c\u200d]")
-_LETTERS = rf"[^\W{_UNSPACED}](?:[^\W{_UNSPACED}]|[{_MARKS}])*"  # of words with spaces around them, digits too
+# Of words with spaces around them, digits too; an underscore alone is no word.
+_LETTERS = rf"_*[^\W_{_UNSPACED}](?:[^\W{_UNSPACED}]|[{_MARKS}])*"
 _JOINED = r"{0}(?:[.'’-]{0})*(?:\+\+|\#(?!\w))?"  # no-cache, torch.nn, l'eau, 3.11.2, C++
 _WORD = re.compile(rf"[{_UNSPACED}]+|{_JOINED.format(_LETTERS)}")
-_ASCII_WORD = re.compile(_JOINED.format(r"\w+"))
+_ASCII_WORD = re.compile(_JOINED.format(r"_*[^\W_]\w*"))
 _IS_UNSPACED = re.compile(f"[{_UNSPACED}]")
 _SEPARATOR = re.compile(r"[_'’+#-]+|(?<!\d)\.|\.(?!\d)")  # a point between digits belongs to the number
 _COMPOUND = re.compile(r"[^\W\d_]{3,}(?:-[^\W\d_]{3,})+")

@@ -105,6 +105,8 @@ def test_only_what_shares_a_telling_word_is_found(catalog: Catalog) -> None:
         ('an "unclosed phrase', WordQuery(("unclosed", "phrase"))),
         ('"" "?!" whale', WordQuery(("whale",))),
         ("?! ...", WordQuery()),
+        ("_ __ é_ _whale", WordQuery(("é_", "_whale"))),
+        ('"__" whale', WordQuery(("whale",))),
     ],
 )
 def test_what_was_typed_becomes_words_phrases_and_prefixes(typed: str, query: WordQuery) -> None:
@@ -117,9 +119,12 @@ def test_of_a_document_that_was_pasted_only_so_much_is_looked_for() -> None:
 
 
 @settings(deadline=None)
-@given(st.text() | st.text(alphabet='ab"*()^:-+.{}\\\0 ANDORTNE鲸海\ud800'))
+@given(st.text() | st.text(alphabet='ab"*()^:-+._{}\\\0 ANDORTNE鲸海é\ud800'))
 @example('"a\0b"')
 @example('"\0" \0*')
+@example("_")
+@example('"_ 海"')
+@example("é __")
 @example('"a\ud800b"')
 @example("NEAR(a b) AND NOT text : c ^d + e*")
 @example('"海 a" 海*')
@@ -132,7 +137,7 @@ def test_nothing_that_is_typed_is_an_error(catalog: Catalog, typed: str) -> None
 
 
 @settings(deadline=None)
-@given(st.text(alphabet='ab"*()^:-+.{} ANDORTNE鲸海\0'))
+@given(st.text(alphabet='ab"*()^:-+._{} ANDORTNE鲸海é\0'))
 def test_nothing_that_is_typed_is_an_error_in_an_earlier_catalog(earlier: Catalog, typed: str) -> None:
     found(earlier, typed)
 
