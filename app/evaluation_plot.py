@@ -86,7 +86,7 @@ def _draw_panel(axis: Axes, panel: Sequence[CollectionResult], colours: dict[str
             axis.bar(left + number, row.scores[metric], width=0.9, color=colours[row.row], label=row.row)
         middles.append(left + (len(result.rows) - 1) / 2)
         left += len(result.rows) + _GAP
-    lowest = min(0.0, *(row.scores[metric] for result in panel for row in result.rows))
+    lowest = min([0.0, *(row.scores[metric] for result in panel for row in result.rows)])
     axis.set_ylim(lowest, 100)
     axis.set_ylabel(f"{metric} ×100")
     axis.set_xticks(middles, [result.collection for result in panel])

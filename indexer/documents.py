@@ -152,11 +152,16 @@ def parse_document(content: bytes, path: Path) -> Document:
     for places, name in ((document.headings, "headings"), (document.pages, "pages")):
         if len(places) > _MOST_PLACES:
             raise DocumentError(f"It has {len(places):,} {name}, where the limit is {_MOST_PLACES:,}.")
+    name = path.name if format == "code" else path.stem
+    return valid_document(replace(document, titled=bool(document.title), title=document.title or name))
+
+
+def valid_document(document: Document) -> Document:
+    """Return a document whose texts are valid Unicode, and whose titles are not too long."""
     return replace(
         document,
         text=_valid(document.text),
-        titled=bool(document.title),
-        title=_valid(document.title or (path.name if format == "code" else path.stem))[:_LONGEST_TITLE],
+        title=_valid(document.title)[:_LONGEST_TITLE],
         headings=tuple(replace(heading, title=_valid(heading.title)[:_LONGEST_TITLE]) for heading in document.headings),
     )
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from echo_embeddings.errors import SourceError
 from indexer.chunks import Chunking
-from indexer.documents import Document
+from indexer.documents import Document, valid_document
 from indexer.lock import only_writer
 from indexer.records import DocumentRow
 from indexer.steps import BuildSteps, Progress, begin_build
@@ -75,11 +75,12 @@ def _update(work: BuildSteps, documents: Iterable[tuple[str, Document]]) -> None
 
 
 def _update_document(work: BuildSteps, name: str, document: Document, known: DocumentRow | None) -> None:
+    document = valid_document(document)
     content = hashlib.sha256(json.dumps(asdict(document), sort_keys=True).encode()).hexdigest()
     if known and known.hash == content:
         work.report.unchanged += 1
         return
-    size = len(document.text.encode("utf-8", "surrogatepass"))
+    size = len(document.text.encode())
     row = document_row(document, name, content, size=size, modified_ns=0)
     chunks = [*chunk_rows(document, work.encoder.token_starts, work.chunking)]
     work.catalog.put_document(row, chunks, generation=work.generation)

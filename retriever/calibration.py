@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -170,7 +171,7 @@ def _read(
 ) -> _Views:
     key = hashlib.sha256("\0".join([reader.fingerprint, *texts, *questions]).encode("utf-8", "replace")).hexdigest()
     path = cache_folder() / "calibration" / f"{key}.npz"
-    with suppress(OSError, ValueError, KeyError):  # not there, or damaged
+    with suppress(OSError, ValueError, KeyError, EOFError, BadZipFile):  # not there, or damaged
         kept = np.load(path)
         return _Views(reader.views, kept["passages"], kept["questions"])
     total = len(texts) + len(questions)

@@ -13,10 +13,11 @@ from indexer_helpers import WordEncoder, build, write
 
 from echo_embeddings import EchoEncoder, LanguageModel, Readings
 from echo_embeddings.errors import MissingPackage, SourceError
-from indexer import Chunking
+from indexer import Chunking, Where
 from retriever import (
     PAIR_ROWS,
     ROWS,
+    USUAL_ROWS,
     BeirCollection,
     CollectionResult,
     OpenedCollection,
@@ -36,6 +37,8 @@ from retriever import (
 )
 from retriever.evaluation import peers
 from retriever.evaluation.exact import exact_nearest
+
+USUAL = [ROWS[name] for name in USUAL_ROWS]
 
 
 class CountingEncoder(WordEncoder):
@@ -67,12 +70,12 @@ def opened(tmp_path: Path, encoder: WordEncoder | None = None) -> OpenedCollecti
 
 
 def evaluated(tmp_path: Path, encoder: WordEncoder | None = None) -> CollectionResult:
-    return evaluate_rankings(opened(tmp_path, encoder), [*ROWS.values()])
+    return evaluate_rankings(opened(tmp_path, encoder), USUAL)
 
 
 def test_all_rows_are_measured_and_compared_with_the_baseline(tmp_path: Path) -> None:
     result = evaluated(tmp_path)
-    assert [row.row for row in result.rows] == [*ROWS]
+    assert tuple(row.row for row in result.rows) == USUAL_ROWS
     assert (result.questions, result.documents, result.passages) == (["q1", "q2"], 4, 3)
     rows = {row.row: row for row in result.rows}
     assert rows["bm25"].scores["nDCG@10"] == 100
@@ -88,7 +91,7 @@ def test_all_rows_are_measured_and_compared_with_the_baseline(tmp_path: Path) ->
     assert again.rows[0].difference.value == pytest.approx(-difference.value)
     assert all(row.difference is None for row in compared(result, "none").rows)
     means = mean_scores([result, replace(result, rows=result.rows[:2])], "rankings")
-    assert [*means] == [*ROWS][:2], "only rows that all collections have"
+    assert [*means] == [*USUAL_ROWS[:2]], "only rows that all collections have"
 
 
 def test_a_second_run_embeds_nothing(tmp_path: Path) -> None:
@@ -110,7 +113,7 @@ def test_a_second_run_embeds_nothing(tmp_path: Path) -> None:
 def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         evaluated(tmp_path, CountingEncoder(patience=0))
-    assert len(evaluated(tmp_path, CountingEncoder()).rows) == len(ROWS)
+    assert len(evaluated(tmp_path, CountingEncoder()).rows) == len(USUAL_ROWS)
 
 
 def test_the_echo_row_is_the_dense_search_and_raw_rows_keep_the_means(tmp_path: Path) -> None:
@@ -124,6 +127,39 @@ def test_the_echo_row_is_the_dense_search_and_raw_rows_keep_the_means(tmp_path: 
     nearest = ids[np.argsort(-(made.readings.echo @ vectors.T), axis=1)]
     paths = snapshot.catalog.chunks(ids.tolist())
     assert ROWS["echo-raw"].rank(made) == [[paths[key].path for key in row] for row in nearest.tolist()]
+
+
+def test_the_classical_rows_rank_by_the_first_copy_on_both_sides(tmp_path: Path) -> None:
+    made = opened(tmp_path)
+    snapshot = made.retriever.snapshot
+    [(ids, vectors)] = snapshot.catalog.classical_vectors(generation=snapshot.manifest.generation)
+    [(_, of_echo)] = snapshot.catalog.vectors(generation=snapshot.manifest.generation)
+    assert not np.allclose(vectors, of_echo)
+    assert made.readings.classical is not None
+    paths = snapshot.catalog.chunks(ids.tolist())
+    nearest = ids[np.argsort(-(made.readings.classical @ vectors.T), axis=1, kind="stable")]
+    assert ROWS["classical-raw"].rank(made) == [[paths[key].path for key in row] for row in nearest.tolist()]
+    for vector, ranking in zip(made.readings.classical, ROWS["classical"].rank(made), strict=True):
+        found = snapshot.nearest_classical(vector, k=100, where=Where(), encoder=made.encoder)
+        assert ranking == [paths[key].path for key, _ in found]
+
+
+def test_rows_without_directions_and_fused_by_ranks_rank_what_echo_ranks(tmp_path: Path) -> None:
+    made = opened(tmp_path)
+    echo = ROWS["echo"].rank(made)
+    less = ROWS["echo-less-1"].rank(made)
+    assert [sorted(ranking) for ranking in less] == [sorted(ranking) for ranking in echo]
+    for question, ranking in zip(made.questions, ROWS["hybrid-ranks"].rank(made), strict=True):
+        dense, words = (
+            [hit.source for hit in made.retriever.search(question.text, k=100, mode=mode)]
+            for mode in ("dense", "lexical")
+        )
+        scores = {
+            source: sum(1 / (11 + found.index(source)) for found in (dense, words) if source in found)
+            for source in {*dense, *words}
+        }
+        values = [scores[source] for source in ranking]
+        assert values == sorted(scores.values(), reverse=True)
 
 
 def test_exact_neighbours_over_several_blocks() -> None:
@@ -151,7 +187,7 @@ def test_a_row_of_ones_own_is_measured_like_the_others(tmp_path: Path) -> None:
 def test_rows_without_classical_vectors_are_left_out(tmp_path: Path) -> None:
     result = evaluated(tmp_path, CountingEncoder(twice=False))
     assert [*result.left_out] == ["classical", "classical-raw"]
-    assert len(result.rows) == 4
+    assert len(result.rows) == len(USUAL_ROWS) - 2
 
 
 @pytest.fixture
@@ -231,6 +267,6 @@ def test_meaning_finds_what_shares_no_word(tmp_path: Path, gemma: LanguageModel)
     queries = [{"_id": "q1", "text": "ocean mammals"}, {"_id": "q2", "text": "What do bakers make?"}]
     json_lines(folder / "queries.jsonl", queries)
     made = open_collection(collection(tmp_path), EchoEncoder(gemma), work=tmp_path / "work")
-    rows = {row.row: row for row in evaluate_rankings(made, [*ROWS.values()]).rows}
+    rows = {row.row: row for row in evaluate_rankings(made, USUAL).rows}
     assert rows["bm25"].scores["nDCG@10"] == 0
     assert rows["echo"].scores["nDCG@10"] == 100

@@ -54,7 +54,8 @@ def test_tables_and_files_of_several_inputs(run: Run, tmp_path: Path) -> None:
     assert collection["instruction"] == "Find it."
     assert collection["chunking"] == {"max_tokens": 200, "overlap_tokens": 30}
     assert {"query_prompt", "document_prompt", "layer", "pooling", "dtype", "weights"} <= {*collection["encoder"]}
-    assert [row["row"] for row in pairs["rows"]] == ["classical", "echo", "classical-raw", "echo-raw"]
+    less = [f"echo-less-{count}" for count in (1, 2, 4, 8)]
+    assert [row["row"] for row in pairs["rows"]] == ["classical", "echo", *less, "classical-raw", "echo-raw"]
     assert told["means"]["rankings"]["bm25"]["nDCG@10"] == 100
     markdown = (tmp_path / "all.md").read_text()
     assert "| row | nDCG@10 | recall@10 | recall@100 | MRR@10 | to bm25 | 95 % interval | ms |" in markdown

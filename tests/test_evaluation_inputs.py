@@ -61,6 +61,8 @@ def test_a_table_is_pairs_of_sentences(tmp_path: Path) -> None:
         ("qrels/test.tsv", "query\tscore\n", r"test.tsv does not name the column 'query-id'"),
         ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq9\tbread\t1\n", "Line 2 of .*test.tsv names the query 'q9'"),
         ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1\tbread\thigh\n", "Line 2 of .* has 'high' where"),
+        ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1\tbread\tnan\n", "Line 2 of .* has 'nan' where"),
+        ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1\tbread\t1.5\n", "Line 2 of .* should be a whole number"),
         ("qrels/test.tsv", "query-id\tcorpus-id\tscore\n", "has no question"),
     ],
 )

@@ -92,3 +92,11 @@ def test_another_encoder_or_chunking_is_refused(tmp_path: Path) -> None:
         index([("1", WHALES)], tmp_path, WordEncoder(name="others"))
     with pytest.raises(IndexMismatch, match="chunk_tokens was 12"):
         index([("1", WHALES)], tmp_path, words=24)
+
+
+def test_what_is_no_valid_unicode_is_replaced(tmp_path: Path) -> None:
+    given = {"a": Document("Half \ud83d of a pair.", title="\udcff", format="text")}
+    report = index_documents(given.items(), tmp_path / "index", encoder=WordEncoder())
+    assert (report.added, report.chunks) == (1, 1)
+    [hit] = Retriever.open(tmp_path / "index", encoder=WordEncoder()).search("pair", k=1)
+    assert (hit.text, hit.title) == ("Half ? of a pair.", "?")

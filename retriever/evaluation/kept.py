@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -55,7 +57,7 @@ def _read(folder: Path) -> tuple[dict[str, Vectors], float]:
     known: dict[str, Vectors] = {}
     seconds = 0.0
     for path in folder.glob("*.npz"):
-        with np.load(path) as part:
+        with suppress(BadZipFile, KeyError, ValueError, EOFError), np.load(path) as part:  # damaged: embedded again
             known.update(zip(part["keys"].tolist(), part["vectors"], strict=True))
             seconds += float(part["seconds"])
     return known, seconds

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -43,10 +44,22 @@ class Line:
         value = self.fields.get(name)
         if value is None and default is not None:
             return default
-        try:
-            return float(value)  # type: ignore[arg-type] # what is no number at all is told below
-        except (TypeError, ValueError):
-            raise self.error(f'has {value!r} where "{name}" should be a number') from None
+        with suppress(TypeError, ValueError):  # what is no number at all is told below
+            number = float(value)  # type: ignore[arg-type]
+            if math.isfinite(number):
+                return number
+        raise self.error(f'has {value!r} where "{name}" should be a number')
+
+    def grade_of(self, name: str, *, default: int | None = None) -> int:
+        """Return a field that is a whole number.
+
+        Raises:
+            SourceError: it is none, or is missing and there is no default.
+        """
+        number = self.number_of(name, default=default)
+        if number != int(number):
+            raise self.error(f'has {number} where "{name}" should be a whole number')
+        return int(number)
 
     def error(self, complaint: str) -> SourceError:
         """Return the error that says what is wrong with this line."""

@@ -48,7 +48,7 @@ def _beir_collection(folder: Path, most: int | None) -> BeirCollection:
         query = line.text("query-id")
         if query not in texts:
             raise line.error(f"names the query {query!r}, which {_QUERIES} does not have")
-        right = RightPassage(line.text("corpus-id"), grade=int(line.number_of("score")), line=line.number)
+        right = RightPassage(line.text("corpus-id"), grade=line.grade_of("score"), line=line.number)
         judged.setdefault(query, []).append(right)
     questions = [Question(query, text, tuple(judged[query])) for query, text in texts.items() if query in judged]
     return BeirCollection(folder.resolve().name, folder, _first(questions, most, folder / _JUDGEMENTS))
@@ -60,7 +60,7 @@ def _question_file(path: Path, most: int | None) -> QuestionFile:
     for line in json_lines(path):
         right = RightPassage(
             line.text("page"),
-            grade=int(line.number_of("grade", default=1)),
+            grade=line.grade_of("grade", default=1),
             quotation=line.text("passage", default=""),
             line=line.number,
         )
