@@ -50,7 +50,13 @@ def calibrate_index(
     encoder = open_encoder(options, before=before, chunk_tokens=chunk_tokens, notice=notice)
     passages = [SourcePassage(*each) for each in sample_passages(snapshot, most=_PASSAGES * questions)]
     with WorkProgress(err) as progress:
-        found = calibrate(encoder, passages, questions=questions, also=also, progress=progress.show)
+        found = calibrate(
+            encoder,
+            passages,
+            questions=questions,
+            also=also,
+            progress=lambda prompt, done, total: progress.show(_one_line(prompt), done, total),
+        )
     out.print(_table(found))
     chosen, layer = found.chosen, _layer(found.chosen.choice)
     told = f"MRR {100 * chosen.mrr:.1f} over {found.questions} pseudo-questions among {found.passages} passages"
@@ -81,12 +87,16 @@ def _table(found: Calibration) -> Table:
         table.add_row(
             _layer(trial.choice),
             trial.choice.pooling.value,
-            trial.choice.prompts.document,
+            _one_line(trial.choice.prompts.document),
             f"{100 * trial.mrr:.1f}",
             f"{100 * trial.without_centring:.1f}",
             style="bold" if trial is found.chosen else None,
         )
     return table
+
+
+def _one_line(prompt: str) -> str:
+    return " ".join(prompt.split())
 
 
 def _layer(choice: Choice) -> str:

@@ -267,7 +267,9 @@ def evaluate(
     index: IndexDir = DEFAULTS.index_dir,
     rows: Annotated[
         str | None,
-        typer.Option(help="Ways to rank, such as bm25,echo,hybrid. Default: all.", metavar="ROW,ROW…"),
+        typer.Option(
+            help="Ways to rank, such as bm25,echo,hybrid. Default: all but the slow ones.", metavar="ROW,ROW…"
+        ),
     ] = None,
     baseline: Annotated[
         str | None, typer.Option(help="The row that the others are compared with. Default: bm25.", metavar="ROW")

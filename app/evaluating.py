@@ -29,7 +29,7 @@ Progress = Callable[[str, int, int | None], None]
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """What a person said about an evaluation; None is nothing, and no row named is all of them.
+    """What a person said about an evaluation; None is nothing, and no row named is the usual ones.
 
     `index` is asked the questions of files, `most` is how many questions or pairs of each input are taken, `peers` are
     names of sentence-transformers models, `work` is the folder in which indexes and vectors are kept.

@@ -38,7 +38,6 @@ Progress = Callable[[str, int, int], None]
 
 _FEWEST_QUESTIONS = 20
 _BEST = 4  # views of each copy that are combined
-_SLICE = 64  # texts between two tellings of progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +131,7 @@ def calibrate(
             document_prompt=EchoPrompt(tried.document),
             query_prompt=EchoPrompt(tried.query),
             pooling=pooling,
-            layer="+".join(map(str, _all_views(encoder.model.depth, EchoPrompt(tried.document).is_echo))),
+            layer="+".join(map(str, _all_views(encoder, tried))),
         )
         views = _read(reader, texts, [each.question for each in asked], tried.document, progress)
         trials += _tried(Choice(tried, pooling, ()), views, encoder.views)
@@ -151,10 +150,12 @@ def _pool(passages: Sequence[SourcePassage], asked: Sequence[PseudoQuestion]) ->
     return texts + [embedded_text("", each.headings, each.text) for each, _ in zip(others, asked, strict=False)]
 
 
-def _all_views(depth: int, reads_twice: bool) -> list[View]:
-    """Return the views of the upper half of the layers."""
-    copies = list(Copy) if reads_twice else [Copy.ECHO]
-    return [View(copy, layer) for copy in copies for layer in range(depth // 2, depth + 1) if layer]
+def _all_views(encoder: EchoEncoder, prompts: Prompts) -> list[View]:
+    """Return the views of the upper half of the layers, and of those that the encoder reads."""
+    reads_twice = all(EchoPrompt(template).is_echo for template in (prompts.document, prompts.query))
+    depth = encoder.model.depth
+    layers = {*range(max(1, depth // 2), depth + 1), *(view.layer for view in encoder.views)}
+    return [View(copy, layer) for copy in (Copy if reads_twice else [Copy.ECHO]) for layer in sorted(layers)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -110,6 +110,11 @@ def test_a_trial_is_what_an_encoder_of_that_choice_gives(tiny_model: LanguageMod
     assert np.mean(np.abs(1 / ranks - trial.reciprocal_ranks) < 1e-6) > 0.9  # vectors are kept in half precision
 
 
+def test_an_encoder_that_reads_a_low_layer_is_tried_too(tiny_model: LanguageModel, cache: Path) -> None:
+    found = calibrate(EchoEncoder(tiny_model, layer="echo:1+0.5*text:1"), PASSAGES, questions=24)
+    assert found.before.choice.views == parse_views("echo:1+0.5*text:1")
+
+
 def test_what_was_read_is_not_read_again(
     tiny_model: LanguageModel, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
