@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from indexer import Snapshot, Where
 from retriever.fusion import standard_score_fusion
 from retriever.hits import Scored
-from retriever.lexical import has_phrase, lexical_ranking, lexical_scores
+from retriever.lexical import word_query
 
 if TYPE_CHECKING:
     from echo_embeddings import Vectors
@@ -36,11 +36,12 @@ def hybrid_ranking(snapshot: Snapshot, query: str, vector: Vectors, *, k: int, w
     """
     depth = max(k, CANDIDATES)
     dense = snapshot.nearest(vector, k=depth, where=where)
-    lexical = lexical_ranking(snapshot, query, depth, where)
+    asked = word_query(query, snapshot.languages())
+    lexical = snapshot.matching(asked, k=depth, where=where)
     cosines, words = dict(dense), dict(lexical)
     cosines |= snapshot.cosines(vector, [each for each in words if each not in cosines])
-    words |= lexical_scores(snapshot, query, [each for each in cosines if each not in words])
-    if has_phrase(query):
+    words |= snapshot.scores(asked, [each for each in cosines if each not in words])
+    if asked.phrases:
         words = {each: score for each, score in words.items() if score > 0}
         cosines = {each: cosines[each] for each in words}
     return HybridRanking(standard_score_fusion([cosines, words], weights=[1.0, WORDS_WEIGHT]), dense, lexical)

@@ -18,16 +18,6 @@ def lexical_ranking(snapshot: Snapshot, query: str, k: int, where: Where) -> Sco
     return snapshot.matching(word_query(query, snapshot.languages()), k=k, where=where)
 
 
-def lexical_scores(snapshot: Snapshot, query: str, ids: Sequence[int]) -> dict[int, float]:
-    """Return the BM25 score of each of these chunks for a question; 0 where they would not be found for it."""
-    return snapshot.scores(word_query(query, snapshot.languages()), ids)
-
-
-def has_phrase(query: str) -> bool:
-    """Whether there is a phrase in a question, so that what has not its words is no answer."""
-    return bool(word_query(query, ()).phrases)
-
-
 def word_query(text: str, languages: Sequence[str]) -> WordQuery:
     """Return what to look for where a person typed `text`, in an index of documents in these languages.
 

@@ -19,7 +19,7 @@ from indexer.chunks import embedded_text
 from retriever import Hit, Mode, Retriever, matching_sentence
 from retriever.highlight import sentence_spans
 from retriever.hybrid import hybrid_ranking
-from retriever.lexical import lexical_ranking, lexical_scores
+from retriever.lexical import lexical_ranking, word_query
 
 ROOT = Path(__file__).parent.parent
 
@@ -97,8 +97,9 @@ def test_a_candidate_of_one_ranking_has_its_score_in_the_other_too(
     assert [len(each) for each in (ranking.dense, ranking.lexical)] == [1, 1]
     assert ranking.dense[0][0] == nearest
     words = dict(lexical_ranking(snapshot, "wizards jugs fox", 3, Where()))
-    assert lexical_scores(snapshot, "wizards jugs fox", list(everything)) == pytest.approx(words)
-    assert lexical_scores(snapshot, "unheard of", [nearest]) == {nearest: 0.0}
+    asked = word_query("wizards jugs fox", snapshot.languages())
+    assert snapshot.scores(asked, list(everything)) == pytest.approx(words)
+    assert snapshot.scores(word_query("unheard of", ()), [nearest]) == {nearest: 0.0}
 
 
 def test_only_passages_that_hold_a_phrase_are_found_but_by_meaning_alone(retriever: Retriever) -> None:
