@@ -48,7 +48,8 @@ def calibrate_index(
     before = read_built_with(index_dir)
     chunk_tokens = before.chunking.max_tokens if before else 0
     encoder = open_encoder(options, before=before, chunk_tokens=chunk_tokens, notice=notice)
-    passages = [SourcePassage(*each) for each in sample_passages(snapshot, most=_PASSAGES * questions)]
+    sample = sample_passages(snapshot.catalog, generation=snapshot.manifest.generation, most=_PASSAGES * questions)
+    passages = [SourcePassage(path, text) for _, path, text in sample]
     with WorkProgress(err) as progress:
         found = calibrate(
             encoder,

@@ -13,7 +13,12 @@ if TYPE_CHECKING:
     from indexer import Stage
 
 _SECONDS_BETWEEN_LINES = 10.0
-STAGE_WORDS = {"reading": "Reading files", "embedding": "Embedding passages", "indexing": "Building the vector index"}
+STAGE_WORDS = {
+    "reading": "Reading files",
+    "embedding": "Embedding passages",
+    "asking": "Asking for passages",
+    "indexing": "Building the vector index",
+}
 
 
 class WorkProgress:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
         remove_directions,
         remove_mean,
         unit_rows,
+        weaken_directions,
+        wording_directions,
     )
     from echo_embeddings.likelihood import QueryLikelihood
     from echo_embeddings.likelihood_prompt import LikelihoodPrompt
@@ -73,6 +75,8 @@ __all__ = [
     "remove_directions",
     "remove_mean",
     "unit_rows",
+    "weaken_directions",
+    "wording_directions",
     "write_remembered",
 ]
 
@@ -81,6 +85,8 @@ _HOMES = {
     "dominant_directions": "geometry",
     "inner_product_table": "geometry",
     "unit_rows": "geometry",
+    "weaken_directions": "geometry",
+    "wording_directions": "geometry",
     "write_remembered": "storage",
     "cache_folder": "storage",
     "CLASSICAL": "prompts",

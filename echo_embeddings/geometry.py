@@ -39,7 +39,40 @@ def remove_directions(vectors: Vectors, directions: Vectors) -> Vectors:
 
     Mu and Viswanath, "All-but-the-Top", arXiv 1702.01417, its second step.
     """
-    parts = inner_product_table(vectors, directions)
+    return weaken_directions(vectors, directions, np.zeros(len(directions), dtype=np.float32))
+
+
+def wording_directions(texts: Vectors, wordings: Vectors, *, count: int, ridge: float) -> tuple[Vectors, Vectors]:
+    """Return the directions in which vectors differ most where only the wording does, and what to keep of each.
+
+    `texts` are unit rows (n, dimension), `wordings` unit rows (ways, n, dimension): each text said in some ways, all
+    without their means. Returns orthonormal directions (count, dimension), the strongest first, and shares (count,)
+    from 0 to 1 of the part along each. The larger `ridge`, the milder: it is in units of the mean variance.
+
+    Within-class covariance normalization (Hatch, Kajarekar and Stolcke, Interspeech 2006), the rank kept low: a class
+    is what is said, the covariance that of its wordings; W^(-1/2), scaled so that other directions stay as they are.
+    """
+    import torch
+
+    def found() -> tuple[Vectors, Vectors]:
+        said = torch.from_numpy(wordings)
+        of_each_way = torch.nn.functional.normalize(said - said.mean(dim=1, keepdim=True), dim=-1)
+        from_texts = of_each_way - torch.from_numpy(texts)
+        from_each_other = said - said.mean(dim=0)
+        differences = torch.cat([from_texts.flatten(0, 1), from_each_other.flatten(0, 1)]).double()
+        variances, directions = torch.linalg.eigh(differences.T @ differences / len(differences))
+        weights = (variances / variances.mean().clamp_min(1e-12) + ridge).rsqrt()
+        weakest = len(weights) - count
+        others = (variances[:weakest].mean() / variances.mean().clamp_min(1e-12) + ridge).rsqrt()
+        kept = (weights[weakest:] / others).clamp(0, 1).flip(0)
+        return np.ascontiguousarray(directions[:, weakest:].T.flip(0).float().numpy()), kept.float().numpy()
+
+    return in_turn(found)
+
+
+def weaken_directions(vectors: Vectors, directions: Vectors, kept: Vectors) -> Vectors:
+    """Return unit rows of `vectors` (n, dimension) of whose parts along orthonormal `directions` shares are `kept`."""
+    parts = np.ascontiguousarray(inner_product_table(vectors, directions) * (1 - kept))
     return unit_rows(vectors - inner_product_table(parts, np.ascontiguousarray(directions.T)))
 
 

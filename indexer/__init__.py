@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from indexer.languages import function_words, is_function_word, question_language
     from indexer.listing import IndexedDocument, ListedDocument, Passage, find_passage, indexed_document, list_documents
     from indexer.manifest import Manifest, manifest_stamp
-    from indexer.means import DocumentMeans
     from indexer.passages import sample_passages
     from indexer.paths import full_path
     from indexer.pictures import draw_page
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from indexer.removal import RemovalReport, remove_documents
     from indexer.snapshot import Snapshot, open_snapshot
     from indexer.sources import Source
+    from indexer.space import Space, Spaces
     from indexer.steps import BuiltWith, Stage, read_built_with
     from indexer.survey import CorpusMap, NearDuplicate, Oddities, draw_map, find_oddities
     from indexer.terms import split_words
@@ -39,7 +39,6 @@ __all__ = [
     "Chunking",
     "CorpusMap",
     "Document",
-    "DocumentMeans",
     "FoundChunk",
     "Heading",
     "IndexDevice",
@@ -52,6 +51,8 @@ __all__ = [
     "RemovalReport",
     "Snapshot",
     "Source",
+    "Space",
+    "Spaces",
     "Stage",
     "Where",
     "WordQuery",
@@ -92,7 +93,6 @@ _HOMES = {
     "Chunking": "chunks",
     "CorpusMap": "survey",
     "Document": "documents",
-    "DocumentMeans": "means",
     "FoundChunk": "records",
     "Heading": "documents",
     "IndexDevice": "vectors",
@@ -104,6 +104,8 @@ _HOMES = {
     "Passage": "listing",
     "RemovalReport": "removal",
     "Snapshot": "snapshot",
+    "Space": "space",
+    "Spaces": "space",
     "Source": "sources",
     "Stage": "steps",
     "Where": "records",

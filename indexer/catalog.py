@@ -250,8 +250,15 @@ class Catalog:
         Raises:
             IndexDamaged: a chunk has no vector.
         """
+        return self._vectors_of(ids, "vectors")
+
+    def classical_vectors_of(self, ids: Sequence[int]) -> npt.NDArray[np.float32]:
+        """Return the classical vectors of these chunks in the same way, of which every one has to have one."""
+        return self._vectors_of(ids, "classical_vectors")
+
+    def _vectors_of(self, ids: Sequence[int], table: str) -> npt.NDArray[np.float32]:
         query = (
-            "SELECT chunks.id, vectors.vector FROM chunks JOIN vectors ON vectors.hash = chunks.hash "
+            f"SELECT chunks.id, kept.vector FROM chunks JOIN {table} AS kept ON kept.hash = chunks.hash "
             "WHERE chunks.id IN (SELECT value FROM json_each(?))"
         )
         blobs = dict(self.database.rows(query, (json.dumps(list(map(int, ids))),)))

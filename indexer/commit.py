@@ -8,10 +8,10 @@ from pathlib import Path
 
 from indexer.catalog import Catalog, delete_catalog
 from indexer.manifest import Canary, Manifest, write_manifest
-from indexer.means import Means
 from indexer.records import Counts
 from indexer.recovery import keep_manifest, other_catalogs
 from indexer.snapshot import index_vectors
+from indexer.space import Spaces
 from indexer.writing import sweep_unfinished, told_if_unwritable
 
 
@@ -24,7 +24,7 @@ def commit_generation(
     fingerprint: str,
     encoder: dict[str, str | int | None],
     chunking: dict[str, int],
-    means: Means,
+    spaces: Spaces,
     canaries: Sequence[Canary],
     before: Manifest | None,
 ) -> None:
@@ -45,11 +45,11 @@ def commit_generation(
         chunks=counts.chunks,
         vectors_file=f"vectors-{generation}.faiss",
         finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        means=means,
+        spaces=spaces,
         canaries=tuple(canaries),
         catalog_file=catalog.path.name,
     )
-    vectors = index_vectors(catalog, generation=generation, count=counts.chunks, means=means)
+    vectors = index_vectors(catalog, generation=generation, count=counts.chunks, space=spaces.echo)
     vectors.save(index_dir / manifest.vectors_file)
     keep_manifest(catalog, manifest)
     write_manifest(index_dir, manifest)

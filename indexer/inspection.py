@@ -12,13 +12,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from echo_embeddings import Vectors, remove_mean
+from echo_embeddings import Vectors
 from echo_embeddings.errors import IndexDamaged
 from indexer.catalog import EMBEDDED_TITLE, Catalog
 from indexer.chunks import embedded_text
 from indexer.full_text import count_unlike_passages
 from indexer.manifest import Manifest
-from indexer.means import mean_vector
 from indexer.vectors import VectorIndex, choose_placement
 from indexer.visibility import FROM_VISIBLE_CHUNKS, VISIBLE
 
@@ -124,7 +123,7 @@ def _check_passages(inspection: Inspection, manifest: Manifest, catalog: Catalog
 
 
 def _check_vectors(inspection: Inspection, manifest: Manifest, catalog: Catalog) -> None:
-    dimension = len(manifest.means.document)
+    dimension = manifest.spaces.echo.dimension
     looked_at = 0
     for _, keys, vectors in _stored(catalog, manifest, dimension):
         looked_at += len(keys)
@@ -137,7 +136,7 @@ def _check_vectors(inspection: Inspection, manifest: Manifest, catalog: Catalog)
 
 
 def _check_classical_vectors(inspection: Inspection, manifest: Manifest, catalog: Catalog) -> None:
-    dimension = len(manifest.means.document)
+    dimension = manifest.spaces.echo.dimension
     rows = catalog.database.stream("SELECT hash, vector FROM classical_vectors")
     unsound: set[bytes] = set()
     looked_at = 0
@@ -162,17 +161,17 @@ def _check_vector_index(inspection: Inspection, index_dir: Path, manifest: Manif
     except IndexDamaged as damage:
         inspection.note("vector index", path.name, [damage.message])
         return
-    mean = mean_vector(manifest.means.document)
+    space = manifest.spaces.echo
     tolerance = _SAME if index.kind == "exact" else _SAME_IN_HALF_PRECISION
     others = 0
     unlike: set[bytes] = set()
     held = index.reconstruct(block=_BLOCK)
-    for ids, keys, vectors in _stored(catalog, manifest, len(mean)):
-        known, indexed = next(held, (np.empty(0, dtype=np.int64), np.empty((0, len(mean)), dtype=np.float32)))
+    for ids, keys, vectors in _stored(catalog, manifest, space.dimension):
+        known, indexed = next(held, (np.empty(0, dtype=np.int64), np.empty((0, space.dimension), dtype=np.float32)))
         if not np.array_equal(known, ids):
             others += 1
             continue
-        distances = np.abs(remove_mean(vectors, mean) - indexed).max(axis=1)
+        distances = np.abs(space.documents(vectors) - indexed).max(axis=1)
         unlike |= {key for key, distance in zip(keys, distances, strict=True) if not distance <= tolerance}
     problems = []
     if others or next(held, None) is not None:

@@ -8,11 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
+import numpy as np
+
 from echo_embeddings.errors import IndexDamaged, IndexMismatch, IndexMissing
-from indexer.means import Means
+from indexer.space import Space, Spaces
 from indexer.writing import write_whole
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MANIFEST = "manifest.json"
 _WITHOUT_CHECKSUM = 1  # the format before manifests and vector files carried checksums
 _CHECKSUM = "checksum"
@@ -40,8 +42,8 @@ class Manifest:
     vectors_file: str
     finished: str
     """UTC, ISO 8601."""
-    means: Means
-    """What is taken away from vectors and questions before they are compared."""
+    spaces: Spaces
+    """What is done to the vectors of passages and questions before they are compared."""
     canaries: tuple[Canary, ...]
     catalog_file: str = "catalog.sqlite"
     format_version: int = FORMAT_VERSION
@@ -81,9 +83,8 @@ class Manifest:
             raise _damage(path, "its checksum does not fit")
         try:
             canaries = tuple(Canary(item["text"], tuple(item["vector"])) for item in fields.pop("canaries"))
-            means = fields.pop("means")
-            common = Means(tuple(means["document"]), tuple(means["query"]), means["passages"])
-            manifest = cls(canaries=canaries, means=common, **fields)
+            spaces = _spaces(fields.pop("spaces")) if "spaces" in fields else _spaces_of_means(fields.pop("means"))
+            manifest = cls(canaries=canaries, spaces=spaces, **fields)
         except (KeyError, TypeError) as error:
             raise _damage(path, f"it is incomplete: {error}") from None
         for name in (manifest.vectors_file, manifest.catalog_file):
@@ -131,6 +132,18 @@ def write_manifest(index_dir: Path, manifest: Manifest) -> None:
     """
     text = manifest.as_text().encode()
     write_whole(index_dir / MANIFEST, lambda file: file.write(text))
+
+
+def _spaces(parsed: Any) -> Spaces:
+    classical = parsed["classical"]
+    return Spaces(Space(**parsed["echo"]), None if classical is None else Space(**classical))
+
+
+def _spaces_of_means(parsed: Any) -> Spaces:
+    """Return what the first two formats had: the means of the echo vectors, and no directions."""
+    document, query = (np.array(parsed[side], dtype=np.float32) for side in ("document", "query"))
+    nothing = np.empty((0, len(document)), dtype=np.float32)
+    return Spaces(Space.of(document, query, nothing, nothing[:, 0], parsed["passages"]), None)
 
 
 def _checksum(fields: dict[str, Any]) -> str:

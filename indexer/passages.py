@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +11,6 @@ import numpy.typing as npt
 from indexer.catalog import EMBEDDED_TITLE, Catalog
 from indexer.chunks import title_path
 from indexer.visibility import FROM_VISIBLE_CHUNKS, VISIBLE
-
-if TYPE_CHECKING:
-    from indexer.snapshot import Snapshot
 
 
 def chunk_owners(catalog: Catalog, *, generation: int) -> npt.NDArray[np.int64]:
@@ -30,21 +26,17 @@ def chunk_texts(catalog: Catalog, *, generation: int) -> Iterator[tuple[int, str
     yield from catalog.database.stream(query, {"generation": generation})
 
 
-def sample_texts(catalog: Catalog, *, generation: int, most: int) -> list[str]:
-    """Return up to `most` different texts from all over a generation: the same ones in whatever order it was built."""
-    query = f"SELECT chunks.text {FROM_VISIBLE_CHUNKS} GROUP BY chunks.hash ORDER BY chunks.hash LIMIT :most"
-    return [row[0] for row in catalog.database.rows(query, {"generation": generation, "most": most})]
+def sample_passages(catalog: Catalog, *, generation: int, most: int) -> list[tuple[int, tuple[str, ...], str]]:
+    """Return (chunk id, title and headings, text) of up to `most` different passages from all over a generation.
 
-
-def sample_passages(snapshot: Snapshot, *, most: int) -> list[tuple[tuple[str, ...], str]]:
-    """Return (title and headings, text) of up to `most` different passages from all over an index, always the same."""
+    They are the same ones in whatever order it was built.
+    """
     query = (
-        f"SELECT {EMBEDDED_TITLE}, chunks.headings, chunks.text {FROM_VISIBLE_CHUNKS} "
+        f"SELECT min(chunks.id), {EMBEDDED_TITLE}, chunks.headings, chunks.text {FROM_VISIBLE_CHUNKS} "
         "GROUP BY chunks.hash ORDER BY chunks.hash LIMIT :most"
     )
-    values = {"generation": snapshot.manifest.generation, "most": most}
-    rows = snapshot.catalog.database.rows(query, values)
-    return [(title_path(title, json.loads(headings)), text) for title, headings, text in rows]
+    rows = catalog.database.rows(query, {"generation": generation, "most": most})
+    return [(key, title_path(title, json.loads(headings)), text) for key, title, headings, text in rows]
 
 
 def equal_chunks(catalog: Catalog, *, generation: int, limit: int) -> list[tuple[int, int]]:

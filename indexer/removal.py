@@ -12,9 +12,9 @@ from indexer.catalog import Catalog
 from indexer.commit import commit_generation
 from indexer.lock import only_writer
 from indexer.manifest import Manifest, manifest_stamp, read_manifest
-from indexer.means import means_of_fewer
 from indexer.recovery import finish_commit
 from indexer.remembered import forget_sources, left_out, set_left_out
+from indexer.space import spaces_of_fewer
 from indexer.visibility import VISIBLE
 
 
@@ -74,7 +74,7 @@ def _without(paths: tuple[str, ...], index_dir: Path, catalog: Catalog, before: 
         fingerprint=before.fingerprint,
         encoder=before.encoder,
         chunking=before.chunking,
-        means=means_of_fewer(before.means, count=counts.chunks),
+        spaces=spaces_of_fewer(before.spaces, count=counts.chunks),
         canaries=before.canaries,
         before=before,
     )

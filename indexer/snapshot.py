@@ -6,23 +6,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from echo_embeddings import Vectors, remove_mean
+from echo_embeddings import Vectors
 from echo_embeddings.errors import IndexDamaged, IndexUnwritable
 from indexer.catalog import Catalog
 from indexer.classical import ClassicalIndex
 from indexer.manifest import Manifest, manifest_stamp
-from indexer.means import DocumentMeans, Means, mean_vector
 from indexer.passages import overlapping_chunks
 from indexer.records import Where, WordQuery
 from indexer.recovery import complete_manifest
+from indexer.space import Space, Spaces
 from indexer.vectors import Ids, IndexDevice, Placement, VectorIndex, choose_placement
-
-if TYPE_CHECKING:
-    from echo_embeddings import EchoEncoder
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,27 +44,30 @@ class Snapshot:
 
     def nearest(self, query: Vectors, *, k: int, where: Where) -> list[tuple[int, float]]:
         """Return (chunk id, cosine) of the best `k` for a question's vector (dimension,), as its encoder gave it."""
-        return self._nearest(self.centred_question(query), k=k, where=where)
+        return self._nearest(self.space.questions(query[None, :])[0], k=k, where=where)
 
     def cosines(self, query: Vectors, ids: Sequence[int]) -> dict[int, float]:
         """Return the cosine of each of these chunks with a question's vector (dimension,), as its encoder gave it."""
         # einsum has no threads of its own, unlike the matrix product, whose threads would slow the model's down
-        cosines = np.einsum("ij,j->i", self.centred_chunks(ids), self.centred_question(query))
+        cosines = np.einsum("ij,j->i", self.compared_chunks(ids), self.space.questions(query[None, :])[0])
         return dict(zip(ids, cosines.tolist(), strict=True))
 
-    def nearest_classical(
-        self, query: Vectors, *, k: int, where: Where, encoder: EchoEncoder
-    ) -> list[tuple[int, float]]:
+    def nearest_classical(self, query: Vectors, *, k: int, where: Where) -> list[tuple[int, float]]:
         """Return (chunk id, cosine) of the best `k` by classical vectors, for a question's classical vector.
 
         Passages without a classical vector are not found.
         """
-        return self.classical.search(query, k=k, among=self._among(where), encoder=encoder)
+        return self.classical.search(query, k=k, among=self._among(where))
 
-    def document_means(self) -> DocumentMeans | None:
-        """Return the means of the passages' vectors; None unless there are enough passages for both of them."""
-        means = DocumentMeans(mean_vector(self.manifest.means.document), self.classical.document_mean())
-        return means if means.echo.any() and means.classical.any() else None
+    @property
+    def space(self) -> Space:
+        """How vectors are compared with those of passages."""
+        return self.manifest.spaces.echo
+
+    def spaces_of_both(self) -> Spaces | None:
+        """Return the spaces of both ways of embedding; None unless there were enough passages for both of them."""
+        spaces = self.manifest.spaces
+        return None if spaces.echo.is_plain or spaces.classical is None or spaces.classical.is_plain else spaces
 
     def neighbours(self, path: str, start: int, *, k: int, where: Where) -> list[tuple[int, float]] | None:
         """Return (chunk id, cosine) of the best `k` for the passage of a document that begins at `start`.
@@ -78,25 +77,17 @@ class Snapshot:
         itself = overlapping_chunks(self.catalog, path, start, generation=self.manifest.generation)
         if not itself:
             return None
-        nearest = self._nearest(self.centred_chunks(itself[:1])[0], k=k + len(itself), where=where)
+        nearest = self._nearest(self.compared_chunks(itself[:1])[0], k=k + len(itself), where=where)
         return [(identifier, cosine) for identifier, cosine in nearest if identifier not in itself][:k]
 
-    def centred_chunks(self, ids: Sequence[int]) -> Vectors:
-        """Return the vectors of these chunks as they are compared, without the documents' mean: unit (n, dimension)."""
+    def compared_chunks(self, ids: Sequence[int]) -> Vectors:
+        """Return the vectors of these chunks as they are compared: unit rows (n, dimension)."""
         if not ids:
-            return np.empty((0, len(self.manifest.means.document)), dtype=np.float32)
-        return self.centred_documents(self.catalog.vectors_of(ids))
+            return np.empty((0, self.space.dimension), dtype=np.float32)
+        return self.space.documents(self.catalog.vectors_of(ids))
 
-    def centred_question(self, query: Vectors) -> Vectors:
-        """Return a question's vector (dimension,) as it is compared, without the questions' mean: unit."""
-        return remove_mean(query[None, :], mean_vector(self.manifest.means.query)).reshape(-1)
-
-    def centred_documents(self, vectors: Vectors) -> Vectors:
-        """Return vectors of texts (n, dimension), as the encoder gave them, without the documents' mean: unit rows."""
-        return remove_mean(vectors, mean_vector(self.manifest.means.document))
-
-    def _nearest(self, centred: Vectors, *, k: int, where: Where) -> list[tuple[int, float]]:
-        return self.vectors.search(centred, k=k, among=self._among(where))
+    def _nearest(self, compared: Vectors, *, k: int, where: Where) -> list[tuple[int, float]]:
+        return self.vectors.search(compared, k=k, among=self._among(where))
 
     def matching(self, query: WordQuery, *, k: int, where: Where) -> list[tuple[int, float]]:
         """Return (chunk id, BM25 score) of the best `k` for a query of words."""
@@ -151,7 +142,8 @@ def _open(index_dir: Path, stamp: tuple[int, int], placement: Placement, notice:
     except BaseException:
         catalog.close()
         raise
-    classical = ClassicalIndex(catalog, generation=manifest.generation, dimension=len(manifest.means.document))
+    space = manifest.spaces.classical or Space.plain(manifest.spaces.echo.dimension, 0)
+    classical = ClassicalIndex(catalog, generation=manifest.generation, space=space)
     return Snapshot(manifest=manifest, catalog=catalog, vectors=vectors, classical=classical, stamp=stamp)
 
 
@@ -162,7 +154,7 @@ def _vectors(
     try:
         return VectorIndex.load(path, count=manifest.chunks, placement=placement, has_checksum=manifest.has_checksums)
     except IndexDamaged as damage:
-        made = index_vectors(catalog, generation=manifest.generation, count=manifest.chunks, means=manifest.means)
+        made = index_vectors(catalog, generation=manifest.generation, count=manifest.chunks, space=manifest.spaces.echo)
         notice(f"{damage.message} It is made again from the catalog.")
     try:
         made.save(path)
@@ -171,12 +163,11 @@ def _vectors(
     return made.placed(placement)
 
 
-def index_vectors(catalog: Catalog, *, generation: int, count: int, means: Means) -> VectorIndex:
+def index_vectors(catalog: Catalog, *, generation: int, count: int, space: Space) -> VectorIndex:
     """Make the FAISS index of a generation from the catalog."""
-    mean = mean_vector(means.document)
 
     def blocks() -> Iterator[tuple[Ids, Vectors]]:
         for ids, vectors in catalog.vectors(generation=generation):
-            yield ids, remove_mean(vectors, mean)
+            yield ids, space.documents(vectors)
 
-    return VectorIndex.build(blocks, count=count, dimension=len(mean))
+    return VectorIndex.build(blocks, count=count, dimension=space.dimension)

@@ -15,16 +15,16 @@ from echo_embeddings.errors import IndexDamaged, IndexMismatch
 from indexer.catalog import CATALOG, Catalog, delete_catalog
 from indexer.chunks import Chunking, embedded_text
 from indexer.commit import commit_generation, sweep_replaced
-from indexer.manifest import Canary, Manifest
-from indexer.means import means_for
+from indexer.manifest import FORMAT_VERSION, Canary, Manifest
 from indexer.recovery import Shown, catalog_path, finish_commit, other_catalogs
 from indexer.remembered import carry_over
+from indexer.space import spaces_for
 from indexer.update import BuildReport
 
 if TYPE_CHECKING:
     from echo_embeddings import EchoEncoder
 
-Stage = Literal["reading", "embedding", "indexing"]
+Stage = Literal["reading", "embedding", "asking", "indexing"]
 Progress = Callable[[Stage, int, int | None], None]
 """Told the stage, how much of it is done, and of how much; None while that is not known."""
 
@@ -173,7 +173,7 @@ class BuildSteps:
         report = self.report
         changed = (
             self.before is None
-            or not self.before.has_checksums  # an earlier version's, brought up to date
+            or self.before.format_version < FORMAT_VERSION  # an earlier version's, brought up to date
             or bool(report.embedded)
             or self.catalog.differs_in(self.generation)
         )
@@ -184,8 +184,15 @@ class BuildSteps:
         if not changed:
             sweep_replaced(self.index_dir, self.catalog)
             return
+        spaces = spaces_for(
+            self.catalog,
+            self.before.spaces if self.before else None,
+            generation=generation,
+            count=counts.chunks,
+            encoder=self.encoder,
+            asked=partial(self.progress, "asking"),
+        )
         self.progress("indexing", 0, counts.chunks)
-        before = self.before.means if self.before else None
         commit_generation(
             self.index_dir,
             self.catalog,
@@ -194,7 +201,7 @@ class BuildSteps:
             fingerprint=self.encoder.fingerprint,
             encoder=self.encoder.description(),
             chunking=asdict(self.chunking),
-            means=means_for(self.catalog, before, generation=generation, count=counts.chunks, encoder=self.encoder),
+            spaces=spaces,
             canaries=self.before.canaries if self.before else self._canaries(),
             before=self.shown,
         )

@@ -74,14 +74,14 @@ def draw_map(snapshot: Snapshot, *, most: int = 1500, also: Sequence[int] = ()) 
     """
     owners = chunk_owners(snapshot.catalog, generation=snapshot.manifest.generation)
     sample = _even_sample(owners, most)
-    vectors = snapshot.centred_chunks(sample)
+    vectors = snapshot.compared_chunks(sample)
     centre = vectors.mean(axis=0) if len(vectors) else np.zeros(vectors.shape[1], dtype=np.float32)
     axes = principal_axes(vectors)
     spread = float(vectors.var(axis=0).sum()) if len(vectors) else 0.0
     held = float(((vectors - centre) @ axes).var(axis=0).sum()) if axes.any() else 0.0
     shown = sorted({*sample, *np.intersect1d(owners[:, 0], np.array(also, dtype=np.int64)).tolist()})
     if len(shown) > len(sample):
-        vectors = snapshot.centred_chunks(shown)
+        vectors = snapshot.compared_chunks(shown)
     return CorpusMap(
         passages=_found(snapshot, shown),
         points=np.asarray((vectors - centre) @ axes, dtype=np.float32),
@@ -130,7 +130,7 @@ def _evenly(positions: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64
 
 def _alike(snapshot: Snapshot, ids: Sequence[int], least_cosine: float) -> Iterator[NearDuplicate]:
     """Yield the pairs of near passages, each once, that share most of their text but not all."""
-    neighbours, cosines = snapshot.vectors.search_each(snapshot.centred_chunks(ids), k=_NEIGHBOURS)
+    neighbours, cosines = snapshot.vectors.search_each(snapshot.compared_chunks(ids), k=_NEIGHBOURS)
     rows, columns = np.nonzero((cosines >= least_cosine) & (neighbours >= 0))
     ends = np.sort(np.stack([np.array(ids, dtype=np.int64)[rows], neighbours[rows, columns]], axis=1))
     near = dict(zip(map(tuple, ends.tolist()), cosines[rows, columns].tolist(), strict=True))

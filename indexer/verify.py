@@ -118,7 +118,7 @@ def _repair(
         _embed_again(catalog, inspection.unsound_vectors, encoder)
     counts = catalog.counts(generation=manifest.generation)
     mended = replace(manifest, documents=counts.documents, chunks=counts.chunks, format_version=FORMAT_VERSION)
-    vectors = index_vectors(catalog, generation=mended.generation, count=mended.chunks, means=mended.means)
+    vectors = index_vectors(catalog, generation=mended.generation, count=mended.chunks, space=mended.spaces.echo)
     vectors.save(index_dir / mended.vectors_file)
     keep_manifest(catalog, mended)
     write_manifest(index_dir, mended)

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from echo_embeddings import Readings, remove_mean
-from indexer import DocumentMeans, Where
+from echo_embeddings import Readings
+from indexer import Where
 from retriever.hits import Hit, Scored, make_hits, places
 from retriever.lexical import lexical_ranking
 from retriever.search import Retriever, refuse_impossible
 
 if TYPE_CHECKING:
     from echo_embeddings import EchoEncoder, Vectors
-    from indexer import Snapshot
+    from indexer import Snapshot, Space, Spaces
 
 RankingName = Literal["echo", "classical", "lexical"]
 
@@ -79,7 +79,7 @@ def compare(
         rankings = [_dense(snapshot, "echo", snapshot.nearest(readings.echo[0], k=k, where=filtered))]
         with_classical = snapshot.classical.count
         if with_classical and readings.classical is not None:
-            nearest = snapshot.nearest_classical(readings.classical[0], k=k, where=filtered, encoder=encoder)
+            nearest = snapshot.nearest_classical(readings.classical[0], k=k, where=filtered)
             rankings.append(_dense(snapshot, "classical", nearest))
         matching = lexical_ranking(snapshot, question, k, filtered)
         rankings.append(Ranking("lexical", tuple(make_hits(snapshot, matching, {}, places(matching)))))
@@ -89,7 +89,7 @@ def compare(
 
 
 def compare_sentences(
-    encoder: EchoEncoder, sentence: str, others: Sequence[str], *, means: DocumentMeans | None = None
+    encoder: EchoEncoder, sentence: str, others: Sequence[str], *, spaces: Spaces | None = None
 ) -> list[PairSimilarity]:
     """Return how near `sentence` is to each of the others by each way, all embedded as documents, together.
 
@@ -97,18 +97,18 @@ def compare_sentences(
     dislikes the heat" has its first half in common with every sentence that begins so, whatever it goes on to say; in
     the second copy of an echo every word has seen the whole (arXiv 2402.15449, section 3).
 
-    Without `means` nearly all cosines are high. With the means of an index, `Snapshot.document_means`, what all texts
-    have in common is taken away from both sides, and the figures spread.
+    Without `spaces` nearly all cosines are high. With those of an index, `Snapshot.spaces_of_both`, what all texts
+    have in common is taken away, what only the wording changes counts for less, and the figures spread.
 
     Raises:
         TextError: a sentence is empty.
     """
     texts = [sentence, *others]
     readings = Readings.gather(encoder.document_readings(texts), shape=(len(texts), encoder.dimension))
-    echo = _cosines(readings.echo, means.echo if means else None)
+    echo = _cosines(readings.echo, spaces.echo if spaces else None)
     if readings.classical is None:
         return [PairSimilarity(cosine, None) for cosine in echo]
-    classical = _cosines(readings.classical, means.classical if means else None)
+    classical = _cosines(readings.classical, spaces.classical if spaces else None)
     return [PairSimilarity(*pair) for pair in zip(echo, classical, strict=True)]
 
 
@@ -116,7 +116,7 @@ def _dense(snapshot: Snapshot, name: RankingName, nearest: Scored) -> Ranking:
     return Ranking(name, tuple(make_hits(snapshot, nearest, places(nearest), {})))
 
 
-def _cosines(vectors: Vectors, mean: Vectors | None) -> list[float]:
+def _cosines(vectors: Vectors, space: Space | None) -> list[float]:
     """Return the cosine of the first vector with each of the others."""
-    first, *others = vectors if mean is None else remove_mean(vectors, mean)
+    first, *others = vectors if space is None else space.documents(vectors)
     return [float(first @ other) for other in others]

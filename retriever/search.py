@@ -165,13 +165,14 @@ class Retriever:
         return self.with_snapshot(find)
 
     def locate(self, question: str, *, instruction: str | None = None) -> Vectors:
-        """Return where a question stands among the passages: a unit vector (dimension,) without the questions' mean.
+        """Return where a question stands among the passages: a unit vector (dimension,) in their space.
 
         Raises:
             QuestionError: the question is empty.
         """
         _refuse_empty(question)
-        return self.refreshed().centred_question(self._question_vector(question, instruction))
+        [compared] = self.refreshed().space.questions(self._question_vector(question, instruction)[None, :])
+        return np.asarray(compared)
 
     def mark(self, question: str, hits: Sequence[Hit], *, instruction: str | None = None) -> list[Span | None]:
         """Return for each hit start and end, in its text, of the sentence that answers best to the question.
@@ -185,7 +186,7 @@ class Retriever:
 
         def nearness(sentences: list[str]) -> Vectors:
             vectors = self._sentences.get(sentences, self.encoder.encode_documents)
-            centred = self._snapshot.centred_documents(vectors)
+            centred = self._snapshot.space.documents(vectors)
             return np.asarray(centred @ self.locate(question, instruction=instruction))
 
         _refuse_empty(question)

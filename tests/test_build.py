@@ -183,6 +183,7 @@ def test_progress_tells_the_stages_in_order(folder: Path, index: Path) -> None:
     assert told == [
         *(("reading", done, None) for done in range(1, 24)),
         *(("embedding", done, 27) for done in (8, 16, 24, 27)),
+        *(("asking", done, 81) for done in (0, 64)),
         ("indexing", 0, 27),
     ]
     told.clear()
@@ -560,7 +561,15 @@ def change(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("stage", "done"),
-    [("reading", 1), ("reading", 13), ("reading", 23), ("embedding", 8), ("embedding", 16), ("indexing", 0)],
+    [
+        ("reading", 1),
+        ("reading", 13),
+        ("reading", 23),
+        ("embedding", 8),
+        ("embedding", 16),
+        ("asking", 0),
+        ("indexing", 0),
+    ],
 )
 @pytest.mark.parametrize("first", [True, False])
 def test_an_interrupted_build_ends_like_any_other(

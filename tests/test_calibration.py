@@ -132,9 +132,10 @@ def test_too_few_passages_are_refused(tiny_model: LanguageModel) -> None:
 def test_passages_of_an_index_have_their_title_and_headings(tiny_model: LanguageModel, tmp_path: Path) -> None:
     fill(tmp_path / "corpus", {"a.md": "# Whales\n\n## Songs\n\nThey sing.\n", "b.txt": "No title.\n"})
     build_index([Source.parse(str(tmp_path / "corpus"))], tmp_path / "index", encoder=EchoEncoder(tiny_model))
-    found = sample_passages(open_snapshot(tmp_path / "index"), most=10)
+    snapshot = open_snapshot(tmp_path / "index")
+    found = [tuple(each) for _, *each in sample_passages(snapshot.catalog, generation=1, most=10)]
     assert sorted(found) == [((), "No title."), (("Whales", "Songs"), "# Whales\n\n## Songs\n\nThey sing.")]
-    assert len(sample_passages(open_snapshot(tmp_path / "index"), most=1)) == 1
+    assert len(sample_passages(snapshot.catalog, generation=1, most=1)) == 1
 
 
 CHOICE = Choice(Prompts('Say "{text}" → {echo}', "{instruction}: {text} {echo}"), Pooling.LAST, parse_views("echo:3"))

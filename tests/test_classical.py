@@ -14,22 +14,12 @@ import numpy as np
 import pytest
 from indexer_helpers import WordEncoder, build, make_version_2, write
 
-from echo_embeddings import Vectors, remove_mean
+from echo_embeddings import Vectors
 from indexer import Snapshot, Where, open_snapshot
 from indexer.catalog import Catalog
-from indexer.means import mean_vector
+from indexer.space import Space
 
 QUESTION = "whales number seven in the sea"
-
-
-class CountingEncoder(WordEncoder):
-    """Counts how often questions are asked of it."""
-
-    asked = 0
-
-    def query_readings(self, texts, *, instruction=None):  # type: ignore[no-untyped-def]
-        self.asked += 1
-        return super().query_readings(texts, instruction=instruction)
 
 
 @pytest.fixture
@@ -70,45 +60,49 @@ def classical_of(texts: list[str]) -> Vectors:
     return classical
 
 
-def nearest(snapshot: Snapshot, encoder: WordEncoder, *, where: Where | None = None) -> list[tuple[int, float]]:
+def nearest(snapshot: Snapshot, *, where: Where | None = None) -> list[tuple[int, float]]:
     question = classical_of([QUESTION])[0]
-    return snapshot.nearest_classical(question, k=100, where=where or Where(), encoder=encoder)  # type: ignore[arg-type]
+    return snapshot.nearest_classical(question, k=100, where=where or Where())
 
 
-def test_search_compares_what_is_left_without_the_classical_means(snapshot: Snapshot) -> None:
+def space_of(snapshot: Snapshot) -> Space:
+    space = snapshot.manifest.spaces.classical
+    assert space is not None
+    return space
+
+
+def test_search_compares_in_the_space_of_the_classical_vectors(snapshot: Snapshot) -> None:
     [(ids, vectors)] = snapshot.catalog.classical_vectors(generation=1)
-    questions = [f"Whales number {number} swim." for number in range(20)]
-    centred = remove_mean(vectors, vectors.mean(axis=0))
-    question = remove_mean(classical_of([QUESTION]), classical_of(questions).mean(axis=0))[0]
-    found = dict(nearest(snapshot, WordEncoder()))
+    space = space_of(snapshot)
+    [question] = space.questions(classical_of([QUESTION]))
+    found = dict(nearest(snapshot))
     assert snapshot.classical.count == len(found) == 20
-    assert [found[int(key)] for key in ids] == pytest.approx((centred @ question).tolist(), abs=1e-5)
+    assert [found[int(key)] for key in ids] == pytest.approx((space.documents(vectors) @ question).tolist(), abs=1e-5)
     assert list(found.values()) == sorted(found.values(), reverse=True)
 
 
-def test_the_means_of_documents_are_those_of_each_reading(snapshot: Snapshot) -> None:
-    means = snapshot.document_means()
-    assert means is not None
+def test_each_reading_has_a_space_of_its_own(snapshot: Snapshot) -> None:
     [(_, vectors)] = snapshot.catalog.classical_vectors(generation=1)
-    np.testing.assert_allclose(means.classical, vectors.mean(axis=0), atol=1e-6)
-    np.testing.assert_array_equal(means.echo, mean_vector(snapshot.manifest.means.document))
-    assert means.classical.dtype == means.echo.dtype == np.float32
-    assert not np.allclose(means.classical, means.echo, atol=0.01)
+    assert np.abs(space_of(snapshot).centred_documents(vectors).mean(axis=0)).max() < 0.1
+    expected = Space.of(vectors.mean(axis=0), vectors[0], vectors[:0], vectors[:0, 0], 20)
+    assert space_of(snapshot).document_mean == expected.document_mean
+    assert snapshot.space != space_of(snapshot)
+    assert snapshot.spaces_of_both() == snapshot.manifest.spaces
 
 
-def test_few_passages_have_no_means_and_are_found_all_the_same(tmp_path: Path) -> None:
+def test_few_passages_have_a_plain_space_and_are_found_all_the_same(tmp_path: Path) -> None:
     add(tmp_path / "few", range(15))
     build(tmp_path / "few", tmp_path / "few/.index")
     with closing((snapshot := opened(tmp_path / "few")).catalog):
-        assert snapshot.document_means() is None
+        assert snapshot.spaces_of_both() is None
         [(ids, vectors)] = snapshot.catalog.classical_vectors(generation=1)
-        found = dict(nearest(snapshot, WordEncoder()))
+        found = dict(nearest(snapshot))
         cosines = vectors @ classical_of([QUESTION])[0]
         assert [found[int(key)] for key in ids] == pytest.approx(cosines.tolist(), abs=1e-3)
 
 
 def test_a_filter_comes_before_the_ranking(snapshot: Snapshot) -> None:
-    [(key, _)] = nearest(snapshot, WordEncoder(), where=Where(paths=("note7.md",)))
+    [(key, _)] = nearest(snapshot, where=Where(paths=("note7.md",)))
     assert snapshot.catalog.chunks([key])[key].path == "note7.md"
 
 
@@ -120,24 +114,21 @@ def test_it_is_made_once_however_many_ask(snapshot: Snapshot, monkeypatch: pytes
         "classical_vectors",
         lambda self, **options: made.append(1) or vectors_of(self, **options),  # type: ignore[func-returns-value]
     )
-    encoder, together = CountingEncoder(), Barrier(8)
+    together = Barrier(8)
 
     def ask(_: int) -> list[tuple[int, float]]:
         together.wait(timeout=20)
-        return nearest(snapshot, encoder)
+        return nearest(snapshot)
 
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(ask, range(8)))
     assert answers == [answers[0]] * 8
-    assert encoder.asked == 1
-    assert len(made) == 2, "once for the mean, once for the index"
-    snapshot.document_means()
-    assert len(made) == 2
+    assert len(made) == 1
 
 
 def test_it_is_gone_with_its_snapshot(snapshot: Snapshot, folder: Path) -> None:
     other = opened(folder)
-    nearest(other, WordEncoder())
+    nearest(other)
     kept = weakref.ref(other.classical)
     other.catalog.close()
     del other
@@ -146,18 +137,18 @@ def test_it_is_gone_with_its_snapshot(snapshot: Snapshot, folder: Path) -> None:
 
 
 def test_what_an_older_index_holds_has_no_classical_vectors(snapshot: Snapshot, folder: Path) -> None:
-    nearest(snapshot, WordEncoder())
+    nearest(snapshot)
     forget_classical(folder)
     with closing((old := opened(folder)).catalog):
         assert old.classical.count == 0
-        assert old.document_means() is None
-        assert nearest(old, WordEncoder()) == []
-        assert nearest(old, WordEncoder(), where=Where(paths=("note7.md",))) == []
+        assert old.spaces_of_both() is not None, "what the manifest says was so when it was written"
+        assert nearest(old) == []
+        assert nearest(old, where=Where(paths=("note7.md",))) == []
     add(folder, range(20, 22))
     assert build(folder, folder / ".index").embedded == 2
     with closing((grown := opened(folder)).catalog):
         assert grown.classical.count == 2
-        found = grown.catalog.chunks([key for key, _ in nearest(grown, WordEncoder())])
+        found = grown.catalog.chunks([key for key, _ in nearest(grown)])
         assert sorted(each.path for each in found.values()) == ["note20.md", "note21.md"]
 
 

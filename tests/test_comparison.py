@@ -12,9 +12,9 @@ from indexer_helpers import make_version_2
 from passes import batches_noted
 
 import retriever as public
-from echo_embeddings import CLASSICAL, EchoEncoder, LanguageModel, Readings, remove_mean
+from echo_embeddings import CLASSICAL, EchoEncoder, LanguageModel, Readings
 from echo_embeddings.errors import PromptError, QuestionError, TextError
-from indexer import DocumentMeans, Source, Where, build_index
+from indexer import Source, Space, Spaces, Where, build_index
 from indexer.catalog import Catalog
 from indexer.chunks import embedded_text
 from retriever import Comparison, Hit, Ranking, Retriever, compare, compare_sentences
@@ -168,14 +168,18 @@ def test_sentences_are_compared_by_both_readings_in_one_pass(encoder: EchoEncode
     assert passes_of(lambda: compare_sentences(encoder, texts[0], texts[1:])) == 1
 
 
-def test_means_are_taken_from_each_reading_of_its_own(encoder: EchoEncoder) -> None:
+def test_each_reading_is_compared_in_its_own_space(encoder: EchoEncoder) -> None:
     texts = ["seven wizards", "seven lizards judge", "a"]
     both = readings(encoder, texts)
     assert both.classical is not None
     generator = np.random.default_rng(0)
-    means = DocumentMeans(*(generator.normal(size=(2, 32)) / 10).astype(np.float32))
-    echo, classical = remove_mean(both.echo, means.echo), remove_mean(both.classical, means.classical)
-    found = compare_sentences(encoder, texts[0], texts[1:], means=means)
+    spaces = []
+    for _ in range(2):
+        directions = np.linalg.qr(generator.normal(size=(32, 4)))[0].T
+        means = generator.normal(size=(2, 32)) / 10
+        spaces.append(Space.of(means[0], means[1], directions, np.array([0.1, 0.3, 0.5, 0.7]), passages=20))
+    echo, classical = spaces[0].documents(both.echo), spaces[1].documents(both.classical)
+    found = compare_sentences(encoder, texts[0], texts[1:], spaces=Spaces(*spaces))
     assert [pair.echo for pair in found] == pytest.approx((echo[1:] @ echo[0]).tolist(), abs=1e-6)
     assert [pair.classical for pair in found] == pytest.approx((classical[1:] @ classical[0]).tolist(), abs=1e-6)
 

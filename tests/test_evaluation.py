@@ -140,7 +140,7 @@ def test_the_classical_rows_rank_by_the_first_copy_on_both_sides(tmp_path: Path)
     nearest = ids[np.argsort(-(made.readings.classical @ vectors.T), axis=1, kind="stable")]
     assert ROWS["classical-raw"].rank(made) == [[paths[key].path for key in row] for row in nearest.tolist()]
     for vector, ranking in zip(made.readings.classical, ROWS["classical"].rank(made), strict=True):
-        found = snapshot.nearest_classical(vector, k=100, where=Where(), encoder=made.encoder)
+        found = snapshot.nearest_classical(vector, k=100, where=Where())
         assert ranking == [paths[key].path for key, _ in found]
 
 

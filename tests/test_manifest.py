@@ -7,12 +7,14 @@ import os
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from echo_embeddings.errors import IndexDamaged, IndexMismatch, IndexMissing
 from indexer.manifest import FORMAT_VERSION, Canary, Manifest, manifest_stamp, read_manifest, write_manifest
-from indexer.means import Means
+from indexer.space import Space, Spaces
 
+MEANS = np.array([[0.1, -0.2], [1 / 3, 1e-30]], dtype=np.float32)
 MANIFEST = Manifest(
     generation=3,
     fingerprint="f" * 64,
@@ -22,7 +24,7 @@ MANIFEST = Manifest(
     chunks=5,
     vectors_file="vectors-3.faiss",
     finished="2025-01-01T00:00:00+00:00",
-    means=Means(document=(0.1, -0.2), query=(1 / 3, 1e-30), passages=5),
+    spaces=Spaces(Space.of(MEANS[0], MEANS[1], np.eye(2)[:1], np.array([0.5]), 5), Space.plain(2, 5)),
     canaries=(Canary("A text.", (0.1, -1 / 3, 1e-30)), Canary("漢字\n", (1.0,))),
 )
 
@@ -89,12 +91,17 @@ def test_a_bit_that_flipped_is_noticed(tmp_path: Path) -> None:
 
 
 def test_a_manifest_of_the_first_format_is_read(tmp_path: Path) -> None:
-    """It had neither a checksum nor the name of the catalog."""
+    """It had neither a checksum nor the name of the catalog, and means where there are spaces now."""
     fields_then = asdict(replace(MANIFEST, format_version=1))
-    del fields_then["catalog_file"]
+    del fields_then["catalog_file"], fields_then["spaces"]
+    fields_then["means"] = {"document": MEANS[0].tolist(), "query": MEANS[1].tolist(), "passages": 5}
     (tmp_path / "manifest.json").write_text(json.dumps(fields_then))
     manifest = read_manifest(tmp_path)
-    assert manifest == replace(MANIFEST, format_version=1)
+    assert manifest.spaces.classical is None
+    assert np.array_equal(
+        manifest.spaces.echo.documents(MEANS), Space.of(*MEANS, MEANS[:0], MEANS[:0, 0], 5).documents(MEANS)
+    )
+    assert replace(manifest, spaces=MANIFEST.spaces) == replace(MANIFEST, format_version=1)
     assert not manifest.has_checksums
 
 
@@ -116,7 +123,16 @@ def test_a_field_that_is_lacking_is_noticed(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"canaries": None}, {"canaries": [7]}, {"canaries": [{}]}, {"means": 7}, {"means": {}}, {"unknown": 1}]
+    "change",
+    [
+        {"canaries": None},
+        {"canaries": [7]},
+        {"canaries": [{}]},
+        {"spaces": 7},
+        {"spaces": {}},
+        {"spaces": {"echo": 7, "classical": None}},
+        {"unknown": 1},
+    ],
 )
 def test_a_field_that_is_wrong_is_noticed(tmp_path: Path, change: dict[str, object]) -> None:
     write_manifest(tmp_path, MANIFEST)

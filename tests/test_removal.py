@@ -11,7 +11,7 @@ from indexer_helpers import WordEncoder, build, contents, documents, write
 
 import indexer.removal
 from echo_embeddings.errors import IndexBusy, IndexDamaged, IndexMissing, QuestionError
-from indexer import RemovalReport, Where, WordQuery, open_snapshot, remove_documents
+from indexer import RemovalReport, Space, Where, WordQuery, open_snapshot, remove_documents
 from indexer.lock import only_writer
 from indexer.manifest import read_manifest
 
@@ -137,22 +137,21 @@ def test_a_removal_waits_for_no_other_writer_and_begins_no_index(tmp_path: Path,
         remove_documents(["bread.md"], index)
 
 
-def test_a_mean_stays_while_there_are_passages_enough(tmp_path: Path) -> None:
+def test_the_space_stays_while_there_are_passages_enough(tmp_path: Path) -> None:
     for number in range(20):
         write(tmp_path, **{f"note{number}": f"# Note {number}\n\nWhales number {number} swim in the sea.\n"})
     index = tmp_path / "index"
     build(tmp_path, index)
     before = read_manifest(index)
-    assert any(before.means.document)
+    assert not before.spaces.echo.is_plain
     remove_documents(["note1.md", "note2.md"], index)
     after = read_manifest(index)
-    assert (after.means, after.canaries, after.fingerprint) == (before.means, before.canaries, before.fingerprint)
+    assert (after.spaces, after.canaries, after.fingerprint) == (before.spaces, before.canaries, before.fingerprint)
     remove_documents([f"note{number}.md" for number in range(3, 10)], index)
-    means = read_manifest(index).means
-    assert (means.document, means.query, means.passages) == ((0.0,) * 32, (0.0,) * 32, 11)
+    assert read_manifest(index).spaces.echo == Space.plain(32, passages=11)
     write(tmp_path, more="# More\n\nMore of it.\n")
     build(tmp_path, index)
-    assert read_manifest(index).means.document == (0.0,) * 32
+    assert read_manifest(index).spaces.echo.is_plain
 
 
 # Beside a build that has not ended

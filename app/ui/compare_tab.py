@@ -107,9 +107,9 @@ class CompareTab:
     @told_errors
     def _measure(self, sentence: str, alike: str, other: str) -> str:
         def measured(retriever: Retriever) -> str:
-            means = retriever.with_snapshot(lambda snapshot: snapshot.document_means())
-            pairs = compare_sentences(retriever.encoder, sentence, [alike, other], means=means)
-            return similarities_view(pairs, without_mean=means is not None)
+            spaces = retriever.with_snapshot(lambda snapshot: snapshot.spaces_of_both())
+            pairs = compare_sentences(retriever.encoder, sentence, [alike, other], spaces=spaces)
+            return similarities_view(pairs, without_mean=spaces is not None)
 
         return self._service.with_retriever(measured)
 

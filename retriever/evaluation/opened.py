@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 PASSAGES = 100
 """How many of the best passages are looked at for each question: as many of each ranking go into a hybrid search."""
+MORE_PASSAGES = 500
+"""How many are looked at where those are of fewer documents than there were passages."""
 
 Ranking = list[str]
 """What was found for a question, best first: documents, or what is right in them (`Question.keys`), each once."""
@@ -32,7 +34,12 @@ Progress = Callable[[str, int, int | None], None]
 
 KEPT_NAME = 16
 """Characters of a hash in the name of a folder."""
-_STAGES = {"reading": "reading documents", "embedding": "embedding passages", "indexing": "building the vector index"}
+_STAGES = {
+    "reading": "reading documents",
+    "embedding": "embedding passages",
+    "asking": "asking for passages",
+    "indexing": "building the vector index",
+}
 
 
 class OpenedCollection:
@@ -112,18 +119,27 @@ class OpenedCollection:
 
     # From passages to rankings
 
-    def rank_each(self, find: Callable[[int, Question], Sequence[Hit]]) -> list[Ranking]:
-        """Return the ranking of each question from the passages that `find` returns for its position and itself."""
+    def rank_each(self, find: Callable[[int, Question, int], Sequence[Hit]]) -> list[Ranking]:
+        """Return the ranking of each question from the best passages that `find` returns for its position and itself.
+
+        It is asked for 100 passages, as many as a search looks at, and for more where they are of fewer documents.
+        """
         rankings = []
         for position, question in enumerate(self.questions):
-            rankings.append(self.ranking(question, [(hit.source, hit.text) for hit in find(position, question)]))
+            ranking: dict[str, None] = {}
+            for most in (PASSAGES, MORE_PASSAGES):
+                hits = find(position, question, most)
+                ranking |= dict.fromkeys(self.ranking(question, [(hit.source, hit.text) for hit in hits]))
+                if len(ranking) >= PASSAGES or len(hits) < most:
+                    break
+            rankings.append([*ranking])
             self.tell("searching", position + 1, len(self.questions))
         return rankings
 
     def rank_scored(self, scored: Iterable[Scored]) -> list[Ranking]:
         """Return the ranking of each question from the (chunk id, score) that were found for each, best first."""
-        snapshot, found = self.retriever.snapshot, iter(scored)
-        return self.rank_each(lambda position, question: make_hits(snapshot, next(found), {}, {}))
+        snapshot, found = self.retriever.snapshot, list(scored)
+        return self.rank_each(lambda position, question, most: make_hits(snapshot, found[position][:most], {}, {}))
 
     def ranking(self, question: Question, passages: Sequence[tuple[str, str]]) -> Ranking:
         """Return the ranking that passages, (document, text), stand for: a document is as good as its best passage."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,15 +11,12 @@ from echo_embeddings import dominant_directions, remove_directions
 from indexer import Where
 from retriever.evaluation.collections import Question
 from retriever.evaluation.exact import exact_nearest
-from retriever.evaluation.opened import PASSAGES, OpenedCollection, Ranking
+from retriever.evaluation.opened import MORE_PASSAGES, OpenedCollection, Ranking
 from retriever.evaluation.pair_rows import DIRECTIONS
 from retriever.fusion import reciprocal_rank_fusion
-from retriever.hits import ids_of
+from retriever.hits import Hit, ids_of, make_hits
 from retriever.hybrid import hybrid_ranking
 from retriever.search import Mode
-
-if TYPE_CHECKING:
-    from echo_embeddings import Vectors
 
 Rank = Callable[[OpenedCollection], list[Ranking]]
 
@@ -52,9 +48,9 @@ def _searched(mode: Mode, *, rerank: int = 0) -> Rank:
     def rank(opened: OpenedCollection) -> list[Ranking]:
         vectors = None if mode == "lexical" else opened.readings.echo
         return opened.rank_each(
-            lambda position, question: opened.retriever.search(
+            lambda position, question, most: opened.retriever.search(
                 question.text,
-                k=PASSAGES,
+                k=most,
                 mode=mode,
                 vector=None if vectors is None else vectors[position],
                 rerank=rerank,
@@ -69,11 +65,11 @@ def _without_directions(count: int) -> Row:
         snapshot = opened.retriever.snapshot
         blocks = snapshot.catalog.vectors(generation=snapshot.manifest.generation)
         ids, vectors = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-        passages = snapshot.centred_documents(vectors)
+        passages = snapshot.space.documents(vectors)
         directions = dominant_directions(passages, count)
-        questions = np.stack([snapshot.centred_question(vector) for vector in opened.readings.echo])
+        questions = snapshot.space.questions(opened.readings.echo)
         nearest = exact_nearest(
-            [(ids, remove_directions(passages, directions))], remove_directions(questions, directions), k=PASSAGES
+            [(ids, remove_directions(passages, directions))], remove_directions(questions, directions), k=MORE_PASSAGES
         )
         return opened.rank_scored(nearest)
 
@@ -84,24 +80,22 @@ def _without_directions(count: int) -> Row:
 def _fused_by_ranks(opened: OpenedCollection) -> list[Ranking]:
     snapshot = opened.retriever.snapshot
 
-    def fused(question: Question, vector: Vectors) -> list[tuple[int, float]]:
-        both = hybrid_ranking(snapshot, question.text, vector, k=PASSAGES, where=Where())
-        return reciprocal_rank_fusion([ids_of(both.dense), ids_of(both.lexical)])
+    def fused(position: int, question: Question, most: int) -> list[Hit]:
+        both = hybrid_ranking(snapshot, question.text, opened.readings.echo[position], k=most, where=Where())
+        return make_hits(snapshot, reciprocal_rank_fusion([ids_of(both.dense), ids_of(both.lexical)]), {}, {})
 
-    return opened.rank_scored(map(fused, opened.questions, opened.readings.echo))
+    return opened.rank_each(fused)
 
 
 def _classical(opened: OpenedCollection) -> list[Ranking]:
     vectors, snapshot = opened.classical_questions, opened.retriever.snapshot
-    return opened.rank_scored(
-        snapshot.nearest_classical(vector, k=PASSAGES, where=Where(), encoder=opened.encoder) for vector in vectors
-    )
+    return opened.rank_scored(snapshot.nearest_classical(vector, k=MORE_PASSAGES, where=Where()) for vector in vectors)
 
 
 def _prepare_classical(opened: OpenedCollection) -> float:
-    """Search once: the first search by classical vectors gathers them, and embeds texts for their mean."""
+    """Search once: the first search by classical vectors gathers them."""
     [first, *_] = opened.classical_questions
-    opened.retriever.snapshot.nearest_classical(first, k=1, where=Where(), encoder=opened.encoder)
+    opened.retriever.snapshot.nearest_classical(first, k=1, where=Where())
     return opened.seconds_per_question
 
 
@@ -110,28 +104,43 @@ def _lacking_classical(opened: OpenedCollection) -> str:
     return "" if snapshot.classical.count == snapshot.manifest.chunks else "not all passages have a classical vector"
 
 
+def _echo_centred(opened: OpenedCollection) -> list[Ranking]:
+    snapshot = opened.retriever.snapshot
+    space = snapshot.space
+    blocks = (
+        (ids, space.centred_documents(vectors))
+        for ids, vectors in snapshot.catalog.vectors(generation=snapshot.manifest.generation)
+    )
+    return opened.rank_scored(exact_nearest(blocks, space.centred_questions(opened.readings.echo), k=MORE_PASSAGES))
+
+
 def _echo_raw(opened: OpenedCollection) -> list[Ranking]:
     snapshot = opened.retriever.snapshot
     blocks = snapshot.catalog.vectors(generation=snapshot.manifest.generation)
-    return opened.rank_scored(exact_nearest(blocks, opened.readings.echo, k=PASSAGES))
+    return opened.rank_scored(exact_nearest(blocks, opened.readings.echo, k=MORE_PASSAGES))
 
 
 def _classical_raw(opened: OpenedCollection) -> list[Ranking]:
     snapshot = opened.retriever.snapshot
     blocks = snapshot.catalog.classical_vectors(generation=snapshot.manifest.generation)
-    return opened.rank_scored(exact_nearest(blocks, opened.classical_questions, k=PASSAGES))
+    return opened.rank_scored(exact_nearest(blocks, opened.classical_questions, k=MORE_PASSAGES))
 
 
 _ALL = (
     Row("bm25", "by words: BM25 of SQLite's full text", _searched("lexical")),
     Row(
         "classical",
-        "by classical embeddings, the first copy of the text, means removed",
+        "by classical embeddings, the first copy of the text, in their own space",
         _classical,
         prepare=_prepare_classical,
         lacking=_lacking_classical,
     ),
-    Row("echo", "by echo embeddings, means removed: dense search", _searched("dense"), prepare=_embed_questions),
+    Row(
+        "echo",
+        "by echo embeddings in the space of the index: dense search",
+        _searched("dense"),
+        prepare=_embed_questions,
+    ),
     Row("hybrid", "dense and lexical search, fused", _searched("hybrid"), prepare=_embed_questions),
     Row("hybrid-ranks", "the same two, fused by their ranks", _fused_by_ranks, prepare=_embed_questions),
     *(
@@ -152,6 +161,7 @@ _ALL = (
         prepare=_embed_questions,
         lacking=_lacking_classical,
     ),
+    Row("echo-centred", "by echo embeddings less their means only", _echo_centred, prepare=_embed_questions),
     Row("echo-raw", "by echo embeddings as the model gives them", _echo_raw, prepare=_embed_questions),
 )
 ROWS: dict[str, Row] = {row.name: row for row in _ALL}

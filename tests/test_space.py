@@ -1,0 +1,176 @@
+"""The space in which an index compares vectors, and what becomes of a search in it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from indexer_helpers import WordEncoder, build, write
+
+from echo_embeddings import EchoEncoder, LanguageModel, remove_mean
+from indexer import Snapshot, Source, Space, Where, build_index, open_snapshot
+from indexer.manifest import read_manifest
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_model: LanguageModel) -> EchoEncoder:
+    return EchoEncoder(tiny_model)
+
+
+def grown(folder: Path, encoder: EchoEncoder, *, pages: int) -> Snapshot:
+    """Return an index of so many pages of one passage each."""
+    (folder / "pages").mkdir(exist_ok=True)
+    for number in range(pages):
+        (folder / f"pages/{number:03}.txt").write_text(
+            f"## Page {number} is about the number {number}. It says no more."
+        )
+    build_index([Source.parse(str(folder / "pages"))], folder / "index", encoder=encoder)
+    return open_snapshot(folder / "index")
+
+
+def test_rows_have_length_one_and_the_mean_is_gone() -> None:
+    vectors = np.random.default_rng(0).normal(size=(50, 8)).astype(np.float32) + 5
+    centred = remove_mean(vectors, vectors.mean(axis=0))
+    assert centred.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(centred, axis=1), 1, atol=1e-6)
+    expected = vectors[0] - vectors.mean(axis=0)
+    np.testing.assert_allclose(centred[0], expected / np.linalg.norm(expected), atol=1e-6)
+
+
+def test_a_vector_that_is_the_mean_becomes_zero_and_not_nan() -> None:
+    assert remove_mean(np.ones((1, 4), np.float32), np.ones(4, np.float32)).tolist() == [[0, 0, 0, 0]]
+
+
+def test_a_space_is_what_it_was_made_of() -> None:
+    generator = np.random.default_rng(0)
+    directions = np.linalg.qr(generator.normal(size=(8, 2)))[0].T
+    means, kept = generator.normal(size=(2, 8)).astype(np.float32), np.array([0.25, 0.5], np.float32)
+    space = Space.of(means[0], means[1], directions, kept, passages=20)
+    vectors = generator.normal(size=(5, 8)).astype(np.float32)
+    for compared, mean in ((space.documents(vectors), means[0]), (space.questions(vectors), means[1])):
+        expected = (vectors - mean) - (vectors - mean) @ directions.T @ np.diag(1 - kept) @ directions
+        expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+        np.testing.assert_allclose(compared, expected, atol=2e-3)  # the directions are kept in half precision
+        assert compared.dtype == np.float32
+    np.testing.assert_allclose(space.centred_documents(vectors), remove_mean(vectors, means[0]), atol=1e-6)
+    np.testing.assert_allclose(space.centred_questions(vectors), remove_mean(vectors, means[1]), atol=1e-6)
+    assert space.dimension == 8
+    assert not space.is_plain
+
+
+def test_a_plain_space_leaves_directions_as_they_are() -> None:
+    vectors = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32)
+    plain = Space.plain(8, passages=3)
+    assert plain.is_plain
+    for compared in (plain.documents(vectors), plain.questions(vectors)):
+        np.testing.assert_allclose(compared, vectors / np.linalg.norm(vectors, axis=1, keepdims=True), atol=1e-6)
+
+
+def test_the_mean_of_documents_is_that_of_all_passages(tmp_path: Path, encoder: EchoEncoder) -> None:
+    snapshot = grown(tmp_path, encoder, pages=20)
+    texts = [f"## Page {number} is about the number {number}. It says no more." for number in range(20)]
+    expected = encoder.encode_documents(texts).mean(axis=0)
+    np.testing.assert_allclose(mean_of(snapshot.space.document_mean), expected, atol=2e-3)
+
+
+def test_the_mean_of_questions_is_that_of_all_wordings(folder_of_words: Path) -> None:
+    encoder = AskedEncoder()
+    build(folder_of_words, folder_of_words / "index", encoder)
+    space = read_manifest(folder_of_words / "index").spaces.echo
+    assert len(encoder.asked) == 3 * 20
+    np.testing.assert_allclose(
+        mean_of(space.query_mean), encoder.encode_documents(encoder.asked).mean(axis=0), atol=1e-6
+    )
+
+
+def test_what_the_wording_changes_counts_for_less(folder_of_words: Path) -> None:
+    index = folder_of_words / "index"
+    build(folder_of_words, index, AskedEncoder())
+    with closing((snapshot := open_snapshot(index, index_device="cpu")).catalog):
+        vectors = snapshot.catalog.vectors_of(list(snapshot.catalog.chunk_ids(Where(), generation=1)))
+        space = snapshot.space
+        asked = AskedEncoder()
+        build(folder_of_words, folder_of_words / "other", asked)
+        questions = np.split(space.questions(asked.encode_documents(asked.asked)), 3)
+        centred = np.split(space.centred_questions(asked.encode_documents(asked.asked)), 3)
+
+    def spread(ways: list[np.ndarray]) -> float:
+        """How much wordings of one passage differ, beside how much passages differ in one wording."""
+        within = np.stack(ways).var(axis=0).sum()
+        return float(within / np.stack(ways).var(axis=1).sum())
+
+    assert vectors.shape == (20, 32)
+    assert spread(questions) < spread(centred)
+
+
+def test_few_passages_have_a_plain_space(tmp_path: Path, encoder: EchoEncoder) -> None:
+    spaces = grown(tmp_path, encoder, pages=15).manifest.spaces
+    assert spaces.echo.is_plain and spaces.classical is not None and spaces.classical.is_plain
+
+
+def test_passages_that_say_nothing_have_a_plain_space(tmp_path: Path) -> None:
+    write(tmp_path, **{f"note{number}": "=" * (number + 3) + " --- ***\n" for number in range(20)})
+    build(tmp_path, tmp_path / "index")
+    assert read_manifest(tmp_path / "index").spaces.echo.is_plain
+
+
+def test_a_space_stays_until_the_index_has_doubled(tmp_path: Path, encoder: EchoEncoder) -> None:
+    assert grown(tmp_path, encoder, pages=10).space.passages == 10
+    first = grown(tmp_path, encoder, pages=16).manifest.spaces
+    assert first.echo.passages == 16
+    assert grown(tmp_path, encoder, pages=31).manifest.spaces == first
+    assert grown(tmp_path, encoder, pages=32).space.passages == 32
+
+
+def test_an_index_gets_the_same_space_in_whatever_order_it_was_filled(tmp_path: Path) -> None:
+    names = [f"note{number:02}" for number in range(20)]
+    for folder, order in ((tmp_path / "one", names), (tmp_path / "two", names[::-1])):
+        for part in (order[:7], order):
+            write(
+                folder, **{name: f"# Owls\n\nOwl {name} flies at night. It eats {len(name)} mice.\n" for name in part}
+            )
+            build(folder, folder / ".index")
+    one, two = (read_manifest(tmp_path / name / ".index").spaces for name in ("one", "two"))
+    assert one == two
+
+
+def test_search_compares_in_the_space(tmp_path: Path, encoder: EchoEncoder) -> None:
+    snapshot = grown(tmp_path, encoder, pages=20)
+    query = encoder.encode_queries(["number seven"])
+    found = snapshot.nearest(query[0], k=20, where=Where())
+    ids, vectors = next(iter(snapshot.catalog.vectors(generation=snapshot.manifest.generation)))
+    cosines = snapshot.space.documents(vectors) @ snapshot.space.questions(query)[0]
+    assert [identifier for identifier, _ in found] == ids[np.argsort(-cosines)].tolist()
+    assert [score for _, score in found] == pytest.approx(sorted(cosines.tolist(), reverse=True), abs=1e-5)
+
+
+def mean_of(packed: str) -> np.ndarray:
+    from base64 import b64decode
+
+    return np.frombuffer(b64decode(packed), "<f4")
+
+
+class AskedEncoder(WordEncoder):
+    """Remembers what was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def query_readings(self, texts, *, instruction=None):  # type: ignore[no-untyped-def]
+        self.asked += texts
+        return super().query_readings(texts, instruction=instruction)
+
+
+@pytest.fixture
+def folder_of_words(tmp_path: Path) -> Path:
+    animals = (
+        "owl fox whale bear crow wolf hare lynx seal mole newt toad duck swan goat mule colt lamb calf pike".split()
+    )
+    write(
+        tmp_path,
+        **{name: f"The {name} sleeps here. Look for any {name} at night.\n" for name in animals},
+    )
+    return tmp_path
