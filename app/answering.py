@@ -82,6 +82,7 @@ def _chain_pieces(service: Service, request: Request) -> Iterator[dict[str, Any]
             retriever=opened,
             k=request.passages,
             mode=request.mode,
+            group=True,
             paths=where.paths if where else (),
             formats=where.formats if where else (),
         )

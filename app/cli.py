@@ -145,7 +145,7 @@ def search(
     """Find the passages that fit a question, best first."""
     retriever = _open(index, model, device, index_device)
     where = _where(path, format)
-    hits = retriever.search(query, k=k, mode=mode, instruction=instruction, where=where, rerank=rerank)
+    hits = retriever.search(query, k=k, mode=mode, instruction=instruction, where=where, rerank=rerank, group=True)
     if json:
         output.print_json(out, [output.hit_fields(hit) for hit in hits])
     else:
@@ -182,7 +182,7 @@ def ask(
     if llm is not None:
         _notice(f"The question and the passages that are found are sent to {shown(llm)}.")
     where = _where(path, format)
-    hits = retriever.search(question, k=k, mode=mode, instruction=instruction, where=where, rerank=rerank)
+    hits = retriever.search(question, k=k, mode=mode, instruction=instruction, where=where, rerank=rerank, group=True)
     with nullcontext() if llm is None else explained(llm), untraced():
         stream = stream_answer(question, hits, model=other or _own_writer(retriever))
         if json:

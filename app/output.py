@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from indexer import BuildReport, Check, RemovalReport
-    from retriever import Answer, AnswerStream, Hit
+    from retriever import Answer, AnswerStream, Hit, Spot
 
+_MOST_ALIKE = 5  # places where the same is said are named
 _CONTROLS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 """Control characters: a document must not steer the terminal."""
 _IN_NAMES = {**_CONTROLS, **dict.fromkeys((9, 10, *range(0x202A, 0x202F), *range(0x2066, 0x206A)), "\ufffd")}
@@ -41,8 +42,19 @@ def print_json(console: Console, value: Any) -> None:
 
 def place(hit: Hit) -> str:
     """Return where a hit stands, as a person would say it."""
-    spot = f", page {hit.page}" if hit.page else f":{hit.line}" if hit.line else ""
-    return one_line(f"{hit.source}{spot}")
+    return one_line(f"{hit.source}{_spot(hit)}")
+
+
+def _alike(hit: Hit) -> str:
+    """Return where else the same is said: the lines or pages of its own document, the names of others."""
+    spots = [_spot(each) if each.source == hit.source else f"{each.source}{_spot(each)}" for each in hit.alike]
+    said = [one_line(spot.lstrip(":, ") or "elsewhere in it") for spot in dict.fromkeys(spots)]
+    more = f" and {len(said) - _MOST_ALIKE} more" if len(said) > _MOST_ALIKE else ""
+    return f"the same at {', '.join(said[:_MOST_ALIKE])}{more}" if said else ""
+
+
+def _spot(spot: Hit | Spot) -> str:
+    return f", page {spot.page}" if spot.page else f":{spot.line}" if spot.line else ""
 
 
 def title_line(hit: Hit) -> str:
@@ -64,7 +76,9 @@ def print_hits(console: Console, hits: list[Hit]) -> None:
             excerpt = " ".join(excerpt.split())  # the terminal has its own line ends
         if len(excerpt) > DEFAULTS.longest_excerpt:
             excerpt = excerpt[: DEFAULTS.longest_excerpt].rsplit(" ", 1)[0] + " …"
-        console.print(Padding(Text(excerpt), (0, 0, 1, 3)))
+        console.print(Padding(Text(excerpt), (0, 0, 0 if hit.alike else 1, 3)))
+        if hit.alike:
+            console.print(Padding(Text(_alike(hit), style="dim"), (0, 0, 1, 3)))
 
 
 def print_answer(console: Console, stream: AnswerStream) -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import random
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from echo_embeddings import Readings, Vectors, unit_rows, weaken_directions, wording_directions
 from indexer.catalog import Block, Catalog
@@ -27,6 +28,7 @@ _ASKED = 200  # passages: each in three wordings
 _DIRECTIONS = 128  # that are weakened; what is beyond them changed nothing on six public sets
 _SHARE_OF_DIMENSION = 4  # but no more of them than one in so many dimensions
 _RIDGE = 3.0  # of 1 to 6, the best mean of six public sets, all near it
+_FAR = 0.2  # an error of 0.3 in the mean of questions costs about 2 points of nDCG@10
 _AT_ONCE = 64  # questions between two reports of progress
 
 Asked = Callable[[int, int], None]
@@ -76,6 +78,15 @@ class Space:
         """Whether vectors are compared as they are: there were too few passages to estimate anything."""
         return not self._means[0].any()
 
+    def is_far_from(self, mean: Vectors) -> bool:
+        """Whether passages whose mean is this one (dimension,) are about other things than those it was estimated from.
+
+        The distance between the means is taken in units of how far unit vectors lie from their mean. A mean of n of
+        them lies 1/√n from that of all by chance.
+        """
+        spread = np.sqrt(max(1e-12, 1.0 - float(mean @ mean)))
+        return bool(np.linalg.norm(mean - self._means[0]) > (_FAR + self.passages**-0.5) * spread)
+
     def documents(self, vectors: Vectors) -> Vectors:
         """Return vectors of texts (n, dimension), as the encoder gave them, as they are compared: unit rows."""
         return self._weakened(vectors - self._means[0])
@@ -119,10 +130,19 @@ class Spaces:
 def spaces_for(
     catalog: Catalog, before: Spaces | None, *, generation: int, count: int, encoder: EchoEncoder, asked: Asked
 ) -> Spaces:
-    """Return the spaces for an index of `count` passages: the old ones until it has twice as many as they came from."""
+    """Return the spaces for an index of `count` passages.
+
+    They are the old ones until it has twice as many passages as they came from, or its passages are about other things.
+    """
     if count < _LEAST_PASSAGES:
         return _nothing(encoder.dimension, count)
-    if before is not None and before.echo.kept and count < 2 * before.echo.passages:
+    mean = _mean(catalog.vectors(generation=generation))
+    if (
+        before is not None
+        and before.echo.kept
+        and count < 2 * before.echo.passages
+        and not before.echo.is_far_from(mean)
+    ):
         return before
     sample = sample_passages(catalog, generation=generation, most=_ASKED)
     chance, languages = random.Random(0), catalog.languages()
@@ -134,11 +154,11 @@ def spaces_for(
         return _nothing(encoder.dimension, count)
     questions = [question for said in zip(*(ways[key] or () for key in ids), strict=True) for question in said]
     readings = _ask(encoder, questions, asked)
-    echo = _estimated(catalog.vectors(generation=generation), catalog.vectors_of(ids), readings.echo, passages=count)
+    echo = _estimated(mean, catalog.vectors_of(ids), readings.echo, passages=count)
     if readings.classical is None or catalog.count_classical_vectors(generation=generation) < count:
         return Spaces(echo, None)
-    blocks = catalog.classical_vectors(generation=generation)
-    return Spaces(echo, _estimated(blocks, catalog.classical_vectors_of(ids), readings.classical, passages=count))
+    mean = _mean(catalog.classical_vectors(generation=generation))
+    return Spaces(echo, _estimated(mean, catalog.classical_vectors_of(ids), readings.classical, passages=count))
 
 
 def spaces_of_fewer(before: Spaces, *, count: int) -> Spaces:
@@ -160,17 +180,22 @@ def _ask(encoder: EchoEncoder, questions: list[str], asked: Asked) -> Readings:
     return Readings.gather(parts(), shape=(len(questions), encoder.dimension))
 
 
-def _estimated(blocks: Iterator[Block], sampled: Vectors, questions: Vectors, *, passages: int) -> Space:
-    """Return the space for passages in `blocks`, of which `sampled` (n, dimension) were asked for in some wordings.
+def _mean(blocks: Iterable[Block]) -> Vectors:
+    """Return the mean (dimension,) of all vectors in some blocks."""
+    total: npt.NDArray[np.float64] | float = 0.0
+    count = 0
+    for ids, vectors in blocks:
+        total = total + vectors.sum(axis=0, dtype=np.float64)
+        count += len(ids)
+    return np.asarray(total / count, dtype=np.float32)
+
+
+def _estimated(mean: Vectors, sampled: Vectors, questions: Vectors, *, passages: int) -> Space:
+    """Return the space for passages of this mean, of which `sampled` (n, dimension) were asked for in some wordings.
 
     `questions` (wordings * n, dimension) are all first wordings, then all second ones, in the order of `sampled`.
     """
     dimension = sampled.shape[1]
-    total, count = np.zeros(dimension), 0
-    for ids, vectors in blocks:
-        total += vectors.sum(axis=0)
-        count += len(ids)
-    mean = (total / count).astype(np.float32)
     query_mean = questions.mean(axis=0)
     directions, kept = wording_directions(
         unit_rows(sampled - mean),

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from retriever.evaluation.run import evaluate_rankings, evaluate_similarities
     from retriever.fusion import reciprocal_rank_fusion
     from retriever.highlight import matching_sentence
-    from retriever.hits import Hit, Place
+    from retriever.hits import Hit, Place, Spot
     from retriever.langchain import EchoEmbeddings, EchoRetriever, hit_of
     from retriever.mteb_model import EchoMteb
     from retriever.pseudo_questions import SourcePassage
@@ -86,6 +86,7 @@ __all__ = [
     "SentencePairs",
     "SentenceTransformerPeer",
     "SourcePassage",
+    "Spot",
     "Trial",
     "calibrate",
     "compare",
@@ -140,6 +141,7 @@ _HOMES = {
     "PairRow": "evaluation.pair_rows",
     "PairSimilarity": "comparison",
     "Place": "hits",
+    "Spot": "hits",
     "Question": "evaluation.collections",
     "QuestionFile": "evaluation.collections",
     "ROWS": "evaluation.rows",

@@ -19,13 +19,24 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Spot:
+    """Where a passage stands: its document, the character offset there, and the page or line, from 1."""
+
+    source: str
+    start: int
+    page: int | None
+    line: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """A passage that was found.
 
     `start` and `end` are character offsets in the text of the document `source`; `page` and `line` count from 1 and are
     None where the format has none. `score` is a cosine (dense), BM25 (lexical) or the fused score (hybrid): comparable
     within one search only. `dense` and `lexical` tell how it was found; `likelihood`, where it was reranked, how likely
-    the question is after it: the mean log probability of a token of the question.
+    the question is after it: the mean log probability of a token of the question. `alike` are the passages after it
+    that say the same, where the search was to group them.
     """
 
     text: str
@@ -41,6 +52,7 @@ class Hit:
     dense: Place | None
     lexical: Place | None
     likelihood: Place | None = None
+    alike: tuple[Spot, ...] = ()
 
 
 def make_hits(snapshot: Snapshot, ranked: Scored, dense: dict[int, Place], lexical: dict[int, Place]) -> list[Hit]:

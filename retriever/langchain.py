@@ -121,6 +121,8 @@ class EchoRetriever(BaseRetriever):
     """Only documents of these formats."""
     rerank: Annotated[int, Field(ge=0)] = 0
     """The best so many are reordered by how likely the language model finds the question after each."""
+    group: bool = False
+    """Whether a passage that says the same as a better one is only named by it, in the metadata `alike`."""
     score_threshold: float | None = None
     """The least score of a passage: a cosine (dense), BM25 (lexical) or the fused score (hybrid, or reranked)."""
     device: DeviceChoice = "auto"
@@ -155,6 +157,7 @@ class EchoRetriever(BaseRetriever):
             instruction=self.instruction,
             where=Where(paths=self.paths, formats=self.formats),
             rerank=self.rerank,
+            group=self.group,
         )
 
     def _open(self) -> Retriever:

@@ -12,8 +12,9 @@ import numpy as np
 from echo_embeddings.errors import IndexDamaged, IndexMismatch, QuestionError
 from indexer import IndexDevice, Snapshot, Where, manifest_stamp, open_snapshot
 from retriever.gathering import QuestionGatherer
+from retriever.grouping import grouped
 from retriever.highlight import Span, mark_hits
-from retriever.hits import Hit, make_hits, places
+from retriever.hits import Hit, Scored, make_hits, places
 from retriever.hybrid import hybrid_ranking
 from retriever.lexical import lexical_ranking
 from retriever.recent import RecentVectors
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Mode = Literal["hybrid", "dense", "lexical"]
+_TIMES_AS_MANY = 4  # hits are looked at as are wanted, where some will be named by others
 
 
 class Retriever:
@@ -109,14 +111,16 @@ class Retriever:
         instruction: str | None = None,
         where: Where | None = None,
         rerank: int = 0,
+        group: bool = False,
         vector: Vectors | None = None,
     ) -> list[Hit]:
         """Return the best `k` passages, best first; fewer where the index, or the filter, holds fewer.
 
         `instruction` is the task in words, for the dense side. The best `rerank` passages, be they more or fewer than
-        `k`, are reordered by how likely the language model finds the question after each (arXiv 2204.07496). `vector`
-        (dimension,) is the question's, as `encode_queries` gave it with that instruction, where it is known already:
-        many are made faster together.
+        `k`, are reordered by how likely the language model finds the question after each (arXiv 2204.07496). With
+        `group`, a passage that says the same as a better one does not stand for itself: that one names it, `Hit.alike`.
+        `vector` (dimension,) is the question's, as `encode_queries` gave it with that instruction, where it is known
+        already: many are made faster together.
 
         Raises:
             QuestionError: the question is empty, `k` is below 1, `rerank` is below 0 or the mode is unknown.
@@ -128,18 +132,23 @@ class Retriever:
             raise QuestionError(
                 f"There is no search mode {mode!r}.", remedy=f"The modes are {', '.join(get_args(Mode))}."
             )
-        filtered, depth = where or Where(), max(k, rerank)
+        filtered, wanted = where or Where(), max(k, rerank)
+        depth = _TIMES_AS_MANY * wanted if group else wanted
+
+        def told(snapshot: Snapshot, ranked: Scored, hits: list[Hit]) -> list[Hit]:
+            return grouped(snapshot, ranked, hits, most=wanted) if group else hits
 
         def find(snapshot: Snapshot) -> list[Hit]:
             if mode == "lexical":
                 matching = lexical_ranking(snapshot, query, depth, filtered)
-                return make_hits(snapshot, matching, {}, places(matching))
+                return told(snapshot, matching, make_hits(snapshot, matching, {}, places(matching)))
             known = self._question_vector(query, instruction) if vector is None else vector
             if mode == "dense":
                 nearest = snapshot.nearest(known, k=depth, where=filtered)
-                return make_hits(snapshot, nearest, places(nearest), {})
-            both = hybrid_ranking(snapshot, query, known, k=depth, where=filtered)
-            return make_hits(snapshot, both.fused[:depth], places(both.dense), places(both.lexical))
+                return told(snapshot, nearest, make_hits(snapshot, nearest, places(nearest), {}))
+            both = hybrid_ranking(snapshot, query, known, k=wanted, where=filtered)
+            fused = both.fused[:depth]
+            return told(snapshot, fused, make_hits(snapshot, fused, places(both.dense), places(both.lexical)))
 
         return self._reranker.reranked(query, self.with_snapshot(find), most=rerank)[:k]
 

@@ -124,6 +124,20 @@ def test_a_space_stays_until_the_index_has_doubled(tmp_path: Path, encoder: Echo
     assert grown(tmp_path, encoder, pages=32).space.passages == 32
 
 
+def test_a_space_is_estimated_anew_where_passages_are_about_other_things(folder_of_words: Path) -> None:
+    index = folder_of_words / "index"
+    build(folder_of_words, index, WordEncoder())
+    first = read_manifest(index).spaces
+    write(folder_of_words, newt="The newt sleeps here. Look for any old newt at night.\n")
+    build(folder_of_words, index, WordEncoder())
+    assert read_manifest(index).spaces == first
+    write(folder_of_words, **{f"law{number}": f"Paragraph {number} of the statute applies.\n" for number in range(15)})
+    build(folder_of_words, index, WordEncoder())
+    changed = read_manifest(index)
+    assert changed.spaces != first
+    assert changed.chunks == changed.spaces.echo.passages < 2 * first.echo.passages
+
+
 def test_an_index_gets_the_same_space_in_whatever_order_it_was_filled(tmp_path: Path) -> None:
     names = [f"note{number:02}" for number in range(20)]
     for folder, order in ((tmp_path / "one", names), (tmp_path / "two", names[::-1])):

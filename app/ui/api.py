@@ -46,7 +46,8 @@ def offer_endpoints(service: Service) -> None:
             rerank: How many of the best passages the language model reorders, at most 50; slower.
 
         Returns:
-            Passages, best first: text, source, title, headings, start and end (character offsets), page or line, score.
+            Passages, best first: text, source, title, headings, start and end (character offsets), page or line, score,
+            and alike: where passages are that say the same.
         """
         where = Where(paths=tuple(paths or ()), formats=tuple(formats or ()))
         with _told_plainly():
@@ -58,6 +59,7 @@ def offer_endpoints(service: Service) -> None:
                     instruction=instruction or None,
                     where=where,
                     rerank=min(int(rerank), _MOST_RERANKED),
+                    group=True,
                 )
             )
         return [asdict(hit) for hit in hits]

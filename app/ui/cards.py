@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from app.ui.markup import attributes, button, notice, shown
 
 if TYPE_CHECKING:
-    from retriever import Hit, Place
+    from retriever import Hit, Place, Spot
 
 Span = tuple[int, int]
 
@@ -18,6 +18,7 @@ _WRAP = re.compile(r"(?<=\S)\n(?=[^\s#>*+|=`~\d-])")
 _FENCE = re.compile(r"(^(?:```|~~~)(?:.|\n)*?(?:^(?:```|~~~)|\Z))", re.MULTILINE)
 _EXCERPT = 520  # characters of a passage on a card
 _BEFORE_MARK = 160  # of them, at most, in front of the sentence that is marked
+_MOST_ALIKE = 5  # places where the same is said are linked
 _NOTHING = "Try other words, search by meaning instead of by words, or take a filter away."
 
 
@@ -55,7 +56,7 @@ def hit_card(
         f'<div class="hit-head"><span class="number" aria-hidden="true">{number}</span>'
         f'<h3 dir="auto">{heading(hit)}</h3></div>'
         f'<p class="place" dir="ltr">{shown(place(hit))}</p>'
-        f"{_why(hit, strength)}{_passage(hit, mark)}"
+        f"{_why(hit, strength)}{_passage(hit, mark)}{_alike(hit)}"
         f'<p class="actions">{"".join(actions)}</p></li>'
     )
 
@@ -99,6 +100,30 @@ def _why(hit: Hit, strength: float | None) -> str:
             f'title="{share} % of the best score"><span style="width:{share}%"></span></span>'
         )
     return f'<p class="why">{badges}{meter}</p>' if badges or meter else ""
+
+
+def _alike(hit: Hit) -> str:
+    """Return links to where else the same is said."""
+    if not hit.alike:
+        return ""
+    links = [
+        button(
+            _spot(each, within=hit.source),
+            "open",
+            title=f"Open {each.source} there",
+            source=each.source,
+            start=each.start,
+        )
+        for each in hit.alike[:_MOST_ALIKE]
+    ]
+    more = f" and {len(hit.alike) - _MOST_ALIKE} more" if len(hit.alike) > _MOST_ALIKE else ""
+    return f'<p class="alike">The same: {" ".join(links)}{more}</p>'
+
+
+def _spot(spot: Spot, *, within: str) -> str:
+    named = "" if spot.source == within else f"{spot.source} "
+    where = f"page {spot.page}" if spot.page else f"line {spot.line}" if spot.line else "elsewhere in it"
+    return f"{named}{where}".strip()
 
 
 def _badge(spot: Place | None, how: str, measure: str) -> str:

@@ -98,6 +98,7 @@ class SearchTab:
                 instruction=task or None,
                 where=where_of(folders, formats),
                 rerank=rerank,
+                group=True,
             )
             return hit_cards(hits, retriever.mark(question, hits, instruction=task or None))
 
