@@ -1,0 +1,95 @@
+"""How good the search is, and which settings of a model make it better."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from app.commands.options import Adapter, IndexDir, Instruction, ModelDevice, ModelName, err, notice, out
+from app.settings import DEFAULTS
+
+
+def evaluate(
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Folders in BEIR's layout, files with pairs of sentences, or with questions about the index.",
+            metavar="INPUT...",
+        ),
+    ],
+    index: IndexDir = DEFAULTS.index_dir,
+    rows: Annotated[
+        str | None,
+        typer.Option(
+            help="Ways to rank, such as bm25,echo,hybrid. Default: all but the slow ones.", metavar="ROW,ROW…"
+        ),
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="The row that the others are compared with. Default: bm25.", metavar="ROW")
+    ] = None,
+    queries: Annotated[int | None, typer.Option(min=1, help="Only the first N questions or pairs.")] = None,
+    instruction: Instruction = None,
+    sentence_transformers: Annotated[
+        list[str], typer.Option(help="A model of sentence-transformers as a further row. Repeatable.", metavar="NAME")
+    ] = [],  # noqa: B006
+    model: ModelName = None,
+    adapter: Adapter = None,
+    layer: Annotated[str | None, typer.Option(help="The layer to read, or views of both copies, as for build.")] = None,
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16", "int8"] | None, typer.Option(help="Of the matrix products, as for build.")
+    ] = None,
+    device: ModelDevice = "auto",
+    work: Annotated[
+        Path | None,
+        typer.Option(help="Where indexes and vectors are kept. Default: the cache folder."),
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Write all that was measured to this file.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the tables to this file.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the scores: a name that ends in .svg or .png.")] = None,
+) -> None:
+    """Measure how good the search is, on public sets or by questions of your own."""
+    from app.evaluating import EvaluationOptions
+    from app.evaluation_command import EvaluationFiles, run_evaluation
+    from app.opening import EncoderOptions
+
+    options = EvaluationOptions(
+        encoder=EncoderOptions(model=model, adapter=adapter, layer=layer, precision=precision, device=device),
+        index=index,
+        rows=tuple(rows.split(",")) if rows else (),
+        baseline=baseline,
+        most=queries,
+        instruction=instruction,
+        peers=tuple(sentence_transformers),
+        work=work,
+    )
+    run_evaluation(inputs, options, EvaluationFiles(json, markdown, plot), out=out, err=err)
+
+
+def calibrate(
+    index: IndexDir = DEFAULTS.index_dir,
+    profile: Annotated[Path, typer.Option("--out", help="The file to write.")] = Path("profile.toml"),
+    questions: Annotated[int, typer.Option(min=20, help="The most questions that are made of passages.")] = 300,
+    model: ModelName = None,
+    adapter: Adapter = None,
+    document_prompt: Annotated[
+        str | None, typer.Option(help="One more template to try, with {text} and {echo}.")
+    ] = None,
+    query_prompt: Annotated[str | None, typer.Option(help="Its counterpart for questions, {instruction} too.")] = None,
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16", "int8"] | None, typer.Option(help="Of the matrix products, as for build.")
+    ] = None,
+    device: ModelDevice = "auto",
+) -> None:
+    """Find the layer, prompt and pooling with which a model finds most in an index, without labels."""
+    from app.calibrating import calibrate_index
+    from app.opening import EncoderOptions
+
+    tried = None if document_prompt is None and query_prompt is None else (document_prompt, query_prompt)
+    options = EncoderOptions(model=model, adapter=adapter, precision=precision, device=device)
+    try:
+        calibrate_index(index, options, questions=questions, tried=tried, file=profile, out=out, err=err, notice=notice)
+    except KeyboardInterrupt:
+        notice("Stopped. The prompts that were read are kept; run the same command again to go on from here.")
+        raise typer.Exit(130) from None
