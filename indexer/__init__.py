@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from indexer.languages import function_words, is_function_word, question_language
     from indexer.listing import IndexedDocument, ListedDocument, Passage, find_passage, indexed_document, list_documents
     from indexer.manifest import Manifest, manifest_stamp
-    from indexer.passages import sample_passages
+    from indexer.passages import embedded_passages, sample_passages
     from indexer.paths import full_path
     from indexer.pictures import draw_page
     from indexer.records import FoundChunk, Where, WordQuery
@@ -60,6 +60,7 @@ __all__ = [
     "cut_chunks",
     "draw_map",
     "draw_page",
+    "embedded_passages",
     "embedded_text",
     "find_oddities",
     "find_passage",
@@ -83,6 +84,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "embedded_passages": "passages",
     "sample_passages": "passages",
     "embedded_text": "chunks",
     "FORMATS": "documents",

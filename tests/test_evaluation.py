@@ -13,7 +13,8 @@ from indexer_helpers import WordEncoder, build, write
 
 from echo_embeddings import EchoEncoder, LanguageModel, Readings
 from echo_embeddings.errors import MissingPackage, SourceError
-from indexer import Chunking, Where
+from indexer import Chunking, Where, embedded_passages
+from indexer.chunks import embedded_text
 from retriever import (
     PAIR_ROWS,
     ROWS,
@@ -142,6 +143,25 @@ def test_the_classical_rows_rank_by_the_first_copy_on_both_sides(tmp_path: Path)
     for vector, ranking in zip(made.readings.classical, ROWS["classical"].rank(made), strict=True):
         found = snapshot.nearest_classical(vector, k=100, where=Where())
         assert ranking == [paths[key].path for key, _ in found]
+
+
+def test_the_row_of_halves_ranks_by_the_first_half_of_each_passage_once_embedded(tmp_path: Path) -> None:
+    made = opened(tmp_path)
+    ranked = ROWS["echo-half"].rank(made)
+    encoder, space = WordEncoder(), made.retriever.snapshot.space
+    names, halves = [], []
+    for passages in embedded_passages(made.retriever.snapshot.catalog, generation=1):
+        key, title, headings, text = passages
+        words = text.split()
+        assert len(words) > 1
+        halves.append(embedded_text(title, headings, " ".join(words[: -(-len(words) // 2)])))
+        names.append(made.retriever.snapshot.catalog.chunks([key])[key].path)
+    cosines = space.questions(made.readings.echo) @ space.documents(encoder.encode_documents(halves)).T
+    assert ranked == [[names[place] for place in row] for row in np.argsort(-cosines, axis=1, kind="stable").tolist()]
+    assert ranked != ROWS["echo"].rank(made)
+    again = opened(tmp_path)
+    again.encoder.encode_documents = lambda texts: pytest.fail("embedded again")  # type: ignore[method-assign]
+    assert ROWS["echo-half"].rank(again) == ranked
 
 
 def test_rows_without_directions_and_fused_by_ranks_rank_what_echo_ranks(tmp_path: Path) -> None:

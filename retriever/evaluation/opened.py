@@ -14,7 +14,7 @@ from echo_embeddings import Readings, Vectors
 from echo_embeddings.errors import SourceError
 from indexer import Chunking, Snapshot, index_documents, indexed_document, list_documents
 from retriever.evaluation.collections import BeirCollection, Question, QuestionFile, RightPassage
-from retriever.evaluation.kept import KeptVectors, kept_vectors
+from retriever.evaluation.kept import Embed, KeptVectors, kept_vectors
 from retriever.hits import Hit, Scored, make_hits
 from retriever.search import Retriever
 
@@ -105,6 +105,12 @@ class OpenedCollection:
     def seconds_per_question(self) -> float:
         """How long it took, on average, to embed a question among others."""
         return self._question_vectors.seconds_per_text
+
+    def kept_vectors(self, way: str, texts: Sequence[str], embed: Embed, *, doing: str) -> Vectors:
+        """Return the vectors (n, dimension) of texts that are embedded in some `way`, and keep them for later."""
+        return kept_vectors(
+            self.work / way, texts, embed, progress=lambda done, total: self.tell(doing, done, total)
+        ).vectors
 
     @cached_property
     def _question_vectors(self) -> KeptVectors:

@@ -1,0 +1,37 @@
+"""Echo at the price of one reading: the first half of each passage, read twice. Knows an opened collection only."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from indexer import embedded_passages, embedded_text
+from retriever.evaluation.exact import exact_nearest
+from retriever.evaluation.opened import KEPT_NAME, MORE_PASSAGES, OpenedCollection, Ranking
+
+
+def echo_of_halves(opened: OpenedCollection) -> list[Ranking]:
+    """Return the ranking of each question by echo embeddings of the first half of each passage's words.
+
+    The tokens that are read are those of the whole passage, as in one classical reading. The halves are compared in the
+    space of the index, and their vectors are kept beside those of the questions.
+    """
+    snapshot = opened.retriever.snapshot
+    passages = embedded_passages(snapshot.catalog, generation=snapshot.manifest.generation)
+    ids, texts = zip(
+        *((key, embedded_text(title, headings, _half(text))) for key, title, headings, text in passages), strict=True
+    )
+    way = hashlib.sha256(f"{opened.encoder.fingerprint} halves".encode()).hexdigest()[:KEPT_NAME]
+    vectors = opened.kept_vectors(way, texts, opened.encoder.encode_documents, doing="embedding halves")
+    space = snapshot.space
+    nearest = exact_nearest(
+        [(np.array(ids), space.documents(vectors))], space.questions(opened.readings.echo), k=MORE_PASSAGES
+    )
+    return opened.rank_scored(nearest)
+
+
+def _half(text: str) -> str:
+    """Return the first half of a text's words, of one word the word."""
+    words = text.split()
+    return " ".join(words[: (len(words) + 1) // 2])
