@@ -81,7 +81,7 @@ def _table(found: Calibration) -> Table:
     table = Table(box=None, pad_edge=False)
     for name in ("layer", "pooling", "document prompt"):
         table.add_column(name, overflow="fold")
-    for name in ("MRR x100", "means kept"):
+    for name in ("MRR x100", "raw"):
         table.add_column(name, justify="right")
     shown = list(found.trials[:_SHOWN])
     for trial in shown if found.before in shown else [*shown, found.before]:
@@ -90,7 +90,7 @@ def _table(found: Calibration) -> Table:
             trial.choice.pooling.value,
             _one_line(trial.choice.prompts.document),
             f"{100 * trial.mrr:.1f}",
-            f"{100 * trial.without_centring:.1f}",
+            f"{100 * trial.raw:.1f}",
             style="bold" if trial is found.chosen else None,
         )
     return table

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from indexer.documents import FORMATS, Document, Heading, read_document
     from indexer.given import index_documents
     from indexer.inspection import Check
-    from indexer.languages import function_words, is_function_word, question_language
+    from indexer.languages import function_words, is_function_word, language_of, question_language
     from indexer.listing import IndexedDocument, ListedDocument, Passage, find_passage, indexed_document, list_documents
     from indexer.manifest import Manifest, manifest_stamp
     from indexer.passages import embedded_passages, sample_passages
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from indexer.removal import RemovalReport, remove_documents
     from indexer.snapshot import Snapshot, open_snapshot
     from indexer.sources import Source
-    from indexer.space import Space, Spaces
+    from indexer.space import Space, Spaces, estimate_space
     from indexer.steps import BuiltWith, Stage, read_built_with
     from indexer.survey import CorpusMap, NearDuplicate, Oddities, draw_map, find_oddities
     from indexer.terms import split_words
     from indexer.update import BuildReport
     from indexer.vectors import IndexDevice
     from indexer.verify import verify_index
+    from indexer.wordings import wordings_of
 
 __all__ = [
     "FORMATS",
@@ -62,6 +63,7 @@ __all__ = [
     "draw_page",
     "embedded_passages",
     "embedded_text",
+    "estimate_space",
     "find_oddities",
     "find_passage",
     "full_path",
@@ -69,6 +71,7 @@ __all__ = [
     "index_documents",
     "indexed_document",
     "is_function_word",
+    "language_of",
     "list_documents",
     "manifest_stamp",
     "open_snapshot",
@@ -81,10 +84,14 @@ __all__ = [
     "split_words",
     "title_path",
     "verify_index",
+    "wordings_of",
 ]
 
 _HOMES = {
     "embedded_passages": "passages",
+    "estimate_space": "space",
+    "wordings_of": "wordings",
+    "language_of": "languages",
     "sample_passages": "passages",
     "embedded_text": "chunks",
     "FORMATS": "documents",

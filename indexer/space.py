@@ -18,7 +18,7 @@ import numpy.typing as npt
 from echo_embeddings import Readings, Vectors, unit_rows, weaken_directions, wording_directions
 from indexer.catalog import Block, Catalog
 from indexer.passages import sample_passages
-from indexer.wordings import wordings
+from indexer.wordings import wordings_of
 
 if TYPE_CHECKING:
     from echo_embeddings import EchoEncoder
@@ -147,18 +147,19 @@ def spaces_for(
     sample = sample_passages(catalog, generation=generation, most=_ASKED)
     chance, languages = random.Random(0), catalog.languages()
     ways = {
-        key: wordings("\n".join([*path[-1:], text]), languages=languages, chance=chance) for key, path, text in sample
+        key: wordings_of("\n".join([*path[-1:], text]), languages=languages, chance=chance)
+        for key, path, text in sample
     }
     ids = [key for key, said in ways.items() if said is not None]
     if not ids:
         return _nothing(encoder.dimension, count)
     questions = [question for said in zip(*(ways[key] or () for key in ids), strict=True) for question in said]
     readings = _ask(encoder, questions, asked)
-    echo = _estimated(mean, catalog.vectors_of(ids), readings.echo, passages=count)
+    echo = estimate_space(mean, catalog.vectors_of(ids), readings.echo, passages=count)
     if readings.classical is None or catalog.count_classical_vectors(generation=generation) < count:
         return Spaces(echo, None)
     mean = _mean(catalog.classical_vectors(generation=generation))
-    return Spaces(echo, _estimated(mean, catalog.classical_vectors_of(ids), readings.classical, passages=count))
+    return Spaces(echo, estimate_space(mean, catalog.classical_vectors_of(ids), readings.classical, passages=count))
 
 
 def spaces_of_fewer(before: Spaces, *, count: int) -> Spaces:
@@ -190,10 +191,11 @@ def _mean(blocks: Iterable[Block]) -> Vectors:
     return np.asarray(total / count, dtype=np.float32)
 
 
-def _estimated(mean: Vectors, sampled: Vectors, questions: Vectors, *, passages: int) -> Space:
-    """Return the space for passages of this mean, of which `sampled` (n, dimension) were asked for in some wordings.
+def estimate_space(mean: Vectors, sampled: Vectors, questions: Vectors, *, passages: int) -> Space:
+    """Return the space for passages of this `mean` (dimension,), some of which were asked for in some wordings.
 
-    `questions` (wordings * n, dimension) are all first wordings, then all second ones, in the order of `sampled`.
+    `sampled` (n, dimension) are these; `questions` (wordings * n, dimension) are all their first wordings, then all
+    second ones, in the same order. All as the encoder gave them.
     """
     dimension = sampled.shape[1]
     query_mean = questions.mean(axis=0)

@@ -17,7 +17,7 @@ _LONGEST = 200  # characters
 _KEYWORDS = 2, 5  # at least and at most
 
 
-def wordings(passage: str, *, languages: Sequence[str], chance: random.Random) -> tuple[str, str, str] | None:
+def wordings_of(passage: str, *, languages: Sequence[str], chance: random.Random) -> tuple[str, str, str] | None:
     """Return three ways to look for a passage: its heading or first sentence, a sentence of it, and keywords of one.
 
     Languages are those of the index, as Snowball names them. None where there is nothing to be asked.

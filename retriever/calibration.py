@@ -1,12 +1,13 @@
 """Which layer, prompt and pooling of a model find most in a corpus, found without labels. Knows no files.
 
 Passages give pseudo-questions; one pass of the model gives all views of both; each choice is judged by the mean
-reciprocal rank of the passages that the questions were taken out of.
+reciprocal rank of the passages that the questions were taken out of, in the space that an index of that choice has.
 """
 
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from echo_embeddings import (
     write_remembered,
 )
 from echo_embeddings.errors import SourceError
-from indexer import embedded_text
+from indexer import embedded_text, estimate_space, language_of, wordings_of
 from retriever.pseudo_questions import PseudoQuestion, SourcePassage, pseudo_questions
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ Progress = Callable[[str, int, int], None]
 """Told the prompt that is tried, how many texts were read with it, and of how many."""
 
 _FEWEST_QUESTIONS = 20
-_BEST = 4  # views of each copy that are combined
+_BEST = 2  # views of each copy that are combined
+_WORDED = 200  # passages that a space is estimated from, as an index does
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +61,15 @@ class Choice:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """How well a choice did: reciprocal ranks float64 (questions,), with the means of both sides removed and not."""
+    """How a choice did: reciprocal ranks float64 (questions,), and the mean of those by the model's bare vectors."""
 
     choice: Choice
     reciprocal_ranks: np.ndarray
-    without_centring: float
+    raw: float
 
     @property
     def mrr(self) -> float:
-        """The mean reciprocal rank, with the means of both sides removed, as an index does."""
+        """The mean reciprocal rank, in the space that an index would have."""
         return float(self.reciprocal_ranks.mean())
 
 
@@ -121,7 +123,7 @@ def calibrate(
             f"{_FEWEST_QUESTIONS}.",
             remedy="Index more documents: echo-index build FOLDER",
         )
-    texts = _pool(passages, asked)
+    texts = _Texts.of(passages, asked)
     own = Prompts(encoder.document_prompt.template, encoder.query_prompt.template)
     ways = [(each, encoder.pooling) for each in dict.fromkeys([own, *_PROMPTS, *([also] if also else [])])]
     ways += [(own, pooling) for pooling in Pooling if pooling is not encoder.pooling]
@@ -133,21 +135,46 @@ def calibrate(
             pooling=pooling,
             layer="+".join(map(str, _all_views(encoder, tried))),
         )
-        views = _read(reader, texts, [each.question for each in asked], tried.document, progress)
+        views = _read(reader, texts, tried.document, progress)
         trials += _tried(Choice(tried, pooling, ()), views, encoder.views)
     before = next(trial for trial in trials if trial.choice == Choice(own, encoder.pooling, encoder.views))
     best = max(trials, key=lambda trial: trial.mrr)
     ranked = tuple(sorted(trials, key=lambda trial: -trial.mrr))
     chosen = best if _is_better(best, before) else before
-    return Calibration(ranked, chosen, before, questions=len(asked), passages=len(texts))
+    return Calibration(ranked, chosen, before, questions=len(asked), passages=len(texts.passages))
 
 
-def _pool(passages: Sequence[SourcePassage], asked: Sequence[PseudoQuestion]) -> list[str]:
-    """Return the texts to be ranked: the passages without their questions, in that order, then as many others."""
-    texts = [embedded_text("", each.headings, each.text) for each in asked]
-    used = {each.passage for each in asked}
-    others = (each for number, each in enumerate(passages) if number not in used)
-    return texts + [embedded_text("", each.headings, each.text) for each, _ in zip(others, asked, strict=False)]
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """What is read: passages without their questions, in the order of these, then as many others; and wordings.
+
+    `wordings` are of the passages numbered `worded`: all first ones, then all second ones.
+    """
+
+    passages: tuple[str, ...]
+    questions: tuple[str, ...]
+    worded: tuple[int, ...]
+    wordings: tuple[str, ...]
+
+    @classmethod
+    def of(cls, passages: Sequence[SourcePassage], asked: Sequence[PseudoQuestion]) -> _Texts:
+        """Return the texts of a calibration by these questions."""
+        used = {each.passage for each in asked}
+        others = (each for number, each in enumerate(passages) if number not in used)
+        ranked: list[SourcePassage | PseudoQuestion] = [*asked, *(each for each, _ in zip(others, asked, strict=False))]
+        chance = random.Random(0)
+        said: dict[int, tuple[str, ...]] = {}
+        for number in range(len(ranked) - 1, -1, -1):  # those first that no question was taken out of
+            text = "\n".join([*ranked[number].headings[-1:], ranked[number].text])
+            ways = wordings_of(text, languages=[language_of(text)], chance=chance)
+            if ways is not None and len(said) < _WORDED:
+                said[number] = ways
+        return cls(
+            passages=tuple(embedded_text("", each.headings, each.text) for each in ranked),
+            questions=tuple(each.question for each in asked),
+            worded=tuple(said),
+            wordings=tuple(way for ways in zip(*said.values(), strict=True) for way in ways),
+        )
 
 
 def _all_views(encoder: EchoEncoder, prompts: Prompts) -> list[View]:
@@ -160,22 +187,22 @@ def _all_views(encoder: EchoEncoder, prompts: Prompts) -> list[View]:
 
 @dataclass(frozen=True, eq=False)
 class _Views:
-    """Unit vectors float16 (views, n, dimension) of the passages and of the questions, by the views of the encoder."""
+    """Unit vectors float16 (views, n, dimension) of the texts, by the views of the encoder; and which were worded."""
 
     names: tuple[View, ...]
     passages: np.ndarray
     questions: np.ndarray
+    wordings: np.ndarray
+    worded: tuple[int, ...]
 
 
-def _read(
-    reader: EchoEncoder, texts: Sequence[str], questions: Sequence[str], prompt: str, progress: Progress
-) -> _Views:
-    key = hashlib.sha256("\0".join([reader.fingerprint, *texts, *questions]).encode("utf-8", "replace")).hexdigest()
+def _read(reader: EchoEncoder, texts: _Texts, prompt: str, progress: Progress) -> _Views:
+    all_texts = [*texts.passages, *texts.questions, *texts.wordings]
+    key = hashlib.sha256("\0".join([reader.fingerprint, *all_texts]).encode("utf-8", "replace")).hexdigest()
     path = cache_folder() / "calibration" / f"{key}.npz"
     with suppress(OSError, ValueError, KeyError, EOFError, BadZipFile):  # not there, or damaged
         kept = np.load(path)
-        return _Views(reader.views, kept["passages"], kept["questions"])
-    total = len(texts) + len(questions)
+        return _Views(reader.views, kept["passages"], kept["questions"], kept["wordings"], texts.worded)
     done = 0
 
     def gathered(batches: Iterator[tuple[list[int], list[Vectors]]], count: int) -> np.ndarray:
@@ -184,11 +211,16 @@ def _read(
         for positions, views in batches:
             vectors[:, positions] = views
             done += len(positions)
-            progress(prompt, done, total)
+            progress(prompt, done, len(all_texts))
         return vectors
 
-    of_questions = gathered(reader.query_views(questions), len(questions))
-    found = _Views(reader.views, gathered(reader.document_views(texts), len(texts)), of_questions)
+    found = _Views(
+        reader.views,
+        questions=gathered(reader.query_views(texts.questions), len(texts.questions)),
+        wordings=gathered(reader.query_views(texts.wordings), len(texts.wordings)),
+        passages=gathered(reader.document_views(texts.passages), len(texts.passages)),
+        worded=texts.worded,
+    )
     with suppress(OSError):  # a cache that cannot be written: read again next time
         write_remembered(path, lambda file: _save(file, found))
     return found
@@ -196,11 +228,11 @@ def _read(
 
 def _save(path: Path, views: _Views) -> None:
     with path.open("wb") as file:
-        np.savez(file, passages=views.passages, questions=views.questions)
+        np.savez(file, passages=views.passages, questions=views.questions, wordings=views.wordings)
 
 
 def _tried(way: Choice, views: _Views, own: tuple[View, ...]) -> list[Trial]:
-    """Try each view alone, the best of both copies together, those with one more, and the encoder's own."""
+    """Try each view alone, the best of both copies together, and the encoder's own."""
     tried: dict[tuple[View, ...], Trial] = {}
 
     def best(candidates: Sequence[tuple[View, ...]], most: int) -> list[tuple[View, ...]]:
@@ -213,20 +245,19 @@ def _tried(way: Choice, views: _Views, own: tuple[View, ...]) -> list[Trial]:
     of_copy = {copy: best([each for each in alone if each[0].copy is copy], _BEST) for copy in Copy}
     halves = [View(view.copy, view.layer, weight=0.5) for [view] in of_copy[Copy.TEXT]]
     pairs = [(*echo, text) for echo in of_copy[Copy.ECHO] for text in (*halves, *(v for [v] in of_copy[Copy.TEXT]))]
-    [start] = best([*alone, *pairs], 1)
-    places = {(view.copy, view.layer) for view in start}
-    best([(*start, view) for view in views.names if (view.copy, view.layer) not in places], 1)
+    best([*alone, *pairs], 1)
     if all((view.copy, view.layer) in {(name.copy, name.layer) for name in views.names} for view in own):
         best([own], 1)
     return list(tried.values())
 
 
 def _judged(choice: Choice, views: _Views) -> Trial:
-    questions, passages = (_together(choice.views, views.names, each) for each in (views.questions, views.passages))
-    centred = _reciprocal_ranks(
-        unit_rows(questions - questions.mean(axis=0)), unit_rows(passages - passages.mean(axis=0))
+    questions, passages, worded = (
+        _together(choice.views, views.names, each) for each in (views.questions, views.passages, views.wordings)
     )
-    return Trial(choice, centred, without_centring=float(_reciprocal_ranks(questions, passages).mean()))
+    space = estimate_space(passages.mean(axis=0), passages[list(views.worded)], worded, passages=len(passages))
+    compared = _reciprocal_ranks(space.questions(questions), space.documents(passages))
+    return Trial(choice, compared, raw=float(_reciprocal_ranks(questions, passages).mean()))
 
 
 def _together(chosen: Sequence[View], names: Sequence[View], vectors: np.ndarray) -> Vectors:

@@ -6,13 +6,13 @@ import random
 
 import pytest
 
-from indexer.wordings import wordings
+from indexer.wordings import wordings_of
 
 PASSAGE = "# Travel\n\nThe manager approves all travel. Flights are booked by the office two weeks before they leave."
 
 
 def asked(passage: str, *, languages: tuple[str, ...] = ("english",), seed: int = 0) -> tuple[str, str, str] | None:
-    return wordings(passage, languages=languages, chance=random.Random(seed))
+    return wordings_of(passage, languages=languages, chance=random.Random(seed))
 
 
 def test_a_passage_is_asked_for_by_its_beginning_a_sentence_and_keywords() -> None:
