@@ -46,12 +46,6 @@ class Snapshot:
         """Return (chunk id, cosine) of the best `k` for a question's vector (dimension,), as its encoder gave it."""
         return self._nearest(self.space.questions(query[None, :])[0], k=k, where=where)
 
-    def cosines(self, query: Vectors, ids: Sequence[int]) -> dict[int, float]:
-        """Return the cosine of each of these chunks with a question's vector (dimension,), as its encoder gave it."""
-        # einsum has no threads of its own, unlike the matrix product, whose threads would slow the model's down
-        cosines = np.einsum("ij,j->i", self.compared_chunks(ids), self.space.questions(query[None, :])[0])
-        return dict(zip(ids, cosines.tolist(), strict=True))
-
     def nearest_classical(self, query: Vectors, *, k: int, where: Where) -> list[tuple[int, float]]:
         """Return (chunk id, cosine) of the best `k` by classical vectors, for a question's classical vector.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from echo_embeddings.errors import IndexMismatch, IndexMissing, QuestionError
 from indexer import Chunking, Source, Where, build_index, draw_map
 from indexer.chunks import embedded_text
 from retriever import Hit, Mode, Retriever, matching_sentence
+from retriever.fusion import standard_score_fusion
 from retriever.highlight import sentence_spans
 from retriever.hybrid import hybrid_ranking
 from retriever.lexical import lexical_ranking, word_query
@@ -67,7 +69,10 @@ def test_a_hit_tells_its_place_and_how_it_was_found(retriever: Retriever, corpus
     assert hit.dense is not None and -1 <= hit.dense.score <= 1
 
 
-def test_hybrid_scores_are_the_cosines_and_half_the_words_as_standard_scores(retriever: Retriever) -> None:
+def test_hybrid_scores_are_the_cosines_and_half_the_words_as_standard_scores(
+    retriever: Retriever, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retriever.hybrid.FEEDBACK_WEIGHT", 0.0)
     question = "quick wizards"
     hybrid = {hit.source: hit.score for hit in retriever.search(question, mode="hybrid")}
     cosines = {hit.source: hit.score for hit in retriever.search(question, mode="dense")}
@@ -90,8 +95,6 @@ def test_a_candidate_of_one_ranking_has_its_score_in_the_other_too(
     vector = encoder.encode_queries(["wizards"])[0]
     snapshot = retriever.snapshot
     everything = dict(snapshot.nearest(vector, k=3, where=Where()))
-    found = snapshot.cosines(vector, list(everything))
-    assert found == pytest.approx(everything, abs=2e-3)
     nearest = max(everything, key=everything.__getitem__)
     ranking = hybrid_ranking(snapshot, "wizards jugs fox", vector, k=1, where=Where())
     assert [len(each) for each in (ranking.dense, ranking.lexical)] == [1, 1]
@@ -100,6 +103,30 @@ def test_a_candidate_of_one_ranking_has_its_score_in_the_other_too(
     asked = word_query("wizards jugs fox", snapshot.languages())
     assert snapshot.scores(asked, list(everything)) == pytest.approx(words)
     assert snapshot.scores(word_query("unheard of", ()), [nearest]) == {nearest: 0.0}
+
+
+@pytest.mark.parametrize("feedback", [0, 1, 2])
+def test_a_question_moves_towards_the_best_passages(retriever: Retriever, encoder: EchoEncoder, feedback: int) -> None:
+    vector = encoder.encode_queries(["wizards"])[0]
+    snapshot, asked = retriever.snapshot, "wizards jugs"
+    ids = [int(key) for key in snapshot.catalog.chunk_ids(Where(), generation=1)]
+    passages, [question] = snapshot.compared_chunks(ids), snapshot.space.questions(vector[None, :])
+    words = snapshot.scores(word_query(asked, snapshot.languages()), ids)
+
+    def fused(towards: npt.NDArray[np.float32]) -> list[tuple[int, float]]:
+        cosines = dict(zip(ids, (passages @ (towards / np.linalg.norm(towards))).tolist(), strict=True))
+        return standard_score_fusion([cosines, words], weights=[1.0, 0.5])
+
+    expected = fused(question)
+    if feedback:
+        best = [passages[ids.index(key)] for key, _ in expected[:feedback]]
+        expected = fused(question + 0.5 * np.mean(best, axis=0))
+    found = hybrid_ranking(snapshot, asked, vector, k=3, where=Where(), feedback=feedback).fused
+    assert [key for key, _ in found] == [key for key, _ in expected]
+    assert dict(found) == pytest.approx(dict(expected), abs=1e-4)
+    if feedback:
+        plain = hybrid_ranking(snapshot, asked, vector, k=3, where=Where(), feedback=0).fused
+        assert dict(found) != pytest.approx(dict(plain), abs=1e-4)
 
 
 def test_only_passages_that_hold_a_phrase_are_found_but_by_meaning_alone(retriever: Retriever) -> None:
@@ -372,12 +399,19 @@ def test_searching_while_another_thread_searches_gives_the_same(guide: Retriever
 
 @pytest.mark.model
 def test_the_sentence_is_marked_that_answers_in_another_language(guide: Retriever) -> None:
-    question = "Was geschieht bei einem Stromausfall während des Aufbaus?"
-    hits = [hit for hit in guide.search("power cut, interrupted build", k=10) if "power cut" in hit.text][:1]
-    assert matching_sentence(question, hits[0].text) is None
-    [mark] = guide.mark(question, hits)
-    assert mark is not None
-    assert "power cut" in hits[0].text[slice(*mark)]
+    text = (
+        "Bread needs flour and salt. After a power cut, the machine starts again. The train to the sea leaves at noon."
+    )
+    [hit] = guide.search("power cut, interrupted build", k=1)
+    for question, word in (
+        ("Was geschieht nach einem Stromausfall?", "power cut"),
+        ("Wann fährt die Eisenbahn ans Meer?", "train"),
+        ("Woraus wird Brot gebacken?", "flour"),
+    ):
+        assert matching_sentence(question, text) is None
+        [mark] = guide.mark(question, [replace(hit, text=text)])
+        assert mark is not None
+        assert word in text[slice(*mark)]
 
 
 @pytest.mark.model

@@ -78,6 +78,17 @@ def _without_directions(count: int) -> Row:
     return Row(f"echo-less-{count}", told, rank, prepare=_embed_questions, usual=False)
 
 
+def _fused_once(opened: OpenedCollection) -> list[Ranking]:
+    snapshot = opened.retriever.snapshot
+
+    def fused(position: int, question: Question, most: int) -> list[Hit]:
+        vector = opened.readings.echo[position]
+        both = hybrid_ranking(snapshot, question.text, vector, k=most, where=Where(), feedback=0)
+        return make_hits(snapshot, both.fused, {}, {})
+
+    return opened.rank_each(fused)
+
+
 def _fused_by_ranks(opened: OpenedCollection) -> list[Ranking]:
     snapshot = opened.retriever.snapshot
 
@@ -142,7 +153,8 @@ _ALL = (
         _searched("dense"),
         prepare=_embed_questions,
     ),
-    Row("hybrid", "dense and lexical search, fused", _searched("hybrid"), prepare=_embed_questions),
+    Row("hybrid", "dense and lexical search, fused, with feedback", _searched("hybrid"), prepare=_embed_questions),
+    Row("hybrid-once", "the same, the question's vector left as it is", _fused_once, prepare=_embed_questions),
     Row("hybrid-ranks", "the same two, fused by their ranks", _fused_by_ranks, prepare=_embed_questions),
     *(
         Row(
