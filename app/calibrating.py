@@ -58,6 +58,8 @@ def calibrate_index(
             also=also,
             progress=lambda prompt, done, total: progress.show(_one_line(prompt), done, total),
         )
+    for line in _told_prompts(found):
+        out.print(line, soft_wrap=True)
     out.print(_table(found))
     chosen, layer = found.chosen, _layer(found.chosen.choice)
     told = f"MRR {100 * chosen.mrr:.1f} over {found.questions} pseudo-questions among {found.passages} passages"
@@ -79,21 +81,32 @@ def _both(document: str | None, query: str | None) -> Prompts:
 
 def _table(found: Calibration) -> Table:
     table = Table(box=None, pad_edge=False)
-    for name in ("layer", "pooling", "document prompt"):
-        table.add_column(name, overflow="fold")
+    for name in ("layer", "pooling", "prompts"):
+        table.add_column(name)
     for name in ("MRR x100", "raw"):
         table.add_column(name, justify="right")
+    numbers = _numbered_prompts(found)
     shown = list(found.trials[:_SHOWN])
     for trial in shown if found.before in shown else [*shown, found.before]:
         table.add_row(
             _layer(trial.choice),
             trial.choice.pooling.value,
-            _one_line(trial.choice.prompts.document),
+            str(numbers[trial.choice.prompts]),
             f"{100 * trial.mrr:.1f}",
             f"{100 * trial.raw:.1f}",
             style="bold" if trial is found.chosen else None,
         )
     return table
+
+
+def _numbered_prompts(found: Calibration) -> dict[Prompts, int]:
+    """Return the prompts that were tried and their numbers, those of before first."""
+    tried = dict.fromkeys([found.before.choice.prompts, *(trial.choice.prompts for trial in found.trials)])
+    return {prompts: number for number, prompts in enumerate(tried, start=1)}
+
+
+def _told_prompts(found: Calibration) -> list[str]:
+    return [f"prompts {number}: {_one_line(each.document)}" for each, number in _numbered_prompts(found).items()]
 
 
 def _one_line(prompt: str) -> str:
