@@ -42,6 +42,7 @@ def read_status(
         "device": {"name": place.name, "reason": place.reason},
         "index_device": {"name": snapshot.vectors.placement.device, "reason": snapshot.vectors.placement.reason},
         "vectors": snapshot.vectors.kind,
+        "space_passages": None if snapshot.space.is_plain else snapshot.space.passages,
         "failures": snapshot.catalog.failures(generation=manifest.generation),
     }
 
@@ -66,6 +67,8 @@ def status_lines(status: dict[str, Any]) -> list[tuple[str, str]]:
             f"{status['vectors']}, on the {status['index_device']['name']} ({status['index_device']['reason']})",
         ),
     ]
+    if status["space_passages"]:
+        lines.append(("Space", f"estimated when there were {status['space_passages']} passages"))
     if encoder["adapter"]:
         lines.insert(4, ("Adapter", str(encoder["adapter"])))
     return lines

@@ -110,6 +110,7 @@ def test_status_tells_what_is_there_and_why_it_runs_where_it_runs(run: Run, note
         assert said in shown
     told = json.loads(run("status", "--json").out)
     assert (told["documents"], told["chunks"], told["formats"]) == (2, 2, {"markdown": 2})
+    assert told["space_passages"] is None, "two passages say nothing of the others"
     assert told["failures"][0][0] == "notes/broken.pdf"
     assert told["disk_bytes"] > 1000
 

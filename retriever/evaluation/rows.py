@@ -12,7 +12,7 @@ from indexer import Where
 from retriever.evaluation.collections import Question
 from retriever.evaluation.exact import exact_nearest
 from retriever.evaluation.halves import echo_of_halves
-from retriever.evaluation.opened import MORE_PASSAGES, OpenedCollection, Ranking
+from retriever.evaluation.opened import MORE_PASSAGES, PASSAGES, OpenedCollection, Ranking
 from retriever.evaluation.pair_rows import DIRECTIONS
 from retriever.fusion import reciprocal_rank_fusion
 from retriever.hits import Hit, ids_of, make_hits
@@ -54,7 +54,7 @@ def _searched(mode: Mode, *, rerank: int = 0) -> Rank:
                 k=most,
                 mode=mode,
                 vector=None if vectors is None else vectors[position],
-                rerank=rerank,
+                rerank=rerank if most == PASSAGES else 0,  # once: what follows the first passages is as it was
             )
         )
 
