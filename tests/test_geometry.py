@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from echo_embeddings import dominant_directions, inner_product_table, remove_directions, unit_rows
+from echo_embeddings import (
+    dominant_directions,
+    inner_product_table,
+    remove_directions,
+    unit_rows,
+    weaken_directions,
+    wording_directions,
+)
 from echo_embeddings.geometry import Vectors
 
 
@@ -36,3 +43,50 @@ def test_a_table_of_products_and_unit_rows() -> None:
     rows = np.array([[3.0, 4.0], [0.0, 0.0]], dtype=np.float32)
     assert np.allclose(unit_rows(rows), [[0.6, 0.8], [0, 0]])
     assert np.allclose(inner_product_table(rows, np.array([[1.0, 1.0]], dtype=np.float32)), [[7], [0]])
+
+
+def worded_texts(*, seed: int = 0) -> tuple[Vectors, Vectors]:
+    """Texts that differ in the first 12 of 16 dimensions, and two wordings of each that differ in the last 2 only."""
+    random = np.random.default_rng(seed)
+    texts = np.zeros((60, 16), dtype=np.float32)
+    texts[:, :12] = random.normal(size=(60, 12))
+    wordings = np.repeat(texts[None], 2, axis=0)
+    wordings[..., 14:] += random.normal(size=(2, 60, 2)) * 3
+    return unit_rows(texts), np.stack([unit_rows(each) for each in wordings])
+
+
+def test_the_directions_of_wordings_are_those_in_which_nothing_else_differs() -> None:
+    texts, wordings = worded_texts()
+    directions, kept = wording_directions(texts, wordings, count=4, ridge=0.1)
+    assert (directions.shape, kept.shape) == ((4, 16), (4,))
+    assert directions.dtype == kept.dtype == np.float32
+    np.testing.assert_allclose(directions @ directions.T, np.eye(4), atol=1e-5)
+    assert np.linalg.norm(directions[:2, 14:], axis=1).min() > 0.95, "the strongest first"
+    assert kept.tolist() == sorted(kept.tolist()) and 0 < kept[0] < 0.2 and kept[3] <= 1
+    milder = wording_directions(texts, wordings, count=4, ridge=100.0)[1]
+    assert milder.min() > 0.9
+
+
+def test_a_text_is_found_by_another_wording_where_its_directions_are_weakened() -> None:
+    texts, wordings = worded_texts()
+    directions, kept = wording_directions(texts, wordings, count=4, ridge=0.1)
+    one, other = worded_texts(seed=1)[1]
+
+    def found(passages: Vectors, questions: Vectors) -> float:
+        return float((np.argmax(questions @ passages.T, axis=1) == np.arange(len(passages))).mean())
+
+    plain = found(one, other)
+    weakened = found(weaken_directions(one, directions, kept), weaken_directions(other, directions, kept))
+    assert weakened > plain + 0.1
+
+
+def test_weakened_directions_keep_their_share() -> None:
+    random = np.random.default_rng(0)
+    directions = np.linalg.qr(random.normal(size=(8, 2)))[0].T.astype(np.float32)
+    vectors = random.normal(size=(5, 8)).astype(np.float32)
+    kept = np.array([0.25, 1.0], dtype=np.float32)
+    expected = vectors - 0.75 * np.outer(vectors @ directions[0], directions[0])
+    np.testing.assert_allclose(weaken_directions(vectors, directions, kept), unit_rows(expected), atol=1e-6)
+    nothing = np.zeros(2, dtype=np.float32)
+    removed = remove_directions(vectors, directions)
+    np.testing.assert_allclose(weaken_directions(vectors, directions, nothing), removed, atol=1e-6)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from app import output
-from app.commands.options import Adapter, AsJson, IndexDir, ModelDevice, ModelName, err, notice, out
+from app.commands.options import Adapter, AsJson, IndexDir, ModelDevice, ModelName, Precision, err, notice, out
 from app.settings import DEFAULTS
 
 
@@ -40,10 +40,7 @@ def build(
         Path | None, typer.Option(help="A file that echo-index calibrate wrote: model, layer, prompts, pooling.")
     ] = None,
     rebuild: Annotated[bool, typer.Option(help="Start anew; the old index serves until the new one is done.")] = False,
-    precision: Annotated[
-        Literal["auto", "fp32", "bf16", "int8"] | None,
-        typer.Option(help="Of the matrix products. Default: auto, int8 where it is fast and nearly as good."),
-    ] = None,
+    precision: Precision = None,
     device: ModelDevice = "auto",
     json: AsJson = False,
 ) -> None:

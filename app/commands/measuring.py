@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from app.commands.options import Adapter, IndexDir, Instruction, ModelDevice, ModelName, err, notice, out
+from app.commands.options import Adapter, IndexDir, Instruction, ModelDevice, ModelName, Precision, err, notice, out
 from app.settings import DEFAULTS
 
 
@@ -37,9 +37,7 @@ def evaluate(
     model: ModelName = None,
     adapter: Adapter = None,
     layer: Annotated[str | None, typer.Option(help="The layer to read, or views of both copies, as for build.")] = None,
-    precision: Annotated[
-        Literal["auto", "fp32", "bf16", "int8"] | None, typer.Option(help="Of the matrix products, as for build.")
-    ] = None,
+    precision: Precision = None,
     device: ModelDevice = "auto",
     work: Annotated[
         Path | None,
@@ -77,9 +75,7 @@ def calibrate(
         str | None, typer.Option(help="One more template to try, with {text} and {echo}.")
     ] = None,
     query_prompt: Annotated[str | None, typer.Option(help="Its counterpart for questions, {instruction} too.")] = None,
-    precision: Annotated[
-        Literal["auto", "fp32", "bf16", "int8"] | None, typer.Option(help="Of the matrix products, as for build.")
-    ] = None,
+    precision: Precision = None,
     device: ModelDevice = "auto",
 ) -> None:
     """Find the layer, prompt and pooling with which a model finds most in an index, without labels."""

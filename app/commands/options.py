@@ -30,6 +30,12 @@ SearchMode = Annotated[
     Literal["hybrid", "dense", "lexical"], typer.Option(help="By meaning (dense), by words (lexical), or both.")
 ]
 Adapter = Annotated[Path | None, typer.Option(help="A LoRA adapter's folder.")]
+Precision = Annotated[
+    Literal["auto", "fp32", "bf16", "int8"] | None,
+    typer.Option(
+        "--precision", help="Of the matrix products. Default: auto, int8 where it is fast and nearly as good."
+    ),
+]
 Instruction = Annotated[str | None, typer.Option(help="The task in words, such as 'Find code that does this.'")]
 Paths = Annotated[list[str], typer.Option("--path", help="Only documents whose path matches this glob. Repeatable.")]
 Rerank = Annotated[
