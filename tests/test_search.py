@@ -20,7 +20,7 @@ from indexer.chunks import embedded_text
 from retriever import Hit, Mode, Retriever, matching_sentence
 from retriever.fusion import standard_score_fusion
 from retriever.highlight import sentence_spans
-from retriever.hybrid import hybrid_ranking
+from retriever.hybrid import _different, hybrid_ranking
 from retriever.lexical import lexical_ranking, word_query
 
 ROOT = Path(__file__).parent.parent
@@ -127,6 +127,14 @@ def test_a_question_moves_towards_the_best_passages(retriever: Retriever, encode
     if feedback:
         plain = hybrid_ranking(snapshot, asked, vector, k=3, where=Where(), feedback=0).fused
         assert dict(found) != pytest.approx(dict(plain), abs=1e-4)
+
+
+def test_copies_of_a_passage_tell_no_more_of_what_is_asked_than_one() -> None:
+    random = np.random.default_rng(0)
+    owl, fox, law = (unit / np.linalg.norm(unit) for unit in random.normal(size=(3, 8)).astype(np.float32))
+    vectors = {1: owl, 2: owl, 3: fox, 4: owl, 5: law}
+    for most, expected in ((1, [owl]), (2, [owl, fox]), (3, [owl, fox, law]), (9, [owl, fox, law])):
+        assert np.array_equal(_different([1, 2, 3, 4, 5], vectors, most=most), expected)
 
 
 def test_only_passages_that_hold_a_phrase_are_found_but_by_meaning_alone(retriever: Retriever) -> None:
