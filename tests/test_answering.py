@@ -22,7 +22,7 @@ from app.service import Service, ServiceOptions
 from echo_embeddings import EchoEncoder, LanguageModel, load_model
 from echo_embeddings.errors import EchoIndexError, IndexMissing, ModelError, QuestionError
 from indexer import Source, Where, build_index
-from retriever import Answer, EchoChatModel, Hit
+from retriever import Answer, EchoChatModel, Hit, Retriever
 
 QUESTION = FACTS["ferry"][1]
 PATIENCE = 20  # seconds
@@ -68,8 +68,12 @@ def nothing_goes_on() -> Iterator[None]:
 
 
 @pytest.mark.model
-def test_a_turn_grows_and_ends_with_its_answer(facts: Service) -> None:
+def test_a_turn_grows_and_ends_with_its_answer(facts: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    search = Retriever.search
+    monkeypatch.setattr(Retriever, "search", lambda *given, **how: asked.append(how["group"]) or search(*given, **how))
     turns = list(stream_turn(facts, Request(QUESTION)))
+    assert asked == [True], "the same is not read twice"
     first, last = turns[0], turns[-1]
     assert first.passages and first.text == "" and first.answer is None, "the passages come first"
     assert all(turn.question == QUESTION and turn.passages == first.passages for turn in turns)

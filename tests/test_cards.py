@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from test_markup import HOSTILE, Seen, visible
 
 from app.ui.cards import citation, flowing, heading, hit_card, hit_cards, marked, place
-from retriever import Hit, Place
+from retriever import Hit, Place, Spot
 
 TEXT = "The ferry to the island leaves at eight and at noon. Bicycles are carried free of charge."
 MARK = (0, 52)
@@ -55,6 +55,19 @@ def test_what_is_not_known_is_not_said() -> None:
     assert "badge" not in bare and "strength" not in bare and 'class="why"' not in bare and "<mark>" not in bare
     assert "by words" not in hit_card(replace(HIT, lexical=None), None, number=1)
     assert "likelihood" not in hit_card(HIT, None, number=1)
+
+
+def test_a_card_opens_where_the_same_is_said() -> None:
+    spots = (Spot(HIT.source, 9, None, 2), Spot("copy & co.pdf", 30, 4, None), Spot(HIT.source, 11, None, None))
+    seen = Seen(hit_card(replace(HIT, alike=spots), None, number=1))
+    assert "The same: line 2 copy & co.pdf page 4 elsewhere in it" in " ".join(seen.text.split())
+    opened = [
+        (found["data-source"], found["data-start"]) for found in seen.attributes if found.get("data-action") == "open"
+    ]
+    assert opened == [(HIT.source, "9"), ("copy & co.pdf", "30"), (HIT.source, "11"), (HIT.source, "120")]
+    many = Seen(hit_card(replace(HIT, alike=spots * 3), None, number=1))
+    assert "and 4 more" in many.text
+    assert "The same" not in Seen(hit_card(HIT, None, number=1)).text
 
 
 def test_a_card_tells_how_likely_the_question_is_after_the_passage() -> None:

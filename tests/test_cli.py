@@ -121,6 +121,20 @@ def test_filters_and_instruction_are_understood(run: Run, notes: Path) -> None:
     assert [hit["source"] for hit in hits] == ["notes/vow.md"]
 
 
+def test_copies_are_named_by_one_of_them(run: Run, notes: Path) -> None:
+    for copy in ("copy.md", "other.md"):
+        shutil.copy(notes / "fox.md", notes / copy)
+    run("build", "notes")
+    hits = json.loads(run("search", "fox", "--json").out)
+    assert [len(hit["alike"]) for hit in hits if "fox" in hit["text"]] == [2]
+    assert len(hits) == 2
+    fox, *copies = sorted(["notes/copy.md:1", "notes/fox.md:1", "notes/other.md:1"])
+    shown = run("search", "fox").out
+    assert f"{fox} " in shown and f"the same at {', '.join(copies)}" in shown
+    answer = json.loads(run("ask", "Who sleeps?", "--json").out)
+    assert [len(hit["alike"]) for hit in answer["passages"] if "fox" in hit["text"]] == [2]
+
+
 def test_the_best_are_reranked_where_that_is_asked_for(run: Run, notes: Path) -> None:
     run("build", "notes")
     plain, reranked = run("search", "wizards"), run("search", "wizards", "--rerank", "2")

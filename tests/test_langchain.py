@@ -436,9 +436,17 @@ def test_retrievers_embeddings_and_chat_models_share_one_loaded_model(
     assert model is EchoChatModel(model=tiny_model.name, device="cpu").load()
 
 
-def test_an_open_retriever_can_be_given(index_dir: Path, tiny_model: LanguageModel) -> None:
+def test_an_open_retriever_can_be_given(
+    index_dir: Path, tiny_model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     encoder = EchoEncoder(tiny_model)
     opened = Retriever.open(index_dir, encoder=encoder)
+    asked: list[bool] = []
+    search = Retriever.search
+    monkeypatch.setattr(Retriever, "search", lambda *given, **how: asked.append(how["group"]) or search(*given, **how))
+    EchoRetriever(retriever=opened, group=True).invoke("fox")
+    EchoRetriever(retriever=opened).invoke("fox")
+    assert asked == [True, False]
     given = EchoRetriever(retriever=opened, k=2)
     assert (given.retriever, given.index_dir) == (opened, index_dir)
     assert len(given.invoke("fox wizards jugs")) == 2

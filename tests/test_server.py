@@ -19,6 +19,7 @@ from app.ui.server import READY_PATH, ServerOptions, _listen, make_app, uploads_
 from echo_embeddings import EchoEncoder, LanguageModel
 from echo_embeddings.errors import EchoIndexError
 from indexer import Source, build_index
+from retriever import Retriever
 
 HERE = "http://127.0.0.1:7860"
 ENDPOINTS = {"search", "similar", "ask", "documents", "read"}
@@ -219,6 +220,14 @@ def test_a_program_searches(visitor: TestClient) -> None:
     assert hit["likelihood"] is None
     hits = answer(visitor, "search", "fox", 5, "dense", "", None, None, 1000)
     assert sorted(hit["likelihood"]["rank"] for hit in hits) == [1, 2]
+
+
+def test_a_program_is_told_of_the_same_once(visitor: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    search = Retriever.search
+    monkeypatch.setattr(Retriever, "search", lambda *given, **how: asked.append(how["group"]) or search(*given, **how))
+    [hit] = answer(visitor, "search", "lazy dog", 1, "lexical", "", None, None, 0)
+    assert asked == [True] and hit["alike"] == []
 
 
 def test_a_program_asks_for_the_like(visitor: TestClient) -> None:
