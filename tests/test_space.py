@@ -85,6 +85,16 @@ def test_the_mean_of_questions_is_that_of_all_wordings(folder_of_words: Path) ->
     )
 
 
+def test_passages_are_asked_for_by_their_headings_too(tmp_path: Path) -> None:
+    text = " ".join(f"The owl number {number} sleeps here." for number in range(40))
+    write(tmp_path, owls=f"# Owls\n\n## Where they sleep\n\n{text}\n")
+    encoder = AskedEncoder()
+    build(tmp_path, tmp_path / "index", encoder)
+    first_wordings = encoder.asked[: len(encoder.asked) // 3]
+    assert len(first_wordings) >= 16
+    assert {*first_wordings} <= {"Owls", "Where they sleep"}
+
+
 def test_what_the_wording_changes_counts_for_less(folder_of_words: Path) -> None:
     index = folder_of_words / "index"
     build(folder_of_words, index, AskedEncoder())
