@@ -37,7 +37,11 @@ from retriever import (
     read_evaluation_input,
 )
 from retriever.evaluation import peers
+from retriever.evaluation.collections import Question
 from retriever.evaluation.exact import exact_nearest
+from retriever.evaluation.opened import MORE_PASSAGES
+from retriever.hits import Hit
+from retriever.hybrid import hybrid_ranking
 
 USUAL = [ROWS[name] for name in USUAL_ROWS]
 
@@ -143,6 +147,43 @@ def test_the_classical_rows_rank_by_the_first_copy_on_both_sides(tmp_path: Path)
     for vector, ranking in zip(made.readings.classical, ROWS["classical"].rank(made), strict=True):
         found = snapshot.nearest_classical(vector, k=100, where=Where())
         assert ranking == [paths[key].path for key, _ in found]
+
+
+def test_more_passages_are_looked_at_where_they_are_of_few_documents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = opened(tmp_path)
+    hits = made.retriever.search(made.questions[0].text, k=100, mode="dense")
+    documents = [*dict.fromkeys(hit.source for hit in hits)]
+    again = [replace(hits[0], start=number) for number in range(1, 4)]
+    monkeypatch.setattr("retriever.evaluation.opened.PASSAGES", 4)
+    asked: list[int] = []
+
+    def find(position: int, question: Question, most: int) -> list[Hit]:
+        asked.append(most)
+        return [hits[0], *again, *hits[1:]][:most]
+
+    assert made.rank_each(find) == [documents] * len(made.questions)
+    assert asked == [4, MORE_PASSAGES] * len(made.questions)
+    asked.clear()
+    made.rank_each(lambda position, question, most: asked.append(most) or hits[:3])  # type: ignore[func-returns-value]
+    assert asked == [4] * len(made.questions), "there are no more"
+
+
+def test_the_row_without_feedback_leaves_the_question_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = opened(tmp_path)
+    asked: list[int] = []
+    monkeypatch.setattr(
+        "retriever.evaluation.rows.hybrid_ranking",
+        lambda *given, **how: asked.append(how["feedback"]) or hybrid_ranking(*given, **how),  # type: ignore[func-returns-value]
+    )
+    snapshot = made.retriever.snapshot
+    paths = {row.id: row.path for row in snapshot.catalog.chunks(range(1, 500)).values()}
+    rankings = ROWS["hybrid-once"].rank(made)
+    assert asked == [0] * len(made.questions)
+    for question, vector, ranking in zip(made.questions, made.readings.echo, rankings, strict=True):
+        once = hybrid_ranking(snapshot, question.text, vector, k=100, where=Where(), feedback=0)
+        assert ranking == [*dict.fromkeys(paths[key] for key, _ in once.fused)]
 
 
 def test_the_row_of_halves_ranks_by_the_first_half_of_each_passage_once_embedded(tmp_path: Path) -> None:

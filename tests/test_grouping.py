@@ -73,6 +73,15 @@ def test_of_one_document_what_is_nearly_the_same_is_named(snapshot: Snapshot, mo
         assert (hits[2].start in [spot.start for spot in found[0].alike]) is named
 
 
+def test_other_documents_are_named_only_for_the_same_text(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("retriever.grouping.NEAR_DUPLICATE", -1.0)
+    ids = [int(key) for key in snapshot.catalog.chunk_ids(Where(), generation=1)]
+    ranked = [(key, 1.0 / number) for number, key in enumerate(ids, start=1)]
+    found = grouped(snapshot, ranked, make_hits(snapshot, ranked, {}, {}), most=100)
+    assert sorted(hit.source for hit in found) == ["copy.md", "island.md"]
+    assert {spot.source for hit in found if hit.source == "island.md" for spot in hit.alike} == {"island.md"}
+
+
 def test_nothing_is_lost(snapshot: Snapshot) -> None:
     ids = [int(key) for key in snapshot.catalog.chunk_ids(Where(), generation=1)]
     ranked = [(key, 1.0 / number) for number, key in enumerate(ids, start=1)]
