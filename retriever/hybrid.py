@@ -23,9 +23,9 @@ WORDS_WEIGHT = 0.5
 """Of BM25 beside the cosine, both as standard scores: best of 0.3 to 1 on the mean of six public sets, all near it."""
 FEEDBACK = 3
 """The best so many tell more of what is asked: 2 to 5 are about equal on six public sets."""
-_COPY = 0.999  # the least cosine of a passage with its copy
 FEEDBACK_WEIGHT = 0.5
 """Of their mean beside the question's vector: 0.5 to 1 are about equal there."""
+_COPY = 0.999  # the least cosine of a passage with its copy
 
 
 @dataclass(frozen=True, slots=True)
