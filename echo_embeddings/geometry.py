@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import numpy.typing as npt
 
@@ -52,22 +54,17 @@ def wording_directions(texts: Vectors, wordings: Vectors, *, count: int, ridge: 
     Within-class covariance normalization (Hatch, Kajarekar and Stolcke, Interspeech 2006), the rank kept low: a class
     is what is said, the covariance that of its wordings; W^(-1/2), scaled so that other directions stay as they are.
     """
-    import torch
-
-    def found() -> tuple[Vectors, Vectors]:
-        said = torch.from_numpy(wordings)
-        of_each_way = torch.nn.functional.normalize(said - said.mean(dim=1, keepdim=True), dim=-1)
-        from_texts = of_each_way - torch.from_numpy(texts)
-        from_each_other = said - said.mean(dim=0)
-        differences = torch.cat([from_texts.flatten(0, 1), from_each_other.flatten(0, 1)]).double()
-        variances, directions = torch.linalg.eigh(differences.T @ differences / len(differences))
-        weights = (variances / variances.mean().clamp_min(1e-12) + ridge).rsqrt()
-        weakest = len(weights) - count
-        others = (variances[:weakest].mean() / variances.mean().clamp_min(1e-12) + ridge).rsqrt()
-        kept = (weights[weakest:] / others).clamp(0, 1).flip(0)
-        return np.ascontiguousarray(directions[:, weakest:].T.flip(0).float().numpy()), kept.float().numpy()
-
-    return in_turn(found)
+    of_each_way = wordings - wordings.mean(axis=1, keepdims=True)
+    from_texts = [unit_rows(way) - texts for way in of_each_way]
+    from_each_other = list(wordings - wordings.mean(axis=0))
+    differences = np.concatenate([*from_texts, *from_each_other]).astype(np.float64)
+    variances, directions = np.linalg.eigh(differences.T @ differences / len(differences))
+    weights = (variances / max(variances.mean(), 1e-12) + ridge) ** -0.5
+    weakest = len(weights) - count
+    others = (variances[:weakest].mean() / max(variances.mean(), 1e-12) + ridge) ** -0.5
+    kept = np.clip(weights[weakest:] / others, 0, 1)[::-1]
+    strongest = directions[:, weakest:].T[::-1]
+    return np.ascontiguousarray(strongest, dtype=np.float32), np.ascontiguousarray(kept, dtype=np.float32)
 
 
 def weaken_directions(vectors: Vectors, directions: Vectors, kept: Vectors) -> Vectors:
@@ -85,8 +82,11 @@ def unit_rows(vectors: Vectors) -> Vectors:
 def inner_product_table(rows: Vectors, others: Vectors) -> Vectors:
     """Return the inner products of all rows (n, dimension) with all others (m, dimension): (n, m).
 
-    In turn with the model's passes, as `inner_products`.
+    In turn with the model's passes, as `inner_products`. Where torch was not needed so far, there is no model whose
+    passes could be slowed down, and numpy does it: to load torch would take a second.
     """
+    if "torch" not in sys.modules:
+        return np.asarray(rows @ others.T)
     import torch
 
     table: Vectors = in_turn(lambda: torch.from_numpy(rows) @ torch.from_numpy(others).T).numpy()

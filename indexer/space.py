@@ -177,6 +177,7 @@ def _ask(encoder: EchoEncoder, questions: list[str], asked: Asked) -> Readings:
             asked(start, len(questions))
             positions = list(range(start, min(start + _AT_ONCE, len(questions))))
             yield positions, encoder.query_readings([questions[position] for position in positions])
+        asked(len(questions), len(questions))
 
     return Readings.gather(parts(), shape=(len(questions), encoder.dimension))
 

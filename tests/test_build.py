@@ -183,7 +183,7 @@ def test_progress_tells_the_stages_in_order(folder: Path, index: Path) -> None:
     assert told == [
         *(("reading", done, None) for done in range(1, 24)),
         *(("embedding", done, 27) for done in (8, 16, 24, 27)),
-        *(("asking", done, 81) for done in (0, 64)),
+        *(("asking", done, 81) for done in (0, 64, 81)),
         ("indexing", 0, 27),
     ]
     told.clear()

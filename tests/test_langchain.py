@@ -304,7 +304,7 @@ def test_a_document_tells_all_of_its_hit_in_types_that_json_knows(index_dir: Pat
     assert found == document.metadata
     assert found.keys() == {
         *("source", "title", "headings", "format", "start", "end"),
-        *("page", "line", "score", "dense", "lexical", "likelihood"),
+        *("page", "line", "score", "dense", "lexical", "likelihood", "alike"),
     }
     text = (corpus / "fox.md").read_text()
     assert document.page_content == text[found["start"] : found["end"]]
