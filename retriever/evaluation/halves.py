@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
+import numpy.typing as npt
 
+from echo_embeddings import Vectors
 from indexer import embedded_passages, embedded_text
 from retriever.evaluation.exact import exact_nearest
 from retriever.evaluation.opened import KEPT_NAME, MORE_PASSAGES, OpenedCollection, Ranking
@@ -17,18 +19,26 @@ def echo_of_halves(opened: OpenedCollection) -> list[Ranking]:
     The tokens that are read are those of the whole passage, as in one classical reading. The halves are compared in the
     space of the index, and their vectors are kept beside those of the questions.
     """
+    ids, vectors = _embedded_halves(opened)
+    space = opened.retriever.snapshot.space
+    nearest = exact_nearest([(ids, space.documents(vectors))], space.questions(opened.readings.echo), k=MORE_PASSAGES)
+    return opened.rank_scored(nearest)
+
+
+def embed_halves(opened: OpenedCollection) -> float:
+    """Embed the halves beforehand; return the seconds that it took to embed a question."""
+    _embedded_halves(opened)
+    return opened.seconds_per_question
+
+
+def _embedded_halves(opened: OpenedCollection) -> tuple[npt.NDArray[np.int64], Vectors]:
     snapshot = opened.retriever.snapshot
     passages = embedded_passages(snapshot.catalog, generation=snapshot.manifest.generation)
     ids, texts = zip(
         *((key, embedded_text(title, headings, _half(text))) for key, title, headings, text in passages), strict=True
     )
     way = hashlib.sha256(f"{opened.encoder.fingerprint} halves".encode()).hexdigest()[:KEPT_NAME]
-    vectors = opened.kept_vectors(way, texts, opened.encoder.encode_documents, doing="embedding halves")
-    space = snapshot.space
-    nearest = exact_nearest(
-        [(np.array(ids), space.documents(vectors))], space.questions(opened.readings.echo), k=MORE_PASSAGES
-    )
-    return opened.rank_scored(nearest)
+    return np.array(ids), opened.kept_vectors(way, texts, opened.encoder.encode_documents, doing="embedding halves")
 
 
 def _half(text: str) -> str:

@@ -11,7 +11,7 @@ from echo_embeddings import dominant_directions, remove_directions
 from indexer import Where
 from retriever.evaluation.collections import Question
 from retriever.evaluation.exact import exact_nearest
-from retriever.evaluation.halves import echo_of_halves
+from retriever.evaluation.halves import echo_of_halves, embed_halves
 from retriever.evaluation.opened import MORE_PASSAGES, PASSAGES, OpenedCollection, Ranking
 from retriever.evaluation.pair_rows import DIRECTIONS
 from retriever.fusion import reciprocal_rank_fusion
@@ -170,7 +170,7 @@ _ALL = (
         "echo-half",
         "by echo embeddings of the first half of each passage, at the price of one reading",
         echo_of_halves,
-        prepare=_embed_questions,
+        prepare=embed_halves,
         usual=False,
     ),
     *map(_without_directions, DIRECTIONS),
