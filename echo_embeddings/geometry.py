@@ -10,6 +10,7 @@ import numpy.typing as npt
 from echo_embeddings.turns import in_turn
 
 Vectors = npt.NDArray[np.float32]
+_FEW_ROWS = 256
 
 
 def remove_mean(vectors: Vectors, mean: Vectors) -> Vectors:
@@ -68,9 +69,16 @@ def wording_directions(texts: Vectors, wordings: Vectors, *, count: int, ridge: 
 
 
 def weaken_directions(vectors: Vectors, directions: Vectors, kept: Vectors) -> Vectors:
-    """Return unit rows of `vectors` (n, dimension) of whose parts along orthonormal `directions` shares are `kept`."""
+    """Return unit rows of `vectors` (n, dimension) of whose parts along orthonormal `directions` shares are `kept`.
+
+    A few rows, such as a question, are done without a turn: a search need not wait for what the model is reading.
+    """
+    across = np.ascontiguousarray(directions.T)
+    if len(vectors) <= _FEW_ROWS:  # einsum has no threads that could slow the model's down
+        parts = np.einsum("ij,kj->ik", vectors, directions) * (1 - kept)
+        return unit_rows(vectors - np.einsum("ij,kj->ik", parts, across))
     parts = np.ascontiguousarray(inner_product_table(vectors, directions) * (1 - kept))
-    return unit_rows(vectors - inner_product_table(parts, np.ascontiguousarray(directions.T)))
+    return unit_rows(vectors - inner_product_table(parts, across))
 
 
 def unit_rows(vectors: Vectors) -> Vectors:
