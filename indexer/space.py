@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from echo_embeddings import Readings, Vectors, unit_rows, weaken_directions, wording_directions
+from echo_embeddings import Readings, Vectors, remove_mean, unit_rows, weaken_directions, wording_directions
 from indexer.catalog import Block, Catalog
 from indexer.passages import sample_passages
 from indexer.wordings import wordings_of
@@ -97,11 +97,11 @@ class Space:
 
     def centred_documents(self, vectors: Vectors) -> Vectors:
         """Return vectors of texts (n, dimension) less their mean only: unit rows."""
-        return unit_rows(vectors - self._means[0])
+        return remove_mean(vectors, self._means[0])
 
     def centred_questions(self, vectors: Vectors) -> Vectors:
         """Return vectors of questions (n, dimension) less their mean only: unit rows."""
-        return unit_rows(vectors - self._means[1])
+        return remove_mean(vectors, self._means[1])
 
     def _weakened(self, vectors: Vectors) -> Vectors:
         directions, kept = self._directions
