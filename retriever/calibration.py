@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
@@ -38,6 +39,7 @@ Progress = Callable[[str, int, int], None]
 """Told the prompt that is tried, how many texts were read with it, and of how many."""
 
 _FEWEST_QUESTIONS = 20
+_CHANCE = 0.05  # that something is chosen which is no better
 _BEST = 2  # views of each copy that are combined
 _WORDED = 200  # passages that a space is estimated from, as an index does
 
@@ -110,8 +112,8 @@ def calibrate(
 
     The prompts are the encoder's own, some that are known to do well, and the one that is given `also`.
 
-    The encoder's own choice is kept unless another is better by more than the standard error of their difference over
-    the questions. What was read with a prompt is kept in the cache folder: an interrupted calibration goes on there.
+    The encoder's own choice is kept unless the best is better beyond chance: where a hundred things are tried, the best
+    of them looks better than it is. What was read with a prompt is kept in the cache folder: an interrupted calibration goes on there.
 
     Raises:
         SourceError: fewer than 20 questions can be made of the passages.
@@ -140,7 +142,7 @@ def calibrate(
     before = next(trial for trial in trials if trial.choice == Choice(own, encoder.pooling, encoder.views))
     best = max(trials, key=lambda trial: trial.mrr)
     ranked = tuple(sorted(trials, key=lambda trial: -trial.mrr))
-    chosen = best if _is_better(best, before) else before
+    chosen = best if _is_better(best, before, tried=len(trials)) else before
     return Calibration(ranked, chosen, before, questions=len(asked), passages=len(texts.passages))
 
 
@@ -273,7 +275,11 @@ def _reciprocal_ranks(questions: Vectors, passages: Vectors) -> np.ndarray:
     return np.asarray(1.0 / (1 + (cosines > own).sum(axis=1)))
 
 
-def _is_better(one: Trial, other: Trial) -> bool:
-    """Whether one is better than another by more than the standard error of the difference."""
-    differences = one.reciprocal_ranks - other.reciprocal_ranks
-    return float(differences.mean()) > float(differences.std()) / float(np.sqrt(len(differences)))
+def _is_better(best: Trial, other: Trial, *, tried: int) -> bool:
+    """Whether the best of so many trials is better than another by more than chance lets the best of them be.
+
+    The difference over the questions is held against the standard error, at 5 % for all trials together (Bonferroni).
+    """
+    differences = best.reciprocal_ranks - other.reciprocal_ranks
+    error = float(differences.std()) / float(np.sqrt(len(differences)))
+    return float(differences.mean()) > NormalDist().inv_cdf(1 - _CHANCE / tried) * error
