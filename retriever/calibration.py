@@ -113,7 +113,8 @@ def calibrate(
     The prompts are the encoder's own, some that are known to do well, and the one that is given `also`.
 
     The encoder's own choice is kept unless the best is better beyond chance: where a hundred things are tried, the best
-    of them looks better than it is. What was read with a prompt is kept in the cache folder: an interrupted calibration goes on there.
+    of them looks better than it is. What was read with a prompt is kept in the cache folder: an interrupted calibration
+    goes on there.
 
     Raises:
         SourceError: fewer than 20 questions can be made of the passages.
