@@ -15,6 +15,7 @@ from app.commands.keeping import remove, status, verify
 from app.commands.measuring import calibrate, evaluate
 from app.commands.options import err
 from app.commands.serving import serve
+from app.commands.tuning import tune
 
 app = typer.Typer(
     name="echo-index",
@@ -31,6 +32,7 @@ app.command()(serve)
 app.command()(status)
 app.command("eval")(evaluate)
 app.command()(calibrate)
+app.command()(tune)
 app.command()(verify)
 app.command()(remove)
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from echo_embeddings.prompts import CLASSICAL, TUNED_DOCUMENT, TUNED_QUERY, ZERO_SHOT, EchoPrompt
     from echo_embeddings.readings import Readings
     from echo_embeddings.storage import cache_folder, write_remembered
+    from echo_embeddings.tuning.pairs import TrainingPair
+    from echo_embeddings.tuning.training import TUNING_LOG, Teacher, TuningOptions, TuningStep, tune
     from echo_embeddings.turns import in_turn
     from echo_embeddings.views import Copy, View, parse_views
 
@@ -44,6 +46,7 @@ __all__ = [
     "EMBEDDED_MODELS",
     "TUNED_DOCUMENT",
     "TUNED_QUERY",
+    "TUNING_LOG",
     "ZERO_SHOT",
     "Copy",
     "Device",
@@ -60,6 +63,10 @@ __all__ = [
     "Progress",
     "QueryLikelihood",
     "Readings",
+    "Teacher",
+    "TrainingPair",
+    "TuningOptions",
+    "TuningStep",
     "Vectors",
     "View",
     "cache_folder",
@@ -74,6 +81,7 @@ __all__ = [
     "parse_views",
     "remove_directions",
     "remove_mean",
+    "tune",
     "unit_rows",
     "weaken_directions",
     "wording_directions",
@@ -111,6 +119,12 @@ _HOMES = {
     "Progress": "encoder",
     "QueryLikelihood": "likelihood",
     "Readings": "readings",
+    "TUNING_LOG": "tuning.training",
+    "Teacher": "tuning.training",
+    "TrainingPair": "tuning.pairs",
+    "TuningOptions": "tuning.training",
+    "TuningStep": "tuning.training",
+    "tune": "tuning.training",
     "Vectors": "geometry",
     "View": "views",
     "choose_device": "devices",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -12,12 +13,18 @@ from typing import TYPE_CHECKING, cast
 from safetensors import SafetensorError
 from torch import nn
 
-from echo_embeddings.errors import MissingPackage, ModelError
+from echo_embeddings.errors import EchoIndexError, MissingPackage, ModelError
+from echo_embeddings.pooling import Pooling
+from echo_embeddings.profiles import Profile
+from echo_embeddings.prompts import EchoPrompt
 from echo_embeddings.storage import sha256_of
+from echo_embeddings.views import parse_views
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+_USE_FILE = "echo_embeddings.json"  # beside the adapter's own files
+_USE = ("document_prompt", "query_prompt", "instruction", "pooling", "layer")
 _SAYS_WHENCE = {"base_model_name_or_path", "peft_version", "revision"}  # in an adapter's config: changes no vector
 
 
@@ -38,6 +45,35 @@ def adapter_digest(adapter: Path) -> bytes:
     hashes = [sha256_of(path) for path in sorted(adapter.glob("adapter_model.*"))]
     scale = {name: value for name, value in _read_config(adapter).items() if name not in _SAYS_WHENCE}
     return ("".join(hashes) + json.dumps(scale, sort_keys=True)).encode()
+
+
+def write_use(adapter: Path, described: Mapping[str, object]) -> None:
+    """Write beside an adapter for which prompts, pooling and views it was trained: what describes an encoder."""
+    told = {name: described[name] for name in _USE}
+    (adapter / _USE_FILE).write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def profile_with(adapter: Path, profile: Profile) -> Profile:
+    """Return the profile of a model with an adapter on top: where the adapter says how it was trained, that.
+
+    Raises:
+        ModelError: what it says cannot be read.
+    """
+    path = adapter / _USE_FILE
+    if not path.exists():
+        return profile
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        return replace(
+            profile,
+            document=EchoPrompt(str(told["document_prompt"])),
+            query=EchoPrompt(str(told["query_prompt"])),
+            instruction=str(told["instruction"]),
+            pooling=Pooling(told["pooling"]),
+            views=parse_views(told["layer"]),
+        )
+    except (ValueError, KeyError, TypeError, EchoIndexError) as error:
+        raise ModelError(f"The file {path} cannot be read: {error}.") from None
 
 
 def _read_config(adapter: Path) -> dict[str, object]:

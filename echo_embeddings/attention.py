@@ -34,7 +34,7 @@ def attend(
         rows = slice(start * shared, (start + size) * shared)
         scores = torch.bmm(queries[:, rows], keys[:, :, first:last])
         if cap is not None:
-            scores = scores.div_(cap).tanh_().mul_(cap)
+            scores = scores.div_(cap).tanh_() * cap  # a gradient needs what tanh gave
         by_token = scores.unflatten(1, (size, shared))
         if window is not None and last > window:
             by_token.add_(_mask(size, last - first, window))

@@ -13,7 +13,7 @@ import numpy as np
 from echo_embeddings.batching import batches_by_length
 from echo_embeddings.conversion import Notice
 from echo_embeddings.devices import DeviceChoice
-from echo_embeddings.engine import Engine, Span
+from echo_embeddings.engine import Engine
 from echo_embeddings.errors import ModelError, PromptError
 from echo_embeddings.fidelity import LEAST_FIDELITY, centred_cosines, remembered_fidelity
 from echo_embeddings.geometry import Vectors, unit_rows
@@ -106,7 +106,7 @@ class EchoEncoder:
         Raises:
             TextError: a text is empty.
         """
-        return self._encode(self._tokenizer.assemble(self.document_prompt, texts), progress)
+        return self._encode(self.document_tokens(texts), progress)
 
     def document_readings(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Readings]]:
         """Embed as `encode_documents` does, in both ways; yield each batch when it is ready: (positions, readings).
@@ -114,7 +114,7 @@ class EchoEncoder:
         Raises:
             TextError: a text is empty.
         """
-        yield from self._readings(self._tokenizer.assemble(self.document_prompt, texts))
+        yield from self._readings(self.document_tokens(texts))
 
     def document_views(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[Vectors]]]:
         """Embed texts by each view on its own, in one pass; yield each batch: (positions, vectors of each view).
@@ -124,7 +124,7 @@ class EchoEncoder:
         Raises:
             TextError: a text is empty.
         """
-        yield from self._pooled(self._tokenizer.assemble(self.document_prompt, texts), self.views)
+        yield from self._pooled(self.document_tokens(texts), self.views)
 
     def query_views(
         self, texts: Sequence[str], *, instruction: str | None = None
@@ -135,7 +135,7 @@ class EchoEncoder:
             TextError: a text is empty.
             PromptError: an instruction was given and the query prompt has no place for it.
         """
-        yield from self._pooled(self._questions(texts, instruction), self.views)
+        yield from self._pooled(self.query_tokens(texts, instruction=instruction), self.views)
 
     def encode_queries(self, texts: Sequence[str], *, instruction: str | None = None) -> Vectors:
         """Embed questions, with the task in words: float32 (n, dimension), unit rows, in the order of `texts`.
@@ -144,7 +144,7 @@ class EchoEncoder:
             TextError: a text is empty.
             PromptError: an instruction was given and the query prompt has no place for it.
         """
-        return self._encode(self._questions(texts, instruction), None)
+        return self._encode(self.query_tokens(texts, instruction=instruction), None)
 
     def query_readings(self, texts: Sequence[str], *, instruction: str | None = None) -> Readings:
         """Embed questions as `encode_queries` does, in both ways.
@@ -153,7 +153,7 @@ class EchoEncoder:
             TextError: a text is empty.
             PromptError: an instruction was given and the query prompt has no place for it.
         """
-        batches = self._readings(self._questions(texts, instruction))
+        batches = self._readings(self.query_tokens(texts, instruction=instruction))
         return Readings.gather(batches, shape=(len(texts), self.dimension))
 
     def token_starts(self, text: str) -> Sequence[int]:
@@ -257,7 +257,21 @@ class EchoEncoder:
             return []
         return [f"{name} was {_shown(before.get(name))} and is now {_shown(now[name])}" for name in names]
 
-    def _questions(self, texts: Sequence[str], instruction: str | None) -> list[EchoTokens]:
+    def document_tokens(self, texts: Sequence[str]) -> list[EchoTokens]:
+        """Return the tokens of texts that are to be found, in their prompt.
+
+        Raises:
+            TextError: a text is empty.
+        """
+        return self._tokenizer.assemble(self.document_prompt, texts)
+
+    def query_tokens(self, texts: Sequence[str], *, instruction: str | None = None) -> list[EchoTokens]:
+        """Return the tokens of questions, in their prompt with the task.
+
+        Raises:
+            TextError: a text is empty.
+            PromptError: an instruction was given and the query prompt has no place for it.
+        """
         if instruction is not None and not self.query_prompt.takes_instruction:
             raise PromptError(f"The query prompt {self.query_prompt.template!r} has no {{instruction}} slot.")
         task = self.instruction if instruction is None else instruction
@@ -304,14 +318,10 @@ class EchoEncoder:
         lengths = [len(tokens) for tokens in sequences]
         together = list(batches_by_length(lengths, token_budget=self._batch_tokens))
         batches = ([sequences[position] for position in positions] for positions in together)
-        wanted = ((batch, [(view.layer, _spans(batch, view.copy)) for view in views]) for batch in batches)
+        wanted = (
+            (batch, [(view.layer, [tokens.span(view.copy) for tokens in batch]) for view in views]) for batch in batches
+        )
         yield from zip(together, self._engine.pooled_batches(wanted, self.pooling), strict=True)
-
-
-def _spans(batch: Sequence[EchoTokens], copy: Copy) -> list[Span]:
-    if copy is Copy.ECHO:
-        return [(tokens.start, tokens.end) for tokens in batch]
-    return [tokens.first_copy for tokens in batch if tokens.first_copy is not None]
 
 
 def _views(layer: int | str | None, default: tuple[View, ...], reads_twice: bool) -> tuple[View, ...]:

@@ -54,7 +54,7 @@ class Engine:
             )
         else:
             dtype = torch.float32 if precision is Precision.FP32 else torch.bfloat16
-            self._fallback = TransformersLayers(model, dtype=dtype)
+            self._fallback = TransformersLayers(model.reader_in(dtype), device=model.device.name)
 
     def span_states(self, batch: Sequence[EchoTokens], *wanted: SpansAt) -> list[torch.Tensor]:
         """Return for each of `wanted` the states of its spans end to end: float32 (tokens, hidden)."""

@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from echo_embeddings.errors import ModelError
-from echo_embeddings.models import LanguageModel
 
 
 class _LastLayerReached(Exception):
@@ -18,12 +17,12 @@ class _LastLayerReached(Exception):
 
 
 class TransformersLayers:
-    """Hidden states of some layers from the model as transformers runs it, stopped where they are ready."""
+    """Hidden states of some layers from a reader as transformers runs it, stopped where they are ready."""
 
-    def __init__(self, model: LanguageModel, *, dtype: torch.dtype) -> None:
-        self._reader = model.reader_in(dtype)
-        self._device = model.device.name
-        self._blocks = _find_blocks(self._reader)
+    def __init__(self, reader: nn.Module, *, device: str) -> None:
+        self._reader = reader
+        self._device = device
+        self._blocks = find_blocks(reader)
 
     def padded_states(self, sequences: Sequence[Sequence[int]], layers: Collection[int]) -> dict[int, torch.Tensor]:
         """Return by layer (sequences, longest, hidden) in the model's dtype; rows are padded on the right.
@@ -70,7 +69,7 @@ def _keep(
         raise _LastLayerReached
 
 
-def _find_blocks(reader: nn.Module) -> nn.ModuleList:
+def find_blocks(reader: nn.Module) -> nn.ModuleList:
     """Find the list of layers, whatever the architecture calls it: the one list as long as the model is deep."""
     depth = int(reader.config.get_text_config().num_hidden_layers)  # type: ignore[union-attr, operator]
     for module in reader.modules():

@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from echo_embeddings.adapters import adapter_digest, base_of, with_adapter
+from echo_embeddings.adapters import adapter_digest, base_of, profile_with, with_adapter
 from echo_embeddings.architecture import Architecture, read_architecture
 from echo_embeddings.conversion import SOURCE_FILE, Notice
 from echo_embeddings.devices import Device, DeviceChoice, choose_device
@@ -141,7 +141,7 @@ class LanguageModel:
 
     def _trunk(self, precision: Precision) -> Trunk:
         assert self.architecture is not None
-        tensors, architecture = self._weights(), self.architecture
+        tensors, architecture = self.weights(), self.architecture
         smoothing: list[Smoothing] = []
         if precision is Precision.INT8:
             begin = [] if self.vocabulary.bos_id is None else [self.vocabulary.bos_id]
@@ -153,7 +153,8 @@ class LanguageModel:
             )
         return Trunk(tensors, architecture, partial(linear, precision=precision), smoothing=smoothing)
 
-    def _weights(self) -> Tensors:
+    def weights(self) -> Tensors:
+        """Return the tensors of the layers by the names that `layer_weights` knows, an adapter merged in."""
         if self.adapter is None and self._tensors:
             return self._tensors
         # weights that stand in another kind of file, or that an adapter was merged into
@@ -237,6 +238,7 @@ def _load_plain(name: str, folder: Path, *, device: Device) -> LanguageModel:
 def _load_adapted(plain: LanguageModel, adapter: Path) -> LanguageModel:
     model = replace(
         plain,
+        profile=profile_with(adapter, plain.profile),
         adapter=adapter.resolve(),
         weights_hash=_hash_weights(plain.folder, adapter),
         plain=plain,

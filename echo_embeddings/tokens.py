@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from echo_embeddings.errors import PromptError, TextError
 from echo_embeddings.prompts import EchoPrompt, Slot
+from echo_embeddings.views import Copy
 from echo_embeddings.vocabulary import Vocabulary
 
 _SLICE = 100_000  # characters
@@ -30,6 +31,13 @@ class EchoTokens:
     def __len__(self) -> int:
         """Count the tokens."""
         return len(self.ids)
+
+    def span(self, copy: Copy) -> tuple[int, int]:
+        """Return the half-open span of a copy of the text; who asks for the first knows that there is one."""
+        if copy is Copy.ECHO:
+            return self.start, self.end
+        assert self.first_copy is not None
+        return self.first_copy
 
 
 class PromptTokenizer:

@@ -44,6 +44,10 @@ if TYPE_CHECKING:
     from retriever.mteb_model import EchoMteb
     from retriever.pseudo_questions import SourcePassage
     from retriever.search import Mode, Retriever
+    from retriever.sentence_transformer import teacher_of
+    from retriever.tuning.files import read_pairs
+    from retriever.tuning.from_index import pairs_of_index
+    from retriever.tuning.negatives import with_hard_negatives
 
 __all__ = [
     "BASELINE",
@@ -101,14 +105,18 @@ __all__ = [
     "mean_scores",
     "open_collection",
     "open_question_file",
+    "pairs_of_index",
     "rag_chain",
     "ranking_scores",
     "read_evaluation_input",
+    "read_pairs",
     "reciprocal_rank_fusion",
     "refuse_missing_packages",
     "spearman",
     "spearman_difference",
     "stream_answer",
+    "teacher_of",
+    "with_hard_negatives",
 ]
 
 _HOMES = {
@@ -175,6 +183,10 @@ _HOMES = {
     "spearman": "evaluation.metrics",
     "spearman_difference": "evaluation.metrics",
     "stream_answer": "answer",
+    "pairs_of_index": "tuning.from_index",
+    "read_pairs": "tuning.files",
+    "teacher_of": "sentence_transformer",
+    "with_hard_negatives": "tuning.negatives",
 }
 
 

@@ -17,12 +17,16 @@ ROOMS = ("echo_embeddings", "indexer", "retriever", "app")
 OWNERS = {
     "faiss": ("indexer/vectors.py",),
     "sqlite3": ("indexer/database.py",),
-    "transformers": tuple(
-        f"echo_embeddings/{name}.py"
-        for name in ("models", "adapters", "architecture", "conversion", "vocabulary", "generation", "chat_format")
+    "transformers": (
+        *(
+            f"echo_embeddings/{name}.py"
+            for name in ("models", "adapters", "architecture", "conversion", "vocabulary", "generation", "chat_format")
+        ),
+        "echo_embeddings/tuning/student.py",
     ),
     "Stemmer": ("indexer/terms.py",),
-    "peft": ("echo_embeddings/adapters.py",),
+    "peft": ("echo_embeddings/adapters.py", "echo_embeddings/tuning/student.py"),
+    "sentence_transformers": ("retriever/sentence_transformer.py",),
     "huggingface_hub": ("echo_embeddings/finding.py",),
     "tokenizers": ("echo_embeddings/vocabulary.py", "echo_embeddings/generation.py"),
     "langchain_core": (

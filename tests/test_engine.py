@@ -15,7 +15,7 @@ from tiny_models import ARCHITECTURES, FALL_BACK, save_model
 from echo_embeddings import EchoEncoder, LanguageModel, Pooling, generate, load_model
 from echo_embeddings.engine import Engine
 from echo_embeddings.errors import ModelError
-from echo_embeddings.fallback import _find_blocks
+from echo_embeddings.fallback import find_blocks
 from echo_embeddings.pooling import pool
 from echo_embeddings.tokens import EchoTokens, PromptTokenizer
 from echo_embeddings.trunk import Trunk
@@ -122,7 +122,7 @@ def test_layers_above_the_one_that_is_read_are_never_run(
     monkeypatch.setattr(Trunk, "_through", noting)
     hooks = [
         block.register_forward_pre_hook(lambda *_, number=number: run.add(number))
-        for number, block in enumerate(_find_blocks(model.reader))
+        for number, block in enumerate(find_blocks(model.reader))
     ]
     try:
         EchoEncoder(model, layer=layer).encode_documents(TEXTS)

@@ -35,8 +35,8 @@ from retriever import (
     open_collection,
     open_question_file,
     read_evaluation_input,
+    sentence_transformer,
 )
-from retriever.evaluation import peers
 from retriever.evaluation.collections import Question
 from retriever.evaluation.exact import exact_nearest
 from retriever.evaluation.opened import MORE_PASSAGES
@@ -317,7 +317,7 @@ def test_pairs_are_measured_and_embedded_once(tmp_path: Path) -> None:
 
 
 def test_a_peer_without_its_library_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peers, "find_spec", lambda name: None)
+    monkeypatch.setattr(sentence_transformer, "find_spec", lambda name: None)
     with pytest.raises(MissingPackage, match="pip install 'sentence-transformers"):
         SentenceTransformerPeer("all-MiniLM-L6-v2", work=tmp_path)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import math
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -108,15 +110,22 @@ def table_lines(path: Path, *, columns: Sequence[str]) -> Iterator[Line]:
 
 @contextmanager
 def opened(path: Path) -> Iterator[TextIO]:
-    """Open a text file for reading.
+    """Open a text file for reading; one whose name ends in .gz is decompressed.
 
     Raises:
         SourceError: it cannot be read, or is no UTF-8.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with _open(path) as file:
             yield file
-    except OSError as error:
-        raise SourceError(f"{path} cannot be read: {error.strerror}.") from None
+    except (OSError, EOFError, zlib.error) as error:  # the last two of a damaged .gz file
+        reason = getattr(error, "strerror", None) or error
+        raise SourceError(f"{path} cannot be read: {reason}.") from None
     except UnicodeDecodeError:
         raise SourceError(f"{path} is no text in UTF-8.") from None
+
+
+def _open(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")

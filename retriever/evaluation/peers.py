@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 
-from echo_embeddings import Vectors, in_turn
-from echo_embeddings.errors import MissingPackage, ModelError
+from echo_embeddings import Vectors
 from retriever.evaluation.exact import exact_nearest
 from retriever.evaluation.kept import KeptVectors, kept_vectors
 from retriever.evaluation.opened import KEPT_NAME, PASSAGES, OpenedCollection, Ranking
 from retriever.evaluation.pair_rows import EmbeddedPairs, PairRow, pair_cosines
 from retriever.evaluation.rows import Row
-
-Side = Literal["query", "document"]
+from retriever.sentence_transformer import OtherModel, Side
 
 
 class SentenceTransformerPeer:
@@ -30,11 +25,7 @@ class SentenceTransformerPeer:
     """
 
     def __init__(self, name: str, *, work: Path) -> None:
-        if find_spec("sentence_transformers") is None:
-            raise MissingPackage(
-                f"The row {name} needs the package sentence-transformers.",
-                remedy="Install it: pip install 'sentence-transformers>=5'",
-            )
+        self._model = OtherModel(name, needing="The row")
         self.name = name
         self._work = work
 
@@ -55,16 +46,6 @@ class SentenceTransformerPeer:
     @property
     def _told(self) -> str:
         return f"whole documents by sentence-transformers {self.name}, its own defaults"
-
-    @cached_property
-    def _model(self) -> Any:
-        from sentence_transformers import SentenceTransformer
-
-        try:
-            return in_turn(lambda: SentenceTransformer(self.name))
-        except (OSError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise ModelError(f"The sentence-transformers model {self.name} cannot be loaded: {reason}") from None
 
     def _rank(self, opened: OpenedCollection) -> list[Ranking]:
         names, texts = zip(*opened.whole_documents(), strict=True)
@@ -101,12 +82,8 @@ class SentenceTransformerPeer:
     def _kept(self, side: Side, texts: Sequence[str], progress: Callable[[int, int], None]) -> KeptVectors:
         way = hashlib.sha256(f"{self.name} {side}".encode()).hexdigest()[:KEPT_NAME]
         return kept_vectors(
-            self._work / "sentence-transformers" / way, texts, lambda block: self._embed(side, block), progress=progress
+            self._work / "sentence-transformers" / way,
+            texts,
+            lambda block: self._model.embed(side, block),
+            progress=progress,
         )
-
-    def _embed(self, side: Side, texts: Sequence[str]) -> Vectors:
-        encode = self._model.encode_query if side == "query" else self._model.encode_document
-        vectors: Vectors = in_turn(
-            lambda: encode(list(texts), normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False)
-        )
-        return np.asarray(vectors, dtype=np.float32)

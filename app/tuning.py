@@ -1,0 +1,154 @@
+"""Tuning from the command line: reads pairs, opens model and teacher, tells how far it is, draws the losses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from app.evaluation_plot import refuse_missing_matplotlib
+from app.opening import EncoderOptions, open_encoder
+from app.progress import WorkProgress
+from echo_embeddings.errors import EchoIndexError, SourceError
+
+if TYPE_CHECKING:
+    from echo_embeddings import TrainingPair, TuningOptions
+
+_PLOT = "log.svg"
+_SMOOTHED = 10  # steps
+
+
+@dataclass(frozen=True)
+class TuningSources:
+    """Where pairs come from and what is learned from besides; None and () are nothing.
+
+    `from_index` gives up to `most_from_index` pairs; `hard_negatives` is how many are looked up for each pair;
+    `most_pairs` of each source are taken.
+    """
+
+    files: tuple[Path, ...] = ()
+    from_index: Path | None = None
+    most_from_index: int = 10_000
+    most_pairs: int | None = None
+    hard_negatives: int = 0
+    teacher: str | None = None
+
+
+def tune_model(
+    encoder_options: EncoderOptions,
+    sources: TuningSources,
+    options: TuningOptions,
+    folder: Path,
+    *,
+    max_tokens: int,
+    out: Console,
+    err: Console,
+    notice: Callable[[str], None],
+) -> None:
+    """Tune a model, print how it went, and leave an adapter in the folder.
+
+    Raises:
+        SourceError: there are no pairs, or a file of them cannot be read.
+        MissingPackage: a package of the extra `tune` is not installed, or sentence-transformers for a teacher.
+        EchoIndexError: the model or index cannot be opened, or the folder cannot be written.
+    """
+    from echo_embeddings import tune
+    from retriever import teacher_of, with_hard_negatives
+
+    refuse_missing_matplotlib()
+    pairs = _pairs(sources, notice)
+    notice(f"{len(pairs)} pairs of {len({pair.source for pair in pairs})} sources.")
+    encoder = open_encoder(encoder_options, before=None, chunk_tokens=0, notice=notice).changed(max_tokens=max_tokens)
+    teacher = None if sources.teacher is None else teacher_of(sources.teacher, most_tokens=max_tokens)
+    last = None
+    with WorkProgress(err) as progress:
+        if sources.hard_negatives:
+            pairs = with_hard_negatives(
+                pairs,
+                encoder,
+                each=sources.hard_negatives,
+                progress=lambda done, total: progress.show("Looking for hard negatives", done, total),
+            )
+        try:
+            for last in tune(encoder, pairs, folder, options=options, teacher=teacher):
+                progress.show("Tuning", last.number, options.steps)
+                if last.held_out is not None:
+                    notice(f"Step {last.number}: loss {last.loss:.3f}, held-out MRR {last.held_out:.1f}.")
+        except OSError as error:
+            raise EchoIndexError(f"{folder} cannot be written: {error.strerror}.") from None
+    if last is None:
+        notice("There was nothing left to do.")
+    draw_log(folder)
+    out.print(_told(folder), soft_wrap=True)
+    out.print(f"Written to {folder}. To use it: echo-index build --rebuild --adapter {folder} FOLDER", soft_wrap=True)
+
+
+def _pairs(sources: TuningSources, notice: Callable[[str], None]) -> list[TrainingPair]:
+    from indexer import open_snapshot
+    from retriever import pairs_of_index, read_pairs
+
+    pairs = [pair for path in sources.files for pair in read_pairs(path)]
+    if sources.from_index is not None:
+        snapshot = open_snapshot(sources.from_index, index_device="cpu", notice=notice)
+        with snapshot.reading():
+            pairs += pairs_of_index(snapshot, most=sources.most_from_index)
+    if not pairs:
+        raise SourceError(
+            "There are no pairs to tune with.", remedy="Name a file (--pairs) or an index (--from-index)."
+        )
+    return _first_of_each(pairs, sources.most_pairs)
+
+
+def _first_of_each(pairs: Sequence[TrainingPair], most: int | None) -> list[TrainingPair]:
+    if most is None:
+        return list(pairs)
+    taken: dict[str, int] = {}
+    kept = []
+    for pair in pairs:
+        taken[pair.source] = taken.get(pair.source, 0) + 1
+        if taken[pair.source] <= most:
+            kept.append(pair)
+    return kept
+
+
+def _told(folder: Path) -> str:
+    from echo_embeddings import TUNING_LOG
+
+    steps = [json.loads(line) for line in (folder / TUNING_LOG).read_text(encoding="utf-8").splitlines()]
+    measured = [(step["held_out"], step["number"]) for step in steps if step["held_out"] is not None]
+    if not measured:
+        return f"{len(steps)} steps, loss {steps[-1]['loss']:.3f}."
+    best, number = max(measured)
+    return f"{len(steps)} steps; best at step {number}: held-out MRR {best:.1f}."
+
+
+def draw_log(folder: Path) -> None:
+    """Draw the losses and held-out scores of a training as log.svg in its folder."""
+    from matplotlib.figure import Figure
+
+    from echo_embeddings import TUNING_LOG
+
+    steps = [json.loads(line) for line in (folder / TUNING_LOG).read_text(encoding="utf-8").splitlines()]
+    figure = Figure(figsize=(7.0, 3.4), layout="constrained")
+    losses = figure.subplots()
+    losses.plot([step["number"] for step in steps], _smoothed([step["loss"] for step in steps]), color="#0072B2")
+    losses.set_xlabel("step")
+    losses.set_ylabel(f"loss, mean of {_SMOOTHED} steps", color="#0072B2")
+    measured = [step for step in steps if step["held_out"] is not None]
+    if measured:
+        scores = losses.twinx()
+        numbers = [step["number"] for step in measured]
+        scores.plot(numbers, [step["held_out"] for step in measured], marker="o", color="#D55E00")
+        scores.set_ylabel("held-out MRR", color="#D55E00")
+    figure.savefig(folder / _PLOT)
+
+
+def _smoothed(values: Sequence[float]) -> list[float]:
+    return [
+        sum(values[max(0, end - _SMOOTHED) : end]) / (end - max(0, end - _SMOOTHED))
+        for end in range(1, len(values) + 1)
+    ]

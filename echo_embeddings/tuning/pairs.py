@@ -1,0 +1,58 @@
+"""What is trained on: pairs of a query and what is right for it, and which of them make a batch. Knows no model."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+_POOL = 16  # batches that are drawn together and sorted by length, so that texts of a batch are about as long
+_BALANCE = 0.5  # a source is drawn in proportion to its size to this power: small ones count for more than their share
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPair:
+    """A query, what is right for it, what is wrong though it looks right, and where the pair comes from."""
+
+    query: str
+    positive: str
+    negatives: tuple[str, ...] = ()
+    source: str = ""
+
+
+def training_batches(pairs: Sequence[TrainingPair], *, size: int, seed: int) -> Iterator[list[int]]:
+    """Yield positions into `pairs`, batch after batch without end: always the same ones for the same arguments.
+
+    A batch is of one source, where telling right from wrong is hardest, and its pairs are about as long. Each source is
+    gone through in a new order each time; a source smaller than a batch makes batches of all it has.
+    """
+    by_source: dict[str, list[int]] = {}
+    for position, pair in enumerate(pairs):
+        by_source.setdefault(pair.source, []).append(position)
+    chance = random.Random(seed)
+    weights = [math.pow(len(positions), _BALANCE) for positions in by_source.values()]
+    lengths = [len(pair.query) + len(pair.positive) + sum(map(len, pair.negatives)) for pair in pairs]
+    sources = [
+        _rounds(positions, lengths, size=size, chance=random.Random(f"{seed} {source}"))
+        for source, positions in by_source.items()
+    ]
+    while True:
+        [source] = chance.choices(sources, weights)
+        yield next(source)
+
+
+def _rounds(
+    positions: Sequence[int], lengths: Sequence[int], *, size: int, chance: random.Random
+) -> Iterator[list[int]]:
+    left: list[int] = []
+    while True:
+        while len(left) < size * _POOL:
+            left += chance.sample(positions, len(positions))
+            if len(positions) < size:
+                break
+        pool, left = left[: size * _POOL], left[size * _POOL :]
+        pool.sort(key=lambda position: lengths[position])
+        batches = [pool[start : start + size] for start in range(0, len(pool), size)]
+        chance.shuffle(batches)
+        yield from batches

@@ -1,0 +1,277 @@
+"""The training loop: pairs in, an adapter out, going on where it was interrupted. Knows no files of pairs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from echo_embeddings.errors import TextError
+from echo_embeddings.tuning.checkpoint import Standing, load_checkpoint, save_checkpoint
+from echo_embeddings.tuning.loss import Compared, contrastive_loss
+from echo_embeddings.tuning.pairs import TrainingPair, training_batches
+from echo_embeddings.tuning.step import add_gradients
+from echo_embeddings.tuning.student import Student
+from echo_embeddings.turns import in_turn
+
+if TYPE_CHECKING:
+    from echo_embeddings.encoder import EchoEncoder
+    from echo_embeddings.tokens import EchoTokens
+
+TUNING_LOG = "log.jsonl"
+"""A line of JSON a step, in the folder of an adapter."""
+
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what AdamW keeps of a parameter
+_KEPT_EVERY = 10  # steps between checkpoints
+_HIGHEST_GRADIENT = 1.0  # its length is cut to this
+
+
+@dataclass(frozen=True, slots=True)
+class TuningOptions:
+    """How an encoder is tuned.
+
+    `rank`, `alpha` and `learning_rate` are those of LoRA; the rate rises over the first `warmup_steps` and falls to a
+    tenth in a straight line. `batch` pairs are compared with each other, in passes of which `most_tokens` are kept for
+    their gradients. Layers below `first_layer` stay as they are, which is faster. `dimensions` are shorter lengths at
+    which vectors are to be good too. Every `evaluate_every` steps the `held_out` pairs are ranked; after `patience`
+    times without a better score the training ends early. `teacher_share` is how much of the loss a teacher has.
+    """
+
+    steps: int = 500
+    batch: int = 64
+    learning_rate: float = 5e-4
+    warmup_steps: int = 20
+    temperature: float = 0.05
+    rank: int = 16
+    alpha: float = 32
+    first_layer: int = 1
+    dimensions: tuple[int, ...] = ()
+    teacher_share: float = 0.5
+    held_out: int = 200
+    evaluate_every: int = 50
+    patience: int = 5
+    most_tokens: int = 16_384
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TuningStep:
+    """What a step did: its number from 1, its source, loss and rate of learning, pairs and tokens a second.
+
+    `held_out` is the mean reciprocal rank x100 of the held-out pairs after it, None where it was not measured.
+    """
+
+    number: int
+    source: str
+    loss: float
+    learning_rate: float
+    pairs_per_second: float
+    tokens_per_second: float
+    held_out: float | None = None
+
+
+Teacher = Callable[[Sequence[str], Sequence[str]], npt.NDArray[np.float32]]
+"""Queries and documents to their similarities, float32 (queries, documents) from -1 to 1, which are to be learned."""
+
+
+def tune(
+    encoder: EchoEncoder,
+    pairs: Sequence[TrainingPair],
+    folder: Path,
+    *,
+    options: TuningOptions | None = None,
+    teacher: Teacher | None = None,
+) -> Iterator[TuningStep]:
+    """Train additions to a model, so that its embeddings of queries are near those of what is right; yield each step.
+
+    Whatever the encoder is, its prompts, views and pooling, is what is trained. The best adapter so far stands in the
+    folder at any time, as peft writes it, and a checkpoint from which the same call goes on: the steps that follow are
+    those of a run that was never interrupted.
+
+    Raises:
+        TextError: there are too few pairs.
+        MissingPackage: peft is not installed.
+        ModelError: the folder holds a checkpoint of another run.
+    """
+    options = options or TuningOptions()
+    held_out, trained = _split(pairs, options)
+    folder.mkdir(parents=True, exist_ok=True)
+    student = in_turn(partial(Student, encoder, options.rank, options.alpha, options.first_layer, options.seed))
+    run = _Run(encoder, student, trained, held_out, options, teacher, folder)
+    yield from run.steps(_run_name(encoder, pairs, options))
+
+
+def _split(pairs: Sequence[TrainingPair], options: TuningOptions) -> tuple[list[TrainingPair], list[TrainingPair]]:
+    """Return the pairs that are held out, of all sources alike, and the others."""
+    by_source: dict[str, list[TrainingPair]] = {}
+    for pair in pairs:
+        by_source.setdefault(pair.source, []).append(pair)
+    each = -(-options.held_out // len(by_source)) if by_source else 0
+    held_out = [pair for same in by_source.values() for pair in same[: min(each, len(same) // 5)]]
+    kept_apart = {*held_out}
+    trained = [pair for pair in pairs if pair not in kept_apart]
+    if len(trained) < 2:
+        raise TextError(f"There are {len(pairs)} pairs; tuning needs more.")
+    return held_out, trained
+
+
+def _run_name(encoder: EchoEncoder, pairs: Sequence[TrainingPair], options: TuningOptions) -> str:
+    digest = hashlib.sha256(encoder.fingerprint.encode())
+    told = {name: value for name, value in asdict(options).items() if name not in ("most_tokens",)}
+    digest.update(json.dumps(told, sort_keys=True).encode())
+    for pair in pairs:
+        digest.update("\0".join([pair.source, pair.query, pair.positive, *pair.negatives]).encode("utf-8", "replace"))
+    return digest.hexdigest()
+
+
+class _Run:
+    """One training: what it is made of, and where it stands."""
+
+    def __init__(
+        self,
+        encoder: EchoEncoder,
+        student: Student,
+        trained: Sequence[TrainingPair],
+        held_out: Sequence[TrainingPair],
+        options: TuningOptions,
+        teacher: Teacher | None,
+        folder: Path,
+    ) -> None:
+        self._encoder, self._student, self._teacher = encoder, student, teacher
+        self._trained, self._held_out, self._options, self._folder = trained, held_out, options, folder
+        self._optimizer = torch.optim.AdamW(student.parameters, lr=options.learning_rate, weight_decay=0.0)
+        self._standing = Standing("", 0, -1.0, 0)
+
+    def steps(self, name: str) -> Iterator[TuningStep]:
+        self._standing = Standing(name, 0, -1.0, 0)
+        found = load_checkpoint(self._folder, run=name)
+        if found is not None:
+            self._standing = found[0]
+            self._restore(found[1])
+        log, options = self._folder / TUNING_LOG, self._options
+        lines = log.read_text(encoding="utf-8").splitlines(keepends=True) if log.exists() else []
+        log.write_text("".join(lines[: self._standing.step]), encoding="utf-8")  # steps after it are made again
+        batches = training_batches(self._trained, size=options.batch, seed=options.seed)
+        for positions in islice(batches, self._standing.step, options.steps):
+            if self._is_over():
+                return
+            step = in_turn(partial(self._step, [self._trained[position] for position in positions]))
+            with log.open("a", encoding="utf-8") as lines_of_steps:
+                lines_of_steps.write(json.dumps(asdict(step)) + "\n")
+            yield step
+
+    def _is_over(self) -> bool:
+        options, standing = self._options, self._standing
+        return bool(self._held_out) and standing.step - standing.best_step >= options.patience * options.evaluate_every
+
+    def _step(self, pairs: Sequence[TrainingPair]) -> TuningStep:
+        options, number = self._options, self._standing.step + 1
+        began = perf_counter()
+        rate = options.learning_rate * _rate(number, options)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        documents = [*(pair.positive for pair in pairs), *(wrong for pair in pairs for wrong in pair.negatives)]
+        queries = [pair.query for pair in pairs]
+        sequences = [*self._encoder.query_tokens(queries), *self._encoder.document_tokens(documents)]
+        taught = None if self._teacher is None else torch.from_numpy(self._teacher(queries, documents))
+        hidden = _equally_right(pairs, documents)
+
+        def loss(vectors: torch.Tensor) -> torch.Tensor:
+            return contrastive_loss(
+                Compared(vectors[: len(queries)], vectors[len(queries) :], hidden.to(vectors.device)),
+                temperature=options.temperature,
+                dimensions=options.dimensions,
+                teacher=None if taught is None else taught.to(vectors.device),
+                teacher_share=options.teacher_share,
+            )
+
+        self._optimizer.zero_grad(set_to_none=True)
+        found = add_gradients(self._student, sequences, loss, most_tokens=options.most_tokens)
+        torch.nn.utils.clip_grad_norm_(self._student.parameters, _HIGHEST_GRADIENT)
+        self._optimizer.step()
+        self._student.stepped()
+        took = perf_counter() - began
+        score = self._judged(number)
+        return TuningStep(
+            number=number,
+            source=pairs[0].source,
+            loss=found,
+            learning_rate=rate,
+            pairs_per_second=len(pairs) / took,
+            tokens_per_second=sum(map(len, sequences)) / took,
+            held_out=score,
+        )
+
+    def _judged(self, number: int) -> float | None:
+        """Measure where it is due, keep the adapter if it is the best, and where the training stands."""
+        options = self._options
+        score = None
+        best, best_step = self._standing.best, self._standing.best_step
+        if number % options.evaluate_every == 0 or number == options.steps:
+            score = self._held_out_score() if self._held_out else None
+            if score is None or score > best:
+                best, best_step = (best if score is None else score), number
+                self._student.save(self._folder)
+        self._standing = Standing(self._standing.run, number, best, best_step)
+        if number % options.evaluate_every == 0 or number == options.steps or number % _KEPT_EVERY == 0:
+            save_checkpoint(self._folder, self._standing, self._tensors())
+        return score
+
+    @torch.no_grad()
+    def _held_out_score(self) -> float:
+        """Return the mean reciprocal rank x100 of what is right among all that is right for held-out queries."""
+        queries = self._embedded(self._encoder.query_tokens([pair.query for pair in self._held_out]))
+        documents = self._embedded(self._encoder.document_tokens([pair.positive for pair in self._held_out]))
+        cosines = queries @ documents.T
+        ranks = 1 + (cosines > cosines.diagonal()[:, None]).sum(dim=1)
+        return 100 * float((1 / ranks).mean())
+
+    def _embedded(self, sequences: Sequence[EchoTokens]) -> torch.Tensor:
+        vectors = torch.empty(len(sequences), self._encoder.dimension)
+        for positions in self._student.passes(sequences):
+            vectors[positions] = self._student.embed([sequences[position] for position in positions]).cpu()
+        return vectors
+
+    def _tensors(self) -> dict[str, torch.Tensor]:
+        tensors = {}
+        for number, parameter in enumerate(self._student.parameters):
+            state = self._optimizer.state[parameter]
+            tensors[f"{number}.value"] = parameter.detach()
+            tensors |= {f"{number}.{name}": state[name] for name in _MOMENTS}
+        return tensors
+
+    def _restore(self, tensors: dict[str, torch.Tensor]) -> None:
+        with torch.no_grad():
+            for number, parameter in enumerate(self._student.parameters):
+                parameter.copy_(tensors[f"{number}.value"])
+                self._optimizer.state[parameter] = {name: tensors[f"{number}.{name}"] for name in _MOMENTS}
+        self._student.stepped()
+
+
+def _rate(number: int, options: TuningOptions) -> float:
+    """Return the share of the full rate of learning at a step."""
+    rising = min(1.0, number / max(1, options.warmup_steps))
+    return rising * (1 - 0.9 * number / options.steps)
+
+
+def _equally_right(pairs: Sequence[TrainingPair], documents: Sequence[str]) -> torch.Tensor:
+    """Return (pairs, documents), bool: which documents are right for a query though they are not its own.
+
+    They say the same as its own, or are the own of a query that says the same.
+    """
+    hidden = torch.zeros(len(pairs), len(documents), dtype=torch.bool)
+    for row, pair in enumerate(pairs):
+        same = {other.positive for other in pairs if other.query == pair.query} | {pair.positive}
+        for column, document in enumerate(documents):
+            hidden[row, column] = column != row and document in same
+    return hidden

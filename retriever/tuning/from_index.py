@@ -1,0 +1,16 @@
+"""Pairs out of an index's own passages: a heading or a sentence, and the passage that it was taken out of."""
+
+from __future__ import annotations
+
+from echo_embeddings import TrainingPair
+from indexer import Snapshot, embedded_text, sample_passages
+from retriever.pseudo_questions import SourcePassage, pseudo_questions
+
+_SOURCE = "index"
+
+
+def pairs_of_index(snapshot: Snapshot, *, most: int) -> list[TrainingPair]:
+    """Return up to `most` pairs of different passages, the same ones for the same index."""
+    sample = sample_passages(snapshot.catalog, generation=snapshot.manifest.generation, most=most)
+    asked = pseudo_questions([SourcePassage(path, text) for _, path, text in sample], most=most)
+    return [TrainingPair(each.question, embedded_text("", each.headings, each.text), source=_SOURCE) for each in asked]

@@ -1,0 +1,328 @@
+"""Tuning: the same sums as transformers and peft, the same gradients in any memory, the same run after any stop."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_models import ARCHITECTURES, save_model
+
+from echo_embeddings import (
+    TUNING_LOG,
+    EchoEncoder,
+    EchoPrompt,
+    LanguageModel,
+    TrainingPair,
+    TuningOptions,
+    TuningStep,
+    load_model,
+    tune,
+)
+from echo_embeddings.errors import ModelError, TextError
+from echo_embeddings.tuning import student as student_module
+from echo_embeddings.tuning.loss import Compared, contrastive_loss
+from echo_embeddings.tuning.pairs import training_batches
+from echo_embeddings.tuning.step import add_gradients
+from echo_embeddings.tuning.student import Student
+from echo_embeddings.tuning.training import _equally_right
+
+TEXTS = ["The quick brown fox", "wizards judge", "my vow and my box of jugs", "a", "Monday's report before the meeting"]
+WORDS = "fox dog wizard vow box jug report meeting Monday paragraph passage question answer lazy quick brown".split()
+SHORT = TuningOptions(
+    steps=12, batch=8, learning_rate=5e-3, warmup_steps=2, held_out=10, evaluate_every=4, rank=4, alpha=8, patience=9
+)
+
+
+def word_pairs(*, source: str = "words", count: int = 60) -> list[TrainingPair]:
+    """Return pairs whose query names two words of a text, in another order."""
+    pairs = []
+    for number in range(count):
+        first, second, third = (WORDS[(number * step + number // 16) % len(WORDS)] for step in (1, 3, 7))
+        pairs.append(TrainingPair(f"{second} {first}", f"the {first} and the {second} of the {third}", source=source))
+    return pairs
+
+
+@pytest.fixture(autouse=True)
+def in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """See that sums are comparable, whatever processor this is."""
+    monkeypatch.setattr(student_module, "_multiplies_bfloat16", lambda: False)
+
+
+@pytest.fixture
+def encoder(tiny_model: LanguageModel) -> EchoEncoder:
+    return EchoEncoder(tiny_model, layer="echo:4+0.5*text:2")
+
+
+def shaken(student: Student) -> Student:
+    """Give the additions values: at the beginning they add nothing."""
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in student.parameters:
+            parameter.copy_(0.2 * torch.randn(parameter.shape, generator=generator))
+    student.stepped()
+    return student
+
+
+def gradients(student: Student) -> list[torch.Tensor]:
+    """Take the gradients, so that the next ones begin at nothing."""
+    found = []
+    for parameter in student.parameters:
+        assert parameter.grad is not None
+        found.append(parameter.grad.clone())
+        parameter.grad = None
+    return found
+
+
+# The model
+
+
+def test_an_untrained_student_gives_what_the_encoder_gives(any_model: LanguageModel) -> None:
+    encoder = EchoEncoder(any_model, layer="echo:3+0.5*text:2")
+    student = Student(encoder, 4, 8.0)
+    vectors = student.embed(encoder.query_tokens(TEXTS)).detach().numpy()
+    assert np.allclose(vectors, encoder.encode_queries(TEXTS), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["llama, biases", "mistral", "qwen2", "qwen3", "gemma2", "gemma3"])
+@pytest.mark.parametrize("layer", ["4", "echo:3+0.5*text:2"])
+def test_vectors_and_gradients_are_those_of_transformers_and_peft(name: str, layer: str, tmp_path: Path) -> None:
+    model = load_model(str(save_model(tmp_path / "model", ARCHITECTURES[name]())), device="cpu")
+    encoder = EchoEncoder(model, layer=layer)
+    sequences = encoder.document_tokens(TEXTS)
+    ours = shaken(Student(encoder, 4, 8.0, first_layer=2))
+    theirs = shaken(Student(encoder, 4, 8.0, first_layer=2))
+    assert ours._ours is not None
+    theirs._ours = None
+    theirs._padded = student_module.TransformersLayers(theirs._adapted.get_base_model().base_model, device="cpu")
+    wanted = torch.randn(len(TEXTS), model.dimension, generator=torch.Generator().manual_seed(1))
+    vectors = []
+    for student in (ours, theirs):
+        vectors.append(student.embed(sequences))
+        (vectors[-1] * wanted).sum().backward()
+    assert torch.allclose(*vectors, atol=1e-5)
+    for one, other in zip(gradients(ours), gradients(theirs), strict=True):
+        assert one.abs().max() > 0
+        assert torch.allclose(one, other, atol=1e-5, rtol=1e-3)
+
+
+def test_what_is_saved_is_what_was_trained(encoder: EchoEncoder, tmp_path: Path) -> None:
+    student = shaken(Student(encoder, 4, 8.0))
+    student.save(tmp_path)
+    again = EchoEncoder(load_model(encoder.model.name, adapter=tmp_path, device="cpu"))
+    vectors = student.embed(encoder.document_tokens(TEXTS)).detach().numpy()
+    assert np.allclose(vectors, again.encode_documents(TEXTS), atol=1e-5)
+    assert not np.allclose(vectors, encoder.encode_documents(TEXTS), atol=1e-2)
+    assert again.layer == encoder.layer
+
+
+def test_an_adapter_brings_the_prompts_that_it_was_trained_with(tiny_model: LanguageModel, tmp_path: Path) -> None:
+    document, query = EchoPrompt("Say {text} again: {echo}"), EchoPrompt("{instruction} {text} again: {echo}")
+    encoder = EchoEncoder(
+        tiny_model, document_prompt=document, query_prompt=query, instruction="Find it.", pooling="last", layer=3
+    )
+    Student(encoder, 2, 4.0).save(tmp_path)
+    again = EchoEncoder(load_model(str(tmp_path), device="cpu"))
+    told = ("document_prompt", "query_prompt", "instruction", "pooling", "layer")
+    assert [again.description()[name] for name in told] == [encoder.description()[name] for name in told]
+    (tmp_path / "echo_embeddings.json").write_text('{"pooling": "most"}', encoding="utf-8")
+    with pytest.raises(ModelError, match="cannot be read"):
+        load_model(str(tmp_path), device="cpu")
+
+
+def test_a_model_that_is_tuned_already_is_refused(encoder: EchoEncoder, tmp_path: Path) -> None:
+    Student(encoder, 4, 8.0).save(tmp_path)
+    with pytest.raises(ModelError, match="is tuned already"):
+        Student(EchoEncoder(load_model(str(tmp_path), device="cpu")), 4, 8.0)
+    with pytest.raises(ModelError, match="no layer from 5 on to tune: 4 are read"):
+        Student(encoder, 4, 8.0, first_layer=5)
+
+
+# A step
+
+
+@pytest.mark.parametrize("sizes", [{"cpu": 64}, {"cpu": 1000}])
+def test_cached_gradients_are_those_of_the_whole_batch(
+    encoder: EchoEncoder, sizes: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(student_module, "_PASS_TOKENS", sizes)
+    student = shaken(Student(encoder, 4, 8.0))
+    sequences = [*encoder.query_tokens(TEXTS), *encoder.document_tokens(TEXTS[::-1])]
+
+    def loss(vectors: torch.Tensor) -> torch.Tensor:
+        compared = Compared(vectors[:5], vectors[5:], torch.zeros(5, 5, dtype=torch.bool))
+        return contrastive_loss(compared, temperature=0.1)
+
+    whole = add_gradients(student, sequences, loss, most_tokens=10**6)
+    at_once = gradients(student)
+    cached = add_gradients(student, sequences, loss, most_tokens=1)
+    assert cached == pytest.approx(whole, abs=1e-6)
+    for one, other in zip(at_once, gradients(student), strict=True):
+        assert one.abs().max() > 1e-4
+        assert torch.allclose(one, other, atol=1e-5)
+
+
+# The loss
+
+
+def test_the_loss_is_the_cross_entropy_both_ways() -> None:
+    queries = torch.nn.functional.normalize(torch.randn(3, 8), dim=1)
+    documents = torch.nn.functional.normalize(torch.randn(4, 8), dim=1)
+    found = contrastive_loss(Compared(queries, documents, torch.zeros(3, 4, dtype=torch.bool)), temperature=0.5)
+    scores = (queries @ documents.T / 0.5).double().numpy()
+    rows = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    columns = np.exp(scores[:, :3]) / np.exp(scores[:, :3]).sum(axis=0, keepdims=True)
+    expected = -(np.log(np.diagonal(rows)).mean() + np.log(np.diagonal(columns)).mean()) / 2
+    assert float(found) == pytest.approx(expected, abs=1e-5)
+
+
+def test_hidden_documents_do_not_count() -> None:
+    queries, documents = torch.eye(2, 6), torch.eye(2, 6)
+    documents[1] = documents[0]
+    seen = Compared(queries, documents, torch.zeros(2, 2, dtype=torch.bool))
+    hidden = replace(seen, hidden=torch.tensor([[False, True], [True, False]]))
+    assert float(contrastive_loss(seen, temperature=0.1)) > 1
+    assert float(contrastive_loss(hidden, temperature=0.1)) == pytest.approx(0, abs=1e-4)
+
+
+def test_a_teacher_is_agreed_with_where_the_cosines_are_its_own() -> None:
+    generator = torch.Generator().manual_seed(2)
+    queries, documents, other = (
+        torch.nn.functional.normalize(torch.randn(4, 8, generator=generator), dim=1) for _ in range(3)
+    )
+    compared = Compared(queries, documents, torch.zeros(4, 4, dtype=torch.bool))
+
+    def loss(teacher: torch.Tensor, share: float) -> float:
+        return float(contrastive_loss(compared, temperature=0.2, teacher=teacher, teacher_share=share))
+
+    own = queries @ documents.T
+    assert loss(own, 1.0) < loss(queries @ other.T, 1.0)
+    plain = float(contrastive_loss(compared, temperature=0.2))
+    assert loss(own, 0.0) == pytest.approx(plain)
+    assert loss(own, 0.25) == pytest.approx(0.75 * plain + 0.25 * loss(own, 1.0))
+
+
+def test_shorter_vectors_are_judged_too() -> None:
+    queries = torch.tensor([[1.0, 0, 1, 0], [1.0, 0, 0, 1]])  # told apart by their second half only
+    compared = Compared(*([torch.nn.functional.normalize(queries, dim=1)] * 2), torch.zeros(2, 2, dtype=torch.bool))
+    whole = float(contrastive_loss(compared, temperature=0.1))
+    half = float(np.log(2))
+    assert float(contrastive_loss(compared, temperature=0.1, dimensions=[2])) == pytest.approx((whole + half) / 2)
+
+
+def test_what_says_the_same_is_as_right() -> None:
+    pairs = [TrainingPair("a", "x"), TrainingPair("b", "y"), TrainingPair("a", "z"), TrainingPair("c", "y")]
+    documents = ["x", "y", "z", "y", "x"]
+    found = _equally_right(pairs, documents).int().tolist()
+    assert found == [[0, 0, 1, 0, 1], [0, 0, 0, 1, 0], [1, 0, 0, 0, 1], [0, 1, 0, 0, 0]]
+
+
+# Batches
+
+
+def test_batches_are_of_one_source_and_go_through_all_of_it() -> None:
+    pairs = [
+        *word_pairs(source="one", count=40),
+        *word_pairs(source="two", count=90),
+        *word_pairs(source="few", count=3),
+    ]
+    batches = [*islice(training_batches(pairs, size=8, seed=1), 400)]
+    assert all(len({pairs[position].source for position in batch}) == 1 for batch in batches)
+    assert {position for batch in batches for position in batch} == {*range(len(pairs))}
+    counts = np.bincount([position for batch in batches for position in batch], minlength=len(pairs))
+    assert counts[:40].max() - counts[:40].min() <= 16  # gone through again and again, each pair as often
+    assert {len(batch) for batch in batches if pairs[batch[0]].source == "few"} == {3}
+    assert [*islice(training_batches(pairs, size=8, seed=1), 50)] == batches[:50]
+    assert [*islice(training_batches(pairs, size=8, seed=2), 50)] != batches[:50]
+
+
+def test_pairs_of_a_batch_are_about_as_long() -> None:
+    pairs = [TrainingPair("q", "x" * number, source="one") for number in range(1, 257)]
+    for batch in islice(training_batches(pairs, size=8, seed=0), 64):
+        lengths = [len(pairs[position].positive) for position in batch]
+        assert max(lengths) - min(lengths) < 64
+
+
+# A run
+
+
+def steps(encoder: EchoEncoder, folder: Path, options: TuningOptions = SHORT) -> Iterator[TuningStep]:
+    """Tune on pairs of two sources."""
+    pairs = [*word_pairs(source="one"), *word_pairs(source="two", count=30)]
+    yield from tune(encoder, pairs, folder, options=options)
+
+
+def test_the_loss_falls_and_more_is_found(encoder: EchoEncoder, tmp_path: Path) -> None:
+    made = [*steps(encoder, tmp_path, replace(SHORT, steps=60, evaluate_every=10))]
+    assert [step.number for step in made] == [*range(1, 61)]
+    assert np.mean([step.loss for step in made[-10:]]) < 0.6 * np.mean([step.loss for step in made[:10]])
+    scores = [step.held_out for step in made if step.held_out is not None]
+    assert len(scores) == 6
+    assert scores[-1] > scores[0] + 10
+    pairs = word_pairs(source="three", count=60)[30:]
+    tuned = EchoEncoder(load_model(str(tmp_path), device="cpu"))
+
+    def right_first(by: EchoEncoder) -> float:
+        cosines = (
+            by.encode_queries([pair.query for pair in pairs]) @ by.encode_documents([pair.positive for pair in pairs]).T
+        )
+        return float((cosines.argmax(axis=1) == np.arange(len(pairs))).mean())
+
+    assert right_first(tuned) > right_first(encoder) + 0.2
+
+
+def test_an_interrupted_run_goes_on_as_if_it_had_not_been(encoder: EchoEncoder, tmp_path: Path) -> None:
+    whole = [*steps(encoder, tmp_path / "whole")]
+    interrupted = steps(encoder, tmp_path / "parts")
+    for _ in range(11):
+        next(interrupted)
+    interrupted.close()
+    assert [step.number for step in steps(encoder, tmp_path / "parts")] == [11, 12]  # the last checkpoint is of 10
+    logs = [
+        [json.loads(line) for line in (tmp_path / run / TUNING_LOG).read_text(encoding="utf-8").splitlines()]
+        for run in ("whole", "parts")
+    ]
+    for log in logs:
+        for line in log:
+            del line["pairs_per_second"], line["tokens_per_second"]
+    assert logs[0] == logs[1]
+    assert len(logs[0]) == len(whole)
+    for name in ("adapter_model.safetensors", "checkpoint.safetensors"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
+    assert [*steps(encoder, tmp_path / "whole")] == []
+
+
+def test_another_run_is_not_mixed_in(encoder: EchoEncoder, tmp_path: Path) -> None:
+    [*islice(steps(encoder, tmp_path), 10)]
+    with pytest.raises(ModelError, match="is of another run"):
+        next(steps(encoder, tmp_path, replace(SHORT, learning_rate=1e-3)))
+    (tmp_path / "checkpoint.safetensors").write_bytes(b"x")
+    with pytest.raises(ModelError, match="cannot be read"):
+        next(steps(encoder, tmp_path))
+
+
+def test_a_run_that_gets_no_better_ends_early(encoder: EchoEncoder, tmp_path: Path) -> None:
+    still = replace(SHORT, learning_rate=0.0, patience=2, evaluate_every=2)
+    assert [step.number for step in steps(encoder, tmp_path, still)] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_teacher_is_asked_for_what_is_compared(encoder: EchoEncoder, tmp_path: Path) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def teacher(queries: list[str], documents: list[str]) -> np.ndarray:
+        asked.append((len(queries), len(documents)))
+        return np.eye(len(queries), len(documents), dtype=np.float32)
+
+    pairs = [replace(pair, negatives=("wrong", "quite wrong")) for pair in word_pairs()]
+    [*tune(encoder, pairs, tmp_path, options=replace(SHORT, steps=2), teacher=teacher)]
+    assert asked == [(8, 24), (8, 24)]
+
+
+def test_too_few_pairs_are_refused(encoder: EchoEncoder, tmp_path: Path) -> None:
+    with pytest.raises(TextError, match="There are 1 pairs; tuning needs more"):
+        next(tune(encoder, word_pairs(count=1), tmp_path))

@@ -1,0 +1,82 @@
+"""echo-index tune: pairs in, an adapter out that build uses; what is wrong is told in a sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from test_tuning import word_pairs
+from typer.testing import CliRunner
+
+from app.cli import app
+from echo_embeddings import TUNING_LOG
+from echo_embeddings.errors import EchoIndexError
+
+RUNNER = CliRunner()
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    path = tmp_path / "words.jsonl"
+    lines = [json.dumps({"query": pair.query, "positive": pair.positive}) for pair in word_pairs()]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def run(*words: str | Path, code: int = 0) -> str:
+    """Run the command line and return all that it printed."""
+    result = RUNNER.invoke(app, [*map(str, words)])
+    if isinstance(result.exception, EchoIndexError):
+        assert code == 1
+        return str(result.exception)
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_a_tuned_model_builds_an_index(tiny_folder: Path, pairs: Path, tmp_path: Path) -> None:
+    adapter, docs, index = tmp_path / "adapter", tmp_path / "docs", tmp_path / "index"
+    options = ("--steps", "6", "--batch", "8", "--held-out", "10", "--evaluate-every", "3", "--rank", "2")
+    told = run("tune", "--pairs", pairs, "--model", tiny_folder, "--layer", "3", "--out", adapter, *options)
+    assert "60 pairs of 1 sources." in told
+    assert "Step 3: loss" in told
+    assert f"echo-index build --rebuild --adapter {adapter}" in told.replace("\n", "")
+    assert "6 steps; best at step" in told
+    assert len((adapter / TUNING_LOG).read_text(encoding="utf-8").splitlines()) == 6
+    assert b"<svg" in (adapter / "log.svg").read_bytes()
+    docs.mkdir()
+    (docs / "a.txt").write_text("The quick brown fox jumps over the lazy dog.", encoding="utf-8")
+    run("build", docs, "--model", tiny_folder, "--adapter", adapter, "--index", index)
+    built = json.loads(run("status", "--index", index, "--json"))
+    assert built["encoder"]["adapter"] == str(adapter)
+    assert built["encoder"]["layer"] == 3
+    again = run("tune", "--pairs", pairs, "--model", tiny_folder, "--layer", "3", "--out", adapter, *options)
+    assert "There was nothing left to do." in again
+
+
+def test_an_index_can_be_tuned_on(tiny_folder: Path, tmp_path: Path) -> None:
+    docs, index = tmp_path / "docs", tmp_path / "index"
+    docs.mkdir()
+    for number in range(30):
+        text = f"The fox number {number} jumps over the box. The dog number {number} sleeps in it."
+        (docs / f"{number}.txt").write_text(text, encoding="utf-8")
+    run("build", docs, "--model", tiny_folder, "--index", index)
+    options = ("--steps", "2", "--batch", "4", "--held-out", "5", "--model", tiny_folder, "--out", tmp_path / "adapter")
+    assert "30 pairs of 1 sources." in run("tune", "--from-index", index, *options)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        ((), 1, "There are no pairs to tune with. Name a file (--pairs) or an index (--from-index)."),
+        (("--pairs", "gone.jsonl"), 1, "gone.jsonl cannot be read: No such file or directory."),
+        (("--pairs", "{pairs}", "--dimensions", "64,x"), 2, "is no list of lengths"),
+        (("--pairs", "{pairs}", "--model", "{tiny}", "--first-layer", "9"), 1, "There is no layer from 9 on to tune"),
+        (("--pairs", "{pairs}", "--model", "{tiny}", "--teacher", "no/such"), 1, "no/such"),
+    ],
+)
+def test_what_cannot_be_done_is_told(
+    words: tuple[str, ...], code: int, told: str, tiny_folder: Path, pairs: Path, tmp_path: Path
+) -> None:
+    given = [word.format(pairs=pairs, tiny=tiny_folder) for word in words]
+    assert told in run("tune", *given, "--out", tmp_path / "adapter", code=code)
