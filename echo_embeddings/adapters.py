@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from safetensors import SafetensorError
+import torch
+from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from echo_embeddings.errors import EchoIndexError, MissingPackage, ModelError
@@ -19,12 +21,28 @@ from echo_embeddings.profiles import Profile
 from echo_embeddings.prompts import EchoPrompt
 from echo_embeddings.storage import sha256_of
 from echo_embeddings.views import parse_views
+from echo_embeddings.weights import Tensors
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _USE_FILE = "echo_embeddings.json"  # beside the adapter's own files
 _USE = ("document_prompt", "query_prompt", "instruction", "pooling", "layer")
+_PLAIN_LORA = {  # what an adapter that is only low-rank additions, all alike, has in its config
+    "peft_type": "LORA",
+    "alpha_pattern": {},
+    "bias": "none",
+    "fan_in_fan_out": False,
+    "lora_bias": False,
+    "modules_to_save": None,
+    "rank_pattern": {},
+    "use_dora": False,
+    "use_rslora": False,
+}
+_BEFORE_NAMES = "base_model.model.model."  # how peft calls a causal model's layers
+_MATRIX_NAME = r"(layers\.([0-9]+)\.(?:self_attn|mlp)\.[a-z]+_proj)"
+_MATRIX = re.compile(rf"{_MATRIX_NAME}\.weight")
+_FACTOR = re.compile(rf"{_MATRIX_NAME}\.lora_[AB]\.weight")
 _SAYS_WHENCE = {"base_model_name_or_path", "peft_version", "revision"}  # in an adapter's config: changes no vector
 
 
@@ -82,6 +100,88 @@ def _read_config(adapter: Path) -> dict[str, object]:
     except ValueError as error:
         raise ModelError(f"The file {adapter / 'adapter_config.json'} is not valid JSON: {error}.") from None
     return found if isinstance(found, dict) else {}
+
+
+def adapted_tensors(adapter: Path, tensors: Tensors) -> Tensors | None:
+    """Return a model's tensors with those of an adapter added, each when it is asked for; nothing is copied before.
+
+    None where the adapter is more than low-rank additions to matrices of layers: that takes peft.
+
+    Raises:
+        ModelError: the adapter does not fit the model, or cannot be read.
+    """
+    config = _read_config(adapter)
+    path = adapter / "adapter_model.safetensors"
+    targets = config.get("target_modules")
+    if not path.exists() or any(config.get(name, usual) != usual for name, usual in _PLAIN_LORA.items()):
+        return None
+    if not isinstance(targets, list):
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            found = {name.removeprefix(_BEFORE_NAMES): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        matrices = {name: _FACTOR.fullmatch(name) for name in found}
+        if not all(matrices.values()):
+            return None
+        names = {match[1] for match in matrices.values() if match}
+        scale = float(config["lora_alpha"]) / float(config["r"])  # type: ignore[arg-type]
+        additions = {
+            f"{name}.weight": _Addition(found[f"{name}.lora_A.weight"], found[f"{name}.lora_B.weight"], scale)
+            for name in names
+        }
+        fits = all(each.shape == tuple(tensors[name].shape) for name, each in additions.items())
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"The adapter {adapter} does not fit this model: {str(error).splitlines()[0]}") from None
+    if names != _targeted(tensors, targets, config.get("layers_to_transform")):
+        raise ModelError(f"The adapter {adapter} does not fit this model: it was made for other layers.")
+    if not fits:
+        raise ModelError(f"The adapter {adapter} does not fit this model: it was made for layers of another size.")
+    return _Adapted(tensors, additions)
+
+
+def _targeted(tensors: Tensors, targets: Sequence[str], layers: object) -> set[str]:
+    """Return the names of the matrices that peft adds something to, by its config's names or ends of names."""
+    found = set()
+    for weight in tensors:
+        match = _MATRIX.fullmatch(weight)
+        if match and any(f".model.{match[1]}".endswith(f".{target}") for target in targets):
+            number = int(match[2])
+            if layers is None or number == layers or (isinstance(layers, list) and number in layers):
+                found.add(match[1])
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Addition:
+    """What is added to a matrix (out, in): `scale * up @ down`, with `down` (rank, in) and `up` (out, rank)."""
+
+    down: torch.Tensor
+    up: torch.Tensor
+    scale: float
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.up.shape[0], self.down.shape[1]
+
+
+class _Adapted(Mapping[str, torch.Tensor]):
+    """Tensors of which some are put together when they are asked for."""
+
+    def __init__(self, plain: Tensors, additions: Mapping[str, _Addition]) -> None:
+        self._plain, self._additions = plain, additions
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        plain = self._plain[name]
+        added = self._additions.get(name)
+        if added is None:
+            return plain
+        return torch.addmm(plain.float(), added.up.float(), added.down.float(), alpha=added.scale)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._plain)
+
+    def __len__(self) -> int:
+        return len(self._plain)
 
 
 def with_adapter(writer: PreTrainedModel, adapter: Path) -> PreTrainedModel:

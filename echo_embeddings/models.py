@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from echo_embeddings.adapters import adapter_digest, base_of, profile_with, with_adapter
+from echo_embeddings.adapters import adapted_tensors, adapter_digest, base_of, profile_with, with_adapter
 from echo_embeddings.architecture import Architecture, read_architecture
 from echo_embeddings.conversion import SOURCE_FILE, Notice
 from echo_embeddings.devices import Device, DeviceChoice, choose_device
@@ -155,7 +155,7 @@ class LanguageModel:
 
     def weights(self) -> Tensors:
         """Return the tensors of the layers by the names that `layer_weights` knows, an adapter merged in."""
-        if self.adapter is None and self._tensors:
+        if self._tensors:
             return self._tensors
         # weights that stand in another kind of file, or that an adapter was merged into
         return {
@@ -236,15 +236,18 @@ def _load_plain(name: str, folder: Path, *, device: Device) -> LanguageModel:
 
 
 def _load_adapted(plain: LanguageModel, adapter: Path) -> LanguageModel:
+    tensors = adapted_tensors(adapter, plain.weights()) if plain.runs_on_our_layers else None
     model = replace(
         plain,
         profile=profile_with(adapter, plain.profile),
         adapter=adapter.resolve(),
         weights_hash=_hash_weights(plain.folder, adapter),
         plain=plain,
+        _tensors=tensors or {},
         _made={},
     )
-    model.reader  # noqa: B018 - an adapter that does not fit is told now
+    if tensors is None:
+        model.reader  # noqa: B018 - an adapter that does not fit is told now
     return model
 
 

@@ -81,8 +81,8 @@ def check_tensors(tensors: Tensors, architecture: Architecture, *, folder: Path)
 def layer_weights(tensors: Tensors, architecture: Architecture, number: int) -> LayerWeights:
     """Return the weights of layer `number`, counted from 0, in float32."""
     tensors = {
-        name.removeprefix(f"layers.{number}."): tensor.float()
-        for name, tensor in tensors.items()
+        name.removeprefix(f"layers.{number}."): tensors[name].float()
+        for name in tensors
         if name.startswith(f"layers.{number}.")
     }
 

@@ -8,6 +8,7 @@ import shutil
 import struct
 import sys
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,15 +24,25 @@ from echo_embeddings.errors import DeviceError, MissingPackage, ModelError
 from echo_embeddings.views import Copy, View
 
 IDS = torch.tensor([[0, 40, 77, 120, 9]])
+MATRICES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
-def save_adapter(folder: Path, base: Path, *, targets: tuple[str, ...] = ("q_proj", "v_proj"), alpha: int = 8) -> Path:
+def save_adapter(
+    folder: Path,
+    base: Path,
+    *,
+    targets: tuple[str, ...] = ("q_proj", "v_proj"),
+    alpha: int = 8,
+    layers: list[int] | None = None,
+) -> Path:
     """Write a LoRA adapter whose weights are not nothing."""
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
     torch.manual_seed(1)
-    config = LoraConfig(r=4, lora_alpha=alpha, target_modules=list(targets), init_lora_weights=False)
+    config = LoraConfig(
+        r=4, lora_alpha=alpha, target_modules=list(targets), init_lora_weights=False, layers_to_transform=layers
+    )
     get_peft_model(AutoModelForCausalLM.from_pretrained(base), config).save_pretrained(folder)
     return folder
 
@@ -442,13 +453,38 @@ def test_an_adapter_that_names_no_base_is_refused(adapter: Path, tmp_path: Path)
         load_model(folder, device="cpu")
 
 
-def test_an_adapter_without_peft_is_refused_with_the_command(
-    tiny_folder: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_adapter_of_matrices_needs_no_peft(
+    tiny_folder: Path, adapter: Path, adapted: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(adapters_module, "find_spec", lambda name: None)
     fresh = shutil.copytree(adapter, tmp_path / "adapter")  # the other one may still be loaded
+    encoder = EchoEncoder(load_model(str(tiny_folder), adapter=fresh, device="cpu"))
+    texts = ["the quick brown fox", "seven wizards"]
+    assert np.array_equal(encoder.encode_documents(texts), EchoEncoder(adapted).encode_documents(texts))
+
+
+@pytest.mark.parametrize("layers", [[1, 2], None])
+def test_our_layers_read_an_adapter_as_transformers_do(
+    tiny_folder: Path, tmp_path: Path, layers: list[int] | None
+) -> None:
+    save_adapter(tmp_path, tiny_folder, targets=MATRICES, layers=layers)
+    model = load_model(str(tiny_folder), adapter=tmp_path, device="cpu")
+    ours = EchoEncoder(model).encode_documents(["the quick brown fox", "seven wizards"])
+    fallen_back = replace(model, _tensors={}, _made={}, architecture=None)
+    theirs = EchoEncoder(fallen_back).encode_documents(["the quick brown fox", "seven wizards"])
+    assert np.allclose(ours, theirs, atol=1e-5)
+    plain = EchoEncoder(load_model(str(tiny_folder), device="cpu"))
+    assert not np.allclose(ours, plain.encode_documents(["the quick brown fox", "seven wizards"]), atol=1e-2)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_adapter_that_is_more_needs_peft_and_is_refused_without_with_the_command(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_adapter(tmp_path, tiny_folder, targets=("q_proj", "embed_tokens"))
+    monkeypatch.setattr(adapters_module, "find_spec", lambda name: None)
     with pytest.raises(MissingPackage) as refusal:
-        load_model(str(tiny_folder), adapter=fresh, device="cpu")
+        load_model(str(tiny_folder), adapter=tmp_path, device="cpu")
     assert "pip install 'echo-index[lora]'" in refusal.value.remedy
 
 
