@@ -100,10 +100,10 @@ class _Run:
         from retriever import BASELINE, ROWS, USUAL_ROWS, Retriever, evaluate_rankings, open_question_file
 
         given = self.options.encoder
-        if any(option is not None for option in (given.adapter, given.layer, given.precision)):
+        if given.no_adapter or any(option is not None for option in (given.adapter, given.layer, given.precision)):
             raise SourceError(
                 f"{file.path} is asked of the index in {self.options.index}, which has its own encoder.",
-                remedy="Leave out --adapter, --layer and --precision.",
+                remedy="Leave out --adapter, --no-adapter, --layer and --precision.",
             )
         retriever = Retriever.open(self.options.index, model=given.model, device=given.device, notice=self.notice)
         opened = open_question_file(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from app.settings import DEFAULTS
 from echo_embeddings.errors import SourceError
@@ -20,10 +20,11 @@ _PREFIX_TOKENS = 56  # room for title and headings
 
 @dataclass(frozen=True)
 class EncoderOptions:
-    """What a person said about the encoder; None is nothing."""
+    """What a person said about the encoder; None is nothing. `no_adapter` is the plain model, where it has one."""
 
     model: str | None = None
     adapter: Path | None = None
+    no_adapter: bool = False
     layer: str | None = None
     pooling: str | None = None
     document_prompt: str | None = None
@@ -37,18 +38,22 @@ def open_encoder(
 ) -> EchoEncoder:
     """Load the encoder for a build: an index goes on with the encoder it was built with, unless options say otherwise.
 
-    Each copy of a text is given room for a whole chunk and the title and headings in front of it.
+    A new index takes the adapter that comes along for its model. Each copy of a text is given room for a whole chunk
+    and the title and headings in front of it.
 
     Raises:
         ModelError, PromptError: the options name something that does not work.
     """
     from echo_embeddings import DEFAULT_MODEL, EchoEncoder, EchoPrompt, load_model
 
-    if before is not None and options.model in (None, before.encoder["model"]) and options.adapter is None:
+    goes_on = before is not None and options.model in (None, before.encoder["model"])
+    if before is not None and goes_on and options.adapter is None and not options.no_adapter:
         encoder = EchoEncoder.from_description(before.encoder, device=options.device, notice=notice)
     else:
         name = DEFAULT_MODEL if options.model is None else options.model
-        loaded = load_model(name, adapter=options.adapter, device=options.device, notice=notice)
+        own: Literal["own"] | None = None if options.no_adapter else "own"
+        adapter = options.adapter or own
+        loaded = load_model(name, adapter=adapter, device=options.device, notice=notice)
         encoder = EchoEncoder(loaded, precision=options.precision or DEFAULTS.precision)
     return encoder.changed(
         layer=options.layer,

@@ -16,7 +16,7 @@ from app.progress import WorkProgress
 from echo_embeddings.errors import EchoIndexError, SourceError
 
 if TYPE_CHECKING:
-    from echo_embeddings import TrainingPair, TuningOptions
+    from echo_embeddings import HeadOptions, TrainingPair, TuningOptions
 
 _PLOT = "log.svg"
 _SMOOTHED = 10  # steps
@@ -41,7 +41,7 @@ class TuningSources:
 def tune_model(
     encoder_options: EncoderOptions,
     sources: TuningSources,
-    options: TuningOptions,
+    options: TuningOptions | HeadOptions,
     folder: Path,
     *,
     max_tokens: int,
@@ -49,14 +49,14 @@ def tune_model(
     err: Console,
     notice: Callable[[str], None],
 ) -> None:
-    """Tune a model, print how it went, and leave an adapter in the folder.
+    """Tune a model, by low-rank additions or by a head, print how it went, and leave an adapter in the folder.
 
     Raises:
         SourceError: there are no pairs, or a file of them cannot be read.
         MissingPackage: a package of the extra `tune` is not installed, or sentence-transformers for a teacher.
         EchoIndexError: the model or index cannot be opened, or the folder cannot be written.
     """
-    from echo_embeddings import tune
+    from echo_embeddings import HeadOptions, tune, tune_head
     from retriever import teacher_of, with_hard_negatives
 
     refuse_missing_matplotlib()
@@ -73,8 +73,17 @@ def tune_model(
                 each=sources.hard_negatives,
                 progress=lambda done, total: progress.show("Looking for hard negatives", done, total),
             )
+
+        def reading(done: int, total: int) -> None:
+            progress.show("Reading texts", done, total)
+
         try:
-            for last in tune(encoder, pairs, folder, options=options, teacher=teacher):
+            made = (
+                tune_head(encoder, pairs, folder, options=options, progress=reading)
+                if isinstance(options, HeadOptions)
+                else tune(encoder, pairs, folder, options=options, teacher=teacher)
+            )
+            for last in made:
                 progress.show("Tuning", last.number, options.steps)
                 if last.held_out is not None:
                     notice(f"Step {last.number}: loss {last.loss:.3f}, held-out MRR {last.held_out:.1f}.")

@@ -75,6 +75,8 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--queries", type=int, help="only the first so many questions or pairs")
     parser.add_argument("--sentence-transformers", action="append", default=[], metavar="NAME")
     parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--adapter", type=Path)
+    parser.add_argument("--no-adapter", action="store_true")
     parser.add_argument("--layer")
     parser.add_argument("--work", type=Path, help="where indexes and vectors are kept; the cache folder unless given")
     parser.add_argument("--json", type=Path)
@@ -85,7 +87,13 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
 
 def _options(given: argparse.Namespace, precision: str) -> EvaluationOptions:
     return EvaluationOptions(
-        encoder=EncoderOptions(model=given.model, layer=given.layer, precision=precision),  # type: ignore[arg-type]
+        encoder=EncoderOptions(
+            given.model,
+            given.adapter,
+            given.no_adapter,
+            layer=given.layer,
+            precision=precision,  # type: ignore[arg-type]
+        ),
         rows=given.rows,
         baseline=given.baseline,
         most=given.queries,

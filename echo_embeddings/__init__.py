@@ -34,8 +34,10 @@ if TYPE_CHECKING:
     from echo_embeddings.prompts import CLASSICAL, TUNED_DOCUMENT, TUNED_QUERY, ZERO_SHOT, EchoPrompt
     from echo_embeddings.readings import Readings
     from echo_embeddings.storage import cache_folder, write_remembered
+    from echo_embeddings.tuning.head import HeadOptions, tune_head
+    from echo_embeddings.tuning.log import TUNING_LOG, TuningStep
     from echo_embeddings.tuning.pairs import TrainingPair
-    from echo_embeddings.tuning.training import TUNING_LOG, Teacher, TuningOptions, TuningStep, tune
+    from echo_embeddings.tuning.training import Teacher, TuningOptions, tune
     from echo_embeddings.turns import in_turn
     from echo_embeddings.views import Copy, View, parse_views
 
@@ -54,6 +56,7 @@ __all__ = [
     "EchoEncoder",
     "EchoPrompt",
     "Generation",
+    "HeadOptions",
     "LanguageModel",
     "LikelihoodPrompt",
     "Message",
@@ -82,6 +85,7 @@ __all__ = [
     "remove_directions",
     "remove_mean",
     "tune",
+    "tune_head",
     "unit_rows",
     "weaken_directions",
     "wording_directions",
@@ -119,12 +123,14 @@ _HOMES = {
     "Progress": "encoder",
     "QueryLikelihood": "likelihood",
     "Readings": "readings",
-    "TUNING_LOG": "tuning.training",
+    "TUNING_LOG": "tuning.log",
     "Teacher": "tuning.training",
     "TrainingPair": "tuning.pairs",
     "TuningOptions": "tuning.training",
-    "TuningStep": "tuning.training",
+    "TuningStep": "tuning.log",
     "tune": "tuning.training",
+    "tune_head": "tuning.head",
+    "HeadOptions": "tuning.head",
     "Vectors": "geometry",
     "View": "views",
     "choose_device": "devices",

@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from echo_embeddings.errors import EchoIndexError, MissingPackage, ModelError
+from echo_embeddings.head import HEAD_FILE
 from echo_embeddings.pooling import Pooling
 from echo_embeddings.profiles import Profile
 from echo_embeddings.prompts import EchoPrompt
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _USE_FILE = "echo_embeddings.json"  # beside the adapter's own files
-_USE = ("document_prompt", "query_prompt", "instruction", "pooling", "layer")
+_CONFIG_FILE = "adapter_config.json"
+_USE = ("model", "document_prompt", "query_prompt", "instruction", "pooling", "layer")
 _PLAIN_LORA = {  # what an adapter that is only low-rank additions, all alike, has in its config
     "peft_type": "LORA",
     "alpha_pattern": {},
@@ -39,7 +41,8 @@ _PLAIN_LORA = {  # what an adapter that is only low-rank additions, all alike, h
     "use_dora": False,
     "use_rslora": False,
 }
-_BEFORE_NAMES = "base_model.model.model."  # how peft calls a causal model's layers
+_BEFORE_LAYERS = "model."  # how transformers calls a causal model's layers
+_BEFORE_NAMES = f"base_model.model.{_BEFORE_LAYERS}"  # how peft does
 _MATRIX_NAME = r"(layers\.([0-9]+)\.(?:self_attn|mlp)\.[a-z]+_proj)"
 _MATRIX = re.compile(rf"{_MATRIX_NAME}\.weight")
 _FACTOR = re.compile(rf"{_MATRIX_NAME}\.lora_[AB]\.weight")
@@ -52,15 +55,21 @@ def base_of(adapter: Path) -> str:
     Raises:
         ModelError: the adapter does not say it.
     """
-    base = _read_config(adapter).get("base_model_name_or_path")
-    if not base:
+    named = (_read_config(adapter).get("base_model_name_or_path"), _read(adapter / _USE_FILE).get("model"))
+    base = next((name for name in named if name), None)
+    if base is None:
         raise ModelError(f"The adapter {adapter} does not say which model it belongs to.", remedy="Name it: --model.")
     return str(base)
 
 
+def holds_adapter(folder: Path) -> bool:
+    """Tell whether a folder is one of an adapter: low-rank additions, a head, or both."""
+    return (folder / _CONFIG_FILE).exists() or (folder / HEAD_FILE).exists()
+
+
 def adapter_digest(adapter: Path) -> bytes:
     """Return what changes when the adapter's weights do, or how strongly they count."""
-    hashes = [sha256_of(path) for path in sorted(adapter.glob("adapter_model.*"))]
+    hashes = [sha256_of(path) for path in sorted([*adapter.glob("adapter_model.*"), *adapter.glob(HEAD_FILE)])]
     scale = {name: value for name, value in _read_config(adapter).items() if name not in _SAYS_WHENCE}
     return ("".join(hashes) + json.dumps(scale, sort_keys=True)).encode()
 
@@ -95,10 +104,14 @@ def profile_with(adapter: Path, profile: Profile) -> Profile:
 
 
 def _read_config(adapter: Path) -> dict[str, object]:
+    return _read(adapter / _CONFIG_FILE)
+
+
+def _read(path: Path) -> dict[str, object]:
     try:
-        found = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     except ValueError as error:
-        raise ModelError(f"The file {adapter / 'adapter_config.json'} is not valid JSON: {error}.") from None
+        raise ModelError(f"The file {path} is not valid JSON: {error}.") from None
     return found if isinstance(found, dict) else {}
 
 
@@ -110,6 +123,8 @@ def adapted_tensors(adapter: Path, tensors: Tensors) -> Tensors | None:
     Raises:
         ModelError: the adapter does not fit the model, or cannot be read.
     """
+    if not (adapter / _CONFIG_FILE).exists():
+        return tensors  # a head alone changes no weights
     config = _read_config(adapter)
     path = adapter / "adapter_model.safetensors"
     targets = config.get("target_modules")
@@ -175,7 +190,8 @@ class _Adapted(Mapping[str, torch.Tensor]):
         added = self._additions.get(name)
         if added is None:
             return plain
-        return torch.addmm(plain.float(), added.up.float(), added.down.float(), alpha=added.scale)
+        up, down = (each.to(plain.device, torch.float32) for each in (added.up, added.down))
+        return torch.addmm(plain.float(), up, down, alpha=added.scale)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._plain)
@@ -191,14 +207,17 @@ def with_adapter(writer: PreTrainedModel, adapter: Path) -> PreTrainedModel:
         ModelError: the adapter does not fit the model, or cannot be read.
         MissingPackage: peft is not installed.
     """
+    # The adapter is merged into a copy, so that answers come from the unmodified model.
+    adapted = adapted_tensors(adapter, dict(_layer_tensors(writer)))
+    if adapted is not None:
+        return _with_tensors(writer, adapted)
     if find_spec("peft") is None:
         raise MissingPackage(
             "A LoRA adapter needs the package peft.", remedy="Install it: pip install 'echo-index[lora]'"
         )
     from peft import PeftModel, get_peft_model_state_dict, load_peft_weights
 
-    # The adapter is merged into a copy, so that answers come from the unmodified model; the embedding table, the
-    # largest part of a small model, is shared by both.
+    # The embedding table, the largest part of a small model, is shared by both.
     table = cast("nn.Parameter", writer.get_input_embeddings().weight)
     copied = copy.deepcopy(writer, memo={id(table): table})
     try:
@@ -211,6 +230,23 @@ def with_adapter(writer: PreTrainedModel, adapter: Path) -> PreTrainedModel:
         raise ModelError(f"The adapter {adapter} does not fit this model: it was made for other layers.")
     _unshare(adapted, table)
     return cast("PreTrainedModel", adapted.merge_and_unload())
+
+
+def _layer_tensors(model: PreTrainedModel) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield the tensors of a model by the names that an adapter of its matrices has for them."""
+    for name, tensor in model.named_parameters():
+        yield name.removeprefix(_BEFORE_LAYERS), tensor.detach()
+
+
+def _with_tensors(model: PreTrainedModel, tensors: Tensors) -> PreTrainedModel:
+    """Return a copy of a model that has these tensors, and shares with it those that are the same."""
+    copied = copy.deepcopy(model, memo={id(each): each for each in model.parameters()})
+    for name, before in model.named_parameters():
+        after = tensors[name.removeprefix(_BEFORE_LAYERS)]
+        if after.data_ptr() != before.data_ptr():
+            module, _, attribute = name.rpartition(".")
+            setattr(copied.get_submodule(module), attribute, nn.Parameter(after.to(before.dtype), requires_grad=False))
+    return copied
 
 
 def _lora_names(weights: Iterable[str]) -> set[str]:

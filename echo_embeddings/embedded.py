@@ -82,3 +82,12 @@ EMBEDDED_MODELS = {
     )
 }
 DEFAULT_MODEL = "gemma3-270m"
+_ADAPTERS = "echo_embeddings.own_adapters"  # a folder for each model that has one
+
+
+def own_adapter(name: str) -> Path | None:
+    """Return the folder of the adapter that echo-index brings along for a model; None where there is none."""
+    spec = find_spec(_ADAPTERS)
+    folders = (spec.submodule_search_locations or []) if spec else []
+    found = (Path(folder) / name for folder in folders if name in EMBEDDED_MODELS)
+    return next((folder for folder in found if folder.is_dir()), None)

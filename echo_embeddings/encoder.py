@@ -75,6 +75,11 @@ class EchoEncoder:
         self.instruction = profile.instruction if instruction is None else instruction
         self.max_tokens = max_tokens or profile.max_tokens
         self.views = _views(layer, profile.views or (View(Copy.ECHO, model.depth),), self.reads_twice)
+        if model.head is not None and self.views != profile.views:
+            raise ModelError(
+                f"The head of {model.adapter} is for layer {told_views(profile.views or ())}, not {self.layer}.",
+                remedy="Leave out --layer, or the adapter.",
+            )
         self._tokenizer = PromptTokenizer(model.vocabulary, max_tokens=self.max_tokens)
         self._batch_tokens = batch_tokens or _BATCH_TOKENS[model.device.name]
         self.precision = self._best_precision() if precision == "auto" else _precision(precision)
@@ -183,7 +188,7 @@ class EchoEncoder:
             device = "cpu"  # no other device runs it
         loaded = load_model(
             str(description["model"]) if model is None else model,
-            adapter=None if adapter is None else Path(str(adapter)),
+            adapter="own" if adapter == "own" else None if adapter is None else Path(str(adapter)),
             device=device,
             notice=notice,
         )
@@ -231,7 +236,7 @@ class EchoEncoder:
         return {
             "format": _FORMAT,
             "model": self.model.name,
-            "adapter": None if self.model.adapter is None else str(self.model.adapter),
+            "adapter": self.model.adapter_name,
             "weights": self.model.weights_hash,
             "dtype": _DTYPES[self.precision],
             "document_prompt": self.document_prompt.template,
@@ -307,7 +312,9 @@ class EchoEncoder:
             yield positions, Readings(self._together(views[: len(self.views)]), views[-1] if reads_twice else None)
 
     def _together(self, vectors: Sequence[Vectors]) -> Vectors:
-        """Add up the unit vectors of all views, each with its weight, and give the sums unit length again."""
+        """Put the unit vectors of all views through the head, or add them up by weight; rows of unit length."""
+        if self.model.head is not None:
+            return self.model.head.together(vectors)
         if len(self.views) == 1:
             return vectors[0]
         weighted = [view.weight * each for view, each in zip(self.views, vectors, strict=True)]

@@ -17,14 +17,15 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from echo_embeddings.adapters import adapted_tensors, adapter_digest, base_of, profile_with, with_adapter
+from echo_embeddings.adapters import adapted_tensors, adapter_digest, base_of, holds_adapter, profile_with, with_adapter
 from echo_embeddings.architecture import Architecture, read_architecture
 from echo_embeddings.conversion import SOURCE_FILE, Notice
 from echo_embeddings.devices import Device, DeviceChoice, choose_device
-from echo_embeddings.embedded import DEFAULT_MODEL
+from echo_embeddings.embedded import DEFAULT_MODEL, own_adapter
 from echo_embeddings.errors import ModelError
 from echo_embeddings.fidelity import sample_texts
 from echo_embeddings.finding import find_model, full_name
+from echo_embeddings.head import HEAD_FILE, Head
 from echo_embeddings.linear import Precision, linear
 from echo_embeddings.profiles import Profile, profile_for
 from echo_embeddings.smoothing import Smoothing, measure_smoothing, remembered_smoothing
@@ -55,6 +56,8 @@ class LanguageModel:
     weights_hash: str
     """SHA-256 over the weights, and the adapter's, in hexadecimal."""
     device: Device
+    head: Head | None = None
+    """What makes an embedding of the views of a text; None where they are added up."""
     plain: LanguageModel | None = None
     """The model without the adapter; this one shares its weights, and keeps them loaded for whoever asks for it."""
     _tensors: Tensors = field(default_factory=dict, repr=False)
@@ -70,6 +73,14 @@ class LanguageModel:
     def depth(self) -> int:
         """The number of layers."""
         return self.architecture.depth if self.architecture else int(self._config.num_hidden_layers)
+
+    @property
+    def adapter_name(self) -> str | None:
+        """What `load_model` knows the adapter by: "own", or the folder's path; None where there is none."""
+        own = own_adapter(self.name)
+        if self.adapter is None or own is None or self.adapter != own.resolve():
+            return None if self.adapter is None else str(self.adapter)
+        return "own"
 
     @property
     def dimension(self) -> int:
@@ -177,13 +188,14 @@ class LanguageModel:
 def load_model(
     name: str = DEFAULT_MODEL,
     *,
-    adapter: Path | None = None,
+    adapter: Path | Literal["own"] | None = None,
     device: DeviceChoice = "auto",
     notice: Notice = lambda line: None,
 ) -> LanguageModel:
     """Load a model by the name of an embedded one, a local folder, a GGUF file or a hub id.
 
-    A folder that holds only a LoRA adapter means the adapter's base model with the adapter on top.
+    A folder that holds only an adapter means the adapter's base model with the adapter on top. The adapter "own" is the
+    one that echo-index brings along for the model, if there is one.
     `notice` is told one line where the first start takes long. While somebody still holds the same model, from the
     same files, it is not loaded again but shared; so are the weights below several adapters.
 
@@ -193,8 +205,10 @@ def load_model(
         DeviceError: the device is not there.
     """
     place = choose_device(device)
+    if adapter == "own":
+        adapter = own_adapter(name)
     local = Path(name).expanduser()
-    if adapter is None and (local / "adapter_config.json").exists() and not (local / "config.json").exists():
+    if adapter is None and holds_adapter(local) and not (local / "config.json").exists():
         adapter, name = local, base_of(local)
     folder = find_model(name, notice=notice)
     key: tuple[object, ...] = (full_name(name), _stamp(folder), place)
@@ -242,6 +256,7 @@ def _load_adapted(plain: LanguageModel, adapter: Path) -> LanguageModel:
         profile=profile_with(adapter, plain.profile),
         adapter=adapter.resolve(),
         weights_hash=_hash_weights(plain.folder, adapter),
+        head=Head.load(adapter, dimension=plain.dimension) if (adapter / HEAD_FILE).exists() else None,
         plain=plain,
         _tensors=tensors or {},
         _made={},

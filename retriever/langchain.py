@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
@@ -45,8 +45,8 @@ class EchoEmbeddings(BaseModel, Embeddings):
 
     model: str = DEFAULT_MODEL
     """An embedded model's name, a folder, a GGUF file or a hub id."""
-    adapter: Path | None = None
-    """A LoRA adapter's folder."""
+    adapter: Path | Literal["own"] | None = "own"
+    """An adapter's folder; "own" is the one that comes along for the model, if there is one."""
     device: DeviceChoice = "auto"
     instruction: str | None = None
     """The task of the questions, in words."""

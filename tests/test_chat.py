@@ -45,7 +45,7 @@ from retriever.langchain import EchoEmbeddings, EchoRetriever
 
 embeddings = EchoEmbeddings(model="gemma3-270m", device="cpu")
 embeddings.embed_query("Hello")
-model = embeddings.load().model
+model = embeddings.load().model.plain
 weights = model._tensors
 for weight in weights.values():
     weight.sum()  # the weights are mapped from a file: only what is read comes into memory
@@ -57,7 +57,7 @@ retriever.invoke("Hello")
 print(json.dumps({
     "grown": psutil.Process().memory_info().rss - before,
     "weights": sum(weight.nbytes for weight in weights.values()),
-    "one": chat.load() is embeddings.load().model is retriever.retriever.encoder.model,
+    "one": chat.load() is model and embeddings.load().model is retriever.retriever.encoder.model,
 }))
 """
 
@@ -411,7 +411,8 @@ def test_embedding_searching_and_answering_in_one_process_hold_the_weights_once(
     gemma: LanguageModel, tmp_path: Path
 ) -> None:
     (tmp_path / "greeting.md").write_text("# Greeting\n\nHello.\n", encoding="utf-8")
-    build_index([Source.parse(str(tmp_path))], tmp_path / ".echo-index", encoder=EchoEncoder(gemma))
+    tuned = load_model("gemma3-270m", adapter="own", device="cpu")
+    build_index([Source.parse(str(tmp_path))], tmp_path / ".echo-index", encoder=EchoEncoder(tuned))
     command = [sys.executable, "-c", MEMORY, str(tmp_path / ".echo-index")]
     told = subprocess.run(command, cwd=Path(__file__).parent.parent, stdout=subprocess.PIPE, check=True, timeout=120)
     found = json.loads(told.stdout)

@@ -81,7 +81,7 @@ def test_an_index_is_asked_and_keeps_its_encoder(run: Run, tmp_path: Path) -> No
     assert "mine: 1 question, 1 document in 1 passage" in out
     code, _, err = run("eval", "mine.jsonl", "--layer", "1")
     assert code == 1
-    assert "Leave out --adapter, --layer and --precision." in err
+    assert "Leave out --adapter, --no-adapter, --layer and --precision." in err
 
 
 @pytest.mark.parametrize(

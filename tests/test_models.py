@@ -16,12 +16,15 @@ import pytest
 import torch
 from tiny_models import ARCHITECTURES, llama_config, save_model
 
+from app.opening import EncoderOptions, open_encoder
 from echo_embeddings import EMBEDDED_MODELS, EchoEncoder, LanguageModel, choose_device, load_model
 from echo_embeddings import adapters as adapters_module
 from echo_embeddings import conversion as conversion_module
+from echo_embeddings import models as models_module
 from echo_embeddings.embedded import EmbeddedModel
 from echo_embeddings.errors import DeviceError, MissingPackage, ModelError
 from echo_embeddings.views import Copy, View
+from indexer import BuiltWith, Source, build_index, read_built_with
 
 IDS = torch.tensor([[0, 40, 77, 120, 9]])
 MATRICES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -475,6 +478,39 @@ def test_our_layers_read_an_adapter_as_transformers_do(
     assert np.allclose(ours, theirs, atol=1e-5)
     plain = EchoEncoder(load_model(str(tiny_folder), device="cpu"))
     assert not np.allclose(ours, plain.encode_documents(["the quick brown fox", "seven wizards"]), atol=1e-2)
+
+
+def test_the_adapter_that_comes_along_is_known_by_name(
+    tiny_folder: Path, adapter: Path, adapted: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load_model(str(tiny_folder), adapter="own", device="cpu").adapter is None
+    monkeypatch.setattr(models_module, "own_adapter", lambda name: adapter if name == str(tiny_folder) else None)
+    model = load_model(str(tiny_folder), adapter="own", device="cpu")
+    assert (model.adapter, model.adapter_name) == (adapter, "own")
+    described = EchoEncoder(model).description()
+    assert described["adapter"] == "own"
+    assert EchoEncoder.from_description(described, device="cpu").fingerprint == EchoEncoder(adapted).fingerprint
+    assert load_model(str(tiny_folder), device="cpu").adapter is None
+
+
+def test_a_new_index_takes_the_adapter_that_comes_along_unless_it_is_refused(
+    tiny_folder: Path, adapter: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(models_module, "own_adapter", lambda name: adapter if name == str(tiny_folder) else None)
+
+    def opened(options: EncoderOptions, before: BuiltWith | None = None) -> str | None:
+        return open_encoder(options, before=before, chunk_tokens=0, notice=print).model.adapter_name
+
+    plain = EncoderOptions(model=str(tiny_folder), no_adapter=True, device="cpu")
+    assert opened(EncoderOptions(model=str(tiny_folder), device="cpu")) == "own"
+    assert opened(plain) is None
+    other = shutil.copytree(adapter, tmp_path / "other")
+    assert opened(EncoderOptions(model=str(tiny_folder), adapter=other, device="cpu")) == str(other)
+    (tmp_path / "a.txt").write_text("The quick brown fox.", encoding="utf-8")
+    encoder = open_encoder(plain, before=None, chunk_tokens=0, notice=print)
+    build_index([Source.parse(str(tmp_path / "a.txt"))], tmp_path / "index", encoder=encoder)
+    before = read_built_with(tmp_path / "index")
+    assert opened(EncoderOptions(device="cpu"), before) is None  # an index goes on as it was begun
 
 
 @pytest.mark.filterwarnings("ignore")

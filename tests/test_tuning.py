@@ -27,10 +27,9 @@ from echo_embeddings import (
 from echo_embeddings.errors import ModelError, TextError
 from echo_embeddings.tuning import student as student_module
 from echo_embeddings.tuning.loss import Compared, contrastive_loss
-from echo_embeddings.tuning.pairs import training_batches
+from echo_embeddings.tuning.pairs import equally_right, training_batches
 from echo_embeddings.tuning.step import add_gradients
 from echo_embeddings.tuning.student import Student
-from echo_embeddings.tuning.training import _equally_right
 
 TEXTS = ["The quick brown fox", "wizards judge", "my vow and my box of jugs", "a", "Monday's report before the meeting"]
 WORDS = "fox dog wizard vow box jug report meeting Monday paragraph passage question answer lazy quick brown".split()
@@ -218,7 +217,7 @@ def test_shorter_vectors_are_judged_too() -> None:
 def test_what_says_the_same_is_as_right() -> None:
     pairs = [TrainingPair("a", "x"), TrainingPair("b", "y"), TrainingPair("a", "z"), TrainingPair("c", "y")]
     documents = ["x", "y", "z", "y", "x"]
-    found = _equally_right(pairs, documents).int().tolist()
+    found = equally_right(pairs, documents).int().tolist()
     assert found == [[0, 0, 1, 0, 1], [0, 0, 0, 1, 0], [1, 0, 0, 0, 1], [0, 1, 0, 0, 0]]
 
 

@@ -54,6 +54,18 @@ def test_a_tuned_model_builds_an_index(tiny_folder: Path, pairs: Path, tmp_path:
     assert "There was nothing left to do." in again
 
 
+def test_a_head_builds_an_index(tiny_folder: Path, pairs: Path, tmp_path: Path) -> None:
+    adapter, docs, index = tmp_path / "adapter", tmp_path / "docs", tmp_path / "index"
+    options = ("--steps", "6", "--batch", "8", "--evaluate-every", "3", "--layer", "echo:4+0.5*text:3")
+    told = run("tune", "--head", "--pairs", pairs, "--model", tiny_folder, "--out", adapter, *options)
+    assert "6 steps; best at step" in told
+    docs.mkdir()
+    (docs / "a.txt").write_text("The quick brown fox jumps over the lazy dog.", encoding="utf-8")
+    run("build", docs, "--adapter", adapter, "--model", tiny_folder, "--index", index)
+    assert json.loads(run("status", "--index", index, "--json"))["encoder"]["layer"] == "echo:4+0.5*text:3"
+    assert "a.txt" in run("search", "fox", "--index", index)
+
+
 def test_an_index_can_be_tuned_on(tiny_folder: Path, tmp_path: Path) -> None:
     docs, index = tmp_path / "docs", tmp_path / "index"
     docs.mkdir()
@@ -71,6 +83,7 @@ def test_an_index_can_be_tuned_on(tiny_folder: Path, tmp_path: Path) -> None:
         ((), 1, "There are no pairs to tune with. Name a file (--pairs) or an index (--from-index)."),
         (("--pairs", "gone.jsonl"), 1, "gone.jsonl cannot be read: No such file or directory."),
         (("--pairs", "{pairs}", "--dimensions", "64,x"), 2, "is no list of lengths"),
+        (("--pairs", "{pairs}", "--head", "--rank", "4"), 2, "are not for a head"),
         (("--pairs", "{pairs}", "--model", "{tiny}", "--first-layer", "9"), 1, "There is no layer from 9 on to tune"),
         (("--pairs", "{pairs}", "--model", "{tiny}", "--teacher", "no/such"), 1, "no/such"),
     ],

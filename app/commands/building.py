@@ -8,7 +8,18 @@ from typing import Annotated, Literal
 import typer
 
 from app import output
-from app.commands.options import Adapter, AsJson, IndexDir, ModelDevice, ModelName, Precision, err, notice, out
+from app.commands.options import (
+    Adapter,
+    AsJson,
+    IndexDir,
+    ModelDevice,
+    ModelName,
+    NoAdapter,
+    Precision,
+    err,
+    notice,
+    out,
+)
 from app.settings import DEFAULTS
 
 
@@ -20,6 +31,7 @@ def build(
     index: IndexDir = DEFAULTS.index_dir,
     model: ModelName = None,
     adapter: Adapter = None,
+    no_adapter: NoAdapter = False,
     layer: Annotated[
         str | None, typer.Option(help="The layer to read, such as 16; or views of both copies: echo:16+0.5*text:13.")
     ] = None,
@@ -57,7 +69,9 @@ def build(
         raise typer.BadParameter(f"no source of an index in {index} is known yet; name one.", param_hint="SOURCE")
     before = read_built_with(index)
     chunking = choose_chunking(chunk_tokens, overlap_tokens, before=before)
-    options = EncoderOptions(model, adapter, layer, pooling, document_prompt, query_prompt, precision, device)
+    options = EncoderOptions(
+        model, adapter, no_adapter, layer, pooling, document_prompt, query_prompt, precision, device
+    )
     if profile is not None:
         options = with_profile(options, profile)
     encoder = open_encoder(options, before=before, chunk_tokens=chunking.max_tokens, notice=notice)

@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from app.commands.options import Adapter, IndexDir, Instruction, ModelDevice, ModelName, Precision, err, notice, out
+from app.commands.options import (
+    Adapter,
+    IndexDir,
+    Instruction,
+    ModelDevice,
+    ModelName,
+    NoAdapter,
+    Precision,
+    err,
+    notice,
+    out,
+)
 from app.settings import DEFAULTS
 
 
@@ -36,6 +47,7 @@ def evaluate(
     ] = [],  # noqa: B006
     model: ModelName = None,
     adapter: Adapter = None,
+    no_adapter: NoAdapter = False,
     layer: Annotated[str | None, typer.Option(help="The layer to read, or views of both copies, as for build.")] = None,
     precision: Precision = None,
     device: ModelDevice = "auto",
@@ -53,7 +65,7 @@ def evaluate(
     from app.opening import EncoderOptions
 
     options = EvaluationOptions(
-        encoder=EncoderOptions(model=model, adapter=adapter, layer=layer, precision=precision, device=device),
+        encoder=EncoderOptions(model, adapter, no_adapter, layer=layer, precision=precision, device=device),
         index=index,
         rows=tuple(rows.split(",")) if rows else (),
         baseline=baseline,
@@ -71,6 +83,7 @@ def calibrate(
     questions: Annotated[int, typer.Option(min=20, help="The most questions that are made of passages.")] = 300,
     model: ModelName = None,
     adapter: Adapter = None,
+    no_adapter: NoAdapter = False,
     document_prompt: Annotated[
         str | None, typer.Option(help="One more template to try, with {text} and {echo}.")
     ] = None,
@@ -83,7 +96,7 @@ def calibrate(
     from app.opening import EncoderOptions
 
     tried = None if document_prompt is None and query_prompt is None else (document_prompt, query_prompt)
-    options = EncoderOptions(model=model, adapter=adapter, precision=precision, device=device)
+    options = EncoderOptions(model, adapter, no_adapter, precision=precision, device=device)
     try:
         calibrate_index(index, options, questions=questions, tried=tried, file=profile, out=out, err=err, notice=notice)
     except KeyboardInterrupt:

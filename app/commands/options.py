@@ -29,7 +29,10 @@ ModelName = Annotated[
 SearchMode = Annotated[
     Literal["hybrid", "dense", "lexical"], typer.Option(help="By meaning (dense), by words (lexical), or both.")
 ]
-Adapter = Annotated[Path | None, typer.Option(help="A LoRA adapter's folder.")]
+Adapter = Annotated[
+    Path | None, typer.Option(help="An adapter's folder, from tune. Default: the one that comes along for the model.")
+]
+NoAdapter = Annotated[bool, typer.Option("--no-adapter", help="The model as it is, without the adapter for it.")]
 Precision = Annotated[
     Literal["auto", "fp32", "bf16", "int8"] | None,
     typer.Option(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,59 +24,89 @@ def tune(
     layer: Annotated[str | None, typer.Option(help="The layer to read, or views of both copies, as for build.")] = None,
     document_prompt: Annotated[str | None, typer.Option(help="A template with {text} and {echo}.")] = None,
     query_prompt: Annotated[str | None, typer.Option(help="A template, {instruction} too.")] = None,
-    steps: Annotated[int, typer.Option(min=1, help="How many batches are learned from.")] = 500,
+    head: Annotated[
+        bool, typer.Option("--head", help="Leave the model as it is; train a linear map of its vectors: minutes.")
+    ] = False,
+    steps: Annotated[int | None, typer.Option(min=1, help="Batches that are learned from. Default: 500; 400.")] = None,
     batch: Annotated[
-        int, typer.Option(min=2, help="Pairs that are told apart at a time; memory does not limit it.")
-    ] = 64,
+        int | None, typer.Option(min=2, help="Pairs that are told apart at a time. Default: 64; 256.")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(min=0.0, help="At its highest. Default: 0.0005; 0.001.")
+    ] = None,
+    temperature: Annotated[float | None, typer.Option(min=1e-3, help="Of the softmax. Default: 0.05.")] = None,
+    held_out: Annotated[int | None, typer.Option(min=0, help="Pairs that are only measured on. Default: 200.")] = None,
+    evaluate_every: Annotated[
+        int | None, typer.Option(min=1, help="Steps between two measurements. Default: 50; 20.")
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option(min=1, help="End after so many measurements without a better one. Default: 5.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Another one, another order of pairs. Default: 0.")] = None,
     max_tokens: Annotated[int, typer.Option(min=8, help="The most tokens of each text.")] = 64,
-    learning_rate: Annotated[float, typer.Option(min=0.0, help="Of AdamW, at its highest.")] = 5e-4,
-    temperature: Annotated[float, typer.Option(min=1e-3, help="Of the softmax over cosines.")] = 0.05,
-    rank: Annotated[int, typer.Option(min=1, help="Of the matrices that are added.")] = 16,
-    first_layer: Annotated[int, typer.Option(min=1, help="Layers before it stay as they are: faster.")] = 1,
+    rank: Annotated[int | None, typer.Option(min=1, help="Of the matrices that are added. Default: 16.")] = None,
+    first_layer: Annotated[
+        int | None, typer.Option(min=1, help="Layers before it stay as they are: faster. Default: 1.")
+    ] = None,
     dimensions: Annotated[
         str | None, typer.Option(help="Shorter lengths at which vectors are to be good too.", metavar="N,N…")
+    ] = None,
+    teacher: Annotated[
+        str | None, typer.Option(help="A sentence-transformers model whose cosines are learned too.", metavar="NAME")
+    ] = None,
+    teacher_share: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="The teacher's, of the loss. Default: 0.5.")
     ] = None,
     hard_negatives: Annotated[
         int, typer.Option(min=0, help="Look up so many for each pair with the model as it is; slow.")
     ] = 0,
-    teacher: Annotated[
-        str | None, typer.Option(help="A sentence-transformers model whose cosines are learned too.", metavar="NAME")
-    ] = None,
-    teacher_share: Annotated[float, typer.Option(min=0.0, max=1.0, help="Of the loss.")] = 0.5,
     most_pairs: Annotated[int | None, typer.Option(min=1, help="The most pairs of each source.")] = None,
-    held_out: Annotated[int, typer.Option(min=0, help="Pairs that are only measured on.")] = 200,
-    evaluate_every: Annotated[int, typer.Option(min=1, help="Steps between two measurements.")] = 50,
-    patience: Annotated[int, typer.Option(min=1, help="End after so many without a better score.")] = 5,
-    seed: Annotated[int, typer.Option(help="Another one, another order of pairs.")] = 0,
     device: ModelDevice = "auto",
 ) -> None:
-    """Train a LoRA adapter on pairs of queries and what is right for them. Goes on where it was interrupted."""
+    """Train an adapter on pairs of queries and what is right for them. Goes on where it was interrupted.
+
+    Of two defaults, the second is that of --head.
+    """
+    from dataclasses import replace
+
     from app.opening import EncoderOptions
     from app.profile_file import with_profile
     from app.tuning import TuningSources, tune_model
-    from echo_embeddings import TuningOptions
+    from echo_embeddings import HeadOptions, TuningOptions
 
     encoder = EncoderOptions(
-        model=model, layer=layer, document_prompt=document_prompt, query_prompt=query_prompt, precision="fp32",
+        model=model,
+        no_adapter=True,
+        layer=layer,
+        document_prompt=document_prompt,
+        query_prompt=query_prompt,
+        precision="fp32",
         device=device,
-    )  # fmt: skip
+    )
     if profile is not None:
         encoder = with_profile(encoder, profile)
-    options = TuningOptions(
+    of_both = _given(
         steps=steps,
         batch=batch,
         learning_rate=learning_rate,
         temperature=temperature,
-        rank=rank,
-        alpha=2 * rank,
-        first_layer=first_layer,
-        dimensions=_numbers(dimensions),
-        teacher_share=teacher_share if teacher else 0.0,
         held_out=held_out,
         evaluate_every=evaluate_every,
         patience=patience,
         seed=seed,
     )
+    of_additions = _given(
+        rank=rank,
+        alpha=None if rank is None else 2 * rank,
+        first_layer=first_layer,
+        dimensions=_numbers(dimensions),
+        teacher_share=teacher_share,
+    )
+    if head and (of_additions or teacher):
+        raise typer.BadParameter(
+            "--rank, --first-layer, --dimensions and --teacher are not for a head.", param_hint="--head"
+        )
+    options = replace(HeadOptions(), **of_both) if head else replace(TuningOptions(), **of_both, **of_additions)
     sources = TuningSources(
         tuple(pairs), from_index, most_pairs=most_pairs, hard_negatives=hard_negatives, teacher=teacher
     )
@@ -87,9 +117,16 @@ def tune(
         raise typer.Exit(130) from None
 
 
-def _numbers(text: str | None) -> tuple[int, ...]:
+def _given(**options: Any) -> dict[str, Any]:
+    """Return the options that a person gave."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _numbers(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
     try:
-        numbers = tuple(int(part) for part in text.split(",")) if text else ()
+        numbers = tuple(int(part) for part in text.split(","))
     except ValueError:
         numbers = (0,)
     if any(number < 1 for number in numbers):

@@ -7,6 +7,10 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import torch
+
+from echo_embeddings.errors import TextError
+
 _POOL = 16  # batches that are drawn together and sorted by length, so that texts of a batch are about as long
 _BALANCE = 0.5  # a source is drawn in proportion to its size to this power: small ones count for more than their share
 
@@ -56,3 +60,34 @@ def _rounds(
         batches = [pool[start : start + size] for start in range(0, len(pool), size)]
         chance.shuffle(batches)
         yield from batches
+
+
+def held_out_pairs(pairs: Sequence[TrainingPair], count: int) -> tuple[list[TrainingPair], list[TrainingPair]]:
+    """Return about `count` pairs to measure on, of all sources alike but at most a fifth of each, and the others.
+
+    Raises:
+        TextError: there are fewer than two others.
+    """
+    by_source: dict[str, list[TrainingPair]] = {}
+    for pair in pairs:
+        by_source.setdefault(pair.source, []).append(pair)
+    each = -(-count // len(by_source)) if by_source else 0
+    held_out = [pair for same in by_source.values() for pair in same[: min(each, len(same) // 5)]]
+    kept_apart = {*held_out}
+    others = [pair for pair in pairs if pair not in kept_apart]
+    if len(others) < 2:
+        raise TextError(f"There are {len(pairs)} pairs; tuning needs more.")
+    return held_out, others
+
+
+def equally_right(pairs: Sequence[TrainingPair], documents: Sequence[str]) -> torch.Tensor:
+    """Return (pairs, documents), bool: which documents are right for a query though they are not its own.
+
+    They say the same as its own, or are the own of a query that says the same.
+    """
+    hidden = torch.zeros(len(pairs), len(documents), dtype=torch.bool)
+    for row, pair in enumerate(pairs):
+        same = {other.positive for other in pairs if other.query == pair.query} | {pair.positive}
+        for column, document in enumerate(documents):
+            hidden[row, column] = column != row and document in same
+    return hidden

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from echo_embeddings.errors import TextError
 from echo_embeddings.tuning.checkpoint import Standing, load_checkpoint, save_checkpoint
+from echo_embeddings.tuning.log import StepLog, TuningStep
 from echo_embeddings.tuning.loss import Compared, contrastive_loss
-from echo_embeddings.tuning.pairs import TrainingPair, training_batches
+from echo_embeddings.tuning.pairs import TrainingPair, equally_right, held_out_pairs, training_batches
 from echo_embeddings.tuning.step import add_gradients
 from echo_embeddings.tuning.student import Student
 from echo_embeddings.turns import in_turn
@@ -27,9 +27,6 @@ from echo_embeddings.turns import in_turn
 if TYPE_CHECKING:
     from echo_embeddings.encoder import EchoEncoder
     from echo_embeddings.tokens import EchoTokens
-
-TUNING_LOG = "log.jsonl"
-"""A line of JSON a step, in the folder of an adapter."""
 
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what AdamW keeps of a parameter
 _KEPT_EVERY = 10  # steps between checkpoints
@@ -64,22 +61,6 @@ class TuningOptions:
     seed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class TuningStep:
-    """What a step did: its number from 1, its source, loss and rate of learning, pairs and tokens a second.
-
-    `held_out` is the mean reciprocal rank x100 of the held-out pairs after it, None where it was not measured.
-    """
-
-    number: int
-    source: str
-    loss: float
-    learning_rate: float
-    pairs_per_second: float
-    tokens_per_second: float
-    held_out: float | None = None
-
-
 Teacher = Callable[[Sequence[str], Sequence[str]], npt.NDArray[np.float32]]
 """Queries and documents to their similarities, float32 (queries, documents) from -1 to 1, which are to be learned."""
 
@@ -104,25 +85,11 @@ def tune(
         ModelError: the folder holds a checkpoint of another run.
     """
     options = options or TuningOptions()
-    held_out, trained = _split(pairs, options)
+    held_out, trained = held_out_pairs(pairs, options.held_out)
     folder.mkdir(parents=True, exist_ok=True)
     student = in_turn(partial(Student, encoder, options.rank, options.alpha, options.first_layer, options.seed))
     run = _Run(encoder, student, trained, held_out, options, teacher, folder)
     yield from run.steps(_run_name(encoder, pairs, options))
-
-
-def _split(pairs: Sequence[TrainingPair], options: TuningOptions) -> tuple[list[TrainingPair], list[TrainingPair]]:
-    """Return the pairs that are held out, of all sources alike, and the others."""
-    by_source: dict[str, list[TrainingPair]] = {}
-    for pair in pairs:
-        by_source.setdefault(pair.source, []).append(pair)
-    each = -(-options.held_out // len(by_source)) if by_source else 0
-    held_out = [pair for same in by_source.values() for pair in same[: min(each, len(same) // 5)]]
-    kept_apart = {*held_out}
-    trained = [pair for pair in pairs if pair not in kept_apart]
-    if len(trained) < 2:
-        raise TextError(f"There are {len(pairs)} pairs; tuning needs more.")
-    return held_out, trained
 
 
 def _run_name(encoder: EchoEncoder, pairs: Sequence[TrainingPair], options: TuningOptions) -> str:
@@ -158,16 +125,13 @@ class _Run:
         if found is not None:
             self._standing = found[0]
             self._restore(found[1])
-        log, options = self._folder / TUNING_LOG, self._options
-        lines = log.read_text(encoding="utf-8").splitlines(keepends=True) if log.exists() else []
-        log.write_text("".join(lines[: self._standing.step]), encoding="utf-8")  # steps after it are made again
+        options, log = self._options, StepLog(self._folder, kept=self._standing.step)
         batches = training_batches(self._trained, size=options.batch, seed=options.seed)
         for positions in islice(batches, self._standing.step, options.steps):
             if self._is_over():
                 return
             step = in_turn(partial(self._step, [self._trained[position] for position in positions]))
-            with log.open("a", encoding="utf-8") as lines_of_steps:
-                lines_of_steps.write(json.dumps(asdict(step)) + "\n")
+            log.add(step)
             yield step
 
     def _is_over(self) -> bool:
@@ -184,7 +148,7 @@ class _Run:
         queries = [pair.query for pair in pairs]
         sequences = [*self._encoder.query_tokens(queries), *self._encoder.document_tokens(documents)]
         taught = None if self._teacher is None else torch.from_numpy(self._teacher(queries, documents))
-        hidden = _equally_right(pairs, documents)
+        hidden = equally_right(pairs, documents)
 
         def loss(vectors: torch.Tensor) -> torch.Tensor:
             return contrastive_loss(
@@ -262,16 +226,3 @@ def _rate(number: int, options: TuningOptions) -> float:
     """Return the share of the full rate of learning at a step."""
     rising = min(1.0, number / max(1, options.warmup_steps))
     return rising * (1 - 0.9 * number / options.steps)
-
-
-def _equally_right(pairs: Sequence[TrainingPair], documents: Sequence[str]) -> torch.Tensor:
-    """Return (pairs, documents), bool: which documents are right for a query though they are not its own.
-
-    They say the same as its own, or are the own of a query that says the same.
-    """
-    hidden = torch.zeros(len(pairs), len(documents), dtype=torch.bool)
-    for row, pair in enumerate(pairs):
-        same = {other.positive for other in pairs if other.query == pair.query} | {pair.positive}
-        for column, document in enumerate(documents):
-            hidden[row, column] = column != row and document in same
-    return hidden
