@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +92,8 @@ def tune_model(
             raise EchoIndexError(f"{folder} cannot be written: {error.strerror}.") from None
     if last is None:
         notice("There was nothing left to do.")
+    if os.environ.get("RANK", "0") != "0":  # of several processes, the first tells
+        return
     draw_log(folder)
     out.print(_told(folder), soft_wrap=True)
     out.print(f"Written to {folder}. To use it: echo-index build --rebuild --adapter {folder} FOLDER", soft_wrap=True)

@@ -76,7 +76,12 @@ def test_echo_and_lexical_rank_as_the_retriever_does(retriever: Retriever) -> No
     comparison = compare(retriever, "five wizards", k=2)
     assert comparison.question == "five wizards"
     assert [ranking.name for ranking in comparison.rankings] == ["echo", "classical", "lexical"]
-    assert list(hits_of(comparison, "echo")) == retriever.search("five wizards", k=2, mode="dense")
+    found = retriever.search("five wizards", k=2, mode="dense")
+    assert [(hit.source, hit.start) for hit in hits_of(comparison, "echo")] == [
+        (hit.source, hit.start) for hit in found
+    ]
+    # the last digit depends on how a processor adds up vectors that come in other numbers
+    assert [hit.score for hit in hits_of(comparison, "echo")] == pytest.approx([hit.score for hit in found], abs=1e-6)
     assert list(hits_of(comparison, "lexical")) == retriever.search("five wizards", k=2, mode="lexical")
     assert comparison.without_classical == 0
 

@@ -28,6 +28,7 @@ from echo_embeddings.errors import ModelError, TextError
 from echo_embeddings.tuning import student as student_module
 from echo_embeddings.tuning.loss import Compared, contrastive_loss
 from echo_embeddings.tuning.pairs import equally_right, training_batches
+from echo_embeddings.tuning.processes import Processes
 from echo_embeddings.tuning.step import add_gradients
 from echo_embeddings.tuning.student import Student
 
@@ -157,9 +158,9 @@ def test_cached_gradients_are_those_of_the_whole_batch(
         compared = Compared(vectors[:5], vectors[5:], torch.zeros(5, 5, dtype=torch.bool))
         return contrastive_loss(compared, temperature=0.1)
 
-    whole = add_gradients(student, sequences, loss, most_tokens=10**6)
+    whole = add_gradients(student, sequences, loss, most_tokens=10**6, processes=Processes(device="cpu"))
     at_once = gradients(student)
-    cached = add_gradients(student, sequences, loss, most_tokens=1)
+    cached = add_gradients(student, sequences, loss, most_tokens=1, processes=Processes(device="cpu"))
     assert cached == pytest.approx(whole, abs=1e-6)
     for one, other in zip(at_once, gradients(student), strict=True):
         assert one.abs().max() > 1e-4

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
 from test_tuning import word_pairs
 from typer.testing import CliRunner
 
@@ -14,6 +18,7 @@ from echo_embeddings import TUNING_LOG
 from echo_embeddings.errors import EchoIndexError
 
 RUNNER = CliRunner()
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture
@@ -75,6 +80,26 @@ def test_an_index_can_be_tuned_on(tiny_folder: Path, tmp_path: Path) -> None:
     run("build", docs, "--model", tiny_folder, "--index", index)
     options = ("--steps", "2", "--batch", "4", "--held-out", "5", "--model", tiny_folder, "--out", tmp_path / "adapter")
     assert "30 pairs of 1 sources." in run("tune", "--from-index", index, *options)
+
+
+def test_two_processes_train_what_one_trains(tiny_folder: Path, pairs: Path, tmp_path: Path) -> None:
+    options = ["--steps", "5", "--batch", "8", "--held-out", "10", "--evaluate-every", "5", "--rank", "2"]
+    options += ["--learning-rate", "0.01"]
+    words = ["tune", "--pairs", str(pairs), "--model", str(tiny_folder), "--device", "cpu", *options, "--out"]
+    launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"]
+    launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0", "-m", "app.cli"]
+    run = subprocess.run(
+        [sys.executable, *launch, *words, str(tmp_path / "two")], capture_output=True, text=True, cwd=ROOT, timeout=300
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.count("5 steps; best at step 5") == 1
+    run_one = subprocess.run([sys.executable, "-m", "app.cli", *words, str(tmp_path / "one")], cwd=ROOT, timeout=300)
+    assert run_one.returncode == 0
+    one, two = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("one", "two"))
+    assert one.keys() == two.keys()
+    assert all(np.allclose(one[name], two[name], atol=1e-4) for name in one)
+    assert any(np.abs(one[name]).max() > 1e-3 for name in one if "lora_B" in name)
+    assert len((tmp_path / "two" / TUNING_LOG).read_text(encoding="utf-8").splitlines()) == 5
 
 
 @pytest.mark.parametrize(

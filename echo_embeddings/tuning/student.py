@@ -80,6 +80,16 @@ class Student:
             self._padded = TransformersLayers(self._adapted.get_base_model().base_model, device=self._device)
 
     @property
+    def dimension(self) -> int:
+        """The length of a vector."""
+        return self._encoder.dimension
+
+    @property
+    def device(self) -> str:
+        """Where the passes run."""
+        return self._device
+
+    @property
     def parameters(self) -> list[nn.Parameter]:
         """What is trained, in an order that is always the same."""
         return self._parameters

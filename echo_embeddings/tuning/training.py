@@ -20,6 +20,7 @@ from echo_embeddings.tuning.checkpoint import Standing, load_checkpoint, save_ch
 from echo_embeddings.tuning.log import StepLog, TuningStep
 from echo_embeddings.tuning.loss import Compared, contrastive_loss
 from echo_embeddings.tuning.pairs import TrainingPair, equally_right, held_out_pairs, training_batches
+from echo_embeddings.tuning.processes import Processes
 from echo_embeddings.tuning.step import add_gradients
 from echo_embeddings.tuning.student import Student
 from echo_embeddings.turns import in_turn
@@ -117,6 +118,7 @@ class _Run:
         self._encoder, self._student, self._teacher = encoder, student, teacher
         self._trained, self._held_out, self._options, self._folder = trained, held_out, options, folder
         self._optimizer = torch.optim.AdamW(student.parameters, lr=options.learning_rate, weight_decay=0.0)
+        self._processes = Processes(device=student.device)
         self._standing = Standing("", 0, -1.0, 0)
 
     def steps(self, name: str) -> Iterator[TuningStep]:
@@ -125,13 +127,15 @@ class _Run:
         if found is not None:
             self._standing = found[0]
             self._restore(found[1])
-        options, log = self._options, StepLog(self._folder, kept=self._standing.step)
+        options = self._options
+        log = StepLog(self._folder, kept=self._standing.step) if self._processes.is_first else None
         batches = training_batches(self._trained, size=options.batch, seed=options.seed)
         for positions in islice(batches, self._standing.step, options.steps):
             if self._is_over():
                 return
             step = in_turn(partial(self._step, [self._trained[position] for position in positions]))
-            log.add(step)
+            if log is not None:
+                log.add(step)
             yield step
 
     def _is_over(self) -> bool:
@@ -160,7 +164,9 @@ class _Run:
             )
 
         self._optimizer.zero_grad(set_to_none=True)
-        found = add_gradients(self._student, sequences, loss, most_tokens=options.most_tokens)
+        found = add_gradients(
+            self._student, sequences, loss, most_tokens=options.most_tokens, processes=self._processes
+        )
         torch.nn.utils.clip_grad_norm_(self._student.parameters, _HIGHEST_GRADIENT)
         self._optimizer.step()
         self._student.stepped()
@@ -185,9 +191,11 @@ class _Run:
             score = self._held_out_score() if self._held_out else None
             if score is None or score > best:
                 best, best_step = (best if score is None else score), number
-                self._student.save(self._folder)
+                if self._processes.is_first:
+                    self._student.save(self._folder)
         self._standing = Standing(self._standing.run, number, best, best_step)
-        if number % options.evaluate_every == 0 or number == options.steps or number % _KEPT_EVERY == 0:
+        is_due = number % options.evaluate_every == 0 or number == options.steps or number % _KEPT_EVERY == 0
+        if is_due and self._processes.is_first:
             save_checkpoint(self._folder, self._standing, self._tensors())
         return score
 
