@@ -14,10 +14,10 @@ from rich.console import Console
 from app.evaluation_plot import refuse_missing_matplotlib
 from app.opening import EncoderOptions, open_encoder
 from app.progress import WorkProgress
-from echo_embeddings.errors import EchoIndexError, SourceError
+from echo_embeddings.errors import EchoIndexError, ModelError, SourceError
 
 if TYPE_CHECKING:
-    from echo_embeddings import HeadOptions, TrainingPair, TuningOptions
+    from echo_embeddings import EchoEncoder, HeadOptions, TrainingPair, TuningOptions
 
 _PLOT = "log.svg"
 _SMOOTHED = 10  # steps
@@ -64,6 +64,7 @@ def tune_model(
     pairs = _pairs(sources, notice)
     notice(f"{len(pairs)} pairs of {len({pair.source for pair in pairs})} sources.")
     encoder = open_encoder(encoder_options, before=None, chunk_tokens=0, notice=notice).changed(max_tokens=max_tokens)
+    _refuse_what_the_adapter_decides(encoder, options)
     teacher = None if sources.teacher is None else teacher_of(sources.teacher, most_tokens=max_tokens)
     last = None
     with WorkProgress(err) as progress:
@@ -86,7 +87,9 @@ def tune_model(
             )
             for last in made:
                 progress.show("Tuning", last.number, options.steps)
-                if last.held_out is not None:
+                if last.loss is None:
+                    notice(f"Before: held-out MRR {last.held_out:.1f}.")
+                elif last.held_out is not None:
                     notice(f"Step {last.number}: loss {last.loss:.3f}, held-out MRR {last.held_out:.1f}.")
         except OSError as error:
             raise EchoIndexError(f"{folder} cannot be written: {error.strerror}.") from None
@@ -97,6 +100,19 @@ def tune_model(
     draw_log(folder)
     out.print(_told(folder), soft_wrap=True)
     out.print(f"Written to {folder}. To use it: echo-index build --rebuild --adapter {folder} FOLDER", soft_wrap=True)
+
+
+def _refuse_what_the_adapter_decides(encoder: EchoEncoder, options: TuningOptions | HeadOptions) -> None:
+    from echo_embeddings import TuningOptions
+
+    if encoder.model.adapter is None or not isinstance(options, TuningOptions):
+        return
+    usual = TuningOptions()
+    if (options.rank, options.first_layer) != (usual.rank, usual.first_layer):
+        raise ModelError(
+            f"The adapter {encoder.model.adapter} keeps its rank and its layers; these are of a new one.",
+            remedy="Begin a new one: --no-adapter",
+        )
 
 
 def _pairs(sources: TuningSources, notice: Callable[[str], None]) -> list[TrainingPair]:
@@ -131,11 +147,15 @@ def _told(folder: Path) -> str:
     from echo_embeddings import TUNING_LOG
 
     steps = [json.loads(line) for line in (folder / TUNING_LOG).read_text(encoding="utf-8").splitlines()]
-    measured = [(step["held_out"], step["number"]) for step in steps if step["held_out"] is not None]
+    count = steps[-1]["number"]
+    measured = {step["number"]: step["held_out"] for step in steps if step["held_out"] is not None}
     if not measured:
-        return f"{len(steps)} steps, loss {steps[-1]['loss']:.3f}."
-    best, number = max(measured)
-    return f"{len(steps)} steps; best at step {number}: held-out MRR {best:.1f}."
+        return f"{count} steps, loss {steps[-1]['loss']:.3f}."
+    number = max(measured, key=lambda number: measured[number])
+    if number == 0:
+        return f"{count} steps, none of which was better than before: held-out MRR {measured[0]:.1f}."
+    before = f", {measured[0]:.1f} before" if 0 in measured else ""
+    return f"{count} steps; best at step {number}: held-out MRR {measured[number]:.1f}{before}."
 
 
 def draw_log(folder: Path) -> None:
@@ -147,7 +167,8 @@ def draw_log(folder: Path) -> None:
     steps = [json.loads(line) for line in (folder / TUNING_LOG).read_text(encoding="utf-8").splitlines()]
     figure = Figure(figsize=(7.0, 3.4), layout="constrained")
     losses = figure.subplots()
-    losses.plot([step["number"] for step in steps], _smoothed([step["loss"] for step in steps]), color="#0072B2")
+    made = [step for step in steps if step["loss"] is not None]
+    losses.plot([step["number"] for step in made], _smoothed([step["loss"] for step in made]), color="#0072B2")
     losses.set_xlabel("step")
     losses.set_ylabel(f"loss, mean of {_SMOOTHED} steps", color="#0072B2")
     measured = [step for step in steps if step["held_out"] is not None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -16,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from echo_embeddings.errors import EchoIndexError, MissingPackage, ModelError
-from echo_embeddings.head import HEAD_FILE
+from echo_embeddings.head import HEAD_FILE, holds_head
 from echo_embeddings.pooling import Pooling
 from echo_embeddings.profiles import Profile
 from echo_embeddings.prompts import EchoPrompt
@@ -64,7 +65,7 @@ def base_of(adapter: Path) -> str:
 
 def holds_adapter(folder: Path) -> bool:
     """Tell whether a folder is one of an adapter: low-rank additions, a head, or both."""
-    return (folder / _CONFIG_FILE).exists() or (folder / HEAD_FILE).exists()
+    return (folder / _CONFIG_FILE).exists() or holds_head(folder)
 
 
 def adapter_digest(adapter: Path) -> bytes:
@@ -72,6 +73,18 @@ def adapter_digest(adapter: Path) -> bytes:
     hashes = [sha256_of(path) for path in sorted([*adapter.glob("adapter_model.*"), *adapter.glob(HEAD_FILE)])]
     scale = {name: value for name, value in _read_config(adapter).items() if name not in _SAYS_WHENCE}
     return ("".join(hashes) + json.dumps(scale, sort_keys=True)).encode()
+
+
+def is_plain_lora(adapter: Path) -> bool:
+    """Tell whether an adapter is nothing but low-rank additions, all alike, as `tune` makes them."""
+    config = _read_config(adapter)
+    return bool(config) and all(config.get(name, usual) == usual for name, usual in _PLAIN_LORA.items())
+
+
+def copy_additions(source: Path, folder: Path) -> None:
+    """Copy the low-rank additions of an adapter into the folder of another one."""
+    for path in (source / _CONFIG_FILE, *source.glob("adapter_model.*")):
+        shutil.copyfile(path, folder / path.name)
 
 
 def write_use(adapter: Path, described: Mapping[str, object]) -> None:
@@ -128,9 +141,7 @@ def adapted_tensors(adapter: Path, tensors: Tensors) -> Tensors | None:
     config = _read_config(adapter)
     path = adapter / "adapter_model.safetensors"
     targets = config.get("target_modules")
-    if not path.exists() or any(config.get(name, usual) != usual for name, usual in _PLAIN_LORA.items()):
-        return None
-    if not isinstance(targets, list):
+    if not path.exists() or not is_plain_lora(adapter) or not isinstance(targets, list):
         return None
     try:
         with safe_open(path, framework="pt") as file:

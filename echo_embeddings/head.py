@@ -17,6 +17,11 @@ HEAD_FILE = "head.safetensors"
 _NAME = "matrices"
 
 
+def holds_head(folder: Path) -> bool:
+    """Tell whether an adapter's folder has a head."""
+    return (folder / HEAD_FILE).exists()
+
+
 @dataclass(frozen=True, eq=False)
 class Head:
     """A matrix for each view: float32 (views, dimension, dimension). The embedding is the sum of the products."""

@@ -25,7 +25,7 @@ from echo_embeddings.embedded import DEFAULT_MODEL, own_adapter
 from echo_embeddings.errors import ModelError
 from echo_embeddings.fidelity import sample_texts
 from echo_embeddings.finding import find_model, full_name
-from echo_embeddings.head import HEAD_FILE, Head
+from echo_embeddings.head import Head, holds_head
 from echo_embeddings.linear import Precision, linear
 from echo_embeddings.profiles import Profile, profile_for
 from echo_embeddings.smoothing import Smoothing, measure_smoothing, remembered_smoothing
@@ -256,7 +256,7 @@ def _load_adapted(plain: LanguageModel, adapter: Path) -> LanguageModel:
         profile=profile_with(adapter, plain.profile),
         adapter=adapter.resolve(),
         weights_hash=_hash_weights(plain.folder, adapter),
-        head=Head.load(adapter, dimension=plain.dimension) if (adapter / HEAD_FILE).exists() else None,
+        head=Head.load(adapter, dimension=plain.dimension) if holds_head(adapter) else None,
         plain=plain,
         _tensors=tensors or {},
         _made={},

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from test_tuning import word_pairs
 
-from echo_embeddings import TUNING_LOG, EchoEncoder, HeadOptions, LanguageModel, load_model, tune_head
+from echo_embeddings import (
+    TUNING_LOG,
+    EchoEncoder,
+    HeadOptions,
+    LanguageModel,
+    TuningOptions,
+    TuningStep,
+    load_model,
+    tune,
+    tune_head,
+)
 from echo_embeddings.errors import ModelError
 from echo_embeddings.head import Head
 
@@ -35,6 +47,10 @@ def tuned(encoder: EchoEncoder, folder: Path, options: HeadOptions = OPTIONS) ->
     return EchoEncoder(load_model(str(folder), device="cpu"))
 
 
+def losses(steps: list[TuningStep]) -> list[float]:
+    return [step.loss for step in steps if step.loss is not None]
+
+
 def test_a_head_that_learned_nothing_changes_nothing(encoder: EchoEncoder, tmp_path: Path) -> None:
     same = tuned(encoder, tmp_path, replace(OPTIONS, learning_rate=0.0, steps=1))
     assert np.allclose(same.encode_documents(TEXTS), encoder.encode_documents(TEXTS), atol=1e-6)
@@ -57,11 +73,39 @@ def test_the_head_maps_each_view_by_its_matrix(encoder: EchoEncoder, tmp_path: P
 
 def test_more_is_found_with_a_head(encoder: EchoEncoder, tmp_path: Path) -> None:
     steps = [*tune_head(encoder, word_pairs(), tmp_path, options=OPTIONS)]
-    assert len((tmp_path / TUNING_LOG).read_text(encoding="utf-8").splitlines()) == 40
+    assert len((tmp_path / TUNING_LOG).read_text(encoding="utf-8").splitlines()) == 41
     scores = [step.held_out for step in steps if step.held_out is not None]
-    assert len(steps) == 40
+    assert [step.number for step in steps] == [*range(41)]
     assert max(scores) > scores[0]
-    assert np.mean([step.loss for step in steps[-5:]]) < 0.7 * np.mean([step.loss for step in steps[:5]])
+    found = losses(steps)
+    assert np.mean(found[-5:]) < 0.7 * np.mean(found[:5])
+
+
+def test_a_head_learns_from_views_without_their_means(
+    encoder: EchoEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(name: str) -> list[float]:
+        return losses([*tune_head(encoder, word_pairs(), tmp_path / name, options=replace(OPTIONS, steps=3))])
+
+    before = found("a")
+    kept = EchoEncoder._pooled
+    offset = np.linspace(-0.2, 0.2, encoder.dimension, dtype=np.float32)
+
+    def moved(self: EchoEncoder, *given: Any) -> Iterator[Any]:
+        for positions, views in kept(self, *given):
+            yield positions, [view + offset for view in views]
+
+    monkeypatch.setattr(EchoEncoder, "_pooled", moved)
+    monkeypatch.setenv("ECHO_INDEX_CACHE", str(tmp_path / "another"))
+    assert found("b") == pytest.approx(before, rel=0.02)  # views are kept in float16
+
+
+def test_a_head_goes_on_top_of_an_adapter(encoder: EchoEncoder, tmp_path: Path) -> None:
+    [*tune(encoder, word_pairs(), tmp_path / "below", options=TuningOptions(steps=3, held_out=0, learning_rate=0.05))]
+    below = EchoEncoder(load_model(str(tmp_path / "below"), device="cpu"))
+    same = tuned(below, tmp_path / "both", replace(OPTIONS, learning_rate=0.0, steps=1))
+    assert np.allclose(same.encode_documents(TEXTS), below.encode_documents(TEXTS), atol=1e-6)
+    assert not np.allclose(same.encode_documents(TEXTS), encoder.encode_documents(TEXTS), atol=1e-3)
 
 
 def test_texts_are_read_once(encoder: EchoEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,14 +114,14 @@ def test_texts_are_read_once(encoder: EchoEncoder, tmp_path: Path, monkeypatch: 
     assert told[-1][0] == told[-1][1] > 60
     monkeypatch.setattr(EchoEncoder, "_pooled", lambda *given: pytest.fail("read again"))
     again = [*tune_head(encoder, word_pairs(), tmp_path / "b", options=OPTIONS)]
-    assert [step.loss for step in again] == pytest.approx([step.loss for step in first], rel=0.02)  # kept in float16
+    assert losses(again) == pytest.approx(losses(first), rel=0.02)  # kept in float16
 
 
 def test_a_head_belongs_to_its_views_and_its_model(encoder: EchoEncoder, tmp_path: Path) -> None:
     found = tuned(encoder, tmp_path, replace(OPTIONS, steps=1))
     with pytest.raises(ModelError, match=r"The head of .* is for layer echo:4\+0.5\*text:2, not 3"):
         found.changed(layer=3)
-    with pytest.raises(ModelError, match="is tuned already"):
+    with pytest.raises(ModelError, match="has a head already"):
         next(tune_head(found, word_pairs(), tmp_path / "again"))
     Head(np.ones((2, 8, 8), dtype=np.float32)).save(tmp_path)
     with pytest.raises(ModelError, match="does not fit this model"):

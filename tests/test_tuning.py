@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from tiny_models import ARCHITECTURES, save_model
 
 from echo_embeddings import (
@@ -25,7 +27,9 @@ from echo_embeddings import (
     tune,
 )
 from echo_embeddings.errors import ModelError, TextError
+from echo_embeddings.head import Head
 from echo_embeddings.tuning import student as student_module
+from echo_embeddings.tuning.groups import groups_of_alike
 from echo_embeddings.tuning.loss import Compared, contrastive_loss
 from echo_embeddings.tuning.pairs import equally_right, training_batches
 from echo_embeddings.tuning.processes import Processes
@@ -135,10 +139,46 @@ def test_an_adapter_brings_the_prompts_that_it_was_trained_with(tiny_model: Lang
         load_model(str(tmp_path), device="cpu")
 
 
-def test_a_model_that_is_tuned_already_is_refused(encoder: EchoEncoder, tmp_path: Path) -> None:
+def test_an_adapter_is_trained_further_from_what_it_is(any_model: LanguageModel, tmp_path: Path) -> None:
+    before = shaken(Student(EchoEncoder(any_model, layer=3), 4, 8.0, first_layer=2))
+    before.save(tmp_path)
+    encoder = EchoEncoder(load_model(any_model.name, adapter=tmp_path, device="cpu"))
+    further = Student(encoder, 2, 2.0)
+    vectors = further.embed(encoder.document_tokens(TEXTS))
+    assert np.allclose(vectors.detach().numpy(), encoder.encode_documents(TEXTS), atol=1e-5)
+    assert [one.shape for one in further.parameters] == [one.shape for one in before.parameters]
+    (vectors * torch.randn(vectors.shape, generator=torch.Generator().manual_seed(1))).sum().backward()
+    with torch.no_grad():
+        for parameter, gradient in zip(further.parameters, gradients(further), strict=True):
+            parameter += 0.2 * gradient / gradient.abs().max().clamp(min=1e-6)
+    further.stepped()
+    further.save(tmp_path / "further")
+    again = EchoEncoder(load_model(any_model.name, adapter=tmp_path / "further", device="cpu"))
+    moved = further.embed(encoder.document_tokens(TEXTS)).detach().numpy()
+    assert np.allclose(moved, again.encode_documents(TEXTS), atol=1e-4)
+    assert not np.allclose(moved, vectors.detach().numpy(), atol=1e-2)
+
+
+def test_layers_that_are_not_read_any_more_are_kept(encoder: EchoEncoder, tmp_path: Path) -> None:
+    shaken(Student(encoder, 4, 8.0)).save(tmp_path)
+    less = EchoEncoder(load_model(str(tmp_path), device="cpu"), layer=2)
+    assert len(Student(less, 4, 8.0).parameters) == 2 * 7 * 2  # layers, matrices, factors
+    [*tune(less, word_pairs(), tmp_path / "further", options=replace(SHORT, steps=2))]
+    before, after = (load_file(folder / "adapter_model.safetensors") for folder in (tmp_path, tmp_path / "further"))
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {name for name in before if ".layers.0." in name or ".layers.1." in name}
+
+
+def test_what_is_not_low_rank_alone_is_not_trained_further(encoder: EchoEncoder, tmp_path: Path) -> None:
     Student(encoder, 4, 8.0).save(tmp_path)
-    with pytest.raises(ModelError, match="is tuned already"):
+    np_head = np.stack([np.eye(encoder.dimension, dtype=np.float32)] * 2)
+    Head(np_head).save(tmp_path)
+    with pytest.raises(ModelError, match="is more than low-rank additions"):
         Student(EchoEncoder(load_model(str(tmp_path), device="cpu")), 4, 8.0)
+
+
+def test_a_layer_that_is_not_read_cannot_be_tuned(encoder: EchoEncoder) -> None:
     with pytest.raises(ModelError, match="no layer from 5 on to tune: 4 are read"):
         Student(encoder, 4, 8.0, first_layer=5)
 
@@ -241,6 +281,32 @@ def test_batches_are_of_one_source_and_go_through_all_of_it() -> None:
     assert [*islice(training_batches(pairs, size=8, seed=2), 50)] != batches[:50]
 
 
+def test_groups_share_rare_words_and_never_what_is_right() -> None:
+    texts = ["ruby gem", "ruby gem", "opal stone", "opal mine", "jade axe", "jade bead", "ruby ring", "plain"]
+    pairs = [TrainingPair(f"question {number}", f"the {text}") for number, text in enumerate(texts)]
+    for seed in range(5):
+        groups = groups_of_alike(pairs, most=2, chance=random.Random(seed))
+        assert sorted(position for group in groups for position in group) == [*range(len(pairs))]
+        found = {frozenset(texts[position] for position in group) for group in groups}
+        assert {frozenset({"opal stone", "opal mine"}), frozenset({"jade axe", "jade bead"})} < found
+        assert frozenset({"ruby gem", "ruby ring"}) in found
+        assert all(len(group) == len({pairs[position].positive for position in group}) for group in groups)
+    assert sorted(map(len, groups_of_alike(pairs, most=1, chance=random.Random(0)))) == [1] * len(pairs)
+
+
+def test_a_batch_is_made_of_groups_that_are_alike() -> None:
+    pairs = [TrainingPair(f"q{number}", f"topic{number // 4} text {number}", source="one") for number in range(256)]
+
+    def neighbours(alike: int) -> float:
+        batches = [*islice(training_batches(pairs, size=16, seed=3, alike=alike), 64)]
+        assert all(len(batch) == len({*batch}) == 16 for batch in batches)
+        assert {position for batch in batches for position in batch} == {*range(256)}
+        return float(np.mean([len({position // 4 for position in batch}) for batch in batches]))
+
+    assert neighbours(1) > 12
+    assert neighbours(4) < 6
+
+
 def test_pairs_of_a_batch_are_about_as_long() -> None:
     pairs = [TrainingPair("q", "x" * number, source="one") for number in range(1, 257)]
     for batch in islice(training_batches(pairs, size=8, seed=0), 64):
@@ -251,6 +317,12 @@ def test_pairs_of_a_batch_are_about_as_long() -> None:
 # A run
 
 
+def reciprocal_rank(encoder: EchoEncoder, pairs: list[TrainingPair]) -> float:
+    queries = encoder.encode_queries([pair.query for pair in pairs])
+    cosines = queries @ encoder.encode_documents([pair.positive for pair in pairs]).T
+    return 100 * float(np.mean([1 / (1 + sum(row > row[number])) for number, row in enumerate(cosines)]))
+
+
 def steps(encoder: EchoEncoder, folder: Path, options: TuningOptions = SHORT) -> Iterator[TuningStep]:
     """Tune on pairs of two sources."""
     pairs = [*word_pairs(source="one"), *word_pairs(source="two", count=30)]
@@ -259,11 +331,15 @@ def steps(encoder: EchoEncoder, folder: Path, options: TuningOptions = SHORT) ->
 
 def test_the_loss_falls_and_more_is_found(encoder: EchoEncoder, tmp_path: Path) -> None:
     made = [*steps(encoder, tmp_path, replace(SHORT, steps=60, evaluate_every=10))]
-    assert [step.number for step in made] == [*range(1, 61)]
-    assert np.mean([step.loss for step in made[-10:]]) < 0.6 * np.mean([step.loss for step in made[:10]])
+    assert [step.number for step in made] == [*range(61)]
+    losses = [step.loss for step in made if step.loss is not None]
+    assert len(losses) == 60
+    assert np.mean(losses[-10:]) < 0.6 * np.mean(losses[:10])
     scores = [step.held_out for step in made if step.held_out is not None]
-    assert len(scores) == 6
+    assert len(scores) == 7
     assert scores[-1] > scores[0] + 10
+    held_out = [*word_pairs(source="one")[:5], *word_pairs(source="two", count=30)[:5]]
+    assert scores[0] == pytest.approx(reciprocal_rank(encoder, held_out), abs=0.5)  # near ties
     pairs = word_pairs(source="three", count=60)[30:]
     tuned = EchoEncoder(load_model(str(tmp_path), device="cpu"))
 
@@ -279,8 +355,8 @@ def test_the_loss_falls_and_more_is_found(encoder: EchoEncoder, tmp_path: Path) 
 def test_an_interrupted_run_goes_on_as_if_it_had_not_been(encoder: EchoEncoder, tmp_path: Path) -> None:
     whole = [*steps(encoder, tmp_path / "whole")]
     interrupted = steps(encoder, tmp_path / "parts")
-    for _ in range(11):
-        next(interrupted)
+    for number in range(12):
+        assert next(interrupted).number == number
     interrupted.close()
     assert [step.number for step in steps(encoder, tmp_path / "parts")] == [11, 12]  # the last checkpoint is of 10
     logs = [
@@ -291,7 +367,7 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(encoder: EchoEncoder, 
         for line in log:
             del line["pairs_per_second"], line["tokens_per_second"]
     assert logs[0] == logs[1]
-    assert len(logs[0]) == len(whole)
+    assert len(logs[0]) == len(whole) == 13
     for name in ("adapter_model.safetensors", "checkpoint.safetensors"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
     assert [*steps(encoder, tmp_path / "whole")] == []
@@ -308,7 +384,18 @@ def test_another_run_is_not_mixed_in(encoder: EchoEncoder, tmp_path: Path) -> No
 
 def test_a_run_that_gets_no_better_ends_early(encoder: EchoEncoder, tmp_path: Path) -> None:
     still = replace(SHORT, learning_rate=0.0, patience=2, evaluate_every=2)
-    assert [step.number for step in steps(encoder, tmp_path, still)] == [1, 2, 3, 4, 5, 6]
+    assert [step.number for step in steps(encoder, tmp_path, still)] == [0, 1, 2, 3, 4]
+    same = EchoEncoder(load_model(str(tmp_path), device="cpu"))  # what it began with was the best
+    assert np.allclose(same.encode_queries(TEXTS), encoder.encode_queries(TEXTS), atol=1e-6)
+
+
+def test_half_a_line_of_the_log_is_made_again(encoder: EchoEncoder, tmp_path: Path) -> None:
+    [*steps(encoder, tmp_path)]
+    log = tmp_path / TUNING_LOG
+    whole = log.read_text(encoding="utf-8")
+    log.write_text(whole + '{"number": 13, "sou', encoding="utf-8")
+    assert [*steps(encoder, tmp_path)] == []
+    assert log.read_text(encoding="utf-8") == whole
 
 
 def test_a_teacher_is_asked_for_what_is_compared(encoder: EchoEncoder, tmp_path: Path) -> None:

@@ -20,6 +20,15 @@ def tune(
     ] = None,
     folder: Annotated[Path, typer.Option("--out", help="The folder of the adapter.")] = Path("adapter"),
     model: ModelName = None,
+    adapter: Annotated[
+        Path | None,
+        typer.Option(
+            help="An adapter to begin with. Default: the one that comes along for the model.", metavar="FOLDER"
+        ),
+    ] = None,
+    no_adapter: Annotated[
+        bool, typer.Option("--no-adapter", help="Begin a new adapter, with the model as it is.")
+    ] = False,
     profile: Annotated[Path | None, typer.Option(help="A file that echo-index calibrate wrote.")] = None,
     layer: Annotated[str | None, typer.Option(help="The layer to read, or views of both copies, as for build.")] = None,
     document_prompt: Annotated[str | None, typer.Option(help="A template with {text} and {echo}.")] = None,
@@ -34,6 +43,9 @@ def tune(
     learning_rate: Annotated[
         float | None, typer.Option(min=0.0, help="At its highest. Default: 0.0005; 0.001.")
     ] = None,
+    alike: Annotated[
+        int | None, typer.Option(min=1, help="They come in groups of so many that share rare words. Default: 4; 1.")
+    ] = None,
     temperature: Annotated[float | None, typer.Option(min=1e-3, help="Of the softmax. Default: 0.05.")] = None,
     held_out: Annotated[int | None, typer.Option(min=0, help="Pairs that are only measured on. Default: 200.")] = None,
     evaluate_every: Annotated[
@@ -44,9 +56,9 @@ def tune(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Another one, another order of pairs. Default: 0.")] = None,
     max_tokens: Annotated[int, typer.Option(min=8, help="The most tokens of each text.")] = 64,
-    rank: Annotated[int | None, typer.Option(min=1, help="Of the matrices that are added. Default: 16.")] = None,
+    rank: Annotated[int | None, typer.Option(min=1, help="Of the matrices of a new adapter. Default: 16.")] = None,
     first_layer: Annotated[
-        int | None, typer.Option(min=1, help="Layers before it stay as they are: faster. Default: 1.")
+        int | None, typer.Option(min=1, help="A new adapter leaves layers before it as they are: faster. Default: 1.")
     ] = None,
     dimensions: Annotated[
         str | None, typer.Option(help="Shorter lengths at which vectors are to be good too.", metavar="N,N…")
@@ -65,7 +77,8 @@ def tune(
 ) -> None:
     """Train an adapter on pairs of queries and what is right for them. Goes on where it was interrupted.
 
-    Of two defaults, the second is that of --head.
+    It begins with the adapter that comes along for the model, if there is one. Of two defaults, the second is that
+    of --head.
     """
     from dataclasses import replace
 
@@ -76,7 +89,8 @@ def tune(
 
     encoder = EncoderOptions(
         model=model,
-        no_adapter=True,
+        adapter=adapter,
+        no_adapter=no_adapter,
         layer=layer,
         document_prompt=document_prompt,
         query_prompt=query_prompt,
@@ -88,6 +102,7 @@ def tune(
     of_both = _given(
         steps=steps,
         batch=batch,
+        alike=alike,
         learning_rate=learning_rate,
         temperature=temperature,
         held_out=held_out,

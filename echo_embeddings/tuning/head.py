@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from torch import nn
 
-from echo_embeddings.adapters import write_use
+from echo_embeddings.adapters import copy_additions, write_use
 from echo_embeddings.errors import ModelError
 from echo_embeddings.head import Head
 from echo_embeddings.storage import cache_folder, write_remembered
@@ -47,6 +47,7 @@ class HeadOptions:
 
     steps: int = 400
     batch: int = 256
+    alike: int = 1
     learning_rate: float = 1e-3
     temperature: float = 0.05
     weight_decay: float = 0.1
@@ -66,23 +67,29 @@ def tune_head(
 ) -> Iterator[TuningStep]:
     """Train a head on the views of an encoder, and yield each step; the best so far stands in the folder at any time.
 
+    Step 0 tells how well the held-out pairs are found without it.
+
     Views without their means are what is trained on, as an index compares them. `progress` is told how many texts the
     model has read, and of how many; these are kept in the cache folder.
 
+    Where the model has an adapter, the head goes on top of it, and the folder holds both.
+
     Raises:
         TextError: there are too few pairs, or a text is empty.
-        ModelError: the model has an adapter already.
+        ModelError: the model has a head already.
     """
     options = options or HeadOptions()
-    if encoder.model.adapter is not None:
-        raise ModelError(f"The adapter {encoder.model.adapter} is tuned already.", remedy="Begin with the model alone.")
+    below = encoder.model.adapter
+    if encoder.model.head is not None:
+        raise ModelError(f"The adapter {below} has a head already.", remedy="Begin with the model alone: --no-adapter")
     held_out, trained = held_out_pairs(pairs, options.held_out)
     folder.mkdir(parents=True, exist_ok=True)
+    if below is not None:
+        copy_additions(below, folder)
     features = _Features.of(encoder, [*held_out, *trained], progress)
     weights = nn.Parameter(_beginning(encoder))
     beginning = weights.detach().clone()
     optimizer = torch.optim.Adam([weights], lr=options.learning_rate)
-    best, best_step = -1.0, 0
 
     def step(positions: Sequence[int]) -> float:
         documents = [trained[position].positive for position in positions]
@@ -108,8 +115,19 @@ def tune_head(
             ranks = 1 + (cosines > cosines.diagonal()[:, None]).sum(dim=1)
             return 100 * float((1 / ranks).mean())
 
-    log = StepLog(folder, kept=0)
-    batches = training_batches(trained, size=options.batch, seed=options.seed)
+    def save() -> None:
+        Head(weights.detach().numpy().copy()).save(folder)
+        write_use(folder, encoder.description())
+
+    log = StepLog(folder, kept=None)
+    best, best_step = -1.0, 0
+    if held_out:
+        best = in_turn(score)
+        save()
+        before = TuningStep(number=0, held_out=best)
+        log.add(before)
+        yield before
+    batches = training_batches(trained, size=options.batch, seed=options.seed, alike=options.alike)
     for number, positions in enumerate(islice(batches, options.steps), start=1):
         began = perf_counter()
         loss = in_turn(partial(step, positions))
@@ -119,8 +137,7 @@ def tune_head(
             found = in_turn(score) if held_out else None
             if found is None or found > best:
                 best, best_step = (best if found is None else found), number
-                Head(weights.detach().numpy().copy()).save(folder)
-                write_use(folder, encoder.description())
+                save()
         made = TuningStep(
             number=number,
             source=trained[positions[0]].source,

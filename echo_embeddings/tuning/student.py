@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from echo_embeddings.adapters import write_use
+from echo_embeddings.adapters import is_plain_lora, write_use
 from echo_embeddings.batching import batches_by_length
 from echo_embeddings.errors import MissingPackage, ModelError
 from echo_embeddings.fallback import TransformersLayers, find_blocks
@@ -21,6 +21,7 @@ from echo_embeddings.pooling import pool
 from echo_embeddings.tuning.layers import Addition, TrainedLayers
 
 if TYPE_CHECKING:
+    from peft import PeftModel
     from transformers import PreTrainedModel
 
     from echo_embeddings.encoder import EchoEncoder
@@ -32,45 +33,50 @@ _PASS_TOKENS = {"cpu": 2048, "cuda": 16384}
 class Student:
     """What an encoder computes, with additions of `rank` to all matrices of its layers from `first_layer` on.
 
-    They begin at nothing (LoRA, arXiv 2106.09685) and count `alpha / rank` times. On a CPU the layers are our own where
-    they know the model, in bfloat16 where the processor multiplies it natively; else those of transformers.
+    They begin at nothing (LoRA, arXiv 2106.09685) and count `alpha / rank` times. Where the encoder's model has an
+    adapter, what is trained is its additions instead, from what they are. On a CPU the layers are our own where they
+    know the model, in bfloat16 where the processor multiplies it natively; else those of transformers.
 
     Raises:
         MissingPackage: peft is not installed.
-        ModelError: the encoder's model has an adapter, or no layer from `first_layer` on is read.
+        ModelError: the adapter is more than additions that can be trained, or no layer from `first_layer` on is read.
     """
 
     def __init__(self, encoder: EchoEncoder, rank: int, alpha: float, first_layer: int = 1, seed: int = 0) -> None:
         if find_spec("peft") is None:
             raise MissingPackage("Tuning needs the package peft.", remedy="Install it: pip install 'echo-index[tune]'")
-        from peft import LoraConfig, get_peft_model
-
         self._encoder = encoder
         self._views, self._pooling = encoder.views, encoder.pooling
         model = encoder.model
-        if model.adapter is not None:
-            raise ModelError(f"The adapter {model.adapter} is tuned already.", remedy="Begin with the model alone.")
+        if model.head is not None or (
+            model.adapter is not None and model.runs_on_our_layers and not is_plain_lora(model.adapter)
+        ):
+            raise ModelError(
+                f"The adapter {model.adapter} is more than low-rank additions, which alone can be tuned further.",
+                remedy="Begin with another one, or with the model alone: --no-adapter",
+            )
         self._device = model.device.name
         if not 1 <= first_layer <= encoder.deepest:
             raise ModelError(f"There is no layer from {first_layer} on to tune: {encoder.deepest} are read.")
         writer = model.writer
         # the weights are shared with whoever else holds the model: only the additions are new
         shared = copy.deepcopy(writer, memo={id(each): each for each in writer.parameters()})
-        config = LoraConfig(
-            r=rank,
-            lora_alpha=alpha,
-            target_modules=_matrices(shared, range(first_layer - 1, encoder.deepest)),
-        )
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            self._adapted = get_peft_model(shared, config)
-        config.base_model_name_or_path = model.name
+            self._adapted = (
+                _with_new_additions(shared, rank, alpha, range(first_layer - 1, encoder.deepest))
+                if model.adapter is None
+                else _with_additions_of(shared, model.adapter)
+            )
+        self._adapted.peft_config["default"].base_model_name_or_path = model.name
+        for unread in find_blocks(shared.base_model)[encoder.deepest :]:
+            unread.requires_grad_(False)
         self._parameters = [each for each in self._adapted.parameters() if each.requires_grad]
         self._ours: TrainedLayers | None = None
         if model.runs_on_our_layers:
             assert model.architecture is not None
             self._ours = TrainedLayers(
-                model.weights(),
+                (model.plain or model).weights(),
                 model.architecture,
                 dict(_additions(self._adapted)),
                 deepest=encoder.deepest,
@@ -144,6 +150,19 @@ class Student:
             torch.cat([found[view.layer][row, slice(*tokens.span(view.copy))] for row, tokens in enumerate(batch)])
             for view in self._views
         ]
+
+
+def _with_new_additions(model: PreTrainedModel, rank: int, alpha: float, layers: range) -> PeftModel:
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=_matrices(model, layers))
+    return cast("PeftModel", get_peft_model(model, config))
+
+
+def _with_additions_of(model: PreTrainedModel, adapter: Path) -> PeftModel:
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(model, str(adapter), is_trainable=True)
 
 
 def _matrices(model: PreTrainedModel, layers: range) -> list[str]:

@@ -38,15 +38,19 @@ _HIGHEST_GRADIENT = 1.0  # its length is cut to this
 class TuningOptions:
     """How an encoder is tuned.
 
-    `rank`, `alpha` and `learning_rate` are those of LoRA; the rate rises over the first `warmup_steps` and falls to a
-    tenth in a straight line. `batch` pairs are compared with each other, in passes of which `most_tokens` are kept for
-    their gradients. Layers below `first_layer` stay as they are, which is faster. `dimensions` are shorter lengths at
-    which vectors are to be good too. Every `evaluate_every` steps the `held_out` pairs are ranked; after `patience`
-    times without a better score the training ends early. `teacher_share` is how much of the loss a teacher has.
+    `learning_rate` rises over the first `warmup_steps` and falls to a tenth in a straight line. `batch` pairs are
+    compared with each other, in groups of up to `alike` that share rare words, and in passes of which `most_tokens` are
+    kept for their gradients. `dimensions` are shorter lengths at which vectors are to be good too. Every
+    `evaluate_every` steps the `held_out` pairs are ranked; after `patience` times without a better score the training
+    ends early. `teacher_share` is how much of the loss a teacher has.
+
+    `rank`, `alpha` and `first_layer`, below which layers stay as they are, are those of a new adapter (LoRA). One that
+    is trained further keeps its own.
     """
 
     steps: int = 500
     batch: int = 64
+    alike: int = 4
     learning_rate: float = 5e-4
     warmup_steps: int = 20
     temperature: float = 0.05
@@ -76,14 +80,16 @@ def tune(
 ) -> Iterator[TuningStep]:
     """Train additions to a model, so that its embeddings of queries are near those of what is right; yield each step.
 
-    Whatever the encoder is, its prompts, views and pooling, is what is trained. The best adapter so far stands in the
-    folder at any time, as peft writes it, and a checkpoint from which the same call goes on: the steps that follow are
-    those of a run that was never interrupted.
+    Whatever the encoder is, its prompts, views and pooling, is what is trained; the adapter of its model, where it has
+    one, is where the training begins. Where there are held-out pairs, step 0 tells how well that finds them. The best
+    adapter so far stands in the folder at any time, as peft writes it, and a checkpoint from which the same call goes
+    on: the steps that follow are those of a run that was never interrupted.
 
     Raises:
         TextError: there are too few pairs.
         MissingPackage: peft is not installed.
-        ModelError: the folder holds a checkpoint of another run.
+        ModelError: the folder holds a checkpoint of another run, or the model's adapter is more than low-rank
+            additions.
     """
     options = options or TuningOptions()
     held_out, trained = held_out_pairs(pairs, options.held_out)
@@ -128,14 +134,22 @@ class _Run:
             self._standing = found[0]
             self._restore(found[1])
         options = self._options
-        log = StepLog(self._folder, kept=self._standing.step) if self._processes.is_first else None
-        batches = training_batches(self._trained, size=options.batch, seed=options.seed)
+        is_first = self._processes.is_first
+        log = StepLog(self._folder, kept=None if found is None else found[0].step) if is_first else None
+        if found is None and self._held_out:
+            beginning = TuningStep(number=0, held_out=in_turn(partial(self._judged, 0)))
+            if log is not None:
+                log.add(beginning)
+            yield beginning
+        batches = training_batches(self._trained, size=options.batch, seed=options.seed, alike=options.alike)
         for positions in islice(batches, self._standing.step, options.steps):
             if self._is_over():
                 return
             step = in_turn(partial(self._step, [self._trained[position] for position in positions]))
             if log is not None:
                 log.add(step)
+                if step.held_out is not None or step.number == options.steps or step.number % _KEPT_EVERY == 0:
+                    save_checkpoint(self._folder, self._standing, self._tensors())
             yield step
 
     def _is_over(self) -> bool:
@@ -183,7 +197,7 @@ class _Run:
         )
 
     def _judged(self, number: int) -> float | None:
-        """Measure where it is due, keep the adapter if it is the best, and where the training stands."""
+        """Measure where it is due, and keep the adapter if it is the best."""
         options = self._options
         score = None
         best, best_step = self._standing.best, self._standing.best_step
@@ -194,9 +208,6 @@ class _Run:
                 if self._processes.is_first:
                     self._student.save(self._folder)
         self._standing = Standing(self._standing.run, number, best, best_step)
-        is_due = number % options.evaluate_every == 0 or number == options.steps or number % _KEPT_EVERY == 0
-        if is_due and self._processes.is_first:
-            save_checkpoint(self._folder, self._standing, self._tensors())
         return score
 
     @torch.no_grad()
