@@ -14,7 +14,7 @@ from rich.console import Console
 from app.evaluating import EvaluationOptions, evaluate
 from app.evaluation_plot import PLOT_SUFFIXES, draw_scores, refuse_missing_matplotlib
 from app.evaluation_tables import as_json, as_markdown, print_tables
-from app.progress import WorkProgress
+from app.progress import WorkProgress, interruptible
 from echo_embeddings.errors import EchoIndexError
 
 if TYPE_CHECKING:
@@ -86,12 +86,8 @@ def run_evaluation(
     def notice(line: str) -> None:
         err.print(line, style="dim", soft_wrap=True)
 
-    try:
-        with WorkProgress(err) as progress:
-            results = evaluate(inputs, options, notice=notice, progress=progress.show)
-    except KeyboardInterrupt:
-        notice("Stopped. What was embedded is kept; run the same command again to go on from here.")
-        raise typer.Exit(130) from None
+    with interruptible(notice, kept="What was embedded"), WorkProgress(err) as progress:
+        results = evaluate(inputs, options, notice=notice, progress=progress.show)
     print_tables(out, results)
     files.write(results)
 

@@ -1,10 +1,13 @@
-"""How far some work is, with rate and time left: a moving bar on a terminal, a line now and then elsewhere."""
+"""How far long work is, with rate and time left, as a moving bar or a line now and then; and how Ctrl-C ends it."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -76,3 +79,13 @@ def _line(doing: str, done: int, total: int | None, rate: float) -> str:
         return f"{doing}: {done} ({rate:.1f}/s)"
     left = int((total - done) / rate)
     return f"{doing}: {done} of {total} ({rate:.1f}/s, {left // 60}:{left % 60:02} left)"
+
+
+@contextmanager
+def interruptible(notice: Callable[[str], None], *, kept: str) -> Iterator[None]:
+    """End long work with exit code 130 after Ctrl-C, and say what of it is kept for the next time."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        notice(f"Stopped. {kept} is kept; run the same command again to go on from here.")
+        raise typer.Exit(130) from None

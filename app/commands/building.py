@@ -61,7 +61,7 @@ def build(
 
     from app.opening import EncoderOptions, choose_chunking, choose_sources, open_encoder
     from app.profile_file import with_profile
-    from app.progress import WorkProgress
+    from app.progress import WorkProgress, interruptible
     from indexer import build_index, read_built_with
 
     chosen = choose_sources(sources, index, notice=notice)
@@ -75,21 +75,17 @@ def build(
     if profile is not None:
         options = with_profile(options, profile)
     encoder = open_encoder(options, before=before, chunk_tokens=chunking.max_tokens, notice=notice)
-    try:
-        with WorkProgress(err) as progress:
-            report = build_index(
-                chosen,
-                index,
-                encoder=encoder,
-                chunking=chunking,
-                include=include,
-                exclude=exclude,
-                rebuild=rebuild,
-                progress=progress.show_stage,
-            )
-    except KeyboardInterrupt:
-        notice("Stopped. What was embedded is kept; run the same command again to go on from here.")
-        raise typer.Exit(130) from None
+    with interruptible(notice, kept="What was embedded"), WorkProgress(err) as progress:
+        report = build_index(
+            chosen,
+            index,
+            encoder=encoder,
+            chunking=chunking,
+            include=include,
+            exclude=exclude,
+            rebuild=rebuild,
+            progress=progress.show_stage,
+        )
     if json:
         output.print_json(out, asdict(report))
     else:

@@ -94,11 +94,9 @@ def calibrate(
     """Find the layer, prompt and pooling with which a model finds most in an index, without labels."""
     from app.calibrating import calibrate_index
     from app.opening import EncoderOptions
+    from app.progress import interruptible
 
     tried = None if document_prompt is None and query_prompt is None else (document_prompt, query_prompt)
     options = EncoderOptions(model, adapter, no_adapter, precision=precision, device=device)
-    try:
+    with interruptible(notice, kept="What was read"):
         calibrate_index(index, options, questions=questions, tried=tried, file=profile, out=out, err=err, notice=notice)
-    except KeyboardInterrupt:
-        notice("Stopped. The prompts that were read are kept; run the same command again to go on from here.")
-        raise typer.Exit(130) from None

@@ -84,6 +84,7 @@ def tune(
 
     from app.opening import EncoderOptions
     from app.profile_file import with_profile
+    from app.progress import interruptible
     from app.tuning import TuningSources, tune_model
     from echo_embeddings import HeadOptions, TuningOptions
 
@@ -125,11 +126,8 @@ def tune(
     sources = TuningSources(
         tuple(pairs), from_index, most_pairs=most_pairs, hard_negatives=hard_negatives, teacher=teacher
     )
-    try:
+    with interruptible(notice, kept="What was learned"):
         tune_model(encoder, sources, options, folder, max_tokens=max_tokens, out=out, err=err, notice=notice)
-    except KeyboardInterrupt:
-        notice("Stopped. What was learned is kept; run the same command again to go on from here.")
-        raise typer.Exit(130) from None
 
 
 def _given(**options: Any) -> dict[str, Any]:

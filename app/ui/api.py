@@ -24,8 +24,19 @@ _MOST_CHARACTERS = 20_000
 
 def offer_endpoints(service: Service) -> None:
     """Add the endpoints to the page that is being made."""
+    endpoints = _Endpoints(service)
+    for offered in (endpoints.search, endpoints.similar, endpoints.ask, endpoints.documents, endpoints.read):
+        api(offered, api_name=offered.__name__, concurrency_limit=8)
+
+
+class _Endpoints:
+    """One method an endpoint; what it says of itself is what programs are told."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
 
     def search(
+        self,
         question: str,
         k: int = DEFAULTS.results,
         mode: Literal["hybrid", "dense", "lexical"] = "hybrid",
@@ -51,7 +62,7 @@ def offer_endpoints(service: Service) -> None:
         """
         where = Where(paths=tuple(paths or ()), formats=tuple(formats or ()))
         with _told_plainly():
-            hits = service.with_retriever(
+            hits = self._service.with_retriever(
                 lambda retriever: retriever.search(
                     question,
                     k=min(int(k), _MOST_PASSAGES),
@@ -64,7 +75,7 @@ def offer_endpoints(service: Service) -> None:
             )
         return [asdict(hit) for hit in hits]
 
-    def similar(source: str, start: int, k: int = DEFAULTS.results) -> list[dict[str, Any]]:
+    def similar(self, source: str, start: int, k: int = DEFAULTS.results) -> list[dict[str, Any]]:
         """Find the passages that say something like a given passage.
 
         Args:
@@ -76,12 +87,12 @@ def offer_endpoints(service: Service) -> None:
             Passages, best first, as a search gives them.
         """
         with _told_plainly():
-            hits = service.with_retriever(
+            hits = self._service.with_retriever(
                 lambda retriever: retriever.similar(source, int(start), k=min(int(k), _MOST_PASSAGES))
             )
         return [asdict(hit) for hit in hits]
 
-    def ask(question: str, passages: int = DEFAULTS.passages) -> dict[str, Any]:
+    def ask(self, question: str, passages: int = DEFAULTS.passages) -> dict[str, Any]:
         """Answer a question from the indexed documents, with citations, written by the local language model.
 
         Args:
@@ -93,11 +104,11 @@ def offer_endpoints(service: Service) -> None:
         """
         request = Request(question, passages=max(1, min(int(passages), 10)))
         with _told_plainly():
-            turns = list(stream_turn(service, request))
+            turns = list(stream_turn(self._service, request))
         answer = turns[-1].answer if turns else None
         return asdict(answer) if answer else {}
 
-    def documents(contains: str = "") -> list[dict[str, Any]]:
+    def documents(self, contains: str = "") -> list[dict[str, Any]]:
         """List the indexed documents, at most 1000.
 
         Args:
@@ -107,10 +118,10 @@ def offer_endpoints(service: Service) -> None:
             Documents by path: path, title, format, size in bytes, number of passages, and why it failed, if it did.
         """
         with _told_plainly():
-            found = service.with_snapshot(list_documents)
+            found = self._service.with_snapshot(list_documents)
         return [asdict(document) for document in found if contains.lower() in document.path.lower()][:_MOST_DOCUMENTS]
 
-    def read(source: str, start: int = 0, characters: int = 4000) -> dict[str, Any]:
+    def read(self, source: str, start: int = 0, characters: int = 4000) -> dict[str, Any]:
         """Read the text of an indexed document, for instance around a passage that was found.
 
         Args:
@@ -122,7 +133,7 @@ def offer_endpoints(service: Service) -> None:
             The text, its source and title, where it begins, and the length of the whole document.
         """
         with _told_plainly():
-            document = service.with_snapshot(lambda snapshot: indexed_document(snapshot, source))
+            document = self._service.with_snapshot(lambda snapshot: indexed_document(snapshot, source))
         begin = max(0, int(start))
         text = document.text[begin : begin + max(0, min(int(characters), _MOST_CHARACTERS))]
         return {
@@ -132,9 +143,6 @@ def offer_endpoints(service: Service) -> None:
             "text": text,
             "length": len(document.text),
         }
-
-    for endpoint in (search, similar, ask, documents, read):
-        api(endpoint, api_name=endpoint.__name__, concurrency_limit=8)
 
 
 @contextmanager
