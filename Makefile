@@ -14,7 +14,7 @@ run: $(VENV)/installed
 	$(BIN)/echo-index ask "How many tokens does a passage have at most?"
 
 test: check browser compiler
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 soak: $(VENV)/installed-dev compiler
 	ECHO_INDEX_SOAK=1 $(BIN)/python -m pytest tests/faults $(wildcard tests/test_fuzz_readers.py)

@@ -5,6 +5,11 @@ from __future__ import annotations
 import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's client
+if "PYTEST_XDIST_WORKER" in os.environ and hasattr(os, "sched_setaffinity"):
+    # each worker has cores of its own, before torch counts them: threads that wait for a core hold up all others
+    worker = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
+    cores = sorted(os.sched_getaffinity(0))[worker :: int(os.environ["PYTEST_XDIST_WORKER_COUNT"])]
+    os.sched_setaffinity(0, cores or os.sched_getaffinity(0))
 
 from pathlib import Path
 
