@@ -59,7 +59,7 @@ def test_tables_are_pairs(tmp_path: Path) -> None:
         ("pairs.jsonl", b'{"query": "a", "positive": "b", "negatives": "c"}', 'something else than texts under "negat'),
         ("pairs.tsv", b"query\tanswer\na\tb", "does not name the column 'positive'"),
         ("pairs.jsonl.gz", b"no gzip", "cannot be read"),
-        ("pairs.jsonl.gz", gzip.compress(b'{"query": "a", "positive": "b"}\n' * 99)[:-20], "cannot be read"),
+        ("pairs.jsonl.gz", gzip.compress(b'{"query": "a", "positive": "b"}\n' * 99, mtime=0)[:-20], "cannot be read"),
         ("gone.jsonl", None, "cannot be read: No such file"),
     ],
 )
