@@ -108,6 +108,22 @@ def test_a_head_goes_on_top_of_an_adapter(encoder: EchoEncoder, tmp_path: Path) 
     assert not np.allclose(same.encode_documents(TEXTS), encoder.encode_documents(TEXTS), atol=1e-3)
 
 
+def test_no_adapter_is_altered_by_another(encoder: EchoEncoder, tmp_path: Path) -> None:
+    lora, head = tmp_path / "lora", tmp_path / "head"
+    short = TuningOptions(steps=1, held_out=0)
+    [*tune(encoder, word_pairs(), lora, options=short)]
+    tuned(encoder, head, replace(OPTIONS, steps=1))
+    further = EchoEncoder(load_model(str(lora), device="cpu"))
+    for begin in (
+        lambda: tune_head(encoder, word_pairs(), lora),
+        lambda: tune_head(further, word_pairs(), lora),
+        lambda: tune(further, word_pairs(), lora, options=short),
+        lambda: tune(encoder, word_pairs(), head, options=short),
+    ):
+        with pytest.raises(ModelError, match="holds another adapter"):
+            next(begin())
+
+
 def test_texts_are_read_once(encoder: EchoEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[tuple[int, int]] = []
     first = [*tune_head(encoder, word_pairs(), tmp_path / "a", options=OPTIONS, progress=lambda *way: told.append(way))]

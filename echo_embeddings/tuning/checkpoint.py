@@ -14,6 +14,8 @@ from safetensors.torch import save_file
 
 from echo_embeddings.errors import ModelError
 
+NAME_ANOTHER = "Name another --out."
+"""What mends it where a folder holds what must stay as it is."""
 _NAME = "checkpoint.safetensors"
 
 

@@ -21,10 +21,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from torch import nn
 
-from echo_embeddings.adapters import copy_additions, write_use
+from echo_embeddings.adapters import copy_additions, is_plain_lora, write_use
 from echo_embeddings.errors import ModelError
-from echo_embeddings.head import Head
+from echo_embeddings.head import Head, holds_head
 from echo_embeddings.storage import cache_folder, write_remembered
+from echo_embeddings.tuning.checkpoint import NAME_ANOTHER
 from echo_embeddings.tuning.log import StepLog, TuningStep
 from echo_embeddings.tuning.loss import Compared, contrastive_loss
 from echo_embeddings.tuning.pairs import TrainingPair, equally_right, held_out_pairs, training_batches
@@ -76,16 +77,16 @@ def tune_head(
 
     Raises:
         TextError: there are too few pairs, or a text is empty.
-        ModelError: the model has a head already.
+        ModelError: the model has a head already, or the folder holds another adapter.
     """
     options = options or HeadOptions()
     below = encoder.model.adapter
     if encoder.model.head is not None:
         raise ModelError(f"The adapter {below} has a head already.", remedy="Begin with the model alone: --no-adapter")
     held_out, trained = held_out_pairs(pairs, options.held_out)
+    if is_plain_lora(folder) and (below is None or not holds_head(folder)):
+        raise ModelError(f"The folder {folder} holds another adapter, which a head would alter.", remedy=NAME_ANOTHER)
     folder.mkdir(parents=True, exist_ok=True)
-    if below is not None:
-        copy_additions(below, folder)
     features = _Features.of(encoder, [*held_out, *trained], progress)
     weights = nn.Parameter(_beginning(encoder))
     beginning = weights.detach().clone()
@@ -116,6 +117,8 @@ def tune_head(
             return 100 * float((1 / ranks).mean())
 
     def save() -> None:
+        if below is not None:
+            copy_additions(below, folder)
         Head(weights.detach().numpy().copy()).save(folder)
         write_use(folder, encoder.description())
 

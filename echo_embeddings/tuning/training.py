@@ -16,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from echo_embeddings.tuning.checkpoint import Standing, load_checkpoint, save_checkpoint
+from echo_embeddings.errors import ModelError
+from echo_embeddings.head import holds_head
+from echo_embeddings.tuning.checkpoint import NAME_ANOTHER, Standing, load_checkpoint, save_checkpoint
 from echo_embeddings.tuning.log import StepLog, TuningStep
 from echo_embeddings.tuning.loss import Compared, contrastive_loss
 from echo_embeddings.tuning.pairs import TrainingPair, equally_right, held_out_pairs, training_batches
@@ -88,10 +90,12 @@ def tune(
     Raises:
         TextError: there are too few pairs.
         MissingPackage: peft is not installed.
-        ModelError: the folder holds a checkpoint of another run, or the model's adapter is more than low-rank
-            additions.
+        ModelError: the folder holds another adapter or a checkpoint of another run, or the model's adapter is more than
+            low-rank additions.
     """
     options = options or TuningOptions()
+    if encoder.model.adapter == folder.resolve() or holds_head(folder):
+        raise ModelError(f"The folder {folder} holds another adapter, which would be altered.", remedy=NAME_ANOTHER)
     held_out, trained = held_out_pairs(pairs, options.held_out)
     folder.mkdir(parents=True, exist_ok=True)
     student = in_turn(partial(Student, encoder, options.rank, options.alpha, options.first_layer, options.seed))
