@@ -13,8 +13,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.access import Gate
+from app.building import Builder
+from app.opening import EncoderOptions
 from app.service import Service, ServiceOptions
 from app.settings import DEFAULTS
+from app.ui.page import PageOptions, make_page
 from app.ui.server import READY_PATH, ServerOptions, _listen, make_app, uploads_folder
 from echo_embeddings import EchoEncoder, LanguageModel
 from echo_embeddings.errors import EchoIndexError
@@ -349,6 +352,14 @@ def test_where_nothing_may_be_changed_nothing_can_be(
 def test_where_nothing_may_be_changed_no_file_is_taken(served: Service, options: ServerOptions) -> None:
     with TestClient(make_app(served, options), base_url=HERE, raise_server_exceptions=False) as client:
         assert client.post("/gradio_api/upload", files={"files": ("x.md", b"x")}).status_code in (403, 404, 405, 413)
+
+
+def test_a_build_is_shown_in_the_order_in_which_it_went(served: Service, tmp_path: Path) -> None:
+    builder = Builder(served.index_dir, EncoderOptions())
+    page = make_page(served, builder, PageOptions(uploads=tmp_path, most_upload_bytes=1))
+    showing = [event for event in page.fns.values() if "progress" in {output.elem_id for output in event.outputs}]
+    assert {event.name for event in showing} == {"_build", "_stop", "_tick", "refresh"}
+    assert {(event.concurrency_id, event.concurrency_limit) for event in showing} == {("library", 1)}
 
 
 def test_a_file_that_is_too_large_is_not_taken(served: Service) -> None:

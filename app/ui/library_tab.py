@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from indexer import BuildReport, Snapshot
 
 _TICK = 0.7  # seconds between two looks at a build
+IN_TURN: dict[str, Any] = {
+    "concurrency_id": "library",
+    "concurrency_limit": 1,
+    "show_progress": "hidden",
+    "api_visibility": "private",
+}
+"""One event of the tab after the other: what was seen before a build began must not be shown after that it began."""
 _MOST_LISTED = 100
 _MOST_FAILURES = 200
 _READ_ONLY = notice(
@@ -55,7 +62,8 @@ class LibraryTab:
                     elem_id="upload",
                 )
             with gr.Column(min_width=300):
-                self.sources = gr.Textbox(
+                self._remembered = gr.Textbox(visible=False)
+                self._sources = gr.Textbox(
                     value="",
                     label="Folders, files or globs on this machine, one a line",
                     placeholder="/home/me/handbook\n~/notes/**/*.md",
@@ -75,23 +83,29 @@ class LibraryTab:
             self.removable = gr.CheckboxGroup([], label="Documents", elem_id="removable")
             remove = gr.Button("Remove the chosen documents", variant="stop", elem_id="remove")
             removed = gr.HTML(elem_id="removed")
-        private: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         self.shown = [self.held, self.removable, self.progress, self.timer, self.build, self.stop]
         running = [self.progress, self.timer, self.build, self.stop]
         self.wanted = wanted
         if may_change:
-            self.build.click(self._build, [files, self.sources], [files, *running], **private)
-            self.stop.click(self._stop, None, running, **private)
-            wanted.input(self._listed, wanted, self.removable, trigger_mode="always_last", **private)
-            remove.click(self._remove, [self.removable, wanted], [removed, self.held, self.removable], **private)
-        self.timer.tick(self._tick, wanted, self.shown, **private)
+            self.build.click(self._build, [files, self._sources], [files, *running], **IN_TURN)
+            self.stop.click(self._stop, None, running, **IN_TURN)
+            wanted.input(self._listed, wanted, self.removable, trigger_mode="always_last", **IN_TURN)
+            remove.click(self._remove, [self.removable, wanted], [removed, self.held, self.removable], **IN_TURN)
+        self.timer.tick(self._tick, wanted, self.shown, **IN_TURN)
+
+    def fill_in(self, page: gr.Blocks) -> None:
+        """Fill the tab when somebody comes; what they have typed by then stays."""
+        page.load(self._read_sources, None, self._remembered, **IN_TURN).then(
+            None, [self._remembered, self._sources], self._sources, js="(remembered, typed) => typed || remembered"
+        )
+        page.load(self.refresh, self.wanted, self.shown, **IN_TURN)
 
     def refresh(self, wanted: str) -> tuple[Any, ...]:
         """Return what is held, how a build stands, whether to go on looking, and what can be removed."""
         return self._held(), self._listed(wanted), *self._running()
 
-    def remembered(self) -> str:
-        """Return the sources that the index was built from, one a line."""
+    def _read_sources(self) -> str:
+        """Return what the index was built from, one a line."""
         return "\n".join(read_sources(self._service.index_dir)) if self._may_change else ""
 
     def _tick(self, wanted: str) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ from app.ui.api import offer_endpoints
 from app.ui.ask_tab import AskTab
 from app.ui.compare_tab import CompareTab
 from app.ui.explore_tab import ExploreTab
-from app.ui.library_tab import LibraryTab
+from app.ui.library_tab import IN_TURN, LibraryTab
 from app.ui.search_tab import SearchTab
 from app.ui.viewer import Viewer
 
@@ -62,10 +62,8 @@ def make_page(service: Service, builder: Builder, options: PageOptions) -> gr.Bl
         viewer.opens_rows_of(explore.documents)
         inputs, outputs = explore.opened
         explore_tab.select(explore.refresh, inputs, outputs, show_progress="minimal", api_visibility="private")
-        library_tab.select(
-            library.refresh, library.wanted, library.shown, show_progress="hidden", api_visibility="private"
-        )
-        page.load(library.remembered, None, library.sources, show_progress="hidden", api_visibility="private")
+        library_tab.select(library.refresh, library.wanted, library.shown, **IN_TURN)
+        library.fill_in(page)
         for event in (page.load, library.held.change):
             for choices in (search.choices, ask.choices):
                 event(
@@ -75,7 +73,6 @@ def make_page(service: Service, builder: Builder, options: PageOptions) -> gr.Bl
                     show_progress="hidden",
                     api_visibility="private",
                 )
-        page.load(library.refresh, library.wanted, library.shown, show_progress="hidden", api_visibility="private")
         offer_endpoints(service)
     page.state_session_capacity = _SESSIONS
     return page

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from .conftest import Visit
 from .corpus import write, write_many
@@ -49,6 +49,20 @@ def test_every_tab_says_that_nothing_is_indexed(visit: Visit, empty: Site) -> No
     expect(page.locator("#held .notice")).to_contain_text("Nothing is indexed yet.")
     expect(page.get_by_role("button", name="Build the index")).to_be_visible()
     expect(page.locator(".toast-body")).to_have_count(0)
+
+
+def test_what_is_typed_before_the_page_is_filled_in_stays(visit: Visit, empty: Site) -> None:
+    page = visit(empty)
+    held: list[Route] = []
+    page.route("**/queue/join*", lambda route: held.append(route))
+    page.reload()
+    turn_to(page, "Library")
+    page.locator("#sources textarea").fill("/early")
+    for route in held:
+        route.continue_()
+    page.unroute("**/queue/join*")
+    expect(page.locator("#held .notice")).to_contain_text("Nothing is indexed yet.")
+    expect(page.locator("#sources textarea")).to_have_value("/early")
 
 
 def test_what_cannot_be_built_is_said_in_a_sentence(visit: Visit, empty: Site) -> None:
