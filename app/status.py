@@ -43,6 +43,7 @@ def read_status(
         "index_device": {"name": snapshot.vectors.placement.device, "reason": snapshot.vectors.placement.reason},
         "vectors": snapshot.vectors.kind,
         "space_passages": None if snapshot.space.is_plain else snapshot.space.passages,
+        "space_has_drifted": snapshot.space_has_drifted(),
         "failures": snapshot.catalog.failures(generation=manifest.generation),
     }
 
@@ -68,7 +69,9 @@ def status_lines(status: dict[str, Any]) -> list[tuple[str, str]]:
         ),
     ]
     if status["space_passages"]:
-        lines.append(("Space", f"estimated when there were {status['space_passages']} passages"))
+        told = f"estimated when there were {status['space_passages']} passages"
+        adapt = "; what is left is about other things: echo-index build adapts it"
+        lines.append(("Space", told + (adapt if status["space_has_drifted"] else "")))
     if encoder["adapter"]:
         lines.insert(4, ("Adapter", str(encoder["adapter"])))
     return lines

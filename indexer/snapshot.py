@@ -17,7 +17,7 @@ from indexer.manifest import Manifest, manifest_stamp
 from indexer.passages import overlapping_chunks
 from indexer.records import Where, WordQuery
 from indexer.recovery import complete_manifest
-from indexer.space import Space, Spaces
+from indexer.space import Space, Spaces, has_drifted
 from indexer.vectors import Ids, IndexDevice, Placement, VectorIndex, choose_placement
 
 
@@ -57,6 +57,10 @@ class Snapshot:
     def space(self) -> Space:
         """How vectors are compared with those of passages."""
         return self.manifest.spaces.echo
+
+    def space_has_drifted(self) -> bool:
+        """Whether its passages are about other things than when the space was estimated; the next build mends that."""
+        return has_drifted(self.space, self.catalog, generation=self.manifest.generation)
 
     def spaces_of_both(self) -> Spaces | None:
         """Return the spaces of both ways of embedding; None unless there were enough passages for both of them."""

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from echo_embeddings import Readings, Vectors, remove_mean, unit_rows, weaken_directions, wording_directions
 from indexer.catalog import Block, Catalog
 from indexer.passages import sample_passages
+from indexer.records import Where
 from indexer.wordings import wordings_of
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ _DIRECTIONS = 128  # that are weakened; what is beyond them changed nothing on s
 _SHARE_OF_DIMENSION = 4  # but no more of them than one in so many dimensions
 _RIDGE = 3.0  # of 1 to 6, the best mean of six public sets, all near it
 _FAR = 0.2  # an error of 0.3 in the mean of questions costs about 2 points of nDCG@10
+_LOOKED_AT = 4096  # passages, to tell whether they are about other things
 _AT_ONCE = 64  # questions between two reports of progress
 
 Asked = Callable[[int, int], None]
@@ -136,14 +138,14 @@ def spaces_for(
     """
     if count < _LEAST_PASSAGES:
         return _nothing(encoder.dimension, count)
-    mean = _mean(catalog.vectors(generation=generation))
     if (
         before is not None
         and before.echo.kept
         and count < 2 * before.echo.passages
-        and not before.echo.is_far_from(mean)
+        and not has_drifted(before.echo, catalog, generation=generation)
     ):
         return before
+    mean = _mean(catalog.vectors(generation=generation))
     sample = sample_passages(catalog, generation=generation, most=_ASKED)
     chance, languages = random.Random(0), catalog.languages()
     ways = {
@@ -160,6 +162,18 @@ def spaces_for(
         return Spaces(echo, None)
     mean = _mean(catalog.classical_vectors(generation=generation))
     return Spaces(echo, estimate_space(mean, catalog.classical_vectors_of(ids), readings.classical, passages=count))
+
+
+def has_drifted(space: Space, catalog: Catalog, *, generation: int) -> bool:
+    """Whether the passages of a generation are about other things than those that a space was estimated from.
+
+    Some thousands from all over it are looked at.
+    """
+    ids = catalog.chunk_ids(Where(), generation=generation)
+    if space.is_plain or not len(ids):
+        return False
+    looked_at = ids[:: -(-len(ids) // _LOOKED_AT)]
+    return space.is_far_from(catalog.vectors_of(looked_at.tolist()).mean(axis=0))
 
 
 def spaces_of_fewer(before: Spaces, *, count: int) -> Spaces:

@@ -18,7 +18,7 @@ from indexer.commit import commit_generation, sweep_replaced
 from indexer.manifest import FORMAT_VERSION, Canary, Manifest
 from indexer.recovery import Shown, catalog_path, finish_commit, other_catalogs
 from indexer.remembered import carry_over
-from indexer.space import spaces_for
+from indexer.space import has_drifted, spaces_for
 from indexer.update import BuildReport
 
 if TYPE_CHECKING:
@@ -176,6 +176,7 @@ class BuildSteps:
             or self.before.format_version < FORMAT_VERSION  # an earlier version's, brought up to date
             or bool(report.embedded)
             or self.catalog.differs_in(self.generation)
+            or has_drifted(self.before.spaces.echo, self.catalog, generation=self.generation)
         )
         generation = self.generation if changed else self.generation - 1
         counts = self.catalog.counts(generation=generation)

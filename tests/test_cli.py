@@ -16,6 +16,7 @@ from typing import NamedTuple
 import pytest
 
 from app.cli import main
+from app.status import status_lines
 
 
 class Ran(NamedTuple):
@@ -111,6 +112,9 @@ def test_status_tells_what_is_there_and_why_it_runs_where_it_runs(run: Run, note
     told = json.loads(run("status", "--json").out)
     assert (told["documents"], told["chunks"], told["formats"]) == (2, 2, {"markdown": 2})
     assert told["space_passages"] is None, "two passages say nothing of the others"
+    assert told["space_has_drifted"] is False
+    drifted = {**told, "space_passages": 20, "space_has_drifted": True}
+    assert "about other things" in dict(status_lines(drifted))["Space"]
     assert told["failures"][0][0] == "notes/broken.pdf"
     assert told["disk_bytes"] > 1000
 

@@ -10,7 +10,7 @@ import pytest
 from indexer_helpers import WordEncoder, build, write
 
 from echo_embeddings import EchoEncoder, LanguageModel, remove_mean
-from indexer import Snapshot, Source, Space, Where, build_index, open_snapshot
+from indexer import Snapshot, Source, Space, Where, build_index, open_snapshot, remove_documents
 from indexer.manifest import read_manifest
 
 
@@ -146,6 +146,25 @@ def test_a_space_is_estimated_anew_where_passages_are_about_other_things(folder_
     changed = read_manifest(index)
     assert changed.spaces != first
     assert changed.chunks == changed.spaces.echo.passages < 2 * first.echo.passages
+
+
+def test_a_build_adapts_the_space_to_what_was_left_by_a_removal(folder_of_words: Path) -> None:
+    index = folder_of_words / "index"
+    animals = sorted(path.name for path in folder_of_words.iterdir())
+    write(folder_of_words, **{f"law{number}": f"Paragraph {number} of the statute applies.\n" for number in range(20)})
+    build(folder_of_words, index, WordEncoder())
+    assert not open_snapshot(index).space_has_drifted()
+    remove_documents(animals[:2], index)
+    assert not open_snapshot(index).space_has_drifted()
+    remove_documents(animals[2:], index)
+    before = open_snapshot(index)
+    assert before.space_has_drifted()
+    build(folder_of_words, index, WordEncoder(patience=0))
+    after = open_snapshot(index)
+    assert not after.space_has_drifted()
+    assert (after.space.passages, after.manifest.generation) == (20, before.manifest.generation + 1)
+    build(folder_of_words, index, WordEncoder(patience=0))
+    assert open_snapshot(index).manifest == after.manifest
 
 
 def test_an_index_gets_the_same_space_in_whatever_order_it_was_filled(tmp_path: Path) -> None:
