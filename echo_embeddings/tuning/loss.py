@@ -49,6 +49,13 @@ def contrastive_loss(
     return torch.stack(losses).mean()
 
 
+def mean_reciprocal_rank(queries: torch.Tensor, documents: torch.Tensor) -> float:
+    """Return the mean of 1 / the rank of each query's own document among all, x100; unit rows (n, dimension) each."""
+    cosines = queries @ documents.T
+    ranks = 1 + (cosines > cosines.diagonal()[:, None]).sum(dim=1)
+    return 100 * float((1 / ranks).mean())
+
+
 def _both_ways(scores: torch.Tensor, wanted: torch.Tensor | None = None) -> torch.Tensor:
     """Return the mean cross entropy of each row, and of each column of the first n, with what is wanted there."""
     count = len(scores)

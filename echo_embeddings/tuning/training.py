@@ -20,7 +20,7 @@ from echo_embeddings.errors import ModelError
 from echo_embeddings.head import holds_head
 from echo_embeddings.tuning.checkpoint import NAME_ANOTHER, Standing, load_checkpoint, save_checkpoint
 from echo_embeddings.tuning.log import StepLog, TuningStep
-from echo_embeddings.tuning.loss import Compared, contrastive_loss
+from echo_embeddings.tuning.loss import Compared, contrastive_loss, mean_reciprocal_rank
 from echo_embeddings.tuning.pairs import TrainingPair, equally_right, held_out_pairs, training_batches
 from echo_embeddings.tuning.processes import Processes
 from echo_embeddings.tuning.step import add_gradients
@@ -216,12 +216,9 @@ class _Run:
 
     @torch.no_grad()
     def _held_out_score(self) -> float:
-        """Return the mean reciprocal rank x100 of what is right among all that is right for held-out queries."""
         queries = self._embedded(self._encoder.query_tokens([pair.query for pair in self._held_out]))
         documents = self._embedded(self._encoder.document_tokens([pair.positive for pair in self._held_out]))
-        cosines = queries @ documents.T
-        ranks = 1 + (cosines > cosines.diagonal()[:, None]).sum(dim=1)
-        return 100 * float((1 / ranks).mean())
+        return mean_reciprocal_rank(queries, documents)
 
     def _embedded(self, sequences: Sequence[EchoTokens]) -> torch.Tensor:
         vectors = torch.empty(len(sequences), self._encoder.dimension)
