@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import combinations
 from xml.etree import ElementTree
 
 import numpy as np
@@ -70,6 +72,21 @@ def test_points_fill_the_drawing_and_keep_their_order() -> None:
     html = map_view(drawn(pages("a.md", "b.md", "c.md"), [(-1.0, 5.0), (0.0, 6.0), (1.0, 9.0)]))
     places = [(float(str(point["cx"])), float(str(point["cy"]))) for point in points_of(html)]
     assert places == [(24.0, 24.0), (500.0, 152.0), (976.0, 536.0)]
+
+
+@pytest.mark.parametrize("count", [2, 60])
+def test_points_in_one_place_are_drawn_beside_each_other(count: int) -> None:
+    html = map_view(drawn(pages(*["a.md"] * count, "b.md"), [(0.0, 0.0)] * count + [(1.0, 1.0)]))
+    places = [(float(str(point["cx"])), float(str(point["cy"]))) for point in points_of(html)]
+    apart = min(math.dist(one, other) for one, other in combinations(places, 2))
+    assert 7 < apart < 9
+    assert max(math.dist(place, (24, 24)) for place in places[:-1]) <= 41
+    assert places[-1] == (976.0, 536.0)
+
+
+def test_more_points_than_there_is_room_for_are_drawn_all_the_same() -> None:
+    html = map_view(drawn(pages(*["a.md"] * 700)[:700], [(0.0, 0.0)] * 700))
+    assert len(points_of(html)) == 700
 
 
 def test_a_question_is_joined_to_the_passages_near_it() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from itertools import product
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,7 @@ _WIDTH, _HEIGHT, _MARGIN = 1000, 560, 24
 _COLOURS = 9  # the style sheet has as many; what is not among the largest groups is grey
 _SMALL, _LARGE = 4, 6  # pixels: the radius of a point
 _CROWDED = 300  # points
+_RINGS = 5  # around a place, in which another one is looked for
 _LONGEST_TOLD = 180
 
 
@@ -33,11 +36,11 @@ def map_view(
     scale = _Scale([*places, question[1]] if question else places)
     groups = _groups(drawn.passages)
     legend = [name for name, _ in Counter(groups).most_common(_COLOURS)]
+    drawn_at = _apart([scale(place) for place in places], small + 2)
     circles: list[str] = []
     near_circles: list[str] = []
     lines: list[str] = []
-    for found, place, group in zip(drawn.passages, places, groups, strict=True):
-        x, y = scale(place)
+    for found, (x, y), group in zip(drawn.passages, drawn_at, groups, strict=True):
         is_near = found.id in near
         colour = f"c{legend.index(group)}" if group in legend else "other"
         data = attributes(action="open", source=found.path, start=found.chunk.start, told=_told(found))
@@ -85,6 +88,41 @@ class _Scale:
         x = _MARGIN + (place[0] - self._left) / self._wide * (_WIDTH - 2 * _MARGIN)
         y = _MARGIN + (place[1] - self._top) / self._high * (_HEIGHT - 2 * _MARGIN)
         return round(x, 1), round(y, 1)
+
+
+def _apart(places: Sequence[Point], least: float) -> list[Point]:
+    """Return places in pixels so that each can be pressed: one that lies on another is moved aside by a few pixels.
+
+    `least` is how far apart they come to lie, unless they are too many for that.
+    """
+    cells: defaultdict[tuple[int, int], list[Point]] = defaultdict(list)
+    found = []
+    for place in places:
+        near = (each for each in _around(place, least) if _is_free(each, least, cells))
+        chosen = next(near, place)
+        cells[int(chosen[0] // least), int(chosen[1] // least)].append(chosen)
+        found.append(chosen)
+    return found
+
+
+def _around(place: Point, step: float) -> Iterator[Point]:
+    """Yield a place, then those on rings around it, as far as they are on the drawing."""
+    yield place
+    for ring in range(1, _RINGS + 1):
+        for number in range(6 * ring):
+            angle = math.tau * number / (6 * ring)
+            x, y = place[0] + ring * step * math.cos(angle), place[1] + ring * step * math.sin(angle)
+            if 0 < x < _WIDTH and 0 < y < _HEIGHT:
+                yield round(x, 1), round(y, 1)
+
+
+def _is_free(place: Point, least: float, taken: Mapping[tuple[int, int], Sequence[Point]]) -> bool:
+    column, row = int(place[0] // least), int(place[1] // least)
+    return all(
+        math.dist(place, other) > least - 0.2  # places are rounded
+        for near in product((column - 1, column, column + 1), (row - 1, row, row + 1))
+        for other in taken.get(near, ())
+    )
 
 
 def _groups(passages: Sequence[FoundChunk]) -> list[str]:
