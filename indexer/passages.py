@@ -46,6 +46,12 @@ def sample_passages(catalog: Catalog, *, generation: int, most: int) -> list[tup
     return [(key, title_path(title, json.loads(headings)), text) for key, title, headings, text in rows]
 
 
+def evenly(ids: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
+    """Return `most` of the ids, or all, at even distances."""
+    count = min(most, len(ids))
+    return ids[(np.arange(count) * len(ids)) // max(1, count)]
+
+
 def equal_chunks(catalog: Catalog, *, generation: int, limit: int) -> list[tuple[int, int]]:
     """Return (first, other) ids of chunks with the same text, up to `limit` pairs; of each text one pair first."""
     query = (

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from echo_embeddings import Readings, Vectors, remove_mean, unit_rows, weaken_directions, wording_directions
 from indexer.catalog import Block, Catalog
-from indexer.passages import sample_passages
+from indexer.passages import evenly, sample_passages
 from indexer.records import Where
 from indexer.wordings import wordings_of
 
@@ -172,8 +172,7 @@ def has_drifted(space: Space, catalog: Catalog, *, generation: int) -> bool:
     ids = catalog.chunk_ids(Where(), generation=generation)
     if space.is_plain or not len(ids):
         return False
-    looked_at = ids[:: -(-len(ids) // _LOOKED_AT)]
-    return space.is_far_from(catalog.vectors_of(looked_at.tolist()).mean(axis=0))
+    return space.is_far_from(catalog.vectors_of(evenly(ids, _LOOKED_AT).tolist()).mean(axis=0))
 
 
 def spaces_of_fewer(before: Spaces, *, count: int) -> Spaces:

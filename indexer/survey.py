@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from echo_embeddings import Vectors
-from indexer.passages import chunk_owners, chunk_texts, equal_chunks
+from indexer.passages import chunk_owners, chunk_texts, equal_chunks, evenly
 from indexer.records import FoundChunk
 from indexer.snapshot import Snapshot
 from indexer.vectors import principal_axes
@@ -117,15 +117,9 @@ def _even_sample(owners: npt.NDArray[np.int64], most: int) -> list[int]:
     if len(chunks) <= most:
         return [int(key) for key in chunks]
     firsts = np.unique(documents, return_index=True)[1]
-    firsts = _evenly(np.sort(firsts), most)
+    firsts = evenly(np.sort(firsts), most)
     others = np.setdiff1d(np.arange(len(chunks)), firsts)
-    return [int(key) for key in chunks[np.sort(np.concatenate([firsts, _evenly(others, most - len(firsts))]))]]
-
-
-def _evenly(positions: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
-    """Return `most` of the positions, or all, at even distances."""
-    count = min(most, len(positions))
-    return positions[(np.arange(count) * len(positions)) // max(1, count)]
+    return [int(key) for key in chunks[np.sort(np.concatenate([firsts, evenly(others, most - len(firsts))]))]]
 
 
 def _alike(snapshot: Snapshot, ids: Sequence[int], least_cosine: float) -> Iterator[NearDuplicate]:

@@ -358,7 +358,7 @@ def test_a_build_is_shown_in_the_order_in_which_it_went(served: Service, tmp_pat
     builder = Builder(served.index_dir, EncoderOptions())
     page = make_page(served, builder, PageOptions(uploads=tmp_path, most_upload_bytes=1))
     showing = [event for event in page.fns.values() if "progress" in {output.elem_id for output in event.outputs}]
-    assert {event.name for event in showing} == {"_build", "_stop", "_tick", "refresh"}
+    assert {event.name for event in showing} == {"_build", "_stop", "_tick", "_refresh"}
     assert {(event.concurrency_id, event.concurrency_limit) for event in showing} == {("library", 1)}
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from indexer import BuildReport, Snapshot
 
 _TICK = 0.7  # seconds between two looks at a build
-IN_TURN: dict[str, Any] = {
+_IN_TURN: dict[str, Any] = {
     "concurrency_id": "library",
     "concurrency_limit": 1,
     "show_progress": "hidden",
@@ -40,7 +40,7 @@ _READ_ONLY = notice(
 
 
 class LibraryTab:
-    """What stands in the tab; `refresh` fills it with what the index holds now."""
+    """What stands in the tab; `fill_in` keeps it at what the index holds now."""
 
     def __init__(self, service: Service, builder: Builder, *, uploads: Path, most_bytes: int, may_change: bool) -> None:
         self._service = service
@@ -83,24 +83,25 @@ class LibraryTab:
             self.removable = gr.CheckboxGroup([], label="Documents", elem_id="removable")
             remove = gr.Button("Remove the chosen documents", variant="stop", elem_id="remove")
             removed = gr.HTML(elem_id="removed")
-        self.shown = [self.held, self.removable, self.progress, self.timer, self.build, self.stop]
+        self._shown = [self.held, self.removable, self.progress, self.timer, self.build, self.stop]
         running = [self.progress, self.timer, self.build, self.stop]
-        self.wanted = wanted
+        self._wanted = wanted
         if may_change:
-            self.build.click(self._build, [files, self._sources], [files, *running], **IN_TURN)
-            self.stop.click(self._stop, None, running, **IN_TURN)
-            wanted.input(self._listed, wanted, self.removable, trigger_mode="always_last", **IN_TURN)
-            remove.click(self._remove, [self.removable, wanted], [removed, self.held, self.removable], **IN_TURN)
-        self.timer.tick(self._tick, wanted, self.shown, **IN_TURN)
+            self.build.click(self._build, [files, self._sources], [files, *running], **_IN_TURN)
+            self.stop.click(self._stop, None, running, **_IN_TURN)
+            wanted.input(self._listed, wanted, self.removable, trigger_mode="always_last", **_IN_TURN)
+            remove.click(self._remove, [self.removable, wanted], [removed, self.held, self.removable], **_IN_TURN)
+        self.timer.tick(self._tick, wanted, self._shown, **_IN_TURN)
 
-    def fill_in(self, page: gr.Blocks) -> None:
-        """Fill the tab when somebody comes; what they have typed by then stays."""
-        page.load(self._read_sources, None, self._remembered, **IN_TURN).then(
+    def fill_in(self, page: gr.Blocks, tab: gr.Tab) -> None:
+        """Fill the tab when somebody comes, or turns to it; what they have typed by then stays."""
+        page.load(self._read_sources, None, self._remembered, **_IN_TURN).then(
             None, [self._remembered, self._sources], self._sources, js="(remembered, typed) => typed || remembered"
         )
-        page.load(self.refresh, self.wanted, self.shown, **IN_TURN)
+        for event in (page.load, tab.select):
+            event(self._refresh, self._wanted, self._shown, **_IN_TURN)
 
-    def refresh(self, wanted: str) -> tuple[Any, ...]:
+    def _refresh(self, wanted: str) -> tuple[Any, ...]:
         """Return what is held, how a build stands, whether to go on looking, and what can be removed."""
         return self._held(), self._listed(wanted), *self._running()
 
@@ -111,7 +112,7 @@ class LibraryTab:
     def _tick(self, wanted: str) -> tuple[Any, ...]:
         if self._builder.state.is_active:
             return gr.skip(), gr.skip(), *self._running()
-        return self.refresh(wanted)
+        return self._refresh(wanted)
 
     def _running(self) -> tuple[Any, ...]:
         """Return how a build stands, whether to go on looking, and the button that makes sense now."""

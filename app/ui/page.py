@@ -13,7 +13,7 @@ from app.ui.api import offer_endpoints
 from app.ui.ask_tab import AskTab
 from app.ui.compare_tab import CompareTab
 from app.ui.explore_tab import ExploreTab
-from app.ui.library_tab import IN_TURN, LibraryTab
+from app.ui.library_tab import LibraryTab
 from app.ui.search_tab import SearchTab
 from app.ui.viewer import Viewer
 
@@ -62,8 +62,7 @@ def make_page(service: Service, builder: Builder, options: PageOptions) -> gr.Bl
         viewer.opens_rows_of(explore.documents)
         inputs, outputs = explore.opened
         explore_tab.select(explore.refresh, inputs, outputs, show_progress="minimal", api_visibility="private")
-        library_tab.select(library.refresh, library.wanted, library.shown, **IN_TURN)
-        library.fill_in(page)
+        library.fill_in(page, library_tab)
         for event in (page.load, library.held.change):
             for choices in (search.choices, ask.choices):
                 event(
