@@ -19,6 +19,7 @@ from torch import nn
 
 from echo_embeddings.adapters import adapted_tensors, adapter_digest, base_of, holds_adapter, profile_with, with_adapter
 from echo_embeddings.architecture import Architecture, read_architecture
+from echo_embeddings.channel_sizes import measure_smoothing, remembered_smoothing
 from echo_embeddings.conversion import SOURCE_FILE, Notice
 from echo_embeddings.devices import Device, DeviceChoice, choose_device
 from echo_embeddings.embedded import DEFAULT_MODEL, own_adapter
@@ -28,7 +29,7 @@ from echo_embeddings.finding import find_model, full_name
 from echo_embeddings.head import Head, holds_head
 from echo_embeddings.linear import Precision, linear
 from echo_embeddings.profiles import Profile, profile_for
-from echo_embeddings.smoothing import Smoothing, measure_smoothing, remembered_smoothing
+from echo_embeddings.smoothing import Smoothing
 from echo_embeddings.storage import sha256_of
 from echo_embeddings.trunk import Trunk
 from echo_embeddings.turns import in_turn

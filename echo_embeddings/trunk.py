@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -14,10 +13,8 @@ from echo_embeddings.architecture import Architecture, Rotation
 from echo_embeddings.attention import attend
 from echo_embeddings.linear import Linear
 from echo_embeddings.packing import Packing
+from echo_embeddings.smoothing import Smoothing
 from echo_embeddings.weights import LayerWeights, Projection, Tensors, layer_weights
-
-if TYPE_CHECKING:
-    from echo_embeddings.smoothing import Smoothing
 
 _Attend = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, int], torch.Tensor]
 """Queries, keys and values of the tokens at hand, and the number of the layer; returns (tokens, heads x head_dim)."""

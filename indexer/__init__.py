@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from indexer.build import build_index
     from indexer.chunks import Chunk, Chunking, cut_chunks, embedded_text, title_path
-    from indexer.documents import FORMATS, Document, Heading, read_document
+    from indexer.documents import Document, Heading
+    from indexer.formats import FORMATS, read_document
     from indexer.given import index_documents
     from indexer.inspection import Check
     from indexer.languages import function_words, is_function_word, language_of, question_language
@@ -94,7 +95,7 @@ _HOMES = {
     "language_of": "languages",
     "sample_passages": "passages",
     "embedded_text": "chunks",
-    "FORMATS": "documents",
+    "FORMATS": "formats",
     "BuildReport": "update",
     "BuiltWith": "steps",
     "Check": "inspection",
@@ -135,7 +136,7 @@ _HOMES = {
     "open_snapshot": "snapshot",
     "question_language": "languages",
     "read_built_with": "steps",
-    "read_document": "documents",
+    "read_document": "formats",
     "read_sources": "remembered",
     "remove_documents": "removal",
     "split_words": "terms",

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from echo_embeddings.errors import DocumentError, EchoIndexError
-from indexer.documents import Document, parse_document
+from indexer.documents import Document
 from indexer.files import FileContent, read_file
+from indexer.formats import parse_document
 from indexer.messages import OUT_OF_MEMORY, Message, receive, send
 
 _GRACE = 5  # seconds in which the parent, if it still lives, ends this process and says why

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from echo_embeddings.errors import DocumentError, SourceError
 from indexer.decoding import is_binary
-from indexer.documents import FORMATS
 from indexer.files import plain_reason
+from indexer.formats import FORMATS
 from indexer.ignores import IGNORE_FILE, Patterns, is_ignored, patterns_given, patterns_in, rules_above
 from indexer.sources import Source
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from graphlib import TopologicalSorter
 from importlib import import_module
 from pathlib import Path
 
@@ -97,6 +98,14 @@ def test_a_room_uses_only_public_names_of_the_rooms_below(room: str) -> None:
 
     borrowed = [entry for entry in imports_between_rooms(room) if entry[1].split(".")[0] != room]
     assert [entry for entry in borrowed if not is_public(entry[1], entry[2])] == []
+
+
+def test_no_module_needs_itself_through_others() -> None:
+    files = {path.removesuffix(".py").replace("/", "."): file for path, file in modules()}
+    graph = {
+        module: {imported for imported, _ in imports_of(file) if imported in files} for module, file in files.items()
+    }
+    assert len([*TopologicalSorter(graph).static_order()]) == len(files)
 
 
 @pytest.mark.parametrize("package", OWNERS)

@@ -18,7 +18,7 @@ import pytest
 from test_documents import pdf_file
 
 from echo_embeddings.errors import SourceError
-from indexer.documents import read_document
+from indexer.formats import read_document
 from indexer.reading import DocumentReader, ReadingLimits
 
 MEGABYTE = 2**20

@@ -29,9 +29,10 @@ from echo_embeddings import (
 from echo_embeddings.errors import ModelError, TextError
 from echo_embeddings.head import Head
 from echo_embeddings.tuning import student as student_module
+from echo_embeddings.tuning.batches import training_batches
 from echo_embeddings.tuning.groups import groups_of_alike
 from echo_embeddings.tuning.loss import Compared, contrastive_loss
-from echo_embeddings.tuning.pairs import equally_right, training_batches
+from echo_embeddings.tuning.pairs import equally_right
 from echo_embeddings.tuning.processes import Processes
 from echo_embeddings.tuning.step import add_gradients
 from echo_embeddings.tuning.student import Student

@@ -7,10 +7,8 @@ import random
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from echo_embeddings.tuning.pairs import TrainingPair
+from echo_embeddings.tuning.pairs import TrainingPair
 
 _WORD = re.compile(r"\w+")
 _LOOKED_AT = 300  # characters of a text: of more, little is read in training

@@ -19,11 +19,12 @@ from torch import nn
 from echo_embeddings.adapters import copy_additions, is_plain_lora, write_use
 from echo_embeddings.errors import ModelError
 from echo_embeddings.head import Head, holds_head
+from echo_embeddings.tuning.batches import training_batches
 from echo_embeddings.tuning.checkpoint import NAME_ANOTHER
 from echo_embeddings.tuning.features import Features
 from echo_embeddings.tuning.log import StepLog, TuningStep
 from echo_embeddings.tuning.loss import Compared, contrastive_loss, mean_reciprocal_rank
-from echo_embeddings.tuning.pairs import TrainingPair, equally_right, held_out_pairs, training_batches
+from echo_embeddings.tuning.pairs import TrainingPair, equally_right, held_out_pairs
 from echo_embeddings.turns import in_turn
 
 if TYPE_CHECKING:

@@ -18,10 +18,11 @@ import torch
 
 from echo_embeddings.errors import ModelError
 from echo_embeddings.head import holds_head
+from echo_embeddings.tuning.batches import training_batches
 from echo_embeddings.tuning.checkpoint import NAME_ANOTHER, Standing, load_checkpoint, save_checkpoint
 from echo_embeddings.tuning.log import StepLog, TuningStep
 from echo_embeddings.tuning.loss import Compared, contrastive_loss, mean_reciprocal_rank
-from echo_embeddings.tuning.pairs import TrainingPair, equally_right, held_out_pairs, training_batches
+from echo_embeddings.tuning.pairs import TrainingPair, equally_right, held_out_pairs
 from echo_embeddings.tuning.processes import Processes
 from echo_embeddings.tuning.step import add_gradients
 from echo_embeddings.tuning.student import Student
