@@ -1,0 +1,195 @@
+"""Does calibration, which has no labels, choose what labels would? One row a collection.
+
+    python -m benchmarks.calibration FOLDER... [--questions 150] [--model NAME] [--adapter FOLDER] [--work FOLDER]
+
+Each folder has a corpus, queries and judgements in BEIR's layout; a document is its title and its first 110 words. What
+`echo-index calibrate` would choose is held against all that it tried with the encoder's own prompts and pooling. The
+best of these by labels is so on these very questions, by chance too: so labels also choose on half of the questions,
+and are held against the calibration on the other half (500 random halves). Vectors are kept in the work folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from echo_embeddings import DEFAULT_MODEL, EchoEncoder, EchoPrompt, Vectors, View, load_model, unit_rows
+from indexer import embedded_text, estimate_space, language_of, wordings_of
+from retriever import METRICS, BeirCollection, Choice, SourcePassage, calibrate, ranking_scores, read_evaluation_input
+
+Scores = npt.NDArray[np.float64]
+
+_WORDS = 110  # of a document
+_WORDED = 200  # documents that a space is estimated from, as an index does
+_HALVES = 500
+_RANKED = 100  # documents
+
+
+@dataclass(frozen=True)
+class Text:
+    """A document of a collection."""
+
+    id: str
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """Unit vectors float16 (views, n, dimension) of documents, questions, and three wordings of some documents each."""
+
+    names: tuple[View, ...]
+    documents: np.ndarray
+    questions: np.ndarray
+    wordings: np.ndarray
+    worded: tuple[int, ...]
+
+    def together(self, chosen: Sequence[View], vectors: np.ndarray) -> Vectors:
+        """Return the embeddings, float32 (n, dimension), that some of the views give together."""
+        places = {(view.copy, view.layer): number for number, view in enumerate(self.names)}
+        parts = [view.weight * vectors[places[view.copy, view.layer]].astype(np.float32) for view in chosen]
+        return unit_rows(np.sum(parts, axis=0, dtype=np.float32))
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Print what calibration chose, what labels choose, and how much less the one finds than the other."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
+    parser.add_argument("--questions", type=int, default=150)
+    parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--adapter", type=Path)
+    parser.add_argument("--work", type=Path, default=Path("calibration-work"))
+    given = parser.parse_args(words)
+    encoder = EchoEncoder(load_model(given.model, adapter=given.adapter), precision="auto")
+    given.work.mkdir(parents=True, exist_ok=True)
+    print(f"nDCG@10 x100 of dense search with {given.model}; by labels, less what was calibrated: of all, of halves")
+    print(f"{'set':12}{'asked':>6}{'tried':>6}  {'calibrated':26}{'best by labels':26}{'all':>5}{'halves':>8}")
+    for folder in given.folders:
+        collection = read_evaluation_input(folder)
+        if not isinstance(collection, BeirCollection):
+            parser.error(f"{folder} is no folder in BEIR's layout.")
+        print(row_of(collection, encoder, questions=given.questions, work=given.work), flush=True)
+
+
+def row_of(collection: BeirCollection, encoder: EchoEncoder, *, questions: int, work: Path) -> str:
+    """Calibrate on a collection's documents, judge what was tried by its labels, and return a row of the table."""
+    texts = [
+        Text(name, document.title, " ".join(document.text.split()[:_WORDS]))
+        for name, document in collection.documents()
+        if document.text
+    ]
+    passages = [SourcePassage((each.title,) if each.title else (), each.text) for each in texts]
+    random.Random(0).shuffle(passages)
+    found = calibrate(encoder, passages[: 3 * questions], questions=questions)
+    own, calibrated = found.before.choice, found.chosen.choice
+    of_own_way = [
+        trial.choice
+        for trial in found.trials
+        if trial.choice.prompts == own.prompts and trial.choice.pooling is own.pooling
+    ]
+    scores = {}
+    for way in dict.fromkeys([(own.prompts, own.pooling), (calibrated.prompts, calibrated.pooling)]):
+        choices = [each for each in dict.fromkeys([*of_own_way, calibrated]) if (each.prompts, each.pooling) == way]
+        views = read_views(collection, texts, encoder, choices, work)
+        scores |= {choice: ndcg(collection, texts, views, choice) for choice in choices}
+    best = max(scores, key=lambda choice: scores[choice].mean())
+    return (
+        f"{collection.name:12}{len(collection.questions):6}{len(scores):6}  "
+        f"{_told(calibrated, scores):26}{_told(best, scores):26}"
+        f"{scores[best].mean() - scores[calibrated].mean():5.1f}"
+        f"{of_halves(np.stack([*scores.values()]), scores[calibrated]):8.1f}"
+    )
+
+
+def of_halves(scores: Scores, calibrated: Scores) -> float:
+    """Return by how much the best row on half of the questions is better on the other half, on average."""
+    chance = np.random.default_rng(0)
+    count = scores.shape[1]
+    differences = []
+    for _ in range(_HALVES):
+        order = chance.permutation(count)
+        half, other = order[: count // 2], order[count // 2 :]
+        best = scores[scores[:, half].mean(axis=1).argmax()]
+        differences.append(best[other].mean() - calibrated[other].mean())
+    return float(np.mean(differences))
+
+
+def ndcg(collection: BeirCollection, texts: Sequence[Text], views: Views, choice: Choice) -> Scores:
+    """Return nDCG@10 x100 of each question, compared in the space that an index of these documents would have."""
+    documents, questions, wordings = (
+        views.together(choice.views, each) for each in (views.documents, views.questions, views.wordings)
+    )
+    space = estimate_space(documents.mean(axis=0), documents[list(views.worded)], wordings, passages=len(documents))
+    cosines = space.questions(questions) @ space.documents(documents).T
+    rankings = {
+        question.id: [texts[place].id for place in np.argsort(-row)[:_RANKED]]
+        for question, row in zip(collection.questions, cosines, strict=True)
+    }
+    judged = {question.id: question.grades for question in collection.questions}
+    return np.array([*ranking_scores(rankings, judged)[METRICS[0]].values()])
+
+
+def read_views(
+    collection: BeirCollection, texts: Sequence[Text], encoder: EchoEncoder, choices: Sequence[Choice], work: Path
+) -> Views:
+    """Return the views that some choices with the same prompts and pooling are made of; they are read once."""
+    prompts, pooling = choices[0].prompts, choices[0].pooling
+    names = sorted(
+        {(view.copy, view.layer) for choice in choices for view in choice.views},
+        key=lambda each: (each[0].value, each[1]),
+    )
+    reader = encoder.changed(
+        document_prompt=EchoPrompt(prompts.document),
+        query_prompt=EchoPrompt(prompts.query),
+        pooling=pooling,
+        layer="+".join(str(View(copy, layer)) for copy, layer in names),
+    )
+    worded, wordings = _worded(texts)
+    to_read = {
+        "documents": [embedded_text("", (each.title,) if each.title else (), each.text) for each in texts],
+        "questions": [question.text for question in collection.questions],
+        "wordings": wordings,
+    }
+    read = {}
+    for name, same in to_read.items():
+        key = hashlib.sha256("\0".join([reader.fingerprint, name, *same]).encode()).hexdigest()
+        path = work / f"{collection.name}-{name}-{key[:16]}.npy"
+        if not path.exists():
+            batches = reader.document_views(same) if name == "documents" else reader.query_views(same)
+            np.save(path, _gathered(batches, (len(names), len(same), reader.dimension)))
+        read[name] = np.load(path)
+    return Views(reader.views, worded=tuple(worded), **read)
+
+
+def _gathered(batches: Iterator[tuple[list[int], list[Vectors]]], shape: tuple[int, int, int]) -> np.ndarray:
+    vectors = np.empty(shape, dtype=np.float16)
+    for positions, views in batches:
+        vectors[:, positions] = views
+    return vectors
+
+
+def _worded(texts: Sequence[Text]) -> tuple[list[int], list[str]]:
+    """Return which documents are asked for, and all first wordings, then all second ones, then all third ones."""
+    chance = random.Random(0)
+    said = {}
+    for number in chance.sample(range(len(texts)), min(_WORDED, len(texts))):
+        text = "\n".join(part for part in (texts[number].title, texts[number].text) if part)
+        wordings = wordings_of(text, languages=[language_of(text)], chance=chance)
+        if wordings is not None:
+            said[number] = wordings
+    return [*said], [wording for same in zip(*said.values(), strict=True) for wording in same]
+
+
+def _told(choice: Choice, scores: dict[Choice, Scores]) -> str:
+    return f"{'+'.join(map(str, choice.views))} {scores[choice].mean():.1f}"
+
+
+if __name__ == "__main__":
+    main()
