@@ -13,6 +13,7 @@ from rich.console import Console
 
 from app.evaluation_plot import refuse_missing_matplotlib
 from app.opening import EncoderOptions, open_encoder
+from app.output import counted
 from app.progress import WorkProgress
 from echo_embeddings.errors import EchoIndexError, ModelError, SourceError
 
@@ -62,7 +63,7 @@ def tune_model(
 
     refuse_missing_matplotlib()
     pairs = _pairs(sources, notice)
-    notice(f"{len(pairs)} pairs of {len({pair.source for pair in pairs})} sources.")
+    notice(f"{counted(len(pairs), 'pair')} of {counted(len({pair.source for pair in pairs}), 'source')}.")
     encoder = open_encoder(encoder_options, before=None, chunk_tokens=0, notice=notice).changed(max_tokens=max_tokens)
     _refuse_what_the_adapter_decides(encoder, options)
     teacher = None if sources.teacher is None else teacher_of(sources.teacher, most_tokens=max_tokens)
@@ -150,12 +151,12 @@ def _told(folder: Path) -> str:
     count = steps[-1]["number"]
     measured = {step["number"]: step["held_out"] for step in steps if step["held_out"] is not None}
     if not measured:
-        return f"{count} steps, loss {steps[-1]['loss']:.3f}."
+        return f"{counted(count, 'step')}, loss {steps[-1]['loss']:.3f}."
     number = max(measured, key=lambda number: measured[number])
     if number == 0:
-        return f"{count} steps, none of which was better than before: held-out MRR {measured[0]:.1f}."
+        return f"{counted(count, 'step')}, none of which was better than before: held-out MRR {measured[0]:.1f}."
     before = f", {measured[0]:.1f} before" if 0 in measured else ""
-    return f"{count} steps; best at step {number}: held-out MRR {measured[number]:.1f}{before}."
+    return f"{counted(count, 'step')}; best at step {number}: held-out MRR {measured[number]:.1f}{before}."
 
 
 def draw_log(folder: Path) -> None:

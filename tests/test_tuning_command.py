@@ -43,7 +43,7 @@ def test_a_tuned_model_builds_an_index(tiny_folder: Path, pairs: Path, tmp_path:
     adapter, docs, index = tmp_path / "adapter", tmp_path / "docs", tmp_path / "index"
     options = ("--steps", "6", "--batch", "8", "--held-out", "10", "--evaluate-every", "3", "--rank", "2")
     told = run("tune", "--pairs", pairs, "--model", tiny_folder, "--layer", "3", "--out", adapter, *options)
-    assert "60 pairs of 1 sources." in told
+    assert "60 pairs of 1 source." in told
     assert "Step 3: loss" in told
     assert f"echo-index build --rebuild --adapter {adapter}" in told.replace("\n", "")
     assert "6 steps; best at step" in told
@@ -80,7 +80,7 @@ def test_an_index_can_be_tuned_on(tiny_folder: Path, tmp_path: Path) -> None:
         (docs / f"{number}.txt").write_text(text, encoding="utf-8")
     run("build", docs, "--model", tiny_folder, "--index", index)
     options = ("--steps", "2", "--batch", "4", "--held-out", "5", "--model", tiny_folder, "--out", tmp_path / "adapter")
-    assert "30 pairs of 1 sources." in run("tune", "--from-index", index, *options)
+    assert "30 pairs of 1 source." in run("tune", "--from-index", index, *options)
 
 
 def test_an_adapter_is_tuned_further(tiny_folder: Path, pairs: Path, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_two_processes_train_what_one_trains(tiny_folder: Path, pairs: Path, tmp
         [sys.executable, *launch, *words, str(tmp_path / "two")], capture_output=True, text=True, cwd=ROOT, timeout=300
     )
     assert run.returncode == 0, run.stderr
-    assert run.stderr.count("60 pairs of 1 sources.") == 2
+    assert run.stderr.count("60 pairs of 1 source.") == 2
     assert run.stdout.count("5 steps") == 1
     run_one = subprocess.run([sys.executable, "-m", "app.cli", *words, str(tmp_path / "one")], cwd=ROOT, timeout=300)
     assert run_one.returncode == 0
