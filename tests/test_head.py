@@ -133,6 +133,19 @@ def test_texts_are_read_once(encoder: EchoEncoder, tmp_path: Path, monkeypatch: 
     assert losses(again) == pytest.approx(losses(first), rel=0.02)  # kept in float16
 
 
+def test_the_instruction_of_a_pair_is_in_its_prompt(encoder: EchoEncoder, tmp_path: Path) -> None:
+    other = EchoEncoder(encoder.model, layer=VIEWS, instruction="Find the code.")
+    told = [replace(pair, instruction="Find the code.") for pair in word_pairs()]
+    half = [pair if number % 2 else told[number] for number, pair in enumerate(word_pairs())]
+    made = [
+        losses([*tune_head(by, pairs, tmp_path / str(number), options=OPTIONS)])
+        for number, (by, pairs) in enumerate([(other, word_pairs()), (other, half), (encoder, told), (encoder, half)])
+    ]
+    assert made[1] == pytest.approx(made[0], rel=0.02)  # in other batches
+    assert made[2] == pytest.approx(made[0], rel=0.02)
+    assert made[3] != pytest.approx(made[0], rel=0.1)
+
+
 def test_a_head_belongs_to_its_views_and_its_model(encoder: EchoEncoder, tmp_path: Path) -> None:
     found = tuned(encoder, tmp_path, replace(OPTIONS, steps=1))
     with pytest.raises(ModelError, match=r"The head of .* is for layer echo:4\+0.5\*text:2, not 3"):

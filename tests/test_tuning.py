@@ -26,7 +26,7 @@ from echo_embeddings import (
     load_model,
     tune,
 )
-from echo_embeddings.errors import ModelError, TextError
+from echo_embeddings.errors import ModelError, PromptError, TextError
 from echo_embeddings.head import Head
 from echo_embeddings.tuning import student as student_module
 from echo_embeddings.tuning.batches import training_batches
@@ -409,6 +409,34 @@ def test_a_teacher_is_asked_for_what_is_compared(encoder: EchoEncoder, tmp_path:
     pairs = [replace(pair, negatives=("wrong", "quite wrong")) for pair in word_pairs()]
     [*tune(encoder, pairs, tmp_path, options=replace(SHORT, steps=2), teacher=teacher)]
     assert asked == [(8, 24), (8, 24)]
+
+
+def test_the_instruction_of_a_pair_is_in_its_prompt(tiny_model: LanguageModel, tmp_path: Path) -> None:
+    encoders = [
+        EchoEncoder(tiny_model, layer=3, instruction=instruction) for instruction in ("Find it.", "Find the code.")
+    ]
+    pairs = {
+        None: word_pairs(),
+        "Find the code.": [replace(pair, instruction="Find the code.") for pair in word_pairs()],
+        "half": [replace(pair, instruction=("Find the code.", None)[n % 2]) for n, pair in enumerate(word_pairs())],
+    }
+    runs = {
+        (number, instruction): [*tune(encoder, same, tmp_path / f"{number}{instruction}", options=SHORT)]
+        for number, encoder in enumerate(encoders)
+        for instruction, same in pairs.items()
+    }
+    told = {run: [(step.loss, step.held_out) for step in made] for run, made in runs.items()}
+    assert told[0, "Find the code."] == told[1, "Find the code."] == told[1, None] == told[1, "half"]
+    assert len({str(told[run]) for run in [(0, None), (0, "half"), (1, None)]}) == 3
+
+
+def test_an_instruction_without_a_place_is_refused_at_once(tiny_model: LanguageModel, tmp_path: Path) -> None:
+    prompt = EchoPrompt("{text} again: {echo}")
+    encoder = EchoEncoder(tiny_model, document_prompt=prompt, query_prompt=prompt)
+    pairs = [*word_pairs(), *(replace(pair, instruction="Find it.") for pair in word_pairs(source="two"))]
+    with pytest.raises(PromptError, match=r"has no {instruction} slot"):
+        next(tune(encoder, pairs, tmp_path / "out", options=SHORT))
+    assert not (tmp_path / "out").exists()
 
 
 def test_too_few_pairs_are_refused(encoder: EchoEncoder, tmp_path: Path) -> None:

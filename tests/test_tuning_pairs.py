@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,13 @@ LINES = [
     {"query": "how to leave files out", "positive": "Write them in .echoignore."},
     {"query": "what is a chunk", "positive": "A passage.", "negative": "A folder.", "source": "glossary"},
     {"query": "what is a page", "positive": "A leaf.", "negatives": ["A folder.", "A file."], "source": "glossary"},
+    {"query": "retry", "positive": "def retry(): ...", "instruction": "Find code that does this."},
 ]
 PAIRS = [
     TrainingPair("how to leave files out", "Write them in .echoignore.", source="mine"),
     TrainingPair("what is a chunk", "A passage.", ("A folder.",), "glossary"),
     TrainingPair("what is a page", "A leaf.", ("A folder.", "A file."), "glossary"),
+    TrainingPair("retry", "def retry(): ...", source="mine", instruction="Find code that does this."),
 ]
 
 
@@ -117,3 +120,23 @@ def test_hard_negatives_are_the_nearest_that_are_not_right(tiny_model: LanguageM
         assert list(pair.negatives) == allowed[:2]
     assert any(pair.negatives for pair in found[:7])
     assert found[7].negatives == ("known",)
+
+
+def test_hard_negatives_are_looked_up_with_the_instruction(
+    tiny_model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = EchoEncoder(tiny_model)
+    asked: list[tuple[str | None, list[str]]] = []
+    encode = EchoEncoder.encode_queries
+
+    def watched(self: EchoEncoder, texts: list[str], *, instruction: str | None = None) -> np.ndarray:
+        asked.append((instruction, texts))
+        return encode(self, texts, instruction=instruction)
+
+    monkeypatch.setattr(EchoEncoder, "encode_queries", watched)
+    pairs = [TrainingPair(word, f"the {word} in a box", source="a") for word in ("fox", "dog", "jug", "vow")]
+    pairs[1:3] = [replace(pair, instruction="Find it.") for pair in pairs[1:3]]
+    found = with_hard_negatives(pairs, encoder)
+    assert asked == [(None, ["fox", "vow"]), ("Find it.", ["dog", "jug"])]
+    assert [pair.instruction for pair in found] == [None, "Find it.", "Find it.", None]
+    assert {text for pair in found for text in pair.negatives} <= {pair.positive for pair in pairs}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -20,46 +20,74 @@ if TYPE_CHECKING:
     from echo_embeddings.geometry import Vectors
     from echo_embeddings.tuning.pairs import TrainingPair
 
+Key = TypeVar("Key")
+_Known = tuple[dict[Key, int], "Vectors"]
+"""Where each is in the second dimension of views, and these: (views, n, dimension)."""
+_Asked = tuple[str | None, str]
+"""An instruction and a query."""
+_Read = Callable[[Sequence[str]], Iterator[tuple[list[int], "list[Vectors]"]]]
 _AT_ONCE = 1024  # texts of one file of the cache
 _NAME = "views"
 
 
 class Features:
-    """The views of all queries and documents, without their means, by their texts."""
+    """The views of all queries and documents, without their means."""
 
-    def __init__(self, queries: tuple[dict[str, int], Vectors], documents: tuple[dict[str, int], Vectors]) -> None:
+    def __init__(self, queries: _Known[_Asked], documents: _Known[str]) -> None:
         self._queries, self._documents = queries, documents
 
     @classmethod
     def of(cls, encoder: EchoEncoder, pairs: Sequence[TrainingPair], progress: Callable[[int, int], None]) -> Features:
-        asked = [*dict.fromkeys(pair.query for pair in pairs)]
+        asked = [*dict.fromkeys(map(_asked, pairs))]
         answers = [*dict.fromkeys(text for pair in pairs for text in (pair.positive, *pair.negatives))]
-        total = len(asked) + len(answers)
-        queries = _views(encoder, asked, "query", lambda done: progress(done, total))
-        documents = _views(encoder, answers, "document", lambda done: progress(len(asked) + done, total))
-        return cls(_centred(asked, queries), _centred(answers, documents))
+        done, total = 0, len(asked) + len(answers)
 
-    def queries(self, texts: Sequence[str]) -> torch.Tensor:
-        """Return (views, n, dimension)."""
-        return _of_texts(self._queries, texts)
+        def tell(count: int) -> None:
+            nonlocal done
+            done += count
+            progress(done, total)
+
+        by_instruction: dict[str | None, list[str]] = {}
+        for instruction, query in asked:
+            by_instruction.setdefault(instruction, []).append(query)
+        queries = [
+            _views(
+                encoder,
+                texts,
+                f"query {instruction or ''}",
+                partial(encoder.query_views, instruction=instruction),
+                tell,
+            )
+            for instruction, texts in by_instruction.items()
+        ]
+        documents = _views(encoder, answers, "document", encoder.document_views, tell)
+        in_order = [(instruction, query) for instruction, texts in by_instruction.items() for query in texts]
+        return cls(_centred(in_order, np.concatenate(queries, axis=1)), _centred(answers, documents))
+
+    def queries(self, pairs: Sequence[TrainingPair]) -> torch.Tensor:
+        """Return (views, n, dimension) of the queries of pairs."""
+        return _found(self._queries, map(_asked, pairs))
 
     def documents(self, texts: Sequence[str]) -> torch.Tensor:
         """Return (views, n, dimension)."""
-        return _of_texts(self._documents, texts)
+        return _found(self._documents, texts)
 
 
-def _centred(texts: Sequence[str], views: Vectors) -> tuple[dict[str, int], Vectors]:
-    return {text: place for place, text in enumerate(texts)}, views - views.mean(axis=1, keepdims=True)
+def _asked(pair: TrainingPair) -> _Asked:
+    return pair.instruction, pair.query
 
 
-def _of_texts(known: tuple[dict[str, int], Vectors], texts: Sequence[str]) -> torch.Tensor:
+def _centred(keys: Sequence[Key], views: Vectors) -> _Known[Key]:
+    return {key: place for place, key in enumerate(keys)}, views - views.mean(axis=1, keepdims=True)
+
+
+def _found(known: _Known[Key], keys: Iterable[Key]) -> torch.Tensor:
     places, views = known
-    return torch.from_numpy(views[:, [places[text] for text in texts]])
+    return torch.from_numpy(views[:, [places[key] for key in keys]])
 
 
-def _views(encoder: EchoEncoder, texts: Sequence[str], side: str, progress: Callable[[int], None]) -> Vectors:
-    """Return float32 (views, n, dimension); what was read before is not read again."""
-    read = encoder.query_views if side == "query" else encoder.document_views
+def _views(encoder: EchoEncoder, texts: Sequence[str], side: str, read: _Read, tell: Callable[[int], None]) -> Vectors:
+    """Return float32 (views, n, dimension); what was read before is not read again. `tell` hears of each part."""
     found = np.empty((len(encoder.views), len(texts), encoder.dimension), dtype=np.float32)
     for start in range(0, len(texts), _AT_ONCE):
         block = texts[start : start + _AT_ONCE]
@@ -68,10 +96,10 @@ def _views(encoder: EchoEncoder, texts: Sequence[str], side: str, progress: Call
         part = found[:, start : start + _AT_ONCE]
         with suppress(SafetensorError, OSError, KeyError, ValueError):  # not there, or damaged
             part[:] = load_file(path)[_NAME]
-            progress(start + len(block))
+            tell(len(block))
             continue
         for positions, views in read(block):
             part[:, positions] = views
         write_remembered(path, partial(save_file, {_NAME: part.astype(np.float16)}))
-        progress(start + len(block))
+        tell(len(block))
     return found

@@ -69,6 +69,7 @@ def tune_head(
 
     Raises:
         TextError: there are too few pairs, or a text is empty.
+        PromptError: a pair has an instruction, and the query prompt has no place for it.
         ModelError: the model has a head already, or the folder holds another adapter.
     """
     options = options or HeadOptions()
@@ -137,7 +138,7 @@ class _HeadTraining:
         options = self._options
         documents = [*(pair.positive for pair in pairs), *(wrong for pair in pairs for wrong in pair.negatives)]
         compared = Compared(
-            self._mapped(self._features.queries([pair.query for pair in pairs])),
+            self._mapped(self._features.queries(pairs)),
             self._mapped(self._features.documents(documents)),
             equally_right(pairs, documents),
         )
@@ -152,7 +153,7 @@ class _HeadTraining:
     @torch.no_grad()
     def _score(self) -> float:
         return mean_reciprocal_rank(
-            self._mapped(self._features.queries([pair.query for pair in self._held_out])),
+            self._mapped(self._features.queries(self._held_out)),
             self._mapped(self._features.documents([pair.positive for pair in self._held_out])),
         )
 

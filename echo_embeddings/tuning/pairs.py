@@ -12,12 +12,24 @@ from echo_embeddings.errors import TextError
 
 @dataclass(frozen=True, slots=True)
 class TrainingPair:
-    """A query, what is right for it, what is wrong though it looks right, and where the pair comes from."""
+    """A query, what is right for it, what is wrong though it looks right, and where the pair comes from.
+
+    `instruction` is the task in words, for the prompt of the query; None is that of the encoder.
+    """
 
     query: str
     positive: str
     negatives: tuple[str, ...] = ()
     source: str = ""
+    instruction: str | None = None
+
+
+def by_instruction(pairs: Sequence[TrainingPair]) -> dict[str | None, list[int]]:
+    """Return the positions of the pairs of each instruction."""
+    positions: dict[str | None, list[int]] = {}
+    for position, pair in enumerate(pairs):
+        positions.setdefault(pair.instruction, []).append(position)
+    return positions
 
 
 def held_out_pairs(pairs: Sequence[TrainingPair], count: int) -> tuple[list[TrainingPair], list[TrainingPair]]:

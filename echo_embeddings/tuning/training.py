@@ -22,7 +22,7 @@ from echo_embeddings.tuning.batches import training_batches
 from echo_embeddings.tuning.checkpoint import NAME_ANOTHER, Standing, load_checkpoint, save_checkpoint
 from echo_embeddings.tuning.log import StepLog, TuningStep
 from echo_embeddings.tuning.loss import Compared, contrastive_loss, mean_reciprocal_rank
-from echo_embeddings.tuning.pairs import TrainingPair, equally_right, held_out_pairs
+from echo_embeddings.tuning.pairs import TrainingPair, by_instruction, equally_right, held_out_pairs
 from echo_embeddings.tuning.processes import Processes
 from echo_embeddings.tuning.step import add_gradients
 from echo_embeddings.tuning.student import Student
@@ -90,6 +90,7 @@ def tune(
 
     Raises:
         TextError: there are too few pairs.
+        PromptError: a pair has an instruction, and the query prompt has no place for it.
         MissingPackage: peft is not installed.
         ModelError: the folder holds another adapter or a checkpoint of another run, or the model's adapter is more than
             low-rank additions.
@@ -97,6 +98,8 @@ def tune(
     options = options or TuningOptions()
     if encoder.model.adapter == folder.resolve() or holds_head(folder):
         raise ModelError(f"The folder {folder} holds another adapter, which would be altered.", remedy=NAME_ANOTHER)
+    for instruction in by_instruction(pairs):
+        encoder.query_tokens([], instruction=instruction)  # refused now, not in the middle of the training
     held_out, trained = held_out_pairs(pairs, options.held_out)
     folder.mkdir(parents=True, exist_ok=True)
     student = in_turn(partial(Student, encoder, options.rank, options.alpha, options.first_layer, options.seed))
@@ -109,7 +112,8 @@ def _run_name(encoder: EchoEncoder, pairs: Sequence[TrainingPair], options: Tuni
     told = {name: value for name, value in asdict(options).items() if name not in ("most_tokens",)}
     digest.update(json.dumps(told, sort_keys=True).encode())
     for pair in pairs:
-        digest.update("\0".join([pair.source, pair.query, pair.positive, *pair.negatives]).encode("utf-8", "replace"))
+        told_of_pair = [pair.source, pair.instruction or "", pair.query, pair.positive, *pair.negatives]
+        digest.update("\0".join(told_of_pair).encode("utf-8", "replace"))
     return digest.hexdigest()
 
 
@@ -169,7 +173,7 @@ class _Run:
             group["lr"] = rate
         documents = [*(pair.positive for pair in pairs), *(wrong for pair in pairs for wrong in pair.negatives)]
         queries = [pair.query for pair in pairs]
-        sequences = [*self._encoder.query_tokens(queries), *self._encoder.document_tokens(documents)]
+        sequences = [*self._query_tokens(pairs), *self._encoder.document_tokens(documents)]
         taught = None if self._teacher is None else torch.from_numpy(self._teacher(queries, documents))
         hidden = equally_right(pairs, documents)
 
@@ -217,9 +221,17 @@ class _Run:
 
     @torch.no_grad()
     def _held_out_score(self) -> float:
-        queries = self._embedded(self._encoder.query_tokens([pair.query for pair in self._held_out]))
+        queries = self._embedded(self._query_tokens(self._held_out))
         documents = self._embedded(self._encoder.document_tokens([pair.positive for pair in self._held_out]))
         return mean_reciprocal_rank(queries, documents)
+
+    def _query_tokens(self, pairs: Sequence[TrainingPair]) -> list[EchoTokens]:
+        """Return the tokens of the query of each pair, with its instruction."""
+        tokens: dict[int, EchoTokens] = {}
+        for instruction, positions in by_instruction(pairs).items():
+            asked = [pairs[position].query for position in positions]
+            tokens |= zip(positions, self._encoder.query_tokens(asked, instruction=instruction), strict=True)
+        return [tokens[position] for position in range(len(pairs))]
 
     def _embedded(self, sequences: Sequence[EchoTokens]) -> torch.Tensor:
         vectors = torch.empty(len(sequences), self._encoder.dimension)

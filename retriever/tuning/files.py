@@ -15,8 +15,8 @@ def read_pairs(path: Path) -> list[TrainingPair]:
     """Read the pairs of a file, which may be compressed: its name ends in .jsonl, .tsv, .jsonl.gz or .tsv.gz.
 
     Each line has a query and a positive, what is right for it; and, where there is any, a negative or a list of
-    negatives, which look right and are not, and the source that it comes from. Pairs of one source are told apart in
-    one batch; what names no source is of the file's own.
+    negatives, which look right and are not, an instruction, the task in words, and the source that it comes from. Pairs
+    of one source are told apart in one batch; what names no source is of the file's own.
 
     Raises:
         SourceError: the file cannot be read, or a line is no pair; the message names file and line.
@@ -48,4 +48,5 @@ def _pair(line: Line, own: str) -> TrainingPair:
         positive=line.text("positive"),
         negatives=tuple(named),
         source=line.text("source", default=own),
+        instruction=line.text("instruction", default="") or None,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,17 +28,19 @@ def with_hard_negatives(
     each: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[TrainingPair]:
-    """Return the pairs, each with up to `each` more negatives: the nearest of its source that are not too near.
+    """Return the pairs, each with up to `each` more negatives: the nearest that are not too near.
 
-    Means of queries and of documents are removed, as an index does. The order is that of `pairs`.
+    They are of pairs of the same source and instruction. Means of queries and of documents are removed, as an index
+    does. The order is that of `pairs`.
 
     Raises:
         TextError: a text is empty.
+        PromptError: a pair has an instruction, and the query prompt has no place for it.
     """
     found = list(pairs)
-    by_source: dict[str, list[int]] = {}
+    alike: dict[tuple[str, str | None], list[int]] = {}
     for position, pair in enumerate(pairs):
-        by_source.setdefault(pair.source, []).append(position)
+        alike.setdefault((pair.source, pair.instruction), []).append(position)
     total, done = 2 * len(pairs), 0
 
     def embedded(encode: Callable[[list[str]], Vectors], texts: Sequence[str]) -> Vectors:
@@ -50,9 +53,9 @@ def with_hard_negatives(
         vectors = np.concatenate(blocks)
         return remove_mean(vectors, vectors.mean(axis=0))
 
-    for positions in by_source.values():
+    for (_, instruction), positions in alike.items():
         same = [pairs[position] for position in positions]
-        queries = embedded(encoder.encode_queries, [pair.query for pair in same])
+        queries = embedded(partial(encoder.encode_queries, instruction=instruction), [pair.query for pair in same])
         documents = embedded(encoder.encode_documents, [pair.positive for pair in same])
         for position, wrong in zip(positions, _wrong(same, queries, documents), strict=True):
             known = pairs[position].negatives
