@@ -78,8 +78,10 @@ def described_encoder(
     return load
 
 
-def choose_sources(names: Sequence[str], index_dir: Path, *, notice: Notice) -> list[Source]:
-    """Return the sources that are named, else those of earlier builds; none where there were no earlier builds.
+def choose_sources(
+    names: Sequence[str], index_dir: Path, *, include: Sequence[str], exclude: Sequence[str], notice: Notice
+) -> list[Source]:
+    """Return the sources that are named, else those of earlier builds, with these patterns; none where there are none.
 
     Raises:
         SourceError: a source is not there, or not any more.
@@ -87,11 +89,11 @@ def choose_sources(names: Sequence[str], index_dir: Path, *, notice: Notice) -> 
     from indexer import Source, read_sources
 
     if names:
-        return [Source.parse(name) for name in names]
+        return [Source.parse(name, include=include, exclude=exclude) for name in names]
     sources = []
     for name in read_sources(index_dir):
         try:
-            sources.append(Source.parse(name))
+            sources.append(Source.parse(name, include=include, exclude=exclude))
         except SourceError as error:
             reason = error.message[0].lower() + error.message[1:]
             raise SourceError(

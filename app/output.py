@@ -116,6 +116,11 @@ def print_report(console: Console, report: BuildReport) -> None:
     if report.left_out:
         said = "as it was removed" if report.left_out == 1 else "as they were removed"
         console.print(f"{counted(report.left_out, 'file')} left out, {said}; to bring one back: echo-index build FILE")
+    for source, include, exclude in report.kept_patterns:
+        told = " and ".join(
+            f"{word} {', '.join(patterns)}" for word, patterns in (("only", include), ("without", exclude)) if patterns
+        )
+        console.print(Text(f"{source}: {told}, as before; --include '*' takes all."), soft_wrap=True)
     console.print(_held(report))
     print_failures(console, report.failures)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from indexer.chunks import Chunking
 from indexer.lock import only_writer
-from indexer.remembered import remember_sources
+from indexer.remembered import remember_sources, with_patterns
 from indexer.sources import Source
 from indexer.steps import Progress, begin_build
 from indexer.update import BuildReport, DocumentUpdate
@@ -25,8 +25,6 @@ def build_index(
     *,
     encoder: EchoEncoder,
     chunking: Chunking | None = None,
-    include: Sequence[str] = (),
-    exclude: Sequence[str] = (),
     rebuild: bool = False,
     progress: Progress = lambda stage, done, total: None,
 ) -> BuildReport:
@@ -34,7 +32,8 @@ def build_index(
 
     Documents that no source covers stay as they are; documents that were removed from the index are left out, unless a
     source is that very file. `rebuild` fills a new catalog beside the old one, which it replaces when it is complete.
-    Interrupted at any time, the next build goes on where this one ended. The sources are remembered: `read_sources`.
+    Interrupted at any time, the next build goes on where this one ended. The sources are remembered: `read_sources`;
+    so are their patterns, by which later builds go unless they give others.
 
     Raises:
         SourceError: there is nothing to index in the sources, or one of them is gone.
@@ -50,6 +49,12 @@ def build_index(
             index_dir, encoder=encoder, chunking=chunking or Chunking(), rebuild=rebuild, progress=progress
         )
         with closing(work.catalog):
+            given, sources = sources, with_patterns(work.catalog, index_dir, sources)
+            work.report.kept_patterns = [
+                (source.name, source.include, source.exclude)
+                for before, source in zip(given, sources, strict=True)
+                if source != before
+            ]
             DocumentUpdate(
                 work.catalog,
                 index_dir,
@@ -59,8 +64,6 @@ def build_index(
                 report=work.report,
             ).run(
                 sources,
-                include=include,
-                exclude=exclude,
                 skip=[index_dir],
                 progress=lambda done: progress("reading", done, None),
             )

@@ -38,31 +38,33 @@ class FoundFile:
 def scan(
     sources: Sequence[Source],
     *,
-    include: Sequence[str] = (),
-    exclude: Sequence[str] = (),
     skip: Sequence[Path] = (),
     on_error: Callable[[Path, str], None] | None = None,
 ) -> Iterator[FoundFile]:
     """Find the files of `sources`, each once, in an order that depends on their paths alone.
 
-    Left out are hidden files and folders, what `.gitignore` files name, empty files, files of unknown suffix that are
-    binary, links that lead out of their source, and the folders in `skip`. `include` and `exclude` are patterns as in
-    a `.gitignore`, relative to the source's folder: with `include`, only what it matches is kept; `exclude` wins. A
-    file that is a source itself is subject to these patterns and to `skip` alone.
+    Left out are what the source's patterns leave out, hidden files and folders, what `.gitignore` files name, empty
+    files, files of unknown suffix that are binary, links that lead out of their source, and the folders in `skip`. A
+    file that is a source itself is subject to its patterns and to `skip` alone.
 
     `on_error` is told of each folder or file below a source that cannot be read, and why; the scan goes on. Raises
     SourceError when a pattern is invalid, a source cannot be read or a glob matches nothing.
     """
-    scanner = _Scan(
-        include=patterns_given(include) if include else None,
-        exclude=patterns_given(exclude),
-        skipped=frozenset(os.path.realpath(folder) for folder in skip),
-        on_error=on_error or (lambda path, reason: None),
-    )
+    skipped = frozenset(os.path.realpath(folder) for folder in skip)
+    scans = [
+        _Scan(
+            source,
+            include=patterns_given(source.include) if source.include else None,
+            exclude=patterns_given(source.exclude),
+            skipped=skipped,
+            on_error=on_error or (lambda path, reason: None),
+        )
+        for source in sorted(set(sources), key=lambda source: (source.path, source.pattern))
+    ]
     seen: set[str] = set()
-    for source in sorted(set(sources), key=lambda source: (source.path, source.pattern)):
-        matched = False
-        for file in scanner.files_of(source):
+    for each in scans:
+        source, matched = each.source, False
+        for file in each.files():
             matched = True
             if file.real_path not in seen:
                 seen.add(file.real_path)
@@ -88,15 +90,17 @@ _Listing = list[tuple[_Folder, "os.DirEntry[str]"]]
 
 @dataclass(frozen=True, slots=True)
 class _Scan:
-    """The filters of one scan. Paths are strings here: a path object for each of 100,000 files takes its time."""
+    """The filters of one source. Paths are strings here: a path object for each of 100,000 files takes its time."""
 
+    source: Source
     include: GitIgnoreSpec | None
     exclude: GitIgnoreSpec
     skipped: frozenset[str]
     on_error: Callable[[Path, str], None]
 
-    def files_of(self, source: Source) -> Iterator[FoundFile]:
+    def files(self) -> Iterator[FoundFile]:
         """The source's files; their real paths tell which were found before."""
+        source = self.source
         try:
             if source.path.is_file():
                 yield from self._named_file(source.path)
@@ -109,10 +113,10 @@ class _Scan:
             folder, entry = waiting.pop()
             try:
                 if entry.is_dir(follow_symlinks=False):
-                    if self._is_entered(entry, folder, source):
+                    if self._is_entered(entry, folder):
                         waiting += self._listing(folder.inner(entry.name))
                     continue
-                found = self._file(entry, folder, source, real_root)
+                found = self._file(entry, folder, real_root)
             except FileNotFoundError:
                 continue  # gone since its folder was listed
             except OSError as error:
@@ -131,15 +135,13 @@ class _Scan:
             folder = replace(folder, rules=(patterns_in(folder.path), *folder.rules))
         return [(folder, entry) for entry in listed]
 
-    def _is_entered(self, entry: os.DirEntry[str], folder: _Folder, source: Source) -> bool:
-        return self._is_let_through(entry, folder, source, is_folder=True) and source.may_lead_to_files(
-            Path(entry.path)
-        )
+    def _is_entered(self, entry: os.DirEntry[str], folder: _Folder) -> bool:
+        return self._is_let_through(entry, folder, is_folder=True) and self.source.may_lead_to_files(Path(entry.path))
 
-    def _file(self, entry: os.DirEntry[str], folder: _Folder, source: Source, real_root: str) -> FoundFile | None:
-        if not self._is_let_through(entry, folder, source, is_folder=False):
+    def _file(self, entry: os.DirEntry[str], folder: _Folder, real_root: str) -> FoundFile | None:
+        if not self._is_let_through(entry, folder, is_folder=False):
             return None
-        if source.pattern and not source.covers(Path(entry.path)):
+        if self.source.pattern and not self.source.covers(Path(entry.path)):
             return None
         real_path = _join(folder.real_path, entry.name)
         if entry.is_symlink():
@@ -151,16 +153,16 @@ class _Scan:
             return None
         return FoundFile(Path(entry.path), status.st_size, status.st_mtime_ns, real_path)
 
-    def _is_let_through(self, entry: os.DirEntry[str], folder: _Folder, source: Source, *, is_folder: bool) -> bool:
-        """Whether neither its name, nor a `.gitignore`, nor the patterns of this scan keep the entry out."""
-        if entry.name.startswith(".") and not source.names_hidden_files():
+    def _is_let_through(self, entry: os.DirEntry[str], folder: _Folder, *, is_folder: bool) -> bool:
+        """Whether neither its name, nor a `.gitignore`, nor the patterns of its source keep the entry out."""
+        if entry.name.startswith(".") and not self.source.names_hidden_files():
             return False
         if not _is_text(entry.name):
             self.on_error(Path(entry.path), "its name is not valid text")
             return False
         if is_ignored(entry.path, folder.rules, is_folder=is_folder):
             return False
-        relative = entry.path[len(str(source.path).rstrip(os.sep)) + 1 :]
+        relative = entry.path[len(str(self.source.path).rstrip(os.sep)) + 1 :]
         return self._is_chosen(f"{relative}/" if is_folder else relative, is_folder=is_folder)
 
     def _is_chosen(self, relative: str, *, is_folder: bool) -> bool:

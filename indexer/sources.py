@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
@@ -26,19 +27,28 @@ class Source:
 
     `name` is what the person wrote. `path` is absolute: the folder, the file, or the folder in which a glob's first
     wildcard is to be matched. `pattern` is the rest of the glob, relative to `path`; '' for a folder or a file.
+
+    `include` and `exclude` are patterns as in a `.gitignore`, relative to `path`: with `include`, only what it matches
+    is taken; `exclude` wins.
     """
 
     name: str
     path: Path
     pattern: str = ""
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
 
     @classmethod
-    def parse(cls, text: str) -> Source:
-        """The source that `text` names; a path that exists is never taken for a glob.
+    def parse(cls, text: str, *, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> Source:
+        """The source that `text` names, with these patterns; a path that exists is never taken for a glob.
 
         In a glob, `**` stands for any number of folders, and a folder that matches stands for all that is in it. Raises
         SourceError when there is no such file or folder, or no folder to look for the glob in.
         """
+        return replace(cls._named(text), include=tuple(include), exclude=tuple(exclude))
+
+    @classmethod
+    def _named(cls, text: str) -> Source:
         path = Path(os.path.abspath(os.path.expanduser(text)))  # noqa: PTH100, PTH111 - no link is to be resolved
         try:
             if text and path.exists():
@@ -54,6 +64,11 @@ class Source:
         if not root.is_dir():
             raise SourceError(f"There is no folder at {root} to look for {pattern} in.", remedy="Check the spelling.")
         return cls(name=text, path=root, pattern=pattern)
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether its patterns keep nothing out."""
+        return self.include in ((), ("*",)) and not self.exclude
 
     def covers(self, path: Path) -> bool:
         """Whether a file at this absolute path would belong to this source, be it there or not, ignored or not."""

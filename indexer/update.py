@@ -28,6 +28,7 @@ class BuildReport:
     """What a build did, and what the index holds now. `failures` are (path, reason), those of earlier builds too.
 
     `left_out` counts the files of the sources that were passed over because they were removed from the index.
+    `kept_patterns` are (source, include, exclude) where the patterns are those of an earlier build.
     """
 
     added: int = 0
@@ -40,6 +41,7 @@ class BuildReport:
     chunks: int = 0
     seconds: float = 0.0
     failures: list[tuple[str, str]] = field(default_factory=list)
+    kept_patterns: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,6 @@ class DocumentUpdate:
         self,
         sources: Sequence[Source],
         *,
-        include: Sequence[str],
-        exclude: Sequence[str],
         skip: Sequence[Path],
         progress: Callable[[int], None],
     ) -> None:
@@ -82,7 +82,7 @@ class DocumentUpdate:
             self.report.failures.append((stored_path(folder, self.index_dir), reason))
 
         with DocumentReader(self.limits) as reader:
-            for file in scan(sources, include=include, exclude=exclude, skip=skip, on_error=note_folder):
+            for file in scan(sources, skip=skip, on_error=note_folder):
                 path = stored_path(file.path, self.index_dir)
                 if path in removed and path not in named:
                     self.report.left_out += 1

@@ -120,12 +120,18 @@ def write(folder: Path, **files: str) -> None:
 
 
 def build(
-    folder: Path | Sequence[Path], index_dir: Path, encoder: WordEncoder | None = None, **options: Any
+    folder: Path | Sequence[Path],
+    index_dir: Path,
+    encoder: WordEncoder | None = None,
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    **options: Any,
 ) -> BuildReport:
     """Build with short chunks, so that a few lines make several of them."""
     folders = [folder] if isinstance(folder, Path) else folder
     options = {"chunking": Chunking(12, 3), **options}
-    sources = [Source.parse(str(path)) for path in folders]
+    sources = [Source.parse(str(path), include=include, exclude=exclude) for path in folders]
     return build_index(sources, index_dir, encoder=encoder or WordEncoder(), **options)  # type: ignore[arg-type]
 
 

@@ -213,7 +213,7 @@ def test_what_is_now_excluded_is_dropped(folder: Path, index: Path) -> None:
     assert figures(build(folder, index, include=["w*"])) == (0, 0, 1, 1)
     assert [*documents(index)] == ["whales.md"]
     encoder = WordEncoder()
-    assert figures(build(folder, index, encoder)) == (2, 0, 1, 0)
+    assert figures(build(folder, index, encoder, include=["*"])) == (2, 0, 1, 0)
     assert len(documents(index)) == 3
 
 

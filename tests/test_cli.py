@@ -233,6 +233,19 @@ def test_build_without_a_source_builds_those_of_earlier_builds(
     assert json.loads(run("status", "--index", "../.echo-index", "--json").out)["documents"] == 3
 
 
+def test_what_was_excluded_stays_so_until_something_else_is_said(run: Run, notes: Path) -> None:
+    first = run("build", "notes", "--exclude", "*.txt", "--exclude", "vow*")
+    assert "as before" not in first.out
+    held = json.loads(run("status", "--json").out)["documents"]
+    for words in (["notes"], []):
+        again = run("build", *words)
+        assert "without *.txt, vow*, as before; --include '*' takes all." in again.out
+        assert json.loads(run("status", "--json").out)["documents"] == held
+    run("build", "--include", "*")
+    assert json.loads(run("status", "--json").out)["documents"] > held
+    assert "as before" not in run("build").out
+
+
 def test_build_without_a_source_and_without_an_index_says_what_to_name(run: Run) -> None:
     ended = run("build", "--index", "nowhere")
     assert ended.code == 2

@@ -81,6 +81,53 @@ def test_a_file_that_was_a_source_and_is_removed_does_not_come_back(tmp_path: Pa
     assert [*documents(index)] == ["docs/bread.md"]
 
 
+def test_patterns_hold_until_others_are_given(tmp_path: Path, index: Path) -> None:
+    docs, notes = tmp_path / "docs", tmp_path / "notes"
+    report = build(docs, index, exclude=["salt*"])
+    assert report.kept_patterns == []
+    report = build([docs, notes], index)
+    assert report.kept_patterns == [(str(docs), (), ("salt*",))]
+    assert [*documents(index)] == ["docs/bread.md", "notes/idea.md"]
+    assert build(docs, index, include=["s*"]).removed == 1
+    assert [*documents(index)] == ["docs/salt.md", "notes/idea.md"]
+    assert build(docs, index).kept_patterns == [(str(docs), ("s*",), ())]
+    build(docs, index, include=["*"])
+    assert [*documents(index)] == ["docs/bread.md", "docs/salt.md", "notes/idea.md"]
+
+
+def test_patterns_are_those_of_one_source(tmp_path: Path, index: Path) -> None:
+    build(tmp_path, index, include=["b*"])
+    assert [*documents(index)] == ["docs/bread.md"]
+    build([tmp_path, tmp_path / "notes"], index)
+    assert [*documents(index)] == ["docs/bread.md", "notes/idea.md"]
+
+
+def test_patterns_outlive_a_rebuild_and_a_move_and_go_with_their_source(tmp_path: Path, index: Path) -> None:
+    project, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
+    write(project, docs__one="# One\n\nOne.\n", docs__two="# Two\n\nTwo.\n")
+    build(project / "docs", project / "index", exclude=["one*"])
+    build(project / "docs", project / "index", WordEncoder(name="other"), rebuild=True)
+    assert [*documents(project / "index")] == ["docs/two.md"]
+    project.rename(elsewhere)
+    docs, moved = elsewhere / "docs", elsewhere / "index"
+    build(docs, moved, WordEncoder(name="other"))
+    assert [*documents(moved)] == ["docs/two.md"]
+    docs.rename(elsewhere / "gone")
+    build(elsewhere / "gone", moved, WordEncoder(name="other"))  # docs is forgotten
+    (elsewhere / "gone").rename(docs)
+    assert build(docs, moved, WordEncoder(name="other")).kept_patterns == []
+
+
+def test_a_build_that_fails_remembers_no_patterns(tmp_path: Path, index: Path) -> None:
+    docs = tmp_path / "docs"
+    build(docs, index)
+    with pytest.raises(SourceError, match="The pattern '!' cannot be used"):
+        build(docs, index, exclude=["!"])
+    with pytest.raises(SourceError, match="no document to index"):
+        build(docs, index, include=["nothing"])
+    assert build(docs, index).kept_patterns == []
+
+
 def test_a_damaged_catalog_remembers_nothing(tmp_path: Path, index: Path) -> None:
     index.mkdir()
     (index / "catalog.sqlite").write_text("garbage " * 1000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,10 @@ def plant(root: Path, *names: str) -> None:
         path.write_text(content.replace(";", "\n") or "text\n")
 
 
-def found(root: Path, *sources: Path, **options: Any) -> list[str]:
-    parsed = [Source.parse(str(source)) for source in sources or (root,)]
+def found(
+    root: Path, *sources: Path, include: Sequence[str] = (), exclude: Sequence[str] = (), **options: Any
+) -> list[str]:
+    parsed = [Source.parse(str(source), include=include, exclude=exclude) for source in sources or (root,)]
     return [file.path.relative_to(root).as_posix() for file in scan(parsed, **options)]
 
 
@@ -249,7 +251,7 @@ def test_a_scan_is_lazy_and_no_recursion(tmp_path: Path) -> None:
     deep = tmp_path.joinpath(*["d"] * 400)
     deep.mkdir(parents=True)
     (deep / "a.md").write_text("text")
-    files = scan([Source.parse(str(tmp_path))], include=["*.md"])
+    files = scan([Source.parse(str(tmp_path), include=["*.md"])])
     assert next(files).path == deep / "a.md"
 
 

@@ -46,7 +46,9 @@ def build(
     overlap_tokens: Annotated[
         int | None, typer.Option(min=0, help="Tokens two passages have in common. Default: 30.")
     ] = None,
-    include: Annotated[list[str], typer.Option(help="Only files that match, as in .gitignore. Repeatable.")] = [],  # noqa: B006
+    include: Annotated[
+        list[str], typer.Option(help="Only files that match, as in .gitignore; '*' is all of them. Repeatable.")
+    ] = [],  # noqa: B006
     exclude: Annotated[list[str], typer.Option(help="No files that match, as in .gitignore. Repeatable.")] = [],  # noqa: B006
     profile: Annotated[
         Path | None, typer.Option(help="A file that echo-index calibrate wrote: model, layer, prompts, pooling.")
@@ -64,7 +66,7 @@ def build(
     from app.progress import WorkProgress, interruptible
     from indexer import build_index, read_built_with
 
-    chosen = choose_sources(sources, index, notice=notice)
+    chosen = choose_sources(sources, index, include=include, exclude=exclude, notice=notice)
     if not chosen:
         raise typer.BadParameter(f"no source of an index in {index} is known yet; name one.", param_hint="SOURCE")
     before = read_built_with(index)
@@ -81,8 +83,6 @@ def build(
             index,
             encoder=encoder,
             chunking=chunking,
-            include=include,
-            exclude=exclude,
             rebuild=rebuild,
             progress=progress.show_stage,
         )
