@@ -63,7 +63,7 @@ def calibrate_index(
     out.print(_table(found))
     chosen, layer = found.chosen, _layer(found.chosen.choice)
     told = f"MRR {100 * chosen.mrr:.1f} over {found.questions} pseudo-questions among {found.passages} passages"
-    why = "kept: nothing is better beyond chance" if chosen is found.before else f"before: {100 * found.before.mrr:.1f}"
+    why = "kept" if chosen is found.before else f"before: {100 * found.before.mrr:.1f}"
     out.print(f"Chosen: layer {layer}, {told} ({why}).", soft_wrap=True)
     write_profile(file, chosen.choice, model=encoder.model.name, layer=layer, told=f"echo-index calibrate: {told}.")
     out.print(f"Written to {file}. To use it: echo-index build --rebuild --profile {file} FOLDER", soft_wrap=True)

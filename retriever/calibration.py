@@ -112,9 +112,9 @@ def calibrate(
 
     The prompts are the encoder's own, some that are known to do well, and the one that is given `also`.
 
-    The encoder's own choice is kept unless the best is better beyond chance: where a hundred things are tried, the best
-    of them looks better than it is. What was read with a prompt is kept in the cache folder: an interrupted calibration
-    goes on there.
+    Of the encoder's own prompts and pooling, the layers with the highest MRR are chosen. Others are chosen only if they
+    are better than these beyond chance: MRR ranks the layers of one prompt nearly as labels do, prompts less surely.
+    What was read with a prompt is kept in the cache folder: an interrupted calibration goes on there.
 
     Raises:
         SourceError: fewer than 20 questions can be made of the passages.
@@ -141,10 +141,8 @@ def calibrate(
         views = _read(reader, texts, tried.document, progress)
         trials += _tried(Choice(tried, pooling, ()), views, encoder.views)
     before = next(trial for trial in trials if trial.choice == Choice(own, encoder.pooling, encoder.views))
-    best = max(trials, key=lambda trial: trial.mrr)
     ranked = tuple(sorted(trials, key=lambda trial: -trial.mrr))
-    chosen = best if _is_better(best, before, tried=len(trials)) else before
-    return Calibration(ranked, chosen, before, questions=len(asked), passages=len(texts.passages))
+    return Calibration(ranked, _chosen(ranked, before), before, questions=len(asked), passages=len(texts.passages))
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +272,15 @@ def _reciprocal_ranks(questions: Vectors, passages: Vectors) -> np.ndarray:
     cosines = inner_product_table(questions, passages)
     own = np.diagonal(cosines)[:, None]
     return np.asarray(1.0 / (1 + (cosines > own).sum(axis=1)))
+
+
+def _chosen(ranked: Sequence[Trial], before: Trial) -> Trial:
+    """Return what is to be chosen of trials, best first; `before` where another is no better at all."""
+    own = before.choice.prompts, before.choice.pooling
+    of_own_way = next(trial for trial in ranked if (trial.choice.prompts, trial.choice.pooling) == own)
+    if of_own_way.mrr == before.mrr:
+        of_own_way = before
+    return ranked[0] if _is_better(ranked[0], of_own_way, tried=len(ranked)) else of_own_way
 
 
 def _is_better(best: Trial, other: Trial, *, tried: int) -> bool:
