@@ -38,6 +38,7 @@ class Features:
 
     @classmethod
     def of(cls, encoder: EchoEncoder, pairs: Sequence[TrainingPair], progress: Callable[[int, int], None]) -> Features:
+        """Read the texts of pairs; `progress` is told how many are read, and of how many."""
         asked = [*dict.fromkeys(map(_asked, pairs))]
         answers = [*dict.fromkeys(text for pair in pairs for text in (pair.positive, *pair.negatives))]
         done, total = 0, len(asked) + len(answers)
