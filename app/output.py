@@ -116,11 +116,8 @@ def print_report(console: Console, report: BuildReport) -> None:
     if report.left_out:
         said = "as it was removed" if report.left_out == 1 else "as they were removed"
         console.print(f"{counted(report.left_out, 'file')} left out, {said}; to bring one back: echo-index build FILE")
-    for source, include, exclude in report.kept_patterns:
-        told = " and ".join(
-            f"{word} {', '.join(patterns)}" for word, patterns in (("only", include), ("without", exclude)) if patterns
-        )
-        console.print(Text(f"{source}: {told}, as before; --include '*' takes all."), soft_wrap=True)
+    for line in patterns_told(report):
+        console.print(Text(f"{one_line(line)}; --include '*' takes all."), soft_wrap=True)
     console.print(_held(report))
     print_failures(console, report.failures)
 
@@ -151,6 +148,18 @@ def print_checks(console: Console, checks: Sequence[Check], *, repaired: bool) -
         console.print("The next build reads these documents again: echo-index build")
     else:
         console.print("This cannot be mended from the index itself: echo-index build --rebuild FOLDER")
+
+
+def patterns_told(report: BuildReport) -> list[str]:
+    """Return a line for each source of which patterns of an earlier build left something out."""
+    return [
+        f"{source}: "
+        + " and ".join(
+            f"{word} {', '.join(patterns)}" for word, patterns in (("only", include), ("without", exclude)) if patterns
+        )
+        + ", as before"
+        for source, include, exclude in report.kept_patterns
+    ]
 
 
 def counted(count: int, noun: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from app.building import Builder, BuildState
-from app.output import counted
+from app.output import counted, patterns_told
 from app.progress import STAGE_WORDS
 from app.service import Service
 from app.status import size_words
@@ -240,4 +240,5 @@ def _changes(report: BuildReport) -> str:
         (report.left_out, "left out because they were removed here"),
     )
     files = ", ".join(f"{count:,} {word}" for count, word in changes if count)
-    return f"Files: {files}. {counted(report.embedded, 'passage')} embedded."
+    patterns = "".join(f" {line}." for line in patterns_told(report))
+    return f"Files: {files}. {counted(report.embedded, 'passage')} embedded.{patterns}"
