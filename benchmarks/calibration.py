@@ -20,9 +20,18 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from echo_embeddings import DEFAULT_MODEL, EchoEncoder, EchoPrompt, Vectors, View, load_model, unit_rows
+from echo_embeddings import DEFAULT_MODEL, EchoEncoder, EchoPrompt, Vectors, View, load_model
 from indexer import embedded_text, estimate_space, language_of, wordings_of
-from retriever import METRICS, BeirCollection, Choice, SourcePassage, calibrate, ranking_scores, read_evaluation_input
+from retriever import (
+    METRICS,
+    BeirCollection,
+    Choice,
+    SourcePassage,
+    calibrate,
+    ranking_scores,
+    read_evaluation_input,
+    views_together,
+)
 
 Scores = npt.NDArray[np.float64]
 
@@ -50,12 +59,6 @@ class Views:
     questions: np.ndarray
     wordings: np.ndarray
     worded: tuple[int, ...]
-
-    def together(self, chosen: Sequence[View], vectors: np.ndarray) -> Vectors:
-        """Return the embeddings, float32 (n, dimension), that some of the views give together."""
-        places = {(view.copy, view.layer): number for number, view in enumerate(self.names)}
-        parts = [view.weight * vectors[places[view.copy, view.layer]].astype(np.float32) for view in chosen]
-        return unit_rows(np.sum(parts, axis=0, dtype=np.float32))
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -124,7 +127,7 @@ def of_halves(scores: Scores, calibrated: Scores) -> float:
 def ndcg(collection: BeirCollection, texts: Sequence[Text], views: Views, choice: Choice) -> Scores:
     """Return nDCG@10 x100 of each question, compared in the space that an index of these documents would have."""
     documents, questions, wordings = (
-        views.together(choice.views, each) for each in (views.documents, views.questions, views.wordings)
+        views_together(choice.views, views.names, each) for each in (views.documents, views.questions, views.wordings)
     )
     space = estimate_space(documents.mean(axis=0), documents[list(views.worded)], wordings, passages=len(documents))
     cosines = space.questions(questions) @ space.documents(documents).T
@@ -163,7 +166,9 @@ def read_views(
         path = work / f"{collection.name}-{name}-{key[:16]}.npy"
         if not path.exists():
             batches = reader.document_views(same) if name == "documents" else reader.query_views(same)
-            np.save(path, _gathered(batches, (len(names), len(same), reader.dimension)))
+            unfinished = path.with_suffix(".new.npy")
+            np.save(unfinished, _gathered(batches, (len(names), len(same), reader.dimension)))
+            unfinished.replace(path)
         read[name] = np.load(path)
     return Views(reader.views, worded=tuple(worded), **read)
 

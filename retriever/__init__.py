@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from retriever.answer import AnswerStream, stream_answer
-    from retriever.calibration import Calibration, Choice, Prompts, Trial, calibrate
+    from retriever.calibration import Calibration, Choice, Prompts, Trial, calibrate, views_together
     from retriever.chain import RagOutput, rag_chain
     from retriever.chat import EchoChatModel
     from retriever.citations import Answer, Citation
@@ -116,6 +116,7 @@ __all__ = [
     "spearman_difference",
     "stream_answer",
     "teacher_of",
+    "views_together",
     "with_hard_negatives",
 ]
 
@@ -126,6 +127,7 @@ _HOMES = {
     "Trial": "calibration",
     "Calibration": "calibration",
     "calibrate": "calibration",
+    "views_together": "calibration",
     "Answer": "citations",
     "AnswerStream": "answer",
     "BASELINE": "evaluation.results",

@@ -254,14 +254,15 @@ def _tried(way: Choice, views: _Views, own: tuple[View, ...]) -> list[Trial]:
 
 def _judged(choice: Choice, views: _Views) -> Trial:
     questions, passages, worded = (
-        _together(choice.views, views.names, each) for each in (views.questions, views.passages, views.wordings)
+        views_together(choice.views, views.names, each) for each in (views.questions, views.passages, views.wordings)
     )
     space = estimate_space(passages.mean(axis=0), passages[list(views.worded)], worded, passages=len(passages))
     compared = _reciprocal_ranks(space.questions(questions), space.documents(passages))
     return Trial(choice, compared, raw=float(_reciprocal_ranks(questions, passages).mean()))
 
 
-def _together(chosen: Sequence[View], names: Sequence[View], vectors: np.ndarray) -> Vectors:
+def views_together(chosen: Sequence[View], names: Sequence[View], vectors: np.ndarray) -> Vectors:
+    """Return the embeddings, unit rows (n, dimension), that chosen views give, of vectors (names, n, dimension)."""
     places = {(view.copy, view.layer): number for number, view in enumerate(names)}
     weighted = [view.weight * vectors[places[view.copy, view.layer]].astype(np.float32) for view in chosen]
     return unit_rows(np.sum(weighted, axis=0, dtype=np.float32))

@@ -14,11 +14,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from echo_embeddings.storage import cache_folder, write_remembered
+from echo_embeddings.tuning.pairs import TrainingPair, by_instruction
 
 if TYPE_CHECKING:
     from echo_embeddings.encoder import EchoEncoder
     from echo_embeddings.geometry import Vectors
-    from echo_embeddings.tuning.pairs import TrainingPair
 
 Key = TypeVar("Key")
 _Known = tuple[dict[Key, int], "Vectors"]
@@ -39,7 +39,7 @@ class Features:
     @classmethod
     def of(cls, encoder: EchoEncoder, pairs: Sequence[TrainingPair], progress: Callable[[int, int], None]) -> Features:
         """Read the texts of pairs; `progress` is told how many are read, and of how many."""
-        asked = [*dict.fromkeys(map(_asked, pairs))]
+        asked = [*{_asked(pair): pair for pair in pairs}.values()]
         answers = [*dict.fromkeys(text for pair in pairs for text in (pair.positive, *pair.negatives))]
         done, total = 0, len(asked) + len(answers)
 
@@ -48,21 +48,14 @@ class Features:
             done += count
             progress(done, total)
 
-        by_instruction: dict[str | None, list[str]] = {}
-        for instruction, query in asked:
-            by_instruction.setdefault(instruction, []).append(query)
-        queries = [
-            _views(
-                encoder,
-                texts,
-                f"query {instruction or ''}",
-                partial(encoder.query_views, instruction=instruction),
-                tell,
-            )
-            for instruction, texts in by_instruction.items()
-        ]
+        groups = by_instruction(asked)
+        queries = []
+        for instruction, positions in groups.items():
+            read = partial(encoder.query_views, instruction=instruction)
+            texts = [asked[position].query for position in positions]
+            queries.append(_views(encoder, texts, f"query {instruction or ''}", read, tell))
         documents = _views(encoder, answers, "document", encoder.document_views, tell)
-        in_order = [(instruction, query) for instruction, texts in by_instruction.items() for query in texts]
+        in_order = [_asked(asked[position]) for positions in groups.values() for position in positions]
         return cls(_centred(in_order, np.concatenate(queries, axis=1)), _centred(answers, documents))
 
     def queries(self, pairs: Sequence[TrainingPair]) -> torch.Tensor:
