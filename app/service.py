@@ -59,7 +59,7 @@ class Service:
     def warm(self) -> None:
         """Load the model before anybody asks."""
         try:
-            self.with_retriever(lambda retriever: retriever.encoder)
+            self.with_retriever(lambda retriever: retriever.encoder.model.vocabulary.whole())
         except IndexMissing:
             pass  # there is nothing to search yet: the page says how to begin
         except EchoIndexError as error:

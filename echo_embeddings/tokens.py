@@ -122,7 +122,7 @@ def token_ids(vocabulary: Vocabulary, texts: Sequence[str]) -> list[list[int]]:
     """
     try:
         return [encoding.ids for encoding in vocabulary.encode_batch(texts)]
-    except TypeError:
+    except (TypeError, UnicodeEncodeError):
         number = next(number for number, text in enumerate(texts) if not _is_unicode(text))
         raise TextError(f"Text {number} of {len(texts)} is not valid Unicode.") from None
 

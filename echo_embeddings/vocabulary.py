@@ -1,9 +1,13 @@
-"""A model's tokenizer, read straight from its folder. Texts are data: what looks like a special token in one is not."""
+"""A model's tokenizer, read straight from its folder. Texts are data: what looks like a special token in one is not.
+
+A large one takes a second to read: it is read when more is asked for than a few questions.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
@@ -11,6 +15,10 @@ from tokenizers import Encoding, Tokenizer
 from tokenizers.decoders import DecodeStream
 
 from echo_embeddings.errors import ModelError
+from echo_embeddings.excerpts import Excerpts, remember_excerpts
+
+_LARGE = 5_000_000  # bytes of a tokenizer.json
+_FEW = 2_000  # characters: ten questions in their prompts
 
 
 class Vocabulary:
@@ -19,10 +27,18 @@ class Vocabulary:
     `bos_id` is None where the model has no beginning-of-sequence token, `end_id` where it has no end token.
     """
 
-    def __init__(self, tokenizer: Tokenizer, *, bos_id: int | None, end_id: int | None) -> None:
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        self._tokenizer = tokenizer
+    def __init__(
+        self,
+        read: Callable[[], Tokenizer],
+        *,
+        bos_id: int | None,
+        end_id: int | None,
+        excerpts: Excerpts | None = None,
+    ) -> None:
+        self._read = read
+        self._whole: Tokenizer | None = None
+        self._excerpts = excerpts
+        self._left_of_few = _FEW
         self._lock = Lock()
         self.bos_id = bos_id
         self.end_id = end_id
@@ -34,18 +50,38 @@ class Vocabulary:
         Raises:
             ModelError: there is no tokenizer in the folder that gives token offsets.
         """
-        if not (folder / "tokenizer.json").exists():
+        file = folder / "tokenizer.json"
+        if not file.exists():
             return cls._load_with_transformers(folder)
+        large = file.stat().st_size >= _LARGE
+
+        def read() -> Tokenizer:
+            return Tokenizer.from_file(str(file))
+
         try:
-            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
             special = _special_tokens(folder)
+            if large and (excerpts := Excerpts.remembered(file)):
+                with suppress(OSError):  # damaged: the whole is read, and the table written again
+                    return cls._with_ids(read, excerpts.id_of, special, excerpts=excerpts)
+            whole = read()
         except Exception as error:  # noqa: BLE001 - tokenizers raises nothing narrower
             raise ModelError(f"The tokenizer in {folder} cannot be read: {error}.") from None
-        return cls(
-            tokenizer,
-            bos_id=_id_of(tokenizer, special.get("bos_token")),
-            end_id=_id_of(tokenizer, special.get("eos_token")),
-        )
+        if large:
+            with suppress(OSError):  # a cache that cannot be written: the whole is read next time too
+                remember_excerpts(file)
+        return cls._with_ids(lambda: whole, whole.token_to_id, special)
+
+    @classmethod
+    def _with_ids(
+        cls,
+        read: Callable[[], Tokenizer],
+        find: Callable[[str], int | None],
+        special: dict[str, object],
+        *,
+        excerpts: Excerpts | None = None,
+    ) -> Vocabulary:
+        bos_id, end_id = (_id_of(find, special.get(name)) for name in ("bos_token", "eos_token"))
+        return cls(read, bos_id=bos_id, end_id=end_id, excerpts=excerpts)
 
     @classmethod
     def _load_with_transformers(cls, folder: Path) -> Vocabulary:
@@ -57,13 +93,32 @@ class Vocabulary:
             raise ModelError(f"The folder {folder} has no tokenizer that can be read: {error}.") from None
         if not converted.is_fast:
             raise ModelError(f"The tokenizer in {folder} gives no character offsets.", remedy="Add a tokenizer.json.")
-        return cls(converted.backend_tokenizer, bos_id=converted.bos_token_id, end_id=converted.eos_token_id)
+        whole = converted.backend_tokenizer
+        return cls(lambda: whole, bos_id=converted.bos_token_id, end_id=converted.eos_token_id)
 
     def encode_batch(self, texts: Sequence[str], *, special_tokens: bool = False) -> list[Encoding]:
         """Tokenize; only where `special_tokens` is true, names such as `<bos>` in the text mean those tokens."""
+        tokenizer = self.whole() if special_tokens else self._enough_for(texts)
         with self._lock:
-            self._tokenizer.encode_special_tokens = not special_tokens
-            return self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+            tokenizer.encode_special_tokens = not special_tokens
+            return tokenizer.encode_batch(list(texts), add_special_tokens=False)
+
+    def whole(self) -> Tokenizer:
+        """Return the whole tokenizer, read at the first call."""
+        with self._lock:
+            if self._whole is None:
+                self._whole = self._read()
+                self._whole.no_truncation()
+                self._whole.no_padding()
+            return self._whole
+
+    def _enough_for(self, texts: Sequence[str]) -> Tokenizer:
+        """Return a tokenizer that knows these texts; the whole one, once more was asked for than little."""
+        self._left_of_few -= sum(map(len, texts))
+        if self._whole is None and self._excerpts is not None and self._left_of_few >= 0:
+            with suppress(OSError):
+                return self._excerpts.tokenizer_for(texts)
+        return self.whole()
 
     def encode(self, text: str, *, special_tokens: bool = False) -> list[int]:
         """Return the token ids of one text."""
@@ -71,11 +126,11 @@ class Vocabulary:
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of token ids, special tokens left out."""
-        return self._tokenizer.decode(list(ids), skip_special_tokens=True)
+        return self.whole().decode(list(ids), skip_special_tokens=True)
 
     def decode_step(self, stream: DecodeStream, token: int) -> str:
         """Return the text that became complete with this token, '' while a character is still in pieces."""
-        return stream.step(self._tokenizer, token) or ""
+        return stream.step(self.whole(), token) or ""
 
 
 def _special_tokens(folder: Path) -> dict[str, object]:
@@ -88,7 +143,7 @@ def _special_tokens(folder: Path) -> dict[str, object]:
     return found
 
 
-def _id_of(tokenizer: Tokenizer, token: object) -> int | None:
+def _id_of(find: Callable[[str], int | None], token: object) -> int | None:
     if isinstance(token, dict):  # older files keep a token with its properties
         token = token.get("content")
-    return tokenizer.token_to_id(token) if isinstance(token, str) else None
+    return find(token) if isinstance(token, str) else None

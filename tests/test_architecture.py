@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 ROOMS = ("echo_embeddings", "indexer", "retriever", "app")
 OWNERS = {
     "faiss": ("indexer/vectors.py",),
-    "sqlite3": ("indexer/database.py",),
+    "sqlite3": ("indexer/database.py", "echo_embeddings/excerpts.py"),
     "transformers": (
         *(
             f"echo_embeddings/{name}.py"
@@ -29,7 +29,7 @@ OWNERS = {
     "peft": ("echo_embeddings/adapters.py", "echo_embeddings/tuning/student.py"),
     "sentence_transformers": ("retriever/sentence_transformer.py",),
     "huggingface_hub": ("echo_embeddings/finding.py",),
-    "tokenizers": ("echo_embeddings/vocabulary.py", "echo_embeddings/generation.py"),
+    "tokenizers": ("echo_embeddings/vocabulary.py", "echo_embeddings/excerpts.py", "echo_embeddings/generation.py"),
     "langchain_core": (
         *(f"retriever/{name}.py" for name in ("answer", "chain", "chat", "followup", "langchain", "prompts")),
         "app/llm.py",

@@ -107,14 +107,14 @@ def test_names_of_special_tokens_in_a_text_are_plain_text(
 
 
 def test_a_model_without_a_beginning_token_gets_none(vocabulary: Vocabulary) -> None:
-    bare = Vocabulary(vocabulary._tokenizer, bos_id=None, end_id=None)
+    bare = Vocabulary(vocabulary.whole, bos_id=None, end_id=None)
     tokens = PromptTokenizer(bare, max_tokens=99).assemble(EchoPrompt("{echo}"), ["dog"])[0]
     assert list(tokens.ids) == vocabulary.encode("dog")
     assert tokens.start == 0
 
 
 def test_an_end_slot_needs_a_model_with_an_end_token(vocabulary: Vocabulary) -> None:
-    bare = Vocabulary(vocabulary._tokenizer, bos_id=None, end_id=None)
+    bare = Vocabulary(vocabulary.whole, bos_id=None, end_id=None)
     with pytest.raises(PromptError, match="this model has no end token"):
         PromptTokenizer(bare, max_tokens=99).assemble(TUNED_DOCUMENT, ["dog"])
 
