@@ -49,6 +49,7 @@ model = embeddings.load().model.plain
 weights = model._tensors
 for weight in weights.values():
     weight.sum()  # the weights are mapped from a file: only what is read comes into memory
+embeddings.load().model.vocabulary.whole()  # answers need it all, a question does not
 before = psutil.Process().memory_info().rss
 chat = EchoChatModel(model="gemma3-270m", device="cpu")
 chat.invoke("What is the capital of France?", max_tokens=2)
