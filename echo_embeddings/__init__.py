@@ -19,7 +19,6 @@ if TYPE_CHECKING:
         Vectors,
         dominant_directions,
         inner_product_table,
-        inner_products,
         remove_directions,
         remove_mean,
         unit_rows,
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from echo_embeddings.likelihood_prompt import LikelihoodPrompt
     from echo_embeddings.linear import Precision
     from echo_embeddings.models import LanguageModel, load_model
+    from echo_embeddings.nearest import NearestRows
     from echo_embeddings.pooling import Pooling
     from echo_embeddings.prompts import CLASSICAL, TUNED_DOCUMENT, TUNED_QUERY, ZERO_SHOT, EchoPrompt
     from echo_embeddings.readings import Readings
@@ -60,6 +60,7 @@ __all__ = [
     "LanguageModel",
     "LikelihoodPrompt",
     "Message",
+    "NearestRows",
     "Pooling",
     "Precision",
     "PrecisionChoice",
@@ -79,7 +80,6 @@ __all__ = [
     "generate",
     "in_turn",
     "inner_product_table",
-    "inner_products",
     "load_model",
     "parse_views",
     "remove_directions",
@@ -117,6 +117,7 @@ _HOMES = {
     "LanguageModel": "models",
     "LikelihoodPrompt": "likelihood_prompt",
     "Message": "chat_format",
+    "NearestRows": "nearest",
     "Pooling": "pooling",
     "Precision": "linear",
     "PrecisionChoice": "encoder",
@@ -137,7 +138,6 @@ _HOMES = {
     "conversation_tokens": "chat_format",
     "generate": "generation",
     "in_turn": "turns",
-    "inner_products": "geometry",
     "load_model": "models",
     "parse_views": "views",
     "remove_mean": "geometry",

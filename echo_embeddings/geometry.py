@@ -90,8 +90,8 @@ def unit_rows(vectors: Vectors) -> Vectors:
 def inner_product_table(rows: Vectors, others: Vectors) -> Vectors:
     """Return the inner products of all rows (n, dimension) with all others (m, dimension): (n, m).
 
-    In turn with the model's passes, as `inner_products`. Where torch was not needed so far, there is no model whose
-    passes could be slowed down, and numpy does it: to load torch would take a second.
+    In turn with the model's passes: numpy's own threads would go on spinning and slow these down. Where torch was not
+    needed so far, there is no model to be slowed down, and numpy does it: to load torch would take a second.
     """
     if "torch" not in sys.modules:
         return np.asarray(rows @ others.T)
@@ -99,14 +99,3 @@ def inner_product_table(rows: Vectors, others: Vectors) -> Vectors:
 
     table: Vectors = in_turn(lambda: torch.from_numpy(rows) @ torch.from_numpy(others).T).numpy()
     return table
-
-
-def inner_products(vectors: Vectors, vector: Vectors) -> Vectors:
-    """Return the inner product of each row of `vectors` (n, dimension) with a vector (dimension,), on all cores: (n,).
-
-    In turn with the model's passes: numpy's own threads would go on spinning and slow these down.
-    """
-    import torch
-
-    products: Vectors = in_turn(lambda: torch.mv(torch.from_numpy(vectors), torch.from_numpy(vector))).numpy()
-    return products

@@ -53,7 +53,12 @@ def linear(projection: Projection, precision: Precision) -> Linear:
         case Precision.BF16:
             return _HalfLinear(projection)
         case Precision.INT8:
-            return _VnniLinear(projection) if _vnni_works() else _EmulatedInt8Linear(projection)
+            return int8_linear(projection)
+
+
+def int8_linear(projection: Projection) -> Int8Linear:
+    """Return the matrix in int8, on the best kernel there is for it here."""
+    return _VnniLinear(projection) if _vnni_works() else _EmulatedInt8Linear(projection)
 
 
 def int8_is_fast() -> bool:
@@ -102,12 +107,15 @@ class _HalfLinear(Linear):
         return F.linear(rows, self._weight, self._bias).float()
 
 
-class _Int8Linear(Linear):
+class Int8Linear(Linear):
     """The common part of int8: weights scaled by row, activations by token."""
+
+    steps: torch.Tensor
+    """(out,): what one step of the weights in each of their rows is worth."""
 
     def __init__(self, projection: Projection) -> None:
         scale = projection.weight.abs().amax(dim=1).clamp_(min=1e-20) / 127
-        self._scale = scale
+        self.steps = scale
         self._quantized = (projection.weight / scale[:, None]).round_().to(torch.int8)
         self._bias = projection.bias
 
@@ -129,28 +137,28 @@ class _Int8Linear(Linear):
         return products if self._bias is None else products.add_(self._bias)
 
 
-class _VnniLinear(_Int8Linear):
+class _VnniLinear(Int8Linear):
     """int8 by oneDNN, with the instructions for it (VNNI) where the processor has them."""
 
     def __init__(self, projection: Projection) -> None:
         super().__init__(projection)
         self._quantized = torch.ops.onednn.qlinear_prepack(self._quantized, None)
-        self._zeros = torch.zeros(len(self._scale), dtype=torch.int32)
+        self._zeros = torch.zeros(len(self.steps), dtype=torch.int32)
 
     def __call__(self, rows: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         quantized, step = rows
         products = torch.ops.onednn.qlinear_pointwise(
-            quantized, 1.0, 128, self._quantized, self._scale, self._zeros, None, 1.0, 0, torch.float32, "none", [], ""
+            quantized, 1.0, 128, self._quantized, self.steps, self._zeros, None, 1.0, 0, torch.float32, "none", [], ""
         )
         return self._finished(products, step)
 
 
-class _EmulatedInt8Linear(_Int8Linear):
+class _EmulatedInt8Linear(Int8Linear):
     """The same numbers in float32, for processors without int8: no faster, but an index built elsewhere opens."""
 
     def __init__(self, projection: Projection) -> None:
         super().__init__(projection)
-        self._weight = self._quantized.float() * self._scale[:, None]
+        self._weight = self._quantized.float() * self.steps[:, None]
 
     def __call__(self, rows: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         quantized, step = rows

@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from echo_embeddings import Vectors
 from echo_embeddings.errors import IndexDamaged, IndexUnwritable
 from indexer.catalog import Catalog
@@ -79,10 +77,12 @@ class Snapshot:
         return [(identifier, cosine) for identifier, cosine in nearest if identifier not in itself][:k]
 
     def compared_chunks(self, ids: Sequence[int]) -> Vectors:
-        """Return the vectors of these chunks as they are compared: unit rows (n, dimension)."""
-        if not ids:
-            return np.empty((0, self.space.dimension), dtype=np.float32)
-        return self.space.documents(self.catalog.vectors_of(ids))
+        """Return the vectors of these chunks as they are compared: unit rows (n, dimension).
+
+        Raises:
+            IndexDamaged: a chunk is not in the vector index.
+        """
+        return self.vectors.vectors_of(ids)
 
     def _nearest(self, compared: Vectors, *, k: int, where: Where) -> list[tuple[int, float]]:
         return self.vectors.search(compared, k=k, among=self._among(where))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -12,7 +13,7 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from echo_embeddings import inner_products
+from echo_embeddings import NearestRows
 from echo_embeddings.errors import DeviceError, IndexDamaged
 from indexer.files import plain_reason
 from indexer.writing import write_whole
@@ -73,6 +74,7 @@ class VectorIndex:
     def __init__(self, index: Any, *, placement: Placement | None = None) -> None:
         self._mapped = index  # an IndexIDMap2
         self._ids: Ids = faiss.vector_to_array(index.id_map)
+        self._by_id = np.argsort(self._ids, kind="stable")
         self._on_cpu = faiss.downcast_index(index.index)  # filters are applied here
         self._compared = self._on_cpu if self.kind == "exact" else faiss.downcast_index(self._on_cpu.refine_index)
         self._searched = self._on_cpu
@@ -169,7 +171,8 @@ class VectorIndex:
         if k == 0:
             return []
         if among is None and self._searched is self._compared and self.count >= _ON_ALL_CORES_FROM:
-            return self._best_by_product(query, k)
+            positions, scores = self._rows.best(query, k=k)
+            return list(zip(self._ids[positions].tolist(), scores.tolist(), strict=True))
         index, selector = self._searched if k <= _MOST_FROM_GPU else self._on_cpu, None
         if among is not None:
             # The GPU's indexes take no selector; the cells that are probed may hold little of what a filter leaves.
@@ -182,15 +185,25 @@ class VectorIndex:
             if position >= 0  # FAISS fills up with -1 where it found less
         ]
 
-    def _best_by_product(self, query: Vectors, k: int) -> list[tuple[int, float]]:
-        """Compare one vector with all on all cores, in half the time: FAISS takes one thread for one question."""
+    @cached_property
+    def _rows(self) -> NearestRows:
+        """The vectors of an exact index, to be compared on all cores: FAISS takes one thread for one question."""
         stored = faiss.rev_swig_ptr(self._on_cpu.get_xb(), self.count * self._on_cpu.d)
-        scores = inner_products(stored.reshape(self.count, -1), query)
-        best = np.argpartition(scores, self.count - k)[self.count - k :]
-        best = best[np.lexsort((best, -scores[best]))]
-        return [
-            (int(identifier), float(score)) for identifier, score in zip(self._ids[best], scores[best], strict=True)
-        ]
+        return NearestRows(stored.reshape(self.count, -1))
+
+    def vectors_of(self, ids: Sequence[int]) -> Vectors:
+        """Return the vectors (n, dimension) of these ids as they are compared; in half precision if approximate.
+
+        Raises:
+            IndexDamaged: an id is not in the index.
+        """
+        wanted = np.asarray(ids, dtype=np.int64)
+        places = np.searchsorted(self._ids, wanted, sorter=self._by_id)
+        positions = self._by_id[np.minimum(places, self.count - 1)] if self.count else places
+        if len(wanted) and (not self.count or not np.array_equal(self._ids[positions], wanted)):
+            raise IndexDamaged("The vector index lacks chunks of the catalog.", remedy="See which: echo-index verify")
+        found: Vectors = self._compared.reconstruct_batch(positions)
+        return found
 
     def search_each(self, queries: Vectors, *, k: int) -> tuple[Ids, Vectors]:
         """Return (chunk ids, cosines), each (n, at most `k`), of the best for each unit row of `queries`, best first.

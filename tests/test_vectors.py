@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from echo_embeddings import NearestRows
 from echo_embeddings.errors import DeviceError, IndexDamaged
 from indexer import vectors as vectors_module
 from indexer.vectors import Placement, VectorIndex, choose_placement, index_factory, principal_axes
@@ -95,8 +96,8 @@ def test_a_large_exact_index_is_compared_on_all_cores_with_the_same_result(
     exact: VectorIndex, k: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    multiply = vectors_module.inner_products
-    monkeypatch.setattr(vectors_module, "inner_products", lambda *both: (asked.append(1), multiply(*both))[1])
+    best_of = NearestRows.best
+    monkeypatch.setattr(NearestRows, "best", lambda *given, k: (asked.append(1), best_of(*given, k=k))[1])
     for query in QUERIES[:5]:
         expected = exact.search(query, k=k)
         monkeypatch.setattr(vectors_module, "_ON_ALL_CORES_FROM", 4000)
@@ -108,6 +109,30 @@ def test_a_large_exact_index_is_compared_on_all_cores_with_the_same_result(
     monkeypatch.setattr(vectors_module, "_ON_ALL_CORES_FROM", 1)
     assert found(exact, QUERIES[0], k=2, among=[FAR, FAR + 3, FAR + 6]) != []
     assert len(asked) == 5, "a filter is FAISS's work"
+
+
+# The vectors of some ids
+
+
+def test_the_vectors_of_ids_are_those_that_are_compared_in_the_order_asked_for(either: VectorIndex) -> None:
+    rows = [17, 3999, 0, 17, 1234]
+    vectors = either.vectors_of([FAR + 3 * row for row in rows])
+    assert vectors == pytest.approx(VECTORS[rows], abs=0 if either.kind == "exact" else 1e-3)
+    assert either.vectors_of([]).shape == (0, DIMENSION)
+
+
+def test_ids_may_come_in_any_order() -> None:
+    ids = np.array([30, 10, 20], dtype=np.int64)
+    index = VectorIndex.build(lambda: [(ids, VECTORS[:3])], count=3, dimension=DIMENSION)
+    assert index.vectors_of([10, 20, 30]).tolist() == VECTORS[[1, 2, 0]].tolist()
+
+
+@pytest.mark.parametrize("missing", [FAR - 1, FAR + 1, FAR + 3 * 4000])
+def test_vectors_that_the_index_lacks_are_damage(either: VectorIndex, missing: int) -> None:
+    with pytest.raises(IndexDamaged, match="lacks chunks of the catalog"):
+        either.vectors_of([FAR, missing])
+    with pytest.raises(IndexDamaged, match="lacks chunks"):
+        build(VECTORS[:0]).vectors_of([missing])
 
 
 # Which kind of index
