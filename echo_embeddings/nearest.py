@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,8 @@ import numpy.typing as npt
 from echo_embeddings.turns import in_turn
 
 if TYPE_CHECKING:
+    import torch
+
     from echo_embeddings.geometry import Vectors
     from echo_embeddings.linear import Int8Linear
 
@@ -23,15 +25,16 @@ _ROUNDING = 1.01  # more than what the products of the copies lose in float32
 class NearestRows:
     """Finds the rows (n, dimension) that have the largest inner products with a vector. Thread-safe.
 
-    To compare a vector with all rows is to read all of them from memory. So copies of the rows in 8 bits are read, and
-    of the rows themselves only those whose copies come near enough: the product with a copy is not further from that
-    with the row than a bound, and rows that stay behind by more cannot be among the best. The copies take a quarter
-    of the rows' memory; they are made when a second vector comes, and only for processors that multiply int8 faster.
+    To compare a vector with all rows is to read all of them from memory. So copies of the rows in 8 bits are read, less
+    the mean of all, which changes no order; and of the rows themselves only those whose copies come near enough: the
+    product with a copy is not further from that with the row than a bound, and rows that stay behind by more cannot be
+    among the best. The copies take a quarter of the rows' memory; they are made when a second vector comes, and only
+    for processors that multiply int8 faster.
     """
 
     def __init__(self, rows: Vectors) -> None:
         self._rows = rows
-        self._copies: list[Int8Linear] | None = None
+        self._copies: _Copies | None = None
         self._asked_before = False
         self._copying = Lock()
 
@@ -51,7 +54,7 @@ class NearestRows:
         best = best[np.lexsort((best, -products[best]))]
         return positions[best], products[best]
 
-    def _copies_from_the_second_time(self) -> list[Int8Linear] | None:
+    def _copies_from_the_second_time(self) -> _Copies | None:
         from echo_embeddings.linear import int8_is_fast
 
         if not int8_is_fast():
@@ -70,17 +73,35 @@ def _products(rows: Vectors, vector: Vectors) -> Vectors:
     return products
 
 
-def _copied(rows: Vectors) -> list[Int8Linear]:
+@dataclass(frozen=True, eq=False)
+class _Copies:
+    """Rows less their mean in 8 bits, in blocks, and what that loses: the length (n,) of the difference to each row."""
+
+    blocks: list[Int8Linear]
+    lost: torch.Tensor
+    longest: float
+    """The length of the longest copy."""
+
+
+def _copied(rows: Vectors) -> _Copies:
     import torch
 
     from echo_embeddings.linear import int8_linear
     from echo_embeddings.weights import Projection
 
-    blocks = (torch.from_numpy(rows[start : start + _BLOCK]) for start in range(0, len(rows), _BLOCK))
-    return [int8_linear(Projection(block, None)) for block in blocks]
+    mean = torch.from_numpy(rows.mean(axis=0))
+    blocks, lost, longest = [], [], 0.0
+    for start in range(0, len(rows), _BLOCK):
+        block = torch.from_numpy(rows[start : start + _BLOCK]) - mean
+        blocks.append(int8_linear(Projection(block, None)))
+        steps = blocks[-1].steps[:, None]
+        copy = (block / steps).round_().mul_(steps)
+        lost.append(torch.linalg.vector_norm(block - copy, dim=1))
+        longest = max(longest, float(torch.linalg.vector_norm(copy, dim=1).max()))
+    return _Copies(blocks, torch.cat(lost), longest)
 
 
-def _possibly_best(copies: Sequence[Int8Linear], vector: Vectors, k: int) -> Positions:
+def _possibly_best(copies: _Copies, vector: Vectors, k: int) -> Positions:
     """Return the positions, ascending, of all rows that may be among the best `k`."""
     import torch
 
@@ -93,9 +114,8 @@ def _possibly_best(copies: Sequence[Int8Linear], vector: Vectors, k: int) -> Pos
         parts.append((numbers, step))
         wanted = wanted - (numbers.float() - 128) * step
     rows = (torch.cat([numbers for numbers, _ in parts]), torch.cat([step for _, step in parts]))
-    products = torch.cat([copy(rows).sum(dim=0) for copy in copies])
-    # A number of a copy is off by half a step at most, and is 127 steps at most: by both, what a product is off.
-    steps = torch.cat([copy.steps for copy in copies])
-    off = steps * float(np.abs(vector).sum() / 2 + 127 * wanted.abs().sum()) * _ROUNDING
+    products = torch.cat([block(rows).sum(dim=0) for block in copies.blocks])
+    # A product is off by no more than the lengths of what the two sides have lost allow (Cauchy and Schwarz).
+    off = (copies.lost * float(np.linalg.norm(vector)) + copies.longest * float(wanted.norm())) * _ROUNDING
     threshold = (products - off).topk(k).values[-1]
     return (products + off >= threshold).nonzero()[:, 0].numpy()
