@@ -16,6 +16,7 @@ from echo_embeddings.trunk import Memory
 from echo_embeddings.turns import in_turn
 
 Sampler = Callable[[torch.Tensor], int]
+"""Draws a token by how likely each is: float (vocabulary) to one of them."""
 
 _LONGEST_REPEAT = 6  # tokens that may stand in one text twice, less one
 
@@ -28,7 +29,13 @@ class Generation(Iterator[str]):
     """
 
     def __init__(
-        self, model: LanguageModel, prompt: Sequence[int], *, max_tokens: int, stop: Sequence[str], sampler: Sampler
+        self,
+        model: LanguageModel,
+        prompt: Sequence[int],
+        *,
+        max_tokens: int,
+        stop: Sequence[str],
+        sampler: Sampler | None,
     ) -> None:
         self.tokens = 0
         self.ended: Literal["stop", "length"] | None = None
@@ -39,7 +46,7 @@ class Generation(Iterator[str]):
         """Return the next piece of text."""
         return next(self._pieces)
 
-    def _write(self, prompt: Sequence[int], *, max_tokens: int, sampler: Sampler) -> Iterator[str]:
+    def _write(self, prompt: Sequence[int], *, max_tokens: int, sampler: Sampler | None) -> Iterator[str]:
         model = self._model
         continuation = _OnOurLayers(model) if model.runs_on_our_layers else _InTransformers(model)
         stream = DecodeStream(skip_special_tokens=True)
@@ -49,8 +56,11 @@ class Generation(Iterator[str]):
 
         @torch.inference_mode()
         def choose_next() -> int:
+            repeating = _would_repeat(written)
+            if sampler is None:
+                return continuation.likeliest(ids, but=repeating)
             logits = continuation.next_logits(ids)
-            logits[_would_repeat(written)] = -torch.inf
+            logits[repeating] = -torch.inf
             return sampler(logits)
 
         while self.tokens < max_tokens:
@@ -103,7 +113,7 @@ def generate(
         raise TextError(f"The temperature is {temperature}; it must be at least 0.")
     if "" in stop:
         raise TextError("A stop string is empty.")
-    sampler = _likeliest if temperature == 0 else _drawing(temperature, seed)
+    sampler = None if temperature == 0 else _drawing(temperature, seed)
     return Generation(model, prompt, max_tokens=max_tokens, stop=stop, sampler=sampler)
 
 
@@ -116,8 +126,14 @@ class _OnOurLayers:
 
     def next_logits(self, ids: Sequence[int]) -> torch.Tensor:
         """Read on and return (vocabulary): how likely each token comes next."""
-        state = self._trunk.extend(self._memory, ids, layer=self._trunk.architecture.depth)
-        return self._trunk.logits(state)[0]
+        return self._trunk.logits(self._state_after(ids))[0]
+
+    def likeliest(self, ids: Sequence[int], *, but: Sequence[int]) -> int:
+        """Read on and return the token that most likely comes next, some left out."""
+        return self._trunk.likeliest(self._state_after(ids), but=but)
+
+    def _state_after(self, ids: Sequence[int]) -> torch.Tensor:
+        return self._trunk.extend(self._memory, ids, layer=self._trunk.architecture.depth)
 
 
 class _InTransformers:
@@ -141,9 +157,11 @@ class _InTransformers:
         logits: torch.Tensor = output.logits[0, -1]
         return logits
 
-
-def _likeliest(logits: torch.Tensor) -> int:
-    return int(logits.argmax())
+    def likeliest(self, ids: Sequence[int], *, but: Sequence[int]) -> int:
+        """Read on and return the token that most likely comes next, some left out."""
+        logits = self.next_logits(ids)
+        logits[list(but)] = -torch.inf
+        return int(logits.argmax())
 
 
 def _drawing(temperature: float, seed: int | None) -> Sampler:

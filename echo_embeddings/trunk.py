@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,7 @@ from echo_embeddings.allocation import keep_freed_memory
 from echo_embeddings.architecture import Architecture, Rotation
 from echo_embeddings.attention import attend
 from echo_embeddings.linear import Linear
+from echo_embeddings.nearest import NearestRows
 from echo_embeddings.packing import Packing
 from echo_embeddings.smoothing import Smoothing
 from echo_embeddings.weights import LayerWeights, Projection, Tensors, layer_weights
@@ -103,7 +105,7 @@ class Trunk:
         self._smoothing = smoothing
         self._layers: list[_Layer] = []
         self._table = tensors["embed_tokens.weight"]
-        self._head: torch.Tensor | None = None
+        self._nearest_tokens: NearestRows | None = None
         self._norm = tensors["norm.weight"].float() + architecture.gain_offset
         self._turns: dict[Rotation, torch.Tensor] = {}
 
@@ -158,11 +160,20 @@ class Trunk:
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """Return (rows, vocabulary): how likely each token comes next, from states of the last layer."""
-        if self._head is None:  # where texts are only embedded, it is never made
-            self._head = (self._table if self.architecture.tied else self._tensors["lm_head.weight"]).float()
         logits = F.linear(states, self._head)
         cap = self.architecture.logits_cap
         return logits if cap is None else logits.div_(cap).tanh_().mul_(cap)
+
+    def likeliest(self, state: torch.Tensor, *, but: Sequence[int]) -> int:
+        """Return the token that most likely comes next, some left out, from a state (1, hidden) of the last layer."""
+        if self._nearest_tokens is None:
+            self._nearest_tokens = NearestRows(self._head.numpy())
+        tokens, _ = self._nearest_tokens.best(state[0].numpy(), k=len({*but}) + 1)
+        return next(int(token) for token in tokens if token not in but)
+
+    @cached_property
+    def _head(self) -> torch.Tensor:  # where texts are only embedded, it is never made
+        return (self._table if self.architecture.tied else self._tensors["lm_head.weight"]).float()
 
     def _run(
         self, ids: torch.Tensor, positions: torch.Tensor, attend_to: _Attend, rows: Mapping[int, torch.Tensor]

@@ -131,6 +131,17 @@ def test_a_prompt_in_one_go_in_parts_and_token_by_token_is_the_same_prompt(archi
         assert torch.allclose(found, expected, atol=1e-3 * float(expected.abs().max()))
 
 
+@pytest.mark.parametrize("architecture", OURS)
+def test_the_likeliest_token_is_the_first_by_logits_that_is_not_left_out(architecture: str, tmp_path: Path) -> None:
+    model = load_model(str(save_model(tmp_path, ARCHITECTURES[architecture]())), device="cpu")
+    by_logits, chosen = _OnOurLayers(model), _OnOurLayers(model)
+    prompt = long_prompt(12)
+    with torch.inference_mode():
+        for left_out, token in enumerate(prompt):  # from the second on, by copies of the head where these are fast
+            order = by_logits.next_logits([token]).argsort(descending=True).tolist()
+            assert chosen.likeliest([token], but=order[:left_out]) == order[left_out]
+
+
 def test_beside_an_adapter_our_layers_write_with_the_unmodified_weights(
     tiny_folder: Path, tiny_model: LanguageModel, tmp_path: Path
 ) -> None:
