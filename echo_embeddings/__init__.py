@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     )
     from echo_embeddings.likelihood import QueryLikelihood
     from echo_embeddings.likelihood_prompt import LikelihoodPrompt
-    from echo_embeddings.linear import Precision
+    from echo_embeddings.linear import Precision, bfloat16_is_fast
     from echo_embeddings.models import LanguageModel, load_model
     from echo_embeddings.nearest import NearestRows
     from echo_embeddings.pooling import Pooling
@@ -73,6 +73,7 @@ __all__ = [
     "TuningStep",
     "Vectors",
     "View",
+    "bfloat16_is_fast",
     "cache_folder",
     "choose_device",
     "conversation_tokens",
@@ -120,6 +121,7 @@ _HOMES = {
     "NearestRows": "nearest",
     "Pooling": "pooling",
     "Precision": "linear",
+    "bfloat16_is_fast": "linear",
     "PrecisionChoice": "encoder",
     "Progress": "encoder",
     "QueryLikelihood": "likelihood",

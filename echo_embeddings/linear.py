@@ -67,6 +67,12 @@ def int8_is_fast() -> bool:
     return _vnni_works() and bool(capabilities.get("avx512_vnni") or capabilities.get("avx_vnni"))
 
 
+def bfloat16_is_fast() -> bool:
+    """Tell whether this processor multiplies bfloat16 faster than float32."""
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
 def activate(rows: torch.Tensor, activation: Activation) -> torch.Tensor:
     """Put the activation of each number in its place."""
     match activation:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from echo_embeddings import Teacher, Vectors, in_turn
+from echo_embeddings import Teacher, Vectors, bfloat16_is_fast, in_turn
 from echo_embeddings.errors import MissingPackage, ModelError
 
 if TYPE_CHECKING:
@@ -21,11 +21,13 @@ Side = Literal["query", "document"]
 class OtherModel:
     """A model by its folder or hub id, loaded when it is first needed, which reads `most_tokens` of a text at most.
 
+    `in_bfloat16` are cosines that are off by a thousandth, several times faster where the processor is made for it.
+
     Raises:
         MissingPackage: sentence-transformers is not installed; `needing` says for what it is needed.
     """
 
-    def __init__(self, name: str, *, needing: str, most_tokens: int | None = None) -> None:
+    def __init__(self, name: str, *, needing: str, most_tokens: int | None = None, in_bfloat16: bool = False) -> None:
         if find_spec("sentence_transformers") is None:
             raise MissingPackage(
                 f"{needing} {name} needs the package sentence-transformers.",
@@ -33,6 +35,7 @@ class OtherModel:
             )
         self.name = name
         self._most_tokens = most_tokens
+        self._in_bfloat16 = in_bfloat16
 
     def embed(self, side: Side, texts: Sequence[str]) -> Vectors:
         """Embed texts by the model's own defaults: float32 (n, dimension), unit rows.
@@ -50,8 +53,9 @@ class OtherModel:
     def _model(self) -> SentenceTransformer:
         from sentence_transformers import SentenceTransformer
 
+        loading = {"dtype": "bfloat16"} if self._in_bfloat16 else None
         try:
-            model = in_turn(lambda: SentenceTransformer(self.name))
+            model = in_turn(lambda: SentenceTransformer(self.name, model_kwargs=loading))
         except (OSError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
             raise ModelError(f"The sentence-transformers model {self.name} cannot be loaded: {reason}") from None
@@ -67,7 +71,7 @@ def teacher_of(name: str, *, most_tokens: int) -> Teacher:
         MissingPackage: sentence-transformers is not installed.
         ModelError: the model cannot be loaded.
     """
-    model = OtherModel(name, needing="The teacher", most_tokens=most_tokens)
+    model = OtherModel(name, needing="The teacher", most_tokens=most_tokens, in_bfloat16=bfloat16_is_fast())
     model.embed("query", ["Is it there?"])  # before anything is trained
 
     def similarities(queries: Sequence[str], documents: Sequence[str]) -> Vectors:

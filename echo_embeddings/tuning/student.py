@@ -16,6 +16,7 @@ from echo_embeddings.adapters import is_plain_lora, write_use
 from echo_embeddings.batching import batches_by_length
 from echo_embeddings.errors import MissingPackage, ModelError
 from echo_embeddings.fallback import TransformersLayers, find_blocks
+from echo_embeddings.linear import bfloat16_is_fast
 from echo_embeddings.packing import Packing, rows_of_spans
 from echo_embeddings.pooling import pool
 from echo_embeddings.tuning.layers import Addition, TrainedLayers
@@ -80,7 +81,7 @@ class Student:
                 model.architecture,
                 dict(_additions(self._adapted)),
                 deepest=encoder.deepest,
-                dtype=torch.bfloat16 if _multiplies_bfloat16() else torch.float32,
+                dtype=torch.bfloat16 if bfloat16_is_fast() else torch.float32,
             )
         else:
             self._padded = TransformersLayers(self._adapted.get_base_model().base_model, device=self._device)
@@ -194,9 +195,3 @@ def _additions(adapted: nn.Module) -> Iterator[tuple[int, dict[str, Addition]]]:
                 scale=float(module.scaling[key]),
             )
     yield from by_layer.items()
-
-
-def _multiplies_bfloat16() -> bool:
-    """Tell whether this processor multiplies bfloat16 faster than float32."""
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
