@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -12,6 +10,7 @@ import numpy as np
 
 from echo_embeddings.batching import batches_by_length
 from echo_embeddings.conversion import Notice
+from echo_embeddings.description import FORMAT, Description, differences, dtype_of, fingerprint, precision_of
 from echo_embeddings.devices import DeviceChoice
 from echo_embeddings.engine import Engine
 from echo_embeddings.errors import ModelError, PromptError
@@ -24,20 +23,15 @@ from echo_embeddings.prompts import EchoPrompt
 from echo_embeddings.readings import Readings
 from echo_embeddings.tokens import EchoTokens, PromptTokenizer
 from echo_embeddings.turns import in_turn
-from echo_embeddings.views import Copy, View, deepest_layer, parse_views, told_views
+from echo_embeddings.views import Copy, View, chosen_views, deepest_layer, told_views
 
 Progress = Callable[[int, int], None]
 """Told how many texts are done, of how many."""
-Description = dict[str, str | int | None]
 
 PrecisionChoice = Precision | Literal["auto", "fp32", "bf16", "int8"]
 """A precision, or "auto": int8 where it is fast here and measured to be nearly as good, else fp32."""
 
 _BATCH_TOKENS = {"cpu": 1024, "cuda": 32768}
-_DTYPES = {Precision.FP32: "float32", Precision.BF16: "bfloat16", Precision.INT8: "int8"}
-_NAMES = {"model", "adapter"}  # where the weights lie: they may move, it is their hash that counts
-_LONGEST_SHOWN = 40  # characters of a hash or a prompt in a message
-_FORMAT = 1  # part of the fingerprint: raised when the same settings come to give other vectors
 
 
 class EchoEncoder:
@@ -74,7 +68,7 @@ class EchoEncoder:
         self.pooling = Pooling(pooling or profile.pooling)
         self.instruction = profile.instruction if instruction is None else instruction
         self.max_tokens = max_tokens or profile.max_tokens
-        self.views = _views(layer, profile.views or (View(Copy.ECHO, model.depth),), self.reads_twice)
+        self.views = chosen_views(layer, profile.views or (View(Copy.ECHO, model.depth),), self.reads_twice)
         if model.head is not None and self.views != profile.views:
             raise ModelError(
                 f"The head of {model.adapter} is for layer {told_views(profile.views or ())}, not {self.layer}.",
@@ -183,7 +177,7 @@ class EchoEncoder:
             ModelError: the model is not there any more.
         """
         adapter = description["adapter"]
-        precision = _precision_of(str(description["dtype"]))
+        precision = precision_of(str(description["dtype"]))
         if precision is Precision.INT8 and device == "auto":
             device = "cpu"  # no other device runs it
         loaded = load_model(
@@ -218,7 +212,7 @@ class EchoEncoder:
         Views of the first copy are left out where new prompts have none, unless `layer` names them.
         """
         document_prompt, query_prompt = document_prompt or self.document_prompt, query_prompt or self.query_prompt
-        views = _views(None, self.views, document_prompt.is_echo and query_prompt.is_echo)
+        views = chosen_views(None, self.views, document_prompt.is_echo and query_prompt.is_echo)
         return EchoEncoder(
             self.model,
             document_prompt=document_prompt,
@@ -234,11 +228,11 @@ class EchoEncoder:
     def description(self) -> Description:
         """Return all that decides what the vectors are, readable: what the fingerprint is made of."""
         return {
-            "format": _FORMAT,
+            "format": FORMAT,
             "model": self.model.name,
             "adapter": self.model.adapter_name,
             "weights": self.model.weights_hash,
-            "dtype": _DTYPES[self.precision],
+            "dtype": dtype_of(self.precision),
             "document_prompt": self.document_prompt.template,
             "query_prompt": self.query_prompt.template,
             "instruction": self.instruction,
@@ -251,16 +245,11 @@ class EchoEncoder:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the description but for the model's name, in hexadecimal: equal means comparable vectors."""
-        told = {name: value for name, value in self.description().items() if name not in _NAMES}
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+        return fingerprint(self.description())
 
     def differences(self, before: Description) -> list[str]:
         """Return what differs from the encoder of a description, a clause each; empty where vectors are comparable."""
-        now = self.description()
-        names = [name for name in now if before.get(name) != now[name]]
-        if set(names) <= _NAMES:
-            return []
-        return [f"{name} was {_shown(before.get(name))} and is now {_shown(now[name])}" for name in names]
+        return differences(before, self.description())
 
     def document_tokens(self, texts: Sequence[str]) -> list[EchoTokens]:
         """Return the tokens of texts that are to be found, in their prompt.
@@ -331,37 +320,9 @@ class EchoEncoder:
         yield from zip(together, self._engine.pooled_batches(wanted, self.pooling), strict=True)
 
 
-def _views(layer: int | str | None, default: tuple[View, ...], reads_twice: bool) -> tuple[View, ...]:
-    """Return the views that are named, else those of `default` that prompts which read once or twice have."""
-    if layer is None:
-        if reads_twice:
-            return default
-        only_copy = tuple(view for view in default if view.copy is Copy.ECHO)
-        return only_copy or (View(Copy.ECHO, deepest_layer(default)),)
-    views = parse_views(layer)
-    if not reads_twice and any(view.copy is Copy.TEXT for view in views):
-        raise PromptError(
-            f"A prompt that reads a text once has no first copy for {told_views(views)}.",
-            remedy="Put {text} before {echo}, or name the layer alone.",
-        )
-    return views
-
-
-def _precision_of(dtype: str) -> Precision:
-    for precision, known in _DTYPES.items():
-        if known == dtype:
-            return precision
-    raise ModelError(f"The index was built in {dtype}, which this version does not know.", remedy="Use a later one.")
-
-
 def _precision(name: Precision | str) -> Precision:
     try:
         return Precision(name)
     except ValueError:
         names = ", ".join(("auto", *(each.value for each in Precision)))
         raise ModelError(f"There is no precision {name!r}.", remedy=f"The precisions are: {names}.") from None
-
-
-def _shown(value: str | int | None) -> str:
-    text = repr(value)
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…'"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from echo_embeddings.errors import ModelError
+from echo_embeddings.errors import ModelError, PromptError
 
 _VIEW = re.compile(r"(?:([0-9]*\.?[0-9]+)\s*\*\s*)?(?:(text|echo):)?(-?[0-9]{1,4})")
 
@@ -67,3 +67,23 @@ def told_views(views: Sequence[View]) -> str | int:
     """Return views as `parse_views` reads them: the number of the layer where the echo at one layer is all."""
     told = "+".join(map(str, views))
     return views[0].layer if told == f"{Copy.ECHO.value}:{views[0].layer}" else told
+
+
+def chosen_views(layer: int | str | None, default: tuple[View, ...], reads_twice: bool) -> tuple[View, ...]:
+    """Return the views that are named, else those of `default` that prompts which read once or twice have.
+
+    Raises:
+        PromptError: a layer that cannot be read, or a view of the first copy where a text is read once.
+    """
+    if layer is None:
+        if reads_twice:
+            return default
+        only_copy = tuple(view for view in default if view.copy is Copy.ECHO)
+        return only_copy or (View(Copy.ECHO, deepest_layer(default)),)
+    views = parse_views(layer)
+    if not reads_twice and any(view.copy is Copy.TEXT for view in views):
+        raise PromptError(
+            f"A prompt that reads a text once has no first copy for {told_views(views)}.",
+            remedy="Put {text} before {echo}, or name the layer alone.",
+        )
+    return views
