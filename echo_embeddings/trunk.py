@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
-import torch.nn.functional as F
 
 from echo_embeddings.allocation import keep_freed_memory
 from echo_embeddings.architecture import Architecture, Rotation
 from echo_embeddings.attention import attend
-from echo_embeddings.linear import Linear
+from echo_embeddings.linear import Linear, Precision, linear
 from echo_embeddings.nearest import NearestRows
 from echo_embeddings.packing import Packing
 from echo_embeddings.smoothing import Smoothing
@@ -160,7 +159,7 @@ class Trunk:
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """Return (rows, vocabulary): how likely each token comes next, from states of the last layer."""
-        logits = F.linear(states, self._head)
+        logits = linear(Projection(self._head, None), Precision.FP32)(states)
         cap = self.architecture.logits_cap
         return logits if cap is None else logits.div_(cap).tanh_().mul_(cap)
 

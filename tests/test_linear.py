@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -19,8 +20,12 @@ from echo_embeddings.linear import (
     Linear,
     Precision,
     _EmulatedInt8Linear,
+    _onednn_is_faster,
+    _OneDnnLinear,
+    _PlainLinear,
     _vnni_works,
     _VnniLinear,
+    _works,
     activate,
     int8_is_fast,
     linear,
@@ -30,8 +35,10 @@ from echo_embeddings.weights import Projection
 Make = Callable[[Projection], Linear]
 
 HAS_KERNEL = pytest.mark.skipif(not _vnni_works(), reason="the kernel does not work here")
+HAS_ONEDNN = pytest.mark.skipif(not _works(_OneDnnLinear), reason="the kernel does not work here")
 INT8 = [pytest.param(_VnniLinear, marks=HAS_KERNEL), _EmulatedInt8Linear]
-EVERY = [partial(linear, precision=Precision.FP32), partial(linear, precision=Precision.BF16), *INT8]
+FP32 = [pytest.param(_OneDnnLinear, marks=HAS_ONEDNN), _PlainLinear]
+EVERY = [*FP32, partial(linear, precision=Precision.BF16), *INT8]
 
 
 def projection(*, rows: int = 48, width: int = 64, bias: bool = True) -> Projection:
@@ -53,11 +60,29 @@ def error(found: torch.Tensor, expected: torch.Tensor) -> float:
     return float(((found - expected).norm(dim=1) / expected.norm(dim=1)).max())
 
 
+@pytest.mark.parametrize("make", FP32)
 @pytest.mark.parametrize("bias", [True, False])
-def test_fp32_is_exact(bias: bool) -> None:
-    given, rows = projection(bias=bias), some_rows()
-    found = product(linear(given, Precision.FP32), rows)
-    assert torch.equal(found, F.linear(rows, given.weight, given.bias))
+@pytest.mark.parametrize(("count", "rows", "width"), [(9, 48, 64), (1, 1, 2), (70, 33, 130)])
+def test_fp32_is_exact(make: Make, bias: bool, count: int, rows: int, width: int) -> None:
+    given = projection(rows=rows, width=width, bias=bias)
+    given_rows = some_rows(count=count, width=width)
+    exact = F.linear(given_rows.double(), given.weight.double(), None if given.bias is None else given.bias.double())
+    assert product(make(given), given_rows).double() == pytest.approx(exact, rel=1e-5, abs=1e-4)
+
+
+@HAS_ONEDNN
+def test_the_kernel_of_fp32_is_the_faster_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(self: object, rows: torch.Tensor) -> torch.Tensor:
+        time.sleep(0.02)
+        return rows
+
+    for slower, faster in ((_OneDnnLinear, _PlainLinear), (_PlainLinear, _OneDnnLinear)):
+        with monkeypatch.context() as patched:
+            if slower is _OneDnnLinear:
+                patched.setattr(linear_module, "_works", lambda kind: True)
+            patched.setattr(slower, "__call__", slow)
+            patched.setattr(linear_module, "_onednn_is_faster", _onednn_is_faster.__wrapped__)
+            assert type(linear(projection(), Precision.FP32)) is faster
 
 
 @pytest.mark.parametrize("bias", [True, False])

@@ -7,6 +7,7 @@ order of the texts, padded, with an attention mask, all layers, all their hidden
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -15,10 +16,12 @@ import torch
 from torch import nn
 
 from echo_embeddings import EchoEncoder, EchoPrompt, Vectors, load_model
+from echo_embeddings import linear as kernels
 from echo_embeddings.profiles import profile_for
 from echo_embeddings.tokens import EchoTokens, PromptTokenizer
 from echo_embeddings.views import Copy, View
 from echo_embeddings.vocabulary import Vocabulary
+from echo_embeddings.weights import Projection
 
 Precision = Literal["fp32", "bf16", "int8"]
 
@@ -101,13 +104,16 @@ class Peak:
     def __init__(self, precision: Literal["fp32", "int8"]) -> None:
         sides = (PEAK_SIDE, PEAK_SIDE)
         self.about = f"torch {torch.__version__}, {precision}, {PEAK_SIDE} x {PEAK_SIDE} x {PEAK_SIDE}"
-        self._multiply: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+        self._multiply: Callable[[], torch.Tensor]
         if precision == "fp32":
-            self._matrix = torch.randn(sides)
-            self._multiply = torch.mm
+            rows, matrix = (
+                torch.randn(sides),
+                kernels.linear(Projection(torch.randn(sides), None), kernels.Precision.FP32),
+            )
+            self._multiply = partial(matrix, rows)
         else:
-            self._matrix = torch.randint(-127, 128, sides, dtype=torch.int8)
-            self._multiply = torch._int_mm
+            numbers = torch.randint(-127, 128, sides, dtype=torch.int8)
+            self._multiply = partial(torch._int_mm, numbers, numbers)
 
     def tokens(self, texts: Sequence[str]) -> int:
         """Count nothing."""
@@ -117,7 +123,7 @@ class Peak:
     def encode(self, texts: Sequence[str]) -> None:
         """Multiply, whatever the texts are."""
         for _ in range(_PEAK_TIMES):
-            self._multiply(self._matrix, self._matrix)
+            self._multiply()
 
 
 def linear_weights(reader: nn.Module, *, layer: int | None) -> int:

@@ -14,7 +14,7 @@ NOTES = """\
 - cosine: to the vectors of plain; centred: after each side's mean was removed
 - of a peak: 2 × tokens × weights of all linear layers up to the layer that is read / seconds, by the median, / peak;
   attention, norms, padding and the layers above do not count as work. The peak is the fastest round of a
-  2048 × 2048 × 2048 multiplication in this run: torch.mm in fp32, torch._int_mm in int8
+  2048 × 2048 × 2048 multiplication in this run: in fp32 by the faster kernel of torch here, in int8 by torch._int_mm
 - –: another embedding, or not measured"""
 
 _HEADER = (
