@@ -41,7 +41,7 @@ class WorkProgress:
         )
         self._task: TaskID | None = None
         self._doing = ""
-        self._done = 0
+        self._done = self._done_before = 0  # before: what an earlier run had done
         self._began = self._said = time.monotonic()
 
     def __enter__(self) -> WorkProgress:
@@ -61,14 +61,14 @@ class WorkProgress:
         """Take note of progress: what is being done, how much of it is done, and of how much."""
         now = time.monotonic()
         if doing != self._doing or done < self._done:
-            self._doing, self._began, self._said = doing, now, now
+            self._doing, self._done_before, self._began, self._said = doing, done, now, now
             if self._task is not None:
                 self._bar.remove_task(self._task)
-            self._task = self._bar.add_task(escape(doing), total=total, rate="")
+            self._task = self._bar.add_task(escape(doing), total=total, completed=done, rate="")
         self._done = done
-        rate = done / (now - self._began) if now > self._began else 0.0
+        rate = (done - self._done_before) / (now - self._began) if now > self._began else 0.0
         assert self._task is not None
-        self._bar.update(self._task, completed=done, total=total, rate=f"{rate:.1f}/s" if rate else "")
+        self._bar.update(self._task, completed=done, total=total, rate=_told(rate) if rate else "")
         if not self._console.is_terminal and now - self._said >= _SECONDS_BETWEEN_LINES:
             self._said = now
             self._console.print(_line(doing, done, total, rate), soft_wrap=True)
@@ -76,9 +76,13 @@ class WorkProgress:
 
 def _line(doing: str, done: int, total: int | None, rate: float) -> str:
     if total is None or rate == 0:
-        return f"{doing}: {done} ({rate:.1f}/s)"
+        return f"{doing}: {done} ({_told(rate)})"
     left = int((total - done) / rate)
-    return f"{doing}: {done} of {total} ({rate:.1f}/s, {left // 60}:{left % 60:02} left)"
+    return f"{doing}: {done} of {total} ({_told(rate)}, {left // 60}:{left % 60:02} left)"
+
+
+def _told(rate: float) -> str:
+    return f"{rate:.1f}/s" if rate >= 1 or rate == 0 else f"{60 * rate:.1f}/min"
 
 
 @contextmanager
