@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,10 +29,13 @@ from echo_embeddings import (
 )
 from echo_embeddings.errors import ModelError, PromptError, TextError
 from echo_embeddings.head import Head
+from echo_embeddings.tuning import memory as memory_module
 from echo_embeddings.tuning import student as student_module
+from echo_embeddings.tuning import training as training_module
 from echo_embeddings.tuning.batches import training_batches
 from echo_embeddings.tuning.groups import groups_of_alike
 from echo_embeddings.tuning.loss import Compared, contrastive_loss
+from echo_embeddings.tuning.memory import tokens_that_fit
 from echo_embeddings.tuning.pairs import equally_right
 from echo_embeddings.tuning.processes import Processes
 from echo_embeddings.tuning.step import add_gradients
@@ -56,7 +60,7 @@ def word_pairs(*, source: str = "words", count: int = 60) -> list[TrainingPair]:
 @pytest.fixture(autouse=True)
 def in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     """See that sums are comparable, whatever processor this is."""
-    monkeypatch.setattr(student_module, "_multiplies_bfloat16", lambda: False)
+    monkeypatch.setattr(student_module, "bfloat16_is_fast", lambda: False)
 
 
 @pytest.fixture
@@ -206,6 +210,44 @@ def test_cached_gradients_are_those_of_the_whole_batch(
     for one, other in zip(at_once, gradients(student), strict=True):
         assert one.abs().max() > 1e-4
         assert torch.allclose(one, other, atol=1e-5)
+
+
+def test_as_many_tokens_are_kept_as_half_of_the_memory_holds(
+    encoder: EchoEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fitting(*, first_layer: int, memory: int = 10**9) -> int:
+        monkeypatch.setattr(memory_module, "_memory", lambda device: memory)
+        return tokens_that_fit(Student(encoder, 4, 8.0, first_layer), sequences)
+
+    sequences = encoder.document_tokens(TEXTS)
+    every = fitting(first_layer=1)
+    assert fitting(first_layer=1, memory=3 * 10**9) == pytest.approx(3 * every, rel=0.01)
+    assert fitting(first_layer=4) > 2 * every  # of the layers below nothing is kept
+    kept = 0.5 * 10**9 / every / 4  # numbers of a token
+    architecture = encoder.model.architecture
+    assert architecture is not None
+    assert encoder.deepest * architecture.hidden < kept < 100 * encoder.deepest * architecture.hidden
+
+
+def test_little_memory_changes_nothing_but_the_time(
+    encoder: EchoEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def losses(name: str, memory: int) -> list[float | None]:
+        monkeypatch.setattr(memory_module, "_memory", lambda device: memory)
+        return [step.loss for step in tune(encoder, word_pairs(), tmp_path / name, options=SHORT)]
+
+    given: list[int] = []
+    add = training_module.add_gradients
+
+    def noted(*args: Any, most_tokens: int, **options: Any) -> float:
+        given.append(most_tokens)
+        return add(*args, most_tokens=most_tokens, **options)
+
+    monkeypatch.setattr(training_module, "add_gradients", noted)
+    little, much = losses("little", 10_000), losses("much", 10**12)
+    assert little == pytest.approx(much, abs=1e-4)
+    assert min(given) < 10
+    assert max(given) > 10**5
 
 
 # The loss

@@ -22,6 +22,7 @@ from echo_embeddings.tuning.batches import training_batches
 from echo_embeddings.tuning.checkpoint import NAME_ANOTHER, Standing, load_checkpoint, save_checkpoint
 from echo_embeddings.tuning.log import StepLog, TuningStep
 from echo_embeddings.tuning.loss import Compared, contrastive_loss, mean_reciprocal_rank
+from echo_embeddings.tuning.memory import tokens_that_fit
 from echo_embeddings.tuning.pairs import TrainingPair, by_instruction, equally_right, held_out_pairs
 from echo_embeddings.tuning.processes import Processes
 from echo_embeddings.tuning.step import add_gradients
@@ -42,10 +43,10 @@ class TuningOptions:
     """How an encoder is tuned.
 
     `learning_rate` rises over the first `warmup_steps` and falls to a tenth in a straight line. `batch` pairs are
-    compared with each other, in groups of up to `alike` that share rare words, and in passes of which `most_tokens` are
-    kept for their gradients. `dimensions` are shorter lengths at which vectors are to be good too. Every
-    `evaluate_every` steps the `held_out` pairs are ranked; after `patience` times without a better score the training
-    ends early. `teacher_share` is how much of the loss a teacher has.
+    compared with each other, in groups of up to `alike` that share rare words. `dimensions` are shorter lengths at
+    which vectors are to be good too. Every `evaluate_every` steps the `held_out` pairs are ranked; after `patience`
+    times without a better score the training ends early. `teacher_share` is how much of the loss a teacher has.
+    `most_tokens` are kept at once for their gradients; where it is None, as many as half of the memory holds.
 
     `rank`, `alpha` and `first_layer`, below which layers stay as they are, are those of a new adapter (LoRA). One that
     is trained further keeps its own.
@@ -65,7 +66,7 @@ class TuningOptions:
     held_out: int = 200
     evaluate_every: int = 50
     patience: int = 5
-    most_tokens: int = 16_384
+    most_tokens: int | None = None
     seed: int = 0
 
 
@@ -135,6 +136,12 @@ class _Run:
         self._optimizer = torch.optim.AdamW(student.parameters, lr=options.learning_rate, weight_decay=0.0)
         self._processes = Processes(device=student.device)
         self._standing = Standing("", 0, -1.0, 0)
+        self._most_tokens = in_turn(self._tokens_that_fit) if options.most_tokens is None else options.most_tokens
+
+    def _tokens_that_fit(self) -> int:
+        pairs = self._trained[: self._options.batch]  # always the same ones: a run that goes on goes on the same way
+        documents = self._encoder.document_tokens([pair.positive for pair in pairs])
+        return tokens_that_fit(self._student, [*self._query_tokens(pairs), *documents])
 
     def steps(self, name: str) -> Iterator[TuningStep]:
         self._standing = Standing(name, 0, -1.0, 0)
@@ -187,9 +194,7 @@ class _Run:
             )
 
         self._optimizer.zero_grad(set_to_none=True)
-        found = add_gradients(
-            self._student, sequences, loss, most_tokens=options.most_tokens, processes=self._processes
-        )
+        found = add_gradients(self._student, sequences, loss, most_tokens=self._most_tokens, processes=self._processes)
         torch.nn.utils.clip_grad_norm_(self._student.parameters, _HIGHEST_GRADIENT)
         self._optimizer.step()
         self._student.stepped()
