@@ -1,4 +1,4 @@
-"""Keeps memory that a pass frees at hand for the next pass. Knows nothing of models."""
+"""Keeps memory that a pass frees at hand for the next pass, or hands it back. Knows nothing of models."""
 
 from __future__ import annotations
 
@@ -28,3 +28,13 @@ def keep_freed_memory() -> None:
     mallopt(_MMAP_THRESHOLD, _LARGEST)
     mallopt(_TRIM_THRESHOLD, _LARGEST)
     mallopt(_ARENAS, 1)  # an arena of a thread could not hold them
+
+
+def hand_back_freed_memory() -> None:
+    """Hand all that is free back to the system, once a step of a training: without effect where glibc is not.
+
+    A step takes gigabytes, in blocks of other sizes than the last one, so that what is kept at hand does not fit and
+    would grow from step to step until the memory ends.
+    """
+    if sys.platform == "linux" and (malloc_trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+        malloc_trim(0)

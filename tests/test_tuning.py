@@ -250,6 +250,15 @@ def test_little_memory_changes_nothing_but_the_time(
     assert max(given) > 10**5
 
 
+def test_memory_is_handed_back_after_each_step(
+    encoder: EchoEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed_back: list[int] = []
+    monkeypatch.setattr(training_module, "hand_back_freed_memory", lambda: handed_back.append(1))
+    steps = [step.number for step in tune(encoder, word_pairs(), tmp_path, options=SHORT)]
+    assert len(handed_back) == steps[-1] == SHORT.steps
+
+
 # The loss
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from echo_embeddings.allocation import hand_back_freed_memory
 from echo_embeddings.errors import ModelError
 from echo_embeddings.head import holds_head
 from echo_embeddings.tuning.batches import training_batches
@@ -198,6 +199,7 @@ class _Run:
         torch.nn.utils.clip_grad_norm_(self._student.parameters, _HIGHEST_GRADIENT)
         self._optimizer.step()
         self._student.stepped()
+        hand_back_freed_memory()
         took = perf_counter() - began
         score = self._judged(number)
         return TuningStep(
