@@ -33,8 +33,9 @@ class Hit:
     """A passage that was found.
 
     `start` and `end` are character offsets in the text of the document `source`; `page` and `line` count from 1 and are
-    None where the format has none. `score` is a cosine (dense), BM25 (lexical) or the fused score (hybrid): comparable
-    within one search only. `dense` and `lexical` tell how it was found; `likelihood`, where it was reranked, how likely
+    None where the format has none. `score` is the cosine with the question as feedback moved it (dense), BM25
+    (lexical) or the fused score (hybrid): comparable within one search only. `dense` and `lexical` tell how it was
+    found, by its cosine with the question itself and by BM25; `likelihood`, where it was reranked, how likely
     the question is after it: the mean log probability of a token of the question. `alike` are the passages after it
     that say the same, where the search was to group them.
     """

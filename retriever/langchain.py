@@ -124,7 +124,7 @@ class EchoRetriever(BaseRetriever):
     group: bool = False
     """Whether a passage that says the same as a better one is only named by it, in the metadata `alike`."""
     score_threshold: float | None = None
-    """The least score of a passage: a cosine (dense), BM25 (lexical) or the fused score (hybrid, or reranked)."""
+    """The least `Hit.score` of a passage: a cosine (dense), BM25 (lexical) or the fused score (hybrid, or reranked)."""
     device: DeviceChoice = "auto"
     index_device: IndexDevice = "auto"
     retriever: InstanceOf[Retriever] | None = Field(default=None, exclude=True, repr=False)

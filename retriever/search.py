@@ -11,6 +11,7 @@ import numpy as np
 
 from echo_embeddings.errors import IndexDamaged, IndexMismatch, QuestionError
 from indexer import IndexDevice, Snapshot, Where, manifest_stamp, open_snapshot
+from retriever.dense import dense_ranking
 from retriever.gathering import QuestionGatherer
 from retriever.grouping import grouped
 from retriever.highlight import Span, mark_hits
@@ -144,8 +145,9 @@ class Retriever:
                 return told(snapshot, matching, make_hits(snapshot, matching, {}, places(matching)))
             known = self._question_vector(query, instruction) if vector is None else vector
             if mode == "dense":
-                nearest = snapshot.nearest(known, k=depth, where=filtered)
-                return told(snapshot, nearest, make_hits(snapshot, nearest, places(nearest), {}))
+                dense = dense_ranking(snapshot, known, k=depth, where=filtered)
+                ranked = dense.ranked[:depth]
+                return told(snapshot, ranked, make_hits(snapshot, ranked, places(dense.nearest), {}))
             both = hybrid_ranking(snapshot, query, known, k=wanted, where=filtered)
             fused = both.fused[:depth]
             return told(snapshot, fused, make_hits(snapshot, fused, places(both.dense), places(both.lexical)))

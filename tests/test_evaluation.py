@@ -121,13 +121,16 @@ def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
     assert len(evaluated(tmp_path, CountingEncoder()).rows) == len(USUAL_ROWS)
 
 
-def test_the_echo_row_is_the_dense_search_and_raw_rows_keep_the_means(tmp_path: Path) -> None:
+def test_the_dense_row_is_the_search_echo_lacks_its_feedback_and_raw_rows_keep_the_means(tmp_path: Path) -> None:
     made = opened(tmp_path)
-    ranked = ROWS["echo"].rank(made)
-    for question, ranking in zip(made.questions, ranked, strict=True):
-        hits = made.retriever.search(question.text, k=100, mode="dense")
-        assert ranking == [*dict.fromkeys(hit.source for hit in hits)]
     snapshot = made.retriever.snapshot
+    rows = (ROWS[name].rank(made) for name in ("dense", "echo"))
+    for question, vector, searched, compared_once in zip(made.questions, made.readings.echo, *rows, strict=True):
+        hits = made.retriever.search(question.text, k=100, mode="dense")
+        assert searched == [*dict.fromkeys(hit.source for hit in hits)]
+        nearest = [key for key, _ in snapshot.nearest(vector, k=100, where=Where())]
+        paths_of = snapshot.catalog.chunks(nearest)
+        assert compared_once == [*dict.fromkeys(paths_of[key].path for key in nearest)]
     [(ids, vectors)] = snapshot.catalog.vectors(generation=snapshot.manifest.generation)
     nearest = ids[np.argsort(-(made.readings.echo @ vectors.T), axis=1)]
     paths = snapshot.catalog.chunks(ids.tolist())

@@ -18,9 +18,10 @@ from echo_embeddings.errors import IndexMismatch, IndexMissing, QuestionError
 from indexer import Chunking, Source, Where, build_index, draw_map
 from indexer.chunks import embedded_text
 from retriever import Hit, Mode, Retriever, matching_sentence
+from retriever.feedback import _different
 from retriever.fusion import standard_score_fusion
 from retriever.highlight import sentence_spans
-from retriever.hybrid import _different, hybrid_ranking
+from retriever.hybrid import hybrid_ranking
 from retriever.lexical import lexical_ranking, word_query
 
 ROOT = Path(__file__).parent.parent
@@ -72,7 +73,7 @@ def test_a_hit_tells_its_place_and_how_it_was_found(retriever: Retriever, corpus
 def test_hybrid_scores_are_the_cosines_and_half_the_words_as_standard_scores(
     retriever: Retriever, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("retriever.hybrid.FEEDBACK_WEIGHT", 0.0)
+    monkeypatch.setattr("retriever.feedback.FEEDBACK_WEIGHT", 0.0)
     question = "quick wizards"
     hybrid = {hit.source: hit.score for hit in retriever.search(question, mode="hybrid")}
     cosines = {hit.source: hit.score for hit in retriever.search(question, mode="dense")}
@@ -150,13 +151,25 @@ def test_dense_search_needs_no_common_word_and_lexical_search_does(retriever: Re
     assert retriever.search("unheard of", mode="lexical") == []
 
 
-def test_dense_search_ranks_by_the_cosine_of_the_encoders_own_vectors(
+def test_dense_search_ranks_by_the_cosine_of_the_encoders_own_vectors_with_the_question_moved(
     retriever: Retriever, encoder: EchoEncoder
 ) -> None:
     hits = retriever.search("wizards judge", mode="dense")
     passages = encoder.encode_documents([embedded_text(hit.title, hit.headings, hit.text) for hit in hits])
-    cosines = passages @ encoder.encode_queries(["wizards judge"])[0]
-    assert [hit.score for hit in hits] == pytest.approx(cosines.tolist(), abs=2e-3)  # kept in half precision
+    question = encoder.encode_queries(["wizards judge"])[0]
+    cosines = (passages @ question).tolist()
+    places = [hit.dense for hit in hits if hit.dense]
+    assert [place.score for place in places] == pytest.approx(cosines, abs=2e-3)  # kept in half precision
+    assert [place.rank for place in places] == [1 + sorted(cosines, reverse=True).index(cosine) for cosine in cosines]
+    moved = question + 0.5 * passages.mean(axis=0)  # there are as many passages as give feedback
+    expected = passages @ (moved / np.linalg.norm(moved))
+    assert [hit.score for hit in hits] == pytest.approx(expected.tolist(), abs=2e-3)
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+
+
+def test_fewer_hits_of_a_dense_search_are_the_first_of_more(retriever: Retriever) -> None:
+    more = retriever.search("wizards judge", mode="dense", k=3)
+    assert [retriever.search("wizards judge", mode="dense", k=k) for k in (1, 2)] == [more[:1], more[:2]]
 
 
 @pytest.mark.parametrize("question", ['"', "AND OR NOT", "five* NEAR(jugs)", "text:fox", "🦊", "?!", "a" * 20000])
@@ -312,7 +325,8 @@ def test_a_question_stands_on_the_map_where_its_answers_are(subjects: Path) -> N
     drawn = draw_map(retriever.snapshot)
     [passage] = [p for p in drawn.passages if (p.path, p.chunk.start) == (best.source, best.start)]
     [answer] = retriever.snapshot.compared_chunks([passage.id])
-    assert best.score == pytest.approx(float(vector @ answer), abs=1e-5)
+    assert best.dense is not None
+    assert best.dense.score == pytest.approx(float(vector @ answer), abs=1e-5)
     assert drawn.project(vector[None, :]).shape == (1, 2)
     with pytest.raises(QuestionError, match="empty"):
         retriever.locate(" ")

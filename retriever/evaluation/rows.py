@@ -78,6 +78,13 @@ def _without_directions(count: int) -> Row:
     return Row(f"echo-less-{count}", told, rank, prepare=_embed_questions, usual=False)
 
 
+def _echo(opened: OpenedCollection) -> list[Ranking]:
+    snapshot = opened.retriever.snapshot
+    return opened.rank_scored(
+        snapshot.nearest(vector, k=MORE_PASSAGES, where=Where()) for vector in opened.readings.echo
+    )
+
+
 def _fused_once(opened: OpenedCollection) -> list[Ranking]:
     snapshot = opened.retriever.snapshot
 
@@ -149,10 +156,11 @@ _ALL = (
     ),
     Row(
         "echo",
-        "by echo embeddings in the space of the index: dense search",
-        _searched("dense"),
+        "by echo embeddings in the space of the index",
+        _echo,
         prepare=_embed_questions,
     ),
+    Row("dense", "by echo embeddings, with feedback: dense search", _searched("dense"), prepare=_embed_questions),
     Row("hybrid", "dense and lexical search, fused, with feedback", _searched("hybrid"), prepare=_embed_questions),
     Row("hybrid-once", "the same, the question's vector left as it is", _fused_once, prepare=_embed_questions),
     Row("hybrid-ranks", "the same two, fused by their ranks", _fused_by_ranks, prepare=_embed_questions),
