@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from echo_embeddings.allocation import hand_back_freed_memory
 from echo_embeddings.turns import in_turn
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def _copied(rows: Vectors) -> _Copies:
         copy = (block / steps).round_().mul_(steps)
         lost.append(torch.linalg.vector_norm(block - copy, dim=1))
         longest = max(longest, float(torch.linalg.vector_norm(copy, dim=1).max()))
+    hand_back_freed_memory()  # what is free lies between the copies, twice as much as they are
     return _Copies(blocks, torch.cat(lost), longest)
 
 
