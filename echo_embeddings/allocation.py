@@ -31,10 +31,10 @@ def keep_freed_memory() -> None:
 
 
 def hand_back_freed_memory() -> None:
-    """Hand all that is free back to the system, once a step of a training: without effect where glibc is not.
+    """Hand all that is free back to the system, after what is not done again and again: without effect elsewhere.
 
-    A step takes gigabytes, in blocks of other sizes than the last one, so that what is kept at hand does not fit and
-    would grow from step to step until the memory ends.
+    What no later block fits into would stay for good. A step of a training takes gigabytes, in blocks of other sizes
+    than the last one: kept at hand, they would grow from step to step until the memory ends.
     """
     if sys.platform == "linux" and (malloc_trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
         malloc_trim(0)

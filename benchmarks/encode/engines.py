@@ -106,10 +106,8 @@ class Peak:
         self.about = f"torch {torch.__version__}, {precision}, {PEAK_SIDE} x {PEAK_SIDE} x {PEAK_SIDE}"
         self._multiply: Callable[[], torch.Tensor]
         if precision == "fp32":
-            rows, matrix = (
-                torch.randn(sides),
-                kernels.linear(Projection(torch.randn(sides), None), kernels.Precision.FP32),
-            )
+            projection = Projection(torch.randn(sides), None)
+            matrix, rows = kernels.linear(projection, kernels.Precision.FP32), torch.randn(sides)
             self._multiply = partial(matrix, rows)
         else:
             numbers = torch.randint(-127, 128, sides, dtype=torch.int8)

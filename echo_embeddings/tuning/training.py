@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
@@ -137,9 +137,11 @@ class _Run:
         self._optimizer = torch.optim.AdamW(student.parameters, lr=options.learning_rate, weight_decay=0.0)
         self._processes = Processes(device=student.device)
         self._standing = Standing("", 0, -1.0, 0)
-        self._most_tokens = in_turn(self._tokens_that_fit) if options.most_tokens is None else options.most_tokens
 
-    def _tokens_that_fit(self) -> int:
+    @cached_property
+    def _most_tokens(self) -> int:
+        if self._options.most_tokens is not None:
+            return self._options.most_tokens
         pairs = self._trained[: self._options.batch]  # always the same ones: a run that goes on goes on the same way
         documents = self._encoder.document_tokens([pair.positive for pair in pairs])
         return tokens_that_fit(self._student, [*self._query_tokens(pairs), *documents])
