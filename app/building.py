@@ -54,7 +54,7 @@ class Builder:
         self._state = BuildState()
         self._lock = Lock()
         self._thread: Thread | None = None
-        self._stage_began = 0.0
+        self._stage_began, self._done_before = 0.0, 0
 
     @property
     def state(self) -> BuildState:
@@ -116,7 +116,7 @@ class Builder:
             if self._state.phase == "stopping":
                 raise _Stopped
             if stage != self._state.stage:
-                self._stage_began = now
+                self._stage_began, self._done_before = now, done
             seconds = now - self._stage_began
-            rate = done / seconds if seconds > 0 else 0.0
+            rate = (done - self._done_before) / seconds if seconds > 0 else 0.0
             self._state = BuildState(phase="running", stage=stage, done=done, total=total, rate=rate)

@@ -4,7 +4,8 @@
 
 Without a folder, folders of Markdown are generated: `100x10` is 100 files of 10 sections each, a section some 110
 words of the guide's sentences. Each build has a process of its own, and the model is loaded before the clock starts.
-"model" is the share of the time in which the build waited for embeddings; "peak" is the most memory the process held,
+"reading" is the share of the time after which all files were read, while the first passages were embedded already;
+"model" that in which the build waited for embeddings; "peak" is the most memory the process held,
 and "more" how much of it came after the model had embedded one text.
 """
 

@@ -1,18 +1,21 @@
-"""The composer of a build from files: scan, diff, chunk, embed, commit. Knows the order of the steps and no details."""
+"""The composer of a build from files: scan, diff, chunk and, meanwhile, embed; then commit. Knows no details."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.chunks import Chunking
 from indexer.lock import only_writer
+from indexer.reading import DocumentReader
+from indexer.reading_ahead import ReadingAhead, Tell
 from indexer.remembered import remember_sources, with_patterns
 from indexer.sources import Source
-from indexer.steps import Progress, begin_build
+from indexer.steps import BuildSteps, Progress, begin_build
 from indexer.update import BuildReport, DocumentUpdate
 
 if TYPE_CHECKING:
@@ -55,20 +58,23 @@ def build_index(
                 for before, source in zip(given, sources, strict=True)
                 if source != before
             ]
-            DocumentUpdate(
-                work.catalog,
-                index_dir,
-                generation=work.generation,
-                chunking=work.chunking,
-                token_starts=encoder.token_starts,
-                report=work.report,
-            ).run(
-                sources,
-                skip=[index_dir],
-                progress=lambda done: progress("reading", done, None),
-            )
-            remember_sources(work.catalog, index_dir, sources)
-            work.embed()
+            with DocumentReader() as reader:
+                work.embed_while(ReadingAhead(partial(_read, work, sources, reader), stop=reader.stop))
             work.commit()
     work.report.seconds = time.monotonic() - started
     return work.report
+
+
+def _read(work: BuildSteps, sources: Sequence[Source], reader: DocumentReader, tell: Tell) -> None:
+    """Bring the catalog up to date with the files; remember their sources when all are read."""
+    update = DocumentUpdate(
+        work.catalog,
+        work.index_dir,
+        generation=work.generation,
+        chunking=work.chunking,
+        token_starts=work.encoder.token_starts,
+        reader=reader,
+        report=work.report,
+    )
+    update.run(sources, skip=[work.index_dir], tell=tell)
+    remember_sources(work.catalog, work.index_dir, sources)

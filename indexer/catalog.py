@@ -185,6 +185,10 @@ class Catalog:
         query = f"SELECT count(DISTINCT chunks.hash) {_FROM_WAITING}"
         return int(self.database.value(query))
 
+    def newest_chunk(self) -> int:
+        """Return the highest id of a chunk, 0 where there is none: those that are added later have higher ones."""
+        return int(self.database.value("SELECT coalesce(max(id), 0) FROM chunks"))
+
     def without_vector(self, *, after: int, limit: int) -> list[FoundChunk]:
         """Return up to `limit` chunks of current documents that wait to be embedded, by id, from beyond `after`.
 

@@ -39,6 +39,7 @@ class Database:
         self._create = create
         self._local = threading.local()
         self._connections: list[Connection] = []
+        self._writing = threading.Lock()  # SQLite would let the threads of this process sleep and try again
 
     def close(self) -> None:
         """Close the connections of all threads."""
@@ -51,7 +52,7 @@ class Database:
 
         A transaction that is not durable outlives the process, not the machine.
         """
-        with self._explained():
+        with self._explained(), self._writing:
             connection = self._connection()
             connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             connection.execute("BEGIN IMMEDIATE")

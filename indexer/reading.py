@@ -57,6 +57,10 @@ class DocumentReader:
         """End the process; a later read begins another."""
         self._worker.close()
 
+    def stop(self) -> None:
+        """End the process from another thread: what reads, now or later, raises WorkerStopped."""
+        self._worker.stop()
+
     def read(self, path: Path, *, real_path: str = "", known_hash: str = "") -> ReadFile:
         """Read the file at `path`, unless its bytes have the known hash.
 
@@ -65,6 +69,7 @@ class DocumentReader:
         Raises:
             FileNotFoundError: it is gone.
             SourceError: the process cannot be started.
+            WorkerStopped: `stop` was called.
         """
         request: Message = {
             "operation": "read",

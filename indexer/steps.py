@@ -1,4 +1,4 @@
-"""The steps that all builds share: open the catalog to be written, embed what waits in it, commit. Knows no files."""
+"""The steps that all builds share: open the catalog to be written, embed what comes into it, commit. Knows no files."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from indexer.catalog import CATALOG, Catalog, delete_catalog
 from indexer.chunks import Chunking, embedded_text
 from indexer.commit import commit_generation, sweep_replaced
 from indexer.manifest import FORMAT_VERSION, Canary, Manifest
+from indexer.reading_ahead import ReadingAhead
 from indexer.recovery import Shown, catalog_path, finish_commit, other_catalogs
 from indexer.remembered import carry_over
 from indexer.space import has_drifted, spaces_for
@@ -29,6 +30,7 @@ Progress = Callable[[Stage, int, int | None], None]
 """Told the stage, how much of it is done, and of how much; None while that is not known."""
 
 _WINDOW = 1024  # chunks taken from the catalog at a time: enough for batches of like length, little in memory
+_ENOUGH = 128  # chunks that are waited for while files are read: fewer make poor batches
 _CANARIES = (
     "She loves summer but dislikes the heat.",
     "An index is complete when its manifest stands in its place.",
@@ -123,6 +125,7 @@ class BuildSteps:
         self.chunking = chunking
         self.progress = progress
         self.report = BuildReport()
+        self._to_embed: int | None = None
         self.shown = shown
         self.before = shown if continues else None
         try:
@@ -154,11 +157,26 @@ class BuildSteps:
                 remedy="Build it anew with --rebuild, or keep both with another --index.",
             )
 
+    def embed_while(self, reading: ReadingAhead) -> None:
+        """Read, and embed what is read as it comes; then whatever else has no vector yet."""
+        # What an interrupted build left may be of files that have changed since: it comes last, if it is still there.
+        after = self.catalog.newest_chunk()
+        with reading:
+            while not reading.is_over():
+                self._tell(reading)
+                if reading.brings(_ENOUGH):
+                    after = self._embed(reading, after=after, least=_ENOUGH)
+        if self._to_embed is None:
+            self.progress("reading", reading.looked_at, None)
+        self._embed(reading)
+
     def embed(self) -> None:
         """Embed every text that has no vector yet, once; each batch is kept as soon as it is there."""
-        total = self.catalog.count_without_vector()
-        after = -1
-        while waiting := self.catalog.without_vector(after=after, limit=_WINDOW):
+        self._embed(None)
+
+    def _embed(self, reading: ReadingAhead | None, *, after: int = -1, least: int = 1) -> int:
+        """Embed what waits beyond a chunk, by id, while it is at least so many; return the last one."""
+        while len(waiting := self.catalog.without_vector(after=after, limit=_WINDOW)) >= least:
             after = waiting[-1].id
             different = list({found.chunk.hash: found for found in waiting}.values())
             texts = [embedded_text(found.title, found.chunk.headings, found.chunk.text) for found in different]
@@ -166,7 +184,17 @@ class BuildSteps:
                 hashes = [different[position].chunk.hash for position in positions]
                 self.catalog.put_vectors(hashes, readings.echo, classical=readings.classical)
                 self.report.embedded += len(positions)
-                self.progress("embedding", self.report.embedded, total)
+                self._tell(reading)
+        return after
+
+    def _tell(self, reading: ReadingAhead | None) -> None:
+        """Tell how much is read; how much is embedded once that is known to be of how much."""
+        if reading is not None and not reading.is_over():
+            self.progress("reading", reading.looked_at, None)
+            return
+        if self._to_embed is None:
+            self._to_embed = self.report.embedded + self.catalog.count_without_vector()
+        self.progress("embedding", self.report.embedded, self._to_embed)
 
     def commit(self) -> None:
         """Make the new generation the one that readers see, if anything in it is new."""

@@ -16,7 +16,8 @@ from indexer.chunks import Chunking, cut_chunks, embedded_text, embedded_title
 from indexer.documents import Document
 from indexer.full_text import document_language
 from indexer.paths import full_path, stored_path
-from indexer.reading import DocumentReader, ReadFile, ReadingLimits
+from indexer.reading import DocumentReader, ReadFile
+from indexer.reading_ahead import Tell
 from indexer.records import ChunkRow, DocumentRow
 from indexer.remembered import left_out, set_left_out
 from indexer.scan import FoundFile, scan
@@ -54,17 +55,11 @@ class DocumentUpdate:
     chunking: Chunking
     token_starts: Callable[[str], Sequence[int]]
     """The offsets at which the tokens of a text begin."""
+    reader: DocumentReader
     report: BuildReport
-    limits: ReadingLimits | None = None
 
-    def run(
-        self,
-        sources: Sequence[Source],
-        *,
-        skip: Sequence[Path],
-        progress: Callable[[int], None],
-    ) -> None:
-        """Go through the files of the sources; `progress` is told how many were looked at.
+    def run(self, sources: Sequence[Source], *, skip: Sequence[Path], tell: Tell) -> None:
+        """Go through the files of the sources; `tell` is told of each, and may raise an error to end this.
 
         A document that was removed from the index is left out, unless a source is that very file.
 
@@ -81,14 +76,15 @@ class DocumentUpdate:
             unreadable.append(folder)
             self.report.failures.append((stored_path(folder, self.index_dir), reason))
 
-        with DocumentReader(self.limits) as reader:
-            for file in scan(sources, skip=skip, on_error=note_folder):
-                path = stored_path(file.path, self.index_dir)
-                if path in removed and path not in named:
-                    self.report.left_out += 1
-                elif self._update_document(file, path, known.get(path), reader):
-                    seen.add(path)
-                    progress(len(seen))
+        for file in scan(sources, skip=skip, on_error=note_folder):
+            path = stored_path(file.path, self.index_dir)
+            if path in removed and path not in named:
+                self.report.left_out += 1
+                continue
+            chunks = self._update_document(file, path, known.get(path))
+            if chunks is not None:
+                seen.add(path)
+                tell(len(seen), chunks)
         _refuse_vanished(sources)
         if not seen and not unreadable and not self.report.left_out:
             raise SourceError(
@@ -98,27 +94,27 @@ class DocumentUpdate:
         set_left_out(self.catalog, removed - seen)
         self._let_go([path for path in known if path not in seen], sources, unreadable)
 
-    def _update_document(self, file: FoundFile, path: str, known: DocumentRow | None, reader: DocumentReader) -> bool:
-        """Read a file if it seems new or changed; tell whether it is still there."""
+    def _update_document(self, file: FoundFile, path: str, known: DocumentRow | None) -> int | None:
+        """Read a file if it seems new or changed; return into how many chunks it was cut, None if it is gone."""
         if known and known.hash and (known.size, known.modified_ns) == (file.size, file.modified_ns):
             self.report.unchanged += 1
-            return True
+            return 0
         try:
-            read = reader.read(file.path, real_path=file.real_path, known_hash=known.hash if known else "")
+            read = self.reader.read(file.path, real_path=file.real_path, known_hash=known.hash if known else "")
         except FileNotFoundError:
-            return False
+            return None
         if known and self._is_unchanged(known, read):
             if read.hash:
                 self.catalog.touch_document(path, size=read.size, modified_ns=read.modified_ns)
             self.report.unchanged += 1
-            return True
-        chunks = [] if read.document is None else chunk_rows(read.document, self.token_starts, self.chunking)
-        self.catalog.put_document(_row(path, file, read), [*chunks], generation=self.generation)
+            return 0
+        chunks = [] if read.document is None else [*chunk_rows(read.document, self.token_starts, self.chunking)]
+        self.catalog.put_document(_row(path, file, read), chunks, generation=self.generation)
         if known:
             self.report.changed += 1
         else:
             self.report.added += 1
-        return True
+        return len(chunks)
 
     def _is_unchanged(self, known: DocumentRow, read: ReadFile) -> bool:
         """Whether the file has the bytes it had, or still none that can be read, for the same reason."""

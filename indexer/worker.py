@@ -23,8 +23,12 @@ _GIGABYTE = 2**30
 _DYING_SECONDS = 5
 
 
+class WorkerStopped(Exception):
+    """Nobody wants an answer any more."""
+
+
 class Worker:
-    """One child process, begun when it is first asked and again when it died. For one thread at a time.
+    """One child process, begun when it is first asked and again when it died. For one thread at a time, but for `stop`.
 
     `seconds` is the most that one answer may take, `memory_bytes` all that the process may ever map.
     """
@@ -33,6 +37,7 @@ class Worker:
         self._seconds = seconds
         self._memory_bytes = memory_bytes
         self._child: _Child | None = None
+        self._is_stopped = False
 
     @property
     def pid(self) -> int | None:
@@ -45,6 +50,7 @@ class Worker:
         Raises:
             DocumentError: it took too long or too much memory, or the process died of it.
             SourceError: no process can be started.
+            WorkerStopped: `stop` was called.
         """
         child = self._living_child()
         is_last = False
@@ -58,8 +64,15 @@ class Worker:
         finally:
             if not is_last or child.is_late():
                 self.close()
+        self._refuse_stopped()
         if not is_last:
             raise DocumentError(self._why_it_died(child, doing))
+
+    def stop(self) -> None:
+        """Let whoever asks, now or later, get no more answers. May be called from any thread."""
+        self._is_stopped = True
+        if (child := self._child) is not None:
+            child.process.kill()
 
     def close(self) -> None:
         """End the process, whatever it is at."""
@@ -72,16 +85,22 @@ class Worker:
             return self._child
         self.close()
         self._child = _Child(self._seconds, self._memory_bytes)
+        self._refuse_stopped()  # asked when there is a process: one that begins from now on would not be ended
         is_ready = False
         try:
             is_ready = self._child.receive() is not None
         finally:
             if not is_ready:
                 self.close()
+        self._refuse_stopped()
         if self._child is None:
             remedy = f"See why: {Path(sys.executable).name} -m {_MODULE}"
             raise SourceError("The process that reads documents does not start.", remedy=remedy)
         return self._child
+
+    def _refuse_stopped(self) -> None:
+        if self._is_stopped:
+            raise WorkerStopped
 
     def _why_it_died(self, child: _Child, doing: str) -> str:
         if child.is_late():

@@ -7,9 +7,12 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -17,12 +20,16 @@ from indexer_helpers import WordEncoder, build, contents, documents, write
 
 import indexer.build
 import indexer.update
+from echo_embeddings import Readings
 from echo_embeddings.errors import IndexBusy, IndexDamaged, IndexMismatch, IndexMissing, SourceError
 from indexer import BuildReport, Chunking, Where, WordQuery, open_snapshot, read_built_with
 from indexer.catalog import Catalog
 from indexer.manifest import read_manifest
 from indexer.reading import DocumentReader
 from indexer.scan import FoundFile
+
+PATIENCE = 60  # seconds
+STAGES = ["reading", "embedding", "asking", "indexing"]
 
 
 @pytest.fixture
@@ -180,8 +187,11 @@ def test_progress_tells_the_stages_in_order(folder: Path, index: Path) -> None:
     for number in range(20):
         write(folder, **{f"more{number}": f"# More {number}\n\nText {number}.\n"})
     build(folder, index, progress=lambda *line: told.append(line))
+    read = [line for line in told if line[0] == "reading"]
+    assert read == sorted(read, key=lambda line: line[1])
+    assert read[-1] == ("reading", 23, None)
     assert told == [
-        *(("reading", done, None) for done in range(1, 24)),
+        *read,
         *(("embedding", done, 27) for done in (8, 16, 24, 27)),
         *(("asking", done, 81) for done in (0, 64, 81)),
         ("indexing", 0, 27),
@@ -189,6 +199,84 @@ def test_progress_tells_the_stages_in_order(folder: Path, index: Path) -> None:
     told.clear()
     build(folder, index, progress=lambda *line: told.append(line))
     assert {stage for stage, *_ in told} == {"reading"}
+    assert told[-1] == ("reading", 23, None)
+
+
+class WaitingEncoder(WordEncoder):
+    """Cuts `at_once` texts into tokens; the next ones when it is told to go on."""
+
+    def __init__(self, at_once: int) -> None:
+        super().__init__()
+        self.left = at_once
+        self.waits, self.goes_on = Event(), Event()
+
+    def token_starts(self, text: str) -> list[int]:
+        if self.left == 0:
+            self.waits.set()
+            assert self.goes_on.wait(timeout=PATIENCE)
+        self.left = max(0, self.left - 1)
+        return super().token_starts(text)
+
+
+def test_what_was_read_is_embedded_while_more_is_read(folder: Path, index: Path) -> None:
+    """The reading goes on only when something has been embedded."""
+    write(folder, **{f"more{number}": f"# More {number}\n\nText {number}.\n" for number in range(240)})
+
+    class GoesOn(WaitingEncoder):
+        def document_readings(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Readings]]:
+            yield from super().document_readings(texts)
+            self.goes_on.set()
+
+    told: list[tuple[str, int, int | None]] = []
+    encoder = GoesOn(at_once=150)
+    report = build(folder, index, encoder, progress=lambda *line: told.append(line))
+    assert (report.added, report.chunks, report.embedded, len(encoder.embedded)) == (243, 247, 247, 247)
+    assert [stage for stage, *_ in told] == sorted((stage for stage, *_ in told), key=STAGES.index), "no way back"
+    embedding = [(done, total) for stage, done, total in told if stage == "embedding"]
+    assert {total for _, total in embedding} == {247}
+    assert embedding[0][0] > 128, "the others were embedded before the reading was over"
+    assert embedding[-1] == (247, 247)
+    build(folder, folder / ".straight")
+    assert contents(index) == contents(folder / ".straight")
+
+
+def test_a_reading_that_fails_ends_the_build_though_there_is_more_to_embed(folder: Path, index: Path) -> None:
+    write(folder, **{f"more{number}": f"# More {number}\n\nText {number}.\n" for number in range(240)})
+    error = SourceError("The disk went away.")
+
+    class Fails(WaitingEncoder):
+        def token_starts(self, text: str) -> list[int]:
+            if self.left == 0:
+                raise error
+            return super().token_starts(text)
+
+        def document_readings(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Readings]]:
+            for batch in super().document_readings(texts):
+                time.sleep(0.1)
+                yield batch
+
+    encoder = Fails(at_once=200)
+    with pytest.raises(SourceError) as caught:
+        build(folder, index, encoder)
+    assert caught.value is error
+    assert len(encoder.embedded) < 200, "not even the texts that were taken"
+
+
+def test_an_encoder_that_fails_ends_the_reading(folder: Path, index: Path) -> None:
+    write(folder, **{f"more{number}": f"# More {number}\n\nText {number}.\n" for number in range(240)})
+
+    class Fails(WaitingEncoder):
+        def document_readings(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Readings]]:
+            assert self.waits.wait(timeout=PATIENCE)
+            self.goes_on.set()
+            raise RuntimeError("out of memory")
+
+    before = threading.active_count()
+    with pytest.raises(RuntimeError, match="out of memory"):
+        build(folder, index, Fails(at_once=150))
+    assert threading.active_count() == before
+    encoder = WordEncoder()
+    assert build(folder, index, encoder).embedded == 247
 
 
 # What is indexed
@@ -559,11 +647,45 @@ def change(folder: Path) -> None:
     (folder / "broken.pdf").write_bytes(b"%PDF-1.7 no more of it")
 
 
+@pytest.mark.parametrize("cut", [0, 1, 13])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_build_that_is_interrupted_while_it_reads_ends_like_any_other(
+    tmp_path: Path, folder: Path, index: Path, cut: int, first: bool
+) -> None:
+    encoder = WaitingEncoder(at_once=cut)
+
+    def progress(stage: str, done: int, total: int | None) -> None:
+        if encoder.waits.is_set():
+            encoder.goes_on.set()
+            raise KeyboardInterrupt
+
+    ends_like_any_other(tmp_path, folder, index, encoder, progress, first=first)
+
+
+def test_an_interrupted_build_does_not_wait_for_a_file_that_takes_long_and_thinks_no_ill_of_it(
+    folder: Path, index: Path
+) -> None:
+    (folder / "zslow.rst").write_bytes(b"A line of text.\n\n" * 400_000)  # takes docutils half a minute
+    seen = 0.0
+
+    def progress(stage: str, done: int, total: int | None) -> None:
+        nonlocal seen
+        if done == 3:
+            seen = seen or time.monotonic()
+            if time.monotonic() > seen + 1:  # it is being read by now
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(folder, index, progress=progress)
+    assert 1 < time.monotonic() - seen < 5
+    with closing(Catalog(index / "catalog.sqlite")) as catalog:
+        assert len(catalog.current_documents()) == 3
+        assert catalog.failures(generation=1) == []
+
+
 @pytest.mark.parametrize(
     ("stage", "done"),
     [
-        ("reading", 1),
-        ("reading", 13),
         ("reading", 23),
         ("embedding", 8),
         ("embedding", 16),
@@ -575,15 +697,20 @@ def change(folder: Path) -> None:
 def test_an_interrupted_build_ends_like_any_other(
     tmp_path: Path, folder: Path, index: Path, stage: str, done: int, first: bool
 ) -> None:
+    ends_like_any_other(tmp_path, folder, index, WordEncoder(), interrupted_at(stage, done), first=first)
+
+
+def ends_like_any_other(
+    tmp_path: Path, folder: Path, index: Path, encoder: WordEncoder, progress: Any, *, first: bool
+) -> None:
     before = None
     if not first:
         build(folder, index)
         before = contents(index)
     shutil.copytree(folder, tmp_path / "same/docs", symlinks=True)
     change(folder)
-    encoder = WordEncoder()
     with pytest.raises(KeyboardInterrupt):
-        build(folder, index, encoder, progress=interrupted_at(stage, done))
+        build(folder, index, encoder, progress=progress)
     if before is None:
         with pytest.raises(IndexMissing):
             open_snapshot(index)
@@ -613,6 +740,19 @@ def test_what_changes_between_an_interruption_and_the_next_build_counts(folder: 
     build(folder, index, encoder)
     assert contents(index) == before
     assert encoder.embedded == []
+
+
+def test_what_an_interrupted_build_had_cut_is_not_embedded_before_it_is_known_to_be_there(
+    folder: Path, index: Path
+) -> None:
+    write(folder, **{f"more{number}": f"# More {number}\n\nIt is old.\n" for number in range(200)})
+    with pytest.raises(KeyboardInterrupt):
+        build(folder, index, progress=interrupted_at("reading", 203))
+    write(folder, **{f"more{number}": f"# More {number}\n\nIt is new again.\n" for number in range(200)})
+    encoder = WordEncoder()
+    assert build(folder, index, encoder).chunks == 207
+    assert sum("It is new again." in text for text in encoder.embedded) == 200
+    assert not any("It is old." in text for text in encoder.embedded)
 
 
 def test_a_file_that_came_and_went_between_two_generations_makes_none(folder: Path, index: Path) -> None:

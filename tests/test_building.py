@@ -7,9 +7,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import indexer
 from app.building import Builder, BuildState
 from app.opening import EncoderOptions
 from echo_embeddings.errors import IndexBusy, SourceError
@@ -77,6 +79,26 @@ def test_a_build_tells_how_far_it_is_and_ends_with_its_report(builder: Builder, 
     assert (ended.report.added, ended.report.embedded, ended.report.documents) == (200, 200, 200)
     assert (ended.phase, ended.error, ended.is_active) == ("done", "", False)
     assert held(builder.index_dir) == 200
+
+
+def test_the_rate_is_of_what_was_done_since_the_stage_was_first_told(
+    builder: Builder, notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Much may have been embedded while files were read."""
+    states: list[BuildState] = []
+
+    def build_slowly(*given: Any, progress: Callable[[str, int, int | None], None], **named: Any) -> BuildReport:
+        for done in (1000, 1010):
+            progress("embedding", done, 2000)
+            states.append(builder.state)
+            time.sleep(0.1)
+        return BuildReport()
+
+    monkeypatch.setattr(indexer, "build_index", build_slowly)
+    builder.start([str(notes)])
+    assert builder.wait().phase == "done"
+    assert [state.rate == 0 for state in states] == [True, False]
+    assert 0 < states[1].rate <= 100
 
 
 def test_the_time_left_is_what_is_left_at_the_rate() -> None:

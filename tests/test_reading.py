@@ -20,6 +20,7 @@ from test_documents import pdf_file
 from echo_embeddings.errors import SourceError
 from indexer.formats import read_document
 from indexer.reading import DocumentReader, ReadingLimits
+from indexer.worker import WorkerStopped
 
 MEGABYTE = 2**20
 SLOW = b"A line of text.\n\n" * 400_000  # takes docutils half a minute
@@ -248,6 +249,23 @@ def test_what_a_library_prints_is_no_answer(tmp_path: Path, monkeypatch: pytest.
 
 
 # Nothing is left behind
+
+
+def test_a_stop_ends_what_is_read_and_whatever_would_be_read_next(tmp_path: Path) -> None:
+    """Without a word about the document: nothing is wrong with it."""
+    slow, quick = put(tmp_path, "slow.rst", SLOW), put(tmp_path, "quick.md")
+    with DocumentReader() as reader:
+        assert reader.read(quick).document
+        pid = reader._worker.pid
+        assert pid
+        Timer(0.5, reader.stop).start()
+        started = time.monotonic()
+        with pytest.raises(WorkerStopped):
+            reader.read(slow)
+        assert time.monotonic() - started < 5
+        assert wait_until_gone(pid, 1)
+        with pytest.raises(WorkerStopped):
+            reader.read(quick)
 
 
 def test_a_process_that_does_not_start_is_an_error_of_the_build(
