@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
@@ -28,14 +29,14 @@ _START_SECONDS = 120
 _MEGABYTE = 2**20
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--index", default=".echo-index")
     parser.add_argument("--visitors", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--json", type=Path, help="write the figures there")
-    given = parser.parse_args()
+    given = parser.parse_args(words)
     server = subprocess.Popen(
         [sys.executable, "-m", "app.cli", "serve", "--port", "0", "--index", given.index],
         stderr=subprocess.PIPE,
@@ -107,7 +108,7 @@ def measure(server: subprocess.Popen[str], *, visitors: int, seconds: float) -> 
 
 def _search(address: str, question: str) -> list[object]:
     """Ask the endpoint as any program does: post the question, then read the event that answers it."""
-    asked = json.dumps({"data": [question, 5, "hybrid", "", None, None]}).encode()
+    asked = json.dumps({"data": [question, 5, "hybrid", "", None, None, 0]}).encode()
     request = urllib.request.Request(f"{address}/gradio_api/call/search", asked, {"content-type": "application/json"})
     with urllib.request.urlopen(request, timeout=60) as response:
         event = json.load(response)["event_id"]

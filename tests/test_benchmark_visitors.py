@@ -1,0 +1,24 @@
+"""The benchmark of visitors: a whole run against a server of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from benchmarks import visitors
+from echo_embeddings import EchoEncoder, LanguageModel
+from indexer import Source, build_index
+
+
+def test_a_whole_run(tiny_model: LanguageModel, tmp_path: Path) -> None:
+    (tmp_path / "note.md").write_text("The whale sings.\n", encoding="utf-8")
+    build_index([Source.parse(str(tmp_path))], tmp_path / "index", encoder=EchoEncoder(tiny_model))
+    written = tmp_path / "figures.json"
+    visitors.main(
+        ["--index", str(tmp_path / "index"), "--visitors", "3", "--seconds", "1", "--json", str(written)],
+    )
+    told = json.loads(written.read_text(encoding="utf-8"))
+    assert told["errors"] == 0
+    assert told["searches"] >= 3
+    assert 0 < told["median_wait_seconds"] <= told["p95_wait_seconds"] <= told["longest_wait_seconds"]
+    assert len(told["server_memory_mb"]) >= 2
