@@ -29,7 +29,7 @@ class TuningSources:
     """Where pairs come from and what is learned from besides; None and () are nothing.
 
     `from_index` gives up to `most_from_index` pairs; `hard_negatives` is how many are looked up for each pair;
-    `most_pairs` of each source are taken.
+    `most_pairs` of each source are taken. `held_out` are files of pairs to measure on.
     """
 
     files: tuple[Path, ...] = ()
@@ -38,6 +38,7 @@ class TuningSources:
     most_pairs: int | None = None
     hard_negatives: int = 0
     teacher: str | None = None
+    held_out: tuple[Path, ...] = ()
 
 
 def tune_model(
@@ -59,10 +60,11 @@ def tune_model(
         EchoIndexError: the model or index cannot be opened, or the folder cannot be written.
     """
     from echo_embeddings import HeadOptions, tune, tune_head
-    from retriever import teacher_of, with_hard_negatives
+    from retriever import read_pairs, teacher_of, with_hard_negatives
 
     refuse_missing_matplotlib()
     pairs = _pairs(sources, notice)
+    held_out = [pair for path in sources.held_out for pair in read_pairs(path)]
     notice(f"{counted(len(pairs), 'pair')} of {counted(len({pair.source for pair in pairs}), 'source')}.")
     encoder = open_encoder(encoder_options, before=None, chunk_tokens=0, notice=notice).changed(max_tokens=max_tokens)
     _refuse_what_the_adapter_decides(encoder, options)
@@ -82,9 +84,9 @@ def tune_model(
 
         try:
             made = (
-                tune_head(encoder, pairs, folder, options=options, progress=reading)
+                tune_head(encoder, pairs, folder, options=options, held_out=held_out, progress=reading)
                 if isinstance(options, HeadOptions)
-                else tune(encoder, pairs, folder, options=options, teacher=teacher)
+                else tune(encoder, pairs, folder, options=options, teacher=teacher, held_out=held_out)
             )
             for last in made:
                 progress.show("Tuning", last.number, options.steps)

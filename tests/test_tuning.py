@@ -36,7 +36,7 @@ from echo_embeddings.tuning.batches import training_batches
 from echo_embeddings.tuning.groups import groups_of_alike
 from echo_embeddings.tuning.loss import Compared, contrastive_loss
 from echo_embeddings.tuning.memory import tokens_that_fit
-from echo_embeddings.tuning.pairs import equally_right
+from echo_embeddings.tuning.pairs import equally_right, held_out_pairs
 from echo_embeddings.tuning.processes import Processes
 from echo_embeddings.tuning.step import add_gradients
 from echo_embeddings.tuning.student import Student
@@ -490,6 +490,28 @@ def test_an_instruction_without_a_place_is_refused_at_once(tiny_model: LanguageM
     assert not (tmp_path / "out").exists()
 
 
+def test_pairs_are_held_out_of_all_sources_and_not_trained_on_in_another_wording_of_the_file() -> None:
+    one, two = word_pairs(source="one", count=20), word_pairs(source="two", count=10)
+    held_out, trained = held_out_pairs([*one, *two], 8)
+    assert held_out == [*one[:4], *two[:2]], "a fifth at most"
+    assert trained == [*one[4:], *two[4:]], "the same pairs of the other source are as well known"
+    again = [replace(pair, source="elsewhere", negatives=("wrong",)) for pair in one[7:9]]
+    held_out, trained = held_out_pairs(one, 8, given=again)
+    assert held_out == again
+    assert trained == [*one[:7], *one[9:]]
+
+
+def test_pairs_that_are_given_are_measured_on(encoder: EchoEncoder, tmp_path: Path) -> None:
+    pairs = word_pairs()
+    options = replace(SHORT, steps=2, evaluate_every=2)
+    made = [*tune(encoder, pairs[:40], tmp_path / "a", options=options, held_out=pairs[40:])]
+    assert made[0].held_out == pytest.approx(reciprocal_rank(encoder, pairs[40:]), abs=0.5)
+    tuned = EchoEncoder(load_model(str(tmp_path / "a"), device="cpu"))
+    assert made[-1].held_out == pytest.approx(reciprocal_rank(tuned, pairs[40:]), abs=0.5)
+    with pytest.raises(ModelError, match="another run"):
+        next(tune(encoder, pairs[:40], tmp_path / "a", options=options, held_out=pairs[50:]))
+
+
 def test_too_few_pairs_are_refused(encoder: EchoEncoder, tmp_path: Path) -> None:
-    with pytest.raises(TextError, match="There are 1 pairs; tuning needs more"):
+    with pytest.raises(TextError, match="1 of 1 pairs are left to train on; tuning needs at least 2"):
         next(tune(encoder, word_pairs(count=1), tmp_path))

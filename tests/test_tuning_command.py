@@ -60,6 +60,19 @@ def test_a_tuned_model_builds_an_index(tiny_folder: Path, pairs: Path, tmp_path:
     assert "There was nothing left to do." in again
 
 
+@pytest.mark.parametrize("kind", [("--rank", "2"), ("--head",)])
+def test_pairs_of_a_file_of_their_own_are_measured_on(
+    tiny_folder: Path, pairs: Path, tmp_path: Path, kind: tuple[str, ...]
+) -> None:
+    lines = pairs.read_text(encoding="utf-8").splitlines()
+    (tmp_path / "apart.jsonl").write_text(lines[7], encoding="utf-8")  # one alone is found first, whatever the model
+    options = ("--steps", "2", "--batch", "4", "--model", tiny_folder, "--out", tmp_path / "adapter", *kind)
+    told = run("tune", "--pairs", pairs, "--held-out-pairs", tmp_path / "apart.jsonl", *options)
+    assert "Before: held-out MRR 100.0." in told
+    measured = [json.loads(line)["held_out"] for line in (tmp_path / "adapter" / TUNING_LOG).read_text().splitlines()]
+    assert measured == [100.0, None, 100.0]
+
+
 def test_a_head_builds_an_index(tiny_folder: Path, pairs: Path, tmp_path: Path) -> None:
     adapter, docs, index = tmp_path / "adapter", tmp_path / "docs", tmp_path / "index"
     options = ("--steps", "6", "--batch", "8", "--evaluate-every", "3", "--layer", "echo:4+0.5*text:3")
@@ -127,6 +140,7 @@ def test_two_processes_train_what_one_trains(tiny_folder: Path, pairs: Path, tmp
             "none of which was better",
         ),
         ((), 1, "There are no pairs to tune with. Name a file (--pairs) or an index (--from-index)."),
+        (("--pairs", "{pairs}", "--held-out-pairs", "apart.tsv"), 1, "apart.tsv cannot be read: No such file"),
         (("--pairs", "gone.jsonl"), 1, "gone.jsonl cannot be read: No such file or directory."),
         (("--pairs", "{pairs}", "--dimensions", "64,x"), 2, "is no list of lengths"),
         (("--pairs", "{pairs}", "--head", "--rank", "4"), 2, "are not for a head"),

@@ -48,6 +48,9 @@ def tune(
     ] = None,
     temperature: Annotated[float | None, typer.Option(min=1e-3, help="Of the softmax. Default: 0.05.")] = None,
     held_out: Annotated[int | None, typer.Option(min=0, help="Pairs that are only measured on. Default: 200.")] = None,
+    held_out_pairs: Annotated[
+        list[Path], typer.Option(help="A file of pairs to measure on instead. Repeatable.", metavar="FILE")
+    ] = [],  # noqa: B006
     evaluate_every: Annotated[
         int | None, typer.Option(min=1, help="Steps between two measurements. Default: 50; 20.")
     ] = None,
@@ -124,7 +127,12 @@ def tune(
         )
     options = replace(HeadOptions(), **of_both) if head else replace(TuningOptions(), **of_both, **of_additions)
     sources = TuningSources(
-        tuple(pairs), from_index, most_pairs=most_pairs, hard_negatives=hard_negatives, teacher=teacher
+        tuple(pairs),
+        from_index,
+        most_pairs=most_pairs,
+        hard_negatives=hard_negatives,
+        teacher=teacher,
+        held_out=tuple(held_out_pairs),
     )
     with interruptible(notice, kept="What was learned"):
         tune_model(encoder, sources, options, folder, max_tokens=max_tokens, out=out, err=err, notice=notice)

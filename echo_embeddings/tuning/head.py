@@ -56,11 +56,12 @@ def tune_head(
     folder: Path,
     *,
     options: HeadOptions | None = None,
+    held_out: Sequence[TrainingPair] = (),
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[TuningStep]:
     """Train a head on the views of an encoder, and yield each step; the best so far stands in the folder at any time.
 
-    Step 0 tells how well the held-out pairs are found without it.
+    Step 0 tells how well the `held_out` pairs, or some that are taken out of `pairs`, are found without it.
 
     Views without their means are what is trained on, as an index compares them. `progress` is told how many texts the
     model has read, and of how many; these are kept in the cache folder.
@@ -76,11 +77,11 @@ def tune_head(
     below = encoder.model.adapter
     if encoder.model.head is not None:
         raise ModelError(f"The adapter {below} has a head already.", remedy="Begin with the model alone: --no-adapter")
-    held_out, trained = held_out_pairs(pairs, options.held_out)
+    measured, trained = held_out_pairs(pairs, options.held_out, given=held_out)
     if is_plain_lora(folder) and (below is None or not holds_head(folder)):
         raise ModelError(f"The folder {folder} holds another adapter, which a head would alter.", remedy=NAME_ANOTHER)
     folder.mkdir(parents=True, exist_ok=True)
-    training = _HeadTraining(encoder, Features.of(encoder, [*held_out, *trained], progress), trained, held_out, options)
+    training = _HeadTraining(encoder, Features.of(encoder, [*measured, *trained], progress), trained, measured, options)
     log = StepLog(folder, kept=None)
     for step in training.steps(folder):
         log.add(step)

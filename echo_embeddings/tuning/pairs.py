@@ -32,22 +32,31 @@ def by_instruction(pairs: Sequence[TrainingPair]) -> dict[str | None, list[int]]
     return positions
 
 
-def held_out_pairs(pairs: Sequence[TrainingPair], count: int) -> tuple[list[TrainingPair], list[TrainingPair]]:
-    """Return about `count` pairs to measure on, of all sources alike but at most a fifth of each, and the others.
+def held_out_pairs(
+    pairs: Sequence[TrainingPair], count: int, *, given: Sequence[TrainingPair] = ()
+) -> tuple[list[TrainingPair], list[TrainingPair]]:
+    """Return the pairs to measure on, and those to train on.
+
+    Measured on is what was `given` for it, else about `count` pairs, of all sources alike but at most a fifth of each.
+    A pair that says the same as one of these is not trained on.
 
     Raises:
-        TextError: there are fewer than two others.
+        TextError: there are fewer than two to train on.
     """
+    held_out = list(given) or _some_of_each_source(pairs, count)
+    kept_apart = {(pair.query, pair.positive) for pair in held_out}
+    others = [pair for pair in pairs if (pair.query, pair.positive) not in kept_apart]
+    if len(others) < 2:
+        raise TextError(f"{len(others)} of {len(pairs)} pairs are left to train on; tuning needs at least 2.")
+    return held_out, others
+
+
+def _some_of_each_source(pairs: Sequence[TrainingPair], count: int) -> list[TrainingPair]:
     by_source: dict[str, list[TrainingPair]] = {}
     for pair in pairs:
         by_source.setdefault(pair.source, []).append(pair)
     each = -(-count // len(by_source)) if by_source else 0
-    held_out = [pair for same in by_source.values() for pair in same[: min(each, len(same) // 5)]]
-    kept_apart = {*held_out}
-    others = [pair for pair in pairs if pair not in kept_apart]
-    if len(others) < 2:
-        raise TextError(f"There are {len(pairs)} pairs; tuning needs more.")
-    return held_out, others
+    return [pair for same in by_source.values() for pair in same[: min(each, len(same) // 5)]]
 
 
 def equally_right(pairs: Sequence[TrainingPair], documents: Sequence[str]) -> torch.Tensor:

@@ -82,13 +82,15 @@ def tune(
     *,
     options: TuningOptions | None = None,
     teacher: Teacher | None = None,
+    held_out: Sequence[TrainingPair] = (),
 ) -> Iterator[TuningStep]:
     """Train additions to a model, so that its embeddings of queries are near those of what is right; yield each step.
 
     Whatever the encoder is, its prompts, views and pooling, is what is trained; the adapter of its model, where it has
-    one, is where the training begins. Where there are held-out pairs, step 0 tells how well that finds them. The best
-    adapter so far stands in the folder at any time, as peft writes it, and a checkpoint from which the same call goes
-    on: the steps that follow are those of a run that was never interrupted.
+    one, is where the training begins. Pairs to measure on are `held_out`, or some that are taken out of `pairs`; where
+    there are any, step 0 tells how well they are found. The best adapter so far stands in the folder at any time, as
+    peft writes it, and a checkpoint from which the same call goes on: the steps that follow are those of a run that was
+    never interrupted.
 
     Raises:
         TextError: there are too few pairs.
@@ -102,11 +104,11 @@ def tune(
         raise ModelError(f"The folder {folder} holds another adapter, which would be altered.", remedy=NAME_ANOTHER)
     for instruction in by_instruction(pairs):
         encoder.query_tokens([], instruction=instruction)  # refused now, not in the middle of the training
-    held_out, trained = held_out_pairs(pairs, options.held_out)
+    measured, trained = held_out_pairs(pairs, options.held_out, given=held_out)
     folder.mkdir(parents=True, exist_ok=True)
     student = in_turn(partial(Student, encoder, options.rank, options.alpha, options.first_layer, options.seed))
-    run = _Run(encoder, student, trained, held_out, options, teacher, folder)
-    yield from run.steps(_run_name(encoder, pairs, options))
+    run = _Run(encoder, student, trained, measured, options, teacher, folder)
+    yield from run.steps(_run_name(encoder, [*pairs, *held_out], options))
 
 
 def _run_name(encoder: EchoEncoder, pairs: Sequence[TrainingPair], options: TuningOptions) -> str:
