@@ -487,6 +487,8 @@ def test_an_instruction_without_a_place_is_refused_at_once(tiny_model: LanguageM
     pairs = [*word_pairs(), *(replace(pair, instruction="Find it.") for pair in word_pairs(source="two"))]
     with pytest.raises(PromptError, match=r"has no {instruction} slot"):
         next(tune(encoder, pairs, tmp_path / "out", options=SHORT))
+    with pytest.raises(PromptError, match=r"has no {instruction} slot"):
+        next(tune(encoder, pairs[:60], tmp_path / "out", options=SHORT, held_out=pairs[60:]))
     assert not (tmp_path / "out").exists()
 
 
@@ -510,6 +512,8 @@ def test_pairs_that_are_given_are_measured_on(encoder: EchoEncoder, tmp_path: Pa
     assert made[-1].held_out == pytest.approx(reciprocal_rank(tuned, pairs[40:]), abs=0.5)
     with pytest.raises(ModelError, match="another run"):
         next(tune(encoder, pairs[:40], tmp_path / "a", options=options, held_out=pairs[50:]))
+    with pytest.raises(ModelError, match="another run"):  # the same pairs, parted elsewhere
+        next(tune(encoder, pairs[:50], tmp_path / "a", options=options, held_out=pairs[50:]))
 
 
 def test_too_few_pairs_are_refused(encoder: EchoEncoder, tmp_path: Path) -> None:

@@ -102,23 +102,28 @@ def tune(
     options = options or TuningOptions()
     if encoder.model.adapter == folder.resolve() or holds_head(folder):
         raise ModelError(f"The folder {folder} holds another adapter, which would be altered.", remedy=NAME_ANOTHER)
-    for instruction in by_instruction(pairs):
+    for instruction in by_instruction([*pairs, *held_out]):
         encoder.query_tokens([], instruction=instruction)  # refused now, not in the middle of the training
     measured, trained = held_out_pairs(pairs, options.held_out, given=held_out)
     folder.mkdir(parents=True, exist_ok=True)
     student = in_turn(partial(Student, encoder, options.rank, options.alpha, options.first_layer, options.seed))
     run = _Run(encoder, student, trained, measured, options, teacher, folder)
-    yield from run.steps(_run_name(encoder, [*pairs, *held_out], options))
+    yield from run.steps(_run_name(encoder, pairs, held_out, options))
 
 
-def _run_name(encoder: EchoEncoder, pairs: Sequence[TrainingPair], options: TuningOptions) -> str:
+def _run_name(
+    encoder: EchoEncoder, pairs: Sequence[TrainingPair], held_out: Sequence[TrainingPair], options: TuningOptions
+) -> str:
     digest = hashlib.sha256(encoder.fingerprint.encode())
     told = {name: value for name, value in asdict(options).items() if name not in ("most_tokens",)}
     digest.update(json.dumps(told, sort_keys=True).encode())
-    for pair in pairs:
-        told_of_pair = [pair.source, pair.instruction or "", pair.query, pair.positive, *pair.negatives]
-        digest.update("\0".join(told_of_pair).encode("utf-8", "replace"))
+    for text in [*map(_told, pairs), *(f"\0held out\0{_told(pair)}" for pair in held_out)]:
+        digest.update(text.encode("utf-8", "replace"))
     return digest.hexdigest()
+
+
+def _told(pair: TrainingPair) -> str:
+    return "\0".join([pair.source, pair.instruction or "", pair.query, pair.positive, *pair.negatives])
 
 
 class _Run:
