@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -18,7 +19,7 @@ from echo_embeddings.errors import IndexMismatch, IndexMissing, QuestionError
 from indexer import Chunking, Source, Where, build_index, draw_map
 from indexer.chunks import embedded_text
 from retriever import Hit, Mode, Retriever, matching_sentence
-from retriever.feedback import _different
+from retriever.feedback import _different, moved
 from retriever.fusion import standard_score_fusion
 from retriever.highlight import sentence_spans
 from retriever.hybrid import hybrid_ranking
@@ -121,13 +122,27 @@ def test_a_question_moves_towards_the_best_passages(retriever: Retriever, encode
     expected = fused(question)
     if feedback:
         best = [passages[ids.index(key)] for key, _ in expected[:feedback]]
-        expected = fused(question + 0.5 * np.mean(best, axis=0))
+        counts = [math.exp(float(one @ question) / 0.1) for one in best]
+        expected = fused(question + 0.75 * sum(n * one for n, one in zip(counts, best, strict=True)) / sum(counts))
     found = hybrid_ranking(snapshot, asked, vector, k=3, where=Where(), feedback=feedback).fused
     assert [key for key, _ in found] == [key for key, _ in expected]
     assert dict(found) == pytest.approx(dict(expected), abs=1e-4)
     if feedback:
         plain = hybrid_ranking(snapshot, asked, vector, k=3, where=Where(), feedback=0).fused
         assert dict(found) != pytest.approx(dict(plain), abs=1e-4)
+
+
+def test_of_the_best_passages_the_nearer_ones_say_more_of_what_is_asked() -> None:
+    owl, fox, law, asked = np.eye(4, dtype=np.float32)
+    near = (0.9 * asked + math.sqrt(1 - 0.9**2) * owl).astype(np.float32)
+    far = (0.2 * asked + math.sqrt(1 - 0.2**2) * fox).astype(np.float32)
+    towards = moved(asked, [1, 2], {1: near, 2: far, 3: law})
+    assert np.linalg.norm(towards) == pytest.approx(1)
+    assert float(towards @ law) == 0.0  # it was not among the best
+    assert float(towards @ fox) / float(towards @ owl) == pytest.approx(
+        math.exp(-7) * math.sqrt(1 - 0.2**2) / math.sqrt(1 - 0.9**2), rel=1e-3
+    )
+    assert np.array_equal(moved(asked, [1, 2], {1: near, 2: far}, most=0), asked)
 
 
 def test_copies_of_a_passage_tell_no_more_of_what_is_asked_than_one() -> None:
@@ -161,8 +176,9 @@ def test_dense_search_ranks_by_the_cosine_of_the_encoders_own_vectors_with_the_q
     places = [hit.dense for hit in hits if hit.dense]
     assert [place.score for place in places] == pytest.approx(cosines, abs=2e-3)  # kept in half precision
     assert [place.rank for place in places] == [1 + sorted(cosines, reverse=True).index(cosine) for cosine in cosines]
-    moved = question + 0.5 * passages.mean(axis=0)  # there are as many passages as give feedback
-    expected = passages @ (moved / np.linalg.norm(moved))
+    counts = np.exp((passages @ question) / 0.1)  # there are fewer passages than give feedback
+    towards = question + 0.75 * counts @ passages / counts.sum()
+    expected = passages @ (towards / np.linalg.norm(towards))
     assert [hit.score for hit in hits] == pytest.approx(expected.tolist(), abs=2e-3)
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
 
