@@ -28,7 +28,8 @@ _LEAST_PASSAGES = 16  # of fewer, the mean says more about them than about the m
 _ASKED = 200  # passages: each in three wordings
 _DIRECTIONS = 128  # that are weakened; what is beyond them changed nothing on six public sets
 _SHARE_OF_DIMENSION = 4  # but no more of them than one in so many dimensions
-_RIDGE = 4.0  # 4 to 8 are best on nine public sets with the adapter, 3 to 4 on six without
+_RIDGE = 3.0  # of 1 to 12, the best mean of six public sets, all from 2 to 4 near it
+_RIDGE_TUNED = 6.0  # for a model with an adapter, which has learnt some of it: 4 to 8 are near the best of nine sets
 _FAR = 0.2  # an error of 0.3 in the mean of questions costs about 2 points of nDCG@10
 _LOOKED_AT = 4096  # passages, to tell whether they are about other things
 _AT_ONCE = 64  # questions between two reports of progress
@@ -157,11 +158,13 @@ def spaces_for(
         return _nothing(encoder.dimension, count)
     questions = [question for said in zip(*(ways[key] or () for key in ids), strict=True) for question in said]
     readings = _ask(encoder, questions, asked)
-    echo = estimate_space(mean, catalog.vectors_of(ids), readings.echo, passages=count)
+    tuned = encoder.description().get("adapter") is not None
+    echo = estimate_space(mean, catalog.vectors_of(ids), readings.echo, passages=count, tuned=tuned)
     if readings.classical is None or catalog.count_classical_vectors(generation=generation) < count:
         return Spaces(echo, None)
     mean = _mean(catalog.classical_vectors(generation=generation))
-    return Spaces(echo, estimate_space(mean, catalog.classical_vectors_of(ids), readings.classical, passages=count))
+    vectors = catalog.classical_vectors_of(ids)
+    return Spaces(echo, estimate_space(mean, vectors, readings.classical, passages=count, tuned=tuned))
 
 
 def has_drifted(space: Space, catalog: Catalog, *, generation: int) -> bool:
@@ -205,11 +208,11 @@ def _mean(blocks: Iterable[Block]) -> Vectors:
     return np.asarray(total / count, dtype=np.float32)
 
 
-def estimate_space(mean: Vectors, sampled: Vectors, questions: Vectors, *, passages: int) -> Space:
+def estimate_space(mean: Vectors, sampled: Vectors, questions: Vectors, *, passages: int, tuned: bool = False) -> Space:
     """Return the space for passages of this `mean` (dimension,), some of which were asked for in some wordings.
 
     `sampled` (n, dimension) are these; `questions` (wordings * n, dimension) are all their first wordings, then all
-    second ones, in the same order. All as the encoder gave them.
+    second ones, in the same order. All as the encoder gave them, whose model was `tuned` to embed or was not.
     """
     dimension = sampled.shape[1]
     query_mean = questions.mean(axis=0)
@@ -217,7 +220,8 @@ def estimate_space(mean: Vectors, sampled: Vectors, questions: Vectors, *, passa
         unit_rows(sampled - mean),
         unit_rows(questions - query_mean).reshape(-1, len(sampled), dimension),
         count=min(_DIRECTIONS, dimension // _SHARE_OF_DIMENSION),
-        ridge=_RIDGE * max(1.0, _ASKED / len(sampled)),  # a few passages say little of a model
+        # a few passages say little of a model
+        ridge=(_RIDGE_TUNED if tuned else _RIDGE) * max(1.0, _ASKED / len(sampled)),
     )
     return Space.of(mean, query_mean, directions, kept, passages)
 

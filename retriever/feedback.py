@@ -35,7 +35,8 @@ def moved(asked: Vectors, ranked: Sequence[int], vectors: Mapping[int, Vectors],
     near = np.array([float(one @ asked) for one in best])
     weights = np.exp((near - near.max()) / NEARNESS)
     mean = np.average(best, axis=0, weights=weights)
-    return unit_rows((asked + FEEDBACK_WEIGHT * mean).astype(np.float32)[None, :])[0]
+    [towards] = unit_rows((asked + FEEDBACK_WEIGHT * mean).astype(np.float32)[None, :])
+    return np.asarray(towards, dtype=np.float32)
 
 
 def cosines(vectors: Mapping[int, Vectors], asked: Vectors) -> dict[int, float]:

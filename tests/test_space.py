@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from contextlib import closing
 from pathlib import Path
 
@@ -113,6 +114,26 @@ def test_what_the_wording_changes_counts_for_less(folder_of_words: Path) -> None
 
     assert vectors.shape == (20, 32)
     assert spread(questions) < spread(centred)
+
+
+def test_of_a_model_with_an_adapter_what_the_wording_changes_is_weakened_less(
+    folder_of_words: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    class Tuned(WordEncoder):
+        def description(self) -> dict[str, str | int | None]:
+            return {**super().description(), "adapter": "own"}
+
+    spaces = []
+    for encoder in (WordEncoder(), Tuned()):
+        index = tmp_path_factory.mktemp("index") / "index"
+        build(folder_of_words, index, encoder)
+        spaces.append(read_manifest(index).spaces)
+    plain, tuned = spaces
+    assert plain.classical is not None and tuned.classical is not None
+    for without, adapted in ((plain.echo, tuned.echo), (plain.classical, tuned.classical)):
+        kept, kept_with = (np.frombuffer(b64decode(each.kept), "<f4") for each in (without, adapted))
+        assert kept.shape == kept_with.shape == (8,)
+        assert kept_with[0] > kept[0] and np.ptp(kept_with) < np.ptp(kept)
 
 
 def test_few_passages_have_a_plain_space(tmp_path: Path, encoder: EchoEncoder) -> None:
