@@ -101,7 +101,8 @@ def row_of(collection: BeirCollection, encoder: EchoEncoder, *, questions: int, 
     for way in dict.fromkeys([(own.prompts, own.pooling), (calibrated.prompts, calibrated.pooling)]):
         choices = [each for each in dict.fromkeys([*of_own_way, calibrated]) if (each.prompts, each.pooling) == way]
         views = read_views(collection, texts, encoder, choices, work)
-        scores |= {choice: ndcg(collection, texts, views, choice) for choice in choices}
+        tuned = encoder.model.adapter_name is not None
+        scores |= {choice: ndcg(collection, texts, views, choice, tuned=tuned) for choice in choices}
     best = max(scores, key=lambda choice: scores[choice].mean())
     return (
         f"{collection.name:12}{len(collection.questions):6}{len(scores):6}  "
@@ -124,12 +125,13 @@ def of_halves(scores: Scores, calibrated: Scores) -> float:
     return float(np.mean(differences))
 
 
-def ndcg(collection: BeirCollection, texts: Sequence[Text], views: Views, choice: Choice) -> Scores:
+def ndcg(collection: BeirCollection, texts: Sequence[Text], views: Views, choice: Choice, *, tuned: bool) -> Scores:
     """Return nDCG@10 x100 of each question, compared in the space that an index of these documents would have."""
     documents, questions, wordings = (
         views_together(choice.views, views.names, each) for each in (views.documents, views.questions, views.wordings)
     )
-    space = estimate_space(documents.mean(axis=0), documents[list(views.worded)], wordings, passages=len(documents))
+    sampled = documents[list(views.worded)]
+    space = estimate_space(documents.mean(axis=0), sampled, wordings, passages=len(documents), tuned=tuned)
     cosines = space.questions(questions) @ space.documents(documents).T
     rankings = {
         question.id: [texts[place].id for place in np.argsort(-row)[:_RANKED]]

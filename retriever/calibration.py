@@ -139,7 +139,7 @@ def calibrate(
             layer="+".join(map(str, _all_views(encoder, tried))),
         )
         views = _read(reader, texts, tried.document, progress)
-        trials += _tried(Choice(tried, pooling, ()), views, encoder.views)
+        trials += _tried(Choice(tried, pooling, ()), views, encoder.views, tuned=encoder.model.adapter_name is not None)
     before = next(trial for trial in trials if trial.choice == Choice(own, encoder.pooling, encoder.views))
     ranked = tuple(sorted(trials, key=lambda trial: -trial.mrr))
     return Calibration(ranked, _chosen(ranked, before), before, questions=len(asked), passages=len(texts.passages))
@@ -232,14 +232,14 @@ def _save(path: Path, views: _Views) -> None:
         np.savez(file, passages=views.passages, questions=views.questions, wordings=views.wordings)
 
 
-def _tried(way: Choice, views: _Views, own: tuple[View, ...]) -> list[Trial]:
+def _tried(way: Choice, views: _Views, own: tuple[View, ...], *, tuned: bool) -> list[Trial]:
     """Try each view alone, the best of both copies together, and the encoder's own."""
     tried: dict[tuple[View, ...], Trial] = {}
 
     def best(candidates: Sequence[tuple[View, ...]], most: int) -> list[tuple[View, ...]]:
         for candidate in candidates:
             if candidate not in tried:
-                tried[candidate] = _judged(Choice(way.prompts, way.pooling, candidate), views)
+                tried[candidate] = _judged(Choice(way.prompts, way.pooling, candidate), views, tuned=tuned)
         return sorted(candidates, key=lambda candidate: -tried[candidate].mrr)[:most]
 
     alone = [(view,) for view in views.names]
@@ -252,11 +252,12 @@ def _tried(way: Choice, views: _Views, own: tuple[View, ...]) -> list[Trial]:
     return list(tried.values())
 
 
-def _judged(choice: Choice, views: _Views) -> Trial:
+def _judged(choice: Choice, views: _Views, *, tuned: bool) -> Trial:
     questions, passages, worded = (
         views_together(choice.views, views.names, each) for each in (views.questions, views.passages, views.wordings)
     )
-    space = estimate_space(passages.mean(axis=0), passages[list(views.worded)], worded, passages=len(passages))
+    sampled = passages[list(views.worded)]
+    space = estimate_space(passages.mean(axis=0), sampled, worded, passages=len(passages), tuned=tuned)
     compared = _reciprocal_ranks(space.questions(questions), space.documents(passages))
     return Trial(choice, compared, raw=float(_reciprocal_ranks(questions, passages).mean()))
 

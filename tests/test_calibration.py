@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 from app.cli import app
 from app.opening import EncoderOptions
 from app.profile_file import with_profile, write_profile
-from echo_embeddings import EchoEncoder, LanguageModel, Pooling, parse_views
+from echo_embeddings import EchoEncoder, LanguageModel, Pooling, Vectors, parse_views
 from echo_embeddings.errors import PromptError, SourceError
-from indexer import Source, build_index, estimate_space, open_snapshot, sample_passages
+from indexer import Source, Space, build_index, estimate_space, open_snapshot, sample_passages
 from retriever import Choice, Prompts, SourcePassage, Trial, calibrate
 from retriever.calibration import _chosen, _Texts
 from retriever.pseudo_questions import pseudo_questions
@@ -134,6 +134,22 @@ def test_a_trial_is_what_an_encoder_of_that_choice_gives(tiny_model: LanguageMod
     cosines = space.questions(questions) @ space.documents(documents).T
     ranks = 1 + (cosines > np.diagonal(cosines)[:, None]).sum(axis=1)
     assert np.mean(np.abs(1 / ranks - trial.reciprocal_ranks) < 1e-6) > 0.9  # vectors are kept in half precision
+
+
+@pytest.mark.parametrize("adapter", [None, "own"])
+def test_choices_are_compared_as_an_index_of_the_model_would(
+    tiny_model: LanguageModel, cache: Path, monkeypatch: pytest.MonkeyPatch, adapter: str | None
+) -> None:
+    monkeypatch.setattr(LanguageModel, "adapter_name", adapter)
+    told: list[bool] = []
+
+    def estimated(mean: Vectors, sampled: Vectors, questions: Vectors, *, passages: int, tuned: bool) -> Space:
+        told.append(tuned)
+        return estimate_space(mean, sampled, questions, passages=passages, tuned=tuned)
+
+    monkeypatch.setattr("retriever.calibration.estimate_space", estimated)
+    calibrate(EchoEncoder(tiny_model), PASSAGES, questions=24)
+    assert {*told} == {adapter is not None}
 
 
 def test_an_encoder_that_reads_a_low_layer_is_tried_too(tiny_model: LanguageModel, cache: Path) -> None:
