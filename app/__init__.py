@@ -1,3 +1,1 @@
-"""The command line. Knows how to ask and how to print; the work is done in the rooms below."""
-
-__all__: list[str] = []
+"""The command line and the web page."""

@@ -14,9 +14,16 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from echo_embeddings import DEFAULT_MODEL, EchoEncoder, load_model
-from indexer import Source, build_index
-from retriever import Answer, EchoChatModel, EchoRetriever, Retriever, rag_chain
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models.bundled import DEFAULT_MODEL
+from echo_index.embeddings.models.language_model import load_model
+from echo_index.indexer.building.build_files import build_index
+from echo_index.indexer.sources.source import Source
+from echo_index.retriever.rag.adapters import EchoRetriever
+from echo_index.retriever.rag.chat_model import EchoChatModel
+from echo_index.retriever.rag.citations import Answer
+from echo_index.retriever.rag.rag_chain import rag_chain
+from echo_index.retriever.search.retriever import Retriever
 
 _ANSWER_TOKENS = 120
 

@@ -25,8 +25,12 @@ from typing import Literal
 
 from benchmarks.encode.corpus import guide_sentences
 from benchmarks.encode.machine import machine
-from echo_embeddings import DEFAULT_MODEL, EchoEncoder, Readings, load_model
-from indexer import Source, build_index
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models.bundled import DEFAULT_MODEL
+from echo_index.embeddings.models.language_model import load_model
+from echo_index.embeddings.vectors.paired_embeddings import Readings
+from echo_index.indexer.building.build_files import build_index
+from echo_index.indexer.sources.source import Source
 
 _SENTENCES = 6  # a section
 

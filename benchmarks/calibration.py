@@ -20,18 +20,21 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from echo_embeddings import DEFAULT_MODEL, EchoEncoder, EchoPrompt, Vectors, View, load_model
-from indexer import embedded_text, estimate_space, language_of, wordings_of
-from retriever import (
-    METRICS,
-    BeirCollection,
-    Choice,
-    SourcePassage,
-    calibrate,
-    ranking_scores,
-    read_evaluation_input,
-    views_together,
-)
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models.bundled import DEFAULT_MODEL
+from echo_index.embeddings.models.language_model import load_model
+from echo_index.embeddings.text.echo_prompt import EchoPrompt
+from echo_index.embeddings.vectors.layer_views import View
+from echo_index.embeddings.vectors.vector_ops import Vectors
+from echo_index.indexer.documents.chunking import embedded_text
+from echo_index.indexer.text.language_detection import language_of
+from echo_index.indexer.text.synthetic_queries import wordings_of
+from echo_index.indexer.vectors.normalization import estimate_space
+from echo_index.retriever.evaluation.dataset_loader import read_evaluation_input
+from echo_index.retriever.evaluation.datasets import BeirCollection
+from echo_index.retriever.evaluation.metrics import METRICS, ranking_scores
+from echo_index.retriever.tuning.calibration import Choice, calibrate, views_together
+from echo_index.retriever.tuning.inverse_cloze import SourcePassage
 
 Scores = npt.NDArray[np.float64]
 

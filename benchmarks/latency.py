@@ -28,15 +28,21 @@ import numpy as np
 
 from benchmarks.encode.corpus import GUIDE, guide_sentences
 from benchmarks.encode.machine import machine
-from echo_embeddings import DEFAULT_MODEL, EchoEncoder, LanguageModel, conversation_tokens, generate, load_model
-from indexer import Source, build_index, open_snapshot
-from indexer.catalog import CATALOG, Catalog
-from indexer.commit import commit_generation
-from indexer.records import ChunkRow, DocumentRow
-from retriever import EchoChatModel, Mode, Retriever
-from retriever.chat import conversation
-from retriever.prompts import answer_prompt
-from retriever.words import FUNCTION_WORDS
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.generation.chat_template import conversation_tokens
+from echo_index.embeddings.generation.text_generation import generate
+from echo_index.embeddings.models.bundled import DEFAULT_MODEL
+from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.indexer.building.build_files import build_index
+from echo_index.indexer.catalog.catalog import CATALOG, Catalog
+from echo_index.indexer.catalog.records import ChunkRow, DocumentRow
+from echo_index.indexer.generations.commit import commit_generation
+from echo_index.indexer.generations.snapshot import open_snapshot
+from echo_index.indexer.sources.source import Source
+from echo_index.retriever.rag.answer_prompt import answer_prompt
+from echo_index.retriever.rag.chat_model import EchoChatModel, conversation
+from echo_index.retriever.search.retriever import Mode, Retriever
+from echo_index.retriever.search.words import FUNCTION_WORDS
 
 _QUESTIONS = Path(__file__).parents[1] / "data" / "guide_questions.jsonl"
 _COMMAND = Path(sys.executable).with_name("echo-index")

@@ -16,13 +16,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from app.evaluating import EvaluationOptions, evaluate
-from app.evaluation_command import EvaluationFiles
-from app.evaluation_tables import print_tables
-from app.opening import EncoderOptions
-from app.progress import WorkProgress
-from echo_embeddings import DEFAULT_MODEL
-from retriever import BASELINE, CollectionResult, compared
+from echo_index.app.cli.evaluation_command import EvaluationFiles
+from echo_index.app.cli.evaluation_tables import print_tables
+from echo_index.app.cli.progress import WorkProgress
+from echo_index.app.services.encoder_factory import EncoderOptions
+from echo_index.app.services.evaluation_job import EvaluationOptions, evaluate
+from echo_index.embeddings.models.bundled import DEFAULT_MODEL
+from echo_index.retriever.evaluation.results import BASELINE, CollectionResult, compared
 
 _WITHOUT_MODEL = {BASELINE}  # rows that are the same in any precision
 

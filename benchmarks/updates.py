@@ -13,8 +13,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from echo_embeddings import DEFAULT_MODEL, EchoEncoder, load_model
-from indexer import Source, build_index
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models.bundled import DEFAULT_MODEL
+from echo_index.embeddings.models.language_model import load_model
+from echo_index.indexer.building.build_files import build_index
+from echo_index.indexer.sources.source import Source
 
 _WORDS = (
     "harbour lighthouse storm keeper winter ledger whale bread flour salt star light planet kite goat cider".split()

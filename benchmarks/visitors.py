@@ -38,7 +38,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, help="write the figures there")
     given = parser.parse_args(words)
     server = subprocess.Popen(
-        [sys.executable, "-m", "app.cli", "serve", "--port", "0", "--index", given.index],
+        [sys.executable, "-m", "echo_index", "serve", "--port", "0", "--index", given.index],
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "COLUMNS": "200"},

@@ -1,8 +1,6 @@
 from pathlib import Path
 
-from echo_embeddings import EchoEncoder, load_model
-from indexer import Source, build_index
-from retriever import EchoChatModel, EchoRetriever, rag_chain
+from echo_index import EchoChatModel, EchoEncoder, EchoRetriever, Source, build_index, load_model, rag_chain
 
 index = Path(".echo-index-guide")
 model = load_model()  # embeds the guide, embeds the question and writes the answer

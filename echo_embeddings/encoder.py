@@ -8,22 +8,29 @@ from typing import Literal
 
 import numpy as np
 
-from echo_embeddings.batching import batches_by_length
-from echo_embeddings.conversion import Notice
-from echo_embeddings.description import FORMAT, Description, differences, dtype_of, fingerprint, precision_of
-from echo_embeddings.devices import DeviceChoice
-from echo_embeddings.engine import Engine
-from echo_embeddings.errors import ModelError, PromptError
-from echo_embeddings.fidelity import LEAST_FIDELITY, centred_cosines, remembered_fidelity
-from echo_embeddings.geometry import Vectors, unit_rows
-from echo_embeddings.linear import Precision, int8_is_fast
-from echo_embeddings.models import LanguageModel, load_model
-from echo_embeddings.pooling import Pooling
-from echo_embeddings.prompts import EchoPrompt
-from echo_embeddings.readings import Readings
-from echo_embeddings.tokens import EchoTokens, PromptTokenizer
-from echo_embeddings.turns import in_turn
-from echo_embeddings.views import Copy, View, chosen_views, deepest_layer, told_views
+from echo_index.embeddings.decoder.linear import Precision, int8_is_fast
+from echo_index.embeddings.decoder.precision_check import LEAST_FIDELITY, centred_cosines, remembered_fidelity
+from echo_index.embeddings.encoder_config import (
+    FORMAT,
+    Description,
+    differences,
+    dtype_of,
+    fingerprint,
+    precision_of,
+)
+from echo_index.embeddings.hidden_states import Engine
+from echo_index.embeddings.models.gguf import Notice
+from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.runtime.devices import DeviceChoice
+from echo_index.embeddings.runtime.executor import in_turn
+from echo_index.embeddings.text.batching import batches_by_length
+from echo_index.embeddings.text.echo_prompt import EchoPrompt
+from echo_index.embeddings.text.prompt_tokens import EchoTokens, PromptTokenizer
+from echo_index.embeddings.vectors.layer_views import Copy, View, chosen_views, deepest_layer, told_views
+from echo_index.embeddings.vectors.paired_embeddings import Readings
+from echo_index.embeddings.vectors.pooling import Pooling
+from echo_index.embeddings.vectors.vector_ops import Vectors, unit_rows
+from echo_index.errors import ModelError, PromptError
 
 Progress = Callable[[int, int], None]
 """Told how many texts are done, of how many."""

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from tiny_models import ARCHITECTURES, CHAT_TEMPLATE, llama_config, save_model
 
-from echo_embeddings import LanguageModel, load_model
+from echo_index.embeddings.models.language_model import LanguageModel, load_model
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from echo_embeddings import Readings
-from indexer import BuildReport, Chunking, FoundChunk, Source, Where, WordQuery, build_index, open_snapshot
-from indexer.database import Database
+from echo_index.embeddings.vectors.paired_embeddings import Readings
+from echo_index.indexer.building.build_files import build_index
+from echo_index.indexer.building.document_sync import BuildReport
+from echo_index.indexer.catalog.records import FoundChunk, Where, WordQuery
+from echo_index.indexer.documents.chunking import Chunking
+from echo_index.indexer.generations.snapshot import open_snapshot
+from echo_index.indexer.sources.source import Source
+from echo_index.indexer.storage.sqlite import Database
 
 _WORD = re.compile(r"\S+")
 _BATCH = 8

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from echo_embeddings.trunk import Trunk
+from echo_index.embeddings.decoder.decoder import Trunk
 
 
 @contextmanager

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.access import AUTH_VARIABLE, ENVIRONMENT, open_gate
-from echo_embeddings.errors import EchoIndexError
+from echo_index.app.services.credentials import AUTH_VARIABLE, ENVIRONMENT, open_gate
+from echo_index.errors import EchoIndexError
 
 LINES = "# visitors\n\nmarta:green door\nbob:with:colons:\nåsa:lösen\n"
 

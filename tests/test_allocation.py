@@ -14,7 +14,7 @@ GLIBC = pytest.mark.skipif(
 MEASURES = """
 import os
 import torch
-from echo_embeddings.allocation import hand_back_freed_memory, keep_freed_memory
+from echo_index.embeddings.runtime.malloc import hand_back_freed_memory, keep_freed_memory
 
 def megabytes():
     with open("/proc/self/statm") as file:

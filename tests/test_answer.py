@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from echo_embeddings import LanguageModel
-from echo_embeddings.errors import TextError
-from retriever import AnswerStream, EchoChatModel, Hit, Place, stream_answer
-from retriever.answer import WITHDRAWN, AnswerText
-from retriever.citations import NOT_FOUND, check_answer
-from retriever.prompts import FollowUp, answer_prompt
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.errors import TextError
+from echo_index.retriever.rag.answer_prompt import FollowUp, answer_prompt
+from echo_index.retriever.rag.answer_stream import WITHDRAWN, AnswerStream, AnswerText, stream_answer
+from echo_index.retriever.rag.chat_model import EchoChatModel
+from echo_index.retriever.rag.citations import NOT_FOUND, check_answer
+from echo_index.retriever.search.hits import Hit, Place
 
 
 def hit(text: str, *, source: str = "guide.md") -> Hit:

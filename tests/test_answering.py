@@ -17,12 +17,18 @@ from langchain_core.outputs import ChatGenerationChunk
 from test_chain import FACTS, write_facts
 from tiny_models import CHAT_TEMPLATE, llama_config, save_model
 
-from app.answering import Request, Turn, stream_turn
-from app.service import Service, ServiceOptions
-from echo_embeddings import EchoEncoder, LanguageModel, load_model
-from echo_embeddings.errors import EchoIndexError, IndexMissing, ModelError, QuestionError
-from indexer import Source, Where, build_index
-from retriever import Answer, EchoChatModel, Hit, Retriever
+from echo_index.app.services.answer_job import Request, Turn, stream_turn
+from echo_index.app.services.index_service import Service, ServiceOptions
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.errors import EchoIndexError, IndexMissing, ModelError, QuestionError
+from echo_index.indexer.building.build_files import build_index
+from echo_index.indexer.catalog.records import Where
+from echo_index.indexer.sources.source import Source
+from echo_index.retriever.rag.chat_model import EchoChatModel
+from echo_index.retriever.rag.citations import Answer
+from echo_index.retriever.search.hits import Hit
+from echo_index.retriever.search.retriever import Retriever
 
 QUESTION = FACTS["ferry"][1]
 PATIENCE = 20  # seconds

@@ -13,43 +13,80 @@ from pathlib import Path
 
 import pytest
 
+import echo_index
+
 ROOT = Path(__file__).parent.parent
-ROOMS = ("echo_embeddings", "indexer", "retriever", "app")
+FOLDERS = {"echo_index": "src/echo_index", "embeddings": "echo_embeddings"}
+ORDER = {
+    "embeddings": (
+        *("runtime", "vectors", "text", "decoder", "models"),
+        *("hidden_states", "encoder_config", "encoder", "generation", "training"),
+    ),
+    "indexer": (
+        *("storage", "text", "documents", "sandbox", "sources", "catalog"),
+        *("vectors", "generations", "building", "inspection"),
+    ),
+    "retriever": ("search", "rag", "evaluation", "tuning"),
+    "app": ("defaults", "services", "web", "cli"),
+}
+"""The rooms, each above those before it, and in each its sub-packages and single modules in the same order."""
+ROOMS = tuple(ORDER)
 OWNERS = {
-    "faiss": ("indexer/vectors.py",),
-    "sqlite3": ("indexer/database.py", "echo_embeddings/excerpts.py"),
+    "faiss": ("indexer/vectors/faiss_index.py",),
+    "sqlite3": (
+        "indexer/storage/sqlite.py",
+        "embeddings/text/partial_tokenizer.py",
+    ),
     "transformers": (
-        *(
-            f"echo_embeddings/{name}.py"
-            for name in ("models", "adapters", "architecture", "conversion", "vocabulary", "generation", "chat_format")
-        ),
-        "echo_embeddings/tuning/student.py",
+        "embeddings/models/language_model.py",
+        "embeddings/models/lora.py",
+        "embeddings/decoder/config.py",
+        "embeddings/models/gguf.py",
+        "embeddings/text/tokenizer.py",
+        "embeddings/generation/text_generation.py",
+        "embeddings/generation/chat_template.py",
+        "embeddings/training/trainable_encoder.py",
     ),
-    "Stemmer": ("indexer/terms.py",),
-    "peft": ("echo_embeddings/adapters.py", "echo_embeddings/tuning/student.py"),
-    "sentence_transformers": ("retriever/sentence_transformer.py",),
-    "huggingface_hub": ("echo_embeddings/finding.py",),
-    "tokenizers": ("echo_embeddings/vocabulary.py", "echo_embeddings/excerpts.py", "echo_embeddings/generation.py"),
+    "Stemmer": ("indexer/text/analyzer.py",),
+    "peft": (
+        "embeddings/models/lora.py",
+        "embeddings/training/trainable_encoder.py",
+    ),
+    "sentence_transformers": ("retriever/evaluation/sentence_transformer.py",),
+    "huggingface_hub": ("embeddings/models/resolve.py",),
+    "tokenizers": (
+        "embeddings/text/tokenizer.py",
+        "embeddings/text/partial_tokenizer.py",
+        "embeddings/generation/text_generation.py",
+    ),
     "langchain_core": (
-        *(f"retriever/{name}.py" for name in ("answer", "chain", "chat", "followup", "langchain", "prompts")),
-        "app/llm.py",
-        "app/service.py",
+        "retriever/rag/answer_stream.py",
+        "retriever/rag/rag_chain.py",
+        "retriever/rag/chat_model.py",
+        "retriever/rag/query_rewriting.py",
+        "retriever/rag/adapters.py",
+        "retriever/rag/answer_prompt.py",
+        "app/services/external_llm.py",
+        "app/services/index_service.py",
     ),
-    "langchain": ("app/llm.py",),
-    "langsmith": ("app/llm.py",),
-    "mteb": ("retriever/mteb_model.py",),
-    "openai": ("app/llm.py",),
-    "gradio": ("app/ui/*",),
-    "fastapi": ("app/ui/server.py",),
-    "uvicorn": ("app/ui/server.py",),
-    "starlette": ("app/ui/guard.py",),
+    "langchain": ("app/services/external_llm.py",),
+    "langsmith": ("app/services/external_llm.py",),
+    "mteb": ("retriever/evaluation/mteb_adapter.py",),
+    "openai": ("app/services/external_llm.py",),
+    "gradio": ("app/web/*",),
+    "fastapi": ("app/web/server.py",),
+    "uvicorn": ("app/web/server.py",),
+    "starlette": ("app/web/request_guard.py",),
 }
 
 
-def modules() -> list[tuple[str, Path]]:
-    """Return (path from the root, file) of every module in the four rooms."""
-    files = [file for room in ROOMS for file in sorted((ROOT / room).rglob("*.py"))]
-    return [(file.relative_to(ROOT).as_posix(), file) for file in files]
+def modules() -> dict[str, Path]:
+    """Return the file of each module of the four rooms, by its path inside echo_index."""
+    found = {}
+    for room in ROOMS:
+        folder = ROOT / FOLDERS.get(room, room)
+        found.update({f"{room}/{file.relative_to(folder).as_posix()}": file for file in sorted(folder.rglob("*.py"))})
+    return found
 
 
 def imports_of(file: Path) -> Iterator[tuple[str, str | None]]:
@@ -62,15 +99,28 @@ def imports_of(file: Path) -> Iterator[tuple[str, str | None]]:
             yield from ((node.module or "", alias.name) for alias in node.names)
 
 
-def imports_between_rooms(room: str) -> list[tuple[str, str, str | None]]:
-    """Return (path, module, name) of what a room's files import from the four rooms."""
-    return [
-        (path, module, name)
-        for path, file in modules()
-        if path.startswith(f"{room}/")
-        for module, name in imports_of(file)
-        if module.split(".")[0] in ROOMS
-    ]
+def dotted(path: str) -> str:
+    """Return the name of a module by its path inside echo_index."""
+    return "echo_index." + path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def imports_inside() -> Iterator[tuple[str, str, str | None]]:
+    """Yield (path of the importing module, imported module, name) of what the rooms import from echo_index."""
+    known = {dotted(path) for path in modules()}
+    for path, file in modules().items():
+        for module, name in imports_of(file):
+            if module.split(".")[0] == "echo_index":
+                inside = f"{module}.{name}"
+                yield (path, inside, None) if inside in known else (path, module, name)
+
+
+def storey(path_or_module: str) -> tuple[int, int] | None:
+    """Return (room, sub-package or single module) as positions in their order; None outside the rooms."""
+    parts = path_or_module.removeprefix("echo_index.").removesuffix(".py").replace("/", ".").split(".")
+    if parts[0] not in ORDER:
+        return None
+    order = ORDER[parts[0]]
+    return ROOMS.index(parts[0]), order.index(parts[1]) if len(parts) > 1 and parts[1] != "__init__" else -1
 
 
 def loaded_by(code: str) -> set[str]:
@@ -80,84 +130,97 @@ def loaded_by(code: str) -> set[str]:
     return set(run.stdout.split())
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_room_imports_only_itself_and_the_rooms_below(room: str) -> None:
-    allowed = ROOMS[: ROOMS.index(room) + 1]
-    found = imports_between_rooms(room)
-    assert [entry for entry in found if entry[1].split(".")[0] not in allowed] == []
-    assert found
+def test_imports_run_one_way_between_rooms_and_inside_them() -> None:
+    upwards, seen = [], set()
+    for path, module, name in imports_inside():
+        above, below = storey(path), storey(module)
+        assert above is not None
+        if below is None:
+            assert module == "echo_index.errors", f"{path} imports {module}"
+            continue
+        seen.add((above, below))
+        if below > above:
+            upwards.append((path, module, name))
+    assert upwards == []
+    assert len(seen) > 60, "most sub-packages import others"
 
 
-@pytest.mark.parametrize("room", ROOMS[1:])
-def test_a_room_uses_only_public_names_of_the_rooms_below(room: str) -> None:
-    def is_public(module: str, name: str | None) -> bool:
-        below, _, inside = module.partition(".")
-        if inside:
-            return inside == "errors"
-        return name == "errors" or name in import_module(below).__all__
-
-    borrowed = [entry for entry in imports_between_rooms(room) if entry[1].split(".")[0] != room]
-    assert [entry for entry in borrowed if not is_public(entry[1], entry[2])] == []
+def test_every_sub_package_has_its_place_in_the_order() -> None:
+    children = {
+        room: {
+            child.stem
+            for child in (ROOT / FOLDERS.get(room, room)).iterdir()
+            if child.name not in ("__init__.py", "__pycache__") and (child.is_dir() or child.suffix == ".py")
+        }
+        for room in ROOMS
+    }
+    assert {room: set(order) for room, order in ORDER.items()} == children
 
 
 def test_no_module_needs_itself_through_others() -> None:
-    files = {path.removesuffix(".py").replace("/", "."): file for path, file in modules()}
-    graph = {
-        module: {imported for imported, _ in imports_of(file) if imported in files} for module, file in files.items()
-    }
-    assert len([*TopologicalSorter(graph).static_order()]) == len(files)
+    known = {dotted(path) for path in modules()}
+    graph: dict[str, set[str]] = {module: set() for module in known}
+    for path, module, _ in imports_inside():
+        if module in known:
+            graph[dotted(path)].add(module)
+    assert len([*TopologicalSorter(graph).static_order()]) == len(known)
+
+
+def test_private_names_stay_in_their_modules() -> None:
+    borrowed = [(path, module, name) for path, module, name in imports_inside() if name and name.startswith("_")]
+    assert borrowed == []
+
+
+def test_packages_hold_no_code_of_their_own() -> None:
+    for path, file in modules().items():
+        if path.endswith("__init__.py"):
+            tree = ast.parse(file.read_text(encoding="utf-8"))
+            assert ast.get_docstring(tree) and len(tree.body) == 1, f"{path} is more than a docstring"
 
 
 @pytest.mark.parametrize("package", OWNERS)
 def test_a_package_is_imported_only_by_its_owners(package: str) -> None:
-    users = {path for path, file in modules() for module, _ in imports_of(file) if module.split(".")[0] == package}
+    users = {
+        path for path, file in modules().items() for module, _ in imports_of(file) if module.split(".")[0] == package
+    }
     assert {path for path in users if not any(fnmatch(path, owner) for owner in OWNERS[package])} == set()
     assert users
 
 
-@pytest.mark.parametrize("room", ROOMS[:-1])  # nobody imports app
-def test_the_public_names_of_a_room_are_those_it_serves(room: str) -> None:
-    module = import_module(room)
-    assert set(module.__all__) == set(module._HOMES)
-    assert len(module.__all__) == len(set(module.__all__))
-    for name in module.__all__:
-        assert getattr(module, name) is not None
-    with pytest.raises(AttributeError, match="has no attribute 'no_such_name'"):
-        module.no_such_name  # noqa: B018
-
-
-@pytest.mark.parametrize("room", ROOMS[:-1])  # nobody imports app
-def test_a_type_checker_sees_the_public_names_of_a_room(room: str) -> None:
-    names = {name for module, name in imports_of(ROOT / room / "__init__.py") if module.startswith(f"{room}.")}
-    assert names == set(import_module(room).__all__)
+def test_the_public_names_are_those_that_type_checkers_see_and_all_can_be_had() -> None:
+    stub = ast.parse((ROOT / "src/echo_index/__init__.pyi").read_text(encoding="utf-8"))
+    names = [alias.name for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names]
+    assert sorted(names) == sorted(echo_index.__all__)
+    assert 20 < len(names) < 35 and len(names) == len({*names})
+    for name in names:
+        assert getattr(echo_index, name).__name__ == name if name != "CLASSICAL" else echo_index.CLASSICAL
+    with pytest.raises(AttributeError, match="no_such_name"):
+        echo_index.no_such_name  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_help_imports_nothing_heavy() -> None:
     loaded = loaded_by(
-        "sys.argv = ['echo-index', '--help']\nfrom app.cli import main\ntry: main()\nexcept SystemExit: pass"
+        "sys.argv = ['echo-index', '--help']\nfrom echo_index.app.cli.main import main\n"
+        "try: main()\nexcept SystemExit: pass"
     )
-    assert "app.cli" in loaded
+    assert "echo_index.app.cli.main" in loaded
     heavy = "torch transformers tokenizers faiss numpy sqlite3 langchain_core langsmith openai gradio"
     assert loaded & set(heavy.split()) == set()
 
 
 def test_errors_and_bare_rooms_import_nothing_heavy() -> None:
-    loaded = loaded_by("import echo_embeddings.errors, indexer, retriever, app")
-    assert {name.split(".")[0] for name in loaded} & {
-        "torch",
-        "transformers",
-        "faiss",
-        "numpy",
-        "langchain_core",
-    } == set()
+    rooms = ", ".join(f"echo_index.{name}" for name in ("errors", *ROOMS))
+    loaded = {name.split(".")[0] for name in loaded_by(f"import {rooms}")}
+    assert loaded & {"torch", "transformers", "faiss", "numpy", "langchain_core"} == set()
 
 
 def test_prompts_and_batches_need_no_torch() -> None:
-    assert "torch" not in loaded_by("import echo_embeddings.prompts, echo_embeddings.batching, echo_embeddings.tokens")
+    text = ", ".join(f"echo_index.embeddings.text.{name}" for name in ("echo_prompt", "batching", "prompt_tokens"))
+    assert "torch" not in loaded_by(f"import {text}")
 
 
 def test_every_error_says_what_it_is_and_descends_from_one() -> None:
-    errors = import_module("echo_embeddings.errors")
+    errors = import_module("echo_index.errors")
     tree = {name: value for name, value in vars(errors).items() if isinstance(value, type)}
     for name, error in tree.items():
         assert issubclass(error, errors.EchoIndexError)

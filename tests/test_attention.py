@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from echo_embeddings.attention import attend
+from echo_index.embeddings.decoder.attention import attend
 
 TOKENS = [1, 2, 63, 64, 65, 128, 129, 200]
 Tensors = tuple[torch.Tensor, torch.Tensor, torch.Tensor]

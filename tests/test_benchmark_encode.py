@@ -17,7 +17,8 @@ from benchmarks.encode.figures import fidelity, median_ratio, operations_per_sec
 from benchmarks.encode.processes import RowFailed, RowProcess
 from benchmarks.encode.rounds import time_rows
 from benchmarks.encode.rows import Setting
-from echo_embeddings import EchoEncoder, LanguageModel
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models.language_model import LanguageModel
 
 STS = "score\tsentence1\tsentence2\n5\tA fox jumps.\tThe fox jumps.\n1\tA lazy dog.\tMonday.\n3\tMy box\tA box\n"
 

@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 from benchmarks import visitors
-from echo_embeddings import EchoEncoder, LanguageModel
-from indexer import Source, build_index
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.indexer.building.build_files import build_index
+from echo_index.indexer.sources.source import Source
 
 
 def test_a_whole_run(tiny_model: LanguageModel, tmp_path: Path) -> None:

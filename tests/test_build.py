@@ -18,15 +18,18 @@ from typing import Any
 import pytest
 from indexer_helpers import WordEncoder, build, contents, documents, write
 
-import indexer.build
-import indexer.update
-from echo_embeddings import Readings
-from echo_embeddings.errors import IndexBusy, IndexDamaged, IndexMismatch, IndexMissing, SourceError
-from indexer import BuildReport, Chunking, Where, WordQuery, open_snapshot, read_built_with
-from indexer.catalog import Catalog
-from indexer.manifest import read_manifest
-from indexer.reading import DocumentReader
-from indexer.scan import FoundFile
+from echo_index.embeddings.vectors.paired_embeddings import Readings
+from echo_index.errors import IndexBusy, IndexDamaged, IndexMismatch, IndexMissing, SourceError
+from echo_index.indexer.building import build_files, document_sync
+from echo_index.indexer.building.build_session import read_built_with
+from echo_index.indexer.building.document_sync import BuildReport
+from echo_index.indexer.catalog.catalog import Catalog
+from echo_index.indexer.catalog.records import Where, WordQuery
+from echo_index.indexer.documents.chunking import Chunking
+from echo_index.indexer.generations.manifest import read_manifest
+from echo_index.indexer.generations.snapshot import open_snapshot
+from echo_index.indexer.sandbox.document_reader import DocumentReader
+from echo_index.indexer.sources.scanner import FoundFile
 
 PATIENCE = 60  # seconds
 STAGES = ["reading", "embedding", "asking", "indexing"]
@@ -324,9 +327,9 @@ def test_nothing_to_index_is_an_error_and_the_index_stays(folder: Path, tmp_path
     if vanished:
         with pytest.raises(SourceError, match="no file or folder"):
             build(folder, index)
-        source = indexer.build.Source(name="docs", path=folder)
+        source = build_files.Source(name="docs", path=folder)
         with pytest.raises(SourceError, match="docs cannot be read"):
-            indexer.build.build_index([source], index, encoder=WordEncoder(), chunking=Chunking(12, 3))  # type: ignore[arg-type]
+            build_files.build_index([source], index, encoder=WordEncoder(), chunking=Chunking(12, 3))  # type: ignore[arg-type]
     else:
         folder.mkdir()
         with pytest.raises(SourceError, match=r"no document to index in .*docs"):
@@ -414,7 +417,7 @@ def test_a_file_that_cannot_be_opened_is_tried_again_each_time(
     folder: Path, index: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Played by a file that is found, and is a pipe when it is to be read."""
-    found, lost = indexer.update.scan, folder / "lost.md"
+    found, lost = document_sync.scan, folder / "lost.md"
     os.mkfifo(lost)
 
     def finds_one_more(*arguments: Any, **options: Any) -> Iterator[FoundFile]:
@@ -422,7 +425,7 @@ def test_a_file_that_cannot_be_opened_is_tried_again_each_time(
         yield FoundFile(lost, size=10, modified_ns=10, real_path=os.path.realpath(lost))
 
     with monkeypatch.context() as patch:
-        patch.setattr(indexer.update, "scan", finds_one_more)
+        patch.setattr(document_sync, "scan", finds_one_more)
         assert build(folder, index).failures == [("lost.md", "It is not a file.")]
         again = build(folder, index)
         assert again.failures == [("lost.md", "It is not a file.")]
@@ -468,7 +471,11 @@ def test_an_index_of_nothing_that_could_be_read_is_an_index(
     assert documents(index) == {}
     for path in folder.glob("*.md"):
         path.unlink()
-    monkeypatch.setattr(indexer.update, "scan", lambda *_, on_error, **__: on_error(folder / "deep", "closed") or [])
+    monkeypatch.setattr(
+        document_sync,
+        "scan",
+        lambda *_, on_error, **__: on_error(folder / "deep", "closed") or [],
+    )
     assert figures(build(folder, index)) == (0, 0, 0, 2)
     with pytest.raises(IndexMismatch):
         build(folder, index, WordEncoder(name="other"))
@@ -786,7 +793,7 @@ def test_a_lost_manifest_costs_no_embedding_and_no_document(folder: Path, index:
 _HOLDER = """
 import sys, time
 from pathlib import Path
-from indexer.lock import only_writer
+from echo_index.indexer.storage.writer_lock import only_writer
 with only_writer(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

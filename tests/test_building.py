@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
-import indexer
-from app.building import Builder, BuildState
-from app.opening import EncoderOptions
-from echo_embeddings.errors import IndexBusy, SourceError
-from indexer import BuildReport, list_documents, open_snapshot
+from echo_index.app.services.build_job import Builder, BuildState
+from echo_index.app.services.encoder_factory import EncoderOptions
+from echo_index.errors import IndexBusy, SourceError
+from echo_index.indexer.building import build_files
+from echo_index.indexer.building.document_sync import BuildReport
+from echo_index.indexer.generations.snapshot import open_snapshot
+from echo_index.indexer.inspection.document_queries import list_documents
 
 ROOT = Path(__file__).parent.parent
 PATIENCE = 60  # seconds
@@ -94,7 +96,7 @@ def test_the_rate_is_of_what_was_done_since_the_stage_was_first_told(
             time.sleep(0.1)
         return BuildReport()
 
-    monkeypatch.setattr(indexer, "build_index", build_slowly)
+    monkeypatch.setattr(build_files, "build_index", build_slowly)
     builder.start([str(notes)])
     assert builder.wait().phase == "done"
     assert [state.rate == 0 for state in states] == [True, False]
@@ -208,7 +210,7 @@ def test_an_index_that_another_process_builds_is_left_alone(builder: Builder, no
     builder.start([str(notes / "000.md")])
     builder.wait()
     script = (
-        "import sys; from pathlib import Path; from indexer.lock import only_writer\n"
+        "import sys; from pathlib import Path; from echo_index.indexer.storage.writer_lock import only_writer\n"
         "with only_writer(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     )
     other = subprocess.Popen(

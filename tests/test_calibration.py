@@ -9,15 +9,22 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from app.cli import app
-from app.opening import EncoderOptions
-from app.profile_file import with_profile, write_profile
-from echo_embeddings import EchoEncoder, LanguageModel, Pooling, Vectors, parse_views
-from echo_embeddings.errors import PromptError, SourceError
-from indexer import Source, Space, build_index, estimate_space, open_snapshot, sample_passages
-from retriever import Choice, Prompts, SourcePassage, Trial, calibrate
-from retriever.calibration import _chosen, _Texts
-from retriever.pseudo_questions import pseudo_questions
+from echo_index.app.cli.main import app
+from echo_index.app.services.encoder_factory import EncoderOptions
+from echo_index.app.services.profile_file import with_profile, write_profile
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.vectors.layer_views import parse_views
+from echo_index.embeddings.vectors.pooling import Pooling
+from echo_index.embeddings.vectors.vector_ops import Vectors
+from echo_index.errors import PromptError, SourceError
+from echo_index.indexer.building.build_files import build_index
+from echo_index.indexer.catalog.chunk_queries import sample_passages
+from echo_index.indexer.generations.snapshot import open_snapshot
+from echo_index.indexer.sources.source import Source
+from echo_index.indexer.vectors.normalization import Space, estimate_space
+from echo_index.retriever.tuning.calibration import Choice, Prompts, Trial, _chosen, _Texts, calibrate
+from echo_index.retriever.tuning.inverse_cloze import SourcePassage, pseudo_questions
 
 WORDS = "whale bread kite train lamp river stone cloud piano garden winter letter copper engine island ladder".split()
 PASSAGES = [
@@ -147,7 +154,7 @@ def test_choices_are_compared_as_an_index_of_the_model_would(
         told.append(tuned)
         return estimate_space(mean, sampled, questions, passages=passages, tuned=tuned)
 
-    monkeypatch.setattr("retriever.calibration.estimate_space", estimated)
+    monkeypatch.setattr("echo_index.retriever.tuning.calibration.estimate_space", estimated)
     calibrate(EchoEncoder(tiny_model), PASSAGES, questions=24)
     assert {*told} == {adapter is not None}
 

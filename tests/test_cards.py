@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_markup import HOSTILE, Seen, visible
 
-from app.ui.cards import citation, flowing, heading, hit_card, hit_cards, marked, place
-from retriever import Hit, Place, Spot
+from echo_index.app.web.hit_cards import citation, flowing, heading, hit_card, hit_cards, marked, place
+from echo_index.retriever.search.hits import Hit, Place, Spot
 
 TEXT = "The ferry to the island leaves at eight and at noon. Bicycles are carried free of charge."
 MARK = (0, 52)

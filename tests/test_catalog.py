@@ -17,12 +17,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from indexer_helpers import make_version_2
 
-from echo_embeddings.errors import IndexDamaged
-from indexer.catalog import Catalog
-from indexer.database import Database
-from indexer.full_text import count_unlike_passages
-from indexer.passages import chunk_owners, chunk_texts, equal_chunks, overlapping_chunks
-from indexer.records import ChunkRow, Counts, DocumentRow, Where, WordQuery
+from echo_index.errors import IndexDamaged
+from echo_index.indexer.catalog.catalog import Catalog
+from echo_index.indexer.catalog.chunk_queries import (
+    chunk_owners,
+    chunk_texts,
+    equal_chunks,
+    overlapping_chunks,
+)
+from echo_index.indexer.catalog.fts_index import count_unlike_passages
+from echo_index.indexer.catalog.records import ChunkRow, Counts, DocumentRow, Where, WordQuery
+from echo_index.indexer.storage.sqlite import Database
 
 EVERYTHING = Where()
 

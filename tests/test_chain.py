@@ -12,13 +12,19 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.vectorstores import InMemoryVectorStore
 
-from echo_embeddings import EchoEncoder, LanguageModel
-from echo_embeddings.errors import QuestionError
-from indexer import Source, build_index
-from retriever import Answer, EchoChatModel, EchoEmbeddings, EchoRetriever, Retriever, rag_chain, stream_answer
-from retriever.citations import NOT_FOUND
-from retriever.followup import follow_up, standalone_question
-from retriever.prompts import FollowUp
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.errors import QuestionError
+from echo_index.indexer.building.build_files import build_index
+from echo_index.indexer.sources.source import Source
+from echo_index.retriever.rag.adapters import EchoEmbeddings, EchoRetriever
+from echo_index.retriever.rag.answer_prompt import FollowUp
+from echo_index.retriever.rag.answer_stream import stream_answer
+from echo_index.retriever.rag.chat_model import EchoChatModel
+from echo_index.retriever.rag.citations import NOT_FOUND, Answer
+from echo_index.retriever.rag.query_rewriting import follow_up, standalone_question
+from echo_index.retriever.rag.rag_chain import rag_chain
+from echo_index.retriever.search.retriever import Retriever
 
 FACTS = {
     "ferry": ("The ferry to the island leaves at eight and at noon.", "When does the ferry leave?", "eight"),

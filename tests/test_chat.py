@@ -29,19 +29,22 @@ from passes import passes_noted
 from tiny_models import CHAT_TEMPLATE, llama_config, save_model
 from transformers import AutoModelForCausalLM
 
-from echo_embeddings import EchoEncoder, LanguageModel, Message, conversation_tokens, load_model
-from echo_embeddings.errors import ModelError, TextError
-from echo_embeddings.vocabulary import Vocabulary
-from indexer import Source, build_index
-from retriever.chat import EchoChatModel, conversation
-from retriever.langchain import EchoEmbeddings
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.generation.chat_template import Message, conversation_tokens
+from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.text.tokenizer import Vocabulary
+from echo_index.errors import ModelError, TextError
+from echo_index.indexer.building.build_files import build_index
+from echo_index.indexer.sources.source import Source
+from echo_index.retriever.rag.adapters import EchoEmbeddings
+from echo_index.retriever.rag.chat_model import EchoChatModel, conversation
 
 QUESTION = "The quick brown fox"
 MEMORY = """
 import json, sys
 import psutil
-from retriever.chat import EchoChatModel
-from retriever.langchain import EchoEmbeddings, EchoRetriever
+from echo_index.retriever.rag.chat_model import EchoChatModel
+from echo_index.retriever.rag.adapters import EchoEmbeddings, EchoRetriever
 
 embeddings = EchoEmbeddings(model="gemma3-270m", device="cpu")
 embeddings.embed_query("Hello")
@@ -367,7 +370,7 @@ def test_it_comes_back_from_its_serialized_form_without_the_loaded_model(chat: E
     told = dumps(chat)
     kwargs = json.loads(told)["kwargs"]
     assert kwargs.keys() <= {"model", "device", "max_tokens", "temperature", "seed", "stop", "output_version"}
-    again = loads(told, allowed_objects=[EchoChatModel], valid_namespaces=["retriever"])
+    again = loads(told, allowed_objects=[EchoChatModel], valid_namespaces=["echo_index"])
     assert again.language_model is None
     assert again.asdict() == chat.asdict()
     assert again.invoke(QUESTION).content == answer

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from indexer_helpers import build
 
-from app.service import Service, ServiceOptions
-from app.ui.choices import Choices, where_of
-from indexer import Where, open_snapshot
+from echo_index.app.services.index_service import Service, ServiceOptions
+from echo_index.app.web.filters import Choices, where_of
+from echo_index.indexer.catalog.records import Where
+from echo_index.indexer.generations.snapshot import open_snapshot
 
 FOLDERS = (
     "plain",

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from indexer_helpers import token_starts
 
-from indexer.chunks import Chunk, Chunking, cut_chunks, embedded_text, title_path
-from indexer.documents import Document, Heading
+from echo_index.indexer.documents.chunking import Chunk, Chunking, cut_chunks, embedded_text, title_path
+from echo_index.indexer.documents.document import Document, Heading
 
 
 def cut(document: Document | str, *, limit: int = 200, overlap: int = 30) -> list[Chunk]:

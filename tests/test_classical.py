@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from indexer_helpers import WordEncoder, build, make_version_2, write
 
-from echo_embeddings import Vectors
-from indexer import Snapshot, Where, open_snapshot
-from indexer.catalog import Catalog
-from indexer.space import Space
+from echo_index.embeddings.vectors.vector_ops import Vectors
+from echo_index.indexer.catalog.catalog import Catalog
+from echo_index.indexer.catalog.records import Where
+from echo_index.indexer.generations.snapshot import Snapshot, open_snapshot
+from echo_index.indexer.vectors.normalization import Space
 
 QUESTION = "whales number seven in the sea"
 

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import pytest
 
-from app.cli import main
-from app.status import status_lines
+from echo_index.app.cli.main import main
+from echo_index.app.services.status import status_lines
 
 
 class Ran(NamedTuple):
@@ -293,9 +293,9 @@ def test_remove_loads_no_model(run: Run, notes: Path) -> None:
 import atexit, sys
 atexit.register(lambda: print({"torch", "transformers"} & {*sys.modules}))
 sys.argv = ["echo-index", "remove", "notes/fox.md"]
-from app.cli import main
+from echo_index.app.cli.main import main
 main()"""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent / "src")}
     ended = subprocess.run([sys.executable, "-c", command], env=environment, capture_output=True, text=True, check=True)
     assert ended.stdout.splitlines()[-1] == "set()"
 
@@ -350,8 +350,8 @@ def test_ctrl_c_keeps_what_was_done_and_says_how_to_go_on(tmp_path: Path, tiny_f
         (notes / f"{number}.md").write_text(
             f"# Page {number}\n\n" + f"The quick brown fox number {number} jumps. " * 40
         )
-    command = [sys.executable, "-m", "app.cli", "build", str(notes), "--model", str(tiny_folder)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    command = [sys.executable, "-m", "echo_index", "build", str(notes), "--model", str(tiny_folder)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent / "src")}
     started = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
     catalog = tmp_path / ".echo-index/catalog.sqlite"
     deadline = time.monotonic() + 120

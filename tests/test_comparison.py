@@ -11,13 +11,21 @@ import pytest
 from indexer_helpers import make_version_2
 from passes import batches_noted
 
-import retriever as public
-from echo_embeddings import CLASSICAL, EchoEncoder, LanguageModel, Readings
-from echo_embeddings.errors import PromptError, QuestionError, TextError
-from indexer import Source, Space, Spaces, Where, build_index
-from indexer.catalog import Catalog
-from indexer.chunks import embedded_text
-from retriever import Comparison, Hit, Ranking, Retriever, compare, compare_sentences
+import echo_index as public
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.text.echo_prompt import CLASSICAL
+from echo_index.embeddings.vectors.paired_embeddings import Readings
+from echo_index.errors import PromptError, QuestionError, TextError
+from echo_index.indexer.building.build_files import build_index
+from echo_index.indexer.catalog.catalog import Catalog
+from echo_index.indexer.catalog.records import Where
+from echo_index.indexer.documents.chunking import embedded_text
+from echo_index.indexer.sources.source import Source
+from echo_index.indexer.vectors.normalization import Space, Spaces
+from echo_index.retriever.search.comparison import Comparison, Ranking, compare, compare_sentences
+from echo_index.retriever.search.hits import Hit
+from echo_index.retriever.search.retriever import Retriever
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from test_cards import HIT
 from test_markup import HOSTILE, rendered, visible
 
-from app.answering import Turn
-from app.ui.conversation import conversation, export_markdown
-from retriever import Answer, Citation
+from echo_index.app.services.answer_job import Turn
+from echo_index.app.web.chat_messages import conversation, export_markdown
+from echo_index.retriever.rag.citations import Answer, Citation
 
 QUESTION = "When does the ferry leave?"
 WRITTEN = "The ferry leaves at eight [1] and at noon [2]."

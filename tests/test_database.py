@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from echo_embeddings.errors import IndexDamaged, IndexUnwritable
-from indexer.database import Database
+from echo_index.errors import IndexDamaged, IndexUnwritable
+from echo_index.indexer.storage.sqlite import Database
 
 
 @pytest.fixture
@@ -118,8 +118,8 @@ def test_a_file_that_was_taken_for_constant_is_opened_again_when_it_changes(
 _AS_NOBODY = """
 import os, sys
 from pathlib import Path
-from indexer.database import Database
-from echo_embeddings.errors import IndexUnwritable
+from echo_index.indexer.storage.sqlite import Database
+from echo_index.errors import IndexUnwritable
 os.setuid(65534)
 path = Path(sys.argv[1])
 print(Database(path).rows("SELECT number FROM numbers"))

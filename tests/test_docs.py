@@ -89,7 +89,7 @@ def test_every_question_about_the_guide_names_a_page_that_exists() -> None:
 def test_every_option_of_the_command_line_is_documented() -> None:
     from typer.main import get_command
 
-    from app.cli import app
+    from echo_index.app.cli.main import app
 
     page = (ROOT / "docs/command-line.md").read_text(encoding="utf-8")
     for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]

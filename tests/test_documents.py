@@ -20,10 +20,10 @@ from docx.oxml.ns import qn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from echo_embeddings.errors import DocumentError
-from indexer.decoding import decode, is_binary
-from indexer.documents import Document, Heading
-from indexer.formats import FORMATS, read_document
+from echo_index.errors import DocumentError
+from echo_index.indexer.documents.decoding import decode, is_binary
+from echo_index.indexer.documents.document import Document, Heading
+from echo_index.indexer.documents.formats import FORMATS, read_document
 
 
 def read(folder: Path, name: str, content: str | bytes) -> Document:
@@ -613,6 +613,7 @@ def test_any_bytes_make_a_document_or_a_document_error(tmp_path: Path, suffix: s
 
 def test_parsers_are_not_imported_before_they_are_needed() -> None:
     heavy = "{'docutils', 'markdown_it', 'selectolax', 'pypdfium2', 'docx', 'charset_normalizer', 'pathspec'}"
-    code = f"import sys, indexer.formats, indexer.scan; print(*{heavy} & set(sys.modules))"
+    modules = "echo_index.indexer.documents.formats, echo_index.indexer.sources.scanner"
+    code = f"import sys, {modules}; print(*{heavy} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == ""

@@ -19,23 +19,21 @@ from hypothesis import strategies as st
 from passes import batches_noted, passes_noted
 from tiny_models import ARCHITECTURES, llama_config, save_model
 
-from echo_embeddings import (
+from echo_index.embeddings.decoder.linear import Precision
+from echo_index.embeddings.decoder.precision_check import centred_cosines, sample_texts
+from echo_index.embeddings.encoder import EchoEncoder, PrecisionChoice
+from echo_index.embeddings.hidden_states import _PREFIXES
+from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.text.echo_prompt import (
     CLASSICAL,
     TUNED_DOCUMENT,
     TUNED_QUERY,
     ZERO_SHOT,
-    EchoEncoder,
     EchoPrompt,
-    LanguageModel,
-    Pooling,
-    Precision,
-    PrecisionChoice,
-    Readings,
-    load_model,
 )
-from echo_embeddings.engine import _PREFIXES
-from echo_embeddings.errors import PromptError, TextError
-from echo_embeddings.fidelity import centred_cosines, sample_texts
+from echo_index.embeddings.vectors.paired_embeddings import Readings
+from echo_index.embeddings.vectors.pooling import Pooling
+from echo_index.errors import PromptError, TextError
 
 TEXTS = [
     "The quick brown fox jumps over the lazy dog.",

@@ -12,13 +12,15 @@ import torch
 from passes import passes_noted
 from tiny_models import ARCHITECTURES, FALL_BACK, save_model
 
-from echo_embeddings import EchoEncoder, LanguageModel, Pooling, generate, load_model
-from echo_embeddings.engine import Engine
-from echo_embeddings.errors import ModelError
-from echo_embeddings.fallback import find_blocks
-from echo_embeddings.pooling import pool
-from echo_embeddings.tokens import EchoTokens, PromptTokenizer
-from echo_embeddings.trunk import Trunk
+from echo_index.embeddings.decoder.decoder import Trunk
+from echo_index.embeddings.decoder.transformers_backend import find_blocks
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.generation.text_generation import generate
+from echo_index.embeddings.hidden_states import Engine
+from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.text.prompt_tokens import EchoTokens, PromptTokenizer
+from echo_index.embeddings.vectors.pooling import Pooling, pool
+from echo_index.errors import ModelError
 
 TEXTS = ["The quick brown fox jumps over the lazy dog.", "a", "seven wizards quietly judge my vow " * 2]
 

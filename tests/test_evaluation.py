@@ -11,37 +11,31 @@ import pytest
 from evaluation_files import json_lines, write_beir, write_pairs
 from indexer_helpers import WordEncoder, build, write
 
-from echo_embeddings import EchoEncoder, LanguageModel, Readings
-from echo_embeddings.errors import MissingPackage, SourceError
-from indexer import Chunking, Where, embedded_passages
-from indexer.chunks import embedded_text
-from retriever import (
-    PAIR_ROWS,
-    ROWS,
-    USUAL_ROWS,
-    BeirCollection,
-    CollectionResult,
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.vectors.paired_embeddings import Readings
+from echo_index.errors import MissingPackage, SourceError
+from echo_index.indexer.catalog.chunk_queries import embedded_passages
+from echo_index.indexer.catalog.records import Where
+from echo_index.indexer.documents.chunking import Chunking, embedded_text
+from echo_index.retriever.evaluation import sentence_transformer
+from echo_index.retriever.evaluation.baselines import SentenceTransformerPeer
+from echo_index.retriever.evaluation.dataset_loader import read_evaluation_input
+from echo_index.retriever.evaluation.datasets import BeirCollection, Question, QuestionFile, SentencePairs
+from echo_index.retriever.evaluation.exact_search import exact_nearest
+from echo_index.retriever.evaluation.indexed_dataset import (
+    MORE_PASSAGES,
     OpenedCollection,
-    QuestionFile,
-    Retriever,
-    Row,
-    SentencePairs,
-    SentenceTransformerPeer,
-    compared,
-    embed_pairs,
-    evaluate_rankings,
-    evaluate_similarities,
-    mean_scores,
     open_collection,
     open_question_file,
-    read_evaluation_input,
-    sentence_transformer,
 )
-from retriever.evaluation.collections import Question
-from retriever.evaluation.exact import exact_nearest
-from retriever.evaluation.opened import MORE_PASSAGES
-from retriever.hits import Hit
-from retriever.hybrid import hybrid_ranking
+from echo_index.retriever.evaluation.results import CollectionResult, compared, mean_scores
+from echo_index.retriever.evaluation.retrieval_systems import ROWS, USUAL_ROWS, Row
+from echo_index.retriever.evaluation.runner import evaluate_rankings, evaluate_similarities
+from echo_index.retriever.evaluation.similarity_methods import PAIR_ROWS, embed_pairs
+from echo_index.retriever.search.hits import Hit
+from echo_index.retriever.search.hybrid import hybrid_ranking
+from echo_index.retriever.search.retriever import Retriever
 
 USUAL = [ROWS[name] for name in USUAL_ROWS]
 
@@ -159,7 +153,7 @@ def test_more_passages_are_looked_at_where_they_are_of_few_documents(
     hits = made.retriever.search(made.questions[0].text, k=100, mode="dense")
     documents = [*dict.fromkeys(hit.source for hit in hits)]
     again = [replace(hits[0], start=number) for number in range(1, 4)]
-    monkeypatch.setattr("retriever.evaluation.opened.PASSAGES", 4)
+    monkeypatch.setattr("echo_index.retriever.evaluation.indexed_dataset.PASSAGES", 4)
     asked: list[int] = []
 
     def find(position: int, question: Question, most: int) -> list[Hit]:
@@ -177,7 +171,7 @@ def test_the_row_without_feedback_leaves_the_question_as_it_is(tmp_path: Path, m
     made = opened(tmp_path)
     asked: list[int] = []
     monkeypatch.setattr(
-        "retriever.evaluation.rows.hybrid_ranking",
+        "echo_index.retriever.evaluation.retrieval_systems.hybrid_ranking",
         lambda *given, **how: asked.append(how["feedback"]) or hybrid_ranking(*given, **how),  # type: ignore[func-returns-value]
     )
     snapshot = made.retriever.snapshot

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 from evaluation_files import json_lines, write_beir, write_pairs
 
-import app.evaluation_command
-from app import evaluation_plot
-from app.cli import main
+from echo_index.app.cli import evaluation_command, evaluation_plot
+from echo_index.app.cli.main import main
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -114,7 +113,7 @@ def test_ctrl_c_ends_with_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None
     def interrupted(*inputs: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(app.evaluation_command, "evaluate", interrupted)
+    monkeypatch.setattr(evaluation_command, "evaluate", interrupted)
     code, _, err = run("eval", "small")
     assert code == 130
     assert "run the same command again" in err

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from evaluation_files import json_lines, write_beir, write_pairs
 
-from echo_embeddings.errors import SourceError
-from indexer import Document
-from retriever import BeirCollection, QuestionFile, RightPassage, SentencePairs, read_evaluation_input
+from echo_index.errors import SourceError
+from echo_index.indexer.documents.document import Document
+from echo_index.retriever.evaluation.dataset_loader import read_evaluation_input
+from echo_index.retriever.evaluation.datasets import BeirCollection, QuestionFile, RightPassage, SentencePairs
 
 
 def test_a_folder_is_a_collection_of_judged_questions(tmp_path: Path) -> None:

@@ -8,8 +8,14 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from retriever import METRICS, mean_difference, ranking_scores, spearman, spearman_difference
-from retriever.evaluation import metrics
+from echo_index.retriever.evaluation import metrics
+from echo_index.retriever.evaluation.metrics import (
+    METRICS,
+    mean_difference,
+    ranking_scores,
+    spearman,
+    spearman_difference,
+)
 
 
 def test_rankings_are_scored_as_by_hand() -> None:

@@ -11,12 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-import echo_embeddings.vocabulary
-from echo_embeddings import EchoEncoder, LanguageModel
-from echo_embeddings.errors import ModelError, TextError
-from echo_embeddings.excerpts import Excerpts, remember_excerpts
-from echo_embeddings.tokens import token_ids
-from echo_embeddings.vocabulary import Vocabulary
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.text import tokenizer
+from echo_index.embeddings.text.partial_tokenizer import Excerpts, remember_excerpts
+from echo_index.embeddings.text.prompt_tokens import token_ids
+from echo_index.embeddings.text.tokenizer import Vocabulary
+from echo_index.errors import ModelError, TextError
 
 TEXTS = [
     "How do I keep a build from taking in a folder?",
@@ -131,8 +132,8 @@ def counted(monkeypatch: pytest.MonkeyPatch, own_cache: Path) -> list[str]:
             read.append(name)
             return Tokenizer.from_file(name)
 
-    monkeypatch.setattr(echo_embeddings.vocabulary, "Tokenizer", Counted)
-    monkeypatch.setattr(echo_embeddings.vocabulary, "_LARGE", 0)
+    monkeypatch.setattr(tokenizer, "Tokenizer", Counted)
+    monkeypatch.setattr(tokenizer, "_LARGE", 0)
     return read
 
 

@@ -12,12 +12,18 @@ import pytest
 from passes import passes_noted
 from tiny_models import ARCHITECTURES, save_model
 
-from echo_embeddings import EchoEncoder, LanguageModel, Precision, load_model
-from echo_embeddings import encoder as encoder_module
-from echo_embeddings.errors import ModelError
-from echo_embeddings.fidelity import LEAST_FIDELITY, centred_cosines, remembered_fidelity, sample_texts
-from echo_embeddings.linear import int8_is_fast
-from echo_embeddings.turns import in_turn
+from echo_index.embeddings import encoder as encoder_module
+from echo_index.embeddings.decoder.linear import Precision, int8_is_fast
+from echo_index.embeddings.decoder.precision_check import (
+    LEAST_FIDELITY,
+    centred_cosines,
+    remembered_fidelity,
+    sample_texts,
+)
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.runtime.executor import in_turn
+from echo_index.errors import ModelError
 
 INT8_IS_FAST = pytest.mark.skipif(not int8_is_fast(), reason="this processor is not fast in int8")
 

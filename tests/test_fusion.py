@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from retriever import reciprocal_rank_fusion
-from retriever.fusion import standard_score_fusion
+from echo_index.retriever.search.fusion import reciprocal_rank_fusion, standard_score_fusion
 
 
 def test_what_stands_high_in_both_rankings_wins() -> None:

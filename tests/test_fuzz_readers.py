@@ -18,9 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_documents import MARKDOWN, PAGE, PYTHON, RST, pdf_file
 
-from echo_embeddings.errors import DocumentError
-from indexer.documents import Document
-from indexer.reading import DocumentReader, ReadingLimits
+from echo_index.errors import DocumentError
+from echo_index.indexer.documents.document import Document
+from echo_index.indexer.sandbox.document_reader import DocumentReader, ReadingLimits
 
 SOAK = bool(os.environ.get("ECHO_INDEX_SOAK"))
 EXAMPLES = 10_000 if SOAK else 300

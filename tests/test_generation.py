@@ -15,10 +15,12 @@ from passes import passes_noted
 from tiny_models import ARCHITECTURES, FALL_BACK, llama_config, save_model
 from transformers import AutoModelForCausalLM
 
-from echo_embeddings import EchoEncoder, LanguageModel, Precision, generate, load_model
-from echo_embeddings.errors import TextError
-from echo_embeddings.generation import _LONGEST_REPEAT, _OnOurLayers
-from echo_embeddings.trunk import Memory
+from echo_index.embeddings.decoder.decoder import Memory
+from echo_index.embeddings.decoder.linear import Precision
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.generation.text_generation import _LONGEST_REPEAT, _OnOurLayers, generate
+from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.errors import TextError
 
 OURS = [name for name in ARCHITECTURES if name not in FALL_BACK]
 PROMPTS = ["The quick brown", "Pack my box", "wizards", "Find the passage that answers"]

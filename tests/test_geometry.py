@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from echo_embeddings import (
+from echo_index.embeddings.vectors.vector_ops import (
+    Vectors,
     dominant_directions,
     inner_product_table,
     remove_directions,
@@ -12,7 +13,6 @@ from echo_embeddings import (
     weaken_directions,
     wording_directions,
 )
-from echo_embeddings.geometry import Vectors
 
 
 def stretched() -> Vectors:

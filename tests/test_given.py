@@ -8,9 +8,14 @@ from pathlib import Path
 import pytest
 from indexer_helpers import WordEncoder, documents
 
-from echo_embeddings.errors import IndexMismatch, SourceError
-from indexer import BuildReport, Chunking, Document, index_documents, open_snapshot, remove_documents
-from retriever import Retriever
+from echo_index.errors import IndexMismatch, SourceError
+from echo_index.indexer.building.build_documents import index_documents
+from echo_index.indexer.building.document_sync import BuildReport
+from echo_index.indexer.building.removal import remove_documents
+from echo_index.indexer.documents.chunking import Chunking
+from echo_index.indexer.documents.document import Document
+from echo_index.indexer.generations.snapshot import open_snapshot
+from echo_index.retriever.search.retriever import Retriever
 
 WHALES = Document("Whales live in the deep sea. They sing long songs at night.", "Mammals", "text")
 BREAD = Document("# not a heading: flour, *water* and [salt](nowhere)", "bread", "text", titled=False)

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from echo_embeddings import CLASSICAL, TUNED_DOCUMENT, TUNED_QUERY, ZERO_SHOT, EchoEncoder, LanguageModel, Pooling
-from echo_embeddings.batching import batches_by_length
-from echo_embeddings.engine import Engine
-from echo_embeddings.pooling import pool
-from echo_embeddings.tokens import EchoTokens, PromptTokenizer
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.hidden_states import Engine
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.text.batching import batches_by_length
+from echo_index.embeddings.text.echo_prompt import CLASSICAL, TUNED_DOCUMENT, TUNED_QUERY, ZERO_SHOT
+from echo_index.embeddings.text.prompt_tokens import EchoTokens, PromptTokenizer
+from echo_index.embeddings.vectors.pooling import Pooling, pool
 
 pytestmark = pytest.mark.model
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from indexer_helpers import WordEncoder, build, write
 
-from indexer import Snapshot, Where, open_snapshot
-from retriever import Hit, Mode, Retriever, Spot
-from retriever.grouping import grouped
-from retriever.hits import make_hits
+from echo_index.indexer.catalog.records import Where
+from echo_index.indexer.generations.snapshot import Snapshot, open_snapshot
+from echo_index.retriever.search.hits import Hit, Spot, make_hits
+from echo_index.retriever.search.near_duplicates import grouped
+from echo_index.retriever.search.retriever import Mode, Retriever
 
 SAID = "The ferry leaves at eight and at noon."
 NEARLY = "The ferry leaves at eight and noon."
@@ -68,13 +69,13 @@ def test_of_one_document_what_is_nearly_the_same_is_named(snapshot: Snapshot, mo
     vectors = snapshot.compared_chunks(ids)
     cosine = float(vectors[0] @ vectors[2])
     for least, named in ((cosine - 1e-3, True), (cosine + 1e-3, False)):
-        monkeypatch.setattr("retriever.grouping.NEAR_DUPLICATE", least)
+        monkeypatch.setattr("echo_index.retriever.search.near_duplicates.NEAR_DUPLICATE", least)
         found = grouped(snapshot, ranked, hits, most=100)
         assert (hits[2].start in [spot.start for spot in found[0].alike]) is named
 
 
 def test_other_documents_are_named_only_for_the_same_text(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("retriever.grouping.NEAR_DUPLICATE", -1.0)
+    monkeypatch.setattr("echo_index.retriever.search.near_duplicates.NEAR_DUPLICATE", -1.0)
     ids = [int(key) for key in snapshot.catalog.chunk_ids(Where(), generation=1)]
     ranked = [(key, 1.0 / number) for number, key in enumerate(ids, start=1)]
     found = grouped(snapshot, ranked, make_hits(snapshot, ranked, {}, {}), most=100)

@@ -11,19 +11,13 @@ import numpy as np
 import pytest
 from test_tuning import word_pairs
 
-from echo_embeddings import (
-    TUNING_LOG,
-    EchoEncoder,
-    HeadOptions,
-    LanguageModel,
-    TuningOptions,
-    TuningStep,
-    load_model,
-    tune,
-    tune_head,
-)
-from echo_embeddings.errors import ModelError
-from echo_embeddings.head import Head
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.models.linear_head import Head
+from echo_index.embeddings.training.head_trainer import HeadOptions, tune_head
+from echo_index.embeddings.training.step_log import TUNING_LOG, TuningStep
+from echo_index.embeddings.training.trainer import TuningOptions, tune
+from echo_index.errors import ModelError
 
 VIEWS = "echo:4+0.5*text:2"
 TEXTS = ["The quick brown fox", "wizards judge", "my vow and my box of jugs"]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retriever import Hit, Place, matching_sentence
-from retriever.highlight import mark_hits, sentence_spans
+from echo_index.retriever.search.highlight import mark_hits, matching_sentence, sentence_spans
+from echo_index.retriever.search.hits import Hit, Place
 
 
 def sentences(text: str, *, by_line: bool = False) -> list[str]:

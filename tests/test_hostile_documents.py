@@ -14,10 +14,10 @@ import pytest
 from hostile_files import NAMES, docx_file, plant_hostile
 from indexer_helpers import build, documents, write
 
-import indexer.update
-from echo_embeddings.errors import SourceError
-from indexer import Source
-from indexer.reading import DocumentReader
+from echo_index.errors import SourceError
+from echo_index.indexer.building import document_sync
+from echo_index.indexer.sandbox.document_reader import DocumentReader
+from echo_index.indexer.sources.source import Source
 
 INNOCENT = {"bread": "# Bread\n\nFlour, water, salt.\n", "whales": "# Whales\n\nDeep.\n", "z": "# Stars\n\nFar.\n"}
 
@@ -135,7 +135,7 @@ def test_a_file_that_vanishes_before_it_is_read_is_gone(tmp_path: Path, monkeypa
     build(docs, index_dir)
     (docs / "new.md").write_text("New.\n")
     (docs / "bread.md").write_text("Changed, and gone.\n")
-    scan = indexer.update.scan
+    scan = document_sync.scan
 
     def then_gone(*arguments: Any, **options: Any) -> Any:
         files = [*scan(*arguments, **options)]
@@ -143,7 +143,7 @@ def test_a_file_that_vanishes_before_it_is_read_is_gone(tmp_path: Path, monkeypa
         (docs / "bread.md").unlink()
         yield from files
 
-    monkeypatch.setattr(indexer.update, "scan", then_gone)
+    monkeypatch.setattr(document_sync, "scan", then_gone)
     report = build(docs, index_dir)
     assert report.failures == []
     assert (report.added, report.changed, report.removed) == (0, 0, 1)
@@ -159,7 +159,7 @@ def test_a_folder_that_vanishes_while_it_is_gone_through_keeps_its_documents(
     write(other, more="# More\n\nText.\n")
     build([docs, other], index_dir)
     before = documents(index_dir)
-    scan = indexer.update.scan
+    scan = document_sync.scan
 
     def then_unplugged(*arguments: Any, **options: Any) -> Any:
         for number, file in enumerate(scan(*arguments, **options)):
@@ -168,7 +168,7 @@ def test_a_folder_that_vanishes_while_it_is_gone_through_keeps_its_documents(
             yield file
 
     with monkeypatch.context() as patch:
-        patch.setattr(indexer.update, "scan", then_unplugged)
+        patch.setattr(document_sync, "scan", then_unplugged)
         with pytest.raises(SourceError, match=r"docs vanished while it was being read") as caught:
             build([docs, other], index_dir)
     assert caught.value.remedy

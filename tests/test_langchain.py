@@ -20,13 +20,16 @@ from langchain_qdrant import QdrantVectorStore
 from pydantic import ValidationError
 from tiny_models import CHAT_TEMPLATE, llama_config, save_model
 
-from echo_embeddings import EchoEncoder, LanguageModel, Vectors, load_model
-from echo_embeddings.errors import IndexMissing, ModelError, PromptError, QuestionError, TextError
-from indexer import Source, build_index
-from retriever import Hit, Retriever
-from retriever.chat import EchoChatModel
-from retriever.hits import Place
-from retriever.langchain import EchoEmbeddings, EchoRetriever, document_of, hit_of
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.vectors.vector_ops import Vectors
+from echo_index.errors import IndexMissing, ModelError, PromptError, QuestionError, TextError
+from echo_index.indexer.building.build_files import build_index
+from echo_index.indexer.sources.source import Source
+from echo_index.retriever.rag.adapters import EchoEmbeddings, EchoRetriever, document_of, hit_of
+from echo_index.retriever.rag.chat_model import EchoChatModel
+from echo_index.retriever.search.hits import Hit, Place
+from echo_index.retriever.search.retriever import Retriever
 
 SUBJECTS = {
     "bread": "Sourdough needs flour, water, salt and a day of patience before it goes into the oven.",

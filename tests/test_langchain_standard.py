@@ -15,10 +15,12 @@ from langchain_tests.integration_tests import (
 )
 from langchain_tests.unit_tests import ChatModelUnitTests, EmbeddingsUnitTests
 
-from echo_embeddings import EchoEncoder, LanguageModel
-from indexer import Source, build_index
-from retriever.chat import EchoChatModel
-from retriever.langchain import EchoEmbeddings, EchoRetriever
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.indexer.building.build_files import build_index
+from echo_index.indexer.sources.source import Source
+from echo_index.retriever.rag.adapters import EchoEmbeddings, EchoRetriever
+from echo_index.retriever.rag.chat_model import EchoChatModel
 
 # What langchain_tests leaves out here, test by test, with the reason that it gives itself. Neither embedded model was
 # trained to call tools, to write JSON or to see and hear; there is no key in the environment; VCR records web requests.

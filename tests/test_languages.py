@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from indexer import function_words, is_function_word, question_language
-from indexer.full_text import document_language
-from indexer.languages import language_of
+from echo_index.indexer.catalog.fts_index import document_language
+from echo_index.indexer.text.language_detection import function_words, is_function_word, language_of, question_language
 
 PROSE = {
     "english": "The whale is the largest animal that lives in the sea, and it has to come up for air.",

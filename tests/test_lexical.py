@@ -10,11 +10,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from indexer_helpers import make_version_2
 
-from indexer import Where, WordQuery
-from indexer.catalog import Catalog
-from indexer.full_text import document_language
-from indexer.records import ChunkRow, DocumentRow
-from retriever.lexical import word_query
+from echo_index.indexer.catalog.catalog import Catalog
+from echo_index.indexer.catalog.fts_index import document_language
+from echo_index.indexer.catalog.records import ChunkRow, DocumentRow, Where, WordQuery
+from echo_index.retriever.search.lexical import word_query
 
 TEXTS = {
     "whales.txt": "The whales of the deep sea are hunted. Where is one of the firms that hunted them.",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from app.building import BuildState
-from app.ui.library_tab import progress_view
-from indexer import BuildReport
+from echo_index.app.services.build_job import BuildState
+from echo_index.app.web.tabs.library import progress_view
+from echo_index.indexer.building.document_sync import BuildReport
 
 
 def test_a_build_that_went_by_earlier_patterns_says_so() -> None:

@@ -12,9 +12,12 @@ import torch
 from passes import batches_noted
 from tiny_models import ARCHITECTURES, llama_config, save_model
 
-from echo_embeddings import EchoEncoder, LanguageModel, LikelihoodPrompt, Precision, QueryLikelihood, load_model
-from echo_embeddings.errors import ModelError, PromptError, TextError
-from echo_embeddings.likelihood_prompt import LikelihoodTokens
+from echo_index.embeddings.decoder.linear import Precision
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.generation.query_likelihood import QueryLikelihood
+from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.text.likelihood_prompt import LikelihoodPrompt, LikelihoodTokens
+from echo_index.errors import ModelError, PromptError, TextError
 
 PASSAGES = [
     "The quick brown fox jumps over the lazy dog.",
@@ -65,7 +68,7 @@ def test_a_question_of_one_token_no_passages_and_slices_of_one_row(
     architecture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = load_model(str(save_model(tmp_path, ARCHITECTURES[architecture]())), device="cpu")
-    monkeypatch.setattr("echo_embeddings.likelihood._LOGITS", 1)
+    monkeypatch.setattr("echo_index.embeddings.generation.query_likelihood._LOGITS", 1)
     likelihood = QueryLikelihood(model, prompt=LikelihoodPrompt("{passage}{question}"))
     tokens = LikelihoodPrompt("{passage}{question}").assemble(
         model.vocabulary, PASSAGES, "?", max_tokens=256, context=512

@@ -14,9 +14,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from echo_embeddings import linear as linear_module
-from echo_embeddings.architecture import Activation
-from echo_embeddings.linear import (
+from echo_index.embeddings.decoder import linear as linear_module
+from echo_index.embeddings.decoder.config import Activation
+from echo_index.embeddings.decoder.linear import (
     Linear,
     Precision,
     _EmulatedInt8Linear,
@@ -30,7 +30,7 @@ from echo_embeddings.linear import (
     int8_is_fast,
     linear,
 )
-from echo_embeddings.weights import Projection
+from echo_index.embeddings.decoder.weights import Projection
 
 Make = Callable[[Projection], Linear]
 
@@ -238,8 +238,8 @@ def test_int8_is_fast_only_where_the_processor_has_instructions_for_it(monkeypat
 def test_a_processor_without_the_instructions_gives_the_same_product() -> None:
     """There the sums of the kernel overflow: that it is tried is all that keeps it from being taken."""
     multiplies = (
-        "import torch; from echo_embeddings.linear import Precision, int8_is_fast, linear\n"
-        "from echo_embeddings.weights import Projection\n"
+        "import torch; from echo_index.embeddings.decoder.linear import Precision, int8_is_fast, linear\n"
+        "from echo_index.embeddings.decoder.weights import Projection\n"
         "matrix = linear(Projection(torch.ones(3, 640), None), Precision.INT8)\n"
         "print(int8_is_fast(), matrix(matrix.prepare(torch.ones(2, 640))).tolist())"
     )

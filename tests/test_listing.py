@@ -11,19 +11,18 @@ import pytest
 from indexer_helpers import WordEncoder, build, write
 from test_documents import pdf_file
 
-from echo_embeddings.errors import DocumentError
-from indexer import (
-    Chunking,
+from echo_index.errors import DocumentError
+from echo_index.indexer.building.removal import remove_documents
+from echo_index.indexer.catalog.records import Where
+from echo_index.indexer.documents.chunking import Chunking
+from echo_index.indexer.documents.formats import read_document
+from echo_index.indexer.generations.snapshot import Snapshot, open_snapshot
+from echo_index.indexer.inspection.document_queries import (
     ListedDocument,
     Passage,
-    Snapshot,
-    Where,
     find_passage,
     indexed_document,
     list_documents,
-    open_snapshot,
-    read_document,
-    remove_documents,
 )
 
 ROOT = Path(__file__).parent.parent
@@ -34,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Real files of several formats, one that cannot be read, and their index."""
     folder = tmp_path_factory.mktemp("library")
     shutil.copytree(ROOT / "docs", folder / "docs")
-    shutil.copy(ROOT / "indexer/catalog.py", folder)
+    shutil.copy(ROOT / "indexer/catalog/catalog.py", folder)
     shutil.copy(ROOT / "pyproject.toml", folder)
     (folder / "gaps.txt").write_text("\n\n  One.  Two.\n\n\n\n    Three\tfour.   \n \n Five.\n\n")
     page = "\n".join(f"Line {number} of a page. It says nothing else." for number in range(30))

@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 import pytest
 from langchain_core.messages import convert_to_messages
 
-from app.cli import main
-from app.llm import URL_KEY, explained, open_llm, shown
-from echo_embeddings import LanguageModel
-from echo_embeddings.errors import MissingPackage, ModelError, TextError
-from retriever import EchoChatModel
+from echo_index.app.cli.main import main
+from echo_index.app.services.external_llm import URL_KEY, explained, open_llm, shown
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.errors import MissingPackage, ModelError, TextError
+from echo_index.retriever.rag.chat_model import EchoChatModel
 
 ROOT = Path(__file__).parent.parent
 QUESTION = "When does the ferry to the island leave?"
@@ -363,7 +363,7 @@ def test_the_forms_that_are_accepted_are_named(ask: Ask) -> None:
 def test_a_missing_package_is_named_with_the_command_that_installs_it(missing: str, name: str, said: str) -> None:
     script = (
         "import sys\nsys.modules.update(dict.fromkeys(sys.argv[1].split()))\n"
-        "from app.llm import MissingPackage, open_llm\n"
+        "from echo_index.app.services.external_llm import MissingPackage, open_llm\n"
         "try: open_llm(sys.argv[2])\nexcept MissingPackage as error: print(error)"
     )
     command = [sys.executable, "-c", script, missing, name]
@@ -404,7 +404,7 @@ def test_no_trace_is_sent_whatever_the_environment_says(
         "LANGSMITH_API_KEY": "lsv2-any",
     }
     # In a process of its own: langsmith reads the environment once, and sends what it has when the process ends.
-    command = [sys.executable, "-m", "app.cli", "ask", QUESTION, "--mode", "lexical"]
+    command = [sys.executable, "-m", "echo_index", "ask", QUESTION, "--mode", "lexical"]
     ran = subprocess.run(
         [*command, "--llm", f"{server.url}#any"] if another else command,
         cwd=folder,

@@ -10,9 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from echo_embeddings.errors import IndexDamaged, IndexMismatch, IndexMissing
-from indexer.manifest import FORMAT_VERSION, Canary, Manifest, manifest_stamp, read_manifest, write_manifest
-from indexer.space import Space, Spaces
+from echo_index.errors import IndexDamaged, IndexMismatch, IndexMissing
+from echo_index.indexer.generations.manifest import (
+    FORMAT_VERSION,
+    Canary,
+    Manifest,
+    manifest_stamp,
+    read_manifest,
+    write_manifest,
+)
+from echo_index.indexer.vectors.normalization import Space, Spaces
 
 MEANS = np.array([[0.1, -0.2], [1 / 3, 1e-30]], dtype=np.float32)
 MANIFEST = Manifest(

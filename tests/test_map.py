@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from test_markup import HOSTILE, Seen, visible
 
-from app.ui.map import map_view
-from indexer import CorpusMap, FoundChunk
-from indexer.records import ChunkRow
+from echo_index.app.web.map_svg import map_view
+from echo_index.indexer.catalog.records import ChunkRow, FoundChunk
+from echo_index.indexer.inspection.corpus_survey import CorpusMap
 
 CHUNK = ChunkRow("The ferry\nleaves at eight.", ("Times",), 0, 25, None, 1, b"")
 FERRY = FoundChunk(1, "island/ferry.md", "The ferry", "markdown", CHUNK)

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from app.ui.markup import as_markdown, attributes, button, notice, shown
+from echo_index.app.web.html import as_markdown, attributes, button, notice, shown
 
 ROOT = Path(__file__).parent.parent
 HOSTILE = (
@@ -184,13 +184,13 @@ def test_a_button_without_a_title_is_named_by_its_label() -> None:
 
 
 def test_every_button_does_something_in_the_browser() -> None:
-    script = (ROOT / "app/ui/assets/actions.js").read_text(encoding="utf-8")
+    script = (ROOT / "app/web/assets/actions.js").read_text(encoding="utf-8")
     listed = re.search(r"const actions = \[(.*?)\]", script)
     assert listed
     known = {*re.findall(r"'(\w+)'", listed[1]), *re.findall(r"data\.action === '(\w+)'", script)}
     used = {
         (file.name, ast.literal_eval(node.args[1]))
-        for file in (ROOT / "app/ui").glob("*.py")
+        for file in (ROOT / "app/web").rglob("*.py")
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "button"
     }

@@ -16,15 +16,19 @@ import pytest
 import torch
 from tiny_models import ARCHITECTURES, llama_config, save_model
 
-from app.opening import EncoderOptions, open_encoder
-from echo_embeddings import EMBEDDED_MODELS, EchoEncoder, LanguageModel, choose_device, load_model
-from echo_embeddings import adapters as adapters_module
-from echo_embeddings import conversion as conversion_module
-from echo_embeddings import models as models_module
-from echo_embeddings.embedded import EmbeddedModel
-from echo_embeddings.errors import DeviceError, MissingPackage, ModelError
-from echo_embeddings.views import Copy, View
-from indexer import BuiltWith, Source, build_index, read_built_with
+from echo_index.app.services.encoder_factory import EncoderOptions, open_encoder
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models import gguf as conversion_module
+from echo_index.embeddings.models import language_model as models_module
+from echo_index.embeddings.models import lora as adapters_module
+from echo_index.embeddings.models.bundled import EMBEDDED_MODELS, EmbeddedModel
+from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.runtime.devices import choose_device
+from echo_index.embeddings.vectors.layer_views import Copy, View
+from echo_index.errors import DeviceError, MissingPackage, ModelError
+from echo_index.indexer.building.build_files import build_index
+from echo_index.indexer.building.build_session import BuiltWith, read_built_with
+from echo_index.indexer.sources.source import Source
 
 IDS = torch.tensor([[0, 40, 77, 120, 9]])
 MATRICES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -557,7 +561,7 @@ def test_a_model_whose_tokens_see_what_follows_is_refused(tmp_path: Path) -> Non
     config.write_text(json.dumps(fields), encoding="utf-8")
     with pytest.raises(ModelError, match="both-ways is not a causal one") as refusal:
         load_model(str(folder), device="cpu")
-    assert "gemma3-270m" in (refusal.value.remedy or "")
+    assert "without --model" in (refusal.value.remedy or "")
 
 
 def test_a_model_that_nobody_holds_is_let_go(tiny_folder: Path, tmp_path: Path) -> None:

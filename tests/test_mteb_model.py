@@ -18,10 +18,12 @@ from mteb.models import EncoderProtocol
 from mteb.types import PromptType
 from scipy.stats import spearmanr
 
-from echo_embeddings import CLASSICAL, EchoEncoder, EchoPrompt, LanguageModel, Vectors, load_model, remove_mean
-from echo_embeddings.errors import ModelError, PromptError
-from retriever import EchoMteb
-from retriever.mteb_model import TASK_INSTRUCTIONS, UsedPrompt
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.text.echo_prompt import CLASSICAL, EchoPrompt
+from echo_index.embeddings.vectors.vector_ops import Vectors, remove_mean
+from echo_index.errors import ModelError, PromptError
+from echo_index.retriever.evaluation.mteb_adapter import TASK_INSTRUCTIONS, EchoMteb, UsedPrompt
 
 DOCUMENTS = {
     "bread": "Sourdough needs flour, water, salt and a day of patience before it goes into the oven.",

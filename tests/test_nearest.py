@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from echo_embeddings import NearestRows
-from echo_embeddings import linear as linear_module
-from echo_embeddings import nearest as nearest_module
+from echo_index.embeddings.decoder import int8_search as nearest_module
+from echo_index.embeddings.decoder import linear as linear_module
+from echo_index.embeddings.decoder.int8_search import NearestRows
 
 Rows = npt.NDArray[np.float32]
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from echo_embeddings.packing import Packing, rows_of_spans
+from echo_index.embeddings.decoder.packing import Packing, rows_of_spans
 
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=12)
 PREFIXES = st.integers(0, 20)

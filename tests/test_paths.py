@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.paths import full_path, stored_path
+from echo_index.indexer.storage.stored_paths import full_path, stored_path
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,12 @@ from indexer_helpers import build, write
 from PIL import Image
 from test_documents import pdf_file
 
-import indexer.pictures
-from echo_embeddings.errors import DocumentError, MissingPackage
-from indexer import Snapshot, draw_page, open_snapshot, remove_documents
-from indexer.worker import Worker
+from echo_index.errors import DocumentError, MissingPackage
+from echo_index.indexer.building.removal import remove_documents
+from echo_index.indexer.generations.snapshot import Snapshot, open_snapshot
+from echo_index.indexer.inspection import page_images
+from echo_index.indexer.inspection.page_images import draw_page
+from echo_index.indexer.sandbox.process import Worker
 
 
 @pytest.fixture
@@ -150,7 +152,7 @@ def test_a_page_that_takes_forever_is_given_up(tmp_path: Path, monkeypatch: pyte
     build(tmp_path, tmp_path / "index")
     snapshot = open_snapshot(tmp_path / "index", index_device="cpu")
     worker = Worker(seconds=1, memory_bytes=2**30)
-    monkeypatch.setattr(indexer.pictures, "_worker", worker)
+    monkeypatch.setattr(page_images, "_worker", worker)
     with closing(snapshot.catalog), closing(worker):
         with pytest.raises(DocumentError, match=r"^Drawing page 2 of slow\.pdf took longer than 1 second\.$"):
             draw_page(snapshot, "slow.pdf", 2, width=1600)
@@ -160,7 +162,7 @@ def test_a_page_that_takes_forever_is_given_up(tmp_path: Path, monkeypatch: pyte
 
 def test_a_page_that_takes_all_memory_is_given_up(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
     worker = Worker(seconds=20, memory_bytes=2**26)
-    monkeypatch.setattr(indexer.pictures, "_worker", worker)
+    monkeypatch.setattr(page_images, "_worker", worker)
     said = r"^Drawing page 1 of two\.pdf (takes more than 0\.1 GB of memory|crashed its reader \(.*\))\.$"
     with closing(worker), pytest.raises(DocumentError, match=said):
         draw_page(snapshot, "two.pdf", 1, width=1600)
@@ -172,7 +174,8 @@ def test_the_process_that_draws_ends_with_this_one(tmp_path: Path, snapshot: Sna
         import sys
         from pathlib import Path
         import psutil
-        from indexer import draw_page, open_snapshot
+        from echo_index.indexer.inspection.page_images import draw_page
+        from echo_index.indexer.generations.snapshot import open_snapshot
         draw_page(open_snapshot(Path(sys.argv[1]), index_device="cpu"), "two.pdf", 1, width=9)
         print([child.pid for child in psutil.Process().children()])
     """
@@ -187,9 +190,9 @@ def test_the_process_that_draws_ends_with_this_one(tmp_path: Path, snapshot: Sna
 def test_a_missing_pillow_is_said(tmp_path: Path, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "PIL.py").write_text("raise ImportError('There is no Pillow here.')")
     monkeypatch.syspath_prepend(tmp_path)
-    indexer.pictures._worker.close()  # the next one looks for its packages where this process does
+    page_images._worker.close()  # the next one looks for its packages where this process does
     try:
         with pytest.raises(MissingPackage, match="Pillow"):
             draw_page(snapshot, "two.pdf", 1, width=100)
     finally:
-        indexer.pictures._worker.close()
+        page_images._worker.close()

@@ -7,8 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
-from app import progress as progress_module
-from app.progress import WorkProgress
+from echo_index.app.cli import progress as progress_module
+from echo_index.app.cli.progress import WorkProgress
 
 
 class Clock:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from echo_embeddings import CLASSICAL, TUNED_DOCUMENT, TUNED_QUERY, ZERO_SHOT, EchoPrompt
-from echo_embeddings.errors import PromptError
-from echo_embeddings.prompts import Slot
+from echo_index.embeddings.text.echo_prompt import (
+    CLASSICAL,
+    TUNED_DOCUMENT,
+    TUNED_QUERY,
+    ZERO_SHOT,
+    EchoPrompt,
+    Slot,
+)
+from echo_index.errors import PromptError
 
 
 def test_a_template_is_words_and_slots_in_order() -> None:

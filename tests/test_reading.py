@@ -17,10 +17,10 @@ import psutil
 import pytest
 from test_documents import pdf_file
 
-from echo_embeddings.errors import SourceError
-from indexer.formats import read_document
-from indexer.reading import DocumentReader, ReadingLimits
-from indexer.worker import WorkerStopped
+from echo_index.errors import SourceError
+from echo_index.indexer.documents.formats import read_document
+from echo_index.indexer.sandbox.document_reader import DocumentReader, ReadingLimits
+from echo_index.indexer.sandbox.process import WorkerStopped
 
 MEGABYTE = 2**20
 SLOW = b"A line of text.\n\n" * 400_000  # takes docutils half a minute
@@ -292,7 +292,7 @@ def began(tmp_path: Path, code: str) -> subprocess.Popen[str]:
 READS_SLOWLY = """
     import sys
     from pathlib import Path
-    from indexer.reading import DocumentReader, ReadingLimits
+    from echo_index.indexer.sandbox.document_reader import DocumentReader, ReadingLimits
     folder = Path(sys.argv[1])
     with DocumentReader(ReadingLimits(seconds=2)) as reader:
         reader.read(folder / "quick.md")

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from indexer.reading_ahead import ReadingAhead, Tell
+from echo_index.indexer.building.prefetch import ReadingAhead, Tell
 
 PATIENCE = 60  # seconds
 

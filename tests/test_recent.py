@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
-from retriever.recent import RecentVectors
+from echo_index.retriever.search.vector_lru import RecentVectors
 
 
 class Embedder:

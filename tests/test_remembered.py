@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from indexer_helpers import WordEncoder, build, documents, write
 
-from echo_embeddings.errors import SourceError
-from indexer import Source, read_sources, remove_documents
+from echo_index.errors import SourceError
+from echo_index.indexer.building.removal import remove_documents
+from echo_index.indexer.generations.source_registry import read_sources
+from echo_index.indexer.sources.source import Source
 
 
 @pytest.fixture

@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 from indexer_helpers import WordEncoder, build, contents, documents, write
 
-import indexer.removal
-from echo_embeddings.errors import IndexBusy, IndexDamaged, IndexMissing, QuestionError
-from indexer import RemovalReport, Space, Where, WordQuery, open_snapshot, remove_documents
-from indexer.lock import only_writer
-from indexer.manifest import read_manifest
+from echo_index.errors import IndexBusy, IndexDamaged, IndexMissing, QuestionError
+from echo_index.indexer.building import removal
+from echo_index.indexer.building.removal import RemovalReport, remove_documents
+from echo_index.indexer.catalog.records import Where, WordQuery
+from echo_index.indexer.generations.manifest import read_manifest
+from echo_index.indexer.generations.snapshot import open_snapshot
+from echo_index.indexer.storage.writer_lock import only_writer
+from echo_index.indexer.vectors.normalization import Space
 
 
 @pytest.fixture
@@ -194,7 +197,7 @@ def test_a_removal_that_was_killed_is_made_by_the_next_build(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(indexer.removal, "commit_generation", killed)
+        patch.setattr(removal, "commit_generation", killed)
         with pytest.raises(KeyboardInterrupt):
             remove_documents(["bread.md"], index)
     assert contents(index) == before

@@ -12,11 +12,17 @@ from indexer_helpers import write
 from passes import passes_noted
 from tiny_models import ARCHITECTURES, save_model
 
-from echo_embeddings import EchoEncoder, LanguageModel, QueryLikelihood, load_model
-from echo_embeddings.errors import QuestionError
-from indexer import Source, build_index, embedded_text
-from retriever import EchoRetriever, Hit, Mode, Place, Retriever
-from retriever.reranking import reordered
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.generation.query_likelihood import QueryLikelihood
+from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.errors import QuestionError
+from echo_index.indexer.building.build_files import build_index
+from echo_index.indexer.documents.chunking import embedded_text
+from echo_index.indexer.sources.source import Source
+from echo_index.retriever.rag.adapters import EchoRetriever
+from echo_index.retriever.search.hits import Hit, Place
+from echo_index.retriever.search.reranking import reordered
+from echo_index.retriever.search.retriever import Mode, Retriever
 
 QUESTION = "Which wizards pack a box of jugs?"
 SUBJECTS = ("fox", "dog", "wizards", "jugs", "box", "vow", "kite", "goat")

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-import indexer.scan
-from echo_embeddings.errors import DocumentError, SourceError
-from indexer.scan import FoundFile, Source, scan
+from echo_index.errors import DocumentError, SourceError
+from echo_index.indexer.sources import scanner
+from echo_index.indexer.sources.scanner import FoundFile, Source, scan
 
 
 def plant(root: Path, *names: str) -> None:
@@ -267,9 +267,9 @@ def test_ignore_files_cost_little_whatever_they_hold(tmp_path: Path) -> None:
     plant(tmp_path, f"{'a' * 60}.md", "kept.md", f".gitignore:{'a*' * 12}b;{'**/a/' * 9}b;kept*;")
     with (tmp_path / ".gitignore").open("ab") as file:
         file.truncate(1 << 40)
-    started = time.monotonic()
+    started = time.process_time()
     assert found(tmp_path) == [f"{'a' * 60}.md"]
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 20  # backtracking would take hours
 
 
 def test_what_is_no_file_is_passed_over_and_a_circle_of_links_is_told(tmp_path: Path) -> None:
@@ -296,12 +296,12 @@ def test_names_with_control_characters_are_names(tmp_path: Path) -> None:
 def test_what_took_the_place_of_a_file_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file of unknown suffix is looked into, and may have become a pipe by then."""
     plant(tmp_path, "plain")
-    is_binary = indexer.scan.is_binary
+    is_binary = scanner.is_binary
 
     def swapped(path: Path) -> bool:
         path.unlink()
         os.mkfifo(path)
         return is_binary(path)
 
-    monkeypatch.setattr(indexer.scan, "is_binary", swapped)
+    monkeypatch.setattr(scanner, "is_binary", swapped)
     assert found(tmp_path) == ["plain"], "whoever reads it will say what it is"

@@ -10,14 +10,16 @@ from pathlib import Path
 import pytest
 from indexer_helpers import WordEncoder, build, contents, documents, make_version_2, write
 
-from echo_embeddings.errors import IndexDamaged, IndexMismatch
-from indexer import Where, WordQuery, open_snapshot, read_built_with, remove_documents
-from indexer.catalog import Catalog
-from indexer.database import Database
-from indexer.full_text import count_unlike_passages
-from indexer.manifest import read_manifest
-from indexer.records import ChunkRow, DocumentRow
-from indexer.schema import SCHEMA_VERSION, migrate, refuse_incomplete
+from echo_index.errors import IndexDamaged, IndexMismatch
+from echo_index.indexer.building.build_session import read_built_with
+from echo_index.indexer.building.removal import remove_documents
+from echo_index.indexer.catalog.catalog import Catalog
+from echo_index.indexer.catalog.fts_index import count_unlike_passages
+from echo_index.indexer.catalog.records import ChunkRow, DocumentRow, Where, WordQuery
+from echo_index.indexer.catalog.schema import SCHEMA_VERSION, migrate, refuse_incomplete
+from echo_index.indexer.generations.manifest import read_manifest
+from echo_index.indexer.generations.snapshot import open_snapshot
+from echo_index.indexer.storage.sqlite import Database
 
 FORMAT_1 = Path(__file__).parent / "data" / "format-1.zip"
 """A folder with the index that the first version built of it, its catalog without a version and without checksums."""
@@ -55,7 +57,10 @@ def test_migrating_again_changes_nothing(tmp_path: Path) -> None:
 def test_a_migration_that_fails_is_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(Database(tmp_path / "catalog.sqlite", create=True)) as database:
         with monkeypatch.context() as patch, pytest.raises(IndexDamaged):
-            patch.setattr("indexer.schema._MIGRATIONS", ("CREATE TABLE one (a);", "ALTER TABLE nowhere ADD COLUMN b;"))
+            patch.setattr(
+                "echo_index.indexer.catalog.schema._MIGRATIONS",
+                ("CREATE TABLE one (a);", "ALTER TABLE nowhere ADD COLUMN b;"),
+            )
             migrate(database)
         assert database.rows("SELECT name FROM sqlite_master") == []
         migrate(database)

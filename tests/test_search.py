@@ -14,16 +14,21 @@ import numpy.typing as npt
 import pytest
 from indexer_helpers import WordEncoder, build, write
 
-from echo_embeddings import EchoEncoder, LanguageModel
-from echo_embeddings.errors import IndexMismatch, IndexMissing, QuestionError
-from indexer import Chunking, Source, Where, build_index, draw_map
-from indexer.chunks import embedded_text
-from retriever import Hit, Mode, Retriever, matching_sentence
-from retriever.feedback import _different, moved
-from retriever.fusion import standard_score_fusion
-from retriever.highlight import sentence_spans
-from retriever.hybrid import hybrid_ranking
-from retriever.lexical import lexical_ranking, word_query
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.errors import IndexMismatch, IndexMissing, QuestionError
+from echo_index.indexer.building.build_files import build_index
+from echo_index.indexer.catalog.records import Where
+from echo_index.indexer.documents.chunking import Chunking, embedded_text
+from echo_index.indexer.inspection.corpus_survey import draw_map
+from echo_index.indexer.sources.source import Source
+from echo_index.retriever.search.fusion import standard_score_fusion
+from echo_index.retriever.search.highlight import matching_sentence, sentence_spans
+from echo_index.retriever.search.hits import Hit
+from echo_index.retriever.search.hybrid import hybrid_ranking
+from echo_index.retriever.search.lexical import lexical_ranking, word_query
+from echo_index.retriever.search.retriever import Mode, Retriever
+from echo_index.retriever.search.rocchio import _different, moved
 
 ROOT = Path(__file__).parent.parent
 
@@ -74,7 +79,7 @@ def test_a_hit_tells_its_place_and_how_it_was_found(retriever: Retriever, corpus
 def test_hybrid_scores_are_the_cosines_and_half_the_words_as_standard_scores(
     retriever: Retriever, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("retriever.feedback.FEEDBACK_WEIGHT", 0.0)
+    monkeypatch.setattr("echo_index.retriever.search.rocchio.FEEDBACK_WEIGHT", 0.0)
     question = "quick wizards"
     hybrid = {hit.source: hit.score for hit in retriever.search(question, mode="hybrid")}
     cosines = {hit.source: hit.score for hit in retriever.search(question, mode="dense")}
@@ -93,7 +98,7 @@ def test_hybrid_scores_are_the_cosines_and_half_the_words_as_standard_scores(
 def test_a_candidate_of_one_ranking_has_its_score_in_the_other_too(
     retriever: Retriever, encoder: EchoEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("retriever.hybrid.CANDIDATES", 1)
+    monkeypatch.setattr("echo_index.retriever.search.hybrid.CANDIDATES", 1)
     vector = encoder.encode_queries(["wizards"])[0]
     snapshot = retriever.snapshot
     everything = dict(snapshot.nearest(vector, k=3, where=Where()))
@@ -241,7 +246,7 @@ def test_a_model_whose_weights_changed_is_refused(
     import torch
     from safetensors.torch import load_file, save_file
 
-    from echo_embeddings import load_model
+    from echo_index.embeddings.models.language_model import load_model
 
     monkeypatch.setenv("ECHO_INDEX_CACHE", str(tmp_path / "cache"))
     folder = shutil.copytree(tiny_folder, tmp_path / "model")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
 
-from echo_embeddings.errors import ModelError
-from retriever import sentence_transformer as teachers
+from echo_index.errors import ModelError
+from echo_index.retriever.evaluation import sentence_transformer as teachers
 
 QUERIES = ["quick fox", "lazy dog"]
 DOCUMENTS = ["The quick brown fox jumps.", "Pack my box.", "Five wizards sleep."]

@@ -12,17 +12,19 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from app.access import Gate
-from app.building import Builder
-from app.opening import EncoderOptions
-from app.service import Service, ServiceOptions
-from app.settings import DEFAULTS
-from app.ui.page import PageOptions, make_page
-from app.ui.server import READY_PATH, ServerOptions, _listen, make_app, uploads_folder
-from echo_embeddings import EchoEncoder, LanguageModel
-from echo_embeddings.errors import EchoIndexError
-from indexer import Source, build_index
-from retriever import Retriever
+from echo_index.app.defaults import DEFAULTS
+from echo_index.app.services.build_job import Builder
+from echo_index.app.services.credentials import Gate
+from echo_index.app.services.encoder_factory import EncoderOptions
+from echo_index.app.services.index_service import Service, ServiceOptions
+from echo_index.app.web.page import PageOptions, make_page
+from echo_index.app.web.server import READY_PATH, ServerOptions, _listen, make_app, uploads_folder
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.errors import EchoIndexError
+from echo_index.indexer.building.build_files import build_index
+from echo_index.indexer.sources.source import Source
+from echo_index.retriever.search.retriever import Retriever
 
 HERE = "http://127.0.0.1:7860"
 ENDPOINTS = {"search", "similar", "ask", "documents", "read"}
@@ -188,7 +190,7 @@ def test_no_file_is_served(
     (tmp_path / "here.md").write_text("secret")
     index = served.index_dir
     files = ["/etc/passwd", index / "catalog.sqlite", index.parent / "notes/fox.md", tmp_path / "here.md", "here.md"]
-    files += [__file__, Path(__file__).parent.parent / "app/ui/server.py", "app/ui/server.py"]
+    files += [__file__, Path(__file__).parent.parent / "app/web/server.py", "app/web/server.py"]
     for file in files:
         for way in ("file=", "file/"):
             got = visitor.get(f"/gradio_api/{way}{file}")

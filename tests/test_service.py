@@ -10,11 +10,15 @@ from threading import Barrier
 import pytest
 from tiny_models import CHAT_TEMPLATE, llama_config, save_model
 
-from app.service import OWN_MODEL, Service, ServiceOptions
-from echo_embeddings import EchoEncoder, LanguageModel, load_model
-from echo_embeddings.errors import IndexMissing, ModelError
-from indexer import Source, build_index, list_documents
-from retriever import EchoChatModel, Retriever
+from echo_index.app.services.index_service import OWN_MODEL, Service, ServiceOptions
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.errors import IndexMissing, ModelError
+from echo_index.indexer.building.build_files import build_index
+from echo_index.indexer.inspection.document_queries import list_documents
+from echo_index.indexer.sources.source import Source
+from echo_index.retriever.rag.chat_model import EchoChatModel
+from echo_index.retriever.search.retriever import Retriever
 
 
 @pytest.fixture(scope="module")

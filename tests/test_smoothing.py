@@ -9,14 +9,15 @@ import pytest
 import torch
 from tiny_models import ARCHITECTURES, save_model
 
-from echo_embeddings import EchoEncoder, LanguageModel, Precision, load_model
-from echo_embeddings import models as models_module
-from echo_embeddings.channel_sizes import measure_smoothing, remembered_smoothing
-from echo_embeddings.fidelity import centred_cosines, sample_texts
-from echo_embeddings.linear import linear
-from echo_embeddings.packing import Packing
-from echo_embeddings.smoothing import Smoothing
-from echo_embeddings.trunk import Trunk
+from echo_index.embeddings.decoder.activation_observer import measure_smoothing, remembered_smoothing
+from echo_index.embeddings.decoder.decoder import Trunk
+from echo_index.embeddings.decoder.linear import Precision, linear
+from echo_index.embeddings.decoder.packing import Packing
+from echo_index.embeddings.decoder.precision_check import centred_cosines, sample_texts
+from echo_index.embeddings.decoder.smoothquant import Smoothing
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models import language_model as models_module
+from echo_index.embeddings.models.language_model import LanguageModel, load_model
 
 TEXTS = [[1, 7, 30, 4, 55, 21, 9], [1, 12, 12, 40], [1, 3, 2, 60, 33, 8, 5, 41, 17]]
 

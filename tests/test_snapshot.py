@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from indexer_helpers import build, contents, write
 
-from echo_embeddings.errors import IndexDamaged, IndexMissing
-from indexer import open_snapshot
-from indexer.database import Database
-from indexer.manifest import read_manifest, write_manifest
+from echo_index.errors import IndexDamaged, IndexMissing
+from echo_index.indexer.generations.manifest import read_manifest, write_manifest
+from echo_index.indexer.generations.snapshot import open_snapshot
+from echo_index.indexer.storage.sqlite import Database
 
 
 @pytest.fixture(scope="module")

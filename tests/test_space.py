@@ -10,9 +10,16 @@ import numpy as np
 import pytest
 from indexer_helpers import WordEncoder, build, write
 
-from echo_embeddings import EchoEncoder, LanguageModel, remove_mean
-from indexer import Snapshot, Source, Space, Where, build_index, open_snapshot, remove_documents
-from indexer.manifest import read_manifest
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.vectors.vector_ops import remove_mean
+from echo_index.indexer.building.build_files import build_index
+from echo_index.indexer.building.removal import remove_documents
+from echo_index.indexer.catalog.records import Where
+from echo_index.indexer.generations.manifest import read_manifest
+from echo_index.indexer.generations.snapshot import Snapshot, open_snapshot
+from echo_index.indexer.sources.source import Source
+from echo_index.indexer.vectors.normalization import Space
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from echo_embeddings.storage import cache_folder, make_once, sha256_of
+from echo_index.embeddings.runtime.cache import cache_folder, make_once, sha256_of
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 from indexer_helpers import WordEncoder, build, write
 
-from indexer import Chunking, Oddities, Snapshot, Where, draw_map, find_oddities, open_snapshot
+from echo_index.indexer.catalog.records import Where
+from echo_index.indexer.documents.chunking import Chunking
+from echo_index.indexer.generations.snapshot import Snapshot, open_snapshot
+from echo_index.indexer.inspection.corpus_survey import Oddities, draw_map, find_oddities
 
 Opened = Callable[..., Snapshot]
 SUBJECTS = {"sea": "whales swim deep in the salt water", "oven": "bread bakes slowly over the hot fire"}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from indexer.terms import TERM_SIGNS, document_terms, query_terms, split_words
+from echo_index.indexer.text.analyzer import TERM_SIGNS, document_terms, query_terms, split_words
 
 LANGUAGES = ("english", "german", "french", "russian", "arabic", "no such language")
 

@@ -9,11 +9,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import echo_embeddings.tokens
-from echo_embeddings import CLASSICAL, TUNED_DOCUMENT, TUNED_QUERY, ZERO_SHOT, EchoPrompt, LanguageModel
-from echo_embeddings.errors import PromptError, TextError
-from echo_embeddings.tokens import PromptTokenizer
-from echo_embeddings.vocabulary import Vocabulary
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.text import prompt_tokens
+from echo_index.embeddings.text.echo_prompt import (
+    CLASSICAL,
+    TUNED_DOCUMENT,
+    TUNED_QUERY,
+    ZERO_SHOT,
+    EchoPrompt,
+)
+from echo_index.embeddings.text.prompt_tokens import PromptTokenizer
+from echo_index.embeddings.text.tokenizer import Vocabulary
+from echo_index.errors import PromptError, TextError
 
 TWICE = EchoPrompt("First {text} then {echo}")
 
@@ -204,7 +211,7 @@ def test_a_long_text_is_tokenized_in_slices(
 ) -> None:
     whole = list(tokenizer.token_starts(text))
     assert whole == [start for start, _ in vocabulary.encode_batch([text])[0].offsets]
-    monkeypatch.setattr(echo_embeddings.tokens, "_SLICE", 100)
+    monkeypatch.setattr(prompt_tokens, "_SLICE", 100)
     sliced, longest = list(tokenizer.token_starts(text)), []
     encode_batch = vocabulary.encode_batch
     monkeypatch.setattr(vocabulary, "encode_batch", lambda texts: longest.append(len(texts[0])) or encode_batch(texts))

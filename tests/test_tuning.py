@@ -16,30 +16,24 @@ import torch
 from safetensors.torch import load_file
 from tiny_models import ARCHITECTURES, save_model
 
-from echo_embeddings import (
-    TUNING_LOG,
-    EchoEncoder,
-    EchoPrompt,
-    LanguageModel,
-    TrainingPair,
-    TuningOptions,
-    TuningStep,
-    load_model,
-    tune,
-)
-from echo_embeddings.errors import ModelError, PromptError, TextError
-from echo_embeddings.head import Head
-from echo_embeddings.tuning import memory as memory_module
-from echo_embeddings.tuning import student as student_module
-from echo_embeddings.tuning import training as training_module
-from echo_embeddings.tuning.batches import training_batches
-from echo_embeddings.tuning.groups import groups_of_alike
-from echo_embeddings.tuning.loss import Compared, contrastive_loss
-from echo_embeddings.tuning.memory import tokens_that_fit
-from echo_embeddings.tuning.pairs import equally_right, held_out_pairs
-from echo_embeddings.tuning.processes import Processes
-from echo_embeddings.tuning.step import add_gradients
-from echo_embeddings.tuning.student import Student
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.models.linear_head import Head
+from echo_index.embeddings.text.echo_prompt import EchoPrompt
+from echo_index.embeddings.training import memory_budget as memory_module
+from echo_index.embeddings.training import trainable_encoder as student_module
+from echo_index.embeddings.training import trainer as training_module
+from echo_index.embeddings.training.batch_sampler import training_batches
+from echo_index.embeddings.training.distributed import Processes
+from echo_index.embeddings.training.gradient_cache import add_gradients
+from echo_index.embeddings.training.hard_groups import groups_of_alike
+from echo_index.embeddings.training.loss import Compared, contrastive_loss
+from echo_index.embeddings.training.memory_budget import tokens_that_fit
+from echo_index.embeddings.training.pairs import TrainingPair, equally_right, held_out_pairs
+from echo_index.embeddings.training.step_log import TUNING_LOG, TuningStep
+from echo_index.embeddings.training.trainable_encoder import Student
+from echo_index.embeddings.training.trainer import TuningOptions, tune
+from echo_index.errors import ModelError, PromptError, TextError
 
 TEXTS = ["The quick brown fox", "wizards judge", "my vow and my box of jugs", "a", "Monday's report before the meeting"]
 WORDS = "fox dog wizard vow box jug report meeting Monday paragraph passage question answer lazy quick brown".split()

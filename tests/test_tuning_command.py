@@ -13,9 +13,9 @@ from safetensors.numpy import load_file
 from test_tuning import word_pairs
 from typer.testing import CliRunner
 
-from app.cli import app
-from echo_embeddings import TUNING_LOG
-from echo_embeddings.errors import EchoIndexError
+from echo_index.app.cli.main import app
+from echo_index.embeddings.training.step_log import TUNING_LOG
+from echo_index.errors import EchoIndexError
 
 RUNNER = CliRunner()
 ROOT = Path(__file__).parent.parent
@@ -115,14 +115,14 @@ def test_two_processes_train_what_one_trains(tiny_folder: Path, pairs: Path, tmp
     options += ["--learning-rate", "0.01"]
     words = ["tune", "--pairs", str(pairs), "--model", str(tiny_folder), "--device", "cpu", *options, "--out"]
     # accelerate starts several processes where there are several GPUs; on a CPU what it uses does
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "app.cli"]
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "echo_index"]
     run = subprocess.run(
         [sys.executable, *launch, *words, str(tmp_path / "two")], capture_output=True, text=True, cwd=ROOT, timeout=300
     )
     assert run.returncode == 0, run.stderr
     assert run.stderr.count("60 pairs of 1 source.") == 2
     assert run.stdout.count("5 steps") == 1
-    run_one = subprocess.run([sys.executable, "-m", "app.cli", *words, str(tmp_path / "one")], cwd=ROOT, timeout=300)
+    run_one = subprocess.run([sys.executable, "-m", "echo_index", *words, str(tmp_path / "one")], cwd=ROOT, timeout=300)
     assert run_one.returncode == 0
     one, two = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("one", "two"))
     assert one.keys() == two.keys()

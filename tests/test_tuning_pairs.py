@@ -10,10 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from echo_embeddings import EchoEncoder, LanguageModel, TrainingPair, remove_mean
-from echo_embeddings.errors import SourceError
-from indexer import Source, build_index, open_snapshot
-from retriever import pairs_of_index, read_pairs, with_hard_negatives
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.training.pairs import TrainingPair
+from echo_index.embeddings.vectors.vector_ops import remove_mean
+from echo_index.errors import SourceError
+from echo_index.indexer.building.build_files import build_index
+from echo_index.indexer.generations.snapshot import open_snapshot
+from echo_index.indexer.sources.source import Source
+from echo_index.retriever.tuning.hard_negatives import with_hard_negatives
+from echo_index.retriever.tuning.index_pairs import pairs_of_index
+from echo_index.retriever.tuning.pair_files import read_pairs
 
 LINES = [
     {"query": "how to leave files out", "positive": "Write them in .echoignore."},

@@ -11,10 +11,10 @@ from functools import partial
 import numpy as np
 import pytest
 
-from echo_embeddings import Vectors
-from echo_embeddings.errors import TextError
-from echo_embeddings.turns import ahead, in_a_thread_of_its_own, in_turn
-from retriever.gathering import QuestionGatherer
+from echo_index.embeddings.runtime.executor import ahead, in_a_thread_of_its_own, in_turn
+from echo_index.embeddings.vectors.vector_ops import Vectors
+from echo_index.errors import TextError
+from echo_index.retriever.search.query_batcher import QuestionGatherer
 
 
 def test_passes_from_many_threads_run_in_one() -> None:

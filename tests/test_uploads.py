@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.uploads import keep_uploads, safe_name
-from echo_embeddings.errors import DocumentError
-from indexer import FORMATS
+from echo_index.app.services.uploads import keep_uploads, safe_name
+from echo_index.errors import DocumentError
+from echo_index.indexer.documents.formats import FORMATS
 
 MOST = 1000
 

@@ -14,10 +14,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from echo_embeddings import NearestRows
-from echo_embeddings.errors import DeviceError, IndexDamaged
-from indexer import vectors as vectors_module
-from indexer.vectors import Placement, VectorIndex, choose_placement, index_factory, principal_axes
+from echo_index.embeddings.decoder.int8_search import NearestRows
+from echo_index.errors import DeviceError, IndexDamaged
+from echo_index.indexer.vectors import faiss_index as vectors_module
+from echo_index.indexer.vectors.faiss_index import (
+    Placement,
+    VectorIndex,
+    choose_placement,
+    index_factory,
+    principal_axes,
+)
 
 CPU = Placement("cpu", "asked for")
 FAR = 2**40  # ids begin here: more than 32 bits hold
@@ -241,7 +247,7 @@ def test_a_filter_lets_through_what_it_names_and_nothing_else(either: VectorInde
 
 
 def test_a_wide_filter_is_approximate_too(approximate: VectorIndex, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("indexer.vectors.EXACT_UP_TO", 100)
+    monkeypatch.setattr("echo_index.indexer.vectors.faiss_index.EXACT_UP_TO", 100)
     test_a_filter_lets_through_what_it_names_and_nothing_else(approximate)
     approximate_ids = found(approximate, QUERIES[0], k=4000, among=[FAR + 3 * number for number in range(3999)])
     assert len(approximate_ids) < 3999, "not every cell is looked at"

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from indexer_helpers import WordEncoder, build, contents, write
 
-from echo_embeddings.errors import IndexBusy, IndexMissing, ModelError
-from indexer import Check, verify_index
-from indexer.lock import only_writer
-from indexer.manifest import read_manifest
+from echo_index.errors import IndexBusy, IndexMissing, ModelError
+from echo_index.indexer.generations.manifest import read_manifest
+from echo_index.indexer.inspection.integrity_checks import Check
+from echo_index.indexer.inspection.verify import verify_index
+from echo_index.indexer.storage.writer_lock import only_writer
 
 NAMES = ["manifest", "catalog", "full text", "counts", "passages", "vectors", "classical", "vector index", "model"]
 

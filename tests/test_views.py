@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from echo_embeddings import CLASSICAL, EchoEncoder, LanguageModel, Readings
-from echo_embeddings.errors import ModelError, PromptError
-from echo_embeddings.views import Copy, View, parse_views, told_views
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.text.echo_prompt import CLASSICAL
+from echo_index.embeddings.vectors.layer_views import Copy, View, parse_views, told_views
+from echo_index.embeddings.vectors.paired_embeddings import Readings
+from echo_index.errors import ModelError, PromptError
 
 TEXTS = ["She loves summer but dislikes the heat.", "A whale.", "The train to the coast leaves at five, or six."]
 

@@ -14,10 +14,12 @@ from safetensors.torch import load_file, save_file
 from tiny_models import ARCHITECTURES, llama_config, save_model
 from transformers import AutoModelForCausalLM
 
-from echo_embeddings import EchoEncoder, LanguageModel, generate, load_model
-from echo_embeddings.architecture import read_architecture
-from echo_embeddings.errors import ModelError
-from echo_embeddings.weights import map_tensors
+from echo_index.embeddings.decoder.config import read_architecture
+from echo_index.embeddings.decoder.weights import map_tensors
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.generation.text_generation import generate
+from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.errors import ModelError
 
 TEXTS = ["The quick brown fox jumps over the lazy dog.", "a", "seven wizards quietly judge my vow " * 5]
 TensorsByName = dict[str, torch.Tensor]

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from indexer.wordings import wordings_of
+from echo_index.indexer.text.synthetic_queries import wordings_of
 
 PASSAGE = "# Travel\n\nThe manager approves all travel. Flights are booked by the office two weeks before they leave."
 

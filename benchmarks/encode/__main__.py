@@ -25,8 +25,9 @@ from benchmarks.encode.measure import Report, measure
 from benchmarks.encode.processes import RowFailed, RowProcess
 from benchmarks.encode.rows import ROWS, Setting
 from benchmarks.encode.subject import Subject, load_subject
-from echo_embeddings import DEFAULT_MODEL
-from retriever import SentencePairs, read_evaluation_input
+from echo_index.embeddings.models.bundled import DEFAULT_MODEL
+from echo_index.retriever.evaluation.dataset_loader import read_evaluation_input
+from echo_index.retriever.evaluation.datasets import SentencePairs
 
 
 def main(words: Sequence[str] | None = None) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 
-from echo_embeddings.vocabulary import Vocabulary
+from echo_index.embeddings.text.tokenizer import Vocabulary
 
 GUIDE = Path(__file__).parents[2] / "docs"
 FEWEST, MOST = 30, 250

@@ -15,13 +15,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from echo_embeddings import EchoEncoder, EchoPrompt, Vectors, load_model
-from echo_embeddings import linear as kernels
-from echo_embeddings.profiles import profile_for
-from echo_embeddings.tokens import EchoTokens, PromptTokenizer
-from echo_embeddings.views import Copy, View
-from echo_embeddings.vocabulary import Vocabulary
-from echo_embeddings.weights import Projection
+from echo_index.embeddings.decoder import linear as kernels
+from echo_index.embeddings.decoder.weights import Projection
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models.language_model import load_model
+from echo_index.embeddings.models.profiles import profile_for
+from echo_index.embeddings.text.echo_prompt import EchoPrompt
+from echo_index.embeddings.text.prompt_tokens import EchoTokens, PromptTokenizer
+from echo_index.embeddings.text.tokenizer import Vocabulary
+from echo_index.embeddings.vectors.layer_views import Copy, View
+from echo_index.embeddings.vectors.vector_ops import Vectors
 
 Precision = Literal["fp32", "bf16", "int8"]
 

@@ -8,7 +8,7 @@ from statistics import median
 
 import numpy as np
 
-from echo_embeddings import Vectors, remove_mean
+from echo_index.embeddings.vectors.vector_ops import Vectors, remove_mean
 
 
 @dataclass(frozen=True)

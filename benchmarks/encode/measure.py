@@ -14,8 +14,8 @@ from benchmarks.encode.processes import RowProcess
 from benchmarks.encode.rounds import Seconds, embed_once, time_rows, vectors_file
 from benchmarks.encode.rows import FP32_PEAK, INT8_PEAK, PLAIN, ROWS
 from benchmarks.encode.subject import TIMED, Subject
-from echo_embeddings import Vectors
-from retriever import spearman
+from echo_index.embeddings.vectors.vector_ops import Vectors
+from echo_index.retriever.evaluation.metrics import spearman
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,11 @@ from statistics import median
 
 from benchmarks.encode.corpus import draw_documents, draw_sentences, guide_sentences, hash_of
 from benchmarks.encode.engines import linear_weights
-from echo_embeddings import EMBEDDED_MODELS, EchoEncoder, load_model
-from echo_embeddings.errors import EchoIndexError
-from retriever import SentencePairs
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models.bundled import EMBEDDED_MODELS
+from echo_index.embeddings.models.language_model import load_model
+from echo_index.errors import EchoIndexError
+from echo_index.retriever.evaluation.datasets import SentencePairs
 
 TIMED = ("documents", "sentences")
 """The corpora that are timed; "sts" is only embedded."""

@@ -1,1 +1,1 @@
-"""How good is the search? Collections of questions, ranked in several ways. Knows nothing of command lines."""
+"""Retrieval quality: data sets, systems, metrics and results."""

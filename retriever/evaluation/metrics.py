@@ -9,7 +9,7 @@ from importlib.util import find_spec
 import numpy as np
 import numpy.typing as npt
 
-from echo_embeddings.errors import MissingPackage
+from echo_index.errors import MissingPackage
 
 METRICS = ("nDCG@10", "recall@10", "recall@100", "MRR@10")
 """Of rankings; the first is the one by which rows are compared. Gains are linear, as in trec_eval."""

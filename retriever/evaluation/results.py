@@ -8,7 +8,13 @@ from typing import Literal
 
 import numpy as np
 
-from retriever.evaluation.metrics import METRICS, SPEARMAN, Difference, mean_difference, spearman_difference
+from echo_index.retriever.evaluation.metrics import (
+    METRICS,
+    SPEARMAN,
+    Difference,
+    mean_difference,
+    spearman_difference,
+)
 
 BASELINE = "bm25"
 PAIR_BASELINE = "classical"

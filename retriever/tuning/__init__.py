@@ -1,1 +1,1 @@
-"""Pairs to tune with: out of files, out of an index, and what looks right in them but is wrong."""
+"""Training pairs from files and indexes, and calibration of an encoder."""

@@ -54,7 +54,7 @@ def serving(folder: Path, *options: str) -> Iterator[Site]:
 
 
 def _command(words: tuple[str, ...]) -> list[str]:
-    return [sys.executable, "-m", "app.cli", *words]
+    return [sys.executable, "-m", "echo_index", *words]
 
 
 def _environment() -> dict[str, str]:

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from echo_embeddings.errors import IndexMissing
-from indexer import Where, WordQuery, open_snapshot
+from echo_index.errors import IndexMissing
+from echo_index.indexer.catalog.records import Where, WordQuery
+from echo_index.indexer.generations.snapshot import open_snapshot
 
 from .corpus import questions
 
 if TYPE_CHECKING:
-    from echo_embeddings import EchoEncoder
+    from echo_index.embeddings.encoder import EchoEncoder
 
 Passage = tuple[Any, ...]
 """Path, start, end, title, format, headings and text."""

@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from echo_embeddings.errors import EchoIndexError
+from echo_index.errors import EchoIndexError
 
 from .answers import Answers, difference, read_answers
 from .failing_writes import FAULTS, Fault, arm
@@ -27,7 +27,7 @@ from .journal import Journal, JournalWordEncoder
 from .scenarios import INDEX, SCENARIOS, Act, Scenario, build, rebuild
 
 if TYPE_CHECKING:
-    from echo_embeddings import EchoEncoder
+    from echo_index.embeddings.encoder import EchoEncoder
 
 _PATIENCE = 90  # seconds an attempt may take: more than SQLite waits for a lock
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from indexer_helpers import WordEncoder
 
-from echo_embeddings import Readings
+from echo_index.embeddings.vectors.paired_embeddings import Readings
 
 
 class Journal:

@@ -18,10 +18,12 @@ from pathlib import Path
 
 import torch
 
-from echo_embeddings import EchoEncoder, LanguageModel, Readings, load_model
-from echo_embeddings.errors import IndexMissing
-from indexer.lock import only_writer
-from indexer.recovery import finish_commit
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.vectors.paired_embeddings import Readings
+from echo_index.errors import IndexMissing
+from echo_index.indexer.generations.recovery import finish_commit
+from echo_index.indexer.storage.writer_lock import only_writer
 
 from .answers import Answers, difference, read_answers
 from .attempts import Ended, ended_of, start

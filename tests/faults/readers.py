@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from indexer_helpers import WordEncoder
 
-from echo_embeddings import EchoEncoder  # once, before the readers are forked: a retriever imports it
-from retriever import Retriever
+from echo_index.embeddings.encoder import EchoEncoder  # once, before the readers are forked: a retriever imports it
+from echo_index.retriever.search.retriever import Retriever
 
 from .scenarios import INDEX, build
 
 if TYPE_CHECKING:
-    from retriever import Hit
+    from echo_index.retriever.search.hits import Hit
 
 _PROCESSES = 8
 _TWO_THREADS = 2  # of the processes have two threads that share a retriever

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING
 
 from indexer_helpers import WordEncoder
 
-from echo_embeddings.errors import QuestionError
-from indexer import Chunking, Source, build_index, remove_documents
+from echo_index.errors import QuestionError
+from echo_index.indexer.building.build_files import build_index
+from echo_index.indexer.building.removal import remove_documents
+from echo_index.indexer.documents.chunking import Chunking
+from echo_index.indexer.sources.source import Source
 
 from .corpus import mutate, write_corpus
 
 if TYPE_CHECKING:
-    from echo_embeddings import EchoEncoder
+    from echo_index.embeddings.encoder import EchoEncoder
 
 INDEX = ".echo-index"
 Act = Callable[[Path, "EchoEncoder"], None]

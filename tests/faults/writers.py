@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from echo_embeddings import Readings
+from echo_index.embeddings.vectors.paired_embeddings import Readings
 
 from .attempts import Laboratory, attempt, chosen, ended_of, start
 from .failing_writes import STOPPED, arm
@@ -22,7 +22,7 @@ from .journal import JournalWordEncoder
 from .scenarios import INDEX, SCENARIOS, build, rebuild, remove
 
 if TYPE_CHECKING:
-    from echo_embeddings import EchoEncoder
+    from echo_index.embeddings.encoder import EchoEncoder
 
 _ACTS = {"build": build, "rebuild": rebuild, "removal": remove}
 _DEAD = 4_194_304  # no process has this id: it is beyond the largest one

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from echo_embeddings import EchoEncoder, LanguageModel, generate, load_model
-from indexer.vectors import VectorIndex, choose_placement
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.generation.text_generation import generate
+from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.indexer.vectors.faiss_index import VectorIndex, choose_placement
 
 pytestmark = [
     pytest.mark.gpu,

@@ -1,0 +1,98 @@
+"""Results of an evaluation as a picture: a bar for each row, in groups by collection. Knows no command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from echo_index.errors import EchoIndexError, MissingPackage
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from echo_index.retriever.evaluation.results import CollectionResult
+
+PLOT_SUFFIXES = (".svg", ".png")
+
+_COLOURS = (  # Okabe and Ito: told apart by people who see few colours too; then the same again, paler
+    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#999999", "#F0E442",
+    "#7FB8D8", "#F2CF80", "#7FCEB9", "#EAAE7F",
+)  # fmt: skip
+_BAR = 0.16  # inches
+_GAP = 2.5  # bars between two groups
+_LEAST_WIDTH = 6.0  # inches
+_PANEL_HEIGHT = 3.4
+
+
+def refuse_missing_matplotlib() -> None:
+    """See that there is something to draw with, best before anything is measured.
+
+    Raises:
+        MissingPackage: matplotlib is not installed.
+    """
+    if find_spec("matplotlib") is None:
+        raise MissingPackage(
+            "A plot needs the package matplotlib.", remedy="Install it: pip install 'echo-index[evaluation]'"
+        )
+
+
+def draw_scores(results: Sequence[CollectionResult], path: Path) -> None:
+    """Draw the first metric of each row and collection, rankings above similarities, as SVG or PNG by the name.
+
+    Raises:
+        MissingPackage: matplotlib is not installed.
+        EchoIndexError: the file cannot be written.
+    """
+    refuse_missing_matplotlib()
+    from matplotlib.figure import Figure
+
+    panels = [of_kind for kind in ("rankings", "similarities") if (of_kind := _of_kind(results, kind))]
+    colours = _colours(results)
+    bars = max(sum(len(result.rows) + _GAP for result in panel) for panel in panels)
+    width = max(_LEAST_WIDTH, 1.0 + _BAR * bars)
+    figure = Figure(figsize=(width, _PANEL_HEIGHT * len(panels) + 0.6), layout="constrained")
+    axes = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
+    for panel, axis in zip(panels, axes, strict=True):
+        _draw_panel(axis, panel, colours)
+        axis.set_xlim(-1, bars - _GAP)  # so that bars are as wide in both panels
+    handles = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    figure.legend(
+        handles.values(), handles, loc="outside upper left", ncols=max(1, int(width / 1.5)), frameon=False, fontsize=9
+    )
+    try:
+        figure.savefig(path, dpi=150)
+    except OSError as error:
+        raise EchoIndexError(f"{path} cannot be written: {error.strerror}.") from None
+
+
+def _of_kind(results: Sequence[CollectionResult], kind: str) -> list[CollectionResult]:
+    return [result for result in results if result.kind == kind]
+
+
+def _colours(results: Sequence[CollectionResult]) -> dict[str, str]:
+    """Return a colour for each row, the same in all groups."""
+    names = dict.fromkeys(row.row for result in results for row in result.rows)
+    return {name: _COLOURS[number % len(_COLOURS)] for number, name in enumerate(names)}
+
+
+def _draw_panel(axis: Axes, panel: Sequence[CollectionResult], colours: dict[str, str]) -> None:
+    [metric, *_] = panel[0].metrics
+    left = 0.0
+    middles = []
+    for result in panel:
+        for number, row in enumerate(result.rows):
+            axis.bar(left + number, row.scores[metric], width=0.9, color=colours[row.row], label=row.row)
+        middles.append(left + (len(result.rows) - 1) / 2)
+        left += len(result.rows) + _GAP
+    lowest = min([0.0, *(row.scores[metric] for result in panel for row in result.rows)])
+    axis.set_ylim(lowest, 100)
+    axis.set_ylabel(f"{metric} ×100")
+    axis.set_xticks(middles, [result.collection for result in panel])
+    if any(len(result.collection) > len(result.rows) + 4 for result in panel):
+        axis.tick_params(axis="x", labelrotation=20)
+    axis.tick_params(axis="x", length=0)
+    axis.grid(axis="y", color="#DDDDDD", linewidth=0.6)
+    axis.set_axisbelow(True)
+    axis.spines[["top", "right", "left"]].set_visible(False)

@@ -1,0 +1,106 @@
+"""Results of an evaluation as tables, for terminals and in Markdown, and as JSON. Knows not how they were made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from echo_index.app.cli.output import one_line
+from echo_index.app.services.formatting import counted
+
+if TYPE_CHECKING:
+    from echo_index.retriever.evaluation.results import CollectionResult, RowResult
+
+
+@dataclass(frozen=True)
+class Table:
+    """A title, the names of the columns, and lines of cells; notes stand below."""
+
+    title: str
+    columns: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+
+
+def tables(results: Sequence[CollectionResult]) -> list[Table]:
+    """Return a table for each collection, then the means of each kind where there are several of that kind."""
+    return [*map(_collection_table, results), *_mean_tables(results)]
+
+
+def print_tables(console: Console, results: Sequence[CollectionResult]) -> None:
+    """Print all tables."""
+    for table in tables(results):
+        shown = RichTable(title=Text(one_line(table.title)), title_justify="left", box=None, padding=(0, 1, 0, 0))
+        for number, column in enumerate(table.columns):
+            shown.add_column(column, justify="right" if number else "left", no_wrap=True)
+        for line in table.lines:
+            shown.add_row(*map(Text, line))
+        console.print(shown)
+        for note in table.notes:
+            console.print(Text(one_line(note), style="dim"), soft_wrap=True)
+        console.print()
+
+
+def as_markdown(results: Sequence[CollectionResult]) -> str:
+    """Return all tables in Markdown."""
+    blocks = []
+    for table in tables(results):
+        rule = ("---", *("---:" for _ in table.columns[1:]))
+        lines = [f"| {' | '.join(cells)} |" for cells in (table.columns, rule, *table.lines)]
+        blocks += [f"### {table.title}", "\n".join(lines), *table.notes]
+    return "\n\n".join(blocks) + "\n"
+
+
+def as_json(results: Sequence[CollectionResult], versions: Iterable[tuple[str, str]]) -> str:
+    """Return all that was measured, and with what, as JSON."""
+    from echo_index.retriever.evaluation.results import mean_scores
+
+    told = {
+        "versions": dict(versions),
+        "means": {kind: mean_scores(results, kind) for kind in ("rankings", "similarities")},
+        "collections": [asdict(result) for result in results],
+    }
+    return json.dumps(told, ensure_ascii=False, indent=1) + "\n"
+
+
+def _collection_table(result: CollectionResult) -> Table:
+    asked = len(result.questions)
+    title = f"{result.collection}: {counted(asked, 'question' if result.kind == 'rankings' else 'pair')}"
+    if result.documents is not None and result.passages is not None:
+        title += f", {counted(result.documents, 'document')} in {counted(result.passages, 'passage')}"
+    return Table(
+        title,
+        ("row", *result.metrics, f"to {result.baseline}", "95 % interval", "ms"),
+        tuple(_line(row, result.metrics) for row in result.rows),
+        tuple(f"{row} is left out: {reason}." for row, reason in result.left_out.items()),
+    )
+
+
+def _line(row: RowResult, metrics: Sequence[str]) -> tuple[str, ...]:
+    difference, interval = "", ""
+    if row.difference is not None:
+        difference = f"{row.difference.value:+.1f}"
+        interval = f"{row.difference.low:+.1f} to {row.difference.high:+.1f}"
+    milliseconds = 1000 * ((row.seconds_embedding or 0) + row.seconds_ranking)
+    scores = (f"{row.scores[metric]:.1f}" for metric in metrics)
+    return row.row, *scores, difference, interval, f"{milliseconds:.0f}"
+
+
+def _mean_tables(results: Sequence[CollectionResult]) -> list[Table]:
+    from echo_index.retriever.evaluation.results import mean_scores
+
+    found = []
+    for kind, noun in (("rankings", "collections"), ("similarities", "sets of pairs")):
+        of_kind = [result for result in results if result.kind == kind]
+        if len(of_kind) > 1:
+            metrics = of_kind[0].metrics
+            means = mean_scores(of_kind, of_kind[0].kind)
+            lines = [(row, *(f"{scores[metric]:.1f}" for metric in metrics)) for row, scores in means.items()]
+            found.append(Table(f"Means over {len(of_kind)} {noun}", ("row", *metrics), tuple(lines)))
+    return found

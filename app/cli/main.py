@@ -1,0 +1,50 @@
+"""The command line: its commands, and how it ends. What a command does is in app/commands."""
+
+from __future__ import annotations
+
+import gc
+import sys
+
+import typer
+from rich.text import Text
+
+from echo_index.app.cli import output
+from echo_index.app.cli.build import build
+from echo_index.app.cli.documents import remove, status, verify
+from echo_index.app.cli.evaluate import calibrate, evaluate
+from echo_index.app.cli.options import err
+from echo_index.app.cli.search import ask, search
+from echo_index.app.cli.serve import serve
+from echo_index.app.cli.tune import tune
+
+app = typer.Typer(
+    name="echo-index",
+    help="Search your own documents, and ask them questions, with echo embeddings. "
+    "Nothing leaves this machine, except with ask --llm.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command()(build)
+app.command()(search)
+app.command()(ask)
+app.command()(serve)
+app.command()(status)
+app.command("eval")(evaluate)
+app.command()(calibrate)
+app.command()(tune)
+app.command()(verify)
+app.command()(remove)
+
+
+def main() -> None:
+    """Run the command line; errors that are ours end in one sentence and exit code 1, wrong usage in 2."""
+    from echo_index.errors import EchoIndexError
+
+    try:
+        app()
+    except EchoIndexError as error:
+        err.print(Text.assemble(("Error: ", "bold red"), output.plain(str(error))), soft_wrap=True)
+        sys.exit(1)
+    finally:
+        gc.freeze()  # all goes with the process: to look through it for garbage would take a quarter of a second

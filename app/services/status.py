@@ -1,0 +1,82 @@
+"""What there is to tell about an index: what is in it, what built it, how large it is, where it runs and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from echo_index.embeddings.runtime.devices import DeviceChoice
+    from echo_index.indexer.vectors.faiss_index import IndexDevice
+
+
+def read_status(
+    index_dir: Path, *, device: DeviceChoice, index_device: IndexDevice, notice: Callable[[str], None]
+) -> dict[str, Any]:
+    """Return the facts of an index, ready for JSON.
+
+    Raises:
+        IndexMissing, IndexDamaged: there is no index that can be read.
+        DeviceError: a device that was asked for is not there.
+    """
+    from echo_index.embeddings.runtime.devices import choose_device
+    from echo_index.indexer.generations.snapshot import open_snapshot
+
+    snapshot = open_snapshot(index_dir, index_device=index_device, notice=notice)
+    manifest = snapshot.manifest
+    counts = snapshot.catalog.counts(generation=manifest.generation)
+    place = choose_device(device)
+    return {
+        "index": str(index_dir.resolve()),
+        "generation": manifest.generation,
+        "finished": manifest.finished,
+        "documents": counts.documents,
+        "chunks": counts.chunks,
+        "text_bytes": counts.bytes,
+        "formats": snapshot.catalog.formats(generation=manifest.generation),
+        "disk_bytes": sum(path.stat().st_size for path in index_dir.iterdir() if path.is_file()),
+        "encoder": manifest.encoder,
+        "fingerprint": manifest.fingerprint,
+        "chunking": manifest.chunking,
+        "device": {"name": place.name, "reason": place.reason},
+        "index_device": {"name": snapshot.vectors.placement.device, "reason": snapshot.vectors.placement.reason},
+        "vectors": snapshot.vectors.kind,
+        "space_passages": None if snapshot.space.is_plain else snapshot.space.passages,
+        "space_has_drifted": snapshot.space_has_drifted(),
+        "failures": snapshot.catalog.failures(generation=manifest.generation),
+    }
+
+
+def status_lines(status: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the facts as lines for people: (name, value)."""
+    encoder, chunking = status["encoder"], status["chunking"]
+    formats = ", ".join(f"{count} {name}" for name, count in status["formats"].items())
+    size = f"{size_words(status['text_bytes'])} of text, {size_words(status['disk_bytes'])} on disk"
+    lines = [
+        ("Index", f"{status['index']}, generation {status['generation']} of {status['finished']}"),
+        ("Documents", f"{status['documents']} ({formats})" if formats else str(status["documents"])),
+        ("Passages", f"{status['chunks']}; {size}"),
+        ("Model", f"{encoder['model']}, layer {encoder['layer']}, {encoder['pooling']} pooling, {encoder['dtype']}"),
+        ("Prompt", repr(encoder["document_prompt"])),
+        ("Question", repr(encoder["query_prompt"])),
+        ("Instruction", str(encoder["instruction"])),
+        ("Cut at", f"{chunking['max_tokens']} tokens, {chunking['overlap_tokens']} in common"),
+        ("Device", f"{status['device']['name']} ({status['device']['reason']})"),
+        (
+            "Search",
+            f"{status['vectors']}, on the {status['index_device']['name']} ({status['index_device']['reason']})",
+        ),
+    ]
+    if status["space_passages"]:
+        told = f"estimated when there were {status['space_passages']} passages"
+        adapt = "; what is left is about other things: echo-index build adapts it"
+        lines.append(("Space", told + (adapt if status["space_has_drifted"] else "")))
+    if encoder["adapter"]:
+        lines.insert(4, ("Adapter", str(encoder["adapter"])))
+    return lines
+
+
+def size_words(count: int) -> str:
+    """Return a number of bytes as people say it."""
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"

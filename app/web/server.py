@@ -1,0 +1,156 @@
+"""The page behind a port: readiness, passwords, limits, MCP. Knows how to listen, nothing of what is on the page."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from echo_index.app.defaults import DEFAULTS
+from echo_index.app.services.build_job import Builder
+from echo_index.app.services.credentials import Gate
+from echo_index.app.services.encoder_factory import EncoderOptions
+from echo_index.app.services.index_service import Service, ServiceOptions
+from echo_index.errors import EchoIndexError, MissingPackage
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+READY_PATH = "/healthz"
+
+
+@dataclass(frozen=True)
+class ServerOptions:
+    """Where to listen and what to allow. `gate` is None where anybody may come in."""
+
+    host: str = DEFAULTS.host
+    port: int = DEFAULTS.port
+    gate: Gate | None = None
+    mcp: bool = False
+    read_only: bool = False
+    upload_megabytes: int = DEFAULTS.upload_megabytes
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach the server."""
+        return self.host in ("127.0.0.1", "localhost", "::1")
+
+    @property
+    def may_change(self) -> bool:
+        """Whether visitors may add and remove documents: never those whom nobody knows, from another machine."""
+        return not self.read_only and (self.is_local or self.gate is not None)
+
+
+def make_app(service: Service, options: ServerOptions) -> FastAPI:
+    """Return the application: the page at /, its endpoints below /gradio_api, readiness at /healthz.
+
+    Raises:
+        MissingPackage: MCP is wanted and its package is not installed.
+    """
+    # Before Gradio is imported: it would ask its makers for news otherwise.
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    import gradio as gr
+    from fastapi import FastAPI
+    from fastapi.responses import JSONResponse
+
+    from echo_index.app.web.page import PageOptions, make_page
+    from echo_index.app.web.request_guard import LOOPBACK_NAMES, Guard
+    from echo_index.app.web.theme import asset, theme
+
+    if options.mcp:
+        _refuse_missing_mcp()
+    builder = Builder(service.index_dir, EncoderOptions(model=service.options.model, device=service.options.device))
+    most_bytes = options.upload_megabytes * 10**6
+    page = make_page(
+        service,
+        builder,
+        PageOptions(
+            uploads=uploads_folder(service.index_dir), most_upload_bytes=most_bytes, may_change=options.may_change
+        ),
+    )
+    app = FastAPI(title="echo-index", docs_url=None, redoc_url=None, openapi_url=None)
+
+    @app.get(READY_PATH)
+    def ready() -> JSONResponse:
+        """Tell whether questions are answered without waiting for the model."""
+        state = "ready" if service.ready else "starting"
+        return JSONResponse({"status": state}, status_code=200 if service.ready else 503)
+
+    gr.mount_gradio_app(
+        app,
+        page,
+        path="",
+        auth=options.gate,
+        footer_links=["api", "settings"],
+        max_file_size=most_bytes,
+        mcp_server=options.mcp,
+        show_error=True,
+        ssr_mode=False,
+        theme=theme(),
+        head=f"<style>{asset('page.css')}</style>",  # as `css`, Gradio would rewrite its selectors
+    )
+    app.add_middleware(Guard, names=LOOPBACK_NAMES if options.is_local else None, may_upload=options.may_change)
+    return app
+
+
+def serve(service_options: ServiceOptions, options: ServerOptions, *, notice: Callable[[str], None]) -> None:
+    """Listen until Ctrl-C; the model is loaded while the page can be seen already.
+
+    Raises:
+        EchoIndexError: the address cannot be listened at.
+    """
+    listening = _listen(options)
+    temporary = tempfile.mkdtemp(prefix="echo-index-")
+    os.environ["GRADIO_TEMP_DIR"] = temporary  # what is uploaded passes through it
+    try:
+        import uvicorn
+
+        from echo_index.app.services.external_llm import untraced
+
+        with untraced():
+            service = Service(service_options, notice=notice)
+            app = make_app(service, options)
+            Thread(target=service.warm, name="warm", daemon=True).start()
+            host, port = listening.getsockname()[:2]
+            notice(f"The page is at http://{host}:{port} - Ctrl-C ends it.")
+            if not options.may_change and not options.read_only:
+                notice("Other machines can reach it without a password: the library cannot be changed. See --auth.")
+            config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=3)
+            uvicorn.Server(config).run(sockets=[listening])
+    finally:
+        listening.close()
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def uploads_folder(index_dir: Path) -> Path:
+    """Return where uploaded files are kept: beside the index, so that both can move together."""
+    return index_dir.absolute().parent / DEFAULTS.uploads_name
+
+
+def _listen(options: ServerOptions) -> socket.socket:
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((options.host, options.port))
+        listening.listen()
+    except OSError as error:
+        listening.close()
+        raise EchoIndexError(
+            f"Port {options.port} of {options.host} cannot be listened at: {(error.strerror or str(error)).lower()}.",
+            remedy=f"Choose another: --port {options.port + 1 if options.port < 65535 else DEFAULTS.port}",
+        ) from None
+    return listening
+
+
+def _refuse_missing_mcp() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("mcp") is None:
+        raise MissingPackage("The MCP server needs a package.", remedy="Install it: pip install 'echo-index[mcp]'")

@@ -1,0 +1,172 @@
+"""A model's tensors, mapped from its files and put together as our layers want them. Knows no texts and no kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from echo_index.embeddings.decoder.config import Architecture
+from echo_index.errors import ModelError
+
+Tensors = Mapping[str, torch.Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """A matrix (out, in) and its bias (out), float32."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
+class LayerWeights:
+    """One layer. Queries, keys and values are one matrix, in which two numbers that are turned together are neighbours.
+
+    Gains are (width), ready to multiply by; None where the architecture has no such normalization.
+    """
+
+    before_attention: torch.Tensor
+    queries_keys_values: Projection
+    queries_keys_gain: torch.Tensor | None
+    """(heads + key-value heads, head_dim)"""
+    attention_out: Projection
+    after_attention: torch.Tensor | None
+    before_feed_forward: torch.Tensor
+    gate: Projection
+    up: Projection
+    down: Projection
+    after_feed_forward: torch.Tensor | None
+
+
+def map_tensors(folder: Path) -> dict[str, torch.Tensor]:
+    """Map the safetensors files of a folder into memory: nothing is read before it is used; {} where there are none.
+
+    As in transformers, model.safetensors is the whole model where it is there; else the model is in several files.
+
+    Raises:
+        ModelError: a file is not a safetensors file, or is cut off.
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    whole = folder / "model.safetensors"
+    for path in [whole] if whole.exists() else sorted(folder.glob("model-*.safetensors")):
+        try:
+            with safe_open(path, framework="pt") as file:
+                tensors.update({_plain(name): file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise ModelError(f"The model in {folder} cannot be loaded: {path.name}: {error}.") from None
+    return tensors
+
+
+def check_tensors(tensors: Tensors, architecture: Architecture, *, folder: Path) -> None:
+    """See that every tensor is there, in its shape.
+
+    Raises:
+        ModelError: one is missing or has another shape.
+    """
+    for name, shape in _shapes(architecture).items():
+        found = tensors.get(name)
+        if found is None:
+            raise ModelError(f"The model in {folder} cannot be loaded: the weights {name} are missing.")
+        if tuple(found.shape) != shape:
+            raise ModelError(
+                f"The model in {folder} cannot be loaded: the weights {name} are {tuple(found.shape)}, not {shape}."
+            )
+
+
+def layer_weights(tensors: Tensors, architecture: Architecture, number: int) -> LayerWeights:
+    """Return the weights of layer `number`, counted from 0, in float32."""
+    tensors = {
+        name.removeprefix(f"layers.{number}."): tensors[name].float()
+        for name in tensors
+        if name.startswith(f"layers.{number}.")
+    }
+
+    def gain(name: str) -> torch.Tensor:
+        return tensors[f"{name}.weight"] + architecture.gain_offset
+
+    def projection(name: str) -> Projection:
+        return Projection(tensors[f"{name}.weight"], tensors.get(f"{name}.bias"))
+
+    after = architecture.norms_after
+    return LayerWeights(
+        before_attention=gain("input_layernorm"),
+        queries_keys_values=_queries_keys_values(tensors, architecture),
+        queries_keys_gain=_queries_keys_gain(gain("self_attn.q_norm"), gain("self_attn.k_norm"), architecture)
+        if architecture.query_key_norms
+        else None,
+        attention_out=projection("self_attn.o_proj"),
+        after_attention=gain("post_attention_layernorm") if after else None,
+        before_feed_forward=gain("pre_feedforward_layernorm" if after else "post_attention_layernorm"),
+        gate=projection("mlp.gate_proj"),
+        up=projection("mlp.up_proj"),
+        down=projection("mlp.down_proj"),
+        after_feed_forward=gain("post_feedforward_layernorm") if after else None,
+    )
+
+
+def _queries_keys_values(tensors: Tensors, architecture: Architecture) -> Projection:
+    # The scale of the attention scores goes into the queries; where these are normalized, into their gain instead.
+    scale = 1.0 if architecture.query_key_norms else architecture.attention_scale
+    weights: list[torch.Tensor] = []
+    biases: list[torch.Tensor] = []
+    for name, factor in (("q", scale), ("k", 1.0), ("v", None)):
+        weight, bias = tensors[f"self_attn.{name}_proj.weight"], tensors.get(f"self_attn.{name}_proj.bias")
+        for tensor, found in ((weight, weights), (bias, biases)):
+            if tensor is not None:
+                found.append(tensor if factor is None else _neighbours(tensor, architecture.head_dim) * factor)
+    return Projection(torch.cat(weights), torch.cat(biases) if biases else None)
+
+
+def _queries_keys_gain(queries: torch.Tensor, keys: torch.Tensor, architecture: Architecture) -> torch.Tensor:
+    scaled = _neighbours(queries, architecture.head_dim) * architecture.attention_scale
+    return torch.cat(
+        [
+            scaled.expand(architecture.heads, -1),
+            _neighbours(keys, architecture.head_dim).expand(architecture.key_value_heads, -1),
+        ]
+    )
+
+
+def _neighbours(rows: torch.Tensor, head_dim: int) -> torch.Tensor:
+    """Reorder the rows of each head from (first halves, second halves) to pairs: to turn is a complex product then."""
+    heads = rows.reshape(-1, 2, head_dim // 2, *rows.shape[1:])
+    return heads.transpose(1, 2).reshape(rows.shape)
+
+
+def _shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
+    hidden, inner = architecture.hidden, architecture.intermediate
+    attended = architecture.heads * architecture.head_dim
+    kept = architecture.key_value_heads * architecture.head_dim
+    shapes: dict[str, tuple[int, ...]] = {
+        "embed_tokens.weight": (architecture.vocabulary, hidden),
+        "norm.weight": (hidden,),
+    }
+    if not architecture.tied:
+        shapes["lm_head.weight"] = (architecture.vocabulary, hidden)
+    layer: dict[str, tuple[int, ...]] = {
+        "input_layernorm.weight": (hidden,),
+        "self_attn.q_proj.weight": (attended, hidden),
+        "self_attn.k_proj.weight": (kept, hidden),
+        "self_attn.v_proj.weight": (kept, hidden),
+        "self_attn.o_proj.weight": (hidden, attended),
+        "post_attention_layernorm.weight": (hidden,),
+        "mlp.gate_proj.weight": (inner, hidden),
+        "mlp.up_proj.weight": (inner, hidden),
+        "mlp.down_proj.weight": (hidden, inner),
+    }
+    if architecture.query_key_norms:
+        layer |= dict.fromkeys(("self_attn.q_norm.weight", "self_attn.k_norm.weight"), (architecture.head_dim,))
+    if architecture.norms_after:
+        layer |= dict.fromkeys(("pre_feedforward_layernorm.weight", "post_feedforward_layernorm.weight"), (hidden,))
+    for number in range(architecture.depth):
+        shapes |= {f"layers.{number}.{name}": shape for name, shape in layer.items()}
+    return shapes
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix("model.")

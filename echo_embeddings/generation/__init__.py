@@ -1,0 +1,1 @@
+"""Text generation and query likelihood with the embedding model."""

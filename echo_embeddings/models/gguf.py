@@ -1,0 +1,90 @@
+"""GGUF to a folder that loads by memory map: dequantized to float32 once, kept in the cache. Knows no embeddings."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+from collections.abc import Callable
+from contextlib import redirect_stderr
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+
+from echo_index.embeddings.models.bundled import EmbeddedModel
+from echo_index.embeddings.runtime.cache import cache_folder, make_once, sha256_of
+from echo_index.embeddings.runtime.executor import in_a_thread_of_its_own
+from echo_index.errors import MissingPackage, ModelError
+
+Notice = Callable[[str], None]
+"""Told one line about work that takes long."""
+
+SOURCE_FILE = "echo-index-source.json"
+"""In a converted folder: the SHA-256 of the GGUF file it was made from."""
+
+
+def convert_embedded(model: EmbeddedModel, *, notice: Notice) -> Path:
+    """Return the converted folder of an embedded model.
+
+    Raises:
+        ModelError: the package is missing, or its files are damaged.
+    """
+
+    def assemble_and_convert(folder: Path) -> None:
+        gguf = folder / "model.gguf"
+        model.assemble(gguf)
+        notice(f"Preparing the embedded model {model.name}: once, about a minute.")
+        _convert(gguf, folder, sha256=model.sha256)
+        gguf.unlink()
+
+    return make_once(_converted_folder(model.name, model.sha256), assemble_and_convert)
+
+
+def convert_gguf(path: Path, *, notice: Notice) -> Path:
+    """Return the converted folder of any GGUF file.
+
+    Raises:
+        ModelError: transformers cannot read the file.
+    """
+    sha256 = sha256_of(path)
+
+    def convert(folder: Path) -> None:
+        notice(f"Converting {path.name}: once, a minute or more.")
+        _convert(path, folder, sha256=sha256)
+
+    return make_once(_converted_folder(path.stem, sha256), convert)
+
+
+def _converted_folder(name: str, sha256: str) -> Path:
+    return cache_folder() / "models" / f"{name}-{sha256[:12]}"
+
+
+def _convert(gguf: Path, folder: Path, *, sha256: str) -> None:
+    for package in ("gguf", "accelerate"):
+        if find_spec(package) is None:
+            raise MissingPackage(
+                f"Reading GGUF files needs the package {package}.", remedy="Install it: pip install 'echo-index[gguf]'"
+            )
+    with redirect_stderr(io.StringIO()):  # transformers' progress bars cannot be turned off
+        in_a_thread_of_its_own(partial(_dequantize, gguf, folder))
+    (folder / SOURCE_FILE).write_text(json.dumps({"file": gguf.name, "sha256": sha256}), encoding="utf-8")
+
+
+def _dequantize(gguf: Path, folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+        model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+    except (OSError, ValueError, KeyError, NotImplementedError, AttributeError, struct.error) as error:
+        raise ModelError(f"The file {gguf.name} is not a GGUF model that transformers can read: {error}.") from None
+    # The weights are plain float32 now; save_pretrained refuses for as long as the marks of quantization stay.
+    model.hf_quantizer = None  # type: ignore[assignment]
+    model.is_quantized = False  # type: ignore[assignment]
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

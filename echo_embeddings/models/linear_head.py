@@ -1,0 +1,55 @@
+"""A linear map from the views of a text to its embedding, learned from pairs. Knows arrays and one file, no model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from echo_index.embeddings.vectors.vector_ops import Vectors, inner_product_table, unit_rows
+from echo_index.errors import ModelError
+
+HEAD_FILE = "head.safetensors"
+_NAME = "matrices"
+
+
+def holds_head(folder: Path) -> bool:
+    """Tell whether an adapter's folder has a head."""
+    return (folder / HEAD_FILE).exists()
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """A matrix for each view: float32 (views, dimension, dimension). The embedding is the sum of the products."""
+
+    matrices: Vectors
+
+    def together(self, views: Sequence[Vectors]) -> Vectors:
+        """Return unit rows (n, dimension) from the unit rows of each view."""
+        products = [inner_product_table(view, matrix) for view, matrix in zip(views, self.matrices, strict=True)]
+        return unit_rows(np.sum(products, axis=0, dtype=np.float32))
+
+    def save(self, folder: Path) -> None:
+        """Write the head into an adapter's folder."""
+        unfinished = folder / f"{HEAD_FILE}.new"
+        save_file({_NAME: np.ascontiguousarray(self.matrices)}, unfinished)
+        unfinished.replace(folder / HEAD_FILE)
+
+    @classmethod
+    def load(cls, folder: Path, *, dimension: int) -> Head:
+        """Read the head of an adapter's folder for a model whose states are so wide.
+
+        Raises:
+            ModelError: it cannot be read, or is for another model.
+        """
+        try:
+            matrices = load_file(folder / HEAD_FILE)[_NAME].astype(np.float32)
+        except (SafetensorError, OSError, KeyError) as error:
+            raise ModelError(f"The head {folder / HEAD_FILE} cannot be read: {error}.") from None
+        if matrices.ndim != 3 or matrices.shape[1:] != (dimension, dimension):
+            raise ModelError(f"The adapter {folder} does not fit this model: its head is {matrices.shape[1:]}.")
+        return cls(matrices)

@@ -1,0 +1,1 @@
+"""Prompts, tokens and batches: from texts to token ids."""

@@ -1,0 +1,1 @@
+"""Contrastive training of LoRA adapters and linear heads on pairs of texts."""

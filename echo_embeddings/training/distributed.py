@@ -1,0 +1,56 @@
+"""The processes that train one model together, one a GPU: each its share of a batch. Knows no model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+
+from echo_index.errors import MissingPackage
+
+if TYPE_CHECKING:
+    from accelerate import PartialState
+
+T = TypeVar("T")
+
+
+class Processes:
+    """Those that `accelerate launch` has started, or this one alone.
+
+    Raises:
+        MissingPackage: there are several, and accelerate is not installed.
+    """
+
+    def __init__(self, *, device: str) -> None:
+        self._state: PartialState | None = None
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            if find_spec("accelerate") is None:
+                raise MissingPackage(
+                    "Several processes need the package accelerate.",
+                    remedy="Install it: pip install 'echo-index[tune]'",
+                )
+            from accelerate import PartialState
+
+            self._state = PartialState(cpu=device == "cpu")
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the process that writes and tells."""
+        return self._state is None or self._state.is_main_process
+
+    @property
+    def are_several(self) -> bool:
+        """Whether there is any other process."""
+        return self._state is not None
+
+    def own(self, work: Sequence[T]) -> Sequence[T]:
+        """Return the share of this process; the shares of all processes are the whole."""
+        return work if self._state is None else work[self._state.process_index :: self._state.num_processes]
+
+    def add_up(self, tensor: torch.Tensor) -> None:
+        """Put the sum of the tensors of all processes in the place of each."""
+        if self._state is not None:
+            torch.distributed.all_reduce(tensor)

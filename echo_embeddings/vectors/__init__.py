@@ -1,0 +1,1 @@
+"""Pooling, and the linear algebra of finished embeddings."""

@@ -1,0 +1,1 @@
+"""Builds: from sources or given documents to a committed generation."""

@@ -1,0 +1,175 @@
+"""The documents of the catalog brought up to date with the files: read and cut what is new, let go of what is gone.
+
+Knows files and the catalog; knows nothing of vectors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from echo_index.errors import SourceError
+from echo_index.indexer.building.prefetch import Tell
+from echo_index.indexer.catalog.catalog import Catalog
+from echo_index.indexer.catalog.fts_index import document_language
+from echo_index.indexer.catalog.records import ChunkRow, DocumentRow
+from echo_index.indexer.documents.chunking import Chunking, cut_chunks, embedded_text, embedded_title
+from echo_index.indexer.documents.document import Document
+from echo_index.indexer.generations.source_registry import left_out, set_left_out
+from echo_index.indexer.sandbox.document_reader import DocumentReader, ReadFile
+from echo_index.indexer.sources.scanner import FoundFile, scan
+from echo_index.indexer.sources.source import Source
+from echo_index.indexer.storage.stored_paths import full_path, stored_path
+
+
+@dataclass
+class BuildReport:
+    """What a build did, and what the index holds now. `failures` are (path, reason), those of earlier builds too.
+
+    `left_out` counts the files of the sources that were passed over because they were removed from the index.
+    `kept_patterns` are (source, include, exclude) where the patterns are those of an earlier build.
+    """
+
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    left_out: int = 0
+    embedded: int = 0
+    documents: int = 0
+    chunks: int = 0
+    seconds: float = 0.0
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    kept_patterns: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class DocumentUpdate:
+    """One pass over the files for one generation of an index; `report` is told what happened."""
+
+    catalog: Catalog
+    index_dir: Path
+    generation: int
+    chunking: Chunking
+    token_starts: Callable[[str], Sequence[int]]
+    """The offsets at which the tokens of a text begin."""
+    reader: DocumentReader
+    report: BuildReport
+
+    def run(self, sources: Sequence[Source], *, skip: Sequence[Path], tell: Tell) -> None:
+        """Go through the files of the sources; `tell` is told of each, and may raise an error to end this.
+
+        A document that was removed from the index is left out, unless a source is that very file.
+
+        Raises:
+            SourceError: there is not a single file, or a source vanished while it was gone through.
+        """
+        known = self.catalog.current_documents()
+        removed = left_out(self.catalog)
+        named = {stored_path(source.path, self.index_dir) for source in sources if not source.pattern}
+        seen: set[str] = set()
+        unreadable: list[Path] = []
+
+        def note_folder(folder: Path, reason: str) -> None:
+            unreadable.append(folder)
+            self.report.failures.append((stored_path(folder, self.index_dir), reason))
+
+        for file in scan(sources, skip=skip, on_error=note_folder):
+            path = stored_path(file.path, self.index_dir)
+            if path in removed and path not in named:
+                self.report.left_out += 1
+                continue
+            chunks = self._update_document(file, path, known.get(path))
+            if chunks is not None:
+                seen.add(path)
+                tell(len(seen), chunks)
+        _refuse_vanished(sources)
+        if not seen and not unreadable and not self.report.left_out:
+            raise SourceError(
+                f"There is no document to index in {', '.join(source.name for source in sources)}.",
+                remedy="Check the folder, --include and --exclude; hidden and git-ignored files are left out.",
+            )
+        set_left_out(self.catalog, removed - seen)
+        self._let_go([path for path in known if path not in seen], sources, unreadable)
+
+    def _update_document(self, file: FoundFile, path: str, known: DocumentRow | None) -> int | None:
+        """Read a file if it seems new or changed; return into how many chunks it was cut, None if it is gone."""
+        if known and known.hash and (known.size, known.modified_ns) == (file.size, file.modified_ns):
+            self.report.unchanged += 1
+            return 0
+        try:
+            read = self.reader.read(file.path, real_path=file.real_path, known_hash=known.hash if known else "")
+        except FileNotFoundError:
+            return None
+        if known and self._is_unchanged(known, read):
+            if read.hash:
+                self.catalog.touch_document(path, size=read.size, modified_ns=read.modified_ns)
+            self.report.unchanged += 1
+            return 0
+        chunks = [] if read.document is None else [*chunk_rows(read.document, self.token_starts, self.chunking)]
+        self.catalog.put_document(_row(path, file, read), chunks, generation=self.generation)
+        if known:
+            self.report.changed += 1
+        else:
+            self.report.added += 1
+        return len(chunks)
+
+    def _is_unchanged(self, known: DocumentRow, read: ReadFile) -> bool:
+        """Whether the file has the bytes it had, or still none that can be read, for the same reason."""
+        if read.document:
+            return False
+        return known.hash == read.hash and (not read.failure or known.failure == read.failure.message)
+
+    def _let_go(self, missing: Sequence[str], sources: Sequence[Source], unreadable: Sequence[Path]) -> None:
+        """Remove what the sources would hold if it still existed; what lies in a folder that cannot be read stays."""
+        gone = []
+        for path in missing:
+            full = full_path(path, self.index_dir)
+            hidden = any(full.is_relative_to(folder) for folder in unreadable)
+            if not hidden and any(source.covers(full) for source in sources):
+                gone.append(path)
+        self.catalog.remove_documents(gone, generation=self.generation)
+        self.report.removed = len(gone)
+
+
+def chunk_rows(
+    document: Document, token_starts: Callable[[str], Sequence[int]], chunking: Chunking
+) -> Iterator[ChunkRow]:
+    """Yield what the catalog keeps of the chunks of a document."""
+    for chunk in cut_chunks(document, token_starts=token_starts(document.text), chunking=chunking):
+        embedded = embedded_text(embedded_title(document), chunk.headings, chunk.text)
+        yield ChunkRow.of(chunk, hash=hashlib.sha256(embedded.encode()).digest())
+
+
+def document_row(document: Document, path: str, hash: str, *, size: int, modified_ns: int) -> DocumentRow:
+    """Return what the catalog keeps of a document besides its chunks."""
+    return DocumentRow(
+        path,
+        hash,
+        size,
+        modified_ns,
+        document.format,
+        document.title,
+        titled=document.titled,
+        language=document_language(document.format, document.text),
+    )
+
+
+def _row(path: str, file: FoundFile, read: ReadFile) -> DocumentRow:
+    size, modified_ns = (read.size, read.modified_ns) if read.hash else (file.size, file.modified_ns)
+    if read.document:
+        return document_row(read.document, path, read.hash, size=size, modified_ns=modified_ns)
+    failure = read.failure.message if read.failure else None
+    return DocumentRow(path, read.hash, size, modified_ns, format="", title=file.path.name, failure=failure)
+
+
+def _refuse_vanished(sources: Sequence[Source]) -> None:
+    """Let go of nothing because a disk went away: the documents of a folder that is gone may come back with it."""
+    for source in sources:
+        if not source.path.exists():
+            raise SourceError(
+                f"{source.name} vanished while it was being read; nothing was removed from the index.",
+                remedy="Put it back, and run echo-index build again.",
+            )

@@ -1,0 +1,87 @@
+"""A path becomes a Document, by the reader that its suffix calls for. Knows nothing of what is inside a format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from echo_index.errors import DocumentError
+from echo_index.indexer.documents.document import Document, valid_document
+from echo_index.indexer.storage.safe_open import MEGABYTE, read_file
+
+Reader = Callable[[bytes], Document]
+
+_SUFFIXES = {
+    "text": ".txt .text .log .csv .tsv .org .adoc .asciidoc .tex .bib .srt .vtt",
+    "markdown": ".md .markdown .mdown .mkd .mkdn .mdx .qmd .rmd",
+    "rst": ".rst .rest",
+    "html": ".html .htm .xhtml",
+    "pdf": ".pdf",
+    "docx": ".docx",
+    "code": """
+        .py .pyi .pyx .js .mjs .cjs .jsx .ts .mts .cts .tsx .vue .svelte .java .kt .kts .scala .groovy .gradle
+        .clj .cljs .c .h .cc .cpp .cxx .hh .hpp .hxx .cu .cuh .m .mm .cs .fs .fsx .vb .go .rs .swift .zig .nim
+        .d .dart .rb .php .pl .pm .r .jl .lua .hs .ml .mli .ex .exs .erl .hrl .el .lisp .scm .sh .bash .zsh
+        .fish .ps1 .bat .cmd .sql .graphql .proto .css .scss .sass .less .json .jsonl .yaml .yml .toml .ini .cfg
+        .conf .properties .xml .xsd .xsl .tf .cmake .mk .asm .s .f90 .pas .vhd .sv
+    """,
+}
+
+FORMATS: dict[str, str] = {suffix: name for name, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
+"""The format that each known suffix (lower case, with its dot) stands for."""
+
+_MOST_PLACES = 250_000
+
+
+def read_document(path: Path, *, max_bytes: int = 64 * MEGABYTE) -> Document:
+    """Read the file at `path` with the reader that its suffix calls for; an unknown suffix is read as plain text.
+
+    A document without a title of its own is called by its file name. Raises DocumentError, whose message leaves the
+    path to the caller, when the file cannot be read, is larger than `max_bytes`, is broken, encrypted or binary, or
+    holds no text.
+    """
+    try:
+        content = read_file(path, max_bytes=max_bytes).content
+    except FileNotFoundError as error:
+        raise DocumentError("It cannot be read: no such file or directory.") from error
+    return parse_document(content, path)
+
+
+def parse_document(content: bytes, path: Path) -> Document:
+    """Read what the file at `path` holds, with the reader that its suffix calls for. Opens no file.
+
+    Titles are cut to 500 characters. Raises DocumentError when it is broken, encrypted or binary, holds no text, or
+    has more than 250,000 headings or pages.
+    """
+    suffix = path.suffix.lower()
+    format = FORMATS.get(suffix, "text")
+    document = _reader(format, suffix)(content)
+    if not document.text.strip():
+        raise DocumentError("It is empty.")
+    for places, name in ((document.headings, "headings"), (document.pages, "pages")):
+        if len(places) > _MOST_PLACES:
+            raise DocumentError(f"It has {len(places):,} {name}, where the limit is {_MOST_PLACES:,}.")
+    name = path.name if format == "code" else path.stem
+    return valid_document(replace(document, titled=bool(document.title), title=document.title or name))
+
+
+def _reader(format: str, suffix: str) -> Reader:
+    # Each reader is imported where it is chosen: most take long to import, and few are needed.
+    if format == "markdown":
+        from echo_index.indexer.documents.readers.markdown import read_markdown as reader
+    elif format == "rst":
+        from echo_index.indexer.documents.readers.rst import read_rst as reader
+    elif format == "html":
+        from echo_index.indexer.documents.readers.html import read_html as reader
+    elif format == "pdf":
+        from echo_index.indexer.documents.readers.pdf import read_pdf as reader
+    elif format == "docx":
+        from echo_index.indexer.documents.readers.docx import read_docx as reader
+    elif suffix in {".py", ".pyi"}:
+        from echo_index.indexer.documents.readers.plain import read_python as reader
+    elif format == "code":
+        from echo_index.indexer.documents.readers.plain import read_code as reader
+    else:
+        from echo_index.indexer.documents.readers.plain import read_text as reader
+    return reader

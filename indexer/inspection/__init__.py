@@ -1,0 +1,1 @@
+"""What an index holds: documents, pages, a map, and integrity checks."""

@@ -1,0 +1,1 @@
+"""A separate process that reads documents within limits of time and memory."""

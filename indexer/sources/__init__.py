@@ -1,0 +1,1 @@
+"""From folders, files and globs to the files to index."""

@@ -1,0 +1,1 @@
+"""Text analysis for lexical search: terms, languages and stop words."""

@@ -1,0 +1,1 @@
+"""FAISS indexes and the normalization of the vectors in them."""

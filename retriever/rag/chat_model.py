@@ -1,0 +1,218 @@
+"""The embedding model as a LangChain chat model: its own weights write. Knows nothing of indexes or passages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal
+
+from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel, LangSmithParams, ModelProfile
+from langchain_core.language_models.chat_models import generate_from_stream
+from langchain_core.messages import AIMessageChunk, BaseMessage, ChatMessage
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.tools import BaseTool
+from pydantic import Field, InstanceOf, PrivateAttr
+
+from echo_index.embeddings.generation.chat_template import COMPLETION_END, Message, conversation_tokens
+from echo_index.embeddings.generation.text_generation import Generation, generate
+from echo_index.embeddings.models.bundled import DEFAULT_MODEL
+from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.runtime.devices import DeviceChoice
+from echo_index.errors import TextError
+
+_PROVIDER = "echo-index"
+_SETTINGS = ("model", "max_tokens", "temperature", "seed")
+_ROLES: dict[str, Literal["system", "user", "assistant"]] = {
+    "system": "system",
+    "human": "user",
+    "user": "user",
+    "ai": "assistant",
+    "assistant": "assistant",
+}
+
+
+class EchoChatModel(BaseChatModel):
+    """A local causal language model that writes; the weights are those that embed, never loaded a second time.
+
+    An instruction-tuned model is asked through its chat template, a base model is given a text to go on with. Each
+    setting may also be given with a call: `chat.invoke("Hello", max_tokens=20)`.
+
+    Raises (when it writes):
+        ModelError: there is no such model.
+        TextError: the conversation is longer than the model's context, or not text, or a setting cannot be used.
+    """
+
+    model: str = DEFAULT_MODEL
+    """An embedded model's name, a folder, a GGUF file or a hub id."""
+    device: DeviceChoice = "auto"
+    max_tokens: int = Field(default=256, ge=1)
+    """The most tokens of an answer."""
+    temperature: float = Field(default=0.0, ge=0)
+    """0 takes the most likely token each time; above it tokens are drawn."""
+    seed: int | None = None
+    """The same seed draws the same tokens again."""
+    stop: list[str] | None = None
+    """Strings that end an answer and are not part of it."""
+    language_model: InstanceOf[LanguageModel] | None = Field(default=None, exclude=True, repr=False)
+    """A model that is loaded already; `model` and `device` are its own then."""
+    _loaded: dict[str, LanguageModel] = PrivateAttr(default_factory=dict)
+
+    def model_post_init(self, context: Any) -> None:
+        """Take the name of the model that is loaded already."""
+        if self.language_model is not None:
+            self.model = self.language_model.name
+
+    def load(self) -> LanguageModel:
+        """Return the model, loaded when it is first needed and shared with whoever else holds it."""
+        return self._named(self.model)
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """Return the ids of the model's tokens in a text."""
+        return self.load().vocabulary.encode(text)
+
+    def get_num_tokens_from_messages(
+        self,
+        messages: Sequence[BaseMessage],
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool] | None = None,
+    ) -> int:
+        """Return how many tokens a conversation has, with all that the model's own form puts around it."""
+        return len(conversation_tokens(self.load(), conversation(messages)))
+
+    @property
+    def _llm_type(self) -> str:
+        return _PROVIDER
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in (*_SETTINGS, "stop")}
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """Return True: all that makes it is in its fields."""
+        return True
+
+    @classmethod
+    def get_lc_namespace(cls) -> list[str]:
+        """Return the package that exports the class: what was serialized loads wherever the module moves."""
+        return ["echo_index"]
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        params = super()._get_ls_params(stop=self.stop if stop is None else stop, **kwargs)
+        params["ls_provider"] = _PROVIDER
+        return params
+
+    def _resolve_model_profile(self) -> ModelProfile:
+        return ModelProfile(text_inputs=True, text_outputs=True, tool_calling=False, structured_output=False)
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return generate_from_stream(self._stream(messages, stop=stop, **kwargs))
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        if unknown := kwargs.keys() - set(_SETTINGS):
+            raise TextError(f"EchoChatModel has no setting {min(unknown)!r}.")
+        given = {name: value for name, value in kwargs.items() if value is not None}
+        settings = {name: getattr(self, name) for name in _SETTINGS} | given
+        if settings["max_tokens"] < 1:
+            raise TextError(f"max_tokens is {settings['max_tokens']}; it must be at least 1.")
+        model = self._named(settings["model"])
+        prompt = conversation_tokens(model, conversation(messages))
+        room = model.context - len(prompt)
+        if room < 1:
+            raise TextError(
+                f"The conversation has {len(prompt)} tokens; the model {model.name} holds {model.context}.",
+                remedy="Leave out what matters least, or use a model with a longer context.",
+            )
+        stops = self.stop if stop is None else stop
+        text = generate(
+            model,
+            prompt,
+            max_tokens=min(settings["max_tokens"], room),
+            stop=stops or (),
+            temperature=settings["temperature"],
+            seed=settings["seed"],
+        )
+        pieces = _from_the_first_word(text)
+        for piece in _first_line(pieces) if model.writes == "completion" else pieces:
+            yield ChatGenerationChunk(message=AIMessageChunk(content=piece))
+        yield ChatGenerationChunk(message=_end_of(text, prompt_tokens=len(prompt), model=settings["model"]))
+
+    def _named(self, name: str) -> LanguageModel:
+        if self.language_model is not None and name == self.language_model.name:
+            return self.language_model
+        if name not in self._loaded:
+            self._loaded[name] = load_model(name, device=self.device)
+        return self._loaded[name]
+
+
+def conversation(messages: Sequence[BaseMessage]) -> list[Message]:
+    """Return LangChain's messages as turns; what one speaker says in several messages is one turn.
+
+    Raises:
+        TextError: there is no message, one is not text, or one is of a kind that the model does not know.
+    """
+    if not messages:
+        raise TextError("The conversation is empty.")
+    turns: list[Message] = []
+    for message in messages:
+        role, text = _role_of(message), _text_of(message)
+        if turns and turns[-1].role == role:
+            turns[-1] = Message(role, f"{turns[-1].content}\n\n{text}")
+        else:
+            turns.append(Message(role, text))
+    return turns
+
+
+def _role_of(message: BaseMessage) -> Literal["system", "user", "assistant"]:
+    name = message.role if isinstance(message, ChatMessage) else message.type.removesuffix("MessageChunk").lower()
+    if name not in _ROLES:
+        raise TextError(f"EchoChatModel cannot read a message of the kind {name!r}: it reads {', '.join(_ROLES)}.")
+    return _ROLES[name]
+
+
+def _text_of(message: BaseMessage) -> str:
+    blocks = [message.content] if isinstance(message.content, str) else message.content
+    for block in blocks:
+        if not isinstance(block, str) and block.get("type") != "text":
+            raise TextError(f"EchoChatModel reads text only; a message holds {block.get('type')!r}.")
+    return str(message.text)
+
+
+def _from_the_first_word(pieces: Iterator[str]) -> Iterator[str]:
+    """Leave out the space, and the empty lines, with which a base model goes on."""
+    for piece in pieces:
+        if begun := piece.lstrip():
+            yield begun
+            yield from pieces
+
+
+def _first_line(pieces: Iterator[str]) -> Iterator[str]:
+    for piece in pieces:
+        line, end, _ = piece.partition(COMPLETION_END)
+        if line:
+            yield line
+        if end:
+            return
+
+
+def _end_of(text: Generation, *, prompt_tokens: int, model: str) -> AIMessageChunk:
+    return AIMessageChunk(
+        content="",
+        usage_metadata=UsageMetadata(
+            input_tokens=prompt_tokens, output_tokens=text.tokens, total_tokens=prompt_tokens + text.tokens
+        ),
+        response_metadata={"model_name": model, "model_provider": _PROVIDER, "finish_reason": text.ended or "stop"},
+        chunk_position="last",
+    )

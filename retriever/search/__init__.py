@@ -1,0 +1,1 @@
+"""Dense, lexical and hybrid search, reranking and highlighting."""
