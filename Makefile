@@ -18,7 +18,7 @@ test: check browser compiler
 	$(BIN)/python -m pytest tests/browser
 
 soak: $(VENV)/installed-dev compiler
-	ECHO_INDEX_SOAK=1 $(BIN)/python -m pytest tests/faults $(wildcard tests/test_fuzz_readers.py)
+	ECHO_INDEX_SOAK=1 $(BIN)/python -m pytest tests/faults tests/indexer/documents/test_fuzz_readers.py
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .

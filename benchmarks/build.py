@@ -28,7 +28,7 @@ from benchmarks.encode.machine import machine
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.models.bundled import DEFAULT_MODEL
 from echo_index.embeddings.models.language_model import load_model
-from echo_index.embeddings.vectors.paired_embeddings import Readings
+from echo_index.embeddings.vectors.paired_embeddings import EmbeddingPair
 from echo_index.indexer.building.build_files import build_index
 from echo_index.indexer.sources.source import Source
 
@@ -113,8 +113,8 @@ class _Clocked(EchoEncoder):
 
     seconds = 0.0
 
-    def document_readings(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Readings]]:
-        readings = super().document_readings(texts)
+    def encode_document_pairs(self, texts: Sequence[str]) -> Iterator[tuple[list[int], EmbeddingPair]]:
+        readings = super().encode_document_pairs(texts)
         while True:
             started = time.perf_counter()
             batch = next(readings, None)

@@ -24,16 +24,16 @@ from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.models.bundled import DEFAULT_MODEL
 from echo_index.embeddings.models.language_model import load_model
 from echo_index.embeddings.text.echo_prompt import EchoPrompt
-from echo_index.embeddings.vectors.layer_views import View
+from echo_index.embeddings.vectors.layer_views import LayerView
 from echo_index.embeddings.vectors.vector_ops import Vectors
 from echo_index.indexer.documents.chunking import embedded_text
-from echo_index.indexer.text.language_detection import language_of
-from echo_index.indexer.text.synthetic_queries import wordings_of
-from echo_index.indexer.vectors.normalization import estimate_space
+from echo_index.indexer.text.language_detection import detect_language
+from echo_index.indexer.text.synthetic_queries import synthetic_queries
+from echo_index.indexer.vectors.normalization import estimate_normalization
 from echo_index.retriever.evaluation.dataset_loader import read_evaluation_input
-from echo_index.retriever.evaluation.datasets import BeirCollection
+from echo_index.retriever.evaluation.datasets import BeirDataset
 from echo_index.retriever.evaluation.metrics import METRICS, ranking_scores
-from echo_index.retriever.tuning.calibration import Choice, calibrate, views_together
+from echo_index.retriever.tuning.calibration import Choice, calibrate, combine_views
 from echo_index.retriever.tuning.inverse_cloze import SourcePassage
 
 Scores = npt.NDArray[np.float64]
@@ -57,7 +57,7 @@ class Text:
 class Views:
     """Unit vectors float16 (views, n, dimension) of documents, questions, and three wordings of some documents each."""
 
-    names: tuple[View, ...]
+    names: tuple[LayerView, ...]
     documents: np.ndarray
     questions: np.ndarray
     wordings: np.ndarray
@@ -79,12 +79,12 @@ def main(words: Sequence[str] | None = None) -> None:
     print(f"{'set':12}{'asked':>6}{'tried':>6}  {'calibrated':26}{'best by labels':26}{'all':>5}{'halves':>8}")
     for folder in given.folders:
         collection = read_evaluation_input(folder)
-        if not isinstance(collection, BeirCollection):
+        if not isinstance(collection, BeirDataset):
             parser.error(f"{folder} is no folder in BEIR's layout.")
         print(row_of(collection, encoder, questions=given.questions, work=given.work), flush=True)
 
 
-def row_of(collection: BeirCollection, encoder: EchoEncoder, *, questions: int, work: Path) -> str:
+def row_of(collection: BeirDataset, encoder: EchoEncoder, *, questions: int, work: Path) -> str:
     """Calibrate on a collection's documents, judge what was tried by its labels, and return a row of the table."""
     texts = [
         Text(name, document.title, " ".join(document.text.split()[:_WORDS]))
@@ -93,7 +93,7 @@ def row_of(collection: BeirCollection, encoder: EchoEncoder, *, questions: int, 
     ]
     passages = [SourcePassage((each.title,) if each.title else (), each.text) for each in texts]
     random.Random(0).shuffle(passages)
-    found = calibrate(encoder, passages[: 3 * questions], questions=questions)
+    found = calibrate(encoder, passages[: 3 * questions], queries=questions)
     own, calibrated = found.before.choice, found.chosen.choice
     of_own_way = [
         trial.choice
@@ -108,7 +108,7 @@ def row_of(collection: BeirCollection, encoder: EchoEncoder, *, questions: int, 
         scores |= {choice: ndcg(collection, texts, views, choice, tuned=tuned) for choice in choices}
     best = max(scores, key=lambda choice: scores[choice].mean())
     return (
-        f"{collection.name:12}{len(collection.questions):6}{len(scores):6}  "
+        f"{collection.name:12}{len(collection.queries):6}{len(scores):6}  "
         f"{_told(calibrated, scores):26}{_told(best, scores):26}"
         f"{scores[best].mean() - scores[calibrated].mean():5.1f}"
         f"{of_halves(np.stack([*scores.values()]), scores[calibrated]):8.1f}"
@@ -128,41 +128,43 @@ def of_halves(scores: Scores, calibrated: Scores) -> float:
     return float(np.mean(differences))
 
 
-def ndcg(collection: BeirCollection, texts: Sequence[Text], views: Views, choice: Choice, *, tuned: bool) -> Scores:
+def ndcg(collection: BeirDataset, texts: Sequence[Text], views: Views, choice: Choice, *, tuned: bool) -> Scores:
     """Return nDCG@10 x100 of each question, compared in the space that an index of these documents would have."""
     documents, questions, wordings = (
-        views_together(choice.views, views.names, each) for each in (views.documents, views.questions, views.wordings)
+        combine_views(choice.views, views.names, each) for each in (views.documents, views.questions, views.wordings)
     )
     sampled = documents[list(views.worded)]
-    space = estimate_space(documents.mean(axis=0), sampled, wordings, passages=len(documents), tuned=tuned)
-    cosines = space.questions(questions) @ space.documents(documents).T
+    normalization = estimate_normalization(
+        documents.mean(axis=0), sampled, wordings, passages=len(documents), tuned=tuned
+    )
+    cosines = normalization.normalize_queries(questions) @ normalization.normalize_documents(documents).T
     rankings = {
         question.id: [texts[place].id for place in np.argsort(-row)[:_RANKED]]
-        for question, row in zip(collection.questions, cosines, strict=True)
+        for question, row in zip(collection.queries, cosines, strict=True)
     }
-    judged = {question.id: question.grades for question in collection.questions}
+    judged = {question.id: question.grades for question in collection.queries}
     return np.array([*ranking_scores(rankings, judged)[METRICS[0]].values()])
 
 
 def read_views(
-    collection: BeirCollection, texts: Sequence[Text], encoder: EchoEncoder, choices: Sequence[Choice], work: Path
+    collection: BeirDataset, texts: Sequence[Text], encoder: EchoEncoder, choices: Sequence[Choice], work: Path
 ) -> Views:
     """Return the views that some choices with the same prompts and pooling are made of; they are read once."""
     prompts, pooling = choices[0].prompts, choices[0].pooling
     names = sorted(
-        {(view.copy, view.layer) for choice in choices for view in choice.views},
+        {(view.text_pass, view.layer) for choice in choices for view in choice.views},
         key=lambda each: (each[0].value, each[1]),
     )
-    reader = encoder.changed(
+    reader = encoder.with_options(
         document_prompt=EchoPrompt(prompts.document),
         query_prompt=EchoPrompt(prompts.query),
         pooling=pooling,
-        layer="+".join(str(View(copy, layer)) for copy, layer in names),
+        layer="+".join(str(LayerView(copy, layer)) for copy, layer in names),
     )
     worded, wordings = _worded(texts)
     to_read = {
         "documents": [embedded_text("", (each.title,) if each.title else (), each.text) for each in texts],
-        "questions": [question.text for question in collection.questions],
+        "questions": [question.text for question in collection.queries],
         "wordings": wordings,
     }
     read = {}
@@ -191,7 +193,7 @@ def _worded(texts: Sequence[Text]) -> tuple[list[int], list[str]]:
     said = {}
     for number in chance.sample(range(len(texts)), min(_WORDED, len(texts))):
         text = "\n".join(part for part in (texts[number].title, texts[number].text) if part)
-        wordings = wordings_of(text, languages=[language_of(text)], chance=chance)
+        wordings = synthetic_queries(text, languages=[detect_language(text)], chance=chance)
         if wordings is not None:
             said[number] = wordings
     return [*said], [wording for same in zip(*said.values(), strict=True) for wording in same]

@@ -177,7 +177,7 @@ def _write_large_index(index: Path, like: Path, passages: int) -> list[str]:
                 text = " ".join(words[each] for each in drawn)
                 hashed = hashlib.sha256(f"{file} {number}".encode()).digest()
                 rows.append(ChunkRow(text, (), number * 2000, number * 2000 + len(text), None, number + 1, hashed))
-            vectors = random.standard_normal((len(rows), manifest.spaces.echo.dimension), dtype=np.float32)
+            vectors = random.standard_normal((len(rows), manifest.normalizations.echo.dimension), dtype=np.float32)
             vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
             if file % (passages // _PASSAGES_A_FILE // _QUESTIONS_OF_LARGE or 1) == 0:
                 questions.append(" ".join(rows[0].text.split()[:_ASKED]))
@@ -193,7 +193,7 @@ def _write_large_index(index: Path, like: Path, passages: int) -> list[str]:
             fingerprint=manifest.fingerprint,
             encoder=manifest.encoder,
             chunking=manifest.chunking,
-            spaces=manifest.spaces,
+            normalizations=manifest.normalizations,
             canaries=manifest.canaries,
             before=None,
         )

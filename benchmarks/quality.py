@@ -22,7 +22,7 @@ from echo_index.app.cli.progress import WorkProgress
 from echo_index.app.services.encoder_factory import EncoderOptions
 from echo_index.app.services.evaluation_job import EvaluationOptions, evaluate
 from echo_index.embeddings.models.bundled import DEFAULT_MODEL
-from echo_index.retriever.evaluation.results import BASELINE, CollectionResult, compared
+from echo_index.retriever.evaluation.results import BASELINE, DatasetResult, with_differences
 
 _WITHOUT_MODEL = {BASELINE}  # rows that are the same in any precision
 
@@ -31,7 +31,7 @@ def main(words: Sequence[str] | None = None) -> None:
     """Print a table for each collection and the means, and write the files that are asked for."""
     given = _arguments(words)
     files = EvaluationFiles(given.json, given.markdown, given.plot)
-    files.refuse_impossible()
+    files.validate()
     with WorkProgress(Console(file=sys.stderr)) as progress:
         runs = {
             precision: evaluate(
@@ -47,7 +47,7 @@ def main(words: Sequence[str] | None = None) -> None:
     files.write(results)
 
 
-def side_by_side(results: dict[str, CollectionResult]) -> CollectionResult:
+def side_by_side(results: dict[str, DatasetResult]) -> DatasetResult:
     """Return one result with the rows of several precisions, each compared with the baseline of the first of them."""
     [first, *others] = results.values()
     if not others:
@@ -60,7 +60,7 @@ def side_by_side(results: dict[str, CollectionResult]) -> CollectionResult:
     ]
     names = {row.row for row in rows}
     baseline = first.baseline if first.baseline in names else f"{first.baseline} {next(iter(results))}"
-    return compared(replace(first, rows=rows), baseline)
+    return with_differences(replace(first, rows=rows), baseline)
 
 
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:

@@ -9,27 +9,27 @@ from typing import Literal
 import numpy as np
 
 from echo_index.embeddings.decoder.linear import Precision, int8_is_fast
-from echo_index.embeddings.decoder.precision_check import LEAST_FIDELITY, centred_cosines, remembered_fidelity
+from echo_index.embeddings.decoder.precision_check import MIN_FIDELITY, cached_fidelity, centered_cosines
 from echo_index.embeddings.encoder_config import (
     FORMAT,
-    Description,
+    EncoderConfig,
     differences,
     dtype_of,
     fingerprint,
     precision_of,
 )
-from echo_index.embeddings.hidden_states import Engine
+from echo_index.embeddings.hidden_states import HiddenStateExtractor
 from echo_index.embeddings.models.gguf import Notice
 from echo_index.embeddings.models.language_model import LanguageModel, load_model
 from echo_index.embeddings.runtime.devices import DeviceChoice
-from echo_index.embeddings.runtime.executor import in_turn
+from echo_index.embeddings.runtime.executor import run_on_executor
 from echo_index.embeddings.text.batching import batches_by_length
 from echo_index.embeddings.text.echo_prompt import EchoPrompt
 from echo_index.embeddings.text.prompt_tokens import EchoTokens, PromptTokenizer
-from echo_index.embeddings.vectors.layer_views import Copy, View, chosen_views, deepest_layer, told_views
-from echo_index.embeddings.vectors.paired_embeddings import Readings
+from echo_index.embeddings.vectors.layer_views import LayerView, TextPass, chosen_views, deepest_layer, told_views
+from echo_index.embeddings.vectors.paired_embeddings import EmbeddingPair
 from echo_index.embeddings.vectors.pooling import Pooling
-from echo_index.embeddings.vectors.vector_ops import Vectors, unit_rows
+from echo_index.embeddings.vectors.vector_ops import Vectors, l2_normalize
 from echo_index.errors import ModelError, PromptError
 
 Progress = Callable[[int, int], None]
@@ -75,16 +75,18 @@ class EchoEncoder:
         self.pooling = Pooling(pooling or profile.pooling)
         self.instruction = profile.instruction if instruction is None else instruction
         self.max_tokens = max_tokens or profile.max_tokens
-        self.views = chosen_views(layer, profile.views or (View(Copy.ECHO, model.depth),), self.reads_twice)
+        self.views = chosen_views(layer, profile.views or (LayerView(TextPass.ECHO, model.depth),), self.is_echo)
         if model.head is not None and self.views != profile.views:
             raise ModelError(
                 f"The head of {model.adapter} is for layer {told_views(profile.views or ())}, not {self.layer}.",
                 remedy="Leave out --layer, or the adapter.",
             )
-        self._tokenizer = PromptTokenizer(model.vocabulary, max_tokens=self.max_tokens)
+        self._tokenizer = PromptTokenizer(model.tokenizer, max_tokens=self.max_tokens)
         self._batch_tokens = batch_tokens or _BATCH_TOKENS[model.device.name]
         self.precision = self._best_precision() if precision == "auto" else _precision(precision)
-        self._engine = Engine(model, layers={view.layer for view in self.views}, precision=self.precision)
+        self._extractor = HiddenStateExtractor(
+            model, layers={view.layer for view in self.views}, precision=self.precision
+        )
 
     @property
     def dimension(self) -> int:
@@ -97,12 +99,12 @@ class EchoEncoder:
         return told_views(self.views)
 
     @property
-    def reads_twice(self) -> bool:
+    def is_echo(self) -> bool:
         """Whether the prompts of both sides have a first copy."""
         return self.document_prompt.is_echo and self.query_prompt.is_echo
 
     @property
-    def deepest(self) -> int:
+    def deepest_layer(self) -> int:
         """The last layer that is read."""
         return deepest_layer(self.views)
 
@@ -114,13 +116,13 @@ class EchoEncoder:
         """
         return self._encode(self.document_tokens(texts), progress)
 
-    def document_readings(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Readings]]:
+    def encode_document_pairs(self, texts: Sequence[str]) -> Iterator[tuple[list[int], EmbeddingPair]]:
         """Embed as `encode_documents` does, in both ways; yield each batch when it is ready: (positions, readings).
 
         Raises:
             TextError: a text is empty.
         """
-        yield from self._readings(self.document_tokens(texts))
+        yield from self._embedding_pairs(self.document_tokens(texts))
 
     def document_views(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[Vectors]]]:
         """Embed texts by each view on its own, in one pass; yield each batch: (positions, vectors of each view).
@@ -152,24 +154,24 @@ class EchoEncoder:
         """
         return self._encode(self.query_tokens(texts, instruction=instruction), None)
 
-    def query_readings(self, texts: Sequence[str], *, instruction: str | None = None) -> Readings:
+    def encode_query_pairs(self, texts: Sequence[str], *, instruction: str | None = None) -> EmbeddingPair:
         """Embed questions as `encode_queries` does, in both ways.
 
         Raises:
             TextError: a text is empty.
             PromptError: an instruction was given and the query prompt has no place for it.
         """
-        batches = self._readings(self.query_tokens(texts, instruction=instruction))
-        return Readings.gather(batches, shape=(len(texts), self.dimension))
+        batches = self._embedding_pairs(self.query_tokens(texts, instruction=instruction))
+        return EmbeddingPair.gather(batches, shape=(len(texts), self.dimension))
 
     def token_starts(self, text: str) -> Sequence[int]:
         """Return the character offset at which each of the model's tokens begins in `text`, ascending."""
         return self._tokenizer.token_starts(text)
 
     @classmethod
-    def from_description(
+    def from_config(
         cls,
-        description: Description,
+        config: EncoderConfig,
         *,
         model: str | None = None,
         device: DeviceChoice = "auto",
@@ -183,28 +185,28 @@ class EchoEncoder:
         Raises:
             ModelError: the model is not there any more.
         """
-        adapter = description["adapter"]
-        precision = precision_of(str(description["dtype"]))
+        adapter = config["adapter"]
+        precision = precision_of(str(config["dtype"]))
         if precision is Precision.INT8 and device == "auto":
             device = "cpu"  # no other device runs it
         loaded = load_model(
-            str(description["model"]) if model is None else model,
+            str(config["model"]) if model is None else model,
             adapter="own" if adapter == "own" else None if adapter is None else Path(str(adapter)),
             device=device,
             notice=notice,
         )
         return cls(
             loaded,
-            document_prompt=EchoPrompt(str(description["document_prompt"])),
-            query_prompt=EchoPrompt(str(description["query_prompt"])),
-            instruction=str(description["instruction"]),
-            pooling=str(description["pooling"]),
-            layer=description["layer"],
-            max_tokens=int(description["max_tokens"] or 0),
+            document_prompt=EchoPrompt(str(config["document_prompt"])),
+            query_prompt=EchoPrompt(str(config["query_prompt"])),
+            instruction=str(config["instruction"]),
+            pooling=str(config["pooling"]),
+            layer=config["layer"],
+            max_tokens=int(config["max_tokens"] or 0),
             precision=precision,
         )
 
-    def changed(
+    def with_options(
         self,
         *,
         document_prompt: EchoPrompt | None = None,
@@ -232,7 +234,7 @@ class EchoEncoder:
             batch_tokens=self._batch_tokens,
         )
 
-    def description(self) -> Description:
+    def config(self) -> EncoderConfig:
         """Return all that decides what the vectors are, readable: what the fingerprint is made of."""
         return {
             "format": FORMAT,
@@ -252,11 +254,11 @@ class EchoEncoder:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the description but for the model's name, in hexadecimal: equal means comparable vectors."""
-        return fingerprint(self.description())
+        return fingerprint(self.config())
 
-    def differences(self, before: Description) -> list[str]:
+    def differences(self, before: EncoderConfig) -> list[str]:
         """Return what differs from the encoder of a description, a clause each; empty where vectors are comparable."""
-        return differences(before, self.description())
+        return differences(before, self.config())
 
     def document_tokens(self, texts: Sequence[str]) -> list[EchoTokens]:
         """Return the tokens of texts that are to be found, in their prompt.
@@ -279,16 +281,16 @@ class EchoEncoder:
         return self._tokenizer.assemble(self.query_prompt, texts, instruction=task)
 
     def _best_precision(self) -> Precision:
-        if not (self.model.runs_on_our_layers and in_turn(int8_is_fast)):
+        if not (self.model.uses_native_decoder and run_on_executor(int8_is_fast)):
             return Precision.FP32
-        fast = self.changed(precision=Precision.INT8)
+        fast = self.with_options(precision=Precision.INT8)
 
         def measure(texts: Sequence[str]) -> np.ndarray:
-            exact = self.changed(precision=Precision.FP32)
-            return centred_cosines(fast.encode_documents(texts), exact.encode_documents(texts))
+            exact = self.with_options(precision=Precision.FP32)
+            return centered_cosines(fast.encode_documents(texts), exact.encode_documents(texts))
 
-        fidelity = remembered_fidelity(fast.fingerprint, measure)
-        return Precision.INT8 if fidelity >= LEAST_FIDELITY else Precision.FP32
+        fidelity = cached_fidelity(fast.fingerprint, measure)
+        return Precision.INT8 if fidelity >= MIN_FIDELITY else Precision.FP32
 
     def _encode(self, sequences: list[EchoTokens], progress: Progress | None) -> Vectors:
         vectors = np.empty((len(sequences), self.dimension), dtype=np.float32)
@@ -300,31 +302,34 @@ class EchoEncoder:
                 progress(done, len(sequences))
         return vectors
 
-    def _readings(self, sequences: list[EchoTokens]) -> Iterator[tuple[list[int], Readings]]:
+    def _embedding_pairs(self, sequences: list[EchoTokens]) -> Iterator[tuple[list[int], EmbeddingPair]]:
         reads_twice = all(tokens.first_copy is not None for tokens in sequences)
-        of_text = (view.layer for view in self.views if view.copy is Copy.TEXT)
-        classical = [View(Copy.TEXT, next(of_text, self.deepest))] if reads_twice else []
+        of_text = (view.layer for view in self.views if view.text_pass is TextPass.TEXT)
+        classical = [LayerView(TextPass.TEXT, next(of_text, self.deepest_layer))] if reads_twice else []
         for positions, views in self._pooled(sequences, [*self.views, *classical]):
-            yield positions, Readings(self._together(views[: len(self.views)]), views[-1] if reads_twice else None)
+            yield positions, EmbeddingPair(self._together(views[: len(self.views)]), views[-1] if reads_twice else None)
 
     def _together(self, vectors: Sequence[Vectors]) -> Vectors:
         """Put the unit vectors of all views through the head, or add them up by weight; rows of unit length."""
         if self.model.head is not None:
-            return self.model.head.together(vectors)
+            return self.model.head.combine(vectors)
         if len(self.views) == 1:
             return vectors[0]
         weighted = [view.weight * each for view, each in zip(self.views, vectors, strict=True)]
-        return unit_rows(np.sum(weighted, axis=0, dtype=np.float32))
+        return l2_normalize(np.sum(weighted, axis=0, dtype=np.float32))
 
-    def _pooled(self, sequences: list[EchoTokens], views: Sequence[View]) -> Iterator[tuple[list[int], list[Vectors]]]:
+    def _pooled(
+        self, sequences: list[EchoTokens], views: Sequence[LayerView]
+    ) -> Iterator[tuple[list[int], list[Vectors]]]:
         """Yield batch after batch: (positions in `sequences`, the vectors of each view)."""
         lengths = [len(tokens) for tokens in sequences]
         together = list(batches_by_length(lengths, token_budget=self._batch_tokens))
         batches = ([sequences[position] for position in positions] for positions in together)
         wanted = (
-            (batch, [(view.layer, [tokens.span(view.copy) for tokens in batch]) for view in views]) for batch in batches
+            (batch, [(view.layer, [tokens.span(view.text_pass) for tokens in batch]) for view in views])
+            for batch in batches
         )
-        yield from zip(together, self._engine.pooled_batches(wanted, self.pooling), strict=True)
+        yield from zip(together, self._extractor.pooled_batches(wanted, self.pooling), strict=True)
 
 
 def _precision(name: Precision | str) -> Precision:

@@ -8,7 +8,7 @@ import json
 from echo_index.embeddings.decoder.linear import Precision
 from echo_index.errors import ModelError
 
-Description = dict[str, str | int | None]
+EncoderConfig = dict[str, str | int | None]
 
 FORMAT = 1
 """Part of each description: raised when the same settings come to give other vectors."""
@@ -18,18 +18,18 @@ _NAMES = {"model", "adapter"}  # where the weights lie: they may move, it is the
 _LONGEST_SHOWN = 40  # characters of a hash or a prompt in a message
 
 
-def fingerprint(description: Description) -> str:
+def fingerprint(config: EncoderConfig) -> str:
     """Return the SHA-256 of a description but for the model's name, in hexadecimal: equal means comparable vectors."""
-    told = {name: value for name, value in description.items() if name not in _NAMES}
+    told = {name: value for name, value in config.items() if name not in _NAMES}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
-def differences(before: Description, now: Description) -> list[str]:
+def differences(built: EncoderConfig, wanted: EncoderConfig) -> list[str]:
     """Return what differs between two descriptions, a clause each; empty where vectors are comparable."""
-    names = [name for name in now if before.get(name) != now[name]]
+    names = [name for name in wanted if built.get(name) != wanted[name]]
     if set(names) <= _NAMES:
         return []
-    return [f"{name} was {_shown(before.get(name))} and is now {_shown(now[name])}" for name in names]
+    return [f"{name} was {_shown(built.get(name))} and is now {_shown(wanted[name])}" for name in names]
 
 
 def dtype_of(precision: Precision) -> str:

@@ -8,12 +8,12 @@ from functools import partial
 
 import torch
 
-from echo_index.embeddings.decoder.decoder import Memory, Trunk
+from echo_index.embeddings.decoder.decoder import Decoder, KVCache
 from echo_index.embeddings.decoder.linear import Precision
 from echo_index.embeddings.decoder.packing import Packing, rows_of_spans
-from echo_index.embeddings.decoder.transformers_backend import TransformersLayers
+from echo_index.embeddings.decoder.transformers_backend import TransformersBackend
 from echo_index.embeddings.models.language_model import LanguageModel
-from echo_index.embeddings.runtime.executor import ahead, in_turn
+from echo_index.embeddings.runtime.executor import prefetched, run_on_executor
 from echo_index.embeddings.text.prompt_tokens import EchoTokens
 from echo_index.embeddings.vectors.pooling import Pooling, pool
 from echo_index.embeddings.vectors.vector_ops import Vectors
@@ -27,7 +27,7 @@ _PREFIXES = 16
 """Beginnings of prompts whose keys and values are kept: a prompt for each task that people choose from."""
 
 
-class Engine:
+class HiddenStateExtractor:
     """Hidden states for batches of token sequences, at some layers, and not computed any further. Thread-safe.
 
     Layers count as `hidden_states` does in transformers: 1 is the output of the first layer, the number of layers is
@@ -42,11 +42,11 @@ class Engine:
             if not 1 <= layer <= model.depth:
                 raise ModelError(f"The model {model.name} has layers 1 to {model.depth}; there is no layer {layer}.")
         self._deepest = max(layers)
-        self._prefixes: OrderedDict[tuple[int, ...], Memory] = OrderedDict()
-        self._trunk: Trunk | None = None
-        self._fallback: TransformersLayers | None = None
-        if model.runs_on_our_layers:
-            self._trunk = model.trunk(precision)
+        self._prefixes: OrderedDict[tuple[int, ...], KVCache] = OrderedDict()
+        self._decoder: Decoder | None = None
+        self._fallback: TransformersBackend | None = None
+        if model.uses_native_decoder:
+            self._decoder = model.decoder(precision)
         elif precision is Precision.INT8:
             raise ModelError(
                 f"The model {model.name} cannot be run in int8 on {model.device.name}.",
@@ -54,11 +54,11 @@ class Engine:
             )
         else:
             dtype = torch.float32 if precision is Precision.FP32 else torch.bfloat16
-            self._fallback = TransformersLayers(model.reader_in(dtype), device=model.device.name)
+            self._fallback = TransformersBackend(model.base_model_in(dtype), device=model.device.name)
 
     def span_states(self, batch: Sequence[EchoTokens], *wanted: SpansAt) -> list[torch.Tensor]:
         """Return for each of `wanted` the states of its spans end to end: float32 (tokens, hidden)."""
-        return in_turn(partial(self._span_states, batch, wanted))
+        return run_on_executor(partial(self._span_states, batch, wanted))
 
     def pooled_batches(
         self, batches: Iterable[tuple[Sequence[EchoTokens], Sequence[SpansAt]]], pooling: Pooling
@@ -67,7 +67,7 @@ class Engine:
 
         Rows have unit length. The next batch runs while the caller is busy with the one before.
         """
-        return ahead(partial(self._pooled, batch, pooling, wanted) for batch, wanted in batches)
+        return prefetched(partial(self._pooled, batch, pooling, wanted) for batch, wanted in batches)
 
     def _pooled(self, batch: Sequence[EchoTokens], pooling: Pooling, wanted: Sequence[SpansAt]) -> list[Vectors]:
         return [
@@ -78,8 +78,8 @@ class Engine:
     @torch.inference_mode()
     def _span_states(self, batch: Sequence[EchoTokens], wanted: Sequence[SpansAt]) -> list[torch.Tensor]:
         spans_at = {layer: [spans for other, spans in wanted if other == layer] for layer, _ in wanted}
-        if self._trunk is not None:
-            found = self._packed(self._trunk, batch, spans_at)
+        if self._decoder is not None:
+            found = self._packed(self._decoder, batch, spans_at)
         else:
             assert self._fallback is not None
             padded = self._fallback.padded_states([tokens.ids for tokens in batch], spans_at)
@@ -91,7 +91,7 @@ class Engine:
         return [next(parts[layer]) for layer, _ in wanted]
 
     def _packed(
-        self, trunk: Trunk, batch: Sequence[EchoTokens], spans_at: Mapping[int, Sequence[Sequence[Span]]]
+        self, decoder: Decoder, batch: Sequence[EchoTokens], spans_at: Mapping[int, Sequence[Sequence[Span]]]
     ) -> dict[int, torch.Tensor]:
         """Run a batch end to end, the part of the prompt that all of it begins with read once and remembered."""
         shared = batch[0].ids[: batch[0].fixed]
@@ -99,26 +99,26 @@ class Engine:
             shared = ()
         prefix = len(shared)
         lengths = [len(tokens) - prefix for tokens in batch]
-        return trunk.read(
+        return decoder.forward(
             torch.tensor([token for tokens in batch for token in tokens.ids[prefix:]]),
             Packing.of(lengths, prefix=prefix),
-            before=self._remembered(trunk, shared) if shared else None,
+            before=self._remembered(decoder, shared) if shared else None,
             rows={
                 layer: torch.cat([rows_of_spans(lengths, spans, prefix=prefix) for spans in wanted])
                 for layer, wanted in spans_at.items()
             },
         )
 
-    def _remembered(self, trunk: Trunk, prefix: tuple[int, ...]) -> Memory:
-        memory = self._prefixes.get(prefix)
-        if memory is None:
-            memory = Memory()
-            trunk.extend(memory, prefix, layer=self._deepest)
-            self._prefixes[prefix] = memory  # not before it is whole: the pass may be interrupted
+    def _remembered(self, decoder: Decoder, prefix: tuple[int, ...]) -> KVCache:
+        cache = self._prefixes.get(prefix)
+        if cache is None:
+            cache = KVCache()
+            decoder.extend(cache, prefix, layer=self._deepest)
+            self._prefixes[prefix] = cache  # not before it is whole: the pass may be interrupted
             if len(self._prefixes) > _PREFIXES:
                 self._prefixes.popitem(last=False)
         self._prefixes.move_to_end(prefix)
-        return memory
+        return cache
 
 
 def _cut_out(padded: torch.Tensor, wanted: Sequence[Sequence[Span]]) -> torch.Tensor:

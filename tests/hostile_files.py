@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import docx
-from test_documents import pdf_file
+from example_documents import pdf_file
 
 MEGABYTE = 2**20
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from echo_index.embeddings.vectors.paired_embeddings import Readings
+from echo_index.embeddings.vectors.paired_embeddings import EmbeddingPair
 from echo_index.indexer.building.build_files import build_index
 from echo_index.indexer.building.document_sync import BuildReport
-from echo_index.indexer.catalog.records import FoundChunk, Where, WordQuery
+from echo_index.indexer.catalog.records import LexicalQuery, SearchFilter, StoredChunk
 from echo_index.indexer.documents.chunking import Chunking
 from echo_index.indexer.generations.snapshot import open_snapshot
 from echo_index.indexer.sources.source import Source
@@ -49,13 +49,13 @@ class WordEncoder:
     def fingerprint(self) -> str:
         return f"{self.name}-{self.dimension}"
 
-    def description(self) -> dict[str, str | int | None]:
+    def config(self) -> dict[str, str | int | None]:
         return {"weights": self.name, "dimension": self.dimension}
 
     def differences(self, before: dict[str, Any]) -> list[str]:
         return [
             f"{name} was {before.get(name)!r} and is now {value!r}"
-            for name, value in self.description().items()
+            for name, value in self.config().items()
             if before.get(name) != value
         ]
 
@@ -74,14 +74,14 @@ class WordEncoder:
     def encode_queries(self, texts: Sequence[str], *, instruction: str | None = None) -> npt.NDArray[np.float32]:
         return self.encode_documents(texts)
 
-    def query_readings(self, texts: Sequence[str], *, instruction: str | None = None) -> Readings:
+    def encode_query_pairs(self, texts: Sequence[str], *, instruction: str | None = None) -> EmbeddingPair:
         return self.readings(texts)
 
-    def readings(self, texts: Sequence[str]) -> Readings:
+    def readings(self, texts: Sequence[str]) -> EmbeddingPair:
         halves = [text[: len(text) // 2] for text in texts]
-        return Readings(self.encode_documents(texts), self.encode_documents(halves) if self.twice else None)
+        return EmbeddingPair(self.encode_documents(texts), self.encode_documents(halves) if self.twice else None)
 
-    def document_readings(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Readings]]:
+    def encode_document_pairs(self, texts: Sequence[str]) -> Iterator[tuple[list[int], EmbeddingPair]]:
         """Batches of like length, as an encoder makes them: in another order than the texts."""
         order = sorted(range(len(texts)), key=lambda position: len(texts[position]))
         for start in range(0, len(texts), _BATCH):
@@ -111,7 +111,7 @@ def make_version_2(path: Path) -> None:
         connection.execute("PRAGMA user_version = 2")
 
 
-def _told(found: FoundChunk) -> tuple[object, ...]:
+def _told(found: StoredChunk) -> tuple[object, ...]:
     chunk = found.chunk
     return (found.path, found.title, found.format, chunk.start, chunk.end, chunk.text, chunk.headings, chunk.line)
 
@@ -145,7 +145,7 @@ def documents(index_dir: Path) -> dict[str, list[str]]:
     told: dict[str, list[str]] = {}
     snapshot = open_snapshot(index_dir, index_device="cpu")
     with closing(snapshot.catalog) as catalog:
-        ids = catalog.chunk_ids(Where(), generation=snapshot.manifest.generation)
+        ids = catalog.chunk_ids(SearchFilter(), generation=snapshot.manifest.generation)
         for found in catalog.chunks([*map(int, ids)]).values():
             told.setdefault(found.path, []).append(found.chunk.text)
     return dict(sorted(told.items()))
@@ -156,7 +156,7 @@ def contents(index_dir: Path) -> dict[str, Any]:
     snapshot = open_snapshot(index_dir, index_device="cpu")
     generation = snapshot.manifest.generation
     with closing(snapshot.catalog) as catalog:
-        ids = [int(key) for key in catalog.chunk_ids(Where(), generation=generation)]
+        ids = [int(key) for key in catalog.chunk_ids(SearchFilter(), generation=generation)]
         chunks = catalog.chunks(ids)
         vectors = {
             chunks[int(key)].chunk.hash: vector.tolist()
@@ -166,8 +166,8 @@ def contents(index_dir: Path) -> dict[str, Any]:
         hits: dict[str, Any] = {}
         for query in ("whales in the deep sea", "bread and salt", "nothing of the kind"):
             [vector] = WordEncoder().encode_queries([query])
-            dense = snapshot.nearest(vector, k=len(ids), where=Where())
-            lexical = snapshot.matching(WordQuery(tuple(query.split())), k=len(ids), where=Where())
+            dense = snapshot.nearest(vector, k=len(ids), where=SearchFilter())
+            lexical = snapshot.matching(LexicalQuery(tuple(query.split())), k=len(ids), where=SearchFilter())
             hits[query] = (
                 sorted((round(score, 5), *_told(chunks[key])) for key, score in dense),
                 sorted(_told(chunks[key]) for key, _ in lexical),

@@ -9,21 +9,21 @@ from typing import Any
 import pytest
 import torch
 
-from echo_index.embeddings.decoder.decoder import Trunk
+from echo_index.embeddings.decoder.decoder import Decoder
 
 
 @contextmanager
 def passes_noted() -> Iterator[list[list[int]]]:
     """Note the token ids of each pass: of batches, of prefixes and of texts that grow."""
     passes: list[list[int]] = []
-    run = Trunk._run
+    run = Decoder._run
 
-    def noting(self: Trunk, ids: torch.Tensor, *rest: Any, **named: Any) -> torch.Tensor:
+    def noting(self: Decoder, ids: torch.Tensor, *rest: Any, **named: Any) -> torch.Tensor:
         passes.append(ids.tolist())
         return run(self, ids, *rest, **named)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trunk, "_run", noting)
+        patch.setattr(Decoder, "_run", noting)
         yield passes
 
 
@@ -31,12 +31,12 @@ def passes_noted() -> Iterator[list[list[int]]]:
 def batches_noted() -> Iterator[list[int]]:
     """Note how many texts each batch holds."""
     batches: list[int] = []
-    read = Trunk.read
+    read = Decoder.forward
 
-    def noting(self: Trunk, ids: torch.Tensor, packing: Any, **named: Any) -> torch.Tensor:
+    def noting(self: Decoder, ids: torch.Tensor, packing: Any, **named: Any) -> torch.Tensor:
         batches.append(packing.texts)
         return read(self, ids, packing, **named)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trunk, "read", noting)
+        patch.setattr(Decoder, "forward", noting)
         yield batches

@@ -12,10 +12,10 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from repository import ROOT
 
 import echo_index
 
-ROOT = Path(__file__).parent.parent
 FOLDERS = {"echo_index": "src/echo_index", "embeddings": "echo_embeddings"}
 ORDER = {
     "embeddings": (

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from evaluation_files import write_beir
+from repository import ROOT
 
-ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 
 

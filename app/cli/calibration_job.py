@@ -41,7 +41,7 @@ def calibrate_index(
         SourceError: the index has too few passages, or the profile cannot be written.
     """
     from echo_index.indexer.building.build_session import read_built_with
-    from echo_index.indexer.catalog.chunk_queries import sample_passages
+    from echo_index.indexer.catalog.chunk_queries import sample_chunks
     from echo_index.indexer.generations.snapshot import open_snapshot
     from echo_index.retriever.tuning.calibration import calibrate
     from echo_index.retriever.tuning.inverse_cloze import SourcePassage
@@ -51,13 +51,13 @@ def calibrate_index(
     before = read_built_with(index_dir)
     chunk_tokens = before.chunking.max_tokens if before else 0
     encoder = open_encoder(options, before=before, chunk_tokens=chunk_tokens, notice=notice)
-    sample = sample_passages(snapshot.catalog, generation=snapshot.manifest.generation, most=_PASSAGES * questions)
+    sample = sample_chunks(snapshot.catalog, generation=snapshot.manifest.generation, most=_PASSAGES * questions)
     passages = [SourcePassage(path, text) for _, path, text in sample]
     with WorkProgress(err) as progress:
         found = calibrate(
             encoder,
             passages,
-            questions=questions,
+            queries=questions,
             also=also,
             progress=lambda prompt, done, total: progress.show(_one_line(prompt), done, total),
         )
@@ -65,7 +65,7 @@ def calibrate_index(
         out.print(line, soft_wrap=True)
     out.print(_table(found))
     chosen, layer = found.chosen, _layer(found.chosen.choice)
-    told = f"MRR {100 * chosen.mrr:.1f} over {found.questions} pseudo-questions among {found.passages} passages"
+    told = f"MRR {100 * chosen.mrr:.1f} over {found.queries} pseudo-questions among {found.passages} passages"
     why = "kept" if chosen is found.before else f"before: {100 * found.before.mrr:.1f}"
     out.print(f"Chosen: layer {layer}, {told} ({why}).", soft_wrap=True)
     write_profile(file, chosen.choice, model=encoder.model.name, layer=layer, told=f"echo-index calibrate: {told}.")

@@ -26,7 +26,7 @@ def status(
         output.print_json(out, found)
         return
     for name, value in status_lines(found):
-        out.print(Text.assemble((f"{name:<14}", "bold"), output.plain(value)), soft_wrap=True)
+        out.print(Text.assemble((f"{name:<14}", "bold"), output.strip_controls(value)), soft_wrap=True)
     output.print_failures(out, found["failures"])
 
 
@@ -39,18 +39,17 @@ def verify(
     json: AsJson = False,
 ) -> None:
     """Check every file, count, hash and vector of the index against each other, and the model against the index."""
-    from dataclasses import asdict
-
-    from echo_index.app.services.encoder_factory import described_encoder
+    from echo_index.app.services.encoder_factory import encoder_from_index
+    from echo_index.app.services.json_fields import check_fields
     from echo_index.indexer.inspection.verify import verify_index
 
-    load = None if without_model else described_encoder(model, device=device, notice=notice)
+    load = None if without_model else encoder_from_index(model, device=device, notice=notice)
     checks = verify_index(index, load_encoder=load, repair=repair)
     if json:
-        output.print_json(out, [asdict(check) for check in checks])
+        output.print_json(out, [check_fields(check) for check in checks])
     else:
         output.print_checks(out, checks, repaired=repair)
-    if any(check.problems and not check.mended for check in checks):
+    if any(check.problems and not check.repaired for check in checks):
         raise typer.Exit(1)
 
 
@@ -64,14 +63,14 @@ def remove(
     """Take documents out of the index; builds leave them out from now on. The files themselves stay."""
     from dataclasses import asdict
 
-    from echo_index.app.services.document_selection import chosen_documents
+    from echo_index.app.services.document_selection import select_documents
     from echo_index.indexer.building.removal import remove_documents
     from echo_index.indexer.generations.snapshot import open_snapshot
     from echo_index.indexer.inspection.document_queries import list_documents
 
     snapshot = open_snapshot(index, index_device="cpu", notice=notice)
     held = [document.path for document in list_documents(snapshot)]
-    report = remove_documents(chosen_documents(paths, held, index), index)
+    report = remove_documents(select_documents(paths, held, index), index)
     if json:
         output.print_json(out, asdict(report))
     else:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from echo_index.app.cli.evaluation_plot import PLOT_SUFFIXES, draw_scores, refuse_missing_matplotlib
+from echo_index.app.cli.evaluation_plot import PLOT_SUFFIXES, draw_scores, require_matplotlib
 from echo_index.app.cli.evaluation_tables import as_json, as_markdown, print_tables
 from echo_index.app.cli.progress import WorkProgress, interruptible
 from echo_index.app.services.evaluation_job import EvaluationOptions, evaluate
 from echo_index.errors import EchoIndexError
 
 if TYPE_CHECKING:
-    from echo_index.retriever.evaluation.results import CollectionResult
+    from echo_index.retriever.evaluation.results import DatasetResult
 
 _PACKAGES = (
     "echo-index", "torch", "transformers", "numpy", "faiss-gpu", "faiss-cpu", "scipy", "ir-measures",
@@ -34,7 +34,7 @@ class EvaluationFiles:
     markdown: Path | None = None
     plot: Path | None = None
 
-    def refuse_impossible(self) -> None:
+    def validate(self) -> None:
         """See that all files can be written, before hours are spent.
 
         Raises:
@@ -45,11 +45,11 @@ class EvaluationFiles:
             if path is not None and not path.absolute().parent.is_dir():
                 raise EchoIndexError(f"{path} cannot be written: there is no folder {path.parent}.")
         if self.plot is not None:
-            refuse_missing_matplotlib()
+            require_matplotlib()
             if self.plot.suffix.lower() not in PLOT_SUFFIXES:
                 raise EchoIndexError(f"{self.plot} is no name of a plot.", remedy="It ends in .svg or .png.")
 
-    def write(self, results: Sequence[CollectionResult]) -> None:
+    def write(self, results: Sequence[DatasetResult]) -> None:
         """Write what was asked for.
 
         Raises:
@@ -81,7 +81,7 @@ def run_evaluation(
         EchoIndexError: it cannot be done.
     """
     _refuse_unknown_rows(options)
-    files.refuse_impossible()
+    files.validate()
 
     def notice(line: str) -> None:
         err.print(line, style="dim", soft_wrap=True)
@@ -93,10 +93,10 @@ def run_evaluation(
 
 
 def _refuse_unknown_rows(options: EvaluationOptions) -> None:
-    from echo_index.retriever.evaluation.retrieval_systems import ROWS
-    from echo_index.retriever.evaluation.similarity_methods import PAIR_ROWS
+    from echo_index.retriever.evaluation.retrieval_systems import SYSTEMS
+    from echo_index.retriever.evaluation.similarity_methods import SIMILARITY_METHODS
 
-    known = [*dict.fromkeys((*ROWS, *PAIR_ROWS))]
+    known = [*dict.fromkeys((*SYSTEMS, *SIMILARITY_METHODS))]
     named = [(row, "--rows") for row in options.rows]
     if options.baseline is not None:
         named.append((options.baseline, "--baseline"))

@@ -12,7 +12,7 @@ from echo_index.errors import EchoIndexError, MissingPackage
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from echo_index.retriever.evaluation.results import CollectionResult
+    from echo_index.retriever.evaluation.results import DatasetResult
 
 PLOT_SUFFIXES = (".svg", ".png")
 
@@ -26,7 +26,7 @@ _LEAST_WIDTH = 6.0  # inches
 _PANEL_HEIGHT = 3.4
 
 
-def refuse_missing_matplotlib() -> None:
+def require_matplotlib() -> None:
     """See that there is something to draw with, best before anything is measured.
 
     Raises:
@@ -38,14 +38,14 @@ def refuse_missing_matplotlib() -> None:
         )
 
 
-def draw_scores(results: Sequence[CollectionResult], path: Path) -> None:
+def draw_scores(results: Sequence[DatasetResult], path: Path) -> None:
     """Draw the first metric of each row and collection, rankings above similarities, as SVG or PNG by the name.
 
     Raises:
         MissingPackage: matplotlib is not installed.
         EchoIndexError: the file cannot be written.
     """
-    refuse_missing_matplotlib()
+    require_matplotlib()
     from matplotlib.figure import Figure
 
     panels = [of_kind for kind in ("rankings", "similarities") if (of_kind := _of_kind(results, kind))]
@@ -67,17 +67,17 @@ def draw_scores(results: Sequence[CollectionResult], path: Path) -> None:
         raise EchoIndexError(f"{path} cannot be written: {error.strerror}.") from None
 
 
-def _of_kind(results: Sequence[CollectionResult], kind: str) -> list[CollectionResult]:
+def _of_kind(results: Sequence[DatasetResult], kind: str) -> list[DatasetResult]:
     return [result for result in results if result.kind == kind]
 
 
-def _colours(results: Sequence[CollectionResult]) -> dict[str, str]:
+def _colours(results: Sequence[DatasetResult]) -> dict[str, str]:
     """Return a colour for each row, the same in all groups."""
     names = dict.fromkeys(row.row for result in results for row in result.rows)
     return {name: _COLOURS[number % len(_COLOURS)] for number, name in enumerate(names)}
 
 
-def _draw_panel(axis: Axes, panel: Sequence[CollectionResult], colours: dict[str, str]) -> None:
+def _draw_panel(axis: Axes, panel: Sequence[DatasetResult], colours: dict[str, str]) -> None:
     [metric, *_] = panel[0].metrics
     left = 0.0
     middles = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -12,10 +12,11 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from echo_index.app.cli.output import one_line
-from echo_index.app.services.formatting import counted
+from echo_index.app.services.formatting import pluralize
+from echo_index.app.services.json_fields import dataset_fields
 
 if TYPE_CHECKING:
-    from echo_index.retriever.evaluation.results import CollectionResult, RowResult
+    from echo_index.retriever.evaluation.results import DatasetResult, SystemResult
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,12 @@ class Table:
     notes: tuple[str, ...] = ()
 
 
-def tables(results: Sequence[CollectionResult]) -> list[Table]:
+def tables(results: Sequence[DatasetResult]) -> list[Table]:
     """Return a table for each collection, then the means of each kind where there are several of that kind."""
     return [*map(_collection_table, results), *_mean_tables(results)]
 
 
-def print_tables(console: Console, results: Sequence[CollectionResult]) -> None:
+def print_tables(console: Console, results: Sequence[DatasetResult]) -> None:
     """Print all tables."""
     for table in tables(results):
         shown = RichTable(title=Text(one_line(table.title)), title_justify="left", box=None, padding=(0, 1, 0, 0))
@@ -47,7 +48,7 @@ def print_tables(console: Console, results: Sequence[CollectionResult]) -> None:
         console.print()
 
 
-def as_markdown(results: Sequence[CollectionResult]) -> str:
+def as_markdown(results: Sequence[DatasetResult]) -> str:
     """Return all tables in Markdown."""
     blocks = []
     for table in tables(results):
@@ -57,23 +58,23 @@ def as_markdown(results: Sequence[CollectionResult]) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def as_json(results: Sequence[CollectionResult], versions: Iterable[tuple[str, str]]) -> str:
+def as_json(results: Sequence[DatasetResult], versions: Iterable[tuple[str, str]]) -> str:
     """Return all that was measured, and with what, as JSON."""
     from echo_index.retriever.evaluation.results import mean_scores
 
     told = {
         "versions": dict(versions),
         "means": {kind: mean_scores(results, kind) for kind in ("rankings", "similarities")},
-        "collections": [asdict(result) for result in results],
+        "collections": [dataset_fields(result) for result in results],
     }
     return json.dumps(told, ensure_ascii=False, indent=1) + "\n"
 
 
-def _collection_table(result: CollectionResult) -> Table:
+def _collection_table(result: DatasetResult) -> Table:
     asked = len(result.questions)
-    title = f"{result.collection}: {counted(asked, 'question' if result.kind == 'rankings' else 'pair')}"
+    title = f"{result.collection}: {pluralize(asked, 'question' if result.kind == 'rankings' else 'pair')}"
     if result.documents is not None and result.passages is not None:
-        title += f", {counted(result.documents, 'document')} in {counted(result.passages, 'passage')}"
+        title += f", {pluralize(result.documents, 'document')} in {pluralize(result.passages, 'passage')}"
     return Table(
         title,
         ("row", *result.metrics, f"to {result.baseline}", "95 % interval", "ms"),
@@ -82,7 +83,7 @@ def _collection_table(result: CollectionResult) -> Table:
     )
 
 
-def _line(row: RowResult, metrics: Sequence[str]) -> tuple[str, ...]:
+def _line(row: SystemResult, metrics: Sequence[str]) -> tuple[str, ...]:
     difference, interval = "", ""
     if row.difference is not None:
         difference = f"{row.difference.value:+.1f}"
@@ -92,7 +93,7 @@ def _line(row: RowResult, metrics: Sequence[str]) -> tuple[str, ...]:
     return row.row, *scores, difference, interval, f"{milliseconds:.0f}"
 
 
-def _mean_tables(results: Sequence[CollectionResult]) -> list[Table]:
+def _mean_tables(results: Sequence[DatasetResult]) -> list[Table]:
     from echo_index.retriever.evaluation.results import mean_scores
 
     found = []

@@ -44,7 +44,7 @@ def main() -> None:
     try:
         app()
     except EchoIndexError as error:
-        err.print(Text.assemble(("Error: ", "bold red"), output.plain(str(error))), soft_wrap=True)
+        err.print(Text.assemble(("Error: ", "bold red"), output.strip_controls(str(error))), soft_wrap=True)
         sys.exit(1)
     finally:
         gc.freeze()  # all goes with the process: to look through it for garbage would take a quarter of a second

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from echo_index.indexer.catalog.records import Where
+    from echo_index.indexer.catalog.records import SearchFilter
     from echo_index.retriever.search.retriever import Retriever
 
 out = Console(highlight=False, markup=False)
@@ -64,8 +64,8 @@ def open_retriever(
     return Retriever.open(index, model=model, device=device, index_device=index_device, notice=notice)
 
 
-def where_of(paths: list[str], formats: list[str]) -> Where:
+def make_filter(paths: list[str], formats: list[str]) -> SearchFilter:
     """Return the filter that a person asks for."""
-    from echo_index.indexer.catalog.records import Where
+    from echo_index.indexer.catalog.records import SearchFilter
 
-    return Where(paths=tuple(paths), formats=tuple(formats))
+    return SearchFilter(paths=tuple(paths), formats=tuple(formats))

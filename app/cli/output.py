@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -11,7 +10,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from echo_index.app.defaults import DEFAULTS
-from echo_index.app.services.formatting import counted, patterns_told
+from echo_index.app.services.formatting import pattern_lines, pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     from echo_index.indexer.building.removal import RemovalReport
     from echo_index.indexer.inspection.integrity_checks import Check
     from echo_index.retriever.rag.answer_stream import AnswerStream
-    from echo_index.retriever.rag.citations import Answer
-    from echo_index.retriever.search.hits import Hit, Spot
+    from echo_index.retriever.search.hits import Hit, Location
 
 _MOST_ALIKE = 5  # places where the same is said are named
 _CONTROLS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
@@ -30,7 +28,7 @@ _IN_NAMES = {**_CONTROLS, **dict.fromkeys((9, 10, *range(0x202A, 0x202F), *range
 """In a name also line ends, and what turns the direction of writing: a name must not look like another."""
 
 
-def plain(text: str) -> str:
+def strip_controls(text: str) -> str:
     """Return text that a terminal shows as it is."""
     return text.translate(_CONTROLS)
 
@@ -45,20 +43,20 @@ def print_json(console: Console, value: Any) -> None:
     console.file.write(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
 
 
-def place(hit: Hit) -> str:
+def location_text(hit: Hit) -> str:
     """Return where a hit stands, as a person would say it."""
     return one_line(f"{hit.source}{_spot(hit)}")
 
 
 def _alike(hit: Hit) -> str:
     """Return where else the same is said: the lines or pages of its own document, the names of others."""
-    spots = [_spot(each) if each.source == hit.source else f"{each.source}{_spot(each)}" for each in hit.alike]
+    spots = [_spot(each) if each.source == hit.source else f"{each.source}{_spot(each)}" for each in hit.duplicates]
     said = [one_line(spot.lstrip(":, ") or "elsewhere in it") for spot in dict.fromkeys(spots)]
     more = f" and {len(said) - _MOST_ALIKE} more" if len(said) > _MOST_ALIKE else ""
     return f"the same at {', '.join(said[:_MOST_ALIKE])}{more}" if said else ""
 
 
-def _spot(spot: Hit | Spot) -> str:
+def _spot(spot: Hit | Location) -> str:
     return f", page {spot.page}" if spot.page else f":{spot.line}" if spot.line else ""
 
 
@@ -75,14 +73,14 @@ def print_hits(console: Console, hits: list[Hit]) -> None:
         console.print("Nothing was found.")
     for number, hit in enumerate(hits, start=1):
         console.print(Text.assemble((f"{number}. ", "bold"), (title_line(hit), "bold cyan")))
-        console.print(Text.assemble("   ", (place(hit), "green"), (f"   {_why(hit)}", "dim")), soft_wrap=True)
-        excerpt = plain(hit.text).strip()
+        console.print(Text.assemble("   ", (location_text(hit), "green"), (f"   {_why(hit)}", "dim")), soft_wrap=True)
+        excerpt = strip_controls(hit.text).strip()
         if hit.format != "code":
             excerpt = " ".join(excerpt.split())  # the terminal has its own line ends
         if len(excerpt) > DEFAULTS.longest_excerpt:
             excerpt = excerpt[: DEFAULTS.longest_excerpt].rsplit(" ", 1)[0] + " …"
-        console.print(Padding(Text(excerpt), (0, 0, 0 if hit.alike else 1, 3)))
-        if hit.alike:
+        console.print(Padding(Text(excerpt), (0, 0, 0 if hit.duplicates else 1, 3)))
+        if hit.duplicates:
             console.print(Padding(Text(_alike(hit), style="dim"), (0, 0, 1, 3)))
 
 
@@ -91,7 +89,7 @@ def print_answer(console: Console, stream: AnswerStream) -> None:
     begun = False
     try:
         for piece in stream:
-            console.print(plain(piece), end="", soft_wrap=True)
+            console.print(strip_controls(piece), end="", soft_wrap=True)
             begun = True
     finally:
         if begun:  # also where the model broke off
@@ -99,7 +97,7 @@ def print_answer(console: Console, stream: AnswerStream) -> None:
     answer = stream.answer
     for citation in answer.citations:
         where = Text.assemble(
-            (f"[{citation.number}] ", "bold"), title_line(citation.hit), "  ", (place(citation.hit), "green")
+            (f"[{citation.number}] ", "bold"), title_line(citation.hit), "  ", (location_text(citation.hit), "green")
         )
         console.print(where, soft_wrap=True)
 
@@ -116,12 +114,14 @@ def print_report(console: Console, report: BuildReport) -> None:
         )
         if count
     ]
-    embedded = f"{counted(report.embedded, 'passage')} embedded" if report.embedded else "nothing had to be embedded"
+    embedded = f"{pluralize(report.embedded, 'passage')} embedded" if report.embedded else "nothing had to be embedded"
     console.print(f"Files: {', '.join(done) or 'none'}; {embedded} in {report.seconds:.1f} s.")
     if report.left_out:
         said = "as it was removed" if report.left_out == 1 else "as they were removed"
-        console.print(f"{counted(report.left_out, 'file')} left out, {said}; to bring one back: echo-index build FILE")
-    for line in patterns_told(report):
+        console.print(
+            f"{pluralize(report.left_out, 'file')} left out, {said}; to bring one back: echo-index build FILE"
+        )
+    for line in pattern_lines(report):
         console.print(Text(f"{one_line(line)}; --include '*' takes all."), soft_wrap=True)
     console.print(_held(report))
     print_failures(console, report.failures)
@@ -138,13 +138,13 @@ def print_checks(console: Console, checks: Sequence[Check], *, repaired: bool) -
     """Print what was checked and what is wrong, and how to go on."""
     for check in checks:
         state, style = ("good", "green") if not check.problems else ("bad", "red")
-        if check.mended:
+        if check.repaired:
             state, style = "mended", "yellow"
         line = Text.assemble((f"{state:<8}", style), (f"{check.name:<14}", "bold"), one_line(check.looked_at))
         console.print(line, soft_wrap=True)
         for problem in check.problems:
             console.print(Text(f"        {one_line(problem)}"), soft_wrap=True)
-    left = [check for check in checks if check.problems and not check.mended]
+    left = [check for check in checks if check.problems and not check.repaired]
     if not left:
         console.print("The index is sound.")
     elif not repaired:
@@ -159,23 +159,13 @@ def print_failures(console: Console, failures: list[tuple[str, str]]) -> None:
     """Print which documents could not be read, and why."""
     if not failures:
         return
-    console.print(Text(f"{counted(len(failures), 'file')} could not be read:", style="yellow"))
+    console.print(Text(f"{pluralize(len(failures), 'file')} could not be read:", style="yellow"))
     for path, reason in failures:
         console.print(Text(f"  {one_line(path)}: {one_line(reason)}"), soft_wrap=True)
 
 
-def hit_fields(hit: Hit) -> dict[str, Any]:
-    """Return a hit as JSON has it."""
-    return asdict(hit)
-
-
-def answer_fields(answer: Answer) -> dict[str, Any]:
-    """Return an answer as JSON has it."""
-    return asdict(answer)
-
-
 def _held(report: BuildReport | RemovalReport) -> str:
-    return f"The index holds {counted(report.documents, 'document')} in {counted(report.chunks, 'passage')}."
+    return f"The index holds {pluralize(report.documents, 'document')} in {pluralize(report.chunks, 'passage')}."
 
 
 def _why(hit: Hit) -> str:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from echo_index.app.services.formatting import STAGE_WORDS
+from echo_index.app.services.formatting import STAGE_LABELS
 
 if TYPE_CHECKING:
     from echo_index.indexer.building.build_session import Stage
@@ -51,7 +51,7 @@ class WorkProgress:
 
     def show_stage(self, stage: Stage, done: int, total: int | None) -> None:
         """Take note of the progress that `build_index` tells of."""
-        self.show(STAGE_WORDS[stage], done, total)
+        self.show(STAGE_LABELS[stage], done, total)
 
     def show(self, doing: str, done: int, total: int | None) -> None:
         """Take note of progress: what is being done, how much of it is done, and of how much."""
@@ -64,7 +64,7 @@ class WorkProgress:
         self._done = done
         rate = (done - self._done_before) / (now - self._began) if now > self._began else 0.0
         assert self._task is not None
-        self._bar.update(self._task, completed=done, total=total, rate=_told(rate) if rate else "")
+        self._bar.update(self._task, completed=done, total=total, rate=_rate_text(rate) if rate else "")
         if not self._console.is_terminal and now - self._said >= _SECONDS_BETWEEN_LINES:
             self._said = now
             self._console.print(_line(doing, done, total, rate), soft_wrap=True)
@@ -72,12 +72,12 @@ class WorkProgress:
 
 def _line(doing: str, done: int, total: int | None, rate: float) -> str:
     if total is None or rate == 0:
-        return f"{doing}: {done} ({_told(rate)})"
+        return f"{doing}: {done} ({_rate_text(rate)})"
     left = int((total - done) / rate)
-    return f"{doing}: {done} of {total} ({_told(rate)}, {left // 60}:{left % 60:02} left)"
+    return f"{doing}: {done} of {total} ({_rate_text(rate)}, {left // 60}:{left % 60:02} left)"
 
 
-def _told(rate: float) -> str:
+def _rate_text(rate: float) -> str:
     return f"{rate:.1f}/s" if rate >= 1 or rate == 0 else f"{60 * rate:.1f}/min"
 
 

@@ -18,12 +18,13 @@ from echo_index.app.cli.options import (
     Rerank,
     SearchDevice,
     SearchMode,
+    make_filter,
     notice,
     open_retriever,
     out,
-    where_of,
 )
 from echo_index.app.defaults import DEFAULTS
+from echo_index.app.services.json_fields import answer_fields, hit_fields
 
 if TYPE_CHECKING:
     from echo_index.retriever.rag.chat_model import EchoChatModel
@@ -46,10 +47,10 @@ def search(
 ) -> None:
     """Find the passages that fit a question, best first."""
     retriever = open_retriever(index, model, device, index_device)
-    where = where_of(path, format)
+    where = make_filter(path, format)
     hits = retriever.search(query, k=k, mode=mode, instruction=instruction, where=where, rerank=rerank, group=True)
     if json:
-        output.print_json(out, [output.hit_fields(hit) for hit in hits])
+        output.print_json(out, [hit_fields(hit) for hit in hits])
     else:
         output.print_hits(out, hits)
 
@@ -75,19 +76,19 @@ def ask(
     """Answer a question from the passages that are found, with citations."""
     from contextlib import nullcontext
 
-    from echo_index.app.services.external_llm import explained, open_llm, shown, untraced
+    from echo_index.app.services.external_llm import open_llm, redact, translate_llm_errors, untraced
     from echo_index.retriever.rag.answer_stream import stream_answer
 
     other = None if llm is None else open_llm(llm)
     retriever = open_retriever(index, model, device, index_device)
     if llm is not None:
-        notice(f"The question and the passages that are found are sent to {shown(llm)}.")
-    where = where_of(path, format)
+        notice(f"The question and the passages that are found are sent to {redact(llm)}.")
+    where = make_filter(path, format)
     hits = retriever.search(question, k=k, mode=mode, instruction=instruction, where=where, rerank=rerank, group=True)
-    with nullcontext() if llm is None else explained(llm), untraced():
+    with nullcontext() if llm is None else translate_llm_errors(llm), untraced():
         stream = stream_answer(question, hits, model=other or _own_writer(retriever))
         if json:
-            output.print_json(out, output.answer_fields(stream.answer))
+            output.print_json(out, answer_fields(stream.answer))
         else:
             output.print_answer(out, stream)
 

@@ -35,7 +35,7 @@ def serve(
     model: ModelName = None,
 ) -> None:
     """Open the web page: search, ask, compare, explore, and manage the documents."""
-    from echo_index.app.services.credentials import open_gate
+    from echo_index.app.services.credentials import read_authenticator
     from echo_index.app.services.index_service import ServiceOptions
     from echo_index.app.web.server import ServerOptions
     from echo_index.app.web.server import serve as listen
@@ -45,7 +45,7 @@ def serve(
         ServerOptions(
             host=host,
             port=port,
-            gate=None if auth is None else open_gate(auth),
+            authenticator=None if auth is None else read_authenticator(auth),
             mcp=mcp,
             read_only=read_only,
             upload_megabytes=upload_megabytes,

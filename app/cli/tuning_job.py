@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from echo_index.app.cli.evaluation_plot import refuse_missing_matplotlib
+from echo_index.app.cli.evaluation_plot import require_matplotlib
 from echo_index.app.cli.progress import WorkProgress
 from echo_index.app.services.encoder_factory import EncoderOptions, open_encoder
-from echo_index.app.services.formatting import counted
+from echo_index.app.services.formatting import pluralize
 from echo_index.errors import EchoIndexError, ModelError, SourceError
 
 if TYPE_CHECKING:
@@ -64,21 +64,23 @@ def tune_model(
     """
     from echo_index.embeddings.training.head_trainer import HeadOptions, tune_head
     from echo_index.embeddings.training.trainer import tune
-    from echo_index.retriever.evaluation.sentence_transformer import teacher_of
-    from echo_index.retriever.tuning.hard_negatives import with_hard_negatives
+    from echo_index.retriever.evaluation.sentence_transformer import sentence_transformer_teacher
+    from echo_index.retriever.tuning.hard_negatives import add_hard_negatives
     from echo_index.retriever.tuning.pair_files import read_pairs
 
-    refuse_missing_matplotlib()
+    require_matplotlib()
     pairs = _pairs(sources, notice)
     held_out = [pair for path in sources.held_out for pair in read_pairs(path)]
-    notice(f"{counted(len(pairs), 'pair')} of {counted(len({pair.source for pair in pairs}), 'source')}.")
-    encoder = open_encoder(encoder_options, before=None, chunk_tokens=0, notice=notice).changed(max_tokens=max_tokens)
+    notice(f"{pluralize(len(pairs), 'pair')} of {pluralize(len({pair.source for pair in pairs}), 'source')}.")
+    encoder = open_encoder(encoder_options, before=None, chunk_tokens=0, notice=notice).with_options(
+        max_tokens=max_tokens
+    )
     _refuse_what_the_adapter_decides(encoder, options)
-    teacher = None if sources.teacher is None else teacher_of(sources.teacher, most_tokens=max_tokens)
+    teacher = None if sources.teacher is None else sentence_transformer_teacher(sources.teacher, most_tokens=max_tokens)
     last = None
     with WorkProgress(err) as progress:
         if sources.hard_negatives:
-            pairs = with_hard_negatives(
+            pairs = add_hard_negatives(
                 pairs,
                 encoder,
                 each=sources.hard_negatives,
@@ -126,14 +128,14 @@ def _refuse_what_the_adapter_decides(encoder: EchoEncoder, options: TuningOption
 
 def _pairs(sources: TuningSources, notice: Callable[[str], None]) -> list[TrainingPair]:
     from echo_index.indexer.generations.snapshot import open_snapshot
-    from echo_index.retriever.tuning.index_pairs import pairs_of_index
+    from echo_index.retriever.tuning.index_pairs import pairs_from_index
     from echo_index.retriever.tuning.pair_files import read_pairs
 
     pairs = [pair for path in sources.files for pair in read_pairs(path)]
     if sources.from_index is not None:
         snapshot = open_snapshot(sources.from_index, index_device="cpu", notice=notice)
         with snapshot.reading():
-            pairs += pairs_of_index(snapshot, most=sources.most_from_index)
+            pairs += pairs_from_index(snapshot, most=sources.most_from_index)
     if not pairs:
         raise SourceError(
             "There are no pairs to tune with.", remedy="Name a file (--pairs) or an index (--from-index)."
@@ -160,12 +162,12 @@ def _told(folder: Path) -> str:
     count = steps[-1]["number"]
     measured = {step["number"]: step["held_out"] for step in steps if step["held_out"] is not None}
     if not measured:
-        return f"{counted(count, 'step')}, loss {steps[-1]['loss']:.3f}."
+        return f"{pluralize(count, 'step')}, loss {steps[-1]['loss']:.3f}."
     number = max(measured, key=lambda number: measured[number])
     if number == 0:
-        return f"{counted(count, 'step')}, none of which was better than before: held-out MRR {measured[0]:.1f}."
+        return f"{pluralize(count, 'step')}, none of which was better than before: held-out MRR {measured[0]:.1f}."
     before = f", {measured[0]:.1f} before" if 0 in measured else ""
-    return f"{counted(count, 'step')}; best at step {number}: held-out MRR {measured[number]:.1f}{before}."
+    return f"{pluralize(count, 'step')}; best at step {number}: held-out MRR {measured[number]:.1f}{before}."
 
 
 def draw_log(folder: Path) -> None:

@@ -11,11 +11,11 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 from echo_index.app.defaults import DEFAULTS
-from echo_index.app.services.external_llm import explained, untraced
-from echo_index.app.services.index_service import OWN_MODEL, Service
+from echo_index.app.services.external_llm import translate_llm_errors, untraced
+from echo_index.app.services.index_service import OWN_MODEL, IndexService
 
 if TYPE_CHECKING:
-    from echo_index.indexer.catalog.records import Where
+    from echo_index.indexer.catalog.records import SearchFilter
     from echo_index.retriever.rag.citations import Answer
     from echo_index.retriever.search.hits import Hit
     from echo_index.retriever.search.retriever import Mode
@@ -38,12 +38,12 @@ class Request:
     question: str
     before: tuple[Turn, ...] = ()
     mode: Mode = "hybrid"
-    where: Where | None = None
+    where: SearchFilter | None = None
     llm: str = OWN_MODEL
     passages: int = DEFAULTS.passages
 
 
-def stream_turn(service: Service, request: Request) -> Iterator[Turn]:
+def stream_turn(service: IndexService, request: Request) -> Iterator[Turn]:
     """Yield the turn as it grows. The model stops where the iterator is closed.
 
     Raises:
@@ -74,11 +74,11 @@ def stream_turn(service: Service, request: Request) -> Iterator[Turn]:
         stopped.set()
 
 
-def _chain_pieces(service: Service, request: Request) -> Iterator[dict[str, Any]]:
+def _chain_pieces(service: IndexService, request: Request) -> Iterator[dict[str, Any]]:
     from echo_index.retriever.rag.adapters import EchoRetriever
     from echo_index.retriever.rag.rag_chain import rag_chain
 
-    writer = service.writer(request.llm)
+    writer = service.chat_model(request.llm)
     where = request.where
     documents = service.with_retriever(
         lambda opened: EchoRetriever(
@@ -91,7 +91,7 @@ def _chain_pieces(service: Service, request: Request) -> Iterator[dict[str, Any]
         )
     )
     asked = {"question": request.question, "chat_history": _history(request.before)}
-    with explained(request.llm) if request.llm else nullcontext(), untraced():
+    with translate_llm_errors(request.llm) if request.llm else nullcontext(), untraced():
         yield from rag_chain(documents, writer).stream(asked)  # type: ignore[misc]
 
 
@@ -100,8 +100,8 @@ def _history(turns: Sequence[Turn]) -> list[tuple[str, str]]:
 
 
 def _grown(turn: Turn, piece: dict[str, Any]) -> Turn:
-    from echo_index.retriever.rag.adapters import hit_of
+    from echo_index.retriever.rag.adapters import hit_from_document
 
     if "passages" in piece:
-        turn = replace(turn, passages=tuple(hit_of(document) for document in piece["passages"]))
+        turn = replace(turn, passages=tuple(hit_from_document(document) for document in piece["passages"]))
     return replace(turn, text=turn.text + piece.get("text", ""), answer=piece.get("answer", turn.answer))

@@ -47,7 +47,7 @@ class _Stopped(Exception):
     """Leaves a build from within its progress; what was embedded is kept."""
 
 
-class Builder:
+class BuildJob:
     """Builds one index, one build at a time. Thread-safe."""
 
     def __init__(self, index_dir: Path, options: EncoderOptions) -> None:
@@ -102,7 +102,9 @@ class Builder:
             encoder = open_encoder(
                 self._options, before=before, chunk_tokens=chunking.max_tokens, notice=lambda line: None
             )
-            report = build_index(sources, self.index_dir, encoder=encoder, chunking=chunking, progress=self._take_note)
+            report = build_index(
+                sources, self.index_dir, encoder=encoder, chunking=chunking, progress=self._on_progress
+            )
             ended = BuildState(phase="done", report=report)
         except _Stopped:
             ended = replace(self._state, phase="stopped")
@@ -113,7 +115,7 @@ class Builder:
         with self._lock:
             self._state = ended
 
-    def _take_note(self, stage: Stage, done: int, total: int | None) -> None:
+    def _on_progress(self, stage: Stage, done: int, total: int | None) -> None:
         now = time.monotonic()
         with self._lock:
             if self._state.phase == "stopping":

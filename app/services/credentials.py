@@ -13,11 +13,11 @@ ENVIRONMENT = "env"
 AUTH_VARIABLE = "ECHO_INDEX_AUTH"
 _FORM = "Each line is NAME:PASSWORD; empty lines and lines that begin with # are left out."
 
-Gate = Callable[[str, str], bool]
+Authenticator = Callable[[str, str], bool]
 """Told a name and a password, returns whether they belong together."""
 
 
-def open_gate(where: str) -> Gate:
+def read_authenticator(where: str) -> Authenticator:
     """Return the gate for the passwords in the environment ("env") or in a file.
 
     Raises:
@@ -49,7 +49,7 @@ def _passwords(text: str, source: str) -> dict[str, str]:
     return passwords
 
 
-def _gate(passwords: Mapping[str, str]) -> Gate:
+def _gate(passwords: Mapping[str, str]) -> Authenticator:
     def is_right(name: str, password: str) -> bool:
         # A wrong name takes as long as a wrong password.
         right = passwords.get(name, "")

@@ -10,7 +10,7 @@ from pathlib import Path
 from echo_index.errors import QuestionError
 
 
-def chosen_documents(names: Sequence[str], held: Sequence[str], index_dir: Path) -> list[str]:
+def select_documents(names: Sequence[str], held: Sequence[str], index_dir: Path) -> list[str]:
     """Return those of the documents `held`, in their order, that the names stand for.
 
     A name is the path of a file as a person would type it, else the name of a document as search shows it, else a glob

@@ -54,14 +54,14 @@ def open_encoder(
 
     goes_on = before is not None and options.model in (None, before.encoder["model"])
     if before is not None and goes_on and options.adapter is None and not options.no_adapter:
-        encoder = EchoEncoder.from_description(before.encoder, device=options.device, notice=notice)
+        encoder = EchoEncoder.from_config(before.encoder, device=options.device, notice=notice)
     else:
         name = DEFAULT_MODEL if options.model is None else options.model
         own: Literal["own"] | None = None if options.no_adapter else "own"
         adapter = options.adapter or own
         loaded = load_model(name, adapter=adapter, device=options.device, notice=notice)
         encoder = EchoEncoder(loaded, precision=options.precision or DEFAULTS.precision)
-    return encoder.changed(
+    return encoder.with_options(
         layer=options.layer,
         pooling=options.pooling,
         document_prompt=EchoPrompt(options.document_prompt) if options.document_prompt else None,
@@ -71,7 +71,7 @@ def open_encoder(
     )
 
 
-def described_encoder(
+def encoder_from_index(
     model: str | None, *, device: DeviceChoice, notice: Notice
 ) -> Callable[[dict[str, str | int | None]], EchoEncoder]:
     """Return what loads the encoder that an index describes; `model` is where its model lies now, if it has moved."""
@@ -79,7 +79,7 @@ def described_encoder(
     def load(described: dict[str, str | int | None]) -> EchoEncoder:
         from echo_index.embeddings.encoder import EchoEncoder
 
-        return EchoEncoder.from_description(described, model=model, device=device, notice=notice)
+        return EchoEncoder.from_config(described, model=model, device=device, notice=notice)
 
     return load
 

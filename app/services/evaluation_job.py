@@ -14,14 +14,14 @@ from echo_index.errors import SourceError
 
 if TYPE_CHECKING:
     from echo_index.embeddings.encoder import EchoEncoder
-    from echo_index.retriever.evaluation.baselines import SentenceTransformerPeer
+    from echo_index.retriever.evaluation.baselines import SentenceTransformerBaseline
     from echo_index.retriever.evaluation.datasets import (
-        BeirCollection,
+        BeirDataset,
         EvaluationInput,
         QuestionFile,
         SentencePairs,
     )
-    from echo_index.retriever.evaluation.results import CollectionResult
+    from echo_index.retriever.evaluation.results import DatasetResult
 
 T = TypeVar("T")
 Progress = Callable[[str, int, int | None], None]
@@ -51,7 +51,7 @@ def evaluate(
     *,
     notice: Notice,
     progress: Progress = lambda doing, done, total: None,
-) -> list[CollectionResult]:
+) -> list[DatasetResult]:
     """Evaluate on each input, all of which are read before anything is embedded.
 
     Raises:
@@ -60,9 +60,9 @@ def evaluate(
         EchoIndexError: a model cannot be opened, or an index read or written.
     """
     from echo_index.retriever.evaluation.dataset_loader import read_evaluation_input
-    from echo_index.retriever.evaluation.metrics import refuse_missing_packages
+    from echo_index.retriever.evaluation.metrics import require_packages
 
-    refuse_missing_packages()
+    require_packages()
     run = _Run(options, notice, progress)
     found = [read_evaluation_input(path, most=options.most) for path in inputs]
     return [run.result(each) for each in found]
@@ -76,20 +76,20 @@ class _Run:
     notice: Notice
     progress: Progress
 
-    def result(self, found: EvaluationInput) -> CollectionResult:
-        from echo_index.retriever.evaluation.datasets import BeirCollection, SentencePairs
+    def result(self, found: EvaluationInput) -> DatasetResult:
+        from echo_index.retriever.evaluation.datasets import BeirDataset, SentencePairs
 
         if isinstance(found, SentencePairs):
             return self._similarities(found)
-        return self._rankings(found) if isinstance(found, BeirCollection) else self._answers(found)
+        return self._rankings(found) if isinstance(found, BeirDataset) else self._answers(found)
 
-    def _rankings(self, collection: BeirCollection) -> CollectionResult:
-        from echo_index.retriever.evaluation.indexed_dataset import open_collection
+    def _rankings(self, collection: BeirDataset) -> DatasetResult:
+        from echo_index.retriever.evaluation.indexed_dataset import open_dataset
         from echo_index.retriever.evaluation.results import BASELINE
-        from echo_index.retriever.evaluation.retrieval_systems import ROWS, USUAL_ROWS
+        from echo_index.retriever.evaluation.retrieval_systems import DEFAULT_SYSTEMS, SYSTEMS
         from echo_index.retriever.evaluation.runner import evaluate_rankings
 
-        opened = open_collection(
+        opened = open_dataset(
             collection,
             self.encoder,
             work=self.work,
@@ -97,13 +97,13 @@ class _Run:
             instruction=self.options.instruction,
             progress=self.progress,
         )
-        rows = [*self._chosen(ROWS, USUAL_ROWS, BASELINE), *(peer.row for peer in self._peers)]
+        rows = [*self._chosen(SYSTEMS, DEFAULT_SYSTEMS, BASELINE), *(peer.system for peer in self._peers)]
         return evaluate_rankings(opened, rows, baseline=self.options.baseline or BASELINE)
 
-    def _answers(self, file: QuestionFile) -> CollectionResult:
+    def _answers(self, file: QuestionFile) -> DatasetResult:
         from echo_index.retriever.evaluation.indexed_dataset import open_question_file
         from echo_index.retriever.evaluation.results import BASELINE
-        from echo_index.retriever.evaluation.retrieval_systems import ROWS, USUAL_ROWS
+        from echo_index.retriever.evaluation.retrieval_systems import DEFAULT_SYSTEMS, SYSTEMS
         from echo_index.retriever.evaluation.runner import evaluate_rankings
         from echo_index.retriever.search.retriever import Retriever
 
@@ -117,19 +117,22 @@ class _Run:
         opened = open_question_file(
             file, retriever, work=self.work, instruction=self.options.instruction, progress=self.progress
         )
-        rows = [*self._chosen(ROWS, USUAL_ROWS, BASELINE), *(peer.row for peer in self._peers)]
+        rows = [*self._chosen(SYSTEMS, DEFAULT_SYSTEMS, BASELINE), *(peer.system for peer in self._peers)]
         return evaluate_rankings(opened, rows, baseline=self.options.baseline or BASELINE)
 
-    def _similarities(self, pairs: SentencePairs) -> CollectionResult:
+    def _similarities(self, pairs: SentencePairs) -> DatasetResult:
         from echo_index.retriever.evaluation.results import PAIR_BASELINE
         from echo_index.retriever.evaluation.runner import evaluate_similarities
-        from echo_index.retriever.evaluation.similarity_methods import PAIR_ROWS, embed_pairs
+        from echo_index.retriever.evaluation.similarity_methods import SIMILARITY_METHODS, embed_pairs
 
-        baseline = self.options.baseline if self.options.baseline in PAIR_ROWS else PAIR_BASELINE
+        baseline = self.options.baseline if self.options.baseline in SIMILARITY_METHODS else PAIR_BASELINE
         return evaluate_similarities(
             embed_pairs(pairs, self.encoder, work=self.work, progress=self.progress),
-            [*self._chosen(PAIR_ROWS, PAIR_ROWS, PAIR_BASELINE), *(peer.pair_row for peer in self._peers)],
-            encoder=self.encoder.description(),
+            [
+                *self._chosen(SIMILARITY_METHODS, SIMILARITY_METHODS, PAIR_BASELINE),
+                *(peer.pair_row for peer in self._peers),
+            ],
+            encoder=self.encoder.config(),
             baseline=baseline or PAIR_BASELINE,
         )
 
@@ -151,7 +154,7 @@ class _Run:
         return self.options.work or cache_folder() / "evaluation"
 
     @cached_property
-    def _peers(self) -> list[SentenceTransformerPeer]:
-        from echo_index.retriever.evaluation.baselines import SentenceTransformerPeer
+    def _peers(self) -> list[SentenceTransformerBaseline]:
+        from echo_index.retriever.evaluation.baselines import SentenceTransformerBaseline
 
-        return [SentenceTransformerPeer(name, work=self.work) for name in self.options.peers]
+        return [SentenceTransformerBaseline(name, work=self.work) for name in self.options.peers]

@@ -40,16 +40,16 @@ def open_llm(name: str) -> BaseChatModel:
         ModelError: the name is of no form that is known, a key is missing, or a server does not list its models.
     """
     provider, _, model = name.partition(":")
-    with explained(name):
+    with translate_llm_errors(name):
         if provider.lower() in ("http", "https"):
             return _at_url(name)
         if provider and model:
             return _of_provider(name, provider, model)
-    raise ModelError(f"The name {shown(name)!r} is not one of a language model.", remedy=_FORMS)
+    raise ModelError(f"The name {redact(name)!r} is not one of a language model.", remedy=_FORMS)
 
 
 @contextmanager
-def explained(name: str) -> Iterator[None]:
+def translate_llm_errors(name: str) -> Iterator[None]:
     """Turn whatever another model raises into one sentence that holds no secret.
 
     Raises:
@@ -63,7 +63,7 @@ def explained(name: str) -> Iterator[None]:
         raise _missing_package(error) from None
     except Exception as error:  # noqa: BLE001 - every provider has errors of its own
         # A traceback of the cause could show a key.
-        raise ModelError(f"The language model {shown(name)} failed: {_reason(error)}") from None
+        raise ModelError(f"The language model {redact(name)} failed: {_reason(error)}") from None
 
 
 @contextmanager
@@ -76,7 +76,7 @@ def untraced() -> Iterator[None]:
         yield
 
 
-def shown(text: str) -> str:
+def redact(text: str) -> str:
     """Return a text without the keys of the environment, what is left of masked ones, and passwords in URLs."""
     values = (value.strip() for name, value in os.environ.items() if name.endswith(_SECRET_NAMES))
     for secret in sorted((value for value in values if len(value) >= _SHORTEST_SECRET), key=len, reverse=True):
@@ -92,12 +92,12 @@ def _of_provider(name: str, provider: str, model: str) -> BaseChatModel:
     except Exception as error:
         reason = str(error)
         if reason.startswith("Unsupported provider"):
-            raise ModelError(f"There is no provider {shown(provider)!r} of language models.", remedy=_FORMS) from None
+            raise ModelError(f"There is no provider {redact(provider)!r} of language models.", remedy=_FORMS) from None
         variable = _KEY_VARIABLE.search(reason)
         if variable is None or os.environ.get(variable[0]):
             raise
         remedy = f"Set the environment variable {variable[0]}."
-        raise ModelError(f"The language model {shown(name)} needs a key.", remedy=remedy) from None
+        raise ModelError(f"The language model {redact(name)} needs a key.", remedy=remedy) from None
 
 
 def _at_url(name: str) -> BaseChatModel:
@@ -107,7 +107,7 @@ def _at_url(name: str) -> BaseChatModel:
 
     url, model = urldefrag(name)
     if not urlsplit(url).hostname or urlsplit(url).query:
-        raise ModelError(f"{shown(url)} is not the URL of a language model.", remedy=_FORMS)
+        raise ModelError(f"{redact(url)} is not the URL of a language model.", remedy=_FORMS)
     key = os.environ.get(URL_KEY, "").strip() or "none"
     timeout = Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS)
     # What is set up for OpenAI, such as OPENAI_CUSTOM_HEADERS, would go to the other host in spite of the key here.
@@ -129,7 +129,7 @@ def _at_url(name: str) -> BaseChatModel:
 def _first_model(client: OpenAI, url: str) -> str:
     for model in client.models.list():
         return model.id
-    raise ModelError(f"The server at {shown(url)} lists no model.", remedy=f"Name one: {shown(url)}#MODEL")
+    raise ModelError(f"The server at {redact(url)} lists no model.", remedy=f"Name one: {redact(url)}#MODEL")
 
 
 @contextmanager
@@ -155,6 +155,6 @@ def _reason(error: BaseException) -> str:
     cause = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
-    lines = [(shown(str(each)).strip() or type(each).__name__).splitlines()[0] for each in (error, cause)]
+    lines = [(redact(str(each)).strip() or type(each).__name__).splitlines()[0] for each in (error, cause)]
     reason = " ".join(dict.fromkeys(lines))[:_LONGEST_REASON].rstrip(" .:")
     return f"{reason}."

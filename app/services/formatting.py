@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from echo_index.indexer.building.document_sync import BuildReport
 
-STAGE_WORDS = {
+STAGE_LABELS = {
     "reading": "Reading files",
     "embedding": "Embedding passages",
     "asking": "Asking for passages",
@@ -15,7 +15,7 @@ STAGE_WORDS = {
 }
 
 
-def patterns_told(report: BuildReport) -> list[str]:
+def pattern_lines(report: BuildReport) -> list[str]:
     """Return a line for each source of which patterns of an earlier build left something out."""
     return [
         f"{source}: "
@@ -27,6 +27,6 @@ def patterns_told(report: BuildReport) -> list[str]:
     ]
 
 
-def counted(count: int, noun: str) -> str:
+def pluralize(count: int, noun: str) -> str:
     """Return "1 passage", "2 passages"."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")

@@ -36,7 +36,7 @@ class ServiceOptions:
     llms: tuple[str, ...] = ()
 
 
-class Service:
+class IndexService:
     """What all visitors share. Thread-safe."""
 
     def __init__(self, options: ServiceOptions, *, notice: Callable[[str], None] = lambda line: None) -> None:
@@ -60,7 +60,7 @@ class Service:
     def warm(self) -> None:
         """Load the model before anybody asks."""
         try:
-            self.with_retriever(lambda retriever: retriever.encoder.model.vocabulary.whole())
+            self.with_retriever(lambda retriever: retriever.encoder.model.tokenizer.whole())
         except IndexMissing:
             pass  # there is nothing to search yet: the page says how to begin
         except EchoIndexError as error:
@@ -75,7 +75,7 @@ class Service:
         """
         retriever = self._opened()
         try:
-            retriever.refreshed()
+            retriever.current_snapshot()
             return act(retriever)
         except IndexMismatch:
             return act(self._opened(instead_of=retriever))
@@ -84,7 +84,7 @@ class Service:
         """Return what `act` makes of the newest generation of the index; no model is loaded for it."""
         return self.with_retriever(lambda retriever: retriever.with_snapshot(act))
 
-    def writer(self, name: str = OWN_MODEL) -> BaseChatModel:
+    def chat_model(self, name: str = OWN_MODEL) -> BaseChatModel:
         """Return the model that writes the answers: one of the names in the options, or the one that embeds.
 
         Raises:

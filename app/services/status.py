@@ -42,8 +42,8 @@ def read_status(
         "device": {"name": place.name, "reason": place.reason},
         "index_device": {"name": snapshot.vectors.placement.device, "reason": snapshot.vectors.placement.reason},
         "vectors": snapshot.vectors.kind,
-        "space_passages": None if snapshot.space.is_plain else snapshot.space.passages,
-        "space_has_drifted": snapshot.space_has_drifted(),
+        "space_passages": None if snapshot.normalization.is_identity else snapshot.normalization.passages,
+        "space_has_drifted": snapshot.normalization_has_drifted(),
         "failures": snapshot.catalog.failures(generation=manifest.generation),
     }
 

@@ -12,10 +12,11 @@ from gradio.events import api
 
 from echo_index.app.defaults import DEFAULTS
 from echo_index.app.services.answer_job import Request, stream_turn
-from echo_index.app.services.index_service import Service
+from echo_index.app.services.index_service import IndexService
+from echo_index.app.services.json_fields import answer_fields, hit_fields
 from echo_index.errors import EchoIndexError
-from echo_index.indexer.catalog.records import Where
-from echo_index.indexer.inspection.document_queries import indexed_document, list_documents
+from echo_index.indexer.catalog.records import SearchFilter
+from echo_index.indexer.inspection.document_queries import list_documents, read_indexed_document
 
 _MOST_PASSAGES = 100
 _MOST_RERANKED = 50
@@ -23,7 +24,7 @@ _MOST_DOCUMENTS = 1000
 _MOST_CHARACTERS = 20_000
 
 
-def offer_endpoints(service: Service) -> None:
+def offer_endpoints(service: IndexService) -> None:
     """Add the endpoints to the page that is being made."""
     endpoints = _Endpoints(service)
     for offered in (endpoints.search, endpoints.similar, endpoints.ask, endpoints.documents, endpoints.read):
@@ -33,7 +34,7 @@ def offer_endpoints(service: Service) -> None:
 class _Endpoints:
     """One method an endpoint; what it says of itself is what programs are told."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: IndexService) -> None:
         self._service = service
 
     def search(
@@ -61,7 +62,7 @@ class _Endpoints:
             Passages, best first: text, source, title, headings, start and end (character offsets), page or line, score,
             and alike: where passages are that say the same.
         """
-        where = Where(paths=tuple(paths or ()), formats=tuple(formats or ()))
+        where = SearchFilter(paths=tuple(paths or ()), formats=tuple(formats or ()))
         with _told_plainly():
             hits = self._service.with_retriever(
                 lambda retriever: retriever.search(
@@ -74,7 +75,7 @@ class _Endpoints:
                     group=True,
                 )
             )
-        return [asdict(hit) for hit in hits]
+        return [hit_fields(hit) for hit in hits]
 
     def similar(self, source: str, start: int, k: int = DEFAULTS.results) -> list[dict[str, Any]]:
         """Find the passages that say something like a given passage.
@@ -91,7 +92,7 @@ class _Endpoints:
             hits = self._service.with_retriever(
                 lambda retriever: retriever.similar(source, int(start), k=min(int(k), _MOST_PASSAGES))
             )
-        return [asdict(hit) for hit in hits]
+        return [hit_fields(hit) for hit in hits]
 
     def ask(self, question: str, passages: int = DEFAULTS.passages) -> dict[str, Any]:
         """Answer a question from the indexed documents, with citations, written by the local language model.
@@ -107,7 +108,7 @@ class _Endpoints:
         with _told_plainly():
             turns = list(stream_turn(self._service, request))
         answer = turns[-1].answer if turns else None
-        return asdict(answer) if answer else {}
+        return answer_fields(answer) if answer else {}
 
     def documents(self, contains: str = "") -> list[dict[str, Any]]:
         """List the indexed documents, at most 1000.
@@ -134,7 +135,7 @@ class _Endpoints:
             The text, its source and title, where it begins, and the length of the whole document.
         """
         with _told_plainly():
-            document = self._service.with_snapshot(lambda snapshot: indexed_document(snapshot, source))
+            document = self._service.with_snapshot(lambda snapshot: read_indexed_document(snapshot, source))
         begin = max(0, int(start))
         text = document.text[begin : begin + max(0, min(int(characters), _MOST_CHARACTERS))]
         return {

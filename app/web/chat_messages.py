@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from echo_index.app.services.answer_job import Turn
-from echo_index.app.web.hit_cards import place
+from echo_index.app.web.hit_cards import location_html
 from echo_index.app.web.html import as_markdown
 
 _MARKER = re.compile(r"\[(\d+)\]")
@@ -37,7 +37,7 @@ def export_markdown(turns: Sequence[Turn]) -> str:
         parts.append(f"{turn.answer.text if turn.answer else turn.text}\n")
         for citation in turn.answer.citations if turn.answer else ():
             quoted = "\n".join(f"> {line}" for line in citation.hit.text.splitlines())
-            parts.append(f"[{citation.number}] {place(citation.hit)}\n\n{quoted}\n")
+            parts.append(f"[{citation.number}] {location_html(citation.hit)}\n\n{quoted}\n")
     return "\n".join(parts)
 
 

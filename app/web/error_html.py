@@ -19,7 +19,7 @@ NO_INDEX = notice(
 )
 
 
-def told_errors(callback: Callable[P, str]) -> Callable[P, str]:
+def show_errors(callback: Callable[P, str]) -> Callable[P, str]:
     """Return the callback, its errors shown in the place of its HTML."""
 
     @wraps(callback)
@@ -27,12 +27,12 @@ def told_errors(callback: Callable[P, str]) -> Callable[P, str]:
         try:
             return callback(*args, **kwargs)
         except EchoIndexError as error:
-            return told(error)
+            return error_html(error)
 
     return telling
 
 
-def told(error: EchoIndexError) -> str:
+def error_html(error: EchoIndexError) -> str:
     """Return the HTML that tells of an error."""
     if isinstance(error, IndexMissing):
         return NO_INDEX

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from echo_index.app.services.index_service import Service
+from echo_index.app.services.index_service import IndexService
 from echo_index.errors import EchoIndexError
-from echo_index.indexer.catalog.records import Where
+from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.indexer.inspection.document_queries import list_documents
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ _MOST_FOLDERS = 500
 _RERANKED = (10, 20, 50)
 
 
-class Choices:
+class FilterChoices:
     """Two dropdowns; `refresh` fills them."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: IndexService) -> None:
         self._service = service
         with gr.Row():
             self.folders = gr.Dropdown([], label="Only in these folders", multiselect=True, scale=2)
@@ -49,9 +49,9 @@ def rerank_choice() -> gr.Dropdown:
     return gr.Dropdown(amounts, value=0, label="Rerank (slower)", scale=1)
 
 
-def where_of(folders: Sequence[str], formats: Sequence[str]) -> Where:
+def make_filter(folders: Sequence[str], formats: Sequence[str]) -> SearchFilter:
     """Return the filter for folders and all that is below them, and for formats."""
-    return Where(paths=tuple(f"{_literally(folder)}/*" for folder in folders), formats=tuple(formats))
+    return SearchFilter(paths=tuple(f"{_literally(folder)}/*" for folder in folders), formats=tuple(formats))
 
 
 def _folders(documents: Sequence[ListedDocument]) -> list[tuple[str, int]]:

@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from echo_index.app.web.html import attributes, button, notice, shown
+from echo_index.app.web.html import attributes, button, escape_html, notice
 
 if TYPE_CHECKING:
-    from echo_index.retriever.search.hits import Hit, Place, Spot
+    from echo_index.retriever.search.hits import Hit, Location, RankedScore
 
 Span = tuple[int, int]
 
@@ -55,7 +55,7 @@ def hit_card(
         f'<li class="{" ".join(("hit", *kinds))}" {attributes(**where)}>'
         f'<div class="hit-head"><span class="number" aria-hidden="true">{number}</span>'
         f'<h3 dir="auto">{heading(hit)}</h3></div>'
-        f'<p class="place" dir="ltr">{shown(place(hit))}</p>'
+        f'<p class="place" dir="ltr">{escape_html(location_html(hit))}</p>'
         f"{_why(hit, strength)}{_passage(hit, mark)}{_alike(hit)}"
         f'<p class="actions">{"".join(actions)}</p></li>'
     )
@@ -66,11 +66,11 @@ def heading(hit: Hit) -> str:
     from echo_index.indexer.documents.chunking import title_path
 
     title, *rest = title_path(hit.title, hit.headings) or (hit.source,)
-    path = "".join(f'<span class="crumb"> › {shown(name)}</span>' for name in rest)
-    return f"{shown(title)}{path}"
+    path = "".join(f'<span class="crumb"> › {escape_html(name)}</span>' for name in rest)
+    return f"{escape_html(title)}{path}"
 
 
-def place(hit: Hit) -> str:
+def location_html(hit: Hit) -> str:
     """Return where a passage stands: its file, and the page or line."""
     spot = f", page {hit.page}" if hit.page else f", line {hit.line}" if hit.line else ""
     return f"{hit.source}{spot}"
@@ -82,7 +82,7 @@ def citation(hit: Hit, mark: Span | None) -> str:
 
     quoted = " ".join(hit.text[slice(*mark)].split()) if mark else ""
     titles = " > ".join(title_path(hit.title, hit.headings))
-    source = f"{titles} ({place(hit)})"
+    source = f"{titles} ({location_html(hit)})"
     return f"“{quoted}” — {source}" if quoted else source
 
 
@@ -104,7 +104,7 @@ def _why(hit: Hit, strength: float | None) -> str:
 
 def _alike(hit: Hit) -> str:
     """Return links to where else the same is said."""
-    if not hit.alike:
+    if not hit.duplicates:
         return ""
     links = [
         button(
@@ -114,19 +114,19 @@ def _alike(hit: Hit) -> str:
             source=each.source,
             start=each.start,
         )
-        for each in hit.alike[:_MOST_ALIKE]
+        for each in hit.duplicates[:_MOST_ALIKE]
     ]
-    more = f" and {len(hit.alike) - _MOST_ALIKE} more" if len(hit.alike) > _MOST_ALIKE else ""
+    more = f" and {len(hit.duplicates) - _MOST_ALIKE} more" if len(hit.duplicates) > _MOST_ALIKE else ""
     return f'<p class="alike">The same: {" ".join(links)}{more}</p>'
 
 
-def _spot(spot: Spot, *, within: str) -> str:
+def _spot(spot: Location, *, within: str) -> str:
     named = "" if spot.source == within else f"{spot.source} "
     where = f"page {spot.page}" if spot.page else f"line {spot.line}" if spot.line else "elsewhere in it"
     return f"{named}{where}".strip()
 
 
-def _badge(spot: Place | None, how: str, measure: str) -> str:
+def _badge(spot: RankedScore | None, how: str, measure: str) -> str:
     if spot is None:
         return ""
     return f'<span class="badge {how}" title="{measure} {spot.score:.2f}">{_ordinal(spot.rank)} by {how}</span>'
@@ -150,9 +150,9 @@ def marked(text: str, mark: Span | None, *, start: int = 0, end: int | None = No
     """Return the HTML of a stretch of text with one span in it marked."""
     end = len(text) if end is None else end
     if mark is None:
-        return shown(text[start:end])
+        return escape_html(text[start:end])
     first, last = max(start, mark[0]), min(end, mark[1])
-    return f"{shown(text[start:first])}<mark>{shown(text[first:last])}</mark>{shown(text[last:end])}"
+    return f"{escape_html(text[start:first])}<mark>{escape_html(text[first:last])}</mark>{escape_html(text[last:end])}"
 
 
 def flowing(text: str, format: str) -> str:
@@ -170,8 +170,8 @@ def _excerpt(text: str, mark: Span | None) -> Span:
         return 0, len(text)
     start = max(0, min((mark[0] if mark else 0) - _BEFORE_MARK, len(text) - _EXCERPT))
     end = max(start + _EXCERPT, mark[1] if mark else 0)
-    if start and (space := text.find(" ", start, mark[0] if mark else end)) >= 0:
-        start = space + 1
-    if end < len(text) and (space := text.rfind(" ", mark[1] if mark else start, end)) >= 0:
-        end = space
+    if start and (normalization := text.find(" ", start, mark[0] if mark else end)) >= 0:
+        start = normalization + 1
+    if end < len(text) and (normalization := text.rfind(" ", mark[1] if mark else start, end)) >= 0:
+        end = normalization
     return start, end

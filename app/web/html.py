@@ -17,7 +17,7 @@ def readable(text: str) -> str:
     return text.translate(_CONTROLS | _DIRECTIONS)
 
 
-def shown(text: object) -> str:
+def escape_html(text: object) -> str:
     """Return HTML that shows a text, in an element or in an attribute."""
     return escape(readable(str(text)), quote=True)
 
@@ -36,15 +36,16 @@ def attributes(**values: object) -> str:
 
 def button(label: str, action: str, /, *, title: str = "", **data: object) -> str:
     """Return a button that tells its component of an action, with data."""
-    told = f' title="{shown(title)}" aria-label="{shown(title)}"' if title else ""
-    return f'<button type="button" class="act" {attributes(action=action, **data)}{told}>{shown(label)}</button>'
+    told = f' title="{escape_html(title)}" aria-label="{escape_html(title)}"' if title else ""
+    return f'<button type="button" class="act" {attributes(action=action, **data)}{told}>{escape_html(label)}</button>'
 
 
 def notice(sentence: str, *, remedy: str = "", kind: str = "info", actions: str = "") -> str:
     """Return a box that says something: `kind` is info, empty, warning or error."""
-    mended = f"<p>{shown(remedy)}</p>" if remedy else ""
+    mended = f"<p>{escape_html(remedy)}</p>" if remedy else ""
     role = "alert" if kind == "error" else "status"
-    return f'<div class="notice {kind}" role="{role}"><p><strong>{shown(sentence)}</strong></p>{mended}{actions}</div>'
+    said = f"<p><strong>{escape_html(sentence)}</strong></p>"
+    return f'<div class="notice {kind}" role="{role}">{said}{mended}{actions}</div>'
 
 
 def _data(value: object) -> str:

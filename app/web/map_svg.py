@@ -10,10 +10,10 @@ from itertools import product
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from echo_index.app.web.html import attributes, notice, readable, shown
+from echo_index.app.web.html import attributes, escape_html, notice, readable
 
 if TYPE_CHECKING:
-    from echo_index.indexer.catalog.records import FoundChunk
+    from echo_index.indexer.catalog.records import StoredChunk
     from echo_index.indexer.inspection.corpus_survey import CorpusMap
 
 Point = tuple[float, float]
@@ -26,7 +26,7 @@ _RINGS = 5  # around a place, in which another one is looked for
 _LONGEST_TOLD = 180
 
 
-def map_view(
+def map_svg(
     drawn: CorpusMap, *, question: tuple[str, Point] | None = None, near: AbstractSet[int] = frozenset()
 ) -> str:
     """Return the map as an SVG with a legend; `near` are the ids of the passages to be joined to the question."""
@@ -45,7 +45,7 @@ def map_view(
         is_near = found.id in near
         colour = f"c{legend.index(group)}" if group in legend else "other"
         data = attributes(action="open", source=found.path, start=found.chunk.start, told=_told(found))
-        reached = f' tabindex="0" role="button" aria-label="Open {shown(found.title)}"' if is_near else ""
+        reached = f' tabindex="0" role="button" aria-label="Open {escape_html(found.title)}"' if is_near else ""
         kind, radius = (f"{colour} near", small + 3) if is_near else (colour, small)
         circle = f'<circle class="{kind}" cx="{x}" cy="{y}" r="{radius}" {data}{reached}/>'
         (near_circles if is_near else circles).append(circle)
@@ -56,7 +56,7 @@ def map_view(
     if question:
         x, y = scale(question[1])
         asked = (
-            f'<g class="question" data-told="{shown(question[0])}"><circle cx="{x}" cy="{y}" r="11"/>'
+            f'<g class="question" data-told="{escape_html(question[0])}"><circle cx="{x}" cy="{y}" r="11"/>'
             f'<text x="{x}" y="{y}" dy="5" text-anchor="middle">?</text></g>'
         )
     shown_of = (
@@ -66,7 +66,8 @@ def map_view(
     )
     label = f"Map of the passages: {shown_of}, those that say alike near each other"
     said = (
-        f"{shown_of}; passages that say alike lie near each other. The two axes hold {drawn.explained:.0%} of what "
+        f"{shown_of}; passages that say alike lie near each other. "
+        f"The two axes hold {drawn.explained_variance:.0%} of what "
         "tells the passages apart. Press a point to read it."
     )
     return (
@@ -126,7 +127,7 @@ def _is_free(place: Point, least: float, taken: Mapping[tuple[int, int], Sequenc
     )
 
 
-def _groups(passages: Sequence[FoundChunk]) -> list[str]:
+def _groups(passages: Sequence[StoredChunk]) -> list[str]:
     """Return what each passage is coloured by: its document, or its folder where the documents are many."""
     documents = [found.path for found in passages]
     if len(set(documents)) <= _COLOURS:
@@ -136,13 +137,13 @@ def _groups(passages: Sequence[FoundChunk]) -> list[str]:
 
 
 def _legend(names: Sequence[str], groups: Sequence[str]) -> str:
-    items = [f'<li class="c{number}"><i></i>{shown(name)}</li>' for number, name in enumerate(names)]
+    items = [f'<li class="c{number}"><i></i>{escape_html(name)}</li>' for number, name in enumerate(names)]
     if len(set(groups)) > len(names):
         items.append('<li class="other"><i></i>others</li>')
     return f'<ul class="legend">{"".join(items)}</ul>'
 
 
-def _told(found: FoundChunk) -> str:
+def _told(found: StoredChunk) -> str:
     from echo_index.indexer.documents.chunking import title_path
 
     text = " ".join(found.chunk.text.split())

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import gradio as gr
 
-from echo_index.app.services.build_job import Builder
-from echo_index.app.services.index_service import Service
+from echo_index.app.services.build_job import BuildJob
+from echo_index.app.services.index_service import IndexService
 from echo_index.app.web.api import offer_endpoints
 from echo_index.app.web.tabs.ask import AskTab
 from echo_index.app.web.tabs.compare import CompareTab
@@ -33,7 +33,7 @@ class PageOptions:
     may_change: bool = True
 
 
-def make_page(service: Service, builder: Builder, options: PageOptions) -> gr.Blocks:
+def make_page(service: IndexService, builder: BuildJob, options: PageOptions) -> gr.Blocks:
     """Return the whole page, ready to be mounted."""
     page: gr.Blocks
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=False, delete_cache=(3600, 3600)) as page:

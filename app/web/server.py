@@ -13,10 +13,10 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from echo_index.app.defaults import DEFAULTS
-from echo_index.app.services.build_job import Builder
-from echo_index.app.services.credentials import Gate
+from echo_index.app.services.build_job import BuildJob
+from echo_index.app.services.credentials import Authenticator
 from echo_index.app.services.encoder_factory import EncoderOptions
-from echo_index.app.services.index_service import Service, ServiceOptions
+from echo_index.app.services.index_service import IndexService, ServiceOptions
 from echo_index.errors import EchoIndexError, MissingPackage
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class ServerOptions:
 
     host: str = DEFAULTS.host
     port: int = DEFAULTS.port
-    gate: Gate | None = None
+    authenticator: Authenticator | None = None
     mcp: bool = False
     read_only: bool = False
     upload_megabytes: int = DEFAULTS.upload_megabytes
@@ -44,10 +44,10 @@ class ServerOptions:
     @property
     def may_change(self) -> bool:
         """Whether visitors may add and remove documents: never those whom nobody knows, from another machine."""
-        return not self.read_only and (self.is_local or self.gate is not None)
+        return not self.read_only and (self.is_local or self.authenticator is not None)
 
 
-def make_app(service: Service, options: ServerOptions) -> FastAPI:
+def make_app(service: IndexService, options: ServerOptions) -> FastAPI:
     """Return the application: the page at /, its endpoints below /gradio_api, readiness at /healthz.
 
     Raises:
@@ -65,7 +65,7 @@ def make_app(service: Service, options: ServerOptions) -> FastAPI:
 
     if options.mcp:
         _refuse_missing_mcp()
-    builder = Builder(service.index_dir, EncoderOptions(model=service.options.model, device=service.options.device))
+    builder = BuildJob(service.index_dir, EncoderOptions(model=service.options.model, device=service.options.device))
     most_bytes = options.upload_megabytes * 10**6
     page = make_page(
         service,
@@ -86,7 +86,7 @@ def make_app(service: Service, options: ServerOptions) -> FastAPI:
         app,
         page,
         path="",
-        auth=options.gate,
+        auth=options.authenticator,
         footer_links=["api", "settings"],
         max_file_size=most_bytes,
         mcp_server=options.mcp,
@@ -114,7 +114,7 @@ def serve(service_options: ServiceOptions, options: ServerOptions, *, notice: Ca
         from echo_index.app.services.external_llm import untraced
 
         with untraced():
-            service = Service(service_options, notice=notice)
+            service = IndexService(service_options, notice=notice)
             app = make_app(service, options)
             Thread(target=service.warm, name="warm", daemon=True).start()
             host, port = listening.getsockname()[:2]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from echo_index.app.services.index_service import Service
+from echo_index.app.services.index_service import IndexService
 from echo_index.app.web.hit_cards import flowing, marked
-from echo_index.app.web.html import button, notice, shown
+from echo_index.app.web.html import button, escape_html, notice
 from echo_index.app.web.theme import acting_html
 from echo_index.errors import DocumentError, EchoIndexError
 
@@ -26,7 +26,7 @@ _PICTURE_WIDTH = 1100  # pixels
 class Viewer:
     """A panel at the side of the page that any tab opens at a passage."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: IndexService) -> None:
         self._service = service
         with gr.Sidebar(open=False, position="right", width=600, elem_id="viewer") as panel:
             self._content = acting_html(_EMPTY, elem_id="document", label="Document")
@@ -69,14 +69,14 @@ def document_view(snapshot: Snapshot, source: str, start: int, *, page: int | No
     Raises:
         DocumentError: the index holds no such document.
     """
-    from echo_index.indexer.inspection.document_queries import find_passage, indexed_document
+    from echo_index.indexer.inspection.document_queries import find_passage, read_indexed_document
 
-    document = indexed_document(snapshot, source)
+    document = read_indexed_document(snapshot, source)
     found = find_passage(snapshot, source, start)
     spot = (found.chunk.start, found.chunk.end) if found else (0, 0)
     head = (
-        f'<div class="document-head"><h2 dir="auto">{shown(document.title)}</h2>'
-        f'<p class="place" dir="ltr">{shown(source)}</p></div>'
+        f'<div class="document-head"><h2 dir="auto">{escape_html(document.title)}</h2>'
+        f'<p class="place" dir="ltr">{escape_html(source)}</p></div>'
     )
     if document.format == "pdf":
         at = page or (found.chunk.page if found else None) or 1
@@ -85,10 +85,10 @@ def document_view(snapshot: Snapshot, source: str, start: int, *, page: int | No
 
 
 def _picture(snapshot: Snapshot, document: IndexedDocument, page: int, start: int) -> str:
-    from echo_index.indexer.inspection.page_images import draw_page
+    from echo_index.indexer.inspection.page_images import render_page
 
     try:
-        png = draw_page(snapshot, document.path, page, width=_PICTURE_WIDTH)
+        png = render_page(snapshot, document.path, page, width=_PICTURE_WIDTH)
     except DocumentError as error:
         return notice(error.message, remedy=error.remedy, kind="warning")
     where: dict[str, Any] = {"source": document.path, "start": start}
@@ -96,7 +96,8 @@ def _picture(snapshot: Snapshot, document: IndexedDocument, page: int, start: in
     return (
         f'<p class="actions">{button("‹ Page before", "turn", page=max(1, page - 1), **where)}'
         f"<span>Page {page}</span>{button('Next page ›', 'turn', page=page + 1, **where)}</p>"
-        f'<img class="pdf-page" src="data:image/png;base64,{picture}" alt="Page {page} of {shown(document.title)}">'
+        f'<img class="pdf-page" src="data:image/png;base64,{picture}"'
+        f' alt="Page {page} of {escape_html(document.title)}">'
     )
 
 

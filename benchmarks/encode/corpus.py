@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 
-from echo_index.embeddings.text.tokenizer import Vocabulary
+from echo_index.embeddings.text.tokenizer import ModelTokenizer
 
 GUIDE = Path(__file__).parents[2] / "docs"
 FEWEST, MOST = 30, 250
@@ -34,7 +34,7 @@ def guide_sentences() -> list[str]:
     return [sentence for page in pages for sentence in _sentences(page.read_text(encoding="utf-8"))]
 
 
-def draw_documents(sentences: Sequence[str], vocabulary: Vocabulary, *, count: int, seed: int = 1) -> list[str]:
+def draw_documents(sentences: Sequence[str], vocabulary: ModelTokenizer, *, count: int, seed: int = 1) -> list[str]:
     """Return passages of 30 to 250 tokens: sentences that follow each other, cut at a length that is drawn.
 
     They begin at even distances, all over the guide. The lengths are log-normal and clipped: many short, few long.
@@ -51,7 +51,7 @@ def draw_documents(sentences: Sequence[str], vocabulary: Vocabulary, *, count: i
     return documents
 
 
-def draw_sentences(sentences: Sequence[str], vocabulary: Vocabulary, *, count: int, seed: int = 2) -> list[str]:
+def draw_sentences(sentences: Sequence[str], vocabulary: ModelTokenizer, *, count: int, seed: int = 2) -> list[str]:
     """Return single sentences of 5 to 25 tokens in random order; where the guide has too few, they come again."""
     short = [
         sentence
@@ -74,7 +74,7 @@ def _sentences(page: str) -> Iterator[str]:
             yield from _SENTENCE_END.split(prose)
 
 
-def _cut(sentences: Sequence[str], vocabulary: Vocabulary, length: int) -> str:
+def _cut(sentences: Sequence[str], vocabulary: ModelTokenizer, length: int) -> str:
     """Join sentences until they have `length` tokens, and leave out what is more."""
     taken = 1
     while True:

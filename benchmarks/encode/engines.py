@@ -22,8 +22,8 @@ from echo_index.embeddings.models.language_model import load_model
 from echo_index.embeddings.models.profiles import profile_for
 from echo_index.embeddings.text.echo_prompt import EchoPrompt
 from echo_index.embeddings.text.prompt_tokens import EchoTokens, PromptTokenizer
-from echo_index.embeddings.text.tokenizer import Vocabulary
-from echo_index.embeddings.vectors.layer_views import Copy, View
+from echo_index.embeddings.text.tokenizer import ModelTokenizer
+from echo_index.embeddings.vectors.layer_views import LayerView, TextPass
 from echo_index.embeddings.vectors.vector_ops import Vectors
 
 Precision = Literal["fp32", "bf16", "int8"]
@@ -47,8 +47,8 @@ class PlainEngine:
         self._model = AutoModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True).eval()
         self._prompt = profile.document
         depth = int(self._model.config.get_text_config().num_hidden_layers)
-        self._views = profile.views or (View(Copy.ECHO, depth),)
-        self._tokenizer = PromptTokenizer(Vocabulary.load(folder), max_tokens=profile.max_tokens)
+        self._views = profile.views or (LayerView(TextPass.ECHO, depth),)
+        self._tokenizer = PromptTokenizer(ModelTokenizer.load(folder), max_tokens=profile.max_tokens)
 
     def tokens(self, texts: Sequence[str]) -> int:
         """Count the tokens that the model is fed, without padding."""
@@ -68,16 +68,16 @@ class PlainEngine:
         shape = (len(batch), max(map(len, batch)))
         ids = torch.zeros(shape, dtype=torch.long)
         attended = torch.zeros(shape, dtype=torch.long)
-        pooled = {copy: torch.zeros(shape) for copy in Copy}
+        pooled = {copy: torch.zeros(shape) for copy in TextPass}
         for row, tokens in enumerate(batch):
             ids[row, : len(tokens)] = torch.tensor(tokens.ids)
             attended[row, : len(tokens)] = 1
-            pooled[Copy.ECHO][row, tokens.start : tokens.end] = 1
-            pooled[Copy.TEXT][row, slice(*(tokens.first_copy or (0, 0)))] = 1
+            pooled[TextPass.ECHO][row, tokens.start : tokens.end] = 1
+            pooled[TextPass.TEXT][row, slice(*(tokens.first_copy or (0, 0)))] = 1
         output = self._model(input_ids=ids, attention_mask=attended, output_hidden_states=True)
         total = torch.zeros(len(batch), output.hidden_states[0].shape[-1])
         for view in self._views:
-            sums = (output.hidden_states[view.layer] * pooled[view.copy][..., None]).sum(dim=1)
+            sums = (output.hidden_states[view.layer] * pooled[view.text_pass][..., None]).sum(dim=1)
             total += view.weight * torch.nn.functional.normalize(sums, dim=-1)
         vectors: Vectors = total.numpy()
         return vectors
@@ -92,7 +92,7 @@ class OurEngine:
 
     def tokens(self, texts: Sequence[str]) -> int:
         """Count the tokens of the prompts that hold the texts."""
-        tokenizer = PromptTokenizer(self._encoder.model.vocabulary, max_tokens=self._encoder.max_tokens)
+        tokenizer = PromptTokenizer(self._encoder.model.tokenizer, max_tokens=self._encoder.max_tokens)
         prompt: EchoPrompt = self._encoder.document_prompt
         return sum(map(len, tokenizer.assemble(prompt, texts)))
 

@@ -8,7 +8,7 @@ from statistics import median
 
 import numpy as np
 
-from echo_index.embeddings.vectors.vector_ops import Vectors, remove_mean
+from echo_index.embeddings.vectors.vector_ops import Vectors, center
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def fidelity(vectors: Vectors, plain: Vectors) -> Fidelity:
     ours, theirs = _unit(vectors), _unit(plain)
     raw = (ours * theirs).sum(axis=1)
     # Language models' embeddings share a large part, which hides what became of the rest.
-    centred = (remove_mean(ours, ours.mean(axis=0)) * remove_mean(theirs, theirs.mean(axis=0))).sum(axis=1)
+    centred = (center(ours, ours.mean(axis=0)) * center(theirs, theirs.mean(axis=0))).sum(axis=1)
     return Fidelity(float(raw.mean()), float(raw.min()), float(centred.mean()), float(centred.min()))
 
 

@@ -48,8 +48,8 @@ def load_subject(name: str, *, documents: int, sentences: int, pairs: SentencePa
         EchoIndexError: there is no such model.
     """
     model = load_model(name, device="cpu")
-    vocabulary = model.vocabulary
-    layer = EchoEncoder(model).deepest
+    vocabulary = model.tokenizer
+    layer = EchoEncoder(model).deepest_layer
     guide = guide_sentences()
     corpora = {
         "documents": draw_documents(guide, vocabulary, count=documents),
@@ -62,7 +62,7 @@ def load_subject(name: str, *, documents: int, sentences: int, pairs: SentencePa
         folder=model.folder,
         gguf=_gguf(name, folder),
         layer=layer,
-        linear_weights=linear_weights(model.reader, layer=layer),
+        linear_weights=linear_weights(model.base_model, layer=layer),
         corpora=corpora,
         lengths={
             corpus: [len(encoding.ids) for encoding in vocabulary.encode_batch(texts)]

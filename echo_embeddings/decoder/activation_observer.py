@@ -10,18 +10,18 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from echo_index.embeddings.decoder.config import Architecture
-from echo_index.embeddings.decoder.decoder import Trunk
+from echo_index.embeddings.decoder.config import DecoderConfig
+from echo_index.embeddings.decoder.decoder import Decoder
 from echo_index.embeddings.decoder.linear import Linear, Precision, linear
 from echo_index.embeddings.decoder.packing import Packing
 from echo_index.embeddings.decoder.smoothquant import Smoothing
 from echo_index.embeddings.decoder.weights import Projection, Tensors
-from echo_index.embeddings.runtime.cache import cache_folder, write_remembered
+from echo_index.embeddings.runtime.cache import cache_folder, write_cached
 
 _LEAST = 1e-4  # of the largest: what is smaller hardly counts, and would make scales without bounds
 
 
-class ChannelSizes(Linear):
+class ActivationObserver(Linear):
     """A matrix that notes how large each channel of its rows is, by the side of the largest channel of each row."""
 
     def __init__(self, matrix: Linear, weight: torch.Tensor) -> None:
@@ -39,7 +39,7 @@ class ChannelSizes(Linear):
         """Multiply as the matrix does."""
         return self._matrix(rows)
 
-    def scales(self, *others: ChannelSizes) -> torch.Tensor:
+    def scales(self, *others: ActivationObserver) -> torch.Tensor:
         """Return the scales of the channels (in,) for this matrix and others that are given the same rows.
 
         The rounding of a token's numbers errs by its step, times the weights it meets: that is least where the scale is
@@ -50,25 +50,25 @@ class ChannelSizes(Linear):
         return _about_one(ratio.sqrt())
 
 
-def measure_smoothing(tensors: Tensors, architecture: Architecture, texts: Sequence[Sequence[int]]) -> list[Smoothing]:
+def measure_smoothing(tensors: Tensors, config: DecoderConfig, texts: Sequence[Sequence[int]]) -> list[Smoothing]:
     """Return the scales of each layer, as they suit a sample of texts, given as token ids."""
-    sizes: list[ChannelSizes] = []
+    sizes: list[ActivationObserver] = []
 
     def watched(projection: Projection) -> Linear:
-        sizes.append(ChannelSizes(linear(projection, Precision.FP32), projection.weight))
+        sizes.append(ActivationObserver(linear(projection, Precision.FP32), projection.weight))
         return sizes[-1]
 
-    Trunk(tensors, architecture, watched).read(
+    Decoder(tensors, config, watched).forward(
         torch.tensor([token for text in texts for token in text]),
         Packing.of([len(text) for text in texts], prefix=0),
         before=None,
-        rows={architecture.depth: torch.arange(sum(map(len, texts)))},
+        rows={config.depth: torch.arange(sum(map(len, texts)))},
     )
-    each = len(sizes) // architecture.depth
-    return [_smoothing_of(sizes[each * number :][:each], architecture) for number in range(architecture.depth)]
+    each = len(sizes) // config.depth
+    return [_smoothing_of(sizes[each * number :][:each], config) for number in range(config.depth)]
 
 
-def remembered_smoothing(weights_hash: str, measure: Callable[[], list[Smoothing]]) -> list[Smoothing]:
+def cached_smoothing(weights_hash: str, measure: Callable[[], list[Smoothing]]) -> list[Smoothing]:
     """Return the scales of each layer as the cache folder has them, else what `measure` finds; it is kept there."""
     path = cache_folder() / "smoothing" / f"{weights_hash}.safetensors"
     with suppress(OSError, SafetensorError, KeyError):  # not there, or damaged
@@ -84,14 +84,14 @@ def remembered_smoothing(weights_hash: str, measure: Callable[[], list[Smoothing
         for name in Smoothing.__dataclass_fields__
     }
     with suppress(OSError):  # a cache that cannot be written: measured again next time
-        write_remembered(path, lambda file: save_file(tensors, file))
+        write_cached(path, lambda file: save_file(tensors, file))
     return measured
 
 
-def _smoothing_of(sizes: Sequence[ChannelSizes], architecture: Architecture) -> Smoothing:
+def _smoothing_of(sizes: Sequence[ActivationObserver], config: DecoderConfig) -> Smoothing:
     queries_keys_values, attention_out, gate, up, down = sizes
     # Heads that share a value share its scale.
-    by_head = attention_out.scales().view(architecture.key_value_heads, -1, architecture.head_dim)
+    by_head = attention_out.scales().view(config.key_value_heads, -1, config.head_dim)
     return Smoothing(
         queries_keys_values=queries_keys_values.scales(),
         attention_out=_about_one(by_head.log().mean(dim=1).exp()),

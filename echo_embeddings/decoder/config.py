@@ -78,7 +78,7 @@ _FAMILIES = {
 
 
 @dataclass(frozen=True)
-class Rotation:
+class RotaryParameters:
     """Rotary position embedding (arXiv 2104.09864): one frequency for each pair of numbers in a head."""
 
     frequencies: tuple[float, ...]
@@ -90,32 +90,32 @@ class LayerKind:
     """How far back a layer sees (None: to the beginning) and how it marks positions."""
 
     window: int | None
-    rotation: Rotation
+    rotary: RotaryParameters
 
 
 @dataclass(frozen=True)
-class Architecture:
+class DecoderConfig:
     """One decoder: its sizes and the ways in which families differ."""
 
-    hidden: int
-    intermediate: int
+    hidden_size: int
+    intermediate_size: int
     heads: int
     key_value_heads: int
     head_dim: int
-    vocabulary: int
+    vocabulary_size: int
     positions: int
     epsilon: float
     activation: Activation
     attention_scale: float
-    attention_cap: float | None
+    attn_softcap: float | None
     """Attention scores are bent into (-cap, cap) by tanh, as in Gemma 2; None: not at all."""
-    logits_cap: float | None
+    logits_softcap: float | None
     embedding_scale: float
     gain_offset: float
     """Added to every stored gain of a normalization."""
     query_key_norms: bool
     norms_after: bool
-    tied: bool
+    tied_embeddings: bool
     """The embedding table is also the language-model head."""
     layers: tuple[LayerKind, ...]
 
@@ -125,7 +125,7 @@ class Architecture:
         return len(self.layers)
 
 
-def read_architecture(folder: Path) -> Architecture | None:
+def read_decoder_config(folder: Path) -> DecoderConfig | None:
     """Return the architecture of the model in a folder, None where it is not one of ours.
 
     Nor are models whose weights are stored quantized: what stands in their files is not what they multiply by.
@@ -147,11 +147,11 @@ def read_architecture(folder: Path) -> Architecture | None:
         from transformers import AutoConfig
 
         completed = AutoConfig.from_pretrained(folder, local_files_only=True)
-        return _architecture(completed.to_dict(), family, completed)
-    return _architecture(config, family, None)
+        return _decoder_config(completed.to_dict(), family, completed)
+    return _decoder_config(config, family, None)
 
 
-def _architecture(config: Config, family: _Family, transformers_config: object) -> Architecture | None:
+def _decoder_config(config: Config, family: _Family, transformers_config: object) -> DecoderConfig | None:
     activation = _ACTIVATIONS.get(str(config.get("hidden_activation") or config.get("hidden_act")))
     if activation is None:
         return None
@@ -160,24 +160,24 @@ def _architecture(config: Config, family: _Family, transformers_config: object) 
     if layers is None:
         return None
     scaled_by = head_dim if family.attention_scale == "head_dim" else config["query_pre_attn_scalar"]
-    return Architecture(
-        hidden=config["hidden_size"],
-        intermediate=config["intermediate_size"],
+    return DecoderConfig(
+        hidden_size=config["hidden_size"],
+        intermediate_size=config["intermediate_size"],
         heads=config["num_attention_heads"],
         key_value_heads=config["num_key_value_heads"] or config["num_attention_heads"],
         head_dim=head_dim,
-        vocabulary=config["vocab_size"],
+        vocabulary_size=config["vocab_size"],
         positions=config["max_position_embeddings"],
         epsilon=config["rms_norm_eps"],
         activation=activation,
         attention_scale=scaled_by**-0.5,
-        attention_cap=config.get("attn_logit_softcapping"),
-        logits_cap=config.get("final_logit_softcapping"),
+        attn_softcap=config.get("attn_logit_softcapping"),
+        logits_softcap=config.get("final_logit_softcapping"),
         embedding_scale=math.sqrt(config["hidden_size"]) if family.is_gemma else 1.0,
         gain_offset=1.0 if family.is_gemma else 0.0,
         query_key_norms=family.query_key_norms,
         norms_after=family.norms_after,
-        tied=bool(config["tie_word_embeddings"]),
+        tied_embeddings=bool(config["tie_word_embeddings"]),
         layers=layers,
     )
 
@@ -190,28 +190,30 @@ def _layers(
     kinds = []
     for name in names:
         sees_a_window = name == "sliding_attention" or family.windows == "every layer"
-        rotation = rotations[name]
-        if rotation is None:
+        rotary = rotations[name]
+        if rotary is None:
             return None
-        kinds.append(LayerKind(window=config["sliding_window"] if sees_a_window else None, rotation=rotation))
+        kinds.append(LayerKind(window=config["sliding_window"] if sees_a_window else None, rotary=rotary))
     return tuple(kinds)
 
 
-def _rotation(config: Config, layer_type: str | None, head_dim: int, transformers_config: object) -> Rotation | None:
+def _rotation(
+    config: Config, layer_type: str | None, head_dim: int, transformers_config: object
+) -> RotaryParameters | None:
     by_type = layer_type is not None and layer_type in config["rope_parameters"]
     settings = config["rope_parameters"][layer_type] if by_type else config["rope_parameters"]
     if settings.get("partial_rotary_factor", 1.0) != 1.0:
         return None
     if settings["rope_type"] == "default":
         theta = settings["rope_theta"]
-        return Rotation(tuple(theta ** (-pair / head_dim) for pair in range(0, head_dim, 2)), scale=1.0)
+        return RotaryParameters(tuple(theta ** (-pair / head_dim) for pair in range(0, head_dim, 2)), scale=1.0)
     if settings["rope_type"] not in _SCALED_BY_TRANSFORMERS:
         return None
     from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
     initialize: Any = ROPE_INIT_FUNCTIONS[settings["rope_type"]]
     frequencies, scale = initialize(transformers_config, layer_type=layer_type if by_type else None)
-    return Rotation(tuple(frequencies.tolist()), scale=float(scale))
+    return RotaryParameters(tuple(frequencies.tolist()), scale=float(scale))
 
 
 def _scaled(config: Config) -> bool:

@@ -9,13 +9,13 @@ from functools import cached_property
 import torch
 
 from echo_index.embeddings.decoder.attention import attend
-from echo_index.embeddings.decoder.config import Architecture, Rotation
-from echo_index.embeddings.decoder.int8_search import NearestRows
+from echo_index.embeddings.decoder.config import DecoderConfig, RotaryParameters
+from echo_index.embeddings.decoder.int8_search import Int8ExactSearch
 from echo_index.embeddings.decoder.linear import Linear, Precision, linear
 from echo_index.embeddings.decoder.packing import Packing
 from echo_index.embeddings.decoder.smoothquant import Smoothing
 from echo_index.embeddings.decoder.weights import LayerWeights, Projection, Tensors, layer_weights
-from echo_index.embeddings.runtime.malloc import keep_freed_memory
+from echo_index.embeddings.runtime.malloc import retain_freed_memory
 
 _Attend = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, int], torch.Tensor]
 """Queries, keys and values of the tokens at hand, and the number of the layer; returns (tokens, heads x head_dim)."""
@@ -53,7 +53,7 @@ class _Layer:
 
 
 @dataclass(eq=False)
-class Memory:
+class KVCache:
     """Keys and values of what was read so far, layer by layer: what later tokens attend to.
 
     `keys` and `values` hold one tensor (tokens, key-value heads, head_dim) a layer, with room for more tokens behind
@@ -68,7 +68,7 @@ class Memory:
         """Return what layer `number` remembers: keys and values."""
         return self.keys[number][: self.tokens], self.values[number][: self.tokens]
 
-    def add(self, number: int, keys: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def append(self, number: int, keys: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Write behind what layer `number` remembers; return all of it. `tokens` is raised when all layers have."""
         end = self.tokens + len(keys)
         if number == len(self.keys):
@@ -82,7 +82,7 @@ class Memory:
         return self.keys[number][:end], self.values[number][:end]
 
 
-class Trunk:
+class Decoder:
     """A decoder's layers, on matrices that `make` gives, smoothed where there are scales. Passes take turns.
 
     Hidden states are float32 whatever the precision. Layers count as `hidden_states` does in transformers: 0 is the
@@ -92,30 +92,30 @@ class Trunk:
     def __init__(
         self,
         tensors: Tensors,
-        architecture: Architecture,
+        config: DecoderConfig,
         make: Callable[[Projection], Linear],
         *,
         smoothing: Sequence[Smoothing] = (),
     ) -> None:
-        keep_freed_memory()
-        self.architecture = architecture
+        retain_freed_memory()
+        self.config = config
         self._tensors = tensors
         self._make = make
         self._smoothing = smoothing
         self._layers: list[_Layer] = []
         self._table = tensors["embed_tokens.weight"]
-        self._nearest_tokens: NearestRows | None = None
-        self._norm = tensors["norm.weight"].float() + architecture.gain_offset
-        self._turns: dict[Rotation, torch.Tensor] = {}
+        self._nearest_tokens: Int8ExactSearch | None = None
+        self._norm = tensors["norm.weight"].float() + config.gain_offset
+        self._turns: dict[RotaryParameters, torch.Tensor] = {}
 
-    def read(
-        self, ids: torch.Tensor, packing: Packing, *, before: Memory | None, rows: Mapping[int, torch.Tensor]
+    def forward(
+        self, ids: torch.Tensor, packing: Packing, *, before: KVCache | None, rows: Mapping[int, torch.Tensor]
     ) -> dict[int, torch.Tensor]:
         """Return the states of some rows at some layers, both by the layer: (len(rows), hidden).
 
         `ids` (tokens) are the packed texts without the prefix that they share; `before` remembers the prefix.
         """
-        shape = self.architecture
+        shape = self.config
 
         def attend_side_by_side(
             queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, number: int
@@ -128,65 +128,65 @@ class Trunk:
                 keys.index_select(0, packing.padded_keys).unflatten(0, (packing.texts, -1)),
                 values.index_select(0, packing.padded_keys).unflatten(0, (packing.texts, -1)),
                 window=shape.layers[number].window,
-                cap=shape.attention_cap,
+                cap=shape.attn_softcap,
             )
             return attended.flatten(0, 1).flatten(1).index_select(0, packing.unpadded)
 
         return self._run(ids, packing.positions, attend_side_by_side, rows)
 
-    def extend(self, memory: Memory, ids: Sequence[int], *, layer: int) -> torch.Tensor:
+    def extend(self, cache: KVCache, ids: Sequence[int], *, layer: int) -> torch.Tensor:
         """Read on: add tokens to what is remembered and return the state of the last of them: (1, hidden)."""
-        shape = self.architecture
+        shape = self.config
 
         def attend_to_all_before(
             queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, number: int
         ) -> torch.Tensor:
-            all_keys, all_values = memory.add(number, keys, values)
+            all_keys, all_values = cache.append(number, keys, values)
             attended = attend(
                 queries[None],
                 all_keys[None],
                 all_values[None],
                 window=shape.layers[number].window,
-                cap=shape.attention_cap,
+                cap=shape.attn_softcap,
             )
             return attended[0].flatten(1)
 
-        positions = torch.arange(memory.tokens, memory.tokens + len(ids))
+        positions = torch.arange(cache.tokens, cache.tokens + len(ids))
         last = torch.tensor([len(ids) - 1])
         states = self._run(torch.tensor(ids), positions, attend_to_all_before, {layer: last})
-        memory.tokens += len(ids)
+        cache.tokens += len(ids)
         return states[layer]
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """Return (rows, vocabulary): how likely each token comes next, from states of the last layer."""
         logits = linear(Projection(self._head, None), Precision.FP32)(states)
-        cap = self.architecture.logits_cap
+        cap = self.config.logits_softcap
         return logits if cap is None else logits.div_(cap).tanh_().mul_(cap)
 
-    def likeliest(self, state: torch.Tensor, *, but: Sequence[int]) -> int:
+    def argmax_token(self, state: torch.Tensor, *, exclude: Sequence[int]) -> int:
         """Return the token that most likely comes next, some left out, from a state (1, hidden) of the last layer."""
         if self._nearest_tokens is None:
-            self._nearest_tokens = NearestRows(self._head.numpy())
-        tokens, _ = self._nearest_tokens.best(state[0].numpy(), k=len({*but}) + 1)
-        return next(int(token) for token in tokens if token not in but)
+            self._nearest_tokens = Int8ExactSearch(self._head.numpy())
+        tokens, _ = self._nearest_tokens.search(state[0].numpy(), k=len({*exclude}) + 1)
+        return next(int(token) for token in tokens if token not in exclude)
 
     @cached_property
     def _head(self) -> torch.Tensor:  # where texts are only embedded, it is never made
-        return (self._table if self.architecture.tied else self._tensors["lm_head.weight"]).float()
+        return (self._table if self.config.tied_embeddings else self._tensors["lm_head.weight"]).float()
 
     def _run(
         self, ids: torch.Tensor, positions: torch.Tensor, attend_to: _Attend, rows: Mapping[int, torch.Tensor]
     ) -> dict[int, torch.Tensor]:
-        shape, deepest = self.architecture, max(rows)
-        turns = {kind.rotation: self._turned(kind.rotation, positions) for kind in shape.layers[:deepest]}
+        shape, deepest = self.config, max(rows)
+        turns = {kind.rotary: self._rotary_phases(kind.rotary, positions) for kind in shape.layers[:deepest]}
         states = self._table.index_select(0, ids).float() * shape.embedding_scale
         wanted = {}
         for layer in range(1, deepest):
-            states = self._through(layer - 1, states, turns[shape.layers[layer - 1].rotation], attend_to, None)
+            states = self._through(layer - 1, states, turns[shape.layers[layer - 1].rotary], attend_to, None)
             if layer in rows:
                 wanted[layer] = states.index_select(0, rows[layer])
-        turn = turns[shape.layers[deepest - 1].rotation]
-        states = self._through(deepest - 1, states, turn, attend_to, rows[deepest])
+        phases = turns[shape.layers[deepest - 1].rotary]
+        states = self._through(deepest - 1, states, phases, attend_to, rows[deepest])
         wanted[deepest] = _normalized(states, self._norm, shape.epsilon) if deepest == shape.depth else states
         return wanted
 
@@ -194,19 +194,19 @@ class Trunk:
         self,
         number: int,
         states: torch.Tensor,
-        turn: torch.Tensor,
+        phases: torch.Tensor,
         attend_to: _Attend,
         rows: torch.Tensor | None,
     ) -> torch.Tensor:
         """Run one layer; from its attention on only over `rows`, where they are given."""
-        shape, layer = self.architecture, self._layer(number)
+        shape, layer = self.config, self._layer(number)
         epsilon, heads = shape.epsilon, shape.heads
         prepared = layer.queries_keys_values.prepare(_normalized(states, layer.before_attention, epsilon))
         projected = layer.queries_keys_values(prepared).unflatten(1, (-1, shape.head_dim))
         turning, values = projected.split([heads + shape.key_value_heads, shape.key_value_heads], dim=1)
         if layer.queries_keys_gain is not None:
             _normalize(turning, layer.queries_keys_gain, epsilon)
-        torch.view_as_complex(turning.unflatten(2, (-1, 2))).mul_(turn)
+        torch.view_as_complex(turning.unflatten(2, (-1, 2))).mul_(phases)
         attended = attend_to(turning[:, :heads], turning[:, heads:], values, number)
         if rows is not None:
             attended, states = attended.index_select(0, rows), states.index_select(0, rows)
@@ -224,19 +224,19 @@ class Trunk:
     def _layer(self, number: int) -> _Layer:
         """Make layers ready as far as they are needed, when they are."""
         while len(self._layers) <= number:
-            weights = layer_weights(self._tensors, self.architecture, len(self._layers))
+            weights = layer_weights(self._tensors, self.config, len(self._layers))
             if self._smoothing:
                 weights = self._smoothing[len(self._layers)].applied(weights)
             self._layers.append(_Layer.of(weights, self._make))
         return self._layers[number]
 
-    def _turned(self, rotation: Rotation, positions: torch.Tensor) -> torch.Tensor:
+    def _rotary_phases(self, rotary: RotaryParameters, positions: torch.Tensor) -> torch.Tensor:
         """Return complex (tokens, 1, head_dim / 2): the turn of each pair at each position."""
-        known = self._turns.get(rotation)
+        known = self._turns.get(rotary)
         if known is None or len(known) <= int(positions.max()):
             length = 2 * (int(positions.max()) + 1)
-            angles = torch.arange(length)[:, None].float() * torch.tensor(rotation.frequencies)
-            known = self._turns[rotation] = torch.polar(torch.full_like(angles, rotation.scale), angles)
+            angles = torch.arange(length)[:, None].float() * torch.tensor(rotary.frequencies)
+            known = self._turns[rotary] = torch.polar(torch.full_like(angles, rotary.scale), angles)
         return known.index_select(0, positions).unsqueeze(1)
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from echo_index.embeddings.runtime.executor import in_turn
-from echo_index.embeddings.runtime.malloc import hand_back_freed_memory
+from echo_index.embeddings.runtime.executor import run_on_executor
+from echo_index.embeddings.runtime.malloc import release_freed_memory
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +23,7 @@ _BLOCK = 8192  # rows are copied at a time
 _ROUNDING = 1.01  # more than what the products of the copies lose in float32
 
 
-class NearestRows:
+class Int8ExactSearch:
     """Finds the rows (n, dimension) that have the largest inner products with a vector. Thread-safe.
 
     To compare a vector with all rows is to read all of them from memory. So copies of the rows in 8 bits are read, less
@@ -39,20 +39,22 @@ class NearestRows:
         self._asked_before = False
         self._copying = Lock()
 
-    def best(self, vector: Vectors, *, k: int) -> tuple[Positions, Vectors]:
+    def search(self, vector: Vectors, *, k: int) -> tuple[Positions, Vectors]:
         """Return positions (k,) and inner products (k,) of the best `k` of at least as many rows, best first.
 
         Of equal ones, the one that stands first comes first.
         """
         if copies := self._copies_from_the_second_time():
-            positions = in_turn(lambda: _possibly_best(copies, vector, k))
-            # einsum has no threads of its own, which would slow the model's down
-            products = np.einsum("ij,j->i", self._rows[positions], vector)
+            positions = run_on_executor(lambda: _possibly_best(copies, vector, k))
+            rows = self._rows[positions]
         else:
-            positions = np.arange(len(self._rows))
-            products = in_turn(lambda: _products(self._rows, vector))
-        best = np.argpartition(products, len(products) - k)[len(products) - k :]
-        best = best[np.lexsort((best, -products[best]))]
+            positions, rows = np.arange(len(self._rows)), self._rows
+        # Matrix-vector kernels may round equal rows differently, by where they stand. einsum sums every row in the same
+        # order, so that equal rows have equal products. It also has no threads that would slow the model's down.
+        products = np.einsum("ij,j->i", rows, vector)
+        least = np.partition(products, len(products) - k)[len(products) - k]
+        best = np.flatnonzero(~(products < least))  # all that equal the last one too: the first of them come first
+        best = best[np.lexsort((best, -products[best]))[:k]]
         return positions[best], products[best]
 
     def _copies_from_the_second_time(self) -> _Copies | None:
@@ -62,16 +64,9 @@ class NearestRows:
             return None
         with self._copying:
             if self._asked_before and self._copies is None:
-                self._copies = in_turn(lambda: _copied(self._rows))
+                self._copies = run_on_executor(lambda: _copied(self._rows))
             self._asked_before = True
             return self._copies
-
-
-def _products(rows: Vectors, vector: Vectors) -> Vectors:
-    import torch
-
-    products: Vectors = torch.mv(torch.from_numpy(rows), torch.from_numpy(vector)).numpy()
-    return products
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +94,7 @@ def _copied(rows: Vectors) -> _Copies:
         copy = (block / steps).round_().mul_(steps)
         lost.append(torch.linalg.vector_norm(block - copy, dim=1))
         longest = max(longest, float(torch.linalg.vector_norm(copy, dim=1).max()))
-    hand_back_freed_memory()  # what is free lies between the copies, twice as much as they are
+    release_freed_memory()  # what is free lies between the copies, twice as much as they are
     return _Copies(blocks, torch.cat(lost), longest)
 
 

@@ -9,14 +9,14 @@ from importlib.resources import files
 
 import numpy as np
 
-from echo_index.embeddings.runtime.cache import cache_folder, write_remembered
+from echo_index.embeddings.runtime.cache import cache_folder, write_cached
 from echo_index.embeddings.vectors.vector_ops import Vectors
 
-LEAST_FIDELITY = 0.99
+MIN_FIDELITY = 0.99
 """The least mean centred cosine at which a faster precision is taken by itself."""
 
 
-def centred_cosines(vectors: Vectors, others: Vectors) -> np.ndarray:
+def centered_cosines(vectors: Vectors, others: Vectors) -> np.ndarray:
     """Return the cosine of each pair of rows after each set's own mean is removed: float32 (n).
 
     Embeddings of one model point much the same way, so that plain cosines hide what a precision damages.
@@ -31,7 +31,7 @@ def sample_texts() -> list[str]:
     return (files("echo_index.embeddings.decoder") / "sample.txt").read_text(encoding="utf-8").splitlines()
 
 
-def remembered_fidelity(fingerprint: str, measure: Callable[[Sequence[str]], np.ndarray]) -> float:
+def cached_fidelity(fingerprint: str, measure: Callable[[Sequence[str]], np.ndarray]) -> float:
     """Return the mean centred cosine that `measure` finds on the sample, measured once for each fingerprint."""
     path = cache_folder() / "fidelity" / f"{fingerprint}.json"
     with suppress(OSError, ValueError, KeyError, TypeError):  # not there, or damaged
@@ -39,5 +39,5 @@ def remembered_fidelity(fingerprint: str, measure: Callable[[Sequence[str]], np.
     cosines = measure(sample_texts())
     figures = {"mean": float(cosines.mean()), "least": float(cosines.min()), "texts": len(cosines)}
     with suppress(OSError):  # a cache that cannot be written: measured again next time
-        write_remembered(path, lambda file: file.write_text(json.dumps(figures), encoding="utf-8"))
+        write_cached(path, lambda file: file.write_text(json.dumps(figures), encoding="utf-8"))
     return figures["mean"]

@@ -16,7 +16,7 @@ class _LastLayerReached(Exception):
     """Leaves a forward pass at the last layer whose output is wanted; not an error."""
 
 
-class TransformersLayers:
+class TransformersBackend:
     """Hidden states of some layers from a reader as transformers runs it, stopped where they are ready."""
 
     def __init__(self, reader: nn.Module, *, device: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
-from echo_index.embeddings.decoder.config import Architecture
+from echo_index.embeddings.decoder.config import DecoderConfig
 from echo_index.errors import ModelError
 
 Tensors = Mapping[str, torch.Tensor]
@@ -62,13 +62,13 @@ def map_tensors(folder: Path) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def check_tensors(tensors: Tensors, architecture: Architecture, *, folder: Path) -> None:
+def check_tensors(tensors: Tensors, config: DecoderConfig, *, folder: Path) -> None:
     """See that every tensor is there, in its shape.
 
     Raises:
         ModelError: one is missing or has another shape.
     """
-    for name, shape in _shapes(architecture).items():
+    for name, shape in _shapes(config).items():
         found = tensors.get(name)
         if found is None:
             raise ModelError(f"The model in {folder} cannot be loaded: the weights {name} are missing.")
@@ -78,7 +78,7 @@ def check_tensors(tensors: Tensors, architecture: Architecture, *, folder: Path)
             )
 
 
-def layer_weights(tensors: Tensors, architecture: Architecture, number: int) -> LayerWeights:
+def layer_weights(tensors: Tensors, config: DecoderConfig, number: int) -> LayerWeights:
     """Return the weights of layer `number`, counted from 0, in float32."""
     tensors = {
         name.removeprefix(f"layers.{number}."): tensors[name].float()
@@ -87,17 +87,17 @@ def layer_weights(tensors: Tensors, architecture: Architecture, number: int) -> 
     }
 
     def gain(name: str) -> torch.Tensor:
-        return tensors[f"{name}.weight"] + architecture.gain_offset
+        return tensors[f"{name}.weight"] + config.gain_offset
 
     def projection(name: str) -> Projection:
         return Projection(tensors[f"{name}.weight"], tensors.get(f"{name}.bias"))
 
-    after = architecture.norms_after
+    after = config.norms_after
     return LayerWeights(
         before_attention=gain("input_layernorm"),
-        queries_keys_values=_queries_keys_values(tensors, architecture),
-        queries_keys_gain=_queries_keys_gain(gain("self_attn.q_norm"), gain("self_attn.k_norm"), architecture)
-        if architecture.query_key_norms
+        queries_keys_values=_queries_keys_values(tensors, config),
+        queries_keys_gain=_queries_keys_gain(gain("self_attn.q_norm"), gain("self_attn.k_norm"), config)
+        if config.query_key_norms
         else None,
         attention_out=projection("self_attn.o_proj"),
         after_attention=gain("post_attention_layernorm") if after else None,
@@ -109,25 +109,25 @@ def layer_weights(tensors: Tensors, architecture: Architecture, number: int) -> 
     )
 
 
-def _queries_keys_values(tensors: Tensors, architecture: Architecture) -> Projection:
+def _queries_keys_values(tensors: Tensors, config: DecoderConfig) -> Projection:
     # The scale of the attention scores goes into the queries; where these are normalized, into their gain instead.
-    scale = 1.0 if architecture.query_key_norms else architecture.attention_scale
+    scale = 1.0 if config.query_key_norms else config.attention_scale
     weights: list[torch.Tensor] = []
     biases: list[torch.Tensor] = []
     for name, factor in (("q", scale), ("k", 1.0), ("v", None)):
         weight, bias = tensors[f"self_attn.{name}_proj.weight"], tensors.get(f"self_attn.{name}_proj.bias")
         for tensor, found in ((weight, weights), (bias, biases)):
             if tensor is not None:
-                found.append(tensor if factor is None else _neighbours(tensor, architecture.head_dim) * factor)
+                found.append(tensor if factor is None else _neighbours(tensor, config.head_dim) * factor)
     return Projection(torch.cat(weights), torch.cat(biases) if biases else None)
 
 
-def _queries_keys_gain(queries: torch.Tensor, keys: torch.Tensor, architecture: Architecture) -> torch.Tensor:
-    scaled = _neighbours(queries, architecture.head_dim) * architecture.attention_scale
+def _queries_keys_gain(queries: torch.Tensor, keys: torch.Tensor, config: DecoderConfig) -> torch.Tensor:
+    scaled = _neighbours(queries, config.head_dim) * config.attention_scale
     return torch.cat(
         [
-            scaled.expand(architecture.heads, -1),
-            _neighbours(keys, architecture.head_dim).expand(architecture.key_value_heads, -1),
+            scaled.expand(config.heads, -1),
+            _neighbours(keys, config.head_dim).expand(config.key_value_heads, -1),
         ]
     )
 
@@ -138,16 +138,16 @@ def _neighbours(rows: torch.Tensor, head_dim: int) -> torch.Tensor:
     return heads.transpose(1, 2).reshape(rows.shape)
 
 
-def _shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
-    hidden, inner = architecture.hidden, architecture.intermediate
-    attended = architecture.heads * architecture.head_dim
-    kept = architecture.key_value_heads * architecture.head_dim
+def _shapes(config: DecoderConfig) -> dict[str, tuple[int, ...]]:
+    hidden, inner = config.hidden_size, config.intermediate_size
+    attended = config.heads * config.head_dim
+    kept = config.key_value_heads * config.head_dim
     shapes: dict[str, tuple[int, ...]] = {
-        "embed_tokens.weight": (architecture.vocabulary, hidden),
+        "embed_tokens.weight": (config.vocabulary_size, hidden),
         "norm.weight": (hidden,),
     }
-    if not architecture.tied:
-        shapes["lm_head.weight"] = (architecture.vocabulary, hidden)
+    if not config.tied_embeddings:
+        shapes["lm_head.weight"] = (config.vocabulary_size, hidden)
     layer: dict[str, tuple[int, ...]] = {
         "input_layernorm.weight": (hidden,),
         "self_attn.q_proj.weight": (attended, hidden),
@@ -159,11 +159,11 @@ def _shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
         "mlp.up_proj.weight": (inner, hidden),
         "mlp.down_proj.weight": (hidden, inner),
     }
-    if architecture.query_key_norms:
-        layer |= dict.fromkeys(("self_attn.q_norm.weight", "self_attn.k_norm.weight"), (architecture.head_dim,))
-    if architecture.norms_after:
+    if config.query_key_norms:
+        layer |= dict.fromkeys(("self_attn.q_norm.weight", "self_attn.k_norm.weight"), (config.head_dim,))
+    if config.norms_after:
         layer |= dict.fromkeys(("pre_feedforward_layernorm.weight", "post_feedforward_layernorm.weight"), (hidden,))
-    for number in range(architecture.depth):
+    for number in range(config.depth):
         shapes |= {f"layers.{number}.{name}": shape for name, shape in layer.items()}
     return shapes
 

@@ -32,7 +32,7 @@ COMPLETION_END = "\n"
 
 def conversation_tokens(model: LanguageModel, messages: Sequence[Message]) -> list[int]:
     """Return the token ids of a conversation, up to where the model's answer begins, in the form the model knows."""
-    return chat_tokens(model, messages) if model.writes == "chat" else completion_tokens(model, messages)
+    return chat_tokens(model, messages) if model.generation_mode == "chat" else completion_tokens(model, messages)
 
 
 def completion_tokens(model: LanguageModel, messages: Sequence[Message]) -> list[int]:
@@ -42,8 +42,8 @@ def completion_tokens(model: LanguageModel, messages: Sequence[Message]) -> list
     """
     forms = {"system": "{}\n\n", "user": "{}\n", "assistant": "Answer: {}\n\n"}
     told = "".join(forms[message.role].format(message.content) for message in messages)
-    bos = [] if model.vocabulary.bos_id is None else [model.vocabulary.bos_id]
-    return bos + model.vocabulary.encode(f"{told}Answer:")
+    bos = [] if model.tokenizer.bos_id is None else [model.tokenizer.bos_id]
+    return bos + model.tokenizer.encode(f"{told}Answer:")
 
 
 def chat_tokens(model: LanguageModel, messages: Sequence[Message]) -> list[int]:
@@ -59,9 +59,9 @@ def chat_tokens(model: LanguageModel, messages: Sequence[Message]) -> list[int]:
     # re.split with a group alternates the template's own text with the numbers of the messages
     for position, part in enumerate(_MARK.split(_render(model.folder, model.name, marked))):
         if position % 2:
-            ids += model.vocabulary.encode(messages[int(part)].content)
+            ids += model.tokenizer.encode(messages[int(part)].content)
         else:
-            ids += model.vocabulary.encode(part, special_tokens=True)
+            ids += model.tokenizer.encode(part, special_tokens=True)
     return ids
 
 

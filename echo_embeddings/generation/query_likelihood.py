@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 
 from echo_index.embeddings.decoder.linear import Precision
-from echo_index.embeddings.hidden_states import Engine
+from echo_index.embeddings.hidden_states import HiddenStateExtractor
 from echo_index.embeddings.models.language_model import LanguageModel
-from echo_index.embeddings.runtime.executor import in_turn
+from echo_index.embeddings.runtime.executor import run_on_executor
 from echo_index.embeddings.text.batching import batches_by_length
 from echo_index.embeddings.text.likelihood_prompt import LikelihoodPrompt, LikelihoodTokens
 from echo_index.embeddings.text.prompt_tokens import EchoTokens
@@ -42,13 +42,13 @@ class QueryLikelihood:
         max_tokens: int | None = None,
         precision: Precision = Precision.FP32,
     ) -> None:
-        self._model = model.plain or model
+        self._model = model.without_adapter or model
         self._prompt = prompt or model.profile.likelihood
         self._max_tokens = max_tokens or model.profile.max_tokens
-        ours = self._model.runs_on_our_layers
-        self._reader = _OnOurLayers(self._model, precision) if ours else _InTransformers(self._model)
+        ours = self._model.uses_native_decoder
+        self._reader = _NativeDecoder(self._model, precision) if ours else _TransformersModel(self._model)
 
-    def of(self, question: str, passages: Sequence[str]) -> Vectors:
+    def score(self, query: str, chunks: Sequence[str]) -> Vectors:
         """Return it for each passage: float32 (n,), in nats; times the question's tokens it is the log probability.
 
         Raises:
@@ -56,37 +56,37 @@ class QueryLikelihood:
             ModelError: the model's context has no room for a passage and the question.
         """
         tokens = self._prompt.assemble(
-            self._model.vocabulary,
-            passages,
-            question,
+            self._model.tokenizer,
+            chunks,
+            query,
             max_tokens=self._max_tokens,
             context=self._model.context,
         )
         return self._reader.mean_log_probabilities(tokens)
 
 
-class _OnOurLayers:
+class _NativeDecoder:
     """By our own layers: passages end to end, without padding."""
 
     def __init__(self, model: LanguageModel, precision: Precision) -> None:
-        self._engine = Engine(model, layers=[model.depth], precision=precision)
+        self._extractor = HiddenStateExtractor(model, layers=[model.depth], precision=precision)
         self._depth = model.depth
-        self._head = model.trunk(Precision.FP32)  # the one that writes: the head is large, and one is enough
-        self._rows = max(1, _LOGITS // self._head.architecture.vocabulary)
+        self._head = model.decoder(Precision.FP32)  # the one that writes: the head is large, and one is enough
+        self._rows = max(1, _LOGITS // self._head.config.vocabulary_size)
 
     def mean_log_probabilities(self, tokens: LikelihoodTokens) -> Vectors:
         """Return (prompts); a batch of passages is one turn, and so is a slice of what the head makes of it."""
         means = np.empty(len(tokens.prompts), dtype=np.float32)
-        read = [(*prompt, *tokens.question[:-1]) for prompt in tokens.prompts]
+        read = [(*prompt, *tokens.query[:-1]) for prompt in tokens.prompts]
         for positions in batches_by_length([len(ids) for ids in read], token_budget=_BATCH_TOKENS):
             batch = [
                 EchoTokens(read[position], len(tokens.prompts[position]) - 1, len(read[position]), None, tokens.fixed)
                 for position in positions
             ]
-            [states] = self._engine.span_states(batch, (self._depth, [(each.start, each.end) for each in batch]))
-            following = torch.tensor(tokens.question).repeat(len(batch))
+            [states] = self._extractor.span_states(batch, (self._depth, [(each.start, each.end) for each in batch]))
+            following = torch.tensor(tokens.query).repeat(len(batch))
             slices = zip(states.split(self._rows), following.split(self._rows), strict=True)
-            found = np.concatenate([in_turn(partial(self._log_probabilities, *each)) for each in slices])
+            found = np.concatenate([run_on_executor(partial(self._log_probabilities, *each)) for each in slices])
             means[positions] = found.reshape(len(batch), -1).mean(axis=1)
         return means
 
@@ -95,25 +95,25 @@ class _OnOurLayers:
         return _of_following(self._head.logits(states), following)
 
 
-class _InTransformers:
+class _TransformersModel:
     """The same for models and devices that our layers do not run: a passage at a time, so that nothing is padded."""
 
     def __init__(self, model: LanguageModel) -> None:
-        self._writer: Any = model.writer
+        self._writer: Any = model.causal_lm
         self._device = model.device.name
         self._takes_count = "logits_to_keep" in inspect.signature(self._writer.forward).parameters
 
     def mean_log_probabilities(self, tokens: LikelihoodTokens) -> Vectors:
         """Return (prompts); each passage is one turn."""
-        found = [in_turn(partial(self._after, prompt, tokens.question)).mean() for prompt in tokens.prompts]
+        found = [run_on_executor(partial(self._after, prompt, tokens.query)).mean() for prompt in tokens.prompts]
         return np.array(found, dtype=np.float32)
 
     @torch.inference_mode()
-    def _after(self, prompt: Sequence[int], question: Sequence[int]) -> Vectors:
-        read = torch.tensor([[*prompt, *question[:-1]]], device=self._device)
-        kept = {"logits_to_keep": len(question)} if self._takes_count else {}
-        logits: torch.Tensor = self._writer(input_ids=read, use_cache=False, **kept).logits[0, -len(question) :]
-        return _of_following(logits.float(), torch.tensor(question, device=self._device))
+    def _after(self, prompt: Sequence[int], query: Sequence[int]) -> Vectors:
+        read = torch.tensor([[*prompt, *query[:-1]]], device=self._device)
+        kept = {"logits_to_keep": len(query)} if self._takes_count else {}
+        logits: torch.Tensor = self._writer(input_ids=read, use_cache=False, **kept).logits[0, -len(query) :]
+        return _of_following(logits.float(), torch.tensor(query, device=self._device))
 
 
 def _of_following(logits: torch.Tensor, following: torch.Tensor) -> Vectors:

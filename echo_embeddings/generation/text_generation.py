@@ -9,10 +9,10 @@ from typing import Any, Literal
 import torch
 from tokenizers.decoders import DecodeStream
 
-from echo_index.embeddings.decoder.decoder import Memory
+from echo_index.embeddings.decoder.decoder import KVCache
 from echo_index.embeddings.decoder.linear import Precision
 from echo_index.embeddings.models.language_model import LanguageModel
-from echo_index.embeddings.runtime.executor import in_turn
+from echo_index.embeddings.runtime.executor import run_on_executor
 from echo_index.errors import TextError
 
 Sampler = Callable[[torch.Tensor], int]
@@ -38,7 +38,7 @@ class Generation(Iterator[str]):
         sampler: Sampler | None,
     ) -> None:
         self.tokens = 0
-        self.ended: Literal["stop", "length"] | None = None
+        self.finish_reason: Literal["stop", "length"] | None = None
         self._model = model
         self._pieces = self._until(stop, self._write(prompt, max_tokens=max_tokens, sampler=sampler))
 
@@ -48,7 +48,7 @@ class Generation(Iterator[str]):
 
     def _write(self, prompt: Sequence[int], *, max_tokens: int, sampler: Sampler | None) -> Iterator[str]:
         model = self._model
-        continuation = _OnOurLayers(model) if model.runs_on_our_layers else _InTransformers(model)
+        continuation = _NativeDecoder(model) if model.uses_native_decoder else _TransformersModel(model)
         stream = DecodeStream(skip_special_tokens=True)
         ends = self._model.end_ids
         ids = list(prompt)
@@ -58,22 +58,22 @@ class Generation(Iterator[str]):
         def choose_next() -> int:
             repeating = _would_repeat(written)
             if sampler is None:
-                return continuation.likeliest(ids, but=repeating)
+                return continuation.argmax_token(ids, exclude=repeating)
             logits = continuation.next_logits(ids)
             logits[repeating] = -torch.inf
             return sampler(logits)
 
         while self.tokens < max_tokens:
-            token = in_turn(choose_next)
+            token = run_on_executor(choose_next)
             if token in ends:
-                self.ended = "stop"
+                self.finish_reason = "stop"
                 return
             self.tokens += 1
             written.append(token)
-            if text := self._model.vocabulary.decode_step(stream, token):
+            if text := self._model.tokenizer.decode_step(stream, token):
                 yield text
             ids = [token]
-        self.ended = "length"
+        self.finish_reason = "length"
 
     def _until(self, stop: Sequence[str], pieces: Iterator[str]) -> Iterator[str]:
         held = ""  # text that may be the beginning of a stop string
@@ -82,7 +82,7 @@ class Generation(Iterator[str]):
             ends = [position for mark in stop if (position := held.find(mark)) >= 0]
             if ends:
                 held = held[: min(ends)]
-                self.ended = "stop"
+                self.finish_reason = "stop"
                 break
             safe = len(held) - max((_overlap(held, mark) for mark in stop), default=0)
             if safe:
@@ -117,35 +117,35 @@ def generate(
     return Generation(model, prompt, max_tokens=max_tokens, stop=stop, sampler=sampler)
 
 
-class _OnOurLayers:
+class _NativeDecoder:
     """What was read so far, remembered by our own layers in float32: the weights that embed also write."""
 
     def __init__(self, model: LanguageModel) -> None:
-        self._trunk = (model.plain or model).trunk(Precision.FP32)
-        self._memory = Memory()
+        self._decoder = (model.without_adapter or model).decoder(Precision.FP32)
+        self._memory = KVCache()
 
     def next_logits(self, ids: Sequence[int]) -> torch.Tensor:
         """Read on and return (vocabulary): how likely each token comes next."""
-        return self._trunk.logits(self._state_after(ids))[0]
+        return self._decoder.logits(self._state_after(ids))[0]
 
-    def likeliest(self, ids: Sequence[int], *, but: Sequence[int]) -> int:
+    def argmax_token(self, ids: Sequence[int], *, exclude: Sequence[int]) -> int:
         """Read on and return the token that most likely comes next, some left out."""
-        return self._trunk.likeliest(self._state_after(ids), but=but)
+        return self._decoder.argmax_token(self._state_after(ids), exclude=exclude)
 
     def _state_after(self, ids: Sequence[int]) -> torch.Tensor:
-        return self._trunk.extend(self._memory, ids, layer=self._trunk.architecture.depth)
+        return self._decoder.extend(self._memory, ids, layer=self._decoder.config.depth)
 
 
-class _InTransformers:
+class _TransformersModel:
     """The same for models and devices that our layers do not run."""
 
     def __init__(self, model: LanguageModel) -> None:
 
         from transformers import DynamicCache
 
-        self._writer: Any = model.writer
+        self._writer: Any = model.causal_lm
         self._device = model.device.name
-        self._cache = DynamicCache(config=model.writer.config)
+        self._cache = DynamicCache(config=model.causal_lm.config)
         # Logits of the whole prompt would take gigabytes with a large vocabulary.
         takes_it = "logits_to_keep" in inspect.signature(self._writer.forward).parameters
         self._last_only = {"logits_to_keep": 1} if takes_it else {}
@@ -157,10 +157,10 @@ class _InTransformers:
         logits: torch.Tensor = output.logits[0, -1]
         return logits
 
-    def likeliest(self, ids: Sequence[int], *, but: Sequence[int]) -> int:
+    def argmax_token(self, ids: Sequence[int], *, exclude: Sequence[int]) -> int:
         """Read on and return the token that most likely comes next, some left out."""
         logits = self.next_logits(ids)
-        logits[list(but)] = -torch.inf
+        logits[list(exclude)] = -torch.inf
         return int(logits.argmax())
 
 

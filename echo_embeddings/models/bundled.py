@@ -85,7 +85,7 @@ DEFAULT_MODEL = "gemma3-270m"
 _ADAPTERS = "echo_index.adapters"  # a folder for each model that has one
 
 
-def own_adapter(name: str) -> Path | None:
+def bundled_adapter(name: str) -> Path | None:
     """Return the folder of the adapter that echo-index brings along for a model; None where there is none."""
     spec = find_spec(_ADAPTERS)
     folders = (spec.submodule_search_locations or []) if spec else []

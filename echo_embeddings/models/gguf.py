@@ -12,8 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from echo_index.embeddings.models.bundled import EmbeddedModel
-from echo_index.embeddings.runtime.cache import cache_folder, make_once, sha256_of
-from echo_index.embeddings.runtime.executor import in_a_thread_of_its_own
+from echo_index.embeddings.runtime.cache import build_once, cache_folder, sha256_of
+from echo_index.embeddings.runtime.executor import run_in_new_thread
 from echo_index.errors import MissingPackage, ModelError
 
 Notice = Callable[[str], None]
@@ -37,7 +37,7 @@ def convert_embedded(model: EmbeddedModel, *, notice: Notice) -> Path:
         _convert(gguf, folder, sha256=model.sha256)
         gguf.unlink()
 
-    return make_once(_converted_folder(model.name, model.sha256), assemble_and_convert)
+    return build_once(_converted_folder(model.name, model.sha256), assemble_and_convert)
 
 
 def convert_gguf(path: Path, *, notice: Notice) -> Path:
@@ -52,7 +52,7 @@ def convert_gguf(path: Path, *, notice: Notice) -> Path:
         notice(f"Converting {path.name}: once, a minute or more.")
         _convert(path, folder, sha256=sha256)
 
-    return make_once(_converted_folder(path.stem, sha256), convert)
+    return build_once(_converted_folder(path.stem, sha256), convert)
 
 
 def _converted_folder(name: str, sha256: str) -> Path:
@@ -66,7 +66,7 @@ def _convert(gguf: Path, folder: Path, *, sha256: str) -> None:
                 f"Reading GGUF files needs the package {package}.", remedy="Install it: pip install 'echo-index[gguf]'"
             )
     with redirect_stderr(io.StringIO()):  # transformers' progress bars cannot be turned off
-        in_a_thread_of_its_own(partial(_dequantize, gguf, folder))
+        run_in_new_thread(partial(_dequantize, gguf, folder))
     (folder / SOURCE_FILE).write_text(json.dumps({"file": gguf.name, "sha256": sha256}), encoding="utf-8")
 
 

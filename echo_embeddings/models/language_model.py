@@ -17,30 +17,30 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from echo_index.embeddings.decoder.activation_observer import measure_smoothing, remembered_smoothing
-from echo_index.embeddings.decoder.config import Architecture, read_architecture
-from echo_index.embeddings.decoder.decoder import Trunk
+from echo_index.embeddings.decoder.activation_observer import cached_smoothing, measure_smoothing
+from echo_index.embeddings.decoder.config import DecoderConfig, read_decoder_config
+from echo_index.embeddings.decoder.decoder import Decoder
 from echo_index.embeddings.decoder.linear import Precision, linear
 from echo_index.embeddings.decoder.precision_check import sample_texts
 from echo_index.embeddings.decoder.smoothquant import Smoothing
 from echo_index.embeddings.decoder.weights import Tensors, check_tensors, map_tensors
-from echo_index.embeddings.models.bundled import DEFAULT_MODEL, own_adapter
+from echo_index.embeddings.models.bundled import DEFAULT_MODEL, bundled_adapter
 from echo_index.embeddings.models.gguf import SOURCE_FILE, Notice
-from echo_index.embeddings.models.linear_head import Head, holds_head
+from echo_index.embeddings.models.linear_head import LinearHead, is_linear_head
 from echo_index.embeddings.models.lora import (
     adapted_tensors,
     adapter_digest,
-    base_of,
-    holds_adapter,
-    profile_with,
+    base_model_name,
+    is_adapter,
+    profile_with_adapter,
     with_adapter,
 )
 from echo_index.embeddings.models.profiles import Profile, profile_for
 from echo_index.embeddings.models.resolve import find_model, full_name
 from echo_index.embeddings.runtime.cache import sha256_of
 from echo_index.embeddings.runtime.devices import Device, DeviceChoice, choose_device
-from echo_index.embeddings.runtime.executor import in_turn
-from echo_index.embeddings.text.tokenizer import Vocabulary
+from echo_index.embeddings.runtime.executor import run_on_executor
+from echo_index.embeddings.text.tokenizer import ModelTokenizer
 from echo_index.errors import ModelError
 
 if TYPE_CHECKING:
@@ -57,35 +57,35 @@ class LanguageModel:
     name: str
     folder: Path
     profile: Profile
-    vocabulary: Vocabulary
-    architecture: Architecture | None
+    tokenizer: ModelTokenizer
+    decoder_config: DecoderConfig | None
     """What it is built like, None where only transformers knows."""
     adapter: Path | None
     weights_hash: str
     """SHA-256 over the weights, and the adapter's, in hexadecimal."""
     device: Device
-    head: Head | None = None
+    head: LinearHead | None = None
     """What makes an embedding of the views of a text; None where they are added up."""
-    plain: LanguageModel | None = None
+    without_adapter: LanguageModel | None = None
     """The model without the adapter; this one shares its weights, and keeps them loaded for whoever asks for it."""
     _tensors: Tensors = field(default_factory=dict, repr=False)
     """Mapped when the model was loaded; empty where only transformers can read the weights."""
     _made: dict[object, Any] = field(default_factory=dict, repr=False)
 
     @property
-    def runs_on_our_layers(self) -> bool:
+    def uses_native_decoder(self) -> bool:
         """Whether Trunk runs it; what it does not run goes through transformers."""
-        return self.architecture is not None and self.device.name == "cpu"
+        return self.decoder_config is not None and self.device.name == "cpu"
 
     @property
     def depth(self) -> int:
         """The number of layers."""
-        return self.architecture.depth if self.architecture else int(self._config.num_hidden_layers)
+        return self.decoder_config.depth if self.decoder_config else int(self._config.num_hidden_layers)
 
     @property
     def adapter_name(self) -> str | None:
         """What `load_model` knows the adapter by: "own", or the folder's path; None where there is none."""
-        own = own_adapter(self.name)
+        own = bundled_adapter(self.name)
         if self.adapter is None or own is None or self.adapter != own.resolve():
             return None if self.adapter is None else str(self.adapter)
         return "own"
@@ -93,36 +93,36 @@ class LanguageModel:
     @property
     def dimension(self) -> int:
         """The width of a hidden state."""
-        return self.architecture.hidden if self.architecture else int(self._config.hidden_size)
+        return self.decoder_config.hidden_size if self.decoder_config else int(self._config.hidden_size)
 
     @property
-    def writer(self) -> PreTrainedModel:
+    def causal_lm(self) -> PreTrainedModel:
         """The whole model as transformers has it, without any adapter; loaded when it is first asked for."""
-        if self.plain is not None:
-            return self.plain.writer
+        if self.without_adapter is not None:
+            return self.without_adapter.causal_lm
         return cast("PreTrainedModel", self._once("writer", lambda: _load_weights(self.folder, device=self.device)))
 
     @property
-    def reader(self) -> PreTrainedModel:
+    def base_model(self) -> PreTrainedModel:
         """The layers as transformers has them, without the language-model head; with the adapter merged in."""
         adapter = self.adapter
         if adapter is None:
-            return cast("PreTrainedModel", self.writer.base_model)
-        return cast("PreTrainedModel", self._once("reader", lambda: with_adapter(self.writer, adapter).base_model))
+            return cast("PreTrainedModel", self.causal_lm.base_model)
+        return cast("PreTrainedModel", self._once("reader", lambda: with_adapter(self.causal_lm, adapter).base_model))
 
-    def reader_in(self, dtype: torch.dtype) -> PreTrainedModel:
+    def base_model_in(self, dtype: torch.dtype) -> PreTrainedModel:
         """Return the reader in a dtype: itself in float32, a copy in another."""
         if dtype is torch.float32:
-            return self.reader
-        copied: Callable[[], nn.Module] = lambda: copy.deepcopy(self.reader)  # noqa: E731
+            return self.base_model
+        copied: Callable[[], nn.Module] = lambda: copy.deepcopy(self.base_model)  # noqa: E731
         return cast("PreTrainedModel", self._once(("reader", dtype), lambda: copied().to(dtype)))
 
-    def trunk(self, precision: Precision) -> Trunk:
+    def decoder(self, precision: Precision) -> Decoder:
         """Return our layers with the weights for embedding, the adapter merged in; made once for each precision."""
-        return cast("Trunk", self._once(precision, lambda: self._trunk(precision)))
+        return cast("Decoder", self._once(precision, lambda: self._decoder(precision)))
 
     @property
-    def writes(self) -> Literal["completion", "chat"]:
+    def generation_mode(self) -> Literal["completion", "chat"]:
         """How it is asked to write: as its profile says, else by its chat template where it has one."""
         return self.profile.writes or ("completion" if self.chat_template is None else "chat")
 
@@ -130,7 +130,9 @@ class LanguageModel:
     def context(self) -> int:
         """The most tokens of a prompt and its continuation together."""
         positions = (
-            self.architecture.positions if self.architecture else getattr(self._config, "max_position_embeddings", None)
+            self.decoder_config.positions
+            if self.decoder_config
+            else getattr(self._config, "max_position_embeddings", None)
         )
         return self.profile.context if positions is None else min(self.profile.context, positions)
 
@@ -152,25 +154,25 @@ class LanguageModel:
         path = self.folder / "generation_config.json"
         configured = json.loads(path.read_text(encoding="utf-8")).get("eos_token_id") if path.exists() else None
         ends = configured if isinstance(configured, list) else [configured]
-        return frozenset(end for end in (*ends, self.vocabulary.end_id) if end is not None)
+        return frozenset(end for end in (*ends, self.tokenizer.end_id) if end is not None)
 
     @property
     def _config(self) -> Any:
-        return self.writer.config.get_text_config()
+        return self.causal_lm.config.get_text_config()
 
-    def _trunk(self, precision: Precision) -> Trunk:
-        assert self.architecture is not None
-        tensors, architecture = self.weights(), self.architecture
+    def _decoder(self, precision: Precision) -> Decoder:
+        assert self.decoder_config is not None
+        tensors, config = self.weights(), self.decoder_config
         smoothing: list[Smoothing] = []
         if precision is Precision.INT8:
-            begin = [] if self.vocabulary.bos_id is None else [self.vocabulary.bos_id]
-            smoothing = remembered_smoothing(
+            begin = [] if self.tokenizer.bos_id is None else [self.tokenizer.bos_id]
+            smoothing = cached_smoothing(
                 self.weights_hash,
                 lambda: measure_smoothing(
-                    tensors, architecture, [[*begin, *self.vocabulary.encode(text)] for text in sample_texts()]
+                    tensors, config, [[*begin, *self.tokenizer.encode(text)] for text in sample_texts()]
                 ),
             )
-        return Trunk(tensors, architecture, partial(linear, precision=precision), smoothing=smoothing)
+        return Decoder(tensors, config, partial(linear, precision=precision), smoothing=smoothing)
 
     def weights(self) -> Tensors:
         """Return the tensors of the layers by the names that `layer_weights` knows, an adapter merged in."""
@@ -179,7 +181,7 @@ class LanguageModel:
         # weights that stand in another kind of file, or that an adapter was merged into
         return {
             name.removeprefix("model."): tensor
-            for module in (self.writer, self.reader)
+            for module in (self.causal_lm, self.base_model)
             for name, tensor in module.state_dict().items()
         }
 
@@ -189,7 +191,7 @@ class LanguageModel:
                 self._made[name] = make()
 
         if name not in self._made:
-            in_turn(make_first)
+            run_on_executor(make_first)
         return self._made[name]
 
 
@@ -214,10 +216,10 @@ def load_model(
     """
     place = choose_device(device)
     if adapter == "own":
-        adapter = own_adapter(name)
+        adapter = bundled_adapter(name)
     local = Path(name).expanduser()
-    if adapter is None and holds_adapter(local) and not (local / "config.json").exists():
-        adapter, name = local, base_of(local)
+    if adapter is None and is_adapter(local) and not (local / "config.json").exists():
+        adapter, name = local, base_model_name(local)
     folder = find_model(name, notice=notice)
     key: tuple[object, ...] = (full_name(name), _stamp(folder), place)
     with _LOADING:
@@ -235,42 +237,42 @@ def load_model(
 
 def _load_plain(name: str, folder: Path, *, device: Device) -> LanguageModel:
     try:
-        architecture = read_architecture(folder)
+        config = read_decoder_config(folder)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"The model in {folder} cannot be loaded: {_first_line(error)}") from None
-    tensors = {} if architecture is None or device.name != "cpu" else map_tensors(folder)
-    if architecture is not None and tensors:
-        check_tensors(tensors, architecture, folder=folder)
+    tensors = {} if config is None or device.name != "cpu" else map_tensors(folder)
+    if config is not None and tensors:
+        check_tensors(tensors, config, folder=folder)
     model = LanguageModel(
         name=full_name(name),
         folder=folder,
         profile=profile_for(name),
-        vocabulary=Vocabulary.load(folder),
-        architecture=architecture,
+        tokenizer=ModelTokenizer.load(folder),
+        decoder_config=config,
         adapter=None,
         weights_hash=_hash_weights(folder, None),
         device=device,
         _tensors=tensors,
     )
     if not tensors:
-        model.writer  # noqa: B018 - what cannot be loaded is told now
+        model.causal_lm  # noqa: B018 - what cannot be loaded is told now
     return model
 
 
 def _load_adapted(plain: LanguageModel, adapter: Path) -> LanguageModel:
-    tensors = adapted_tensors(adapter, plain.weights()) if plain.runs_on_our_layers else None
+    tensors = adapted_tensors(adapter, plain.weights()) if plain.uses_native_decoder else None
     model = replace(
         plain,
-        profile=profile_with(adapter, plain.profile),
+        profile=profile_with_adapter(adapter, plain.profile),
         adapter=adapter.resolve(),
         weights_hash=_hash_weights(plain.folder, adapter),
-        head=Head.load(adapter, dimension=plain.dimension) if holds_head(adapter) else None,
-        plain=plain,
+        head=LinearHead.load(adapter, dimension=plain.dimension) if is_linear_head(adapter) else None,
+        without_adapter=plain,
         _tensors=tensors or {},
         _made={},
     )
     if tensors is None:
-        model.reader  # noqa: B018 - an adapter that does not fit is told now
+        model.base_model  # noqa: B018 - an adapter that does not fit is told now
     return model
 
 

@@ -10,28 +10,28 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from echo_index.embeddings.vectors.vector_ops import Vectors, inner_product_table, unit_rows
+from echo_index.embeddings.vectors.vector_ops import Vectors, inner_products, l2_normalize
 from echo_index.errors import ModelError
 
 HEAD_FILE = "head.safetensors"
 _NAME = "matrices"
 
 
-def holds_head(folder: Path) -> bool:
+def is_linear_head(folder: Path) -> bool:
     """Tell whether an adapter's folder has a head."""
     return (folder / HEAD_FILE).exists()
 
 
 @dataclass(frozen=True, eq=False)
-class Head:
+class LinearHead:
     """A matrix for each view: float32 (views, dimension, dimension). The embedding is the sum of the products."""
 
     matrices: Vectors
 
-    def together(self, views: Sequence[Vectors]) -> Vectors:
+    def combine(self, views: Sequence[Vectors]) -> Vectors:
         """Return unit rows (n, dimension) from the unit rows of each view."""
-        products = [inner_product_table(view, matrix) for view, matrix in zip(views, self.matrices, strict=True)]
-        return unit_rows(np.sum(products, axis=0, dtype=np.float32))
+        products = [inner_products(view, matrix) for view, matrix in zip(views, self.matrices, strict=True)]
+        return l2_normalize(np.sum(products, axis=0, dtype=np.float32))
 
     def save(self, folder: Path) -> None:
         """Write the head into an adapter's folder."""
@@ -40,7 +40,7 @@ class Head:
         unfinished.replace(folder / HEAD_FILE)
 
     @classmethod
-    def load(cls, folder: Path, *, dimension: int) -> Head:
+    def load(cls, folder: Path, *, dimension: int) -> LinearHead:
         """Read the head of an adapter's folder for a model whose states are so wide.
 
         Raises:

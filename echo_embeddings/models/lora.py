@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from echo_index.embeddings.decoder.weights import Tensors
-from echo_index.embeddings.models.linear_head import HEAD_FILE, holds_head
+from echo_index.embeddings.models.linear_head import HEAD_FILE, is_linear_head
 from echo_index.embeddings.models.profiles import Profile
 from echo_index.embeddings.runtime.cache import sha256_of
 from echo_index.embeddings.text.echo_prompt import EchoPrompt
@@ -50,7 +50,7 @@ _FACTOR = re.compile(rf"{_MATRIX_NAME}\.lora_[AB]\.weight")
 _SAYS_WHENCE = {"base_model_name_or_path", "peft_version", "revision"}  # in an adapter's config: changes no vector
 
 
-def base_of(adapter: Path) -> str:
+def base_model_name(adapter: Path) -> str:
     """Return the name of the model that an adapter was made for.
 
     Raises:
@@ -63,9 +63,9 @@ def base_of(adapter: Path) -> str:
     return str(base)
 
 
-def holds_adapter(folder: Path) -> bool:
+def is_adapter(folder: Path) -> bool:
     """Tell whether a folder is one of an adapter: low-rank additions, a head, or both."""
-    return (folder / _CONFIG_FILE).exists() or holds_head(folder)
+    return (folder / _CONFIG_FILE).exists() or is_linear_head(folder)
 
 
 def adapter_digest(adapter: Path) -> bytes:
@@ -81,19 +81,19 @@ def is_plain_lora(adapter: Path) -> bool:
     return bool(config) and all(config.get(name, usual) == usual for name, usual in _PLAIN_LORA.items())
 
 
-def copy_additions(source: Path, folder: Path) -> None:
+def copy_lora_weights(source: Path, folder: Path) -> None:
     """Copy the low-rank additions of an adapter into the folder of another one."""
     for path in (source / _CONFIG_FILE, *source.glob("adapter_model.*")):
         shutil.copyfile(path, folder / path.name)
 
 
-def write_use(adapter: Path, described: Mapping[str, object]) -> None:
+def write_encoder_settings(adapter: Path, described: Mapping[str, object]) -> None:
     """Write beside an adapter for which prompts, pooling and views it was trained: what describes an encoder."""
     told = {name: described[name] for name in _USE}
     (adapter / _USE_FILE).write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def profile_with(adapter: Path, profile: Profile) -> Profile:
+def profile_with_adapter(adapter: Path, profile: Profile) -> Profile:
     """Return the profile of a model with an adapter on top: where the adapter says how it was trained, that.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from echo_index.embeddings.text.echo_prompt import EchoPrompt
 from echo_index.embeddings.text.likelihood_prompt import LikelihoodPrompt
-from echo_index.embeddings.vectors.layer_views import View, parse_views
+from echo_index.embeddings.vectors.layer_views import LayerView, parse_views
 from echo_index.embeddings.vectors.pooling import Pooling
 
 if sys.version_info >= (3, 11):
@@ -24,7 +24,7 @@ class Profile:
     """How one model is best used; the fields are explained at the top of profiles.toml."""
 
     names: tuple[str, ...]
-    views: tuple[View, ...] | None
+    views: tuple[LayerView, ...] | None
     document: EchoPrompt
     query: EchoPrompt
     instruction: str

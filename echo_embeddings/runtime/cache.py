@@ -24,7 +24,7 @@ def cache_folder() -> Path:
     return folder
 
 
-def make_once(folder: Path, make: Callable[[Path], None]) -> Path:
+def build_once(folder: Path, make: Callable[[Path], None]) -> Path:
     """Return `folder`, made by `make` in a temporary folder beside it and renamed when whole.
 
     Safe when several processes start at once: one makes it, the others wait. What a killed process left is redone.
@@ -56,11 +56,11 @@ def sha256_of(path: Path) -> str:
         while block := file.read(_BLOCK):
             digest.update(block)
     told = json.dumps({"path": str(path), "sha256": digest.hexdigest()})
-    write_remembered(memory, lambda file: file.write_text(told, encoding="utf-8"))
+    write_cached(memory, lambda file: file.write_text(told, encoding="utf-8"))
     return digest.hexdigest()
 
 
-def write_remembered(path: Path, write: Callable[[Path], object]) -> None:
+def write_cached(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` make a file of the cache folder, which others see whole or not at all.
 
     Raises:

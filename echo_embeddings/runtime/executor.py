@@ -23,7 +23,7 @@ def _begin() -> ThreadPoolExecutor:
 _passes = _begin()
 
 
-def in_turn(act: Callable[[], T]) -> T:
+def run_on_executor(act: Callable[[], T]) -> T:
     """Run `act` when it is its turn, in the one thread that is there for it; return what it returns.
 
     One pass at a time uses all cores better than two side by side. And each thread that ever multiplied matrices keeps
@@ -36,7 +36,7 @@ def in_turn(act: Callable[[], T]) -> T:
     return _passes.submit(act).result()
 
 
-def in_a_thread_of_its_own(act: Callable[[], T]) -> T:
+def run_in_new_thread(act: Callable[[], T]) -> T:
     """Run `act`, which is no pass and may take long, in a thread that ends with it, helper threads and all."""
     returned: Future[T] = Future()
 
@@ -50,7 +50,7 @@ def in_a_thread_of_its_own(act: Callable[[], T]) -> T:
     return returned.result()
 
 
-def ahead(acts: Iterable[Callable[[], T]]) -> Generator[T, None, None]:
+def prefetched(acts: Iterable[Callable[[], T]]) -> Generator[T, None, None]:
     """Run acts in turn and yield what each returns; the next one runs while the caller is busy with it.
 
     Never more than one waits for its turn, so that what others ask for meanwhile comes in between.

@@ -14,7 +14,7 @@ _LARGEST = 1 << 30
 
 
 @cache
-def keep_freed_memory() -> None:
+def retain_freed_memory() -> None:
     """Tell glibc not to hand large blocks back to the system: once a process, without effect elsewhere.
 
     Each layer frees and takes blocks of some megabytes. Handed back, they come again page by page, zeroed by the
@@ -30,7 +30,7 @@ def keep_freed_memory() -> None:
     mallopt(_ARENAS, 1)  # an arena of a thread could not hold them
 
 
-def hand_back_freed_memory() -> None:
+def release_freed_memory() -> None:
     """Hand all that is free back to the system, after what is not done again and again: without effect elsewhere.
 
     What no later block fits into would stay for good. A step of a training takes gigabytes, in blocks of other sizes

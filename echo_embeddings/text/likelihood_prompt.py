@@ -8,7 +8,7 @@ from enum import Enum
 
 from echo_index.embeddings.text.prompt_tokens import token_ids
 from echo_index.embeddings.text.template import parse_template
-from echo_index.embeddings.text.tokenizer import Vocabulary
+from echo_index.embeddings.text.tokenizer import ModelTokenizer
 from echo_index.errors import ModelError, PromptError, TextError
 
 
@@ -25,7 +25,7 @@ class LikelihoodTokens:
     """
 
     prompts: tuple[tuple[int, ...], ...]
-    question: tuple[int, ...]
+    query: tuple[int, ...]
     fixed: int
 
 
@@ -56,7 +56,7 @@ class LikelihoodPrompt:
         object.__setattr__(self, "between", "".join(map(str, pieces[passage + 1 : -1])))
 
     def assemble(
-        self, vocabulary: Vocabulary, passages: Sequence[str], question: str, *, max_tokens: int, context: int
+        self, tokenizer: ModelTokenizer, chunks: Sequence[str], query: str, *, max_tokens: int, context: int
     ) -> LikelihoodTokens:
         """Return the token ids; a passage and the question are each cut to their first `max_tokens` tokens.
 
@@ -68,20 +68,20 @@ class LikelihoodPrompt:
         """
         before, into_passage = _without_space(self.before)
         between, into_question = _without_space(self.between)
-        fixed, middle, asked = token_ids(vocabulary, [before, between, into_question + question])
-        asked = asked[:max_tokens]
-        if not question.strip() or not asked:
+        fixed, middle, query_ids = token_ids(tokenizer, [before, between, into_question + query])
+        query_ids = query_ids[:max_tokens]
+        if not query.strip() or not query_ids:
             raise TextError("The question is empty: no passage makes it likely.")
-        fixed = fixed if vocabulary.bos_id is None else [vocabulary.bos_id, *fixed]
-        room = min(max_tokens, context - len(fixed) - len(middle) - len(asked))
+        fixed = fixed if tokenizer.bos_id is None else [tokenizer.bos_id, *fixed]
+        room = min(max_tokens, context - len(fixed) - len(middle) - len(query_ids))
         if room < 1:
             raise ModelError(f"The model reads {context} tokens: too few for a passage and this question.")
-        for number, passage in enumerate(passages):
+        for number, passage in enumerate(chunks):
             if not passage.strip():
-                raise TextError(f"Passage {number} of {len(passages)} is empty: there is nothing to read.")
-        read = token_ids(vocabulary, [into_passage + passage for passage in passages])
+                raise TextError(f"Passage {number} of {len(chunks)} is empty: there is nothing to read.")
+        read = token_ids(tokenizer, [into_passage + passage for passage in chunks])
         return LikelihoodTokens(
-            prompts=tuple((*fixed, *ids[:room], *middle) for ids in read), question=tuple(asked), fixed=len(fixed)
+            prompts=tuple((*fixed, *ids[:room], *middle) for ids in read), query=tuple(query_ids), fixed=len(fixed)
         )
 
 

@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 from tokenizers.normalizers import Normalizer
 from tokenizers.pre_tokenizers import PreTokenizer
 
-from echo_index.embeddings.runtime.cache import cache_folder, sha256_of, write_remembered
+from echo_index.embeddings.runtime.cache import cache_folder, sha256_of, write_cached
 
 _FORMAT = 1
 _TABLES = """
@@ -29,7 +29,7 @@ _TABLES = """
 """
 
 
-class Excerpts:
+class PartialTokenizer:
     """Makes the excerpt of one tokenizer that given texts need. Thread-safe.
 
     Names of special tokens in the texts are text, as `Tokenizer.encode_special_tokens` has it.
@@ -45,7 +45,7 @@ class Excerpts:
         self._pre_tokenizer: PreTokenizer | None = bare.pre_tokenizer
 
     @classmethod
-    def remembered(cls, file: Path) -> Excerpts | None:
+    def cached(cls, file: Path) -> PartialTokenizer | None:
         """Return the excerpts of a tokenizer.json whose table was written before; None where there is none."""
         table = _table_of(file)
         try:
@@ -81,8 +81,8 @@ class Excerpts:
         """
         return self._found([token]).get(token)
 
-    def _with(self, added: list[Any], vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> dict[str, Any]:
-        model = self._frame["model"] | {"vocab": vocabulary, "merges": merges}
+    def _with(self, added: list[Any], tokenizer: dict[str, int], merges: list[tuple[str, str]]) -> dict[str, Any]:
+        model = self._frame["model"] | {"vocab": tokenizer, "merges": merges}
         whole: dict[str, Any] = self._frame | {"added_tokens": added, "model": model}
         return whole
 
@@ -120,7 +120,7 @@ class Excerpts:
             raise OSError(str(error)) from None
 
 
-def remember_excerpts(file: Path) -> None:
+def cache_partial_tokenizer(file: Path) -> None:
     """Write the table of a tokenizer.json into the cache folder, unless it is of a kind that gives no excerpts.
 
     Raises:
@@ -130,22 +130,22 @@ def remember_excerpts(file: Path) -> None:
     frame["added_tokens"] = [token for token in frame.get("added_tokens", []) if not token["special"]]
     if not _gives_excerpts(frame):
         return
-    vocabulary, merges = frame["model"].pop("vocab"), frame["model"].pop("merges")
+    tokenizer, merges = frame["model"].pop("vocab"), frame["model"].pop("merges")
     pairs = (merge.split(" ") if isinstance(merge, str) else merge for merge in merges)
 
     def write(table: Path) -> None:
         table.unlink(missing_ok=True)
         with closing(sqlite3.connect(table)) as connection, connection:
             connection.executescript(_TABLES)
-            connection.execute("INSERT INTO frame VALUES (?, ?)", (json.dumps(frame), max(map(len, vocabulary))))
-            connection.executemany("INSERT INTO tokens VALUES (?, ?)", sorted(vocabulary.items()))
+            connection.execute("INSERT INTO frame VALUES (?, ?)", (json.dumps(frame), max(map(len, tokenizer))))
+            connection.executemany("INSERT INTO tokens VALUES (?, ?)", sorted(tokenizer.items()))
             connection.executemany(
                 "INSERT INTO merges VALUES (?, ?, ?, ?)",
                 sorted((one + other, rank, one, other) for rank, (one, other) in enumerate(pairs)),
             )
 
     try:
-        write_remembered(_table_of(file), write)
+        write_cached(_table_of(file), write)
     except sqlite3.Error as error:
         raise OSError(str(error)) from None
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from echo_index.embeddings.text.echo_prompt import EchoPrompt, Slot
-from echo_index.embeddings.text.tokenizer import Vocabulary
-from echo_index.embeddings.vectors.layer_views import Copy
+from echo_index.embeddings.text.tokenizer import ModelTokenizer
+from echo_index.embeddings.vectors.layer_views import TextPass
 from echo_index.errors import PromptError, TextError
 
 _SLICE = 100_000  # characters
@@ -32,9 +32,9 @@ class EchoTokens:
         """Count the tokens."""
         return len(self.ids)
 
-    def span(self, copy: Copy) -> tuple[int, int]:
+    def span(self, copy: TextPass) -> tuple[int, int]:
         """Return the half-open span of a copy of the text; who asks for the first knows that there is one."""
-        if copy is Copy.ECHO:
+        if copy is TextPass.ECHO:
             return self.start, self.end
         assert self.first_copy is not None
         return self.first_copy
@@ -46,10 +46,10 @@ class PromptTokenizer:
     `max_tokens` limits each copy of the text (and the instruction) to its first so many whole tokens.
     """
 
-    def __init__(self, vocabulary: Vocabulary, *, max_tokens: int) -> None:
+    def __init__(self, tokenizer: ModelTokenizer, *, max_tokens: int) -> None:
         if max_tokens < 1:
             raise TextError(f"max_tokens is {max_tokens}; each copy of a text needs at least one token.")
-        self._vocabulary = vocabulary
+        self._tokenizer = tokenizer
         self._max_tokens = max_tokens
 
     def assemble(self, prompt: EchoPrompt, texts: Sequence[str], *, instruction: str | None = None) -> list[EchoTokens]:
@@ -60,12 +60,12 @@ class PromptTokenizer:
             PromptError: the prompt takes an instruction and there is none, or the model has no end token.
         """
         literals = [piece for piece in prompt.pieces if isinstance(piece, str)]
-        fixed = dict(zip(literals, token_ids(self._vocabulary, literals), strict=True))
-        task = token_ids(self._vocabulary, [self._task(prompt, instruction)])[0][: self._max_tokens]
-        if Slot.END in prompt.pieces and self._vocabulary.end_id is None:
+        fixed = dict(zip(literals, token_ids(self._tokenizer, literals), strict=True))
+        task = token_ids(self._tokenizer, [self._task(prompt, instruction)])[0][: self._max_tokens]
+        if Slot.END in prompt.pieces and self._tokenizer.end_id is None:
             raise PromptError(f"The template {prompt.template!r} asks for {{end}}, but this model has no end token.")
         assembled = []
-        for number, ids in enumerate(token_ids(self._vocabulary, texts)):
+        for number, ids in enumerate(token_ids(self._tokenizer, texts)):
             if not ids:
                 raise TextError(f"Text {number} of {len(texts)} is empty: there is nothing to embed.")
             assembled.append(self._place(prompt, fixed, task, ids[: self._max_tokens]))
@@ -78,7 +78,7 @@ class PromptTokenizer:
         """
         starts = array("I")
         for begin, end in _slices(text):
-            encoding = self._vocabulary.encode_batch([text[begin:end]])[0]
+            encoding = self._tokenizer.encode_batch([text[begin:end]])[0]
             starts.extend(begin + start for start, _ in encoding.offsets)
         return starts
 
@@ -90,7 +90,7 @@ class PromptTokenizer:
     def _place(
         self, prompt: EchoPrompt, fixed: dict[str, list[int]], task: Sequence[int], text: Sequence[int]
     ) -> EchoTokens:
-        ids = [] if self._vocabulary.bos_id is None else [self._vocabulary.bos_id]
+        ids = [] if self._tokenizer.bos_id is None else [self._tokenizer.bos_id]
         start = end = 0
         first_copy = None
         for piece in prompt.pieces:
@@ -105,8 +105,8 @@ class PromptTokenizer:
                     ids += text
                     end = len(ids)
                 case Slot.END:
-                    assert self._vocabulary.end_id is not None
-                    ids.append(self._vocabulary.end_id)
+                    assert self._tokenizer.end_id is not None
+                    ids.append(self._tokenizer.end_id)
                     end = len(ids)
                 case str():
                     ids += fixed[piece]
@@ -114,14 +114,14 @@ class PromptTokenizer:
         return EchoTokens(ids=tuple(ids), start=start, end=end, first_copy=first_copy, fixed=before_any_text)
 
 
-def token_ids(vocabulary: Vocabulary, texts: Sequence[str]) -> list[list[int]]:
+def token_ids(tokenizer: ModelTokenizer, texts: Sequence[str]) -> list[list[int]]:
     """Return the token ids of each text, without special tokens.
 
     Raises:
         TextError: a text is not valid Unicode.
     """
     try:
-        return [encoding.ids for encoding in vocabulary.encode_batch(texts)]
+        return [encoding.ids for encoding in tokenizer.encode_batch(texts)]
     except (TypeError, UnicodeEncodeError):
         number = next(number for number, text in enumerate(texts) if not _is_unicode(text))
         raise TextError(f"Text {number} of {len(texts)} is not valid Unicode.") from None

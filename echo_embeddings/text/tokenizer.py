@@ -14,14 +14,14 @@ from threading import Lock
 from tokenizers import Encoding, Tokenizer
 from tokenizers.decoders import DecodeStream
 
-from echo_index.embeddings.text.partial_tokenizer import Excerpts, remember_excerpts
+from echo_index.embeddings.text.partial_tokenizer import PartialTokenizer, cache_partial_tokenizer
 from echo_index.errors import ModelError
 
 _LARGE = 5_000_000  # bytes of a tokenizer.json
 _FEW = 2_000  # characters: ten questions in their prompts
 
 
-class Vocabulary:
+class ModelTokenizer:
     """Text to token ids and back. Thread-safe.
 
     `bos_id` is None where the model has no beginning-of-sequence token, `end_id` where it has no end token.
@@ -33,7 +33,7 @@ class Vocabulary:
         *,
         bos_id: int | None,
         end_id: int | None,
-        excerpts: Excerpts | None = None,
+        excerpts: PartialTokenizer | None = None,
     ) -> None:
         self._read = read
         self._whole: Tokenizer | None = None
@@ -44,7 +44,7 @@ class Vocabulary:
         self.end_id = end_id
 
     @classmethod
-    def load(cls, folder: Path) -> Vocabulary:
+    def load(cls, folder: Path) -> ModelTokenizer:
         """Read tokenizer.json, or let transformers convert what the folder has instead.
 
         Raises:
@@ -60,7 +60,7 @@ class Vocabulary:
 
         try:
             special = _special_tokens(folder)
-            if large and (excerpts := Excerpts.remembered(file)):
+            if large and (excerpts := PartialTokenizer.cached(file)):
                 with suppress(OSError):  # damaged: the whole is read, and the table written again
                     return cls._with_ids(read, excerpts.id_of, special, excerpts=excerpts)
             whole = read()
@@ -68,7 +68,7 @@ class Vocabulary:
             raise ModelError(f"The tokenizer in {folder} cannot be read: {error}.") from None
         if large:
             with suppress(OSError):  # a cache that cannot be written: the whole is read next time too
-                remember_excerpts(file)
+                cache_partial_tokenizer(file)
         return cls._with_ids(lambda: whole, whole.token_to_id, special)
 
     @classmethod
@@ -78,13 +78,13 @@ class Vocabulary:
         find: Callable[[str], int | None],
         special: dict[str, object],
         *,
-        excerpts: Excerpts | None = None,
-    ) -> Vocabulary:
+        excerpts: PartialTokenizer | None = None,
+    ) -> ModelTokenizer:
         bos_id, end_id = (_id_of(find, special.get(name)) for name in ("bos_token", "eos_token"))
         return cls(read, bos_id=bos_id, end_id=end_id, excerpts=excerpts)
 
     @classmethod
-    def _load_with_transformers(cls, folder: Path) -> Vocabulary:
+    def _load_with_transformers(cls, folder: Path) -> ModelTokenizer:
         from transformers import AutoTokenizer
 
         try:

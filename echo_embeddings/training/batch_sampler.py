@@ -8,14 +8,16 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
-from echo_index.embeddings.training.hard_groups import groups_of_alike
+from echo_index.embeddings.training.hard_groups import hard_groups
 from echo_index.embeddings.training.pairs import TrainingPair
 
 _POOL = 16  # batches that are drawn together and sorted by length, so that texts of a batch are about as long
 _BALANCE = 0.5  # a source is drawn in proportion to its size to this power: small ones count for more than their share
 
 
-def training_batches(pairs: Sequence[TrainingPair], *, size: int, seed: int, alike: int = 1) -> Iterator[list[int]]:
+def training_batches(
+    pairs: Sequence[TrainingPair], *, size: int, seed: int, group_size: int = 1
+) -> Iterator[list[int]]:
     """Yield positions into `pairs`, batch after batch without end: always the same ones for the same arguments.
 
     A batch is of one source, where telling right from wrong is hardest, and its pairs are about as long; they come in
@@ -28,7 +30,7 @@ def training_batches(pairs: Sequence[TrainingPair], *, size: int, seed: int, ali
     chance = random.Random(seed)
     weights = [math.pow(len(positions), _BALANCE) for positions in by_source.values()]
     sources = [
-        _rounds(pairs, positions, size=size, alike=alike, chance=random.Random(f"{seed} {source}"))
+        _rounds(pairs, positions, size=size, alike=group_size, chance=random.Random(f"{seed} {source}"))
         for source, positions in by_source.items()
     ]
     while True:
@@ -43,7 +45,7 @@ def _rounds(
     left: list[list[int]] = []
     while True:
         while sum(map(len, left)) < size * _POOL:
-            left += groups_of_alike(same, most=alike, chance=chance)
+            left += hard_groups(same, most=alike, chance=chance)
             if len(same) < size:
                 break
         count = bisect_left([*accumulate(map(len, left))], size * _POOL) + 1

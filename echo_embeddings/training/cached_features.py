@@ -13,8 +13,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from echo_index.embeddings.runtime.cache import cache_folder, write_remembered
-from echo_index.embeddings.training.pairs import TrainingPair, by_instruction
+from echo_index.embeddings.runtime.cache import cache_folder, write_cached
+from echo_index.embeddings.training.pairs import TrainingPair, group_by_instruction
 
 if TYPE_CHECKING:
     from echo_index.embeddings.encoder import EchoEncoder
@@ -30,14 +30,16 @@ _AT_ONCE = 1024  # texts of one file of the cache
 _NAME = "views"
 
 
-class Features:
+class CachedFeatures:
     """The views of all queries and documents, without their means."""
 
     def __init__(self, queries: _Known[_Asked], documents: _Known[str]) -> None:
         self._queries, self._documents = queries, documents
 
     @classmethod
-    def of(cls, encoder: EchoEncoder, pairs: Sequence[TrainingPair], progress: Callable[[int, int], None]) -> Features:
+    def of(
+        cls, encoder: EchoEncoder, pairs: Sequence[TrainingPair], progress: Callable[[int, int], None]
+    ) -> CachedFeatures:
         """Read the texts of pairs; `progress` is told how many are read, and of how many."""
         asked = [*{_asked(pair): pair for pair in pairs}.values()]
         answers = [*dict.fromkeys(text for pair in pairs for text in (pair.positive, *pair.negatives))]
@@ -48,7 +50,7 @@ class Features:
             done += count
             progress(done, total)
 
-        groups = by_instruction(asked)
+        groups = group_by_instruction(asked)
         queries = []
         for instruction, positions in groups.items():
             read = partial(encoder.query_views, instruction=instruction)
@@ -94,6 +96,6 @@ def _views(encoder: EchoEncoder, texts: Sequence[str], side: str, read: _Read, t
             continue
         for positions, views in read(block):
             part[:, positions] = views
-        write_remembered(path, partial(save_file, {_NAME: part.astype(np.float16)}))
+        write_cached(path, partial(save_file, {_NAME: part.astype(np.float16)}))
         tell(len(block))
     return found

@@ -20,7 +20,7 @@ _NAME = "checkpoint.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class TrainingState:
     """How many steps were made, of which run, and the best that was found on the way.
 
     `run` says what the run is: pairs, options and model. `best` is the highest held-out score, at step `best_step`.
@@ -32,7 +32,7 @@ class Standing:
     best_step: int
 
 
-def save_checkpoint(folder: Path, standing: Standing, tensors: Mapping[str, torch.Tensor]) -> None:
+def save_checkpoint(folder: Path, state: TrainingState, tensors: Mapping[str, torch.Tensor]) -> None:
     """Write a checkpoint in the place of the last one.
 
     Raises:
@@ -41,14 +41,14 @@ def save_checkpoint(folder: Path, standing: Standing, tensors: Mapping[str, torc
     path = folder / _NAME
     new = path.with_name(f"{_NAME}.new")
     save_file(
-        {name: tensor.contiguous() for name, tensor in tensors.items()}, new, {"standing": json.dumps(asdict(standing))}
+        {name: tensor.contiguous() for name, tensor in tensors.items()}, new, {"standing": json.dumps(asdict(state))}
     )
     with new.open("rb") as file:
         os.fsync(file.fileno())
     new.replace(path)
 
 
-def load_checkpoint(folder: Path, *, run: str) -> tuple[Standing, dict[str, torch.Tensor]] | None:
+def load_checkpoint(folder: Path, *, run: str) -> tuple[TrainingState, dict[str, torch.Tensor]] | None:
     """Return the last checkpoint and its tensors, None where there is none.
 
     Raises:
@@ -59,15 +59,15 @@ def load_checkpoint(folder: Path, *, run: str) -> tuple[Standing, dict[str, torc
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            standing = Standing(**json.loads(file.metadata()["standing"]))
+            state = TrainingState(**json.loads(file.metadata()["standing"]))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"The checkpoint {path} cannot be read: {error}.", remedy="Delete it to begin anew, or name another --out."
         ) from None
-    if standing.run != run:
+    if state.run != run:
         raise ModelError(
             f"The checkpoint {path} is of another run: other pairs, options or weights.",
             remedy="Give what it was begun with, delete it to begin anew, or name another --out.",
         )
-    return standing, tensors
+    return state, tensors

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Processes:
+class ProcessGroup:
     """Those that `accelerate launch` has started, or this one alone.
 
     Raises:
@@ -42,15 +42,15 @@ class Processes:
         return self._state is None or self._state.is_main_process
 
     @property
-    def are_several(self) -> bool:
+    def is_distributed(self) -> bool:
         """Whether there is any other process."""
         return self._state is not None
 
-    def own(self, work: Sequence[T]) -> Sequence[T]:
+    def shard(self, work: Sequence[T]) -> Sequence[T]:
         """Return the share of this process; the shares of all processes are the whole."""
         return work if self._state is None else work[self._state.process_index :: self._state.num_processes]
 
-    def add_up(self, tensor: torch.Tensor) -> None:
+    def all_reduce(self, tensor: torch.Tensor) -> None:
         """Put the sum of the tensors of all processes in the place of each."""
         if self._state is not None:
             torch.distributed.all_reduce(tensor)

@@ -15,7 +15,7 @@ _LOOKED_AT = 300  # characters of a text: of more, little is read in training
 _COMMON = 20  # pairs: a word that more of them have says little, and would cost most of the time
 
 
-def groups_of_alike(pairs: Sequence[TrainingPair], *, most: int, chance: random.Random) -> list[list[int]]:
+def hard_groups(pairs: Sequence[TrainingPair], *, most: int, chance: random.Random) -> list[list[int]]:
     """Return positions into `pairs`, each once, in groups of up to `most` that share rare words.
 
     Each group begins with a pair drawn by chance; the others are those left over that share most with it, by the sum of

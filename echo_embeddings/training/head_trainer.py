@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from echo_index.embeddings.models.linear_head import Head, holds_head
-from echo_index.embeddings.models.lora import copy_additions, is_plain_lora, write_use
-from echo_index.embeddings.runtime.executor import in_turn
+from echo_index.embeddings.models.linear_head import LinearHead, is_linear_head
+from echo_index.embeddings.models.lora import copy_lora_weights, is_plain_lora, write_encoder_settings
+from echo_index.embeddings.runtime.executor import run_on_executor
 from echo_index.embeddings.training.batch_sampler import training_batches
-from echo_index.embeddings.training.cached_features import Features
+from echo_index.embeddings.training.cached_features import CachedFeatures
 from echo_index.embeddings.training.checkpoint import NAME_ANOTHER
-from echo_index.embeddings.training.loss import Compared, contrastive_loss, mean_reciprocal_rank
-from echo_index.embeddings.training.pairs import TrainingPair, equally_right, held_out_pairs
+from echo_index.embeddings.training.loss import ContrastiveBatch, contrastive_loss, mean_reciprocal_rank
+from echo_index.embeddings.training.pairs import TrainingPair, false_negative_mask, held_out_pairs
 from echo_index.embeddings.training.step_log import StepLog, TuningStep
 from echo_index.errors import ModelError
 
@@ -40,7 +40,7 @@ class HeadOptions:
 
     steps: int = 400
     batch: int = 256
-    alike: int = 1
+    hard_group_size: int = 1
     learning_rate: float = 1e-3
     temperature: float = 0.05
     weight_decay: float = 0.1
@@ -78,10 +78,12 @@ def tune_head(
     if encoder.model.head is not None:
         raise ModelError(f"The adapter {below} has a head already.", remedy="Begin with the model alone: --no-adapter")
     measured, trained = held_out_pairs(pairs, options.held_out, given=held_out)
-    if is_plain_lora(folder) and (below is None or not holds_head(folder)):
+    if is_plain_lora(folder) and (below is None or not is_linear_head(folder)):
         raise ModelError(f"The folder {folder} holds another adapter, which a head would alter.", remedy=NAME_ANOTHER)
     folder.mkdir(parents=True, exist_ok=True)
-    training = _HeadTraining(encoder, Features.of(encoder, [*measured, *trained], progress), trained, measured, options)
+    training = _HeadTraining(
+        encoder, CachedFeatures.of(encoder, [*measured, *trained], progress), trained, measured, options
+    )
     log = StepLog(folder, kept=None)
     for step in training.steps(folder):
         log.add(step)
@@ -94,7 +96,7 @@ class _HeadTraining:
     def __init__(
         self,
         encoder: EchoEncoder,
-        features: Features,
+        features: CachedFeatures,
         trained: Sequence[TrainingPair],
         held_out: Sequence[TrainingPair],
         options: HeadOptions,
@@ -110,17 +112,17 @@ class _HeadTraining:
         options, trained = self._options, self._trained
         best, best_step = -1.0, 0
         if self._held_out:
-            best = in_turn(self._score)
+            best = run_on_executor(self._score)
             self._save(folder)
             yield TuningStep(number=0, held_out=best)
-        batches = training_batches(trained, size=options.batch, seed=options.seed, alike=options.alike)
+        batches = training_batches(trained, size=options.batch, seed=options.seed, group_size=options.hard_group_size)
         for number, positions in enumerate(islice(batches, options.steps), start=1):
             began = perf_counter()
-            loss = in_turn(partial(self._step, [trained[position] for position in positions]))
+            loss = run_on_executor(partial(self._step, [trained[position] for position in positions]))
             took = perf_counter() - began
             score = None
             if number % options.evaluate_every == 0 or number == options.steps:
-                score = in_turn(self._score) if self._held_out else None
+                score = run_on_executor(self._score) if self._held_out else None
                 if score is None or score > best:
                     best, best_step = (best if score is None else score), number
                     self._save(folder)
@@ -138,10 +140,10 @@ class _HeadTraining:
     def _step(self, pairs: Sequence[TrainingPair]) -> float:
         options = self._options
         documents = [*(pair.positive for pair in pairs), *(wrong for pair in pairs for wrong in pair.negatives)]
-        compared = Compared(
+        compared = ContrastiveBatch(
             self._mapped(self._features.queries(pairs)),
             self._mapped(self._features.documents(documents)),
-            equally_right(pairs, documents),
+            false_negative_mask(pairs, documents),
         )
         loss = contrastive_loss(compared, temperature=options.temperature)
         self._optimizer.zero_grad()
@@ -160,9 +162,9 @@ class _HeadTraining:
 
     def _save(self, folder: Path) -> None:
         if self._encoder.model.adapter is not None:
-            copy_additions(self._encoder.model.adapter, folder)
-        Head(self._weights.detach().numpy().copy()).save(folder)
-        write_use(folder, self._encoder.description())
+            copy_lora_weights(self._encoder.model.adapter, folder)
+        LinearHead(self._weights.detach().numpy().copy()).save(folder)
+        write_encoder_settings(folder, self._encoder.config())
 
     def _mapped(self, views: torch.Tensor) -> torch.Tensor:
         """Return unit rows (n, dimension) from views (views, n, dimension)."""

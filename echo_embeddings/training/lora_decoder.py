@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from echo_index.embeddings.decoder.attention import attend
-from echo_index.embeddings.decoder.config import Activation, Architecture, Rotation
+from echo_index.embeddings.decoder.config import Activation, DecoderConfig, RotaryParameters
 from echo_index.embeddings.decoder.packing import Packing
 from echo_index.embeddings.decoder.weights import Projection, Tensors, layer_weights
-from echo_index.embeddings.runtime.malloc import keep_freed_memory
+from echo_index.embeddings.runtime.malloc import retain_freed_memory
 
 _MATRICES = {  # of a layer as ours has them: of transformers' matrices, one above the other
     "queries_keys_values": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
@@ -34,7 +34,7 @@ _Factors = dict[str, tuple[torch.Tensor, torch.Tensor]]
 
 
 @dataclass(frozen=True, eq=False)
-class Addition:
+class LoraDelta:
     """What is added to a matrix (out, in): `scale * up @ down`, with `down` (rank, in) and `up` (out, rank)."""
 
     down: nn.Parameter
@@ -42,60 +42,60 @@ class Addition:
     scale: float
 
 
-class TrainedLayers:
+class LoraDecoder:
     """The layers of a model up to the deepest that is read. `additions` are by layer and by the names of matrices."""
 
     def __init__(
         self,
         tensors: Tensors,
-        architecture: Architecture,
-        additions: Mapping[int, Mapping[str, Addition]],
+        config: DecoderConfig,
+        deltas: Mapping[int, Mapping[str, LoraDelta]],
         *,
         deepest: int,
         dtype: torch.dtype,
     ) -> None:
-        keep_freed_memory()
-        self.architecture = architecture
+        retain_freed_memory()
+        self.config = config
         self._table = tensors["embed_tokens.weight"]
-        self._norm = tensors["norm.weight"].float() + architecture.gain_offset
-        self._layers = [
-            _Layer(tensors, architecture, number, additions.get(number, {}), dtype) for number in range(deepest)
-        ]
-        self._first = min(additions)
-        self._turns: dict[Rotation, torch.Tensor] = {}
+        self._norm = tensors["norm.weight"].float() + config.gain_offset
+        self._layers = [_Layer(tensors, config, number, deltas.get(number, {}), dtype) for number in range(deepest)]
+        self._first = min(deltas)
+        self._turns: dict[RotaryParameters, torch.Tensor] = {}
 
-    def put_together(self) -> None:
+    def merge_lora(self) -> None:
         """Take over what the additions are now: due after each step."""
         for layer in self._layers:
-            layer.put_together()
+            layer.merge_lora()
 
-    def read(self, ids: torch.Tensor, packing: Packing, *, rows: Mapping[int, torch.Tensor]) -> dict[int, torch.Tensor]:
+    def forward(
+        self, ids: torch.Tensor, packing: Packing, *, rows: Mapping[int, torch.Tensor]
+    ) -> dict[int, torch.Tensor]:
         """Return the states of some rows at some layers, both by the layer: (len(rows), hidden).
 
         `ids` (prefix + tokens) are what all texts begin with, once, and then the packed texts without it. Rows count
         from the first token behind the prefix.
         """
-        shape, prefix = self.architecture, packing.prefix
+        shape, prefix = self.config, packing.prefix
         positions = torch.cat([torch.arange(prefix), packing.positions])
-        turns = {kind.rotation: self._turned(kind.rotation, positions) for kind in shape.layers[: len(self._layers)]}
+        turns = {kind.rotary: self._rotary_phases(kind.rotary, positions) for kind in shape.layers[: len(self._layers)]}
         wanted = {}
         states = self._table.index_select(0, ids).float() * shape.embedding_scale
         for number, layer in enumerate(self._layers):
             kind = shape.layers[number]
             with torch.set_grad_enabled(torch.is_grad_enabled() and number >= self._first):
-                states = layer.through(states, turns[kind.rotation], packing, shape, kind.window)
+                states = layer.through(states, turns[kind.rotary], packing, shape, kind.window)
             if number + 1 in rows:
                 found = states.index_select(0, rows[number + 1] + prefix)
                 is_last = number + 1 == shape.depth
                 wanted[number + 1] = _normalized(found, self._norm, shape.epsilon) if is_last else found
         return wanted
 
-    def _turned(self, rotation: Rotation, positions: torch.Tensor) -> torch.Tensor:
+    def _rotary_phases(self, rotary: RotaryParameters, positions: torch.Tensor) -> torch.Tensor:
         """Return complex (tokens, 1, head_dim / 2): the turn of each pair at each position."""
-        known = self._turns.get(rotation)
+        known = self._turns.get(rotary)
         if known is None or len(known) <= int(positions.max()):
-            angles = torch.arange(2 * (int(positions.max()) + 1))[:, None].float() * torch.tensor(rotation.frequencies)
-            known = self._turns[rotation] = torch.polar(torch.full_like(angles, rotation.scale), angles)
+            angles = torch.arange(2 * (int(positions.max()) + 1))[:, None].float() * torch.tensor(rotary.frequencies)
+            known = self._turns[rotary] = torch.polar(torch.full_like(angles, rotary.scale), angles)
         return known.index_select(0, positions).unsqueeze(1)
 
 
@@ -105,24 +105,24 @@ class _Layer:
     def __init__(
         self,
         tensors: Tensors,
-        architecture: Architecture,
+        config: DecoderConfig,
         number: int,
-        additions: Mapping[str, Addition],
+        deltas: Mapping[str, LoraDelta],
         dtype: torch.dtype,
     ) -> None:
-        self._plain = layer_weights(tensors, architecture, number)
+        self._plain = layer_weights(tensors, config, number)
         self._dtype = dtype
-        self._additions = additions
+        self._deltas = deltas
         self._gains = {
             name: tensor
             for name, tensor in tensors.items()
             if name.startswith(f"layers.{number}.") and "norm" in name.split(".")[-2]
         }
         self._number = number
-        self._architecture = architecture
-        self.put_together()
+        self._config = config
+        self.merge_lora()
 
-    def put_together(self) -> None:
+    def merge_lora(self) -> None:
         """Add the additions as they are now to the weights."""
         with torch.no_grad():
             factors = self._factors()
@@ -136,9 +136,9 @@ class _Layer:
     def through(
         self,
         states: torch.Tensor,
-        turn: torch.Tensor,
+        phases: torch.Tensor,
         packing: Packing,
-        shape: Architecture,
+        shape: DecoderConfig,
         window: int | None,
     ) -> torch.Tensor:
         """Run the layer over the prefix and the packed texts: (prefix + tokens, hidden)."""
@@ -149,8 +149,8 @@ class _Layer:
         turning, values = projected.split([heads + shape.key_value_heads, shape.key_value_heads], dim=1)
         if weights.queries_keys_gain is not None:
             turning = _normalized(turning, weights.queries_keys_gain, epsilon)
-        turning = _turn(turning, turn)
-        attended = _attended(turning[:, :heads], turning[:, heads:], values, packing, window, shape.attention_cap)
+        turning = _turn(turning, phases)
+        attended = _attended(turning[:, :heads], turning[:, heads:], values, packing, window, shape.attn_softcap)
         added = times("attention_out", attended)
         if weights.after_attention is not None:
             added = _normalized(added, weights.after_attention, epsilon)
@@ -178,18 +178,18 @@ class _Layer:
 
     def _factors(self) -> _Factors:
         """Return the additions in the form of our matrices: what is reordered in those is reordered in `up`."""
-        if not self._additions:
+        if not self._deltas:
             return {}
         ups: dict[str, torch.Tensor] = dict(self._gains)
         for names in _MATRICES.values():
-            ranks = [len(self._additions[name].down) for name in names]
+            ranks = [len(self._deltas[name].down) for name in names]
             for place, name in enumerate(names):
-                one = self._additions[name]
+                one = self._deltas[name]
                 before, after = sum(ranks[:place]), sum(ranks[place + 1 :])
                 ups[f"layers.{self._number}.{name}.weight"] = F.pad(one.up * one.scale, (before, after))
-        arranged = layer_weights(ups, self._architecture, self._number)
+        arranged = layer_weights(ups, self._config, self._number)
         return {
-            matrix: (torch.cat([self._additions[name].down for name in names]), getattr(arranged, matrix).weight)
+            matrix: (torch.cat([self._deltas[name].down for name in names]), getattr(arranged, matrix).weight)
             for matrix, names in _MATRICES.items()
         }
 
@@ -218,9 +218,9 @@ def _attended(
     return torch.cat([first[0].flatten(1), texts])
 
 
-def _turn(heads: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
+def _turn(heads: torch.Tensor, phases: torch.Tensor) -> torch.Tensor:
     pairs = torch.view_as_complex(heads.unflatten(2, (-1, 2)))
-    return torch.view_as_real(pairs * turn).flatten(2)
+    return torch.view_as_real(pairs * phases).flatten(2)
 
 
 def _normalized(rows: torch.Tensor, gain: torch.Tensor, epsilon: float) -> torch.Tensor:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 
 @dataclass(frozen=True, eq=False)
-class Compared:
+class ContrastiveBatch:
     """The vectors of a batch, unit rows: queries (n, dimension), and documents (m, dimension) of which the first n are
     right for the queries of their number, and the others are wrong.
 
@@ -19,16 +19,16 @@ class Compared:
 
     queries: torch.Tensor
     documents: torch.Tensor
-    hidden: torch.Tensor
+    false_negative_mask: torch.Tensor
 
 
 def contrastive_loss(
-    compared: Compared,
+    batch: ContrastiveBatch,
     *,
     temperature: float,
     dimensions: Sequence[int] = (),
     teacher: torch.Tensor | None = None,
-    teacher_share: float = 0.5,
+    distillation_weight: float = 0.5,
 ) -> torch.Tensor:
     """Return the mean InfoNCE loss (arXiv 1807.03748), from queries to documents and back, as a scalar.
 
@@ -36,15 +36,15 @@ def contrastive_loss(
     2205.13147). With the cosines of a `teacher` (n, m), `teacher_share` of it is the cross entropy with the teacher's
     softmax at the same temperature (Hinton and others, arXiv 1503.02531), hidden documents among the others.
     """
-    widths = [compared.queries.shape[1], *dimensions]
+    widths = [batch.queries.shape[1], *dimensions]
     losses = []
     for width in widths:
-        queries, documents = (F.normalize(each[:, :width], dim=1) for each in (compared.queries, compared.documents))
+        queries, documents = (F.normalize(each[:, :width], dim=1) for each in (batch.queries, batch.documents))
         scores = queries @ documents.T / temperature
-        loss = _both_ways(scores.masked_fill(compared.hidden, -torch.inf))
+        loss = _both_ways(scores.masked_fill(batch.false_negative_mask, -torch.inf))
         if teacher is not None:
             learned = _both_ways(scores, teacher / temperature)
-            loss = (1 - teacher_share) * loss + teacher_share * learned
+            loss = (1 - distillation_weight) * loss + distillation_weight * learned
         losses.append(loss)
     return torch.stack(losses).mean()
 

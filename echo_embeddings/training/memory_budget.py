@@ -10,15 +10,15 @@ import torch
 
 if TYPE_CHECKING:
     from echo_index.embeddings.text.prompt_tokens import EchoTokens
-    from echo_index.embeddings.training.trainable_encoder import Student
+    from echo_index.embeddings.training.trainable_encoder import TrainableEncoder
 
 _SHARE = 0.5  # of the memory: the rest is for the model, its teacher, and whatever else runs here
 _UNKNOWN = 8 << 30  # bytes, where the system does not tell
 
 
-def tokens_that_fit(student: Student, sequences: Sequence[EchoTokens]) -> int:
+def token_budget(encoder: TrainableEncoder, sequences: Sequence[EchoTokens]) -> int:
     """Return of how many tokens half of the memory holds what their gradients need, as measured on a pass of some."""
-    positions = next(iter(student.passes(sequences)))
+    positions = next(iter(encoder.passes(sequences)))
     batch = [sequences[position] for position in positions]
     kept: dict[int, int] = {}
 
@@ -28,10 +28,10 @@ def tokens_that_fit(student: Student, sequences: Sequence[EchoTokens]) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        vectors = student.embed(batch)
+        vectors = encoder.embed(batch)
     del vectors  # until here, no two of what was kept had the same address
     of_a_token = sum(kept.values()) / sum(map(len, batch))
-    return max(1, int(_SHARE * _memory(student.device) / of_a_token))
+    return max(1, int(_SHARE * _memory(encoder.device) / of_a_token))
 
 
 def _memory(device: str) -> int:

@@ -24,7 +24,7 @@ class TrainingPair:
     instruction: str | None = None
 
 
-def by_instruction(pairs: Sequence[TrainingPair]) -> dict[str | None, list[int]]:
+def group_by_instruction(pairs: Sequence[TrainingPair]) -> dict[str | None, list[int]]:
     """Return the positions of the pairs of each instruction."""
     positions: dict[str | None, list[int]] = {}
     for position, pair in enumerate(pairs):
@@ -59,14 +59,14 @@ def _some_of_each_source(pairs: Sequence[TrainingPair], count: int) -> list[Trai
     return [pair for same in by_source.values() for pair in same[: min(each, len(same) // 5)]]
 
 
-def equally_right(pairs: Sequence[TrainingPair], documents: Sequence[str]) -> torch.Tensor:
+def false_negative_mask(pairs: Sequence[TrainingPair], documents: Sequence[str]) -> torch.Tensor:
     """Return (pairs, documents), bool: which documents are right for a query though they are not its own.
 
     They say the same as its own, or are the own of a query that says the same.
     """
-    hidden = torch.zeros(len(pairs), len(documents), dtype=torch.bool)
+    false_negatives = torch.zeros(len(pairs), len(documents), dtype=torch.bool)
     for row, pair in enumerate(pairs):
         same = {other.positive for other in pairs if other.query == pair.query} | {pair.positive}
         for column, document in enumerate(documents):
-            hidden[row, column] = column != row and document in same
-    return hidden
+            false_negatives[row, column] = column != row and document in same
+    return false_negatives

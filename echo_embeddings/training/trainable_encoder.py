@@ -14,10 +14,10 @@ from torch import nn
 
 from echo_index.embeddings.decoder.linear import bfloat16_is_fast
 from echo_index.embeddings.decoder.packing import Packing, rows_of_spans
-from echo_index.embeddings.decoder.transformers_backend import TransformersLayers, find_blocks
-from echo_index.embeddings.models.lora import is_plain_lora, write_use
+from echo_index.embeddings.decoder.transformers_backend import TransformersBackend, find_blocks
+from echo_index.embeddings.models.lora import is_plain_lora, write_encoder_settings
 from echo_index.embeddings.text.batching import batches_by_length
-from echo_index.embeddings.training.lora_decoder import Addition, TrainedLayers
+from echo_index.embeddings.training.lora_decoder import LoraDecoder, LoraDelta
 from echo_index.embeddings.vectors.pooling import pool
 from echo_index.errors import MissingPackage, ModelError
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _PASS_TOKENS = {"cpu": 2048, "cuda": 16384}
 
 
-class Student:
+class TrainableEncoder:
     """What an encoder computes, with additions of `rank` to all matrices of its layers from `first_layer` on.
 
     They begin at nothing (LoRA, arXiv 2106.09685) and count `alpha / rank` times. Where the encoder's model has an
@@ -50,41 +50,41 @@ class Student:
         self._views, self._pooling = encoder.views, encoder.pooling
         model = encoder.model
         if model.head is not None or (
-            model.adapter is not None and model.runs_on_our_layers and not is_plain_lora(model.adapter)
+            model.adapter is not None and model.uses_native_decoder and not is_plain_lora(model.adapter)
         ):
             raise ModelError(
                 f"The adapter {model.adapter} is more than low-rank additions, which alone can be tuned further.",
                 remedy="Begin with another one, or with the model alone: --no-adapter",
             )
         self._device = model.device.name
-        if not 1 <= first_layer <= encoder.deepest:
-            raise ModelError(f"There is no layer from {first_layer} on to tune: {encoder.deepest} are read.")
-        writer = model.writer
+        if not 1 <= first_layer <= encoder.deepest_layer:
+            raise ModelError(f"There is no layer from {first_layer} on to tune: {encoder.deepest_layer} are read.")
+        writer = model.causal_lm
         # the weights are shared with whoever else holds the model: only the additions are new
         shared = copy.deepcopy(writer, memo={id(each): each for each in writer.parameters()})
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self._adapted = (
-                _with_new_additions(shared, rank, alpha, range(first_layer - 1, encoder.deepest))
+                _with_new_additions(shared, rank, alpha, range(first_layer - 1, encoder.deepest_layer))
                 if model.adapter is None
                 else _with_additions_of(shared, model.adapter)
             )
         self._adapted.peft_config["default"].base_model_name_or_path = model.name
-        for unread in find_blocks(shared.base_model)[encoder.deepest :]:
+        for unread in find_blocks(shared.base_model)[encoder.deepest_layer :]:
             unread.requires_grad_(False)
         self._parameters = [each for each in self._adapted.parameters() if each.requires_grad]
-        self._ours: TrainedLayers | None = None
-        if model.runs_on_our_layers:
-            assert model.architecture is not None
-            self._ours = TrainedLayers(
-                (model.plain or model).weights(),
-                model.architecture,
+        self._ours: LoraDecoder | None = None
+        if model.uses_native_decoder:
+            assert model.decoder_config is not None
+            self._ours = LoraDecoder(
+                (model.without_adapter or model).weights(),
+                model.decoder_config,
                 dict(_additions(self._adapted)),
-                deepest=encoder.deepest,
+                deepest=encoder.deepest_layer,
                 dtype=torch.bfloat16 if bfloat16_is_fast() else torch.float32,
             )
         else:
-            self._padded = TransformersLayers(self._adapted.get_base_model().base_model, device=self._device)
+            self._padded = TransformersBackend(self._adapted.get_base_model().base_model, device=self._device)
 
     @property
     def dimension(self) -> int:
@@ -101,10 +101,10 @@ class Student:
         """What is trained, in an order that is always the same."""
         return self._parameters
 
-    def stepped(self) -> None:
+    def on_step(self) -> None:
         """Take over what the parameters are now: due whenever they were changed."""
         if self._ours is not None:
-            self._ours.put_together()
+            self._ours.merge_lora()
 
     def passes(self, sequences: Sequence[EchoTokens]) -> Iterator[list[int]]:
         """Yield which sequences go through the model together."""
@@ -117,14 +117,14 @@ class Student:
         states = self._packed(batch, layers) if self._ours is not None else self._padded_states(batch, layers)
         total = torch.zeros(())
         for view, found in zip(self._views, states, strict=True):
-            lengths = [end - start for start, end in (tokens.span(view.copy) for tokens in batch)]
+            lengths = [end - start for start, end in (tokens.span(view.text_pass) for tokens in batch)]
             total = total + view.weight * pool(found, lengths, self._pooling)
         return F.normalize(total, dim=-1)
 
     def save(self, folder: Path) -> None:
         """Write the additions as they are now, as peft writes an adapter, and with what prompts and views they go."""
         self._adapted.save_pretrained(str(folder), save_embedding_layers=False)
-        write_use(folder, self._encoder.description())
+        write_encoder_settings(folder, self._encoder.config())
 
     def _packed(self, batch: Sequence[EchoTokens], layers: set[int]) -> list[torch.Tensor]:
         assert self._ours is not None
@@ -135,9 +135,9 @@ class Student:
         lengths = [len(tokens) - prefix for tokens in batch]
         rows: dict[int, list[torch.Tensor]] = {layer: [] for layer in layers}
         for view in self._views:
-            spans = [tokens.span(view.copy) for tokens in batch]
+            spans = [tokens.span(view.text_pass) for tokens in batch]
             rows[view.layer].append(rows_of_spans(lengths, spans, prefix=prefix))
-        found = self._ours.read(
+        found = self._ours.forward(
             torch.tensor([*shared, *(token for tokens in batch for token in tokens.ids[prefix:])]),
             Packing.of(lengths, prefix=prefix),
             rows={layer: torch.cat(wanted) for layer, wanted in rows.items()},
@@ -148,7 +148,7 @@ class Student:
     def _padded_states(self, batch: Sequence[EchoTokens], layers: set[int]) -> list[torch.Tensor]:
         found = self._padded.padded_states([tokens.ids for tokens in batch], layers)
         return [
-            torch.cat([found[view.layer][row, slice(*tokens.span(view.copy))] for row, tokens in enumerate(batch)])
+            torch.cat([found[view.layer][row, slice(*tokens.span(view.text_pass))] for row, tokens in enumerate(batch)])
             for view in self._views
         ]
 
@@ -180,16 +180,16 @@ def _matrices(model: PreTrainedModel, layers: range) -> list[str]:
     return [name for name, module in model.named_modules() if id(module) in wanted]
 
 
-def _additions(adapted: nn.Module) -> Iterator[tuple[int, dict[str, Addition]]]:
+def _additions(adapted: nn.Module) -> Iterator[tuple[int, dict[str, LoraDelta]]]:
     """Yield each layer that has additions, counted from 0, and these."""
     from peft.tuners.lora import LoraLayer
 
-    by_layer: dict[int, dict[str, Addition]] = {}
+    by_layer: dict[int, dict[str, LoraDelta]] = {}
     for name, module in adapted.named_modules():
         if isinstance(module, LoraLayer):
             *_, number, part, matrix = name.split(".")
             [key] = module.lora_A
-            by_layer.setdefault(int(number), {})[f"{part}.{matrix}"] = Addition(
+            by_layer.setdefault(int(number), {})[f"{part}.{matrix}"] = LoraDelta(
                 down=cast("Any", module.lora_A[key]).weight,
                 up=cast("Any", module.lora_B[key]).weight,
                 scale=float(module.scaling[key]),

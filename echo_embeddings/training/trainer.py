@@ -16,18 +16,18 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from echo_index.embeddings.models.linear_head import holds_head
-from echo_index.embeddings.runtime.executor import in_turn
-from echo_index.embeddings.runtime.malloc import hand_back_freed_memory
+from echo_index.embeddings.models.linear_head import is_linear_head
+from echo_index.embeddings.runtime.executor import run_on_executor
+from echo_index.embeddings.runtime.malloc import release_freed_memory
 from echo_index.embeddings.training.batch_sampler import training_batches
-from echo_index.embeddings.training.checkpoint import NAME_ANOTHER, Standing, load_checkpoint, save_checkpoint
-from echo_index.embeddings.training.distributed import Processes
-from echo_index.embeddings.training.gradient_cache import add_gradients
-from echo_index.embeddings.training.loss import Compared, contrastive_loss, mean_reciprocal_rank
-from echo_index.embeddings.training.memory_budget import tokens_that_fit
-from echo_index.embeddings.training.pairs import TrainingPair, by_instruction, equally_right, held_out_pairs
+from echo_index.embeddings.training.checkpoint import NAME_ANOTHER, TrainingState, load_checkpoint, save_checkpoint
+from echo_index.embeddings.training.distributed import ProcessGroup
+from echo_index.embeddings.training.gradient_cache import cached_backward
+from echo_index.embeddings.training.loss import ContrastiveBatch, contrastive_loss, mean_reciprocal_rank
+from echo_index.embeddings.training.memory_budget import token_budget
+from echo_index.embeddings.training.pairs import TrainingPair, false_negative_mask, group_by_instruction, held_out_pairs
 from echo_index.embeddings.training.step_log import StepLog, TuningStep
-from echo_index.embeddings.training.trainable_encoder import Student
+from echo_index.embeddings.training.trainable_encoder import TrainableEncoder
 from echo_index.errors import ModelError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class TuningOptions:
 
     steps: int = 500
     batch: int = 64
-    alike: int = 4
+    hard_group_size: int = 4
     learning_rate: float = 5e-4
     warmup_steps: int = 20
     temperature: float = 0.05
@@ -63,7 +63,7 @@ class TuningOptions:
     alpha: float = 32
     first_layer: int = 1
     dimensions: tuple[int, ...] = ()
-    teacher_share: float = 0.5
+    distillation_weight: float = 0.5
     held_out: int = 200
     evaluate_every: int = 50
     patience: int = 5
@@ -100,14 +100,16 @@ def tune(
             low-rank additions.
     """
     options = options or TuningOptions()
-    if encoder.model.adapter == folder.resolve() or holds_head(folder):
+    if encoder.model.adapter == folder.resolve() or is_linear_head(folder):
         raise ModelError(f"The folder {folder} holds another adapter, which would be altered.", remedy=NAME_ANOTHER)
-    for instruction in by_instruction([*pairs, *held_out]):
+    for instruction in group_by_instruction([*pairs, *held_out]):
         encoder.query_tokens([], instruction=instruction)  # refused now, not in the middle of the training
     measured, trained = held_out_pairs(pairs, options.held_out, given=held_out)
     folder.mkdir(parents=True, exist_ok=True)
-    student = in_turn(partial(Student, encoder, options.rank, options.alpha, options.first_layer, options.seed))
-    run = _Run(encoder, student, trained, measured, options, teacher, folder)
+    trainable = run_on_executor(
+        partial(TrainableEncoder, encoder, options.rank, options.alpha, options.first_layer, options.seed)
+    )
+    run = _Run(encoder, trainable, trained, measured, options, teacher, folder)
     yield from run.steps(_run_name(encoder, pairs, held_out, options))
 
 
@@ -132,18 +134,18 @@ class _Run:
     def __init__(
         self,
         encoder: EchoEncoder,
-        student: Student,
+        trainable: TrainableEncoder,
         trained: Sequence[TrainingPair],
         held_out: Sequence[TrainingPair],
         options: TuningOptions,
         teacher: Teacher | None,
         folder: Path,
     ) -> None:
-        self._encoder, self._student, self._teacher = encoder, student, teacher
+        self._encoder, self._trainable, self._teacher = encoder, trainable, teacher
         self._trained, self._held_out, self._options, self._folder = trained, held_out, options, folder
-        self._optimizer = torch.optim.AdamW(student.parameters, lr=options.learning_rate, weight_decay=0.0)
-        self._processes = Processes(device=student.device)
-        self._standing = Standing("", 0, -1.0, 0)
+        self._optimizer = torch.optim.AdamW(trainable.parameters, lr=options.learning_rate, weight_decay=0.0)
+        self._processes = ProcessGroup(device=trainable.device)
+        self._standing = TrainingState("", 0, -1.0, 0)
 
     @cached_property
     def _most_tokens(self) -> int:
@@ -151,10 +153,10 @@ class _Run:
             return self._options.most_tokens
         pairs = self._trained[: self._options.batch]  # always the same ones: a run that goes on goes on the same way
         documents = self._encoder.document_tokens([pair.positive for pair in pairs])
-        return tokens_that_fit(self._student, [*self._query_tokens(pairs), *documents])
+        return token_budget(self._trainable, [*self._query_tokens(pairs), *documents])
 
     def steps(self, name: str) -> Iterator[TuningStep]:
-        self._standing = Standing(name, 0, -1.0, 0)
+        self._standing = TrainingState(name, 0, -1.0, 0)
         found = load_checkpoint(self._folder, run=name)
         if found is not None:
             self._standing = found[0]
@@ -163,15 +165,17 @@ class _Run:
         is_first = self._processes.is_first
         log = StepLog(self._folder, kept=None if found is None else found[0].step) if is_first else None
         if found is None and self._held_out:
-            beginning = TuningStep(number=0, held_out=in_turn(partial(self._judged, 0)))
+            beginning = TuningStep(number=0, held_out=run_on_executor(partial(self._judged, 0)))
             if log is not None:
                 log.add(beginning)
             yield beginning
-        batches = training_batches(self._trained, size=options.batch, seed=options.seed, alike=options.alike)
+        batches = training_batches(
+            self._trained, size=options.batch, seed=options.seed, group_size=options.hard_group_size
+        )
         for positions in islice(batches, self._standing.step, options.steps):
             if self._is_over():
                 return
-            step = in_turn(partial(self._step, [self._trained[position] for position in positions]))
+            step = run_on_executor(partial(self._step, [self._trained[position] for position in positions]))
             if log is not None:
                 log.add(step)
                 if step.held_out is not None or step.number == options.steps or step.number % _KEPT_EVERY == 0:
@@ -179,8 +183,8 @@ class _Run:
             yield step
 
     def _is_over(self) -> bool:
-        options, standing = self._options, self._standing
-        return bool(self._held_out) and standing.step - standing.best_step >= options.patience * options.evaluate_every
+        options, state = self._options, self._standing
+        return bool(self._held_out) and state.step - state.best_step >= options.patience * options.evaluate_every
 
     def _step(self, pairs: Sequence[TrainingPair]) -> TuningStep:
         options, number = self._options, self._standing.step + 1
@@ -192,23 +196,25 @@ class _Run:
         queries = [pair.query for pair in pairs]
         sequences = [*self._query_tokens(pairs), *self._encoder.document_tokens(documents)]
         taught = None if self._teacher is None else torch.from_numpy(self._teacher(queries, documents))
-        hidden = equally_right(pairs, documents)
+        false_negatives = false_negative_mask(pairs, documents)
 
         def loss(vectors: torch.Tensor) -> torch.Tensor:
             return contrastive_loss(
-                Compared(vectors[: len(queries)], vectors[len(queries) :], hidden.to(vectors.device)),
+                ContrastiveBatch(vectors[: len(queries)], vectors[len(queries) :], false_negatives.to(vectors.device)),
                 temperature=options.temperature,
                 dimensions=options.dimensions,
                 teacher=None if taught is None else taught.to(vectors.device),
-                teacher_share=options.teacher_share,
+                distillation_weight=options.distillation_weight,
             )
 
         self._optimizer.zero_grad(set_to_none=True)
-        found = add_gradients(self._student, sequences, loss, most_tokens=self._most_tokens, processes=self._processes)
-        torch.nn.utils.clip_grad_norm_(self._student.parameters, _HIGHEST_GRADIENT)
+        found = cached_backward(
+            self._trainable, sequences, loss, most_tokens=self._most_tokens, processes=self._processes
+        )
+        torch.nn.utils.clip_grad_norm_(self._trainable.parameters, _HIGHEST_GRADIENT)
         self._optimizer.step()
-        self._student.stepped()
-        hand_back_freed_memory()
+        self._trainable.on_step()
+        release_freed_memory()
         took = perf_counter() - began
         score = self._judged(number)
         return TuningStep(
@@ -231,8 +237,8 @@ class _Run:
             if score is None or score > best:
                 best, best_step = (best if score is None else score), number
                 if self._processes.is_first:
-                    self._student.save(self._folder)
-        self._standing = Standing(self._standing.run, number, best, best_step)
+                    self._trainable.save(self._folder)
+        self._standing = TrainingState(self._standing.run, number, best, best_step)
         return score
 
     @torch.no_grad()
@@ -244,20 +250,20 @@ class _Run:
     def _query_tokens(self, pairs: Sequence[TrainingPair]) -> list[EchoTokens]:
         """Return the tokens of the query of each pair, with its instruction."""
         tokens: dict[int, EchoTokens] = {}
-        for instruction, positions in by_instruction(pairs).items():
-            asked = [pairs[position].query for position in positions]
-            tokens |= zip(positions, self._encoder.query_tokens(asked, instruction=instruction), strict=True)
+        for instruction, positions in group_by_instruction(pairs).items():
+            query = [pairs[position].query for position in positions]
+            tokens |= zip(positions, self._encoder.query_tokens(query, instruction=instruction), strict=True)
         return [tokens[position] for position in range(len(pairs))]
 
     def _embedded(self, sequences: Sequence[EchoTokens]) -> torch.Tensor:
         vectors = torch.empty(len(sequences), self._encoder.dimension)
-        for positions in self._student.passes(sequences):
-            vectors[positions] = self._student.embed([sequences[position] for position in positions]).cpu()
+        for positions in self._trainable.passes(sequences):
+            vectors[positions] = self._trainable.embed([sequences[position] for position in positions]).cpu()
         return vectors
 
     def _tensors(self) -> dict[str, torch.Tensor]:
         tensors = {}
-        for number, parameter in enumerate(self._student.parameters):
+        for number, parameter in enumerate(self._trainable.parameters):
             state = self._optimizer.state[parameter]
             tensors[f"{number}.value"] = parameter.detach()
             tensors |= {f"{number}.{name}": state[name] for name in _MOMENTS}
@@ -265,10 +271,10 @@ class _Run:
 
     def _restore(self, tensors: dict[str, torch.Tensor]) -> None:
         with torch.no_grad():
-            for number, parameter in enumerate(self._student.parameters):
+            for number, parameter in enumerate(self._trainable.parameters):
                 parameter.copy_(tensors[f"{number}.value"])
                 self._optimizer.state[parameter] = {name: tensors[f"{number}.{name}"] for name in _MOMENTS}
-        self._student.stepped()
+        self._trainable.on_step()
 
 
 def _rate(number: int, options: TuningOptions) -> float:

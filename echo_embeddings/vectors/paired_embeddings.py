@@ -11,7 +11,7 @@ from echo_index.embeddings.vectors.vector_ops import Vectors
 
 
 @dataclass(frozen=True, eq=False)
-class Readings:
+class EmbeddingPair:
     """Two embeddings of each text from one pass of the model: of the second copy, and of the first.
 
     `echo` is what `encode_documents` or `encode_queries` gives. `classical` is pooled from the first copy in the same
@@ -24,7 +24,7 @@ class Readings:
     classical: Vectors | None
 
     @classmethod
-    def gather(cls, batches: Iterable[tuple[list[int], Readings]], *, shape: tuple[int, int]) -> Readings:
+    def gather(cls, batches: Iterable[tuple[list[int], EmbeddingPair]], *, shape: tuple[int, int]) -> EmbeddingPair:
         """Put batches of (positions, readings) together to readings of `shape` (n, dimension), in order."""
         echo, classical = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.float32)
         twice = True

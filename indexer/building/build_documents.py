@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from echo_index.errors import SourceError
-from echo_index.indexer.building.build_session import BuildSteps, Progress, begin_build
+from echo_index.indexer.building.build_session import BuildSession, Progress, begin_build
 from echo_index.indexer.building.document_sync import BuildReport, chunk_rows, document_row
 from echo_index.indexer.catalog.records import DocumentRow
 from echo_index.indexer.documents.chunking import Chunking
 from echo_index.indexer.documents.document import Document, valid_document
-from echo_index.indexer.storage.writer_lock import only_writer
+from echo_index.indexer.storage.writer_lock import writer_lock
 
 if TYPE_CHECKING:
     from echo_index.embeddings.encoder import EchoEncoder
@@ -45,7 +45,7 @@ def index_documents(
         IndexUnwritable: the disk is full, or nothing can be written to the folder.
     """
     started = time.monotonic()
-    with only_writer(index_dir):
+    with writer_lock(index_dir):
         work = begin_build(
             index_dir, encoder=encoder, chunking=chunking or Chunking(), rebuild=False, progress=progress
         )
@@ -57,7 +57,7 @@ def index_documents(
     return work.report
 
 
-def _update(work: BuildSteps, documents: Iterable[tuple[str, Document]]) -> None:
+def _update(work: BuildSession, documents: Iterable[tuple[str, Document]]) -> None:
     """Cut every document that is new or changed; let go of those that were not given."""
     known = work.catalog.current_documents()
     given: set[str] = set()
@@ -74,9 +74,11 @@ def _update(work: BuildSteps, documents: Iterable[tuple[str, Document]]) -> None
     work.report.removed = len(gone)
 
 
-def _update_document(work: BuildSteps, name: str, document: Document, known: DocumentRow | None) -> None:
+def _update_document(work: BuildSession, name: str, document: Document, known: DocumentRow | None) -> None:
     document = valid_document(document)
-    content = hashlib.sha256(json.dumps(asdict(document), sort_keys=True).encode()).hexdigest()
+    fields = asdict(document)
+    fields["titled"] = fields.pop("has_own_title")  # the name that it has in the hashes of earlier builds
+    content = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
     if known and known.hash == content:
         work.report.unchanged += 1
         return

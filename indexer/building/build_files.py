@@ -9,14 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from echo_index.indexer.building.build_session import BuildSteps, Progress, begin_build
+from echo_index.indexer.building.build_session import BuildSession, Progress, begin_build
 from echo_index.indexer.building.document_sync import BuildReport, DocumentUpdate
-from echo_index.indexer.building.prefetch import ReadingAhead, Tell
+from echo_index.indexer.building.prefetch import Prefetch, Tell
 from echo_index.indexer.documents.chunking import Chunking
 from echo_index.indexer.generations.source_registry import remember_sources, with_patterns
 from echo_index.indexer.sandbox.document_reader import DocumentReader
 from echo_index.indexer.sources.source import Source
-from echo_index.indexer.storage.writer_lock import only_writer
+from echo_index.indexer.storage.writer_lock import writer_lock
 
 if TYPE_CHECKING:
     from echo_index.embeddings.encoder import EchoEncoder
@@ -47,7 +47,7 @@ def build_index(
         IndexUnwritable: the disk is full, or nothing can be written to the folder.
     """
     started = time.monotonic()
-    with only_writer(index_dir):
+    with writer_lock(index_dir):
         work = begin_build(
             index_dir, encoder=encoder, chunking=chunking or Chunking(), rebuild=rebuild, progress=progress
         )
@@ -59,13 +59,13 @@ def build_index(
                 if source != before
             ]
             with DocumentReader() as reader:
-                work.embed_while(ReadingAhead(partial(_read, work, sources, reader), stop=reader.stop))
+                work.embed_during(Prefetch(partial(_read, work, sources, reader), stop=reader.stop))
             work.commit()
     work.report.seconds = time.monotonic() - started
     return work.report
 
 
-def _read(work: BuildSteps, sources: Sequence[Source], reader: DocumentReader, tell: Tell) -> None:
+def _read(work: BuildSession, sources: Sequence[Source], reader: DocumentReader, tell: Tell) -> None:
     """Bring the catalog up to date with the files; remember their sources when all are read."""
     update = DocumentUpdate(
         work.catalog,

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Literal
 
 from echo_index.errors import IndexDamaged, IndexMismatch
 from echo_index.indexer.building.document_sync import BuildReport
-from echo_index.indexer.building.prefetch import ReadingAhead
+from echo_index.indexer.building.prefetch import Prefetch
 from echo_index.indexer.catalog.catalog import CATALOG, Catalog, delete_catalog
 from echo_index.indexer.documents.chunking import Chunking, embedded_text
-from echo_index.indexer.generations.commit import commit_generation, sweep_replaced
+from echo_index.indexer.generations.commit import commit_generation, remove_replaced_files
 from echo_index.indexer.generations.manifest import FORMAT_VERSION, Canary, Manifest
-from echo_index.indexer.generations.recovery import Shown, catalog_path, finish_commit, other_catalogs
-from echo_index.indexer.generations.source_registry import carry_over
-from echo_index.indexer.vectors.normalization import has_drifted, spaces_for
+from echo_index.indexer.generations.recovery import VisibleGeneration, catalog_path, other_catalogs, recover_commit
+from echo_index.indexer.generations.source_registry import copy_settings
+from echo_index.indexer.vectors.normalization import estimate_normalizations, has_drifted
 
 if TYPE_CHECKING:
     from echo_index.embeddings.encoder import EchoEncoder
@@ -54,7 +54,7 @@ class BuiltWith:
 
 def begin_build(
     index_dir: Path, *, encoder: EchoEncoder, chunking: Chunking, rebuild: bool, progress: Progress
-) -> BuildSteps:
+) -> BuildSession:
     """Open the catalog that is to be written, and see that it fits the encoder and the chunking.
 
     The caller holds the write lock.
@@ -63,19 +63,19 @@ def begin_build(
         IndexMismatch, IndexDamaged, IndexUnwritable: as `build_index` does.
     """
     try:
-        found = finish_commit(index_dir)
+        found = recover_commit(index_dir)
     except IndexDamaged:
         if not rebuild:
             raise
-        found = Shown(None)  # nothing can be read: what there is goes when the new index is complete
-    shown = found.manifest
-    begin = partial(BuildSteps, index_dir, shown=shown, encoder=encoder, chunking=chunking, progress=progress)
+        found = VisibleGeneration(None)  # nothing can be read: what there is goes when the new index is complete
+    visible = found.manifest
+    begin = partial(BuildSession, index_dir, visible=visible, encoder=encoder, chunking=chunking, progress=progress)
     if not rebuild:
-        return begin(_catalog_to_go_on_with(index_dir, shown), continues=shown is not None)
+        return begin(_catalog_to_go_on_with(index_dir, visible), continues=visible is not None)
     if found.finished_rebuild:
         with suppress(IndexMismatch):  # that was another one
-            return begin(_catalog_to_go_on_with(index_dir, shown), continues=True)
-    current = shown.catalog_file if shown else None
+            return begin(_catalog_to_go_on_with(index_dir, visible), continues=True)
+    current = visible.catalog_file if visible else None
     for path, was_complete in other_catalogs(index_dir, current):
         try:
             if not was_complete:  # but left by a rebuild that was interrupted
@@ -85,24 +85,24 @@ def begin_build(
             pass  # and that was another one
         delete_catalog(path)
     else:
-        work = begin(Catalog(_new_catalog_path(index_dir, shown), create=True), continues=False)
-    carry_over(index_dir / (current or CATALOG), work.catalog)
+        work = begin(Catalog(_new_catalog_path(index_dir, visible), create=True), continues=False)
+    copy_settings(index_dir / (current or CATALOG), work.catalog)
     return work
 
 
-def _catalog_to_go_on_with(index_dir: Path, shown: Manifest | None) -> Catalog:
-    if shown is None:
+def _catalog_to_go_on_with(index_dir: Path, visible: Manifest | None) -> Catalog:
+    if visible is None:
         return Catalog(index_dir / CATALOG, create=True)
-    return Catalog(index_dir / shown.catalog_file, write=True)
+    return Catalog(index_dir / visible.catalog_file, write=True)
 
 
-def _new_catalog_path(index_dir: Path, shown: Manifest | None) -> Path:
-    numbers = count(shown.generation + 1 if shown else 1)
+def _new_catalog_path(index_dir: Path, visible: Manifest | None) -> Path:
+    numbers = count(visible.generation + 1 if visible else 1)
     paths = (index_dir / f"catalog-{number}.sqlite" for number in numbers)
     return next(path for path in paths if not path.exists())
 
 
-class BuildSteps:
+class BuildSession:
     """What the steps of one build share.
 
     `shown` is the generation that readers see meanwhile; the build `continues` it, or fills a catalog of its own.
@@ -113,7 +113,7 @@ class BuildSteps:
         index_dir: Path,
         catalog: Catalog,
         *,
-        shown: Manifest | None,
+        visible: Manifest | None,
         continues: bool,
         encoder: EchoEncoder,
         chunking: Chunking,
@@ -126,11 +126,11 @@ class BuildSteps:
         self.progress = progress
         self.report = BuildReport()
         self._to_embed: int | None = None
-        self.shown = shown
-        self.before = shown if continues else None
+        self.visible = visible
+        self.before = visible if continues else None
         try:
             self._refuse_mismatch()
-            self.generation = shown.generation + 1 if shown else catalog.newest_generation()
+            self.generation = visible.generation + 1 if visible else catalog.newest_generation()
             # What a removal had put off, and what an interrupted rebuild had begun.
             catalog.move_unfinished(beyond=self.before.generation if self.before else 0, to=self.generation)
         except BaseException:
@@ -141,7 +141,7 @@ class BuildSteps:
         """Let one index hold the vectors of one encoder and the chunks of one chunking only."""
         before = self.catalog.setting("built_with")
         if before is None or (self.before is None and not self.catalog.current_documents()):
-            now = {"encoder": self.encoder.description(), "chunking": asdict(self.chunking)}
+            now = {"encoder": self.encoder.config(), "chunking": asdict(self.chunking)}
             self.catalog.set_settings({"built_with": json.dumps(now)})
             return
         had = BuiltWith.parse(before)
@@ -157,7 +157,7 @@ class BuildSteps:
                 remedy="Build it anew with --rebuild, or keep both with another --index.",
             )
 
-    def embed_while(self, reading: ReadingAhead) -> None:
+    def embed_during(self, reading: Prefetch) -> None:
         """Read, and embed what is read as it comes; then whatever else has no vector yet."""
         # What an interrupted build left may be of files that have changed since: it comes last, if it is still there.
         after = self.catalog.newest_chunk()
@@ -174,20 +174,20 @@ class BuildSteps:
         """Embed every text that has no vector yet, once; each batch is kept as soon as it is there."""
         self._embed(None)
 
-    def _embed(self, reading: ReadingAhead | None, *, after: int = -1, least: int = 1) -> int:
+    def _embed(self, reading: Prefetch | None, *, after: int = -1, least: int = 1) -> int:
         """Embed what waits beyond a chunk, by id, while it is at least so many; return the last one."""
         while len(waiting := self.catalog.without_vector(after=after, limit=_WINDOW)) >= least:
             after = waiting[-1].id
             different = list({found.chunk.hash: found for found in waiting}.values())
             texts = [embedded_text(found.title, found.chunk.headings, found.chunk.text) for found in different]
-            for positions, readings in self.encoder.document_readings(texts):
+            for positions, pairs in self.encoder.encode_document_pairs(texts):
                 hashes = [different[position].chunk.hash for position in positions]
-                self.catalog.put_vectors(hashes, readings.echo, classical=readings.classical)
+                self.catalog.put_vectors(hashes, pairs.echo, classical=pairs.classical)
                 self.report.embedded += len(positions)
                 self._tell(reading)
         return after
 
-    def _tell(self, reading: ReadingAhead | None) -> None:
+    def _tell(self, reading: Prefetch | None) -> None:
         """Tell how much is read; how much is embedded once that is known to be of how much."""
         if reading is not None and not reading.is_over():
             self.progress("reading", reading.looked_at, None)
@@ -204,18 +204,18 @@ class BuildSteps:
             or self.before.format_version < FORMAT_VERSION  # an earlier version's, brought up to date
             or bool(report.embedded)
             or self.catalog.differs_in(self.generation)
-            or has_drifted(self.before.spaces.echo, self.catalog, generation=self.generation)
+            or has_drifted(self.before.normalizations.echo, self.catalog, generation=self.generation)
         )
         generation = self.generation if changed else self.generation - 1
         counts = self.catalog.counts(generation=generation)
         report.documents, report.chunks = counts.documents, counts.chunks
         report.failures += self.catalog.failures(generation=generation)
         if not changed:
-            sweep_replaced(self.index_dir, self.catalog)
+            remove_replaced_files(self.index_dir, self.catalog)
             return
-        spaces = spaces_for(
+        normalizations = estimate_normalizations(
             self.catalog,
-            self.before.spaces if self.before else None,
+            self.before.normalizations if self.before else None,
             generation=generation,
             count=counts.chunks,
             encoder=self.encoder,
@@ -228,11 +228,11 @@ class BuildSteps:
             generation=generation,
             counts=counts,
             fingerprint=self.encoder.fingerprint,
-            encoder=self.encoder.description(),
+            encoder=self.encoder.config(),
             chunking=asdict(self.chunking),
-            spaces=spaces,
+            normalizations=normalizations,
             canaries=self.before.canaries if self.before else self._canaries(),
-            before=self.shown,
+            before=self.visible,
         )
 
     def _canaries(self) -> tuple[Canary, ...]:

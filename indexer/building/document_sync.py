@@ -15,9 +15,9 @@ from echo_index.indexer.building.prefetch import Tell
 from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.catalog.fts_index import document_language
 from echo_index.indexer.catalog.records import ChunkRow, DocumentRow
-from echo_index.indexer.documents.chunking import Chunking, cut_chunks, embedded_text, embedded_title
+from echo_index.indexer.documents.chunking import Chunking, embedded_text, embedded_title, split_into_chunks
 from echo_index.indexer.documents.document import Document
-from echo_index.indexer.generations.source_registry import left_out, set_left_out
+from echo_index.indexer.generations.source_registry import excluded_paths, set_excluded_paths
 from echo_index.indexer.sandbox.document_reader import DocumentReader, ReadFile
 from echo_index.indexer.sources.scanner import FoundFile, scan
 from echo_index.indexer.sources.source import Source
@@ -67,7 +67,7 @@ class DocumentUpdate:
             SourceError: there is not a single file, or a source vanished while it was gone through.
         """
         known = self.catalog.current_documents()
-        removed = left_out(self.catalog)
+        removed = excluded_paths(self.catalog)
         named = {stored_path(source.path, self.index_dir) for source in sources if not source.pattern}
         seen: set[str] = set()
         unreadable: list[Path] = []
@@ -91,7 +91,7 @@ class DocumentUpdate:
                 f"There is no document to index in {', '.join(source.name for source in sources)}.",
                 remedy="Check the folder, --include and --exclude; hidden and git-ignored files are left out.",
             )
-        set_left_out(self.catalog, removed - seen)
+        set_excluded_paths(self.catalog, removed - seen)
         self._let_go([path for path in known if path not in seen], sources, unreadable)
 
     def _update_document(self, file: FoundFile, path: str, known: DocumentRow | None) -> int | None:
@@ -138,7 +138,7 @@ def chunk_rows(
     document: Document, token_starts: Callable[[str], Sequence[int]], chunking: Chunking
 ) -> Iterator[ChunkRow]:
     """Yield what the catalog keeps of the chunks of a document."""
-    for chunk in cut_chunks(document, token_starts=token_starts(document.text), chunking=chunking):
+    for chunk in split_into_chunks(document, token_starts=token_starts(document.text), chunking=chunking):
         embedded = embedded_text(embedded_title(document), chunk.headings, chunk.text)
         yield ChunkRow.of(chunk, hash=hashlib.sha256(embedded.encode()).digest())
 
@@ -152,7 +152,7 @@ def document_row(document: Document, path: str, hash: str, *, size: int, modifie
         modified_ns,
         document.format,
         document.title,
-        titled=document.titled,
+        has_own_title=document.has_own_title,
         language=document_language(document.format, document.text),
     )
 

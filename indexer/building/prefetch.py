@@ -16,7 +16,7 @@ class _Left(Exception):
     """Ends a reading that nobody waits for any more."""
 
 
-class ReadingAhead:
+class Prefetch:
     """Runs `read` in a thread from the moment this is entered; leaving this early ends it, with the help of `stop`.
 
     `stop` is called from another thread, and is to let what `read` may be waiting for raise an error.
@@ -31,7 +31,7 @@ class ReadingAhead:
         self._changed = Condition()
         self._thread = Thread(target=self._run, name="reading", daemon=True)
 
-    def __enter__(self) -> ReadingAhead:
+    def __enter__(self) -> Prefetch:
         """Begin to read."""
         self._thread.start()
         return self

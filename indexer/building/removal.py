@@ -12,10 +12,10 @@ from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.catalog.visibility_sql import VISIBLE
 from echo_index.indexer.generations.commit import commit_generation
 from echo_index.indexer.generations.manifest import Manifest, manifest_stamp, read_manifest
-from echo_index.indexer.generations.recovery import finish_commit
-from echo_index.indexer.generations.source_registry import forget_sources, left_out, set_left_out
-from echo_index.indexer.storage.writer_lock import only_writer
-from echo_index.indexer.vectors.normalization import spaces_of_fewer
+from echo_index.indexer.generations.recovery import recover_commit
+from echo_index.indexer.generations.source_registry import excluded_paths, forget_sources, set_excluded_paths
+from echo_index.indexer.storage.writer_lock import writer_lock
+from echo_index.indexer.vectors.normalization import truncated_normalizations
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ def remove_documents(paths: Sequence[str], index_dir: Path) -> RemovalReport:
     manifest_stamp(index_dir)  # where there is no index, none is begun by locking it
     wanted = tuple(dict.fromkeys(paths))
     with ExitStack() as stack:
-        stack.enter_context(only_writer(index_dir))
-        before = finish_commit(index_dir).manifest or read_manifest(index_dir)
+        stack.enter_context(writer_lock(index_dir))
+        before = recover_commit(index_dir).manifest or read_manifest(index_dir)
         catalog = stack.enter_context(closing(Catalog(index_dir / before.catalog_file, write=True)))
         query = f"SELECT path FROM documents WHERE {VISIBLE}"
         held = {path for (path,) in catalog.database.rows(query, {"generation": before.generation})}
@@ -56,7 +56,7 @@ def remove_documents(paths: Sequence[str], index_dir: Path) -> RemovalReport:
         if not wanted:
             return RemovalReport((), before.documents, before.chunks)
         # Remembered first: were this interrupted, the next build would let go of what is to be left out.
-        set_left_out(catalog, left_out(catalog) | {*wanted})
+        set_excluded_paths(catalog, excluded_paths(catalog) | {*wanted})
         forget_sources(catalog, wanted)
         return _without(wanted, index_dir, catalog, before)
 
@@ -74,7 +74,7 @@ def _without(paths: tuple[str, ...], index_dir: Path, catalog: Catalog, before: 
         fingerprint=before.fingerprint,
         encoder=before.encoder,
         chunking=before.chunking,
-        spaces=spaces_of_fewer(before.spaces, count=counts.chunks),
+        normalizations=truncated_normalizations(before.normalizations, count=counts.chunks),
         canaries=before.canaries,
         before=before,
     )

@@ -9,12 +9,12 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from echo_index.indexer.catalog.records import Where, WordQuery
-from echo_index.indexer.catalog.visibility_sql import FROM_VISIBLE_CHUNKS, VISIBLE, condition_of
+from echo_index.indexer.catalog.records import LexicalQuery, SearchFilter
+from echo_index.indexer.catalog.visibility_sql import FROM_VISIBLE_CHUNKS, VISIBLE, filter_sql
 from echo_index.indexer.storage.sqlite import Database
 from echo_index.indexer.text.analyzer import is_unspaced, query_terms, split_words
 from echo_index.indexer.text.language_detection import ENGLISH
-from echo_index.indexer.text.stopwords import FUNCTION_WORDS
+from echo_index.indexer.text.stopwords import STOP_WORDS
 
 _TERMS, _WORDS, _EARLIER = "terms", "exact_words", "full_text"
 
@@ -56,25 +56,25 @@ class _Expressions:
         return f"SELECT id, sum(score) AS score FROM ({' UNION ALL '.join(rankings)}) GROUP BY id"
 
 
-def languages_of(database: Database) -> list[str]:
+def visible_languages(database: Database) -> list[str]:
     """Return the languages of the documents that a catalog holds, English first."""
     if not _has_terms(database):
         return [ENGLISH]
-    known = json.dumps(list(FUNCTION_WORDS))
+    known = json.dumps(list(STOP_WORDS))
     query = "SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM documents WHERE language = value)"
     return [str(language) for (language,) in database.rows(query, (known,))]
 
 
-def best_matches(
-    database: Database, query: WordQuery, *, k: int, where: Where, generation: int
+def bm25_search(
+    database: Database, query: LexicalQuery, *, k: int, where: SearchFilter, generation: int
 ) -> list[tuple[int, float]]:
     """Return (chunk id, BM25 score, higher is better) of the best `k` of a generation, best first."""
     expressions = _expressions(database, query)
     if not expressions.ranked:
         return []
-    if where == Where():
+    if where == SearchFilter():
         return _best_anywhere(database, expressions, k=k, generation=generation)
-    condition, values = condition_of(where)
+    condition, values = filter_sql(where)
     ranked = (
         f"SELECT ranking.id, score FROM ({expressions.ranking()}) AS ranking JOIN chunks ON chunks.id = ranking.id "
         f"JOIN documents ON documents.id = chunks.document WHERE {VISIBLE} {condition} "
@@ -83,7 +83,7 @@ def best_matches(
     return database.rows(ranked, {**expressions.parameters(), "generation": generation, "k": k, **values})
 
 
-def scores_of(database: Database, query: WordQuery, ids: Sequence[int]) -> dict[int, float]:
+def bm25_scores(database: Database, query: LexicalQuery, ids: Sequence[int]) -> dict[int, float]:
     """Return the BM25 score of each of these chunks, 0 for what does not match."""
     scores = dict.fromkeys(map(int, ids), 0.0)
     expressions = _expressions(database, query)
@@ -111,12 +111,12 @@ def _best_anywhere(
         limit *= 4
 
 
-def _expressions(database: Database, query: WordQuery) -> _Expressions:
+def _expressions(database: Database, query: LexicalQuery) -> _Expressions:
     expressions = _Expressions()
     if not _has_terms(database):
         _add_earlier(expressions, query)
         return expressions
-    languages = languages_of(database) or [ENGLISH]
+    languages = visible_languages(database) or [ENGLISH]
     words = [*query.words, *(prefix for prefix in query.prefixes if is_unspaced(prefix))]
     if words:
         expressions.rank_by(_TERMS, (part for word in words for part in _any_of(word, languages)))
@@ -133,7 +133,7 @@ def _expressions(database: Database, query: WordQuery) -> _Expressions:
     return expressions
 
 
-def _add_earlier(expressions: _Expressions, query: WordQuery) -> None:
+def _add_earlier(expressions: _Expressions, query: LexicalQuery) -> None:
     if query.words or query.prefixes:
         expressions.rank_by(_EARLIER, [*map(_quoted, query.words), *(f"{_quoted(part)} *" for part in query.prefixes)])
     for phrase in query.phrases:

@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from echo_index.errors import IndexDamaged
-from echo_index.indexer.catalog.bm25_search import best_matches, languages_of, scores_of
-from echo_index.indexer.catalog.fts_index import add_passage, remove_passages
-from echo_index.indexer.catalog.records import ChunkRow, Counts, DocumentRow, FoundChunk, Where, WordQuery
-from echo_index.indexer.catalog.schema import migrate, refuse_incomplete
-from echo_index.indexer.catalog.visibility_sql import FROM_VISIBLE_CHUNKS, VISIBLE, condition_of
+from echo_index.indexer.catalog.bm25_search import bm25_scores, bm25_search, visible_languages
+from echo_index.indexer.catalog.fts_index import add_chunk, remove_chunks
+from echo_index.indexer.catalog.records import ChunkRow, Counts, DocumentRow, LexicalQuery, SearchFilter, StoredChunk
+from echo_index.indexer.catalog.schema import migrate, validate_tables
+from echo_index.indexer.catalog.visibility_sql import FROM_VISIBLE_CHUNKS, VISIBLE, filter_sql
 from echo_index.indexer.storage.sqlite import Connection, Database
 
 CATALOG = "catalog.sqlite"
@@ -42,7 +42,7 @@ class Catalog:
         self.database = Database(path, create=create)
         try:
             if not create:
-                refuse_incomplete(self.database)  # nothing that is damaged is silently made anew
+                validate_tables(self.database)  # nothing that is damaged is silently made anew
             if write or create:
                 migrate(self.database)
         except BaseException:
@@ -111,7 +111,7 @@ class Catalog:
                     f"INSERT INTO chunks (document, {_CHUNK_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row
                 ).lastrowid
                 assert chunk_id is not None  # it is one after an INSERT
-                add_passage(connection, chunk_id, document.language, chunk.text, document.title, headings)
+                add_chunk(connection, chunk_id, document.language, chunk.text, document.title, headings)
 
     def touch_document(self, path: str, *, size: int, modified_ns: int) -> None:
         """Note that a file's time changed though its content did not."""
@@ -144,7 +144,7 @@ class Catalog:
         """Delete for good what no reader of generation `before` or a later one can see."""
         with self.database.transaction() as connection:
             gone = "SELECT id FROM documents WHERE removed <= ? OR removed = added"
-            remove_passages(connection, f"SELECT id FROM chunks WHERE document IN ({gone})", (before,))
+            remove_chunks(connection, f"SELECT id FROM chunks WHERE document IN ({gone})", (before,))
             connection.execute(f"DELETE FROM chunks WHERE document IN ({gone})", (before,))
             connection.execute("DELETE FROM documents WHERE removed <= ? OR removed = added", (before,))
             connection.execute("DELETE FROM vectors WHERE hash NOT IN (SELECT hash FROM chunks)")
@@ -189,7 +189,7 @@ class Catalog:
         """Return the highest id of a chunk, 0 where there is none: those that are added later have higher ones."""
         return int(self.database.value("SELECT coalesce(max(id), 0) FROM chunks"))
 
-    def without_vector(self, *, after: int, limit: int) -> list[FoundChunk]:
+    def without_vector(self, *, after: int, limit: int) -> list[StoredChunk]:
         """Return up to `limit` chunks of current documents that wait to be embedded, by id, from beyond `after`.
 
         Their title is the one that is embedded with them, '' where it is only the name of a file.
@@ -283,26 +283,26 @@ class Catalog:
 
     # Search
 
-    def chunk_ids(self, where: Where, *, generation: int) -> npt.NDArray[np.int64]:
+    def chunk_ids(self, where: SearchFilter, *, generation: int) -> npt.NDArray[np.int64]:
         """Return the ids of the chunks that a filter lets through, ascending."""
-        condition, values = condition_of(where)
+        condition, values = filter_sql(where)
         query = f"SELECT chunks.id {FROM_VISIBLE_CHUNKS} {condition} ORDER BY chunks.id"
         rows = self.database.rows(query, {"generation": generation, **values})
         return np.fromiter((row[0] for row in rows), dtype=np.int64)
 
-    def match(self, query: WordQuery, *, k: int, where: Where, generation: int) -> list[tuple[int, float]]:
+    def match(self, query: LexicalQuery, *, k: int, where: SearchFilter, generation: int) -> list[tuple[int, float]]:
         """Return (chunk id, BM25 score, higher is better) of the best matches of a query, best first."""
-        return best_matches(self.database, query, k=k, where=where, generation=generation)
+        return bm25_search(self.database, query, k=k, where=where, generation=generation)
 
-    def scores_of(self, query: WordQuery, ids: Sequence[int]) -> dict[int, float]:
+    def scores_of(self, query: LexicalQuery, ids: Sequence[int]) -> dict[int, float]:
         """Return the BM25 score that these chunks have in `match`, 0 where they do not match."""
-        return scores_of(self.database, query, ids)
+        return bm25_scores(self.database, query, ids)
 
     def languages(self) -> list[str]:
         """Return the languages of the documents, as Snowball names them, English first."""
-        return languages_of(self.database)
+        return visible_languages(self.database)
 
-    def chunks(self, ids: Sequence[int]) -> dict[int, FoundChunk]:
+    def chunks(self, ids: Sequence[int]) -> dict[int, StoredChunk]:
         """Return the chunks of these ids."""
         query = (
             f"SELECT {_FOUND_COLUMNS} FROM chunks JOIN documents ON documents.id = chunks.document "
@@ -338,10 +338,10 @@ _FROM_WAITING = (
 )
 
 
-def _found(row: tuple[int, str, str, str, str, str, int, int, int | None, int | None, bytes]) -> FoundChunk:
+def _found(row: tuple[int, str, str, str, str, str, int, int, int | None, int | None, bytes]) -> StoredChunk:
     chunk_id, path, title, format_name, text, headings, start, end, page, line, key = row
     chunk = ChunkRow(text, tuple(json.loads(headings)), start, end, page, line, key)
-    return FoundChunk(id=chunk_id, path=path, title=title, format=format_name, chunk=chunk)
+    return StoredChunk(id=chunk_id, path=path, title=title, format=format_name, chunk=chunk)
 
 
 def _vector_rows(hashes: Sequence[bytes], vectors: npt.NDArray[np.float32]) -> list[tuple[bytes, bytes]]:

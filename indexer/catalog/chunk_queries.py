@@ -26,14 +26,14 @@ def chunk_texts(catalog: Catalog, *, generation: int) -> Iterator[tuple[int, str
     yield from catalog.database.stream(query, {"generation": generation})
 
 
-def embedded_passages(catalog: Catalog, *, generation: int) -> Iterator[tuple[int, str, tuple[str, ...], str]]:
+def embedded_chunks(catalog: Catalog, *, generation: int) -> Iterator[tuple[int, str, tuple[str, ...], str]]:
     """Yield (chunk id, title, headings, text) of all chunks of a generation, by id, with what is embedded of each."""
     query = f"SELECT chunks.id, {EMBEDDED_TITLE}, chunks.headings, chunks.text {FROM_VISIBLE_CHUNKS} ORDER BY chunks.id"
     for key, title, headings, text in catalog.database.stream(query, {"generation": generation}):
         yield key, title, tuple(json.loads(headings)), text
 
 
-def sample_passages(catalog: Catalog, *, generation: int, most: int) -> list[tuple[int, tuple[str, ...], str]]:
+def sample_chunks(catalog: Catalog, *, generation: int, most: int) -> list[tuple[int, tuple[str, ...], str]]:
     """Return (chunk id, title and headings, text) of up to `most` different passages from all over a generation.
 
     They are the same ones in whatever order it was built.
@@ -46,7 +46,7 @@ def sample_passages(catalog: Catalog, *, generation: int, most: int) -> list[tup
     return [(key, title_path(title, json.loads(headings)), text) for key, title, headings, text in rows]
 
 
-def evenly(ids: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
+def evenly_spaced(ids: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
     """Return `most` of the ids, or all, at even distances."""
     count = min(most, len(ids))
     return ids[(np.arange(count) * len(ids)) // max(1, count)]

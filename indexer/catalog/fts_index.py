@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from echo_index.indexer.storage.sqlite import Connection, Database, Parameters
 from echo_index.indexer.text.analyzer import TERM_SIGNS, document_terms
-from echo_index.indexer.text.language_detection import ENGLISH, language_of
+from echo_index.indexer.text.language_detection import ENGLISH, detect_language
 
 CREATE_FULL_TEXT = (
     f"""CREATE VIRTUAL TABLE terms USING fts5 (text, title, headings, tokenize = "ascii tokenchars '{TERM_SIGNS}'")""",
@@ -29,16 +29,16 @@ _INSERT_WORDS = "INSERT INTO exact_words (rowid, text, title, headings) VALUES (
 
 def document_language(format_name: str, text: str) -> str:
     """Return the language by whose stems a document is found: English where it is code, or of none that we know."""
-    return ENGLISH if format_name == _CODE else language_of(text)
+    return ENGLISH if format_name == _CODE else detect_language(text)
 
 
-def add_passage(connection: Connection, chunk_id: int, language: str, text: str, title: str, headings: str) -> None:
+def add_chunk(connection: Connection, chunk_id: int, language: str, text: str, title: str, headings: str) -> None:
     """Let a passage be found by its text, its document's title and its headings, which are a list in JSON."""
     connection.execute(_INSERT_TERMS, (chunk_id, *_term_columns(language, text, title, headings)))
     connection.execute(_INSERT_WORDS, (chunk_id, text, title, headings))
 
 
-def remove_passages(connection: Connection, chunks: str, parameters: Parameters) -> None:
+def remove_chunks(connection: Connection, chunks: str, parameters: Parameters) -> None:
     """Let the passages whose ids a SELECT gives not be found any more; their rows must still be there."""
     connection.execute(f"DELETE FROM terms WHERE rowid IN ({chunks})", parameters)
     connection.execute(
@@ -58,7 +58,7 @@ def fill_full_text(connection: Connection) -> None:
     connection.execute("INSERT INTO exact_words (exact_words) VALUES ('rebuild')")
 
 
-def find_languages(connection: Connection) -> None:
+def detect_languages(connection: Connection) -> None:
     """Note the language of every document, as its passages tell it."""
     for document, format_name in connection.execute("SELECT id, format FROM documents").fetchall():
         rows = connection.execute("SELECT text FROM chunks WHERE document = ? ORDER BY id", (document,))
@@ -66,7 +66,7 @@ def find_languages(connection: Connection) -> None:
         connection.execute("UPDATE documents SET language = ? WHERE id = ?", (language, document))
 
 
-def count_unlike_passages(database: Database) -> int:
+def count_mismatched_chunks(database: Database) -> int:
     """Return how many passages have other terms than they should have, or terms without being there.
 
     Raises:

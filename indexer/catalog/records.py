@@ -22,7 +22,7 @@ class DocumentRow:
     format: str
     title: str
     failure: str | None = None
-    titled: bool = True
+    has_own_title: bool = True
     language: str = "english"
 
 
@@ -45,7 +45,7 @@ class ChunkRow:
 
 
 @dataclass(frozen=True, slots=True)
-class FoundChunk:
+class StoredChunk:
     """A chunk with what is told about its document."""
 
     id: int
@@ -56,7 +56,7 @@ class FoundChunk:
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
+class SearchFilter:
     """Which documents are searched: those whose path matches one of the globs and whose format is one of those named.
 
     `*` in a glob crosses folders. Nothing named means everything.
@@ -67,7 +67,7 @@ class Where:
 
 
 @dataclass(frozen=True, slots=True)
-class WordQuery:
+class LexicalQuery:
     """What full-text search looks for: any of these words and beginnings of words; every phrase must be there.
 
     Words are stemmed and taken apart as those of the passages are; phrases and prefixes are compared as they stand,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from echo_index.errors import IndexDamaged, IndexMismatch
-from echo_index.indexer.catalog.fts_index import fill_full_text, find_languages
+from echo_index.indexer.catalog.fts_index import detect_languages, fill_full_text
 from echo_index.indexer.storage.sqlite import Connection, Database
 
 _Migration = str | Callable[[Connection], None]
@@ -16,7 +16,7 @@ def _analyse_words(connection: Connection) -> None:
     connection.execute("ALTER TABLE documents ADD COLUMN language TEXT NOT NULL DEFAULT 'english'")
     connection.execute("CREATE INDEX documents_of_language ON documents (language)")
     connection.execute("DROP TABLE full_text")
-    find_languages(connection)
+    detect_languages(connection)
     fill_full_text(connection)
 
 
@@ -66,7 +66,7 @@ def migrate(database: Database) -> None:
     Raises:
         IndexMismatch: the catalog was written by a later version.
     """
-    version = refuse_later_version(database)
+    version = validate_version(database)
     if version == SCHEMA_VERSION:
         return
     with database.transaction(durable=True) as connection:
@@ -79,7 +79,7 @@ def migrate(database: Database) -> None:
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
-def refuse_later_version(database: Database) -> int:
+def validate_version(database: Database) -> int:
     """Return the version of a catalog's tables.
 
     Raises:
@@ -95,14 +95,14 @@ def refuse_later_version(database: Database) -> int:
     return version
 
 
-def refuse_incomplete(database: Database) -> None:
+def validate_tables(database: Database) -> None:
     """See that a catalog can be read from.
 
     Raises:
         IndexMismatch: it was written by a later version.
         IndexDamaged: it has not the tables of a catalog.
     """
-    needed = _TABLES | (_FULL_TEXT if refuse_later_version(database) > 2 else _FULL_TEXT_BEFORE)
+    needed = _TABLES | (_FULL_TEXT if validate_version(database) > 2 else _FULL_TEXT_BEFORE)
     tables = {name for (name,) in database.rows("SELECT name FROM sqlite_master")}
     if missing := sorted(needed - tables):
         raise IndexDamaged(

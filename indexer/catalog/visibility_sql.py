@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 
-from echo_index.indexer.catalog.records import Where
+from echo_index.indexer.catalog.records import SearchFilter
 
 VISIBLE = "documents.added <= :generation AND (documents.removed IS NULL OR documents.removed > :generation)"
 """The condition under which a row of `documents` belongs to the generation that is a query's parameter."""
 FROM_VISIBLE_CHUNKS = f"FROM chunks JOIN documents ON documents.id = chunks.document WHERE {VISIBLE}"
 
 
-def condition_of(where: Where) -> tuple[str, dict[str, str]]:
+def filter_sql(where: SearchFilter) -> tuple[str, dict[str, str]]:
     """Return what a filter adds to a condition on `documents`, '' or beginning with AND, and its parameters."""
     clauses: list[str] = []
     values: dict[str, str] = {}

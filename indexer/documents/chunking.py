@@ -39,7 +39,7 @@ class Chunk:
     line: int | None
 
 
-def cut_chunks(document: Document, *, token_starts: Sequence[int], chunking: Chunking) -> Iterator[Chunk]:
+def split_into_chunks(document: Document, *, token_starts: Sequence[int], chunking: Chunking) -> Iterator[Chunk]:
     """Yield the chunks of a document in order; together they hold all of its text but white space.
 
     `token_starts` are the ascending character offsets at which the tokens of `document.text` begin.
@@ -69,7 +69,7 @@ def title_path(title: str, headings: Sequence[str]) -> tuple[str, ...]:
 
 def embedded_title(document: Document) -> str:
     """Return the title that is embedded with a document's chunks: the name of a file, which may change, is none."""
-    return document.title if document.titled else ""
+    return document.title if document.has_own_title else ""
 
 
 def embedded_text(title: str, headings: Sequence[str], text: str) -> str:
@@ -116,7 +116,7 @@ def _stretches(document: Document, measure: _Measure) -> Iterator[Span]:
     for start, end in _sections(document, measure):
         while end - start > _LONGEST_STRETCH:
             most = start + _LONGEST_STRETCH
-            cuts = (document.text.rfind(space, start + 1, most) for space in "\n ")
+            cuts = (document.text.rfind(normalization, start + 1, most) for normalization in "\n ")
             cut = next((cut for cut in cuts if cut > 0), most)
             yield start, cut
             start = cut

@@ -43,7 +43,7 @@ class Document:
     headings: tuple[Heading, ...] = ()
     pages: tuple[int, ...] = ()
     has_lines: bool = False
-    titled: bool = True
+    has_own_title: bool = True
 
     def heading_path(self, offset: int) -> tuple[str, ...]:
         """The titles of the headings in force at `offset`, outermost first."""

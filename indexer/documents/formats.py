@@ -63,7 +63,7 @@ def parse_document(content: bytes, path: Path) -> Document:
         if len(places) > _MOST_PLACES:
             raise DocumentError(f"It has {len(places):,} {name}, where the limit is {_MOST_PLACES:,}.")
     name = path.name if format == "code" else path.stem
-    return valid_document(replace(document, titled=bool(document.title), title=document.title or name))
+    return valid_document(replace(document, has_own_title=bool(document.title), title=document.title or name))
 
 
 def _reader(format: str, suffix: str) -> Reader:

@@ -8,7 +8,7 @@ from math import inf, sqrt
 from typing import TYPE_CHECKING
 
 from echo_index.errors import DocumentError, MissingPackage
-from echo_index.indexer.documents.readers.pdf import opened_pdf
+from echo_index.indexer.documents.readers.pdf import open_pdf
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfBitmap
@@ -17,14 +17,14 @@ _MOST_PIXELS = 4_000_000
 _LONGEST_SIDE = 4096  # pixels
 
 
-def draw(content: bytes, name: str, page: int, *, width: int) -> bytes:
+def render_page(content: bytes, name: str, page: int, *, width: int) -> bytes:
     """Draw a page, counted from 1, as a PNG of `width` pixels; one of unusual size is drawn smaller.
 
     Raises:
         DocumentError: the PDF is broken, or has no such page.
         MissingPackage: Pillow is not installed.
     """
-    with opened_pdf(content) as pdf:
+    with open_pdf(content) as pdf:
         if not 1 <= page <= len(pdf):
             raise DocumentError(f"{name} has the pages 1 to {len(pdf)}; there is no page {page}.")
         with closing(pdf[page - 1]) as opened:

@@ -9,10 +9,10 @@ from pathlib import Path
 from echo_index.indexer.catalog.catalog import Catalog, delete_catalog
 from echo_index.indexer.catalog.records import Counts
 from echo_index.indexer.generations.manifest import Canary, Manifest, write_manifest
-from echo_index.indexer.generations.recovery import keep_manifest, other_catalogs
+from echo_index.indexer.generations.recovery import other_catalogs, store_manifest
 from echo_index.indexer.generations.snapshot import index_vectors
-from echo_index.indexer.storage.atomic_write import sweep_unfinished, told_if_unwritable
-from echo_index.indexer.vectors.normalization import Spaces
+from echo_index.indexer.storage.atomic_write import sweep_unfinished, translate_write_errors
+from echo_index.indexer.vectors.normalization import NormalizationPair
 
 
 def commit_generation(
@@ -24,7 +24,7 @@ def commit_generation(
     fingerprint: str,
     encoder: dict[str, str | int | None],
     chunking: dict[str, int],
-    spaces: Spaces,
+    normalizations: NormalizationPair,
     canaries: Sequence[Canary],
     before: Manifest | None,
 ) -> None:
@@ -45,24 +45,24 @@ def commit_generation(
         chunks=counts.chunks,
         vectors_file=f"vectors-{generation}.faiss",
         finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        spaces=spaces,
+        normalizations=normalizations,
         canaries=tuple(canaries),
         catalog_file=catalog.path.name,
     )
-    vectors = index_vectors(catalog, generation=generation, count=counts.chunks, space=spaces.echo)
+    vectors = index_vectors(catalog, generation=generation, count=counts.chunks, normalization=normalizations.echo)
     vectors.save(index_dir / manifest.vectors_file)
-    keep_manifest(catalog, manifest)
+    store_manifest(catalog, manifest)
     write_manifest(index_dir, manifest)
     _sweep(index_dir, catalog, manifest, before)
 
 
-def sweep_replaced(index_dir: Path, catalog: Catalog) -> None:
+def remove_replaced_files(index_dir: Path, catalog: Catalog) -> None:
     """Delete the catalogs that were complete before this one, and what writers that were killed had begun.
 
     Raises:
         IndexUnwritable: nothing can be deleted in the folder.
     """
-    with told_if_unwritable(index_dir):
+    with translate_write_errors(index_dir):
         for path, was_complete in other_catalogs(index_dir, catalog.path.name):
             if was_complete:
                 delete_catalog(path)
@@ -74,8 +74,8 @@ def _sweep(index_dir: Path, catalog: Catalog, manifest: Manifest, before: Manife
     if before is not None and before.catalog_file == manifest.catalog_file:
         catalog.purge(before=before.generation)
     kept = {manifest.vectors_file, before.vectors_file if before else ""}
-    with told_if_unwritable(index_dir):
+    with translate_write_errors(index_dir):
         for path in index_dir.glob("vectors-*.faiss"):
             if path.name not in kept:
                 path.unlink(missing_ok=True)
-    sweep_replaced(index_dir, catalog)
+    remove_replaced_files(index_dir, catalog)

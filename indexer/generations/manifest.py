@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from echo_index.errors import IndexDamaged, IndexMismatch, IndexMissing
-from echo_index.indexer.storage.atomic_write import write_whole
-from echo_index.indexer.vectors.normalization import Space, Spaces
+from echo_index.indexer.storage.atomic_write import write_atomically
+from echo_index.indexer.vectors.normalization import NormalizationPair, VectorNormalization
 
 FORMAT_VERSION = 3
 MANIFEST = "manifest.json"
 _WITHOUT_CHECKSUM = 1  # the format before manifests and vector files carried checksums
 _CHECKSUM = "checksum"
+_STORED_NAMES = {"gains": "kept"}  # fields whose names in the manifest are older than those in the code
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Manifest:
     vectors_file: str
     finished: str
     """UTC, ISO 8601."""
-    spaces: Spaces
+    normalizations: NormalizationPair
     """What is done to the vectors of passages and questions before they are compared."""
     canaries: tuple[Canary, ...]
     catalog_file: str = "catalog.sqlite"
@@ -55,7 +56,8 @@ class Manifest:
 
     def as_text(self) -> str:
         """Return the manifest as JSON, with a checksum of all the rest."""
-        fields = asdict(self)
+        fields = {**asdict(self), "spaces": _stored_normalizations(self.normalizations)}
+        del fields["normalizations"]
         return json.dumps({**fields, _CHECKSUM: _checksum(fields)}, indent=1, ensure_ascii=False)
 
     @classmethod
@@ -83,9 +85,13 @@ class Manifest:
             raise _damage(path, "its checksum does not fit")
         try:
             canaries = tuple(Canary(item["text"], tuple(item["vector"])) for item in fields.pop("canaries"))
-            spaces = _spaces(fields.pop("spaces")) if "spaces" in fields else _spaces_of_means(fields.pop("means"))
-            manifest = cls(canaries=canaries, spaces=spaces, **fields)
-        except (KeyError, TypeError) as error:
+            normalizations = (
+                _read_normalizations(fields.pop("spaces"))
+                if "spaces" in fields
+                else _normalizations_of_means(fields.pop("means"))
+            )
+            manifest = cls(canaries=canaries, normalizations=normalizations, **fields)
+        except (KeyError, TypeError, AttributeError) as error:
             raise _damage(path, f"it is incomplete: {error}") from None
         for name in (manifest.vectors_file, manifest.catalog_file):
             if PurePath(name).name != name:
@@ -131,19 +137,32 @@ def write_manifest(index_dir: Path, manifest: Manifest) -> None:
         IndexUnwritable: it cannot be written.
     """
     text = manifest.as_text().encode()
-    write_whole(index_dir / MANIFEST, lambda file: file.write(text))
+    write_atomically(index_dir / MANIFEST, lambda file: file.write(text))
 
 
-def _spaces(parsed: Any) -> Spaces:
+def _stored_normalizations(normalizations: NormalizationPair) -> dict[str, dict[str, Any] | None]:
+    """Return the normalizations as the manifest stores them, under the names that the format has always had."""
+    return {
+        kind: None if each is None else {_STORED_NAMES.get(name, name): value for name, value in asdict(each).items()}
+        for kind, each in (("echo", normalizations.echo), ("classical", normalizations.classical))
+    }
+
+
+def _read_normalizations(parsed: Any) -> NormalizationPair:
     classical = parsed["classical"]
-    return Spaces(Space(**parsed["echo"]), None if classical is None else Space(**classical))
+    return NormalizationPair(_normalization(parsed["echo"]), None if classical is None else _normalization(classical))
 
 
-def _spaces_of_means(parsed: Any) -> Spaces:
+def _normalization(parsed: dict[str, Any]) -> VectorNormalization:
+    names = {stored: name for name, stored in _STORED_NAMES.items()}
+    return VectorNormalization(**{names.get(name, name): value for name, value in parsed.items()})
+
+
+def _normalizations_of_means(parsed: Any) -> NormalizationPair:
     """Return what the first two formats had: the means of the echo vectors, and no directions."""
     document, query = (np.array(parsed[side], dtype=np.float32) for side in ("document", "query"))
     nothing = np.empty((0, len(document)), dtype=np.float32)
-    return Spaces(Space.of(document, query, nothing, nothing[:, 0], parsed["passages"]), None)
+    return NormalizationPair(VectorNormalization.of(document, query, nothing, nothing[:, 0], parsed["passages"]), None)
 
 
 def _checksum(fields: dict[str, Any]) -> str:

@@ -37,7 +37,7 @@ def complete_manifest(index_dir: Path, *, notice: Callable[[str], None] = lambda
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class VisibleGeneration:
     """What readers see: the manifest of the newest complete generation, None where there is none.
 
     `finished_rebuild`: it became that just now, and has a catalog of its own: a rebuild had lacked its last step.
@@ -47,7 +47,7 @@ class Shown:
     finished_rebuild: bool = False
 
 
-def finish_commit(index_dir: Path) -> Shown:
+def recover_commit(index_dir: Path) -> VisibleGeneration:
     """Return what readers see from now on: the newest complete manifest, and its file holds it.
 
     A writer that was killed between the catalog's copy and the file had completed its generation; a damaged file is
@@ -69,18 +69,18 @@ def finish_commit(index_dir: Path) -> Shown:
     if kept is not None and (written is None or kept.generation > written.generation):
         write_manifest(index_dir, kept)
         before = written.catalog_file if written else CATALOG
-        return Shown(kept, finished_rebuild=damage is None and kept.catalog_file != before)
+        return VisibleGeneration(kept, finished_rebuild=damage is None and kept.catalog_file != before)
     if damage is not None and not _can_be_read(index_dir / CATALOG):
         raise damage
-    return Shown(written)  # or nothing, and the next build completes what the catalog holds
+    return VisibleGeneration(written)  # or nothing, and the next build completes what the catalog holds
 
 
-def keep_manifest(catalog: Catalog, manifest: Manifest) -> None:
+def store_manifest(catalog: Catalog, manifest: Manifest) -> None:
     """Keep a copy of a manifest in its catalog. When this returns, all that the catalog holds is on the disk."""
     catalog.set_settings({_KEPT: manifest.as_text()}, durable=True)
 
 
-def kept_manifest(catalog: Catalog, index_dir: Path) -> Manifest | None:
+def stored_manifest(catalog: Catalog, index_dir: Path) -> Manifest | None:
     """Return the copy that a catalog keeps, None where it never was complete."""
     text = catalog.setting(_KEPT)
     return None if text is None else Manifest.parse(text, path=index_dir / MANIFEST)
@@ -121,7 +121,7 @@ def _newest_kept(index_dir: Path) -> Manifest | None:
     for path in index_dir.glob(_CATALOGS):
         try:
             with closing(Catalog(path)) as catalog:
-                manifest = kept_manifest(catalog, index_dir)
+                manifest = stored_manifest(catalog, index_dir)
         except EchoIndexError:
             continue
         if manifest is not None and manifest.catalog_file == path.name:

@@ -11,12 +11,12 @@ from echo_index.embeddings.vectors.vector_ops import Vectors
 from echo_index.errors import IndexDamaged, IndexUnwritable
 from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.catalog.chunk_queries import overlapping_chunks
-from echo_index.indexer.catalog.records import Where, WordQuery
+from echo_index.indexer.catalog.records import LexicalQuery, SearchFilter
 from echo_index.indexer.generations.manifest import Manifest, manifest_stamp
 from echo_index.indexer.generations.recovery import complete_manifest
 from echo_index.indexer.vectors.classical_index import ClassicalIndex
 from echo_index.indexer.vectors.faiss_index import Ids, IndexDevice, Placement, VectorIndex, choose_placement
-from echo_index.indexer.vectors.normalization import Space, Spaces, has_drifted
+from echo_index.indexer.vectors.normalization import NormalizationPair, VectorNormalization, has_drifted
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,11 +40,11 @@ class Snapshot:
         with self.catalog.reading(generation=self.manifest.generation):
             yield
 
-    def nearest(self, query: Vectors, *, k: int, where: Where) -> list[tuple[int, float]]:
+    def nearest(self, query: Vectors, *, k: int, where: SearchFilter) -> list[tuple[int, float]]:
         """Return (chunk id, cosine) of the best `k` for a question's vector (dimension,), as its encoder gave it."""
-        return self._nearest(self.space.questions(query[None, :])[0], k=k, where=where)
+        return self._nearest(self.normalization.normalize_queries(query[None, :])[0], k=k, where=where)
 
-    def nearest_classical(self, query: Vectors, *, k: int, where: Where) -> list[tuple[int, float]]:
+    def nearest_classical(self, query: Vectors, *, k: int, where: SearchFilter) -> list[tuple[int, float]]:
         """Return (chunk id, cosine) of the best `k` by classical vectors, for a question's classical vector.
 
         Passages without a classical vector are not found.
@@ -52,20 +52,26 @@ class Snapshot:
         return self.classical.search(query, k=k, among=self._among(where))
 
     @property
-    def space(self) -> Space:
+    def normalization(self) -> VectorNormalization:
         """How vectors are compared with those of passages."""
-        return self.manifest.spaces.echo
+        return self.manifest.normalizations.echo
 
-    def space_has_drifted(self) -> bool:
+    def normalization_has_drifted(self) -> bool:
         """Whether its passages are about other things than when the space was estimated; the next build mends that."""
-        return has_drifted(self.space, self.catalog, generation=self.manifest.generation)
+        return has_drifted(self.normalization, self.catalog, generation=self.manifest.generation)
 
-    def spaces_of_both(self) -> Spaces | None:
+    def normalizations(self) -> NormalizationPair | None:
         """Return the spaces of both ways of embedding; None unless there were enough passages for both of them."""
-        spaces = self.manifest.spaces
-        return None if spaces.echo.is_plain or spaces.classical is None or spaces.classical.is_plain else spaces
+        normalizations = self.manifest.normalizations
+        return (
+            None
+            if normalizations.echo.is_identity
+            or normalizations.classical is None
+            or normalizations.classical.is_identity
+            else normalizations
+        )
 
-    def neighbours(self, path: str, start: int, *, k: int, where: Where) -> list[tuple[int, float]] | None:
+    def neighbours(self, path: str, start: int, *, k: int, where: SearchFilter) -> list[tuple[int, float]] | None:
         """Return (chunk id, cosine) of the best `k` for the passage of a document that begins at `start`.
 
         Neither it nor what overlaps it is among them. None: no passage begins there.
@@ -84,14 +90,14 @@ class Snapshot:
         """
         return self.vectors.vectors_of(ids)
 
-    def _nearest(self, compared: Vectors, *, k: int, where: Where) -> list[tuple[int, float]]:
+    def _nearest(self, compared: Vectors, *, k: int, where: SearchFilter) -> list[tuple[int, float]]:
         return self.vectors.search(compared, k=k, among=self._among(where))
 
-    def matching(self, query: WordQuery, *, k: int, where: Where) -> list[tuple[int, float]]:
+    def matching(self, query: LexicalQuery, *, k: int, where: SearchFilter) -> list[tuple[int, float]]:
         """Return (chunk id, BM25 score) of the best `k` for a query of words."""
         return self.catalog.match(query, k=k, where=where, generation=self.manifest.generation)
 
-    def scores(self, query: WordQuery, ids: Sequence[int]) -> dict[int, float]:
+    def scores(self, query: LexicalQuery, ids: Sequence[int]) -> dict[int, float]:
         """Return the BM25 score that these chunks have for a query of words, 0 where they do not match."""
         return self.catalog.scores_of(query, ids)
 
@@ -99,8 +105,8 @@ class Snapshot:
         """Return the languages of the documents, as Snowball names them, English first."""
         return self.catalog.languages()
 
-    def _among(self, where: Where) -> Ids | None:
-        return None if where == Where() else self.catalog.chunk_ids(where, generation=self.manifest.generation)
+    def _among(self, where: SearchFilter) -> Ids | None:
+        return None if where == SearchFilter() else self.catalog.chunk_ids(where, generation=self.manifest.generation)
 
 
 def open_snapshot(
@@ -140,8 +146,10 @@ def _open(index_dir: Path, stamp: tuple[int, int], placement: Placement, notice:
     except BaseException:
         catalog.close()
         raise
-    space = manifest.spaces.classical or Space.plain(manifest.spaces.echo.dimension, 0)
-    classical = ClassicalIndex(catalog, generation=manifest.generation, space=space)
+    normalization = manifest.normalizations.classical or VectorNormalization.identity(
+        manifest.normalizations.echo.dimension, 0
+    )
+    classical = ClassicalIndex(catalog, generation=manifest.generation, normalization=normalization)
     return Snapshot(manifest=manifest, catalog=catalog, vectors=vectors, classical=classical, stamp=stamp)
 
 
@@ -152,7 +160,9 @@ def _vectors(
     try:
         return VectorIndex.load(path, count=manifest.chunks, placement=placement, has_checksum=manifest.has_checksums)
     except IndexDamaged as damage:
-        made = index_vectors(catalog, generation=manifest.generation, count=manifest.chunks, space=manifest.spaces.echo)
+        made = index_vectors(
+            catalog, generation=manifest.generation, count=manifest.chunks, normalization=manifest.normalizations.echo
+        )
         notice(f"{damage.message} It is made again from the catalog.")
     try:
         made.save(path)
@@ -161,11 +171,11 @@ def _vectors(
     return made.placed(placement)
 
 
-def index_vectors(catalog: Catalog, *, generation: int, count: int, space: Space) -> VectorIndex:
+def index_vectors(catalog: Catalog, *, generation: int, count: int, normalization: VectorNormalization) -> VectorIndex:
     """Make the FAISS index of a generation from the catalog."""
 
     def blocks() -> Iterator[tuple[Ids, Vectors]]:
         for ids, vectors in catalog.vectors(generation=generation):
-            yield ids, space.documents(vectors)
+            yield ids, normalization.normalize_documents(vectors)
 
-    return VectorIndex.build(blocks, count=count, dimension=space.dimension)
+    return VectorIndex.build(blocks, count=count, dimension=normalization.dimension)

@@ -64,17 +64,17 @@ def forget_sources(catalog: Catalog, names: Iterable[str]) -> None:
     _set_patterns(catalog, {name: each for name, each in _patterns(catalog).items() if name not in forgotten})
 
 
-def left_out(catalog: Catalog) -> set[str]:
+def excluded_paths(catalog: Catalog) -> set[str]:
     """Return the documents that were removed, by their stored paths: a build of their folder leaves them out."""
     return {*_names(catalog, _LEFT_OUT)}
 
 
-def set_left_out(catalog: Catalog, paths: Iterable[str]) -> None:
+def set_excluded_paths(catalog: Catalog, paths: Iterable[str]) -> None:
     """Keep the stored paths of the documents that builds leave out."""
     _set_names(catalog, _LEFT_OUT, paths)
 
 
-def carry_over(old: Path, catalog: Catalog) -> None:
+def copy_settings(old: Path, catalog: Catalog) -> None:
     """Take what is remembered in an old catalog over to the one that is to replace it."""
     try:
         with closing(Catalog(old)) as before:

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from echo_index.embeddings.vectors.vector_ops import Vectors
-from echo_index.indexer.catalog.chunk_queries import chunk_owners, chunk_texts, equal_chunks, evenly
-from echo_index.indexer.catalog.records import FoundChunk
+from echo_index.indexer.catalog.chunk_queries import chunk_owners, chunk_texts, equal_chunks, evenly_spaced
+from echo_index.indexer.catalog.records import StoredChunk
 from echo_index.indexer.generations.snapshot import Snapshot
 from echo_index.indexer.vectors.faiss_index import principal_axes
 
@@ -30,10 +30,10 @@ class CorpusMap:
     the variance that the two axes hold, from 0 to 1.
     """
 
-    passages: tuple[FoundChunk, ...]
+    passages: tuple[StoredChunk, ...]
     points: Vectors
     total: int
-    explained: float
+    explained_variance: float
     centre: Vectors = field(repr=False)
     axes: Vectors = field(repr=False)
 
@@ -46,13 +46,13 @@ class CorpusMap:
 class NearDuplicate:
     """Two passages in different places that say nearly the same; `cosine` is 1 where they say the same."""
 
-    first: FoundChunk
-    second: FoundChunk
+    first: StoredChunk
+    second: StoredChunk
     cosine: float
 
 
 @dataclass(frozen=True, slots=True)
-class Oddities:
+class CorpusIssues:
     """What a person may want to look at.
 
     `near_duplicates`: best first; `failed`: (path, reason) of the documents that could not be read; `short`: passages
@@ -62,12 +62,12 @@ class Oddities:
 
     near_duplicates: tuple[NearDuplicate, ...]
     failed: tuple[tuple[str, str], ...]
-    short: tuple[FoundChunk, ...]
+    short: tuple[StoredChunk, ...]
     looked_at: int
     total: int
 
 
-def draw_map(snapshot: Snapshot, *, most: int = 1500, also: Sequence[int] = ()) -> CorpusMap:
+def map_corpus(snapshot: Snapshot, *, most: int = 1500, also: Sequence[int] = ()) -> CorpusMap:
     """Return a map of up to `most` passages from all over the index, and of the chunks `also`, in the index's order.
 
     The axes come from the sample alone: the same index has the same map, whatever is shown besides.
@@ -79,20 +79,20 @@ def draw_map(snapshot: Snapshot, *, most: int = 1500, also: Sequence[int] = ()) 
     axes = principal_axes(vectors)
     spread = float(vectors.var(axis=0).sum()) if len(vectors) else 0.0
     held = float(((vectors - centre) @ axes).var(axis=0).sum()) if axes.any() else 0.0
-    shown = sorted({*sample, *np.intersect1d(owners[:, 0], np.array(also, dtype=np.int64)).tolist()})
-    if len(shown) > len(sample):
-        vectors = snapshot.compared_chunks(shown)
+    visible = sorted({*sample, *np.intersect1d(owners[:, 0], np.array(also, dtype=np.int64)).tolist()})
+    if len(visible) > len(sample):
+        vectors = snapshot.compared_chunks(visible)
     return CorpusMap(
-        passages=_found(snapshot, shown),
+        passages=_found(snapshot, visible),
         points=np.asarray((vectors - centre) @ axes, dtype=np.float32),
         total=len(owners),
-        explained=held / spread if held else 0.0,
+        explained_variance=held / spread if held else 0.0,
         centre=centre,
         axes=axes,
     )
 
 
-def find_oddities(snapshot: Snapshot, *, most: int = 2000, least_cosine: float = 0.9) -> Oddities:
+def find_corpus_issues(snapshot: Snapshot, *, most: int = 2000, least_cosine: float = 0.9) -> CorpusIssues:
     """Return what is odd in an index; up to `most` passages from all over it are compared with all the others.
 
     Two passages are near-duplicates if their cosine is `least_cosine` at least and most of their text is the same,
@@ -102,7 +102,7 @@ def find_oddities(snapshot: Snapshot, *, most: int = 2000, least_cosine: float =
     owners = chunk_owners(snapshot.catalog, generation=generation)
     looked_at = _even_sample(owners, most)
     alike = islice(_alike(snapshot, looked_at, least_cosine), _MOST_LISTED)
-    return Oddities(
+    return CorpusIssues(
         near_duplicates=(*_equal(snapshot), *alike),
         failed=tuple(snapshot.catalog.failures(generation=generation)),
         short=_found(snapshot, list(islice(_short(snapshot), _MOST_LISTED))),
@@ -117,9 +117,9 @@ def _even_sample(owners: npt.NDArray[np.int64], most: int) -> list[int]:
     if len(chunks) <= most:
         return [int(key) for key in chunks]
     firsts = np.unique(documents, return_index=True)[1]
-    firsts = evenly(np.sort(firsts), most)
+    firsts = evenly_spaced(np.sort(firsts), most)
     others = np.setdiff1d(np.arange(len(chunks)), firsts)
-    return [int(key) for key in chunks[np.sort(np.concatenate([firsts, evenly(others, most - len(firsts))]))]]
+    return [int(key) for key in chunks[np.sort(np.concatenate([firsts, evenly_spaced(others, most - len(firsts))]))]]
 
 
 def _alike(snapshot: Snapshot, ids: Sequence[int], least_cosine: float) -> Iterator[NearDuplicate]:
@@ -145,13 +145,13 @@ def _equal(snapshot: Snapshot) -> Iterator[NearDuplicate]:
             yield NearDuplicate(found[one], found[other], 1.0)
 
 
-def _apart(first: FoundChunk, second: FoundChunk) -> bool:
+def _apart(first: StoredChunk, second: StoredChunk) -> bool:
     """Whether two passages are of different documents, or do not overlap in the one that they are of."""
     overlap = first.chunk.start < second.chunk.end and second.chunk.start < first.chunk.end
     return first.id != second.id and not (first.path == second.path and overlap)
 
 
-def _share_text(first: FoundChunk, second: FoundChunk) -> bool:
+def _share_text(first: StoredChunk, second: StoredChunk) -> bool:
     """Whether most of two passages is the same: what is merely about the same thing can be as near as a changed copy.
 
     By runs of four characters, which every script has.
@@ -171,6 +171,6 @@ def _short(snapshot: Snapshot) -> Iterator[int]:
             yield identifier
 
 
-def _found(snapshot: Snapshot, ids: Sequence[int]) -> tuple[FoundChunk, ...]:
+def _found(snapshot: Snapshot, ids: Sequence[int]) -> tuple[StoredChunk, ...]:
     found = snapshot.catalog.chunks(ids)
     return tuple(found[identifier] for identifier in ids)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from echo_index.errors import DocumentError
-from echo_index.indexer.catalog.records import ChunkRow, DocumentRow, FoundChunk
+from echo_index.indexer.catalog.records import ChunkRow, DocumentRow, StoredChunk
 from echo_index.indexer.catalog.visibility_sql import VISIBLE
 from echo_index.indexer.generations.snapshot import Snapshot
 
@@ -59,13 +59,13 @@ def list_documents(snapshot: Snapshot) -> list[ListedDocument]:
     return [ListedDocument(*row) for row in rows]
 
 
-def indexed_document(snapshot: Snapshot, path: str) -> IndexedDocument:
+def read_indexed_document(snapshot: Snapshot, path: str) -> IndexedDocument:
     """Return a document's text and passages; `text[start:end]` of each passage is its chunk's text.
 
     Raises:
         DocumentError: the generation does not hold such a document, or it could not be read.
     """
-    document = held_document(snapshot, path)
+    document = indexed_path(snapshot, path)
     if document.failure is not None:
         raise DocumentError(f"{path} could not be read: {document.failure}")
     chunks = [found.chunk for found in _chunks(snapshot, path)]
@@ -78,12 +78,12 @@ def indexed_document(snapshot: Snapshot, path: str) -> IndexedDocument:
     )
 
 
-def find_passage(snapshot: Snapshot, path: str, start: int) -> FoundChunk | None:
+def find_passage(snapshot: Snapshot, path: str, start: int) -> StoredChunk | None:
     """Return the chunk of a document that begins at a character offset, None where the generation has none."""
     return next((found for found in _chunks(snapshot, path, start=start)), None)
 
 
-def held_document(snapshot: Snapshot, path: str) -> DocumentRow:
+def indexed_path(snapshot: Snapshot, path: str) -> DocumentRow:
     """Return what a generation knows of a document.
 
     Raises:
@@ -97,7 +97,7 @@ def held_document(snapshot: Snapshot, path: str) -> DocumentRow:
     return DocumentRow(*rows[0])
 
 
-def _chunks(snapshot: Snapshot, path: str, *, start: int | None = None) -> list[FoundChunk]:
+def _chunks(snapshot: Snapshot, path: str, *, start: int | None = None) -> list[StoredChunk]:
     """Return the chunks of a document in their order, or only the one that begins at `start`."""
     query = (
         "SELECT chunks.id FROM chunks JOIN documents ON documents.id = chunks.document "

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from echo_index.embeddings.vectors.vector_ops import Vectors
 from echo_index.errors import IndexDamaged
 from echo_index.indexer.catalog.catalog import EMBEDDED_TITLE, Catalog
-from echo_index.indexer.catalog.fts_index import count_unlike_passages
+from echo_index.indexer.catalog.fts_index import count_mismatched_chunks
 from echo_index.indexer.catalog.visibility_sql import FROM_VISIBLE_CHUNKS, VISIBLE
 from echo_index.indexer.documents.chunking import embedded_text
 from echo_index.indexer.generations.manifest import Manifest
@@ -35,7 +35,7 @@ class Check:
     name: str
     looked_at: str
     problems: tuple[str, ...] = ()
-    mended: bool = False
+    repaired: bool = False
 
 
 @dataclass(slots=True)
@@ -43,9 +43,9 @@ class Inspection:
     """All checks, and what a repair has to go by."""
 
     checks: list[Check] = field(default_factory=list)
-    unsound_documents: set[str] = field(default_factory=set)
+    invalid_documents: set[str] = field(default_factory=set)
     """Paths of documents whose passages are not what was embedded."""
-    unsound_vectors: set[bytes] = field(default_factory=set)
+    invalid_vectors: set[bytes] = field(default_factory=set)
     """Hashes of texts whose vector is missing or is not theirs."""
 
     def note(self, name: str, looked_at: str, problems: Sequence[str] = ()) -> None:
@@ -84,7 +84,7 @@ def _check_full_text(inspection: Inspection, catalog: Catalog) -> None:
         with catalog.database.transaction() as connection:  # FTS5 takes its orders as if they were rows
             for table in ("terms", "exact_words"):
                 connection.execute(f"INSERT INTO {table} ({table}, rank) VALUES ('integrity-check', 1)")
-        is_sound = count_unlike_passages(catalog.database) == 0
+        is_sound = count_mismatched_chunks(catalog.database) == 0
     except IndexDamaged:
         is_sound = False
     problems = [] if is_sound else ["it does not fit the passages"]
@@ -117,26 +117,26 @@ def _check_passages(inspection: Inspection, manifest: Manifest, catalog: Catalog
     for path, title, headings, text, key in catalog.database.stream(query, {"generation": manifest.generation}):
         looked_at += 1
         if not _is_of(key, title, headings, text):
-            inspection.unsound_documents.add(path)
-    problems = [f"the passages of {path!r} are not what was embedded" for path in sorted(inspection.unsound_documents)]
+            inspection.invalid_documents.add(path)
+    problems = [f"the passages of {path!r} are not what was embedded" for path in sorted(inspection.invalid_documents)]
     inspection.note("passages", f"{looked_at} texts and their hashes", problems)
 
 
 def _check_vectors(inspection: Inspection, manifest: Manifest, catalog: Catalog) -> None:
-    dimension = manifest.spaces.echo.dimension
+    dimension = manifest.normalizations.echo.dimension
     looked_at = 0
     for _, keys, vectors in _stored(catalog, manifest, dimension):
         looked_at += len(keys)
         lengths = np.linalg.norm(vectors, axis=1)
         unsound = ~(np.abs(lengths - 1) <= _ROUNDED)  # also what is no number
-        inspection.unsound_vectors |= {key for key, is_unsound in zip(keys, unsound, strict=True) if is_unsound}
-    count = len(inspection.unsound_vectors)
+        inspection.invalid_vectors |= {key for key, is_unsound in zip(keys, unsound, strict=True) if is_unsound}
+    count = len(inspection.invalid_vectors)
     problems = [f"texts without a vector of length 1: {count}"] if count else []
     inspection.note("vectors", f"{looked_at} vectors of {dimension} dimensions", problems)
 
 
 def _check_classical_vectors(inspection: Inspection, manifest: Manifest, catalog: Catalog) -> None:
-    dimension = manifest.spaces.echo.dimension
+    dimension = manifest.normalizations.echo.dimension
     rows = catalog.database.stream("SELECT hash, vector FROM classical_vectors")
     unsound: set[bytes] = set()
     looked_at = 0
@@ -145,7 +145,7 @@ def _check_classical_vectors(inspection: Inspection, manifest: Manifest, catalog
         lengths = np.linalg.norm(_unpacked([blob for _, blob in block], dimension), axis=1)
         unsound |= {key for (key, _), length in zip(block, lengths, strict=True) if not abs(length - 1) <= _ROUNDED}
     problems = [f"vectors that are not of length 1: {len(unsound)}"] if unsound else []
-    inspection.unsound_vectors |= unsound
+    inspection.invalid_vectors |= unsound
     inspection.note("classical", f"{looked_at} classical vectors", problems)
 
 
@@ -161,24 +161,26 @@ def _check_vector_index(inspection: Inspection, index_dir: Path, manifest: Manif
     except IndexDamaged as damage:
         inspection.note("vector index", path.name, [damage.message])
         return
-    space = manifest.spaces.echo
+    normalization = manifest.normalizations.echo
     tolerance = _SAME if index.kind == "exact" else _SAME_IN_HALF_PRECISION
     others = 0
     unlike: set[bytes] = set()
     held = index.reconstruct(block=_BLOCK)
-    for ids, keys, vectors in _stored(catalog, manifest, space.dimension):
-        known, indexed = next(held, (np.empty(0, dtype=np.int64), np.empty((0, space.dimension), dtype=np.float32)))
+    for ids, keys, vectors in _stored(catalog, manifest, normalization.dimension):
+        known, indexed = next(
+            held, (np.empty(0, dtype=np.int64), np.empty((0, normalization.dimension), dtype=np.float32))
+        )
         if not np.array_equal(known, ids):
             others += 1
             continue
-        distances = np.abs(space.documents(vectors) - indexed).max(axis=1)
+        distances = np.abs(normalization.normalize_documents(vectors) - indexed).max(axis=1)
         unlike |= {key for key, distance in zip(keys, distances, strict=True) if not distance <= tolerance}
     problems = []
     if others or next(held, None) is not None:
         problems.append(f"{path.name} does not hold the passages of the catalog")
     if unlike:
         problems.append(f"vectors that are others than those of the catalog: {len(unlike)}")
-    inspection.unsound_vectors |= unlike
+    inspection.invalid_vectors |= unlike
     inspection.note("vector index", f"{path.name}, {index.kind}, {index.count} vectors", problems)
 
 

@@ -8,7 +8,7 @@ from threading import Lock
 
 from echo_index.errors import DocumentError, MissingPackage, SourceError
 from echo_index.indexer.generations.snapshot import Snapshot
-from echo_index.indexer.inspection.document_queries import held_document
+from echo_index.indexer.inspection.document_queries import indexed_path
 from echo_index.indexer.sandbox.process import Worker
 from echo_index.indexer.sandbox.protocol import Message
 from echo_index.indexer.storage.stored_paths import full_path
@@ -19,7 +19,7 @@ _one_at_a_time = Lock()
 atexit.register(_worker.close)
 
 
-def draw_page(snapshot: Snapshot, path: str, page: int, *, width: int) -> bytes:
+def render_page(snapshot: Snapshot, path: str, page: int, *, width: int) -> bytes:
     """Draw a page of a document, named by its stored path, as a PNG of `width` pixels; `page` counts from 1.
 
     A page of unusual size is drawn smaller, within 4 million pixels and 4096 in each direction. Drawn is in a process
@@ -30,7 +30,7 @@ def draw_page(snapshot: Snapshot, path: str, page: int, *, width: int) -> bytes:
             drawing the page takes too long or too much memory.
         MissingPackage: Pillow is not installed.
     """
-    document = held_document(snapshot, path)
+    document = indexed_path(snapshot, path)
     if document.format != "pdf":
         raise DocumentError(f"{path} is not a PDF that could be read, so it has no pages to draw.")
     if width < 1:

@@ -22,10 +22,10 @@ from echo_index.indexer.generations.manifest import (
     read_manifest,
     write_manifest,
 )
-from echo_index.indexer.generations.recovery import complete_manifest, finish_commit, keep_manifest
+from echo_index.indexer.generations.recovery import complete_manifest, recover_commit, store_manifest
 from echo_index.indexer.generations.snapshot import index_vectors
 from echo_index.indexer.inspection.integrity_checks import Check, Inspection, inspect_index
-from echo_index.indexer.storage.writer_lock import only_writer
+from echo_index.indexer.storage.writer_lock import writer_lock
 
 if TYPE_CHECKING:
     from echo_index.embeddings.encoder import EchoEncoder
@@ -50,7 +50,7 @@ def verify_index(index_dir: Path, *, load_encoder: LoadEncoder | None = None, re
         IndexUnwritable: the disk is full, or nothing can be written to the folder.
     """
     manifest_stamp(index_dir)  # where there is no index, none is begun by locking it
-    with only_writer(index_dir):
+    with writer_lock(index_dir):
         manifest_check = _check_manifest(index_dir, repair=repair)
         manifest = complete_manifest(index_dir)
         try:
@@ -68,9 +68,9 @@ def _check_manifest(index_dir: Path, *, repair: bool) -> Check:
     try:
         manifest = read_manifest(index_dir)
     except IndexDamaged as damage:
-        if not repair or finish_commit(index_dir).manifest is None:
+        if not repair or recover_commit(index_dir).manifest is None:
             return Check("manifest", "manifest.json", (damage.message,))
-        return Check("manifest", "manifest.json", (damage.message,), mended=True)
+        return Check("manifest", "manifest.json", (damage.message,), repaired=True)
     return Check("manifest", f"generation {manifest.generation} of {manifest.finished}")
 
 
@@ -84,7 +84,8 @@ def _verify(
     _repair(index_dir, manifest, catalog, inspection, encoder)
     again = inspect_index(index_dir, complete_manifest(index_dir), catalog)
     return [
-        replace(check, mended=bool(check.problems) and not again.has_problem(check.name)) for check in inspection.checks
+        replace(check, repaired=bool(check.problems) and not again.has_problem(check.name))
+        for check in inspection.checks
     ] + canaries
 
 
@@ -117,16 +118,18 @@ def _repair(
         if inspection.has_problem("catalog", "full text"):
             fill_full_text(connection)
         to_be_read_again = "UPDATE documents SET hash = '', size = -1 WHERE path = ? AND removed IS NULL"
-        connection.executemany(to_be_read_again, [(path,) for path in inspection.unsound_documents])
-    if inspection.unsound_vectors:
+        connection.executemany(to_be_read_again, [(path,) for path in inspection.invalid_documents])
+    if inspection.invalid_vectors:
         if encoder is None:
             return  # there is not a vector for every passage to make a vector index of
-        _embed_again(catalog, inspection.unsound_vectors, encoder)
+        _embed_again(catalog, inspection.invalid_vectors, encoder)
     counts = catalog.counts(generation=manifest.generation)
     mended = replace(manifest, documents=counts.documents, chunks=counts.chunks, format_version=FORMAT_VERSION)
-    vectors = index_vectors(catalog, generation=mended.generation, count=mended.chunks, space=mended.spaces.echo)
+    vectors = index_vectors(
+        catalog, generation=mended.generation, count=mended.chunks, normalization=mended.normalizations.echo
+    )
     vectors.save(index_dir / mended.vectors_file)
-    keep_manifest(catalog, mended)
+    store_manifest(catalog, mended)
     write_manifest(index_dir, mended)
 
 
@@ -142,6 +145,6 @@ def _embed_again(catalog: Catalog, hashes: set[bytes], encoder: EchoEncoder) -> 
         if key in hashes
     }
     texts = list(wanted.items())
-    for positions, readings in encoder.document_readings([text for _, text in texts]):
+    for positions, pairs in encoder.encode_document_pairs([text for _, text in texts]):
         keys = [texts[position][0] for position in positions]
-        catalog.put_vectors(keys, readings.echo, classical=readings.classical)
+        catalog.put_vectors(keys, pairs.echo, classical=pairs.classical)

@@ -109,5 +109,5 @@ def _document(part: Message) -> Document:
         headings=tuple(Heading(level, title, offset) for level, title, offset in part["headings"]),
         pages=tuple(part["pages"]),
         has_lines=part["has_lines"],
-        titled=part["titled"],
+        has_own_title=part["has_own_title"],
     )

@@ -72,7 +72,7 @@ def _fields(document: Document) -> Message:
     return {
         "text": document.text,
         "title": document.title,
-        "titled": document.titled,
+        "has_own_title": document.has_own_title,
         "format": document.format,
         "headings": [(heading.level, heading.title, heading.offset) for heading in document.headings],
         "pages": document.pages,
@@ -87,12 +87,12 @@ def _refuse_longer(document: Document, most: int) -> None:
 
 def _draw(request: Message) -> Iterator[Message]:
     """Draw a page as a PNG, from the very bytes that were indexed."""
-    from echo_index.indexer.documents.page_rendering import draw
+    from echo_index.indexer.documents.page_rendering import render_page
 
     name: str = request["name"]
     try:
         content = _indexed_content(request)
-        picture = draw(content, name, request["page"], width=request["width"])
+        picture = render_page(content, name, request["page"], width=request["width"])
     except EchoIndexError as error:
         yield _refusal(error)
         return

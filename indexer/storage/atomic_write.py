@@ -15,14 +15,14 @@ from echo_index.indexer.storage.safe_open import plain_reason
 _UNFINISHED = ".unfinished"
 
 
-def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Let `write` fill a file that then takes the place of `path`, at once, and is on the disk when this returns.
 
     Raises:
         IndexUnwritable: it cannot be written; what was at `path` is still there.
     """
     unfinished = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}{_UNFINISHED}")
-    with told_if_unwritable(path.parent):
+    with translate_write_errors(path.parent):
         try:
             with unfinished.open("wb") as file:
                 write(file)
@@ -43,7 +43,7 @@ def sweep_unfinished(folder: Path) -> None:
 
 
 @contextmanager
-def told_if_unwritable(index_dir: Path) -> Iterator[None]:
+def translate_write_errors(index_dir: Path) -> Iterator[None]:
     """Tell in one sentence what keeps an index from being written.
 
     Raises:

@@ -52,7 +52,7 @@ class Database:
 
         A transaction that is not durable outlives the process, not the machine.
         """
-        with self._explained(), self._writing:
+        with self._translated_errors(), self._writing:
             connection = self._connection()
             connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             connection.execute("BEGIN IMMEDIATE")
@@ -66,7 +66,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Let everything that this thread reads inside be of one state, whatever is written meanwhile."""
-        with self._explained():
+        with self._translated_errors():
             connection = self._connection()
             if connection.in_transaction:
                 yield
@@ -79,7 +79,7 @@ class Database:
 
     def rows(self, query: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
         """Return the rows that a query finds; it is to change nothing."""
-        with self._explained():
+        with self._translated_errors():
             return self._connection().execute(query, parameters).fetchall()
 
     def value(self, query: str, parameters: Parameters = ()) -> Any:
@@ -88,11 +88,11 @@ class Database:
 
     def stream(self, query: str, parameters: Parameters = ()) -> Iterator[tuple[Any, ...]]:
         """Yield the rows that a query finds, without holding them all."""
-        with self._explained():
+        with self._translated_errors():
             yield from self._connection().execute(query, parameters)
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _translated_errors(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:

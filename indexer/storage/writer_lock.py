@@ -10,11 +10,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from echo_index.errors import IndexBusy
-from echo_index.indexer.storage.atomic_write import told_if_unwritable
+from echo_index.indexer.storage.atomic_write import translate_write_errors
 
 
 @contextmanager
-def only_writer(index_dir: Path) -> Iterator[None]:
+def writer_lock(index_dir: Path) -> Iterator[None]:
     """Hold the write lock of an index, whose folder is made where there is none.
 
     Raises:
@@ -23,7 +23,7 @@ def only_writer(index_dir: Path) -> Iterator[None]:
     """
     holder = index_dir / "writer.pid"
     lock = FileLock(index_dir / "writer.lock", timeout=0)
-    with told_if_unwritable(index_dir):
+    with translate_write_errors(index_dir):
         try:
             index_dir.mkdir(parents=True, exist_ok=True)
             lock.acquire()

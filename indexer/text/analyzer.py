@@ -82,7 +82,7 @@ def is_unspaced(word: str) -> bool:
     return bool(_IS_UNSPACED.match(word))
 
 
-def plain(text: str) -> str:
+def fold_text(text: str) -> str:
     """Return a text in lower case without accents and the like, which count for nothing when words are compared."""
     if text.isascii():
         return text.lower()
@@ -97,16 +97,16 @@ def _terms(word: str, language: str) -> tuple[str, ...]:
     if _PLAIN_WORD.fullmatch(word) and (word.isupper() or word[1:] == word[1:].lower()):
         return (_stem(word, language),)
     if len(word) > _LONGEST:
-        return (plain(_SEPARATOR.sub("", word)),)
+        return (fold_text(_SEPARATOR.sub("", word)),)
     return tuple(dict.fromkeys(term for term in _identifier_terms(word, language) if term))
 
 
 def _identifier_terms(word: str, language: str) -> Iterator[str]:
     """Yield the terms of what may be more than one word: as a whole, without the signs within, and part by part."""
     whole = _SEPARATOR.sub("", word)
-    yield _stem(whole, language) if whole.isalpha() else plain(whole)
+    yield _stem(whole, language) if whole.isalpha() else fold_text(whole)
     if word.endswith(("+", "#")):
-        yield plain(whole) + word[len(word.rstrip("+#")) :]
+        yield fold_text(whole) + word[len(word.rstrip("+#")) :]
     for piece in _SEPARATOR.split(_ELISION.sub("", word)):
         for part in (_ASCII_PART if piece.isascii() else _PART).findall(piece):
             yield part if part[0].isdigit() else _stem(part, language)
@@ -119,7 +119,7 @@ def _identifier_terms(word: str, language: str) -> Iterator[str]:
 def _stem(word: str, language: str) -> str:
     stemmer = _stemmer(language)
     lower = word.lower()
-    return plain(stemmer.stemWord(lower) if stemmer else lower)
+    return fold_text(stemmer.stemWord(lower) if stemmer else lower)
 
 
 def _stemmer(language: str) -> Stemmer | None:

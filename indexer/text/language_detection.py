@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache
 
-from echo_index.indexer.text.analyzer import plain
-from echo_index.indexer.text.stopwords import FUNCTION_WORDS
+from echo_index.indexer.text.analyzer import fold_text
+from echo_index.indexer.text.stopwords import STOP_WORDS
 
 ENGLISH = "english"
 _WORD = re.compile(r"[^\W\d_]{2,}")  # a single letter says little: it may be a variable or the name of an item
@@ -19,7 +19,7 @@ _LEAST_DIFFERENT = 3
 _CLEARLY = 2  # times as many as of English: the lists share words, and names of places are full of others'
 
 
-def language_of(text: str) -> str:
+def detect_language(text: str) -> str:
     """Return the language of a document, as Snowball names it.
 
     English where there is none that we know, as in source code, tables and Chinese: what is told apart here are the
@@ -27,30 +27,30 @@ def language_of(text: str) -> str:
     """
     step = max(_PIECE, len(text) // _PIECES)
     pieces = (text[start : start + _PIECE] for start in range(0, len(text), step))
-    words = Counter(word for piece in pieces for word in _WORD.findall(plain(piece)))
-    held = {language: words.keys() & function_words(language) for language in FUNCTION_WORDS}
+    words = Counter(word for piece in pieces for word in _WORD.findall(fold_text(piece)))
+    held = {language: words.keys() & stop_words(language) for language in STOP_WORDS}
     counted = {language: sum(words[word] for word in found) for language, found in held.items()}
     best = max(counted, key=counted.__getitem__)  # the first of equals: English
     least = max(_CLEARLY * counted[ENGLISH], _LEAST_SHARE * sum(words.values()))
     return best if len(held[best]) >= _LEAST_DIFFERENT and counted[best] >= least else ENGLISH
 
 
-def question_language(words: Iterable[str], languages: Sequence[str]) -> str:
+def query_language(words: Iterable[str], languages: Sequence[str]) -> str:
     """Return the one of some languages, the first of equals, whose function words a question has most of.
 
     English where there are no languages.
     """
     asked = list(words)
-    return max(languages, key=lambda language: sum(is_function_word(word, language) for word in asked), default=ENGLISH)
+    return max(languages, key=lambda language: sum(is_stop_word(word, language) for word in asked), default=ENGLISH)
 
 
-def is_function_word(word: str, language: str) -> bool:
+def is_stop_word(word: str, language: str) -> bool:
     """Whether a word, whatever its capitals and accents, says little by itself in a language: `what`, `what's`."""
-    pieces = _APOSTROPHE.split(plain(word))
-    return all(piece in function_words(language) or len(piece) == 1 < len(pieces) for piece in pieces)
+    pieces = _APOSTROPHE.split(fold_text(word))
+    return all(piece in stop_words(language) or len(piece) == 1 < len(pieces) for piece in pieces)
 
 
 @cache
-def function_words(language: str) -> frozenset[str]:
+def stop_words(language: str) -> frozenset[str]:
     """Return the words of a language that say little by themselves, in lower case without accents; none if unknown."""
-    return frozenset(plain(FUNCTION_WORDS.get(language, "")).split())
+    return frozenset(fold_text(STOP_WORDS.get(language, "")).split())

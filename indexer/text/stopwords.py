@@ -5,7 +5,7 @@ Only words that a sentence can hardly do without, so that what they are counted 
 
 from __future__ import annotations
 
-FUNCTION_WORDS = {
+STOP_WORDS = {
     "english": (
         "a an and any are as at be been but by can could did do does for from had has have he her his how if in into "
         "is it its may not of on one or our she should so some such than that the their them then there these they "

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from echo_index.indexer.text.analyzer import split_words
-from echo_index.indexer.text.language_detection import is_function_word, question_language
+from echo_index.indexer.text.language_detection import is_stop_word, query_language
 
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])|\n+")
 _MARKUP = re.compile(r"[#*_`=|>\-]{2,}|^[#*>\- \t]+", re.MULTILINE)
@@ -17,12 +17,12 @@ _LONGEST = 200  # characters
 _KEYWORDS = 2, 5  # at least and at most
 
 
-def wordings_of(passage: str, *, languages: Sequence[str], chance: random.Random) -> tuple[str, str, str] | None:
+def synthetic_queries(text: str, *, languages: Sequence[str], chance: random.Random) -> tuple[str, str, str] | None:
     """Return three ways to look for a passage: its heading or first sentence, a sentence of it, and keywords of one.
 
     Languages are those of the index, as Snowball names them. None where there is nothing to be asked.
     """
-    pieces = [piece.strip() for piece in _SENTENCE_END.split(_MARKUP.sub(" ", passage))]
+    pieces = [piece.strip() for piece in _SENTENCE_END.split(_MARKUP.sub(" ", text))]
     pieces = [piece for piece in pieces if any(character.isalnum() for character in piece)]
     if not pieces:
         return None
@@ -34,8 +34,8 @@ def _keywords(sentences: Sequence[str], languages: Sequence[str], chance: random
     """Return a few words of a sentence that say something, in lower case, as people type them."""
     sentence = _shortened(chance.choice(sentences))
     words = split_words(sentence)
-    language = question_language(words, languages)
-    telling = dict.fromkeys(word.lower() for word in words if not is_function_word(word, language))
+    language = query_language(words, languages)
+    telling = dict.fromkeys(word.lower() for word in words if not is_stop_word(word, language))
     return " ".join(list(telling)[: chance.randint(*_KEYWORDS)]) or sentence
 
 

@@ -8,7 +8,7 @@ from threading import Lock
 from echo_index.embeddings.vectors.vector_ops import Vectors
 from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.vectors.faiss_index import Ids, VectorIndex
-from echo_index.indexer.vectors.normalization import Space
+from echo_index.indexer.vectors.normalization import VectorNormalization
 
 
 class ClassicalIndex:
@@ -17,10 +17,10 @@ class ClassicalIndex:
     It takes 2,560 bytes a passage with the default model: it is for comparing, not for searching large indexes.
     """
 
-    def __init__(self, catalog: Catalog, *, generation: int, space: Space) -> None:
+    def __init__(self, catalog: Catalog, *, generation: int, normalization: VectorNormalization) -> None:
         self._catalog = catalog
         self._generation = generation
-        self._space = space
+        self._normalization = normalization
         self._lock = Lock()
         self._made: VectorIndex | None = None
 
@@ -31,7 +31,7 @@ class ClassicalIndex:
 
     def search(self, query: Vectors, *, k: int, among: Ids | None) -> list[tuple[int, float]]:
         """Return (chunk id, cosine) of the best `k` for a question's vector (dimension,), as the encoder gave it."""
-        return self._index().search(self._space.questions(query[None, :])[0], k=k, among=among)
+        return self._index().search(self._normalization.normalize_queries(query[None, :])[0], k=k, among=among)
 
     def _index(self) -> VectorIndex:
         with self._lock:
@@ -40,7 +40,9 @@ class ClassicalIndex:
 
                 def blocks() -> Iterator[tuple[Ids, Vectors]]:
                     for ids, vectors in self._catalog.classical_vectors(generation=self._generation):
-                        yield ids, self._space.documents(vectors)
+                        yield ids, self._normalization.normalize_documents(vectors)
 
-                self._made = VectorIndex.build(blocks, count=count, dimension=self._space.dimension, exact_up_to=count)
+                self._made = VectorIndex.build(
+                    blocks, count=count, dimension=self._normalization.dimension, exact_up_to=count
+                )
             return self._made

@@ -13,9 +13,9 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from echo_index.embeddings.decoder.int8_search import NearestRows
+from echo_index.embeddings.decoder.int8_search import Int8ExactSearch
 from echo_index.errors import DeviceError, IndexDamaged
-from echo_index.indexer.storage.atomic_write import write_whole
+from echo_index.indexer.storage.atomic_write import write_atomically
 from echo_index.indexer.storage.safe_open import plain_reason
 
 IndexDevice = Literal["auto", "cpu", "gpu"]
@@ -143,7 +143,7 @@ class VectorIndex:
             faiss.write_index(self._mapped, faiss.PyCallbackIOWriter(add))
             file.write(_MARK + digest.digest())
 
-        write_whole(path, write)
+        write_atomically(path, write)
 
     def reconstruct(self, *, block: int = 65536) -> Iterator[tuple[Ids, Vectors]]:
         """Yield (chunk ids, vectors) in blocks as the index holds them; in half precision if it is approximate."""
@@ -171,7 +171,7 @@ class VectorIndex:
         if k == 0:
             return []
         if among is None and self._searched is self._compared and self.count >= _ON_ALL_CORES_FROM:
-            positions, scores = self._rows.best(query, k=k)
+            positions, scores = self._rows.search(query, k=k)
             return list(zip(self._ids[positions].tolist(), scores.tolist(), strict=True))
         index, selector = self._searched if k <= _MOST_FROM_GPU else self._on_cpu, None
         if among is not None:
@@ -186,10 +186,10 @@ class VectorIndex:
         ]
 
     @cached_property
-    def _rows(self) -> NearestRows:
+    def _rows(self) -> Int8ExactSearch:
         """The vectors of an exact index, to be compared on all cores: FAISS takes one thread for one question."""
         stored = faiss.rev_swig_ptr(self._on_cpu.get_xb(), self.count * self._on_cpu.d)
-        return NearestRows(stored.reshape(self.count, -1))
+        return Int8ExactSearch(stored.reshape(self.count, -1))
 
     def vectors_of(self, ids: Sequence[int]) -> Vectors:
         """Return the vectors (n, dimension) of these ids as they are compared; in half precision if approximate.

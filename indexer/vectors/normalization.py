@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from echo_index.embeddings.vectors.paired_embeddings import Readings
+from echo_index.embeddings.vectors.paired_embeddings import EmbeddingPair
 from echo_index.embeddings.vectors.vector_ops import (
     Vectors,
-    remove_mean,
-    unit_rows,
-    weaken_directions,
-    wording_directions,
+    attenuate,
+    center,
+    l2_normalize,
+    within_class_directions,
 )
 from echo_index.indexer.catalog.catalog import Block, Catalog
-from echo_index.indexer.catalog.chunk_queries import evenly, sample_passages
-from echo_index.indexer.catalog.records import Where
-from echo_index.indexer.text.synthetic_queries import wordings_of
+from echo_index.indexer.catalog.chunk_queries import evenly_spaced, sample_chunks
+from echo_index.indexer.catalog.records import SearchFilter
+from echo_index.indexer.text.synthetic_queries import synthetic_queries
 
 if TYPE_CHECKING:
     from echo_index.embeddings.encoder import EchoEncoder
@@ -41,12 +41,12 @@ _FAR = 0.2  # an error of 0.3 in the mean of questions costs about 2 points of n
 _LOOKED_AT = 4096  # passages, to tell whether they are about other things
 _AT_ONCE = 64  # questions between two reports of progress
 
-Asked = Callable[[int, int], None]
+QueryProgress = Callable[[int, int], None]
 """Told how many questions have been embedded, and of how many."""
 
 
 @dataclass(frozen=True)
-class Space:
+class VectorNormalization:
     """What is done to vectors of an encoder before they are compared: means leave, directions are weakened.
 
     Arrays are kept in base64: means float32, directions float16 (count, dimension), `kept` float32 (count,).
@@ -55,25 +55,25 @@ class Space:
     document_mean: str
     query_mean: str
     directions: str
-    kept: str
+    gains: str
     passages: int
     """How many there were when it was estimated."""
 
     @classmethod
     def of(
-        cls, document_mean: Vectors, query_mean: Vectors, directions: Vectors, kept: Vectors, passages: int
-    ) -> Space:
+        cls, document_mean: Vectors, query_mean: Vectors, directions: Vectors, gains: Vectors, passages: int
+    ) -> VectorNormalization:
         """Return the space of these arrays, as the class describes them."""
         return cls(
             document_mean=_packed(document_mean.astype("<f4")),
             query_mean=_packed(query_mean.astype("<f4")),
             directions=_packed(directions.astype("<f2")),
-            kept=_packed(kept.astype("<f4")),
+            gains=_packed(gains.astype("<f4")),
             passages=passages,
         )
 
     @classmethod
-    def plain(cls, dimension: int, passages: int) -> Space:
+    def identity(cls, dimension: int, passages: int) -> VectorNormalization:
         """Return the space in which vectors are compared as they are."""
         nothing = np.zeros(dimension, dtype=np.float32)
         return cls.of(nothing, nothing, np.empty((0, dimension), np.float32), np.empty(0, np.float32), passages)
@@ -84,7 +84,7 @@ class Space:
         return len(self._means[0])
 
     @property
-    def is_plain(self) -> bool:
+    def is_identity(self) -> bool:
         """Whether vectors are compared as they are: there were too few passages to estimate anything."""
         return not self._means[0].any()
 
@@ -97,25 +97,25 @@ class Space:
         spread = np.sqrt(max(1e-12, 1.0 - float(mean @ mean)))
         return bool(np.linalg.norm(mean - self._means[0]) > (_FAR + self.passages**-0.5) * spread)
 
-    def documents(self, vectors: Vectors) -> Vectors:
+    def normalize_documents(self, vectors: Vectors) -> Vectors:
         """Return vectors of texts (n, dimension), as the encoder gave them, as they are compared: unit rows."""
         return self._weakened(vectors - self._means[0])
 
-    def questions(self, vectors: Vectors) -> Vectors:
+    def normalize_queries(self, vectors: Vectors) -> Vectors:
         """Return vectors of questions (n, dimension), as the encoder gave them, as they are compared: unit rows."""
         return self._weakened(vectors - self._means[1])
 
-    def centred_documents(self, vectors: Vectors) -> Vectors:
+    def center_documents(self, vectors: Vectors) -> Vectors:
         """Return vectors of texts (n, dimension) less their mean only: unit rows."""
-        return remove_mean(vectors, self._means[0])
+        return center(vectors, self._means[0])
 
-    def centred_questions(self, vectors: Vectors) -> Vectors:
+    def center_queries(self, vectors: Vectors) -> Vectors:
         """Return vectors of questions (n, dimension) less their mean only: unit rows."""
-        return remove_mean(vectors, self._means[1])
+        return center(vectors, self._means[1])
 
     def _weakened(self, vectors: Vectors) -> Vectors:
         directions, kept = self._directions
-        return weaken_directions(vectors, directions, kept) if len(kept) else unit_rows(vectors)
+        return attenuate(vectors, directions, kept) if len(kept) else l2_normalize(vectors)
 
     @cached_property
     def _means(self) -> tuple[Vectors, Vectors]:
@@ -124,22 +124,28 @@ class Space:
 
     @cached_property
     def _directions(self) -> tuple[Vectors, Vectors]:
-        kept = np.frombuffer(b64decode(self.kept), "<f4")
+        kept = np.frombuffer(b64decode(self.gains), "<f4")
         directions = np.frombuffer(b64decode(self.directions), "<f2").astype(np.float32)
         return directions.reshape(len(kept), self.dimension), kept
 
 
 @dataclass(frozen=True)
-class Spaces:
+class NormalizationPair:
     """The space of each way of embedding; `classical` is None unless every passage has a classical vector."""
 
-    echo: Space
-    classical: Space | None
+    echo: VectorNormalization
+    classical: VectorNormalization | None
 
 
-def spaces_for(
-    catalog: Catalog, before: Spaces | None, *, generation: int, count: int, encoder: EchoEncoder, asked: Asked
-) -> Spaces:
+def estimate_normalizations(
+    catalog: Catalog,
+    before: NormalizationPair | None,
+    *,
+    generation: int,
+    count: int,
+    encoder: EchoEncoder,
+    asked: QueryProgress,
+) -> NormalizationPair:
     """Return the spaces for an index of `count` passages.
 
     They are the old ones until it has twice as many passages as they came from, or its passages are about other things.
@@ -148,61 +154,63 @@ def spaces_for(
         return _nothing(encoder.dimension, count)
     if (
         before is not None
-        and before.echo.kept
+        and before.echo.gains
         and count < 2 * before.echo.passages
         and not has_drifted(before.echo, catalog, generation=generation)
     ):
         return before
     mean = _mean(catalog.vectors(generation=generation))
-    sample = sample_passages(catalog, generation=generation, most=_ASKED)
+    sample = sample_chunks(catalog, generation=generation, most=_ASKED)
     chance, languages = random.Random(0), catalog.languages()
     ways = {
-        key: wordings_of("\n".join([*path[-1:], text]), languages=languages, chance=chance)
+        key: synthetic_queries("\n".join([*path[-1:], text]), languages=languages, chance=chance)
         for key, path, text in sample
     }
     ids = [key for key, said in ways.items() if said is not None]
     if not ids:
         return _nothing(encoder.dimension, count)
-    questions = [question for said in zip(*(ways[key] or () for key in ids), strict=True) for question in said]
-    readings = _ask(encoder, questions, asked)
-    tuned = encoder.description().get("adapter") is not None
-    echo = estimate_space(mean, catalog.vectors_of(ids), readings.echo, passages=count, tuned=tuned)
-    if readings.classical is None or catalog.count_classical_vectors(generation=generation) < count:
-        return Spaces(echo, None)
+    queries = [question for said in zip(*(ways[key] or () for key in ids), strict=True) for question in said]
+    pairs = _ask(encoder, queries, asked)
+    tuned = encoder.config().get("adapter") is not None
+    echo = estimate_normalization(mean, catalog.vectors_of(ids), pairs.echo, passages=count, tuned=tuned)
+    if pairs.classical is None or catalog.count_classical_vectors(generation=generation) < count:
+        return NormalizationPair(echo, None)
     mean = _mean(catalog.classical_vectors(generation=generation))
     vectors = catalog.classical_vectors_of(ids)
-    return Spaces(echo, estimate_space(mean, vectors, readings.classical, passages=count, tuned=tuned))
+    return NormalizationPair(echo, estimate_normalization(mean, vectors, pairs.classical, passages=count, tuned=tuned))
 
 
-def has_drifted(space: Space, catalog: Catalog, *, generation: int) -> bool:
+def has_drifted(normalization: VectorNormalization, catalog: Catalog, *, generation: int) -> bool:
     """Whether the passages of a generation are about other things than those that a space was estimated from.
 
     Some thousands from all over it are looked at.
     """
-    ids = catalog.chunk_ids(Where(), generation=generation)
-    if space.is_plain or not len(ids):
+    ids = catalog.chunk_ids(SearchFilter(), generation=generation)
+    if normalization.is_identity or not len(ids):
         return False
-    return space.is_far_from(catalog.vectors_of(evenly(ids, _LOOKED_AT).tolist()).mean(axis=0))
+    return normalization.is_far_from(catalog.vectors_of(evenly_spaced(ids, _LOOKED_AT).tolist()).mean(axis=0))
 
 
-def spaces_of_fewer(before: Spaces, *, count: int) -> Spaces:
+def truncated_normalizations(before: NormalizationPair, *, count: int) -> NormalizationPair:
     """Return the spaces for an index that lost passages: the old ones, unless too few passages are left."""
     return before if count >= _LEAST_PASSAGES else _nothing(before.echo.dimension, count)
 
 
-def _nothing(dimension: int, count: int) -> Spaces:
-    return Spaces(Space.plain(dimension, count), Space.plain(dimension, count))
+def _nothing(dimension: int, count: int) -> NormalizationPair:
+    return NormalizationPair(
+        VectorNormalization.identity(dimension, count), VectorNormalization.identity(dimension, count)
+    )
 
 
-def _ask(encoder: EchoEncoder, questions: list[str], asked: Asked) -> Readings:
-    def parts() -> Iterator[tuple[list[int], Readings]]:
-        for start in range(0, len(questions), _AT_ONCE):
-            asked(start, len(questions))
-            positions = list(range(start, min(start + _AT_ONCE, len(questions))))
-            yield positions, encoder.query_readings([questions[position] for position in positions])
-        asked(len(questions), len(questions))
+def _ask(encoder: EchoEncoder, queries: list[str], asked: QueryProgress) -> EmbeddingPair:
+    def parts() -> Iterator[tuple[list[int], EmbeddingPair]]:
+        for start in range(0, len(queries), _AT_ONCE):
+            asked(start, len(queries))
+            positions = list(range(start, min(start + _AT_ONCE, len(queries))))
+            yield positions, encoder.encode_query_pairs([queries[position] for position in positions])
+        asked(len(queries), len(queries))
 
-    return Readings.gather(parts(), shape=(len(questions), encoder.dimension))
+    return EmbeddingPair.gather(parts(), shape=(len(queries), encoder.dimension))
 
 
 def _mean(blocks: Iterable[Block]) -> Vectors:
@@ -215,22 +223,24 @@ def _mean(blocks: Iterable[Block]) -> Vectors:
     return np.asarray(total / count, dtype=np.float32)
 
 
-def estimate_space(mean: Vectors, sampled: Vectors, questions: Vectors, *, passages: int, tuned: bool = False) -> Space:
+def estimate_normalization(
+    mean: Vectors, sampled: Vectors, queries: Vectors, *, passages: int, tuned: bool = False
+) -> VectorNormalization:
     """Return the space for passages of this `mean` (dimension,), some of which were asked for in some wordings.
 
     `sampled` (n, dimension) are these; `questions` (wordings * n, dimension) are all their first wordings, then all
     second ones, in the same order. All as the encoder gave them, whose model was `tuned` to embed or was not.
     """
     dimension = sampled.shape[1]
-    query_mean = questions.mean(axis=0)
-    directions, kept = wording_directions(
-        unit_rows(sampled - mean),
-        unit_rows(questions - query_mean).reshape(-1, len(sampled), dimension),
+    query_mean = queries.mean(axis=0)
+    directions, kept = within_class_directions(
+        l2_normalize(sampled - mean),
+        l2_normalize(queries - query_mean).reshape(-1, len(sampled), dimension),
         count=min(_DIRECTIONS, dimension // _SHARE_OF_DIMENSION),
         # a few passages say little of a model
         ridge=(_RIDGE_TUNED if tuned else _RIDGE) * max(1.0, _ASKED / len(sampled)),
     )
-    return Space.of(mean, query_mean, directions, kept, passages)
+    return VectorNormalization.of(mean, query_mean, directions, kept, passages)
 
 
 def _packed(array: np.ndarray) -> str:

@@ -7,11 +7,11 @@ from pathlib import Path
 from echo_index.errors import SourceError
 from echo_index.retriever.evaluation.datasets import (
     CORPUS,
-    BeirCollection,
+    BeirDataset,
     EvaluationInput,
-    Question,
+    EvaluationQuery,
     QuestionFile,
-    RightPassage,
+    RelevanceJudgement,
     SentencePairs,
 )
 from echo_index.retriever.evaluation.record_reader import json_lines, opened, table_lines
@@ -36,37 +36,37 @@ def read_evaluation_input(path: Path, *, most: int | None = None) -> EvaluationI
     return _question_file(path, most) if first.startswith("{") else _sentence_pairs(path, most)
 
 
-def _beir_collection(folder: Path, most: int | None) -> BeirCollection:
+def _beir_collection(folder: Path, most: int | None) -> BeirDataset:
     if not (folder / CORPUS).exists():
         raise SourceError(
             f"{folder} is no collection: it has no {CORPUS}.",
             remedy=f"A folder in BEIR's layout has {CORPUS}, {_QUERIES} and {_JUDGEMENTS}.",
         )
     texts = {line.text("_id"): line.text("text") for line in json_lines(folder / _QUERIES)}
-    judged: dict[str, list[RightPassage]] = {}
+    judged: dict[str, list[RelevanceJudgement]] = {}
     for line in table_lines(folder / _JUDGEMENTS, columns=("query-id", "corpus-id", "score")):
         query = line.text("query-id")
         if query not in texts:
             raise line.error(f"names the query {query!r}, which {_QUERIES} does not have")
-        right = RightPassage(line.text("corpus-id"), grade=line.grade_of("score"), line=line.number)
+        right = RelevanceJudgement(line.text("corpus-id"), grade=line.grade_of("score"), line=line.number)
         judged.setdefault(query, []).append(right)
-    questions = [Question(query, text, tuple(judged[query])) for query, text in texts.items() if query in judged]
-    return BeirCollection(folder.resolve().name, folder, _first(questions, most, folder / _JUDGEMENTS))
+    queries = [EvaluationQuery(query, text, tuple(judged[query])) for query, text in texts.items() if query in judged]
+    return BeirDataset(folder.resolve().name, folder, _first(queries, most, folder / _JUDGEMENTS))
 
 
 def _question_file(path: Path, most: int | None) -> QuestionFile:
     """Read the questions; lines with the same question are one, with several right passages."""
-    asked: dict[str, list[RightPassage]] = {}
+    asked: dict[str, list[RelevanceJudgement]] = {}
     for line in json_lines(path):
-        right = RightPassage(
+        right = RelevanceJudgement(
             line.text("page"),
             grade=line.grade_of("grade", default=1),
             quotation=line.text("passage", default=""),
             line=line.number,
         )
         asked.setdefault(line.text("question"), []).append(right)
-    questions = [Question(str(right[0].line), text, tuple(right)) for text, right in asked.items()]
-    return QuestionFile(path.stem, path, _first(questions, most, path))
+    queries = [EvaluationQuery(str(right[0].line), text, tuple(right)) for text, right in asked.items()]
+    return QuestionFile(path.stem, path, _first(queries, most, path))
 
 
 def _sentence_pairs(path: Path, most: int | None) -> SentencePairs:
@@ -82,7 +82,7 @@ def _sentence_pairs(path: Path, most: int | None) -> SentencePairs:
     )
 
 
-def _first(questions: list[Question], most: int | None, path: Path) -> tuple[Question, ...]:
-    if not questions:
+def _first(queries: list[EvaluationQuery], most: int | None, path: Path) -> tuple[EvaluationQuery, ...]:
+    if not queries:
         raise SourceError(f"{path} has no question.")
-    return tuple(questions[:most])
+    return tuple(queries[:most])

@@ -14,7 +14,7 @@ CORPUS = "corpus.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
-class RightPassage:
+class RelevanceJudgement:
     """What is right for a question: a document, or what in it holds a quotation. `grade` is how right; 0 is wrong.
 
     `line` is where in its file it was read.
@@ -36,30 +36,30 @@ class RightPassage:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class EvaluationQuery:
     """A question, and all that is judged for it."""
 
     id: str
     text: str
-    right: tuple[RightPassage, ...]
+    judgements: tuple[RelevanceJudgement, ...]
 
     @property
     def grades(self) -> dict[str, int]:
         """The grade of each right document or passage, by its key."""
-        return {each.key: each.grade for each in self.right}
+        return {each.key: each.grade for each in self.judgements}
 
     def keys(self, document: str, text: str) -> list[str]:
         """Return what a passage counts as for this question: what is right in it, else its document."""
-        return [each.key for each in self.right if each.is_in(document, text)] or [document]
+        return [each.key for each in self.judgements if each.is_in(document, text)] or [document]
 
 
 @dataclass(frozen=True, slots=True)
-class BeirCollection:
+class BeirDataset:
     """A corpus with questions in the layout of BEIR (arXiv 2104.08663): only questions that are judged."""
 
     name: str
     folder: Path
-    questions: tuple[Question, ...]
+    queries: tuple[EvaluationQuery, ...]
 
     def documents(self) -> Iterator[tuple[str, Document]]:
         """Yield each document under its id. One that has only a title has it as its text.
@@ -71,7 +71,7 @@ class BeirCollection:
         for line in json_lines(path):
             title = " ".join(line.text("title", default="").split())
             text = line.text("text", default="")
-            yield line.text("_id"), Document(text or title, title, format="text", titled=bool(title))
+            yield line.text("_id"), Document(text or title, title, format="text", has_own_title=bool(title))
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the corpus, in hexadecimal."""
@@ -88,7 +88,7 @@ class QuestionFile:
 
     name: str
     path: Path
-    questions: tuple[Question, ...]
+    queries: tuple[EvaluationQuery, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class SentencePairs:
     scores: tuple[float, ...]
 
 
-EvaluationInput = BeirCollection | QuestionFile | SentencePairs
+EvaluationInput = BeirDataset | QuestionFile | SentencePairs
 
 
 def _spaced_once(text: str) -> str:

@@ -20,16 +20,16 @@ _BLOCK = 64  # texts are kept so many at a time: an interruption costs no more
 
 
 @dataclass(frozen=True, eq=False)
-class KeptVectors:
+class CachedVectors:
     """Vectors (n, ...) of texts, in their order, and the seconds that each took when it was made, on average."""
 
     vectors: Vectors
     seconds_per_text: float
 
 
-def kept_vectors(
+def cached_vectors(
     folder: Path, texts: Sequence[str], embed: Embed, *, progress: Callable[[int, int], None]
-) -> KeptVectors:
+) -> CachedVectors:
     """Return the vectors of texts; those that are not in the folder yet are made, each once, and kept there.
 
     A folder is for one way of embedding. `progress` is told how many of the missing ones are made, of how many.
@@ -50,7 +50,7 @@ def kept_vectors(
         known.update(zip(block, vectors, strict=True))
         seconds += took
         progress(start + len(block), len(waiting))
-    return KeptVectors(np.stack([known[key] for key in keys]), seconds / len(known))
+    return CachedVectors(np.stack([known[key] for key in keys]), seconds / len(known))
 
 
 def _read(folder: Path) -> tuple[dict[str, Vectors], float]:

@@ -7,22 +7,22 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from echo_index.embeddings.vectors.vector_ops import Vectors, inner_product_table
+from echo_index.embeddings.vectors.vector_ops import Vectors, inner_products
 from echo_index.retriever.search.hits import Scored
 
 Block = tuple[npt.NDArray[np.int64], Vectors]
 """Ids (n,) and their vectors (n, dimension)."""
 
 
-def exact_nearest(blocks: Iterable[Block], questions: Vectors, *, k: int) -> list[Scored]:
+def exact_search(blocks: Iterable[Block], queries: Vectors, *, k: int) -> list[Scored]:
     """Return for each question, a row of (m, dimension), the best `k` by inner product: (id, score), best first.
 
     There are fewer where there are fewer vectors.
     """
-    ids = np.empty((len(questions), 0), dtype=np.int64)
-    scores = np.empty((len(questions), 0), dtype=np.float32)
+    ids = np.empty((len(queries), 0), dtype=np.int64)
+    scores = np.empty((len(queries), 0), dtype=np.float32)
     for block_ids, vectors in blocks:
-        products = inner_product_table(questions, vectors)
+        products = inner_products(queries, vectors)
         ids = np.hstack([ids, np.broadcast_to(block_ids, products.shape)])
         scores = np.hstack([scores, products])
         order = np.argsort(-scores, axis=1, kind="stable")[:, :k]

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from echo_index.embeddings.vectors.paired_embeddings import Readings
+from echo_index.embeddings.vectors.paired_embeddings import EmbeddingPair
 from echo_index.embeddings.vectors.vector_ops import Vectors
 from echo_index.errors import SourceError
 from echo_index.indexer.building.build_documents import index_documents
 from echo_index.indexer.documents.chunking import Chunking
 from echo_index.indexer.generations.snapshot import Snapshot
-from echo_index.indexer.inspection.document_queries import indexed_document, list_documents
-from echo_index.retriever.evaluation.datasets import BeirCollection, Question, QuestionFile, RightPassage
-from echo_index.retriever.evaluation.embedding_cache import Embed, KeptVectors, kept_vectors
+from echo_index.indexer.inspection.document_queries import list_documents, read_indexed_document
+from echo_index.retriever.evaluation.datasets import BeirDataset, EvaluationQuery, QuestionFile, RelevanceJudgement
+from echo_index.retriever.evaluation.embedding_cache import CachedVectors, Embed, cached_vectors
 from echo_index.retriever.search.hits import Hit, Scored, make_hits
 from echo_index.retriever.search.retriever import Retriever
 
@@ -46,12 +46,12 @@ _STAGES = {
 }
 
 
-class OpenedCollection:
+class IndexedDataset:
     """Questions, and the index that is searched for them. `work` is where vectors of questions are kept."""
 
     def __init__(
         self,
-        collection: BeirCollection | QuestionFile,
+        collection: BeirDataset | QuestionFile,
         retriever: Retriever,
         *,
         work: Path,
@@ -65,9 +65,9 @@ class OpenedCollection:
         self._progress = progress
 
     @property
-    def questions(self) -> tuple[Question, ...]:
+    def queries(self) -> tuple[EvaluationQuery, ...]:
         """The questions that are asked."""
-        return self.collection.questions
+        return self.collection.queries
 
     @property
     def encoder(self) -> EchoEncoder:
@@ -80,7 +80,7 @@ class OpenedCollection:
 
     def whole_documents(self) -> Iterator[tuple[str, str]]:
         """Yield each document that has any text: its name, and its title and text."""
-        if isinstance(self.collection, BeirCollection):
+        if isinstance(self.collection, BeirDataset):
             for name, document in self.collection.documents():
                 if document.text:
                     parts = dict.fromkeys((document.title, document.text))  # a title may be all there is
@@ -89,82 +89,82 @@ class OpenedCollection:
         with self.retriever.snapshot.reading():
             for listed in list_documents(self.retriever.snapshot):
                 if listed.passages:
-                    yield listed.path, indexed_document(self.retriever.snapshot, listed.path).text
+                    yield listed.path, read_indexed_document(self.retriever.snapshot, listed.path).text
 
     # The questions' vectors
 
     @property
-    def readings(self) -> Readings:
+    def embeddings(self) -> EmbeddingPair:
         """The vectors of all questions by both ways of embedding, as the encoder gives them, in their order."""
         return unstacked(self._question_vectors.vectors)
 
     @property
-    def classical_questions(self) -> Vectors:
+    def classical_queries(self) -> Vectors:
         """The classical vectors of all questions; who asks has seen that the index has classical vectors."""
-        classical = self.readings.classical
+        classical = self.embeddings.classical
         assert classical is not None
         return classical
 
     @property
-    def seconds_per_question(self) -> float:
+    def seconds_per_query(self) -> float:
         """How long it took, on average, to embed a question among others."""
         return self._question_vectors.seconds_per_text
 
     def kept_vectors(self, way: str, texts: Sequence[str], embed: Embed, *, doing: str) -> Vectors:
         """Return the vectors (n, dimension) of texts that are embedded in some `way`, and keep them for later."""
-        return kept_vectors(
+        return cached_vectors(
             self.work / way, texts, embed, progress=lambda done, total: self.tell(doing, done, total)
         ).vectors
 
     @cached_property
-    def _question_vectors(self) -> KeptVectors:
+    def _question_vectors(self) -> CachedVectors:
         encoder, task = self.encoder, self.instruction
         way = hashlib.sha256(f"{encoder.fingerprint} {task}".encode()).hexdigest()[:KEPT_NAME]
-        return kept_vectors(
+        return cached_vectors(
             self.work / "questions" / way,
-            [question.text for question in self.questions],
-            lambda texts: stacked(encoder.query_readings(texts, instruction=task)),
+            [query.text for query in self.queries],
+            lambda texts: stacked(encoder.encode_query_pairs(texts, instruction=task)),
             progress=lambda done, total: self.tell("embedding questions", done, total),
         )
 
     # From passages to rankings
 
-    def rank_each(self, find: Callable[[int, Question, int], Sequence[Hit]]) -> list[Ranking]:
+    def rank_each(self, find: Callable[[int, EvaluationQuery, int], Sequence[Hit]]) -> list[Ranking]:
         """Return the ranking of each question from the best passages that `find` returns for its position and itself.
 
         It is asked for 100 passages, as many as a search looks at, and for more where they are of fewer documents.
         """
         rankings = []
-        for position, question in enumerate(self.questions):
+        for position, query in enumerate(self.queries):
             ranking: dict[str, None] = {}
             for most in (PASSAGES, MORE_PASSAGES):
-                hits = find(position, question, most)
-                ranking |= dict.fromkeys(self.ranking(question, [(hit.source, hit.text) for hit in hits]))
+                hits = find(position, query, most)
+                ranking |= dict.fromkeys(self.ranking(query, [(hit.source, hit.text) for hit in hits]))
                 if len(ranking) >= PASSAGES or len(hits) < most:
                     break
             rankings.append([*ranking])
-            self.tell("searching", position + 1, len(self.questions))
+            self.tell("searching", position + 1, len(self.queries))
         return rankings
 
     def rank_scored(self, scored: Iterable[Scored]) -> list[Ranking]:
         """Return the ranking of each question from the (chunk id, score) that were found for each, best first."""
         snapshot, found = self.retriever.snapshot, list(scored)
-        return self.rank_each(lambda position, question, most: make_hits(snapshot, found[position][:most], {}, {}))
+        return self.rank_each(lambda position, query, most: make_hits(snapshot, found[position][:most], {}, {}))
 
-    def ranking(self, question: Question, passages: Sequence[tuple[str, str]]) -> Ranking:
+    def ranking(self, query: EvaluationQuery, passages: Sequence[tuple[str, str]]) -> Ranking:
         """Return the ranking that passages, (document, text), stand for: a document is as good as its best passage."""
-        return [*dict.fromkeys(key for document, text in passages for key in question.keys(document, text))]
+        return [*dict.fromkeys(key for document, text in passages for key in query.keys(document, text))]
 
 
-def open_collection(
-    collection: BeirCollection,
+def open_dataset(
+    collection: BeirDataset,
     encoder: EchoEncoder,
     *,
     work: Path,
     chunking: Chunking | None = None,
     instruction: str | None = None,
     progress: Progress = lambda doing, done, total: None,
-) -> OpenedCollection:
+) -> IndexedDataset:
     """Index a corpus as any documents are, in a folder of its own in `work`; what is there already is not made again.
 
     Raises:
@@ -178,7 +178,7 @@ def open_collection(
 
     index_documents(collection.documents(), index_dir, encoder=encoder, chunking=chunking, progress=tell)
     retriever = Retriever.open(index_dir, encoder=encoder)
-    return OpenedCollection(collection, retriever, work=work, instruction=instruction, progress=progress)
+    return IndexedDataset(collection, retriever, work=work, instruction=instruction, progress=progress)
 
 
 def open_question_file(
@@ -188,31 +188,31 @@ def open_question_file(
     work: Path,
     instruction: str | None = None,
     progress: Progress = lambda doing, done, total: None,
-) -> OpenedCollection:
+) -> IndexedDataset:
     """Return the questions of a file, to be asked of an index that is there.
 
     Raises:
         SourceError: the index does not hold a document, or in it a quotation, that the file names.
     """
     _refuse_unknown(file, retriever.snapshot)
-    return OpenedCollection(file, retriever, work=work, instruction=instruction, progress=progress)
+    return IndexedDataset(file, retriever, work=work, instruction=instruction, progress=progress)
 
 
-def stacked(readings: Readings) -> Vectors:
+def stacked(pairs: EmbeddingPair) -> Vectors:
     """Return readings as one array: float32 (n, ways, dimension), echo before classical."""
-    ways = [way for way in (readings.echo, readings.classical) if way is not None]
+    ways = [way for way in (pairs.echo, pairs.classical) if way is not None]
     return np.stack(ways, axis=1)
 
 
-def unstacked(vectors: Vectors) -> Readings:
+def unstacked(vectors: Vectors) -> EmbeddingPair:
     """Return what `stacked` made of readings as readings again."""
-    return Readings(vectors[:, 0], vectors[:, 1] if vectors.shape[1] > 1 else None)
+    return EmbeddingPair(vectors[:, 0], vectors[:, 1] if vectors.shape[1] > 1 else None)
 
 
 def _refuse_unknown(file: QuestionFile, snapshot: Snapshot) -> None:
     with snapshot.reading():
         held = {document.path for document in list_documents(snapshot)}
-        for right in (right for question in file.questions for right in question.right):
+        for right in (right for query in file.queries for right in query.judgements):
             if right.document not in held:
                 raise SourceError(
                     f"Line {right.line} of {file.path} names {right.document!r}, which the index does not hold.",
@@ -225,6 +225,6 @@ def _refuse_unknown(file: QuestionFile, snapshot: Snapshot) -> None:
                 )
 
 
-def _is_quoted(right: RightPassage, snapshot: Snapshot) -> bool:
-    document = indexed_document(snapshot, right.document)
+def _is_quoted(right: RelevanceJudgement, snapshot: Snapshot) -> bool:
+    document = read_indexed_document(snapshot, right.document)
     return any(right.is_in(right.document, document.text[each.start : each.end]) for each in document.passages)

@@ -31,7 +31,7 @@ class Difference:
     high: float
 
 
-def refuse_missing_packages() -> None:
+def require_packages() -> None:
     """See that the packages that measure are there, best before what is measured takes its time.
 
     Raises:
@@ -56,17 +56,16 @@ def ranking_scores(
     Raises:
         MissingPackage: a package of the extra `evaluation` is not installed.
     """
-    refuse_missing_packages()
+    require_packages()
     from ir_measures import RR, R, iter_calc, nDCG
 
     measures = dict(zip((nDCG @ 10, R @ 10, R @ 100, RR @ 10), METRICS, strict=True))
     scores = {metric: dict.fromkeys(judged, 0.0) for metric in METRICS}
     # The tools break ties by the ids of documents: falling scores leave them none.
     run = {
-        question: {document: float(-rank) for rank, document in enumerate(ranking)}
-        for question, ranking in rankings.items()
+        query: {document: float(-rank) for rank, document in enumerate(ranking)} for query, ranking in rankings.items()
     }
-    for found in iter_calc([*measures], {question: dict(grades) for question, grades in judged.items()}, run):
+    for found in iter_calc([*measures], {query: dict(grades) for query, grades in judged.items()}, run):
         scores[measures[found.measure]][found.query_id] = 100 * float(found.value)
     return scores
 
@@ -77,7 +76,7 @@ def spearman(similarities: Sequence[float], judged: Sequence[float]) -> float:
     Raises:
         MissingPackage: a package of the extra `evaluation` is not installed.
     """
-    refuse_missing_packages()
+    require_packages()
     from scipy.stats import rankdata
 
     return float(_correlations(rankdata([similarities], axis=1), rankdata([judged], axis=1))[0])
@@ -102,7 +101,7 @@ def spearman_difference(
     Raises:
         MissingPackage: a package of the extra `evaluation` is not installed.
     """
-    refuse_missing_packages()
+    require_packages()
     from scipy.stats import rankdata
 
     ways = [np.asarray(values) for values in (similarities, baseline, judged)]

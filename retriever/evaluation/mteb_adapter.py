@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from echo_index.embeddings.runtime.executor import in_turn
-from echo_index.embeddings.vectors.vector_ops import remove_mean
+from echo_index.embeddings.runtime.executor import run_on_executor
+from echo_index.embeddings.vectors.vector_ops import center
 from echo_index.errors import ModelError, PromptError
 
 if TYPE_CHECKING:
@@ -141,14 +141,14 @@ class EchoMteb:
         """Return the cosine of each row of `first` (n, dimension) with each of `second` (m, dimension): (n, m)."""
         from mteb.similarity_functions import cos_sim
 
-        cosines: Tensor = in_turn(lambda: cos_sim(first, second))
+        cosines: Tensor = run_on_executor(lambda: cos_sim(first, second))
         return cosines
 
     def similarity_pairwise(self, first: Vectors | Tensor, second: Vectors | Tensor) -> Tensor:
         """Return the cosine of each row of `first` (n, dimension) with the same row of `second`: (n,)."""
         from mteb.similarity_functions import pairwise_cos_sim
 
-        cosines: Tensor = in_turn(lambda: pairwise_cos_sim(first, second))
+        cosines: Tensor = run_on_executor(lambda: pairwise_cos_sim(first, second))
         return cosines
 
     @cached_property
@@ -175,7 +175,7 @@ class EchoMteb:
     def description(self) -> dict[str, object]:
         """Return all that decides the scores, but for the prompts of mteb's own tasks, in types that JSON knows."""
         return {
-            "encoder": self.encoder.description(),
+            "encoder": self.encoder.config(),
             "instructions": dict(self.instructions),
             "default_instructions": dict(TASK_INSTRUCTIONS),
             "symmetric": self.symmetric,
@@ -214,7 +214,7 @@ class EchoMteb:
         if self.means is None:
             return vectors
         of_documents, of_queries = self.means
-        return remove_mean(vectors, of_queries if side == "query" else of_documents)
+        return center(vectors, of_queries if side == "query" else of_documents)
 
 
 def _side(prompt_type: PromptType) -> Side:

@@ -103,9 +103,9 @@ def table_lines(path: Path, *, columns: Sequence[str]) -> Iterator[Line]:
                 f"The first line of {path} does not name the column {missing[0]!r}.",
                 remedy=f"It has to name, separated by tabs: {', '.join(columns)}.",
             )
-        for row in rows:
-            if row:
-                yield Line(path, rows.line_num, dict(zip(header, row, strict=False)))
+        for system in rows:
+            if system:
+                yield Line(path, rows.line_num, dict(zip(header, system, strict=False)))
 
 
 @contextmanager

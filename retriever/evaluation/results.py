@@ -22,7 +22,7 @@ Kind = Literal["rankings", "similarities"]
 
 
 @dataclass(frozen=True, slots=True)
-class RowResult:
+class SystemResult:
     """What one row scored. `per_question` has each metric's scores in the order of the questions.
 
     Of pairs of sentences it has their similarities, not x100. `difference` is to the baseline, by the first metric. The
@@ -30,7 +30,7 @@ class RowResult:
     """
 
     row: str
-    told: str
+    description: str
     scores: dict[str, float]
     per_question: dict[str, list[float]]
     seconds_embedding: float | None
@@ -39,7 +39,7 @@ class RowResult:
 
 
 @dataclass(frozen=True)
-class CollectionResult:
+class DatasetResult:
     """What all rows scored on one collection, and with what.
 
     `questions` are ids in the order of the scores; of pairs their numbers, and `judged` has what people said of them.
@@ -55,7 +55,7 @@ class CollectionResult:
     encoder: dict[str, str | int | None] | None
     instruction: str | None
     chunking: dict[str, int] | None
-    rows: list[RowResult]
+    rows: list[SystemResult]
     left_out: dict[str, str]
     baseline: str
     judged: list[float] | None = None
@@ -66,11 +66,11 @@ class CollectionResult:
         return METRICS if self.kind == "rankings" else (SPEARMAN,)
 
 
-def compared(result: CollectionResult, baseline: str) -> CollectionResult:
+def with_differences(result: DatasetResult, baseline: str) -> DatasetResult:
     """Return the result with the difference of each row to a baseline; without, where there is no such row."""
     base = next((row for row in result.rows if row.row == baseline), None)
 
-    def difference(row: RowResult) -> Difference | None:
+    def difference(row: SystemResult) -> Difference | None:
         if base is None or row is base:
             return None
         [(_, ours), *_], [(_, theirs), *_] = row.per_question.items(), base.per_question.items()
@@ -82,7 +82,7 @@ def compared(result: CollectionResult, baseline: str) -> CollectionResult:
     return replace(result, rows=rows, baseline=baseline)
 
 
-def mean_scores(results: Sequence[CollectionResult], kind: Kind) -> dict[str, dict[str, float]]:
+def mean_scores(results: Sequence[DatasetResult], kind: Kind) -> dict[str, dict[str, float]]:
     """Return of each row its mean of each metric over all collections of a kind; only rows that all of them have."""
     of_kind = [{row.row: row.scores for row in result.rows} for result in results if result.kind == kind]
     if not of_kind:

@@ -5,64 +5,66 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from echo_index.retriever.evaluation.datasets import BeirCollection
-from echo_index.retriever.evaluation.indexed_dataset import OpenedCollection
+from echo_index.retriever.evaluation.datasets import BeirDataset
+from echo_index.retriever.evaluation.indexed_dataset import IndexedDataset
 from echo_index.retriever.evaluation.metrics import METRICS, SPEARMAN, ranking_scores, spearman
 from echo_index.retriever.evaluation.results import (
     BASELINE,
     PAIR_BASELINE,
-    CollectionResult,
-    RowResult,
-    compared,
+    DatasetResult,
+    SystemResult,
+    with_differences,
 )
-from echo_index.retriever.evaluation.retrieval_systems import Row
-from echo_index.retriever.evaluation.similarity_methods import EmbeddedPairs, PairRow
+from echo_index.retriever.evaluation.retrieval_systems import RetrievalSystem
+from echo_index.retriever.evaluation.similarity_methods import EmbeddedPairs, SimilarityMethod
 
 SIMILARITY = "similarity"
 
 
-def evaluate_rankings(opened: OpenedCollection, rows: Sequence[Row], *, baseline: str = BASELINE) -> CollectionResult:
+def evaluate_rankings(
+    dataset: IndexedDataset, rows: Sequence[RetrievalSystem], *, baseline: str = BASELINE
+) -> DatasetResult:
     """Rank all questions by each row, and tell how good the rankings are.
 
     Raises:
         MissingPackage: a package of the extra `evaluation` is not installed.
         ModelError, IndexMismatch: the model of the index is not there any more, or has changed.
     """
-    left_out = {row.name: reason for row in rows if (reason := row.lacking(opened))}
-    found = [_ranked(opened, row) for row in rows if row.name not in left_out]
-    manifest, collection = opened.retriever.snapshot.manifest, opened.collection
-    result = CollectionResult(
+    left_out = {system.name: reason for system in rows if (reason := system.lacking(dataset))}
+    found = [_ranked(dataset, system) for system in rows if system.name not in left_out]
+    manifest, collection = dataset.retriever.snapshot.manifest, dataset.collection
+    result = DatasetResult(
         collection=collection.name,
-        source=str(collection.folder if isinstance(collection, BeirCollection) else collection.path),
+        source=str(collection.folder if isinstance(collection, BeirDataset) else collection.path),
         kind="rankings",
-        questions=[question.id for question in opened.questions],
+        questions=[query.id for query in dataset.queries],
         documents=manifest.documents,
         passages=manifest.chunks,
         encoder=manifest.encoder,
-        instruction=opened.instruction,
+        instruction=dataset.instruction,
         chunking=manifest.chunking,
         rows=found,
         left_out=left_out,
         baseline=baseline,
     )
-    return compared(result, baseline)
+    return with_differences(result, baseline)
 
 
 def evaluate_similarities(
     embedded: EmbeddedPairs,
-    rows: Sequence[PairRow],
+    rows: Sequence[SimilarityMethod],
     *,
     encoder: dict[str, str | int | None],
     baseline: str = PAIR_BASELINE,
-) -> CollectionResult:
+) -> DatasetResult:
     """Tell how well the similarities of each row agree with what people judged. `encoder` describes what embedded.
 
     Raises:
         MissingPackage: a package of the extra `evaluation` is not installed.
     """
     pairs = embedded.pairs
-    left_out = {row.name: reason for row in rows if (reason := row.lacking(embedded))}
-    result = CollectionResult(
+    left_out = {system.name: reason for system in rows if (reason := system.lacking(embedded))}
+    result = DatasetResult(
         collection=pairs.name,
         source=str(pairs.path),
         kind="similarities",
@@ -72,27 +74,27 @@ def evaluate_similarities(
         encoder=encoder,
         instruction=None,
         chunking=None,
-        rows=[_correlated(embedded, row) for row in rows if row.name not in left_out],
+        rows=[_correlated(embedded, system) for system in rows if system.name not in left_out],
         left_out=left_out,
         baseline=baseline,
         judged=[*pairs.scores],
     )
-    return compared(result, baseline)
+    return with_differences(result, baseline)
 
 
-def _ranked(opened: OpenedCollection, row: Row) -> RowResult:
-    embedding = row.prepare(opened)
+def _ranked(dataset: IndexedDataset, system: RetrievalSystem) -> SystemResult:
+    embedding = system.prepare(dataset)
     began = time.perf_counter()
-    rankings = row.rank(opened)
+    rankings = system.rank(dataset)
     seconds = time.perf_counter() - began
-    ids = [question.id for question in opened.questions]
+    ids = [query.id for query in dataset.queries]
     scores = ranking_scores(
-        dict(zip(ids, rankings, strict=True)), {question.id: question.grades for question in opened.questions}
+        dict(zip(ids, rankings, strict=True)), {query.id: query.grades for query in dataset.queries}
     )
-    per_question = {metric: [scores[metric][question] for question in ids] for metric in METRICS}
-    return RowResult(
-        row=row.name,
-        told=row.told,
+    per_question = {metric: [scores[metric][query] for query in ids] for metric in METRICS}
+    return SystemResult(
+        row=system.name,
+        description=system.description,
         scores={metric: sum(values) / len(values) for metric, values in per_question.items()},
         per_question=per_question,
         seconds_embedding=embedding,
@@ -100,14 +102,14 @@ def _ranked(opened: OpenedCollection, row: Row) -> RowResult:
     )
 
 
-def _correlated(embedded: EmbeddedPairs, row: PairRow) -> RowResult:
-    embedding = row.prepare(embedded)
+def _correlated(embedded: EmbeddedPairs, system: SimilarityMethod) -> SystemResult:
+    embedding = system.prepare(embedded)
     began = time.perf_counter()
-    similarities = row.similarities(embedded).tolist()
+    similarities = system.similarities(embedded).tolist()
     seconds = time.perf_counter() - began
-    return RowResult(
-        row=row.name,
-        told=row.told,
+    return SystemResult(
+        row=system.name,
+        description=system.description,
         scores={SPEARMAN: spearman(similarities, embedded.pairs.scores)},
         per_question={SIMILARITY: similarities},
         seconds_embedding=embedding,

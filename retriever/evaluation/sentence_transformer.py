@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from echo_index.embeddings.decoder.linear import bfloat16_is_fast
-from echo_index.embeddings.runtime.executor import in_turn
+from echo_index.embeddings.runtime.executor import run_on_executor
 from echo_index.embeddings.training.trainer import Teacher
 from echo_index.embeddings.vectors.vector_ops import Vectors
 from echo_index.errors import MissingPackage, ModelError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Side = Literal["query", "document"]
 
 
-class OtherModel:
+class SentenceTransformerEncoder:
     """A model by its folder or hub id, loaded when it is first needed, which reads `most_tokens` of a text at most.
 
     `in_bfloat16` are cosines that are off by a thousandth, several times faster where the processor is made for it.
@@ -47,7 +47,7 @@ class OtherModel:
             ModelError: the model cannot be loaded.
         """
         encode = self._model.encode_query if side == "query" else self._model.encode_document
-        vectors = in_turn(
+        vectors = run_on_executor(
             lambda: encode(list(texts), normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False)
         )
         return np.asarray(vectors, dtype=np.float32)
@@ -58,7 +58,7 @@ class OtherModel:
 
         loading = {"dtype": "bfloat16"} if self._in_bfloat16 else None
         try:
-            model = in_turn(lambda: SentenceTransformer(self.name, model_kwargs=loading))
+            model = run_on_executor(lambda: SentenceTransformer(self.name, model_kwargs=loading))
         except (OSError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
             raise ModelError(f"The sentence-transformers model {self.name} cannot be loaded: {reason}") from None
@@ -67,14 +67,16 @@ class OtherModel:
         return model
 
 
-def teacher_of(name: str, *, most_tokens: int) -> Teacher:
+def sentence_transformer_teacher(name: str, *, most_tokens: int) -> Teacher:
     """Return what tells the cosines of queries and documents by a model of sentence-transformers.
 
     Raises:
         MissingPackage: sentence-transformers is not installed.
         ModelError: the model cannot be loaded.
     """
-    model = OtherModel(name, needing="The teacher", most_tokens=most_tokens, in_bfloat16=bfloat16_is_fast())
+    model = SentenceTransformerEncoder(
+        name, needing="The teacher", most_tokens=most_tokens, in_bfloat16=bfloat16_is_fast()
+    )
     model.embed("query", ["Is it there?"])  # before anything is trained
 
     def similarities(queries: Sequence[str], documents: Sequence[str]) -> Vectors:

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from echo_index.embeddings.vectors.paired_embeddings import Readings
+from echo_index.embeddings.vectors.paired_embeddings import EmbeddingPair
 from echo_index.embeddings.vectors.vector_ops import (
     Vectors,
-    dominant_directions,
+    center,
+    principal_components,
     remove_directions,
-    remove_mean,
 )
 from echo_index.retriever.evaluation.datasets import SentencePairs
-from echo_index.retriever.evaluation.embedding_cache import kept_vectors
+from echo_index.retriever.evaluation.embedding_cache import cached_vectors
 from echo_index.retriever.evaluation.indexed_dataset import KEPT_NAME, Progress, stacked, unstacked
 
 if TYPE_CHECKING:
@@ -33,19 +33,19 @@ class EmbeddedPairs:
     """Pairs of sentences with the vectors of all first ones, then all second ones; and how long a sentence took."""
 
     pairs: SentencePairs
-    readings: Readings
+    embeddings: EmbeddingPair
     seconds_per_text: float
 
 
 @dataclass(frozen=True)
-class PairRow:
+class SimilarityMethod:
     """One way to tell similarity: `similarities` returns that of each pair, (pairs,).
 
     `prepare` returns the seconds that it took to embed a pair; it and `lacking` are as those of a `Row`.
     """
 
     name: str
-    told: str
+    description: str
     similarities: Callable[[EmbeddedPairs], npt.NDArray[np.float32]]
     prepare: Callable[[EmbeddedPairs], float | None] = lambda embedded: 2 * embedded.seconds_per_text
     lacking: Callable[[EmbeddedPairs], str] = lambda embedded: ""
@@ -59,10 +59,12 @@ def embed_pairs(
     Raises:
         IndexUnwritable: nothing can be written to `work`.
     """
-    kept = kept_vectors(
+    kept = cached_vectors(
         work / "sentences" / encoder.fingerprint[:KEPT_NAME],
         [*pairs.first, *pairs.second],
-        lambda texts: stacked(Readings.gather(encoder.document_readings(texts), shape=(len(texts), encoder.dimension))),
+        lambda texts: stacked(
+            EmbeddingPair.gather(encoder.encode_document_pairs(texts), shape=(len(texts), encoder.dimension))
+        ),
         progress=lambda done, total: progress(f"{pairs.name}: embedding sentences", done, total),
     )
     return EmbeddedPairs(pairs, unstacked(kept.vectors), kept.seconds_per_text)
@@ -75,46 +77,48 @@ def pair_cosines(vectors: Vectors) -> npt.NDArray[np.float32]:
 
 
 def _centred(vectors: Vectors) -> Vectors:
-    return remove_mean(vectors, vectors.mean(axis=0))
+    return center(vectors, vectors.mean(axis=0))
 
 
-def _without_directions(count: int) -> PairRow:
+def _without_directions(count: int) -> SimilarityMethod:
     def similarities(embedded: EmbeddedPairs) -> npt.NDArray[np.float32]:
-        centred = _centred(embedded.readings.echo)
-        return pair_cosines(remove_directions(centred, dominant_directions(centred, count)))
+        centred = _centred(embedded.embeddings.echo)
+        return pair_cosines(remove_directions(centred, principal_components(centred, count)))
 
     told = f"echo embeddings less their mean and the {count} directions in which they differ most"
-    return PairRow(f"echo-less-{count}", told, similarities)
+    return SimilarityMethod(f"echo-less-{count}", told, similarities)
 
 
 def _classical(embedded: EmbeddedPairs) -> Vectors:
-    classical = embedded.readings.classical
+    classical = embedded.embeddings.classical
     assert classical is not None  # who asks has seen that there is one
     return classical
 
 
 def _lacking_classical(embedded: EmbeddedPairs) -> str:
-    return "the prompt reads a text once" if embedded.readings.classical is None else ""
+    return "the prompt reads a text once" if embedded.embeddings.classical is None else ""
 
 
 _ALL = (
-    PairRow(
+    SimilarityMethod(
         "classical",
         "classical embeddings, the first copy of the text, less their mean",
         lambda embedded: pair_cosines(_centred(_classical(embedded))),
         lacking=_lacking_classical,
     ),
-    PairRow("echo", "echo embeddings less their mean", lambda embedded: pair_cosines(_centred(embedded.readings.echo))),
+    SimilarityMethod(
+        "echo", "echo embeddings less their mean", lambda embedded: pair_cosines(_centred(embedded.embeddings.echo))
+    ),
     *map(_without_directions, DIRECTIONS),
-    PairRow(
+    SimilarityMethod(
         "classical-raw",
         "classical embeddings as the model gives them",
         lambda embedded: pair_cosines(_classical(embedded)),
         lacking=_lacking_classical,
     ),
-    PairRow(
-        "echo-raw", "echo embeddings as the model gives them", lambda embedded: pair_cosines(embedded.readings.echo)
+    SimilarityMethod(
+        "echo-raw", "echo embeddings as the model gives them", lambda embedded: pair_cosines(embedded.embeddings.echo)
     ),
 )
-PAIR_ROWS: dict[str, PairRow] = {row.name: row for row in _ALL}
+SIMILARITY_METHODS: dict[str, SimilarityMethod] = {system.name: system for system in _ALL}
 """The ways to tell similarity that are known by name."""

@@ -18,7 +18,7 @@ from echo_index.embeddings.runtime.devices import DeviceChoice
 from echo_index.embeddings.text.echo_prompt import EchoPrompt
 from echo_index.embeddings.vectors.pooling import Pooling
 from echo_index.errors import IndexMismatch
-from echo_index.indexer.catalog.records import Where
+from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.indexer.vectors.faiss_index import IndexDevice
 from echo_index.retriever.search.hits import Hit
 from echo_index.retriever.search.retriever import Mode, Retriever
@@ -143,7 +143,7 @@ class EchoRetriever(BaseRetriever):
             self.retriever = self._open()  # rebuilt with another model since it was opened
             hits = self._search(query, k)
         least = self.score_threshold
-        return [document_of(hit) for hit in hits if least is None or hit.score >= least]
+        return [document_from_hit(hit) for hit in hits if least is None or hit.score >= least]
 
     def _search(self, query: str, k: int | None) -> list[Hit]:
         retriever = self.retriever or self._open()
@@ -152,7 +152,7 @@ class EchoRetriever(BaseRetriever):
             k=self.k if k is None else k,
             mode=self.mode,
             instruction=self.instruction,
-            where=Where(paths=self.paths, formats=self.formats),
+            where=SearchFilter(paths=self.paths, formats=self.formats),
             rerank=self.rerank,
             group=self.group,
         )
@@ -161,16 +161,19 @@ class EchoRetriever(BaseRetriever):
         return Retriever.open(self.index_dir, device=self.device, index_device=self.index_device)
 
 
-def document_of(hit: Hit) -> Document:
+def document_from_hit(hit: Hit) -> Document:
     """Return a hit as LangChain's document: its text, and all else as metadata in types that JSON knows."""
     metadata = _HITS.dump_python(hit, mode="json", exclude={"text"})
+    metadata["alike"] = metadata.pop("duplicates")  # its key, whatever the field is called
     return Document(hit.text, id=f"{hit.source}:{hit.start}-{hit.end}", metadata=metadata)
 
 
-def hit_of(document: Document) -> Hit:
+def hit_from_document(document: Document) -> Hit:
     """Return a document as a hit; of another retriever's, only text, source and title are known."""
+    fields = {**document.metadata, "text": document.page_content}
+    fields["duplicates"] = fields.pop("alike", ())
     try:
-        return _HITS.validate_python({**document.metadata, "text": document.page_content})
+        return _HITS.validate_python(fields)
     except ValidationError:
         source = str(document.metadata.get("source") or document.id or "")
         title = str(document.metadata.get("title") or source)

@@ -73,7 +73,7 @@ def answer_prompt(
 def _prompt(question: str, passages: tuple[Hit, ...], model: BaseChatModel, follow_up: FollowUp | None) -> Prompt:
     if not isinstance(model, EchoChatModel):
         return Prompt(question, passages, _chat(question, passages), stop=None)
-    if model.load().writes == "chat":
+    if model.load().generation_mode == "chat":
         return Prompt(question, passages, _chat(question, passages), stop=["\n\n"])
     return Prompt(question, passages, _completion(question, passages, follow_up), stop=None)
 

@@ -8,7 +8,7 @@ from langchain_core.language_models import BaseChatModel
 
 from echo_index.retriever.rag.answer_prompt import Prompt, answer_prompt
 from echo_index.retriever.rag.chat_model import EchoChatModel
-from echo_index.retriever.rag.citations import NOT_FOUND, Answer, check_answer, may_say_not_found, showable
+from echo_index.retriever.rag.citations import NOT_FOUND, Answer, check_answer, may_say_not_found, visible_text
 from echo_index.retriever.search.hits import Hit
 
 WITHDRAWN = f"\n\nNo passage says so. {NOT_FOUND}"
@@ -21,17 +21,19 @@ class AnswerText:
     What is shown never has a marker that points at no passage, and where nothing was found it says so.
     """
 
-    def __init__(self, question: str, passages: Sequence[Hit], *, markers_believed: bool = False) -> None:
+    def __init__(self, question: str, passages: Sequence[Hit], *, trust_citations: bool = False) -> None:
         self.question = question
         self.passages = tuple(passages)
-        self._markers_believed = markers_believed
+        self._markers_believed = trust_citations
         self._text = ""
         self._shown = ""
 
     def add(self, piece: str) -> str:
         """Take the next piece that the model wrote; return what may be shown now."""
         self._text = (self._text + piece).lstrip()
-        return "" if may_say_not_found(self._text) else self._show(showable(self._text, passages=len(self.passages)))
+        return (
+            "" if may_say_not_found(self._text) else self._show(visible_text(self._text, passages=len(self.passages)))
+        )
 
     def end(self) -> str:
         """Return what is left to show when the model has ended."""
@@ -43,7 +45,7 @@ class AnswerText:
     @property
     def answer(self) -> Answer:
         """The answer that the text makes so far, checked."""
-        return check_answer(self.question, self._text, self.passages, markers_believed=self._markers_believed)
+        return check_answer(self.question, self._text, self.passages, trust_citations=self._markers_believed)
 
     def _show(self, text: str) -> str:
         new, self._shown = text[len(self._shown) :], text
@@ -90,4 +92,4 @@ def begin_answer(prompt: Prompt, *, model: BaseChatModel) -> AnswerText:
     The markers of a model that is not ours are believed where they point at a passage; those of our small ones only
     where the passage holds the words of the answer.
     """
-    return AnswerText(prompt.question, prompt.passages, markers_believed=not isinstance(model, EchoChatModel))
+    return AnswerText(prompt.question, prompt.passages, trust_citations=not isinstance(model, EchoChatModel))

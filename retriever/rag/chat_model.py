@@ -69,7 +69,7 @@ class EchoChatModel(BaseChatModel):
 
     def get_token_ids(self, text: str) -> list[int]:
         """Return the ids of the model's tokens in a text."""
-        return self.load().vocabulary.encode(text)
+        return self.load().tokenizer.encode(text)
 
     def get_num_tokens_from_messages(
         self,
@@ -145,7 +145,7 @@ class EchoChatModel(BaseChatModel):
             seed=settings["seed"],
         )
         pieces = _from_the_first_word(text)
-        for piece in _first_line(pieces) if model.writes == "completion" else pieces:
+        for piece in _first_line(pieces) if model.generation_mode == "completion" else pieces:
             yield ChatGenerationChunk(message=AIMessageChunk(content=piece))
         yield ChatGenerationChunk(message=_end_of(text, prompt_tokens=len(prompt), model=settings["model"]))
 
@@ -213,6 +213,10 @@ def _end_of(text: Generation, *, prompt_tokens: int, model: str) -> AIMessageChu
         usage_metadata=UsageMetadata(
             input_tokens=prompt_tokens, output_tokens=text.tokens, total_tokens=prompt_tokens + text.tokens
         ),
-        response_metadata={"model_name": model, "model_provider": _PROVIDER, "finish_reason": text.ended or "stop"},
+        response_metadata={
+            "model_name": model,
+            "model_provider": _PROVIDER,
+            "finish_reason": text.finish_reason or "stop",
+        },
         chunk_position="last",
     )

@@ -55,7 +55,7 @@ class Answer:
     removed_markers: int = 0
 
 
-def check_answer(question: str, text: str, passages: Sequence[Hit], *, markers_believed: bool = False) -> Answer:
+def check_answer(question: str, text: str, passages: Sequence[Hit], *, trust_citations: bool = False) -> Answer:
     """Return the Answer that a model's text makes.
 
     A passage supports a sentence if it holds at least half of the words that the sentence adds to the question, all its
@@ -78,7 +78,7 @@ def check_answer(question: str, text: str, passages: Sequence[Hit], *, markers_b
         }
         supporting = {number for number, share in support.items() if share >= _LEAST_SUPPORT}
         markers = [int(number) for number in _MARKER.findall(sentence)]
-        kept = (support.keys() if markers_believed else supporting) & set(markers)
+        kept = (support.keys() if trust_citations else supporting) & set(markers)
         removed += sum(number not in kept for number in markers)
         cited |= kept
         words += size
@@ -105,7 +105,7 @@ def may_say_not_found(text: str) -> bool:
     return says_not_found(text) or any(refusal.startswith(words) for refusal in _REFUSALS)
 
 
-def showable(text: str, *, passages: int) -> str:
+def visible_text(text: str, *, passages: int) -> str:
     """Return what a reader may see of an unfinished text: no marker that is unfinished or points at no passage."""
     return _only_markers(_UNFINISHED_MARKER.sub("", text), range(1, passages + 1))
 

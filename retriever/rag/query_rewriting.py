@@ -27,7 +27,7 @@ Asked = dict[str, Any]
 """`question`: str; `chat_history`: list[BaseMessage], what was said before it, oldest first."""
 
 
-def standalone_question(chat_model: BaseChatModel) -> Runnable[Asked, str]:
+def standalone_query(chat_model: BaseChatModel) -> Runnable[Asked, str]:
     """Return what turns a question with its conversation into one that stands alone.
 
     A base model cannot do this: the question before is put in front instead. So it is where the model wrote no
@@ -53,7 +53,7 @@ def follow_up(asked: Asked) -> FollowUp | None:
 
 
 def _is_able(chat_model: BaseChatModel) -> bool:
-    return not isinstance(chat_model, EchoChatModel) or chat_model.load().writes == "chat"
+    return not isinstance(chat_model, EchoChatModel) or chat_model.load().generation_mode == "chat"
 
 
 def _messages(asked: Asked) -> list[BaseMessage]:

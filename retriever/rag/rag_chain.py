@@ -15,11 +15,11 @@ from langchain_core.runnables.config import run_in_executor
 from langchain_core.runnables.utils import AddableDict
 
 from echo_index.errors import QuestionError
-from echo_index.retriever.rag.adapters import hit_of
+from echo_index.retriever.rag.adapters import hit_from_document
 from echo_index.retriever.rag.answer_prompt import Prompt, answer_prompt
 from echo_index.retriever.rag.answer_stream import begin_answer
 from echo_index.retriever.rag.citations import Answer
-from echo_index.retriever.rag.query_rewriting import Asked, follow_up, standalone_question
+from echo_index.retriever.rag.query_rewriting import Asked, follow_up, standalone_query
 
 
 class RagOutput(TypedDict):
@@ -66,12 +66,12 @@ def rag_chain(retriever: BaseRetriever, chat_model: BaseChatModel) -> Runnable[s
         yield AddableDict(text=text.end(), answer=text.answer)
 
     def _prompt(found: dict[str, Any]) -> Prompt:
-        passages = [hit_of(document) for document in found["passages"]]
+        passages = [hit_from_document(document) for document in found["passages"]]
         return answer_prompt(found["question"], passages, model=chat_model, follow_up=found["follow_up"])
 
     chain = (
         RunnableLambda(_asked)
-        | {"question": standalone_question(chat_model), "follow_up": RunnableLambda(follow_up)}
+        | {"question": standalone_query(chat_model), "follow_up": RunnableLambda(follow_up)}
         | RunnablePassthrough.assign(passages=itemgetter("question") | retriever)
         | RunnableLambda(write, afunc=awrite, name="write_answer")  # type: ignore[arg-type]  # it knows no async generators
     )

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from echo_index.embeddings.vectors.paired_embeddings import Readings
-from echo_index.indexer.catalog.records import Where
-from echo_index.retriever.search.hits import Hit, Scored, make_hits, places
+from echo_index.embeddings.vectors.paired_embeddings import EmbeddingPair
+from echo_index.indexer.catalog.records import SearchFilter
+from echo_index.retriever.search.hits import Hit, Scored, make_hits, ranked_scores
 from echo_index.retriever.search.lexical import lexical_ranking
-from echo_index.retriever.search.retriever import Retriever, refuse_impossible
+from echo_index.retriever.search.retriever import Retriever, validate_query
 
 if TYPE_CHECKING:
     from echo_index.embeddings.encoder import EchoEncoder
     from echo_index.embeddings.vectors.vector_ops import Vectors
     from echo_index.indexer.generations.snapshot import Snapshot
-    from echo_index.indexer.vectors.normalization import Space, Spaces
+    from echo_index.indexer.vectors.normalization import NormalizationPair, VectorNormalization
 
 RankingName = Literal["echo", "classical", "lexical"]
 
@@ -40,7 +40,7 @@ class Comparison:
     one, or the prompts of the index read a text once, there is no such ranking.
     """
 
-    question: str
+    query: str
     rankings: tuple[Ranking, ...]
     without_classical: int
 
@@ -63,7 +63,7 @@ class PairSimilarity:
 
 
 def compare(
-    retriever: Retriever, question: str, *, k: int = 10, instruction: str | None = None, where: Where | None = None
+    retriever: Retriever, query: str, *, k: int = 10, instruction: str | None = None, where: SearchFilter | None = None
 ) -> Comparison:
     """Search by echo, by classical embeddings and by words, each its best `k`. The question is embedded once.
 
@@ -73,25 +73,25 @@ def compare(
         QuestionError: the question is empty or `k` is below 1.
         PromptError: an instruction was given and the query prompt has no place for it.
     """
-    refuse_impossible(question, k)
-    filtered, encoder = where or Where(), retriever.encoder
-    readings = encoder.query_readings([question], instruction=instruction)
+    validate_query(query, k)
+    filtered, encoder = where or SearchFilter(), retriever.encoder
+    pairs = encoder.encode_query_pairs([query], instruction=instruction)
 
     def rank(snapshot: Snapshot) -> Comparison:
-        rankings = [_dense(snapshot, "echo", snapshot.nearest(readings.echo[0], k=k, where=filtered))]
+        rankings = [_dense(snapshot, "echo", snapshot.nearest(pairs.echo[0], k=k, where=filtered))]
         with_classical = snapshot.classical.count
-        if with_classical and readings.classical is not None:
-            nearest = snapshot.nearest_classical(readings.classical[0], k=k, where=filtered)
+        if with_classical and pairs.classical is not None:
+            nearest = snapshot.nearest_classical(pairs.classical[0], k=k, where=filtered)
             rankings.append(_dense(snapshot, "classical", nearest))
-        matching = lexical_ranking(snapshot, question, k, filtered)
-        rankings.append(Ranking("lexical", tuple(make_hits(snapshot, matching, {}, places(matching)))))
-        return Comparison(question, tuple(rankings), without_classical=snapshot.manifest.chunks - with_classical)
+        matching = lexical_ranking(snapshot, query, k, filtered)
+        rankings.append(Ranking("lexical", tuple(make_hits(snapshot, matching, {}, ranked_scores(matching)))))
+        return Comparison(query, tuple(rankings), without_classical=snapshot.manifest.chunks - with_classical)
 
     return retriever.with_snapshot(rank)
 
 
 def compare_sentences(
-    encoder: EchoEncoder, sentence: str, others: Sequence[str], *, spaces: Spaces | None = None
+    encoder: EchoEncoder, sentence: str, others: Sequence[str], *, normalizations: NormalizationPair | None = None
 ) -> list[PairSimilarity]:
     """Return how near `sentence` is to each of the others by each way, all embedded as documents, together.
 
@@ -106,19 +106,19 @@ def compare_sentences(
         TextError: a sentence is empty.
     """
     texts = [sentence, *others]
-    readings = Readings.gather(encoder.document_readings(texts), shape=(len(texts), encoder.dimension))
-    echo = _cosines(readings.echo, spaces.echo if spaces else None)
-    if readings.classical is None:
+    pairs = EmbeddingPair.gather(encoder.encode_document_pairs(texts), shape=(len(texts), encoder.dimension))
+    echo = _cosines(pairs.echo, normalizations.echo if normalizations else None)
+    if pairs.classical is None:
         return [PairSimilarity(cosine, None) for cosine in echo]
-    classical = _cosines(readings.classical, spaces.classical if spaces else None)
+    classical = _cosines(pairs.classical, normalizations.classical if normalizations else None)
     return [PairSimilarity(*pair) for pair in zip(echo, classical, strict=True)]
 
 
 def _dense(snapshot: Snapshot, name: RankingName, nearest: Scored) -> Ranking:
-    return Ranking(name, tuple(make_hits(snapshot, nearest, places(nearest), {})))
+    return Ranking(name, tuple(make_hits(snapshot, nearest, ranked_scores(nearest), {})))
 
 
-def _cosines(vectors: Vectors, space: Space | None) -> list[float]:
+def _cosines(vectors: Vectors, normalization: VectorNormalization | None) -> list[float]:
     """Return the cosine of the first vector with each of the others."""
-    first, *others = vectors if space is None else space.documents(vectors)
+    first, *others = vectors if normalization is None else normalization.normalize_documents(vectors)
     return [float(first @ other) for other in others]

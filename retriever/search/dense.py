@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from echo_index.indexer.catalog.records import Where
+from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.indexer.generations.snapshot import Snapshot
-from echo_index.retriever.search.hits import Scored, ids_of
-from echo_index.retriever.search.rocchio import cosines, moved
+from echo_index.retriever.search.hits import Scored, chunk_ids
+from echo_index.retriever.search.rocchio import cosines, rocchio
 
 if TYPE_CHECKING:
     from echo_index.embeddings.vectors.vector_ops import Vectors
@@ -25,14 +25,14 @@ class DenseRanking:
     nearest: Scored
 
 
-def dense_ranking(snapshot: Snapshot, vector: Vectors, *, k: int, where: Where) -> DenseRanking:
+def dense_ranking(snapshot: Snapshot, vector: Vectors, *, k: int, where: SearchFilter) -> DenseRanking:
     """Rank the passages nearest to a question, at least `k` of them, once more by the question moved towards the best.
 
     `vector` (dimension,) is the question's, as its encoder gave it.
     """
     nearest = snapshot.nearest(vector, k=max(k, CANDIDATES), where=where)
-    ids = ids_of(nearest)
+    ids = chunk_ids(nearest)
     vectors = dict(zip(ids, snapshot.compared_chunks(ids), strict=True))
-    [asked] = snapshot.space.questions(vector[None, :])
-    ranked = cosines(vectors, moved(asked, ids, vectors))
+    [asked] = snapshot.normalization.normalize_queries(vector[None, :])
+    ranked = cosines(vectors, rocchio(asked, ids, vectors))
     return DenseRanking(sorted(ranked.items(), key=lambda scored: -scored[1]), nearest)

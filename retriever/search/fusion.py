@@ -25,9 +25,7 @@ def reciprocal_rank_fusion(
     return _best_first(scores)
 
 
-def standard_score_fusion(
-    scores: Sequence[Mapping[int, float]], *, weights: Sequence[float]
-) -> list[tuple[int, float]]:
+def zscore_fusion(scores: Sequence[Mapping[int, float]], *, weights: Sequence[float]) -> list[tuple[int, float]]:
     """Return (id, score), best first, of candidates that every ranking has a score for.
 
     In each ranking the mean of the candidates' scores is taken away and the rest divided by their standard deviation,
@@ -39,11 +37,11 @@ def standard_score_fusion(
         return []
     total = np.zeros(len(ids))
     for of_one, weight in zip(scores, weights, strict=True):
-        total += weight * standard_scores([of_one[identifier] for identifier in ids])
+        total += weight * zscores([of_one[identifier] for identifier in ids])
     return _best_first(dict(zip(ids, (total - total.min()).tolist(), strict=True)))
 
 
-def standard_scores(scores: Sequence[float]) -> np.ndarray:
+def zscores(scores: Sequence[float]) -> np.ndarray:
     """Return scores less their mean, over their standard deviation; zeros where they are all the same."""
     values = np.asarray(scores, dtype=np.float64)
     spread = values.std()

@@ -36,7 +36,7 @@ _ENDING = re.compile(r"(?<=\w{3})(?:ing|in|i|ed|es|e|s)$")  # of a stem, which m
 _GRAMMAR = re.compile(r"[\u3040-\u309f]+")  # Hiragana alone: particles and endings, mostly
 
 
-def matching_sentence(question: str, text: str, *, by_line: bool = False) -> Span | None:
+def matching_sentence(query: str, text: str, *, by_line: bool = False) -> Span | None:
     """Return start and end of the sentence of a text that answers best to a question, by the words that they share.
 
     A word that many of the sentences hold says little; words that follow each other in the question and in a sentence
@@ -44,7 +44,7 @@ def matching_sentence(question: str, text: str, *, by_line: bool = False) -> Spa
     """
     spans = sentence_spans(text, by_line=by_line)
     sentences = [_words(text[start:end]) for start, end in spans]
-    asked = _words(question)
+    asked = _words(query)
     held_by = Counter(word for words in sentences for word in {*words})
     weight = {word: log((len(spans) + 1) / held_by[word]) for word in asked if held_by[word]}
     phrases = {pair for pair in pairwise(asked) if weight.keys() >= {*pair}}
@@ -59,13 +59,13 @@ def matching_sentence(question: str, text: str, *, by_line: bool = False) -> Spa
     return best
 
 
-def mark_hits(question: str, hits: Sequence[Hit], *, nearness: Callable[[list[str]], Vectors]) -> list[Span | None]:
+def highlight_hits(query: str, hits: Sequence[Hit], *, nearness: Callable[[list[str]], Vectors]) -> list[Span | None]:
     """Return for each hit the sentence that answers best to a question, None where there is none.
 
     By the words that they share; where a hit that was found by meaning shares none, by the `nearness` (n,) of its
     sentences to the question. Of these, not more than 24 are looked at, those of the first hits.
     """
-    marks = [matching_sentence(question, hit.text, by_line=_by_line(hit)) for hit in hits]
+    marks = [matching_sentence(query, hit.text, by_line=_by_line(hit)) for hit in hits]
     unmarked = [place for place, hit in enumerate(hits) if marks[place] is None and hit.dense is not None]
     tried: list[tuple[int, Span]] = []
     for place in unmarked:

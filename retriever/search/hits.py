@@ -11,7 +11,7 @@ Scored = list[tuple[int, float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RankedScore:
     """Where a passage stood in one of the rankings: its rank, from 1, and its score there."""
 
     rank: int
@@ -19,7 +19,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
+class Location:
     """Where a passage stands: its document, the character offset there, and the page or line, from 1."""
 
     source: str
@@ -50,15 +50,17 @@ class Hit:
     page: int | None
     line: int | None
     score: float
-    dense: Place | None
-    lexical: Place | None
-    likelihood: Place | None = None
-    alike: tuple[Spot, ...] = ()
+    dense: RankedScore | None
+    lexical: RankedScore | None
+    likelihood: RankedScore | None = None
+    duplicates: tuple[Location, ...] = ()
 
 
-def make_hits(snapshot: Snapshot, ranked: Scored, dense: dict[int, Place], lexical: dict[int, Place]) -> list[Hit]:
+def make_hits(
+    snapshot: Snapshot, ranked: Scored, dense: dict[int, RankedScore], lexical: dict[int, RankedScore]
+) -> list[Hit]:
     """Return the passages of a ranking, with their places by chunk id."""
-    found = snapshot.catalog.chunks(ids_of(ranked))
+    found = snapshot.catalog.chunks(chunk_ids(ranked))
     return [
         Hit(
             text=found[identifier].chunk.text,
@@ -78,11 +80,11 @@ def make_hits(snapshot: Snapshot, ranked: Scored, dense: dict[int, Place], lexic
     ]
 
 
-def ids_of(scored: Scored) -> list[int]:
+def chunk_ids(scored: Scored) -> list[int]:
     """Return the chunk ids of a ranking, best first."""
     return [identifier for identifier, _ in scored]
 
 
-def places(scored: Scored) -> dict[int, Place]:
+def ranked_scores(scored: Scored) -> dict[int, RankedScore]:
     """Return the place of each chunk id in a ranking, which is best first."""
-    return {identifier: Place(rank, score) for rank, (identifier, score) in enumerate(scored, start=1)}
+    return {identifier: RankedScore(rank, score) for rank, (identifier, score) in enumerate(scored, start=1)}

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from echo_index.indexer.catalog.records import Where
+from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.indexer.generations.snapshot import Snapshot
 from echo_index.retriever.search.dense import CANDIDATES
-from echo_index.retriever.search.fusion import standard_score_fusion
-from echo_index.retriever.search.hits import Scored, ids_of
-from echo_index.retriever.search.lexical import word_query
-from echo_index.retriever.search.rocchio import FEEDBACK, cosines, moved
+from echo_index.retriever.search.fusion import zscore_fusion
+from echo_index.retriever.search.hits import Scored, chunk_ids
+from echo_index.retriever.search.lexical import parse_lexical_query
+from echo_index.retriever.search.rocchio import FEEDBACK_CHUNKS, cosines, rocchio
 
 if TYPE_CHECKING:
     from echo_index.embeddings.vectors.vector_ops import Vectors
@@ -31,7 +31,7 @@ class HybridRanking:
 
 
 def hybrid_ranking(
-    snapshot: Snapshot, query: str, vector: Vectors, *, k: int, where: Where, feedback: int = FEEDBACK
+    snapshot: Snapshot, query: str, vector: Vectors, *, k: int, where: SearchFilter, feedback: int = FEEDBACK_CHUNKS
 ) -> HybridRanking:
     """Rank the best of both rankings, at least `k` of each, by the sum of their two scores.
 
@@ -40,21 +40,21 @@ def hybrid_ranking(
     are ranked once more. Where the question has a phrase, what has it not is no candidate.
     """
     depth = max(k, CANDIDATES)
-    [asked] = snapshot.space.questions(vector[None, :])
-    words_asked = word_query(query, snapshot.languages())
+    [asked] = snapshot.normalization.normalize_queries(vector[None, :])
+    words_asked = parse_lexical_query(query, snapshot.languages())
     dense = snapshot.nearest(vector, k=depth, where=where)
     lexical = snapshot.matching(words_asked, k=depth, where=where)
     words = dict(lexical)
-    words |= snapshot.scores(words_asked, [each for each in ids_of(dense) if each not in words])
+    words |= snapshot.scores(words_asked, [each for each in chunk_ids(dense) if each not in words])
     candidates = [each for each, score in words.items() if score > 0 or not words_asked.phrases]
     vectors = dict(zip(candidates, snapshot.compared_chunks(candidates), strict=True))
     words = {each: words[each] for each in candidates}
     fused = _fused(vectors, words, asked)
     if feedback:
-        fused = _fused(vectors, words, moved(asked, ids_of(fused), vectors, most=feedback))
+        fused = _fused(vectors, words, rocchio(asked, chunk_ids(fused), vectors, most=feedback))
     return HybridRanking(fused, dense, lexical)
 
 
 def _fused(vectors: Mapping[int, Vectors], words: Mapping[int, float], asked: Vectors) -> Scored:
     """Return candidates by their cosine with what is asked and their BM25 score, (chunk id, sum), best first."""
-    return standard_score_fusion([cosines(vectors, asked), words], weights=[1.0, WORDS_WEIGHT])
+    return zscore_fusion([cosines(vectors, asked), words], weights=[1.0, WORDS_WEIGHT])

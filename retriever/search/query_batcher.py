@@ -17,12 +17,12 @@ Encode = Callable[[Sequence[str], "str | None"], "Vectors"]
 
 @dataclass(frozen=True, eq=False)
 class _Asked:
-    question: str
+    query: str
     instruction: str | None
     vector: Future[Vectors] = field(default_factory=Future)
 
 
-class QuestionGatherer:
+class QueryBatcher:
     """Embeds a question at once when nothing else is embedded; what comes meanwhile goes together into the next pass.
 
     Nobody ever waits for company: a pass begins as soon as the one before it ends. Thread-safe.
@@ -34,9 +34,9 @@ class QuestionGatherer:
         self._adding = Lock()
         self._embedding = Lock()
 
-    def vector(self, question: str, instruction: str | None) -> Vectors:
+    def vector(self, query: str, instruction: str | None) -> Vectors:
         """Return the vector (dimension,) of a question; what `encode` raises for it is raised here."""
-        asked = _Asked(question, instruction)
+        asked = _Asked(query, instruction)
         with self._adding:
             self._waiting.append(asked)
         with self._embedding:
@@ -52,7 +52,7 @@ class QuestionGatherer:
 
     def _embed(self, together: Sequence[_Asked], instruction: str | None) -> None:
         try:
-            vectors = self._encode([asked.question for asked in together], instruction)
+            vectors = self._encode([asked.query for asked in together], instruction)
         except BaseException as error:  # noqa: BLE001 - raised again for the one who asked
             if len(together) == 1:
                 together[0].vector.set_exception(error)

@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from echo_index.indexer.documents.chunking import embedded_text
-from echo_index.retriever.search.fusion import standard_score_fusion
-from echo_index.retriever.search.hits import Hit, places
-from echo_index.retriever.search.vector_lru import RecentVectors
+from echo_index.retriever.search.fusion import zscore_fusion
+from echo_index.retriever.search.hits import Hit, ranked_scores
+from echo_index.retriever.search.vector_lru import VectorLRU
 
 if TYPE_CHECKING:
     from echo_index.embeddings.encoder import EchoEncoder
@@ -26,9 +26,9 @@ class Reranker:
 
     def __init__(self, encoder: Callable[[], EchoEncoder]) -> None:
         self._encoder = encoder
-        self._known: RecentVectors[tuple[str, str]] = RecentVectors(most=2048)
+        self._known: VectorLRU[tuple[str, str]] = VectorLRU(most=2048)
 
-    def reranked(self, question: str, hits: Sequence[Hit], *, most: int) -> list[Hit]:
+    def rerank(self, query: str, hits: Sequence[Hit], *, most: int) -> list[Hit]:
         """Return the hits with the first `most` of them reordered by score and likelihood; the others follow as before.
 
         A passage is read with its title and headings, as it was embedded. What was asked before costs nothing.
@@ -39,12 +39,12 @@ class Reranker:
         if not hits or not most:
             return [*hits]
         passages = [embedded_text(hit.title, hit.headings, hit.text) for hit in hits[:most]]
-        found = self._known.get([(question, passage) for passage in passages], self._likelihoods)
+        found = self._known.get([(query, passage) for passage in passages], self._likelihoods)
         return reordered(hits, found.tolist())
 
     def _likelihoods(self, asked: list[tuple[str, str]]) -> Vectors:
-        [question] = {question for question, _ in asked}
-        return self._likelihood.of(question, [passage for _, passage in asked])
+        [query] = {query for query, _ in asked}
+        return self._likelihood.score(query, [passage for _, passage in asked])
 
     @cached_property
     def _likelihood(self) -> QueryLikelihood:
@@ -63,8 +63,8 @@ def reordered(hits: Sequence[Hit], likelihoods: Sequence[float]) -> list[Hit]:
     first, others = hits[: len(likelihoods)], hits[len(likelihoods) :]
     likely = dict(enumerate(likelihoods))
     before = {number: hit.score for number, hit in enumerate(first)}
-    spots = places(sorted(likely.items(), key=lambda each: (-each[1], each[0])))
-    fused = standard_score_fusion([before, likely], weights=[1.0, LIKELIHOOD_WEIGHT])
+    spots = ranked_scores(sorted(likely.items(), key=lambda each: (-each[1], each[0])))
+    fused = zscore_fusion([before, likely], weights=[1.0, LIKELIHOOD_WEIGHT])
     least = min(before.values(), default=0.0)
     best = [replace(first[number], score=least + score, likelihood=spots[number]) for number, score in fused]
     return [*best, *others]

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 import numpy as np
 
 from echo_index.errors import IndexDamaged, IndexMismatch, QuestionError
-from echo_index.indexer.catalog.records import Where
+from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.indexer.generations.manifest import manifest_stamp
 from echo_index.indexer.generations.snapshot import Snapshot, open_snapshot
 from echo_index.indexer.vectors.faiss_index import IndexDevice
 from echo_index.retriever.search.dense import dense_ranking
-from echo_index.retriever.search.highlight import Span, mark_hits
-from echo_index.retriever.search.hits import Hit, Scored, make_hits, places
+from echo_index.retriever.search.highlight import Span, highlight_hits
+from echo_index.retriever.search.hits import Hit, Scored, make_hits, ranked_scores
 from echo_index.retriever.search.hybrid import hybrid_ranking
 from echo_index.retriever.search.lexical import lexical_ranking
-from echo_index.retriever.search.near_duplicates import grouped
-from echo_index.retriever.search.query_batcher import QuestionGatherer
+from echo_index.retriever.search.near_duplicates import group_duplicates
+from echo_index.retriever.search.query_batcher import QueryBatcher
 from echo_index.retriever.search.reranking import Reranker
-from echo_index.retriever.search.vector_lru import RecentVectors
+from echo_index.retriever.search.vector_lru import VectorLRU
 
 if TYPE_CHECKING:
     from echo_index.embeddings.encoder import EchoEncoder
@@ -46,11 +46,9 @@ class Retriever:
         self._encoder: EchoEncoder | None = None
         self._index_device: IndexDevice = index_device
         self._lock = Lock()
-        self._gatherer = QuestionGatherer(
-            lambda questions, task: self.encoder.encode_queries(questions, instruction=task)
-        )
-        self._questions: RecentVectors[tuple[str, str | None]] = RecentVectors(most=64)
-        self._sentences: RecentVectors[str] = RecentVectors(most=1024)
+        self._gatherer = QueryBatcher(lambda queries, task: self.encoder.encode_queries(queries, instruction=task))
+        self._questions: VectorLRU[tuple[str, str | None]] = VectorLRU(most=64)
+        self._sentences: VectorLRU[str] = VectorLRU(most=1024)
         self._reranker = Reranker(lambda: self.encoder)
 
     @classmethod
@@ -77,14 +75,14 @@ class Retriever:
         index_dir = Path(index_dir)
         snapshot = open_snapshot(index_dir, index_device=index_device, notice=notice)
         if encoder is not None:
-            _refuse_mismatch(snapshot, encoder)
+            _validate_encoder(snapshot, encoder)
 
         def load_encoder() -> EchoEncoder:
             from echo_index.embeddings.encoder import EchoEncoder
 
             if encoder is not None:
                 return encoder
-            return EchoEncoder.from_description(snapshot.manifest.encoder, model=model, device=device, notice=notice)
+            return EchoEncoder.from_config(snapshot.manifest.encoder, model=model, device=device, notice=notice)
 
         return cls(index_dir, snapshot, load_encoder=load_encoder, index_device=index_device)
 
@@ -104,7 +102,7 @@ class Retriever:
         with self._lock:
             if self._encoder is None:
                 encoder = self._load_encoder()
-                _refuse_mismatch(self._snapshot, encoder)
+                _validate_encoder(self._snapshot, encoder)
                 self._encoder = encoder
             return self._encoder
 
@@ -115,7 +113,7 @@ class Retriever:
         k: int = 10,
         mode: Mode = "hybrid",
         instruction: str | None = None,
-        where: Where | None = None,
+        where: SearchFilter | None = None,
         rerank: int = 0,
         group: bool = False,
         vector: Vectors | None = None,
@@ -131,35 +129,37 @@ class Retriever:
         Raises:
             QuestionError: the question is empty, `k` is below 1, `rerank` is below 0 or the mode is unknown.
         """
-        refuse_impossible(query, k)
+        validate_query(query, k)
         if rerank < 0:
             raise QuestionError(f"rerank is {rerank}; it must be at least 0.")
         if mode not in get_args(Mode):
             raise QuestionError(
                 f"There is no search mode {mode!r}.", remedy=f"The modes are {', '.join(get_args(Mode))}."
             )
-        filtered, wanted = where or Where(), max(k, rerank)
+        filtered, wanted = where or SearchFilter(), max(k, rerank)
         depth = _TIMES_AS_MANY * wanted if group else wanted
 
         def told(snapshot: Snapshot, ranked: Scored, hits: list[Hit]) -> list[Hit]:
-            return grouped(snapshot, ranked, hits, most=wanted) if group else hits
+            return group_duplicates(snapshot, ranked, hits, most=wanted) if group else hits
 
         def find(snapshot: Snapshot) -> list[Hit]:
             if mode == "lexical":
                 matching = lexical_ranking(snapshot, query, depth, filtered)
-                return told(snapshot, matching, make_hits(snapshot, matching, {}, places(matching)))
-            known = self._question_vector(query, instruction) if vector is None else vector
+                return told(snapshot, matching, make_hits(snapshot, matching, {}, ranked_scores(matching)))
+            known = self._query_vector(query, instruction) if vector is None else vector
             if mode == "dense":
                 dense = dense_ranking(snapshot, known, k=depth, where=filtered)
                 ranked = dense.ranked[:depth]
-                return told(snapshot, ranked, make_hits(snapshot, ranked, places(dense.nearest), {}))
+                return told(snapshot, ranked, make_hits(snapshot, ranked, ranked_scores(dense.nearest), {}))
             both = hybrid_ranking(snapshot, query, known, k=wanted, where=filtered)
             fused = both.fused[:depth]
-            return told(snapshot, fused, make_hits(snapshot, fused, places(both.dense), places(both.lexical)))
+            return told(
+                snapshot, fused, make_hits(snapshot, fused, ranked_scores(both.dense), ranked_scores(both.lexical))
+            )
 
-        return self._reranker.reranked(query, self.with_snapshot(find), most=rerank)[:k]
+        return self._reranker.rerank(query, self.with_snapshot(find), most=rerank)[:k]
 
-    def similar(self, source: str, start: int, *, k: int = 10, where: Where | None = None) -> list[Hit]:
+    def similar(self, source: str, start: int, *, k: int = 10, where: SearchFilter | None = None) -> list[Hit]:
         """Return the best `k` passages that are like the one of the document `source` that begins at `start`.
 
         Neither it nor what overlaps it is among them. They are ranked by its vector in the index; no model is loaded.
@@ -167,30 +167,32 @@ class Retriever:
         Raises:
             QuestionError: no passage begins there, or `k` is below 1.
         """
-        _refuse_too_few(k)
+        _validate_k(k)
 
         def find(snapshot: Snapshot) -> list[Hit]:
-            nearest = snapshot.neighbours(source, start, k=k, where=where or Where())
+            nearest = snapshot.neighbours(source, start, k=k, where=where or SearchFilter())
             if nearest is None:
                 raise QuestionError(
                     f"No passage begins at character {start} of {source}.",
                     remedy="Take both from a hit of a new search.",
                 )
-            return make_hits(snapshot, nearest, places(nearest), {})
+            return make_hits(snapshot, nearest, ranked_scores(nearest), {})
 
         return self.with_snapshot(find)
 
-    def locate(self, question: str, *, instruction: str | None = None) -> Vectors:
+    def project_query(self, query: str, *, instruction: str | None = None) -> Vectors:
         """Return where a question stands among the passages: a unit vector (dimension,) in their space.
 
         Raises:
             QuestionError: the question is empty.
         """
-        _refuse_empty(question)
-        [compared] = self.refreshed().space.questions(self._question_vector(question, instruction)[None, :])
+        _validate_not_empty(query)
+        [compared] = self.current_snapshot().normalization.normalize_queries(
+            self._query_vector(query, instruction)[None, :]
+        )
         return np.asarray(compared)
 
-    def mark(self, question: str, hits: Sequence[Hit], *, instruction: str | None = None) -> list[Span | None]:
+    def highlight(self, query: str, hits: Sequence[Hit], *, instruction: str | None = None) -> list[Span | None]:
         """Return for each hit start and end, in its text, of the sentence that answers best to the question.
 
         By the words that they share; where there are none and the hit was found by meaning, by the sentences' vectors,
@@ -202,16 +204,16 @@ class Retriever:
 
         def nearness(sentences: list[str]) -> Vectors:
             vectors = self._sentences.get(sentences, self.encoder.encode_documents)
-            centred = self._snapshot.space.documents(vectors)
-            return np.asarray(centred @ self.locate(question, instruction=instruction))
+            centred = self._snapshot.normalization.normalize_documents(vectors)
+            return np.asarray(centred @ self.project_query(query, instruction=instruction))
 
-        _refuse_empty(question)
-        return mark_hits(question, hits, nearness=nearness)
+        _validate_not_empty(query)
+        return highlight_hits(query, hits, nearness=nearness)
 
-    def _question_vector(self, question: str, instruction: str | None) -> Vectors:
+    def _query_vector(self, query: str, instruction: str | None) -> Vectors:
         """Return the vector (dimension,) of a question as the encoder gives it."""
         return self._questions.get(
-            [(question, instruction)], lambda _: self._gatherer.vector(question, instruction)[None, :]
+            [(query, instruction)], lambda _: self._gatherer.vector(query, instruction)[None, :]
         ).reshape(-1)
 
     def with_snapshot(self, act: Callable[[Snapshot], T]) -> T:
@@ -224,7 +226,7 @@ class Retriever:
             IndexDamaged: the catalog cannot be read.
         """
         while True:
-            snapshot = self.refreshed()
+            snapshot = self.current_snapshot()
             try:
                 with snapshot.reading():
                     return act(snapshot)
@@ -232,7 +234,7 @@ class Retriever:
                 if manifest_stamp(self.index_dir) == snapshot.stamp:
                     raise
 
-    def refreshed(self) -> Snapshot:
+    def current_snapshot(self) -> Snapshot:
         """Return the newest complete generation, and search in it from now on.
 
         Raises:
@@ -249,23 +251,23 @@ class Retriever:
             return self._snapshot
 
 
-def refuse_impossible(query: str, k: int) -> None:
+def validate_query(query: str, k: int) -> None:
     """Raise a QuestionError where nothing is asked, or nothing wanted."""
-    _refuse_empty(query)
-    _refuse_too_few(k)
+    _validate_not_empty(query)
+    _validate_k(k)
 
 
-def _refuse_empty(question: str) -> None:
-    if not question.strip():
+def _validate_not_empty(query: str) -> None:
+    if not query.strip():
         raise QuestionError("The question is empty.", remedy='Ask something: echo-index search "…"')
 
 
-def _refuse_too_few(k: int) -> None:
+def _validate_k(k: int) -> None:
     if k < 1:
         raise QuestionError(f"k is {k}; it must be at least 1.")
 
 
-def _refuse_mismatch(snapshot: Snapshot, encoder: EchoEncoder) -> None:
+def _validate_encoder(snapshot: Snapshot, encoder: EchoEncoder) -> None:
     if differences := encoder.differences(snapshot.manifest.encoder):
         raise IndexMismatch(
             f"The index was built with another encoder: {'; '.join(differences)}.",

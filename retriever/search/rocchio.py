@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from echo_index.embeddings.vectors.vector_ops import unit_rows
+from echo_index.embeddings.vectors.vector_ops import l2_normalize
 
 if TYPE_CHECKING:
     from echo_index.embeddings.vectors.vector_ops import Vectors
 
-FEEDBACK = 5
+FEEDBACK_CHUNKS = 5
 """The best so many tell more of what is asked: with `NEARNESS`, 3 to 6 are about equal on six public sets."""
 FEEDBACK_WEIGHT = 0.75
 """Of their mean beside the question's vector: 0.5 to 1 are about equal there."""
@@ -21,7 +21,9 @@ NEARNESS = 0.1
 _COPY = 0.999  # the least cosine of a passage with its copy
 
 
-def moved(asked: Vectors, ranked: Sequence[int], vectors: Mapping[int, Vectors], *, most: int = FEEDBACK) -> Vectors:
+def rocchio(
+    query: Vectors, ranked: Sequence[int], vectors: Mapping[int, Vectors], *, most: int = FEEDBACK_CHUNKS
+) -> Vectors:
     """Return a question's unit vector (dimension,), moved towards the best `most` passages of a ranking of ids.
 
     What the best passages agree on says more of what is asked than the question alone: Rocchio's feedback on vectors
@@ -31,20 +33,20 @@ def moved(asked: Vectors, ranked: Sequence[int], vectors: Mapping[int, Vectors],
     """
     best = _different(ranked, vectors, most=most)
     if not best:
-        return asked
-    near = np.array([float(one @ asked) for one in best])
+        return query
+    near = np.array([float(one @ query) for one in best])
     weights = np.exp((near - near.max()) / NEARNESS)
     mean = np.average(best, axis=0, weights=weights)
-    [towards] = unit_rows((asked + FEEDBACK_WEIGHT * mean).astype(np.float32)[None, :])
+    [towards] = l2_normalize((query + FEEDBACK_WEIGHT * mean).astype(np.float32)[None, :])
     return np.asarray(towards, dtype=np.float32)
 
 
-def cosines(vectors: Mapping[int, Vectors], asked: Vectors) -> dict[int, float]:
+def cosines(vectors: Mapping[int, Vectors], query: Vectors) -> dict[int, float]:
     """Return the cosine of each unit vector with that of a question."""
     if not vectors:
         return {}
     # einsum has no threads of its own, unlike the matrix product, whose threads would slow the model's down
-    products = np.einsum("ij,j->i", np.stack(list(vectors.values())), asked)
+    products = np.einsum("ij,j->i", np.stack(list(vectors.values())), query)
     return dict(zip(vectors, products.tolist(), strict=True))
 
 

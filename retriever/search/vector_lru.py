@@ -14,7 +14,7 @@ from echo_index.embeddings.vectors.vector_ops import Vectors
 Key = TypeVar("Key", bound=Hashable)
 
 
-class RecentVectors(Generic[Key]):
+class VectorLRU(Generic[Key]):
     """Keeps the `most` vectors that were used last. Thread-safe."""
 
     def __init__(self, *, most: int) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from echo_index.indexer.text.language_detection import function_words
+from echo_index.indexer.text.language_detection import stop_words
 
 _WORD = re.compile(r"\w+")
-FUNCTION_WORDS = function_words("english")
+FUNCTION_WORDS = stop_words("english")
 """English words that say little by themselves."""
 
 

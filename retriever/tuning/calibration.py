@@ -18,16 +18,16 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from echo_index.embeddings.runtime.cache import cache_folder, write_remembered
+from echo_index.embeddings.runtime.cache import cache_folder, write_cached
 from echo_index.embeddings.text.echo_prompt import EchoPrompt
-from echo_index.embeddings.vectors.layer_views import Copy, View
+from echo_index.embeddings.vectors.layer_views import LayerView, TextPass
 from echo_index.embeddings.vectors.pooling import Pooling
-from echo_index.embeddings.vectors.vector_ops import inner_product_table, unit_rows
+from echo_index.embeddings.vectors.vector_ops import inner_products, l2_normalize
 from echo_index.errors import SourceError
 from echo_index.indexer.documents.chunking import embedded_text
-from echo_index.indexer.text.language_detection import language_of
-from echo_index.indexer.text.synthetic_queries import wordings_of
-from echo_index.indexer.vectors.normalization import estimate_space
+from echo_index.indexer.text.language_detection import detect_language
+from echo_index.indexer.text.synthetic_queries import synthetic_queries
+from echo_index.indexer.vectors.normalization import estimate_normalization
 from echo_index.retriever.tuning.inverse_cloze import PseudoQuestion, SourcePassage, pseudo_questions
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Choice:
 
     prompts: Prompts
     pooling: Pooling
-    views: tuple[View, ...]
+    views: tuple[LayerView, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +82,7 @@ class Calibration:
     chosen: Trial
     before: Trial
     """What the encoder had before."""
-    questions: int
+    queries: int
     passages: int
 
 
@@ -103,7 +103,7 @@ def calibrate(
     encoder: EchoEncoder,
     passages: Sequence[SourcePassage],
     *,
-    questions: int = 300,
+    queries: int = 300,
     also: Prompts | None = None,
     progress: Progress = lambda prompt, done, total: None,
 ) -> Calibration:
@@ -118,7 +118,7 @@ def calibrate(
     Raises:
         SourceError: fewer than 20 questions can be made of the passages.
     """
-    asked = pseudo_questions(passages, most=questions)
+    asked = pseudo_questions(passages, most=queries)
     if len(asked) < _FEWEST_QUESTIONS:
         raise SourceError(
             f"Only {len(asked)} questions can be made of {len(passages)} passages; calibration needs "
@@ -131,7 +131,7 @@ def calibrate(
     ways += [(own, pooling) for pooling in Pooling if pooling is not encoder.pooling]
     trials: list[Trial] = []
     for tried, pooling in ways:
-        reader = encoder.changed(
+        reader = encoder.with_options(
             document_prompt=EchoPrompt(tried.document),
             query_prompt=EchoPrompt(tried.query),
             pooling=pooling,
@@ -141,7 +141,7 @@ def calibrate(
         trials += _tried(Choice(tried, pooling, ()), views, encoder.views, tuned=encoder.model.adapter_name is not None)
     before = next(trial for trial in trials if trial.choice == Choice(own, encoder.pooling, encoder.views))
     ranked = tuple(sorted(trials, key=lambda trial: -trial.mrr))
-    return Calibration(ranked, _chosen(ranked, before), before, questions=len(asked), passages=len(texts.passages))
+    return Calibration(ranked, _chosen(ranked, before), before, queries=len(asked), passages=len(texts.passages))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ class _Texts:
     """
 
     passages: tuple[str, ...]
-    questions: tuple[str, ...]
+    queries: tuple[str, ...]
     worded: tuple[int, ...]
     wordings: tuple[str, ...]
 
@@ -166,38 +166,40 @@ class _Texts:
         said: dict[int, tuple[str, ...]] = {}
         for number in range(len(ranked) - 1, -1, -1):  # those first that no question was taken out of
             text = "\n".join([*ranked[number].headings[-1:], ranked[number].text])
-            ways = wordings_of(text, languages=[language_of(text)], chance=chance)
+            ways = synthetic_queries(text, languages=[detect_language(text)], chance=chance)
             if ways is not None and len(said) < _WORDED:
                 said[number] = ways
         return cls(
             passages=tuple(embedded_text("", each.headings, each.text) for each in ranked),
-            questions=tuple(each.question for each in asked),
+            queries=tuple(each.query for each in asked),
             worded=tuple(said),
             wordings=tuple(way for ways in zip(*said.values(), strict=True) for way in ways),
         )
 
 
-def _all_views(encoder: EchoEncoder, prompts: Prompts) -> list[View]:
+def _all_views(encoder: EchoEncoder, prompts: Prompts) -> list[LayerView]:
     """Return the views of the upper half of the layers, and of those that the encoder reads."""
     reads_twice = all(EchoPrompt(template).is_echo for template in (prompts.document, prompts.query))
     depth = encoder.model.depth
     layers = {*range(max(1, depth // 2), depth + 1), *(view.layer for view in encoder.views)}
-    return [View(copy, layer) for copy in (Copy if reads_twice else [Copy.ECHO]) for layer in sorted(layers)]
+    return [
+        LayerView(copy, layer) for copy in (TextPass if reads_twice else [TextPass.ECHO]) for layer in sorted(layers)
+    ]
 
 
 @dataclass(frozen=True, eq=False)
 class _Views:
     """Unit vectors float16 (views, n, dimension) of the texts, by the views of the encoder; and which were worded."""
 
-    names: tuple[View, ...]
+    names: tuple[LayerView, ...]
     passages: np.ndarray
-    questions: np.ndarray
+    queries: np.ndarray
     wordings: np.ndarray
     worded: tuple[int, ...]
 
 
 def _read(reader: EchoEncoder, texts: _Texts, prompt: str, progress: Progress) -> _Views:
-    all_texts = [*texts.passages, *texts.questions, *texts.wordings]
+    all_texts = [*texts.passages, *texts.queries, *texts.wordings]
     key = hashlib.sha256("\0".join([reader.fingerprint, *all_texts]).encode("utf-8", "replace")).hexdigest()
     path = cache_folder() / "calibration" / f"{key}.npz"
     with suppress(OSError, ValueError, KeyError, EOFError, BadZipFile):  # not there, or damaged
@@ -216,61 +218,63 @@ def _read(reader: EchoEncoder, texts: _Texts, prompt: str, progress: Progress) -
 
     found = _Views(
         reader.views,
-        questions=gathered(reader.query_views(texts.questions), len(texts.questions)),
+        queries=gathered(reader.query_views(texts.queries), len(texts.queries)),
         wordings=gathered(reader.query_views(texts.wordings), len(texts.wordings)),
         passages=gathered(reader.document_views(texts.passages), len(texts.passages)),
         worded=texts.worded,
     )
     with suppress(OSError):  # a cache that cannot be written: read again next time
-        write_remembered(path, lambda file: _save(file, found))
+        write_cached(path, lambda file: _save(file, found))
     return found
 
 
 def _save(path: Path, views: _Views) -> None:
     with path.open("wb") as file:
-        np.savez(file, passages=views.passages, questions=views.questions, wordings=views.wordings)
+        np.savez(file, passages=views.passages, questions=views.queries, wordings=views.wordings)
 
 
-def _tried(way: Choice, views: _Views, own: tuple[View, ...], *, tuned: bool) -> list[Trial]:
+def _tried(way: Choice, views: _Views, own: tuple[LayerView, ...], *, tuned: bool) -> list[Trial]:
     """Try each view alone, the best of both copies together, and the encoder's own."""
-    tried: dict[tuple[View, ...], Trial] = {}
+    tried: dict[tuple[LayerView, ...], Trial] = {}
 
-    def best(candidates: Sequence[tuple[View, ...]], most: int) -> list[tuple[View, ...]]:
+    def best(candidates: Sequence[tuple[LayerView, ...]], most: int) -> list[tuple[LayerView, ...]]:
         for candidate in candidates:
             if candidate not in tried:
                 tried[candidate] = _judged(Choice(way.prompts, way.pooling, candidate), views, tuned=tuned)
         return sorted(candidates, key=lambda candidate: -tried[candidate].mrr)[:most]
 
     alone = [(view,) for view in views.names]
-    of_copy = {copy: best([each for each in alone if each[0].copy is copy], _BEST) for copy in Copy}
-    halves = [View(view.copy, view.layer, weight=0.5) for [view] in of_copy[Copy.TEXT]]
-    pairs = [(*echo, text) for echo in of_copy[Copy.ECHO] for text in (*halves, *(v for [v] in of_copy[Copy.TEXT]))]
+    of_copy = {copy: best([each for each in alone if each[0].text_pass is copy], _BEST) for copy in TextPass}
+    halves = [LayerView(view.text_pass, view.layer, weight=0.5) for [view] in of_copy[TextPass.TEXT]]
+    pairs = [
+        (*echo, text) for echo in of_copy[TextPass.ECHO] for text in (*halves, *(v for [v] in of_copy[TextPass.TEXT]))
+    ]
     best([*alone, *pairs], 1)
-    if all((view.copy, view.layer) in {(name.copy, name.layer) for name in views.names} for view in own):
+    if all((view.text_pass, view.layer) in {(name.text_pass, name.layer) for name in views.names} for view in own):
         best([own], 1)
     return list(tried.values())
 
 
 def _judged(choice: Choice, views: _Views, *, tuned: bool) -> Trial:
-    questions, passages, worded = (
-        views_together(choice.views, views.names, each) for each in (views.questions, views.passages, views.wordings)
+    queries, passages, worded = (
+        combine_views(choice.views, views.names, each) for each in (views.queries, views.passages, views.wordings)
     )
     sampled = passages[list(views.worded)]
-    space = estimate_space(passages.mean(axis=0), sampled, worded, passages=len(passages), tuned=tuned)
-    compared = _reciprocal_ranks(space.questions(questions), space.documents(passages))
-    return Trial(choice, compared, raw=float(_reciprocal_ranks(questions, passages).mean()))
+    normalization = estimate_normalization(passages.mean(axis=0), sampled, worded, passages=len(passages), tuned=tuned)
+    compared = _reciprocal_ranks(normalization.normalize_queries(queries), normalization.normalize_documents(passages))
+    return Trial(choice, compared, raw=float(_reciprocal_ranks(queries, passages).mean()))
 
 
-def views_together(chosen: Sequence[View], names: Sequence[View], vectors: np.ndarray) -> Vectors:
+def combine_views(chosen: Sequence[LayerView], names: Sequence[LayerView], vectors: np.ndarray) -> Vectors:
     """Return the embeddings, unit rows (n, dimension), that chosen views give, of vectors (names, n, dimension)."""
-    places = {(view.copy, view.layer): number for number, view in enumerate(names)}
-    weighted = [view.weight * vectors[places[view.copy, view.layer]].astype(np.float32) for view in chosen]
-    return unit_rows(np.sum(weighted, axis=0, dtype=np.float32))
+    places = {(view.text_pass, view.layer): number for number, view in enumerate(names)}
+    weighted = [view.weight * vectors[places[view.text_pass, view.layer]].astype(np.float32) for view in chosen]
+    return l2_normalize(np.sum(weighted, axis=0, dtype=np.float32))
 
 
-def _reciprocal_ranks(questions: Vectors, passages: Vectors) -> np.ndarray:
+def _reciprocal_ranks(queries: Vectors, passages: Vectors) -> np.ndarray:
     """Return for each question 1 / the rank of the passage of its own number, float64 (questions,)."""
-    cosines = inner_product_table(questions, passages)
+    cosines = inner_products(queries, passages)
     own = np.diagonal(cosines)[:, None]
     return np.asarray(1.0 / (1 + (cosines > own).sum(axis=1)))
 

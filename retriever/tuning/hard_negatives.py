@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from echo_index.embeddings.training.pairs import TrainingPair
-from echo_index.embeddings.vectors.vector_ops import remove_mean
-from echo_index.retriever.evaluation.exact_search import exact_nearest
+from echo_index.embeddings.vectors.vector_ops import center
+from echo_index.retriever.evaluation.exact_search import exact_search
 
 if TYPE_CHECKING:
     from echo_index.embeddings.encoder import EchoEncoder
@@ -23,7 +23,7 @@ _TOO_NEAR = 0.95
 """Of the cosine of what is right: what is nearer is too often right itself (NV-Retriever, arXiv 2407.15831)."""
 
 
-def with_hard_negatives(
+def add_hard_negatives(
     pairs: Sequence[TrainingPair],
     encoder: EchoEncoder,
     *,
@@ -53,7 +53,7 @@ def with_hard_negatives(
             done += len(blocks[-1])
             progress(done, total)
         vectors = np.concatenate(blocks)
-        return remove_mean(vectors, vectors.mean(axis=0))
+        return center(vectors, vectors.mean(axis=0))
 
     for (_, instruction), positions in alike.items():
         same = [pairs[position] for position in positions]
@@ -72,7 +72,7 @@ def _wrong(pairs: Sequence[TrainingPair], queries: Vectors, documents: Vectors) 
     for pair in pairs:
         right.setdefault(pair.query, set()).add(pair.positive)
     numbers = np.arange(len(pairs))
-    nearest = exact_nearest([(numbers, documents)], queries, k=_LOOKED_AT)
+    nearest = exact_search([(numbers, documents)], queries, k=_LOOKED_AT)
     for pair, query, document, scored in zip(pairs, queries, documents, nearest, strict=True):
         most = _TOO_NEAR * float(query @ document)
         yield [

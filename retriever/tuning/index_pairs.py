@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from echo_index.embeddings.training.pairs import TrainingPair
-from echo_index.indexer.catalog.chunk_queries import sample_passages
+from echo_index.indexer.catalog.chunk_queries import sample_chunks
 from echo_index.indexer.documents.chunking import embedded_text
 from echo_index.indexer.generations.snapshot import Snapshot
 from echo_index.retriever.tuning.inverse_cloze import SourcePassage, pseudo_questions
@@ -11,8 +11,8 @@ from echo_index.retriever.tuning.inverse_cloze import SourcePassage, pseudo_ques
 _SOURCE = "index"
 
 
-def pairs_of_index(snapshot: Snapshot, *, most: int) -> list[TrainingPair]:
+def pairs_from_index(snapshot: Snapshot, *, most: int) -> list[TrainingPair]:
     """Return up to `most` pairs of different passages, the same ones for the same index."""
-    sample = sample_passages(snapshot.catalog, generation=snapshot.manifest.generation, most=most)
+    sample = sample_chunks(snapshot.catalog, generation=snapshot.manifest.generation, most=most)
     asked = pseudo_questions([SourcePassage(path, text) for _, path, text in sample], most=most)
-    return [TrainingPair(each.question, embedded_text("", each.headings, each.text), source=_SOURCE) for each in asked]
+    return [TrainingPair(each.query, embedded_text("", each.headings, each.text), source=_SOURCE) for each in asked]

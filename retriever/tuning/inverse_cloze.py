@@ -27,7 +27,7 @@ class SourcePassage:
 class PseudoQuestion:
     """A question, the number of the passage that it was taken out of, and that passage without it."""
 
-    question: str
+    query: str
     passage: int
     headings: tuple[str, ...]
     text: str
@@ -44,9 +44,9 @@ def pseudo_questions(passages: Sequence[SourcePassage], *, most: int, seed: int 
     numbers = list(range(len(passages)))
     chance.shuffle(numbers)
     headings_left = int(_HEADINGS * most)
-    questions: list[PseudoQuestion] = []
+    queries: list[PseudoQuestion] = []
     for number in numbers:
-        if len(questions) == most:
+        if len(queries) == most:
             break
         passage = passages[number]
         heading = passage.headings[-1] if passage.headings else ""
@@ -55,11 +55,11 @@ def pseudo_questions(passages: Sequence[SourcePassage], *, most: int, seed: int 
             rest = passage.text.replace(heading, " ", 1).strip()
             asked = PseudoQuestion(heading, number, passage.headings[:-1], rest)
         else:
-            question, rest = _taken_out(passage.text, chance)
-            asked = PseudoQuestion(question, number, passage.headings, rest)
-        if asked.question and len(asked.text.split()) >= _LEAST_LEFT:
-            questions.append(asked)
-    return questions
+            query, rest = _taken_out(passage.text, chance)
+            asked = PseudoQuestion(query, number, passage.headings, rest)
+        if asked.query and len(asked.text.split()) >= _LEAST_LEFT:
+            queries.append(asked)
+    return queries
 
 
 def _taken_out(text: str, chance: random.Random) -> tuple[str, str]:

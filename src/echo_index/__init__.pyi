@@ -11,7 +11,7 @@ from .errors import EchoIndexError as EchoIndexError
 from .indexer.building.build_documents import index_documents as index_documents
 from .indexer.building.build_files import build_index as build_index
 from .indexer.building.removal import remove_documents as remove_documents
-from .indexer.catalog.records import Where as Where
+from .indexer.catalog.records import SearchFilter as SearchFilter
 from .indexer.documents.chunking import Chunking as Chunking
 from .indexer.documents.document import Document as Document
 from .indexer.sources.source import Source as Source

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from echo_index.errors import IndexMissing
-from echo_index.indexer.catalog.records import Where, WordQuery
+from echo_index.indexer.catalog.records import LexicalQuery, SearchFilter
 from echo_index.indexer.generations.snapshot import open_snapshot
 
 from .corpus import questions
@@ -55,21 +55,23 @@ def read_answers(index_dir: Path, encoder: EchoEncoder) -> Answers | None:
         return None
     generation = snapshot.manifest.generation
     with closing(snapshot.catalog) as catalog, snapshot.reading():
-        ids = [int(key) for key in catalog.chunk_ids(Where(), generation=generation)]
+        ids = [int(key) for key in catalog.chunk_ids(SearchFilter(), generation=generation)]
         found = catalog.chunks(ids)
         order = sorted(ids, key=lambda key: _passage(found[key])[:3])
         position = {key: number for number, key in enumerate(order)}
         nearness = np.full((_QUESTIONS, len(ids)), np.nan, dtype=np.float32)
         for row, vector in zip(nearness, _question_vectors(encoder), strict=True):
-            for key, score in snapshot.nearest(vector, k=len(ids), where=Where()):
+            for key, score in snapshot.nearest(vector, k=len(ids), where=SearchFilter()):
                 row[position[key]] = score
         return Answers(
             passages=tuple(_passage(found[key]) for key in order),
             vectors=catalog.vectors_of(order) if order else np.empty((0, 0), dtype=np.float32),
             nearness=nearness,
             matching=tuple(
-                tuple(sorted(position[key] for key, _ in snapshot.matching(words, k=len(ids) + 1, where=Where())))
-                for words in (WordQuery(tuple(question.split())) for question in questions(_QUESTIONS))
+                tuple(
+                    sorted(position[key] for key, _ in snapshot.matching(words, k=len(ids) + 1, where=SearchFilter()))
+                )
+                for words in (LexicalQuery(tuple(question.split())) for question in questions(_QUESTIONS))
             ),
             counts=(catalog.counts(generation=generation), snapshot.manifest.documents, snapshot.manifest.chunks),
             failures=tuple(catalog.failures(generation=generation)),

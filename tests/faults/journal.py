@@ -10,7 +10,7 @@ from pathlib import Path
 
 from indexer_helpers import WordEncoder
 
-from echo_index.embeddings.vectors.paired_embeddings import Readings
+from echo_index.embeddings.vectors.paired_embeddings import EmbeddingPair
 
 
 class Journal:
@@ -56,7 +56,7 @@ class JournalWordEncoder(WordEncoder):
         super().__init__()
         self.journal = journal
 
-    def document_readings(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Readings]]:
-        for positions, readings in super().document_readings(texts):
+    def encode_document_pairs(self, texts: Sequence[str]) -> Iterator[tuple[list[int], EmbeddingPair]]:
+        for positions, readings in super().encode_document_pairs(texts):
             self.journal.note([texts[position] for position in positions])
             yield positions, readings

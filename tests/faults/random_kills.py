@@ -20,10 +20,10 @@ import torch
 
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.models.language_model import LanguageModel, load_model
-from echo_index.embeddings.vectors.paired_embeddings import Readings
+from echo_index.embeddings.vectors.paired_embeddings import EmbeddingPair
 from echo_index.errors import IndexMissing
-from echo_index.indexer.generations.recovery import finish_commit
-from echo_index.indexer.storage.writer_lock import only_writer
+from echo_index.indexer.generations.recovery import recover_commit
+from echo_index.indexer.storage.writer_lock import writer_lock
 
 from .answers import Answers, difference, read_answers
 from .attempts import Ended, ended_of, start
@@ -41,8 +41,8 @@ class JournalEchoEncoder(EchoEncoder):
         super().__init__(model, batch_tokens=512)
         self.journal = journal
 
-    def document_readings(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Readings]]:
-        for positions, readings in super().document_readings(texts):
+    def encode_document_pairs(self, texts: Sequence[str]) -> Iterator[tuple[list[int], EmbeddingPair]]:
+        for positions, readings in super().encode_document_pairs(texts):
             self.journal.note([texts[position] for position in positions])
             yield positions, readings
 
@@ -120,8 +120,8 @@ class Twins:
         """
         try:
             unaided = read_answers(self.folder / INDEX, self.quiet_encoder)
-            with suppress(IndexMissing), only_writer(self.folder / INDEX):
-                finish_commit(self.folder / INDEX)
+            with suppress(IndexMissing), writer_lock(self.folder / INDEX):
+                recover_commit(self.folder / INDEX)
             seen = read_answers(self.folder / INDEX, self.quiet_encoder)
         except Exception as error:  # noqa: BLE001
             self.wrong.append(f"a reader met {type(error).__name__}: {error}")

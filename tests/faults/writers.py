@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from echo_index.embeddings.vectors.paired_embeddings import Readings
+from echo_index.embeddings.vectors.paired_embeddings import EmbeddingPair
 
 from .attempts import Laboratory, attempt, chosen, ended_of, start
 from .failing_writes import STOPPED, arm
@@ -31,8 +31,8 @@ _DEAD = 4_194_304  # no process has this id: it is beyond the largest one
 class EndlessEncoder(JournalWordEncoder):
     """Embeds one batch and never comes back."""
 
-    def document_readings(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Readings]]:
-        for batch in super().document_readings(texts):
+    def encode_document_pairs(self, texts: Sequence[str]) -> Iterator[tuple[list[int], EmbeddingPair]]:
+        for batch in super().encode_document_pairs(texts):
             signal.alarm(0)
             while True:
                 time.sleep(60)

@@ -74,7 +74,7 @@ def test_batch_neighbours_do_not_change_a_vector_on_the_gpu(tiny_folder: Path) -
 
 def test_a_model_on_the_gpu_writes(tiny_folder: Path) -> None:
     model = load_model(str(tiny_folder), device="cuda")
-    assert "".join(generate(model, model.vocabulary.encode("The quick brown"), max_tokens=10))
+    assert "".join(generate(model, model.tokenizer.encode("The quick brown"), max_tokens=10))
 
 
 def test_an_exact_index_finds_the_same_on_the_gpu(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ import gradio as gr
 
 from echo_index.app.defaults import DEFAULTS
 from echo_index.app.services.answer_job import Request, Turn, stream_turn
-from echo_index.app.services.index_service import OWN_MODEL, Service
+from echo_index.app.services.index_service import OWN_MODEL, IndexService
 from echo_index.app.web.chat_messages import conversation, export_markdown
-from echo_index.app.web.error_html import told
-from echo_index.app.web.filters import Choices, where_of
+from echo_index.app.web.error_html import error_html
+from echo_index.app.web.filters import FilterChoices, make_filter
 from echo_index.app.web.hit_cards import hit_card
 from echo_index.app.web.html import notice
 from echo_index.app.web.theme import acting_html, asset
@@ -37,7 +37,7 @@ _DOWNLOAD = """(text) => {
 class AskTab:
     """What stands in the tab; `passages` holds passages that can be opened."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: IndexService) -> None:
         self._service = service
         turns = gr.State([])
         with gr.Row():
@@ -70,7 +70,7 @@ class AskTab:
                 with gr.Accordion("Options", open=False):
                     names = [(_own_name(service), OWN_MODEL), *((_name(name), name) for name in service.options.llms)]
                     llm = gr.Dropdown(names, value=OWN_MODEL, label="The model that writes", visible=len(names) > 1)
-                    choices = Choices(service)
+                    choices = FilterChoices(service)
             with gr.Column(scale=2, min_width=320):
                 self.passages = acting_html(_NONE, elem_id="passages", label="Passages")
         cited = gr.HTML(js_on_load=asset("citations.js"), elem_classes="silent")
@@ -110,7 +110,7 @@ class AskTab:
         if not question.strip():
             yield tuple(gr.skip() for _ in range(6))
             return
-        request = Request(question, before=tuple(turns), where=where_of(folders, formats), llm=llm)
+        request = Request(question, before=tuple(turns), where=make_filter(folders, formats), llm=llm)
         growing = [*turns, Turn(question)]
         yield "", growing, conversation(growing, is_running=True), _NONE, *_buttons(running=True)
         try:
@@ -124,7 +124,7 @@ class AskTab:
                     *_buttons(running=True),
                 )
         except EchoIndexError as error:
-            yield question, turns, conversation(turns), told(error), *_buttons(running=False)
+            yield question, turns, conversation(turns), error_html(error), *_buttons(running=False)
             return
         yield gr.skip(), growing, conversation(growing), passage_cards(growing[-1]), *_buttons(running=False)
 
@@ -167,11 +167,11 @@ def _buttons(*, running: bool) -> tuple[Any, Any]:
     return gr.Button(visible=not running), gr.Button(visible=running)
 
 
-def _own_name(service: Service) -> str:
+def _own_name(service: IndexService) -> str:
     return f"The model of the index ({service.options.model})" if service.options.model else "The model of the index"
 
 
 def _name(llm: str) -> str:
-    from echo_index.app.services.external_llm import shown
+    from echo_index.app.services.external_llm import redact
 
-    return f"{shown(llm)}: the question and the passages are sent there"
+    return f"{redact(llm)}: the question and the passages are sent there"

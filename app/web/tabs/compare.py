@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from echo_index.app.defaults import DEFAULTS
-from echo_index.app.services.index_service import Service
-from echo_index.app.web.error_html import told_errors
-from echo_index.app.web.hit_cards import place
-from echo_index.app.web.html import button, notice, shown
+from echo_index.app.services.index_service import IndexService
+from echo_index.app.web.error_html import show_errors
+from echo_index.app.web.hit_cards import location_html
+from echo_index.app.web.html import button, escape_html, notice
 from echo_index.app.web.theme import acting_html
 from echo_index.retriever.search.comparison import compare, compare_sentences
 from echo_index.retriever.search.retriever import Retriever
@@ -55,7 +55,7 @@ _EXAMPLES = [
 class CompareTab:
     """What stands in the tab; `results` holds passages that can be opened."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: IndexService) -> None:
         self._service = service
         with gr.Row(equal_height=True, elem_classes="ask-row"):
             question = gr.Textbox(
@@ -100,18 +100,18 @@ class CompareTab:
             api_visibility="private",
         )
 
-    @told_errors
+    @show_errors
     def _compare(self, question: str) -> str:
         if not question.strip():
             return _WELCOME
         return self._service.with_retriever(lambda retriever: comparison_view(compare(retriever, question, k=_RANKS)))
 
-    @told_errors
+    @show_errors
     def _measure(self, sentence: str, alike: str, other: str) -> str:
         def measured(retriever: Retriever) -> str:
-            spaces = retriever.with_snapshot(lambda snapshot: snapshot.spaces_of_both())
-            pairs = compare_sentences(retriever.encoder, sentence, [alike, other], spaces=spaces)
-            return similarities_view(pairs, without_mean=spaces is not None)
+            normalizations = retriever.with_snapshot(lambda snapshot: snapshot.normalizations())
+            pairs = compare_sentences(retriever.encoder, sentence, [alike, other], normalizations=normalizations)
+            return similarities_view(pairs, without_mean=normalizations is not None)
 
         return self._service.with_retriever(measured)
 
@@ -147,9 +147,9 @@ def _column(ranking: Ranking, echo: Ranking) -> str:
 
 def _row(hit: Hit, rank: int, echo_rank: int | None, *, is_echo: bool) -> str:
     label = f"{rank}. {heading_text(hit)}"
-    where = button(label, "open", title=f"Open {place(hit)}", source=hit.source, start=hit.start)
+    where = button(label, "open", title=f"Open {location_html(hit)}", source=hit.source, start=hit.start)
     return (
-        f'<li class="rank-row">{where}<span class="place">{shown(place(hit))}</span>'
+        f'<li class="rank-row">{where}<span class="place">{escape_html(location_html(hit))}</span>'
         f"{'' if is_echo else _move(rank, echo_rank)}</li>"
     )
 

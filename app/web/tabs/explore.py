@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from echo_index.app.defaults import DEFAULTS
-from echo_index.app.services.formatting import counted
-from echo_index.app.services.index_service import Service
-from echo_index.app.web.error_html import told, told_errors
+from echo_index.app.services.formatting import pluralize
+from echo_index.app.services.index_service import IndexService
+from echo_index.app.web.error_html import error_html, show_errors
 from echo_index.app.web.hit_cards import hit_cards
-from echo_index.app.web.html import button, notice, shown
-from echo_index.app.web.map_svg import map_view
+from echo_index.app.web.html import button, escape_html, notice
+from echo_index.app.web.map_svg import map_svg
 from echo_index.app.web.theme import acting_html
 from echo_index.errors import EchoIndexError
-from echo_index.indexer.inspection.corpus_survey import draw_map, find_oddities
+from echo_index.indexer.inspection.corpus_survey import find_corpus_issues, map_corpus
 from echo_index.indexer.inspection.document_queries import find_passage, list_documents
 
 if TYPE_CHECKING:
-    from echo_index.indexer.catalog.records import FoundChunk
+    from echo_index.indexer.catalog.records import StoredChunk
     from echo_index.indexer.generations.snapshot import Snapshot
-    from echo_index.indexer.inspection.corpus_survey import CorpusMap, Oddities
+    from echo_index.indexer.inspection.corpus_survey import CorpusIssues, CorpusMap
     from echo_index.indexer.inspection.document_queries import ListedDocument
     from echo_index.retriever.search.retriever import Retriever
 
@@ -35,7 +35,7 @@ _WAITING = notice("The map is drawn when this tab is opened.", kind="empty")
 class ExploreTab:
     """What stands in the tab; `places` hold passages that can be opened."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: IndexService) -> None:
         self._service = service
         with gr.Row(equal_height=True, elem_classes="ask-row"):
             question = gr.Textbox(
@@ -84,7 +84,7 @@ class ExploreTab:
         try:
             return self._service.with_retriever(lambda retriever: _drawn(retriever, question))
         except EchoIndexError as error:
-            return told(error), ""
+            return error_html(error), ""
 
     def _rows(self) -> list[list[Any]]:
         try:
@@ -93,9 +93,9 @@ class ExploreTab:
             return []
         return [document_row(document) for document in documents[:_MOST_ROWS]]
 
-    @told_errors
+    @show_errors
     def _odd(self) -> str:
-        return self._service.with_snapshot(lambda snapshot: oddities_view(find_oddities(snapshot)))
+        return self._service.with_snapshot(lambda snapshot: oddities_view(find_corpus_issues(snapshot)))
 
 
 def document_row(document: ListedDocument) -> list[Any]:
@@ -107,39 +107,43 @@ def document_row(document: ListedDocument) -> list[Any]:
 
 def _drawn(retriever: Retriever, question: str) -> tuple[str, str]:
     if not question.strip():
-        return map_view(retriever.with_snapshot(draw_map)), ""
+        return map_svg(retriever.with_snapshot(map_corpus)), ""
     hits = retriever.search(question, k=_NEIGHBOURS, mode="dense")
 
     def draw(snapshot: Snapshot) -> tuple[CorpusMap, set[int]]:
         found = [find_passage(snapshot, hit.source, hit.start) for hit in hits]
         near = {passage.id for passage in found if passage}
-        return draw_map(snapshot, also=sorted(near)), near
+        return map_corpus(snapshot, also=sorted(near)), near
 
     drawn, near = retriever.with_snapshot(draw)
-    [point] = drawn.project(retriever.locate(question)[None, :]).tolist()
+    [point] = drawn.project(retriever.project_query(question)[None, :]).tolist()
     head = '<p class="head">The passages nearest to the question, by meaning</p>'
-    return map_view(drawn, question=(question, (point[0], point[1])), near=near), head + hit_cards(
-        hits, retriever.mark(question, hits)
+    return map_svg(drawn, question=(question, (point[0], point[1])), near=near), head + hit_cards(
+        hits, retriever.highlight(question, hits)
     )
 
 
-def oddities_view(odd: Oddities) -> str:
+def oddities_view(odd: CorpusIssues) -> str:
     """Return what is odd in an index: texts that stand twice, passages that say nothing, files that failed."""
     parts = []
     if odd.failed:
-        rows = "".join(f"<li><b>{shown(path)}</b>: {shown(reason)}</li>" for path, reason in odd.failed[:_MOST_SHOWN])
-        parts.append(_group(f"{counted(len(odd.failed), 'file')} could not be read", rows, len(odd.failed)))
+        rows = "".join(
+            f"<li><b>{escape_html(path)}</b>: {escape_html(reason)}</li>" for path, reason in odd.failed[:_MOST_SHOWN]
+        )
+        parts.append(_group(f"{pluralize(len(odd.failed), 'file')} could not be read", rows, len(odd.failed)))
     if odd.near_duplicates:
         rows = "".join(
             f"<li>{_link(pair.first)} and {_link(pair.second)} <small>{_alike(pair.cosine)}</small>"
-            f'<p class="passage" dir="auto">{shown(_short(pair.first))}</p></li>'
+            f'<p class="passage" dir="auto">{escape_html(_short(pair.first))}</p></li>'
             for pair in odd.near_duplicates[:_MOST_SHOWN]
         )
-        title = f"{counted(len(odd.near_duplicates), 'pair')} of passages that say the same"
+        title = f"{pluralize(len(odd.near_duplicates), 'pair')} of passages that say the same"
         parts.append(_group(title, rows, len(odd.near_duplicates)))
     if odd.short:
-        rows = "".join(f"<li>{_link(found)}: “{shown(_short(found))}”</li>" for found in odd.short[:_MOST_SHOWN])
-        parts.append(_group(f"{counted(len(odd.short), 'passage')} with next to nothing in them", rows, len(odd.short)))
+        rows = "".join(f"<li>{_link(found)}: “{escape_html(_short(found))}”</li>" for found in odd.short[:_MOST_SHOWN])
+        parts.append(
+            _group(f"{pluralize(len(odd.short), 'passage')} with next to nothing in them", rows, len(odd.short))
+        )
     if odd.looked_at < odd.total:
         parts.append(f'<p class="head">{odd.looked_at:,} of {odd.total:,} passages were looked at for the like.</p>')
     return "".join(parts) or notice("Nothing odd was found.", kind="empty")
@@ -150,7 +154,7 @@ def _group(title: str, rows: str, count: int) -> str:
     return f'<section class="odd"><h3>{title}</h3><ul>{rows}{more}</ul></section>'
 
 
-def _link(found: FoundChunk) -> str:
+def _link(found: StoredChunk) -> str:
     spot = (
         f", line {found.chunk.line}" if found.chunk.line else f", page {found.chunk.page}" if found.chunk.page else ""
     )
@@ -161,6 +165,6 @@ def _alike(cosine: float) -> str:
     return "word for word" if cosine >= 1.0 else f"cosine {cosine:.3f}"
 
 
-def _short(found: FoundChunk) -> str:
+def _short(found: StoredChunk) -> str:
     text = " ".join(found.chunk.text.split())
     return text if len(text) <= 160 else f"{text[:160]} …"

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from echo_index.app.services.build_job import Builder, BuildState
-from echo_index.app.services.formatting import STAGE_WORDS, counted, patterns_told
-from echo_index.app.services.index_service import Service
+from echo_index.app.services.build_job import BuildJob, BuildState
+from echo_index.app.services.formatting import STAGE_LABELS, pattern_lines, pluralize
+from echo_index.app.services.index_service import IndexService
 from echo_index.app.services.status import size_words
 from echo_index.app.services.uploads import keep_uploads
-from echo_index.app.web.error_html import told
-from echo_index.app.web.html import notice, shown
+from echo_index.app.web.error_html import error_html
+from echo_index.app.web.html import escape_html, notice
 from echo_index.app.web.theme import acting_html
 from echo_index.errors import EchoIndexError, IndexMissing
 from echo_index.indexer.building.removal import remove_documents
@@ -45,7 +45,9 @@ _READ_ONLY = notice(
 class LibraryTab:
     """What stands in the tab; `fill_in` keeps it at what the index holds now."""
 
-    def __init__(self, service: Service, builder: Builder, *, uploads: Path, most_bytes: int, may_change: bool) -> None:
+    def __init__(
+        self, service: IndexService, builder: BuildJob, *, uploads: Path, most_bytes: int, may_change: bool
+    ) -> None:
         self._service = service
         self._builder = builder
         self._uploads = uploads
@@ -136,7 +138,7 @@ class LibraryTab:
                 return gr.skip(), said, gr.skip(), gr.skip(), gr.skip()
             self._builder.start([*named, *map(str, kept)])
         except EchoIndexError as error:
-            return gr.skip(), told(error), gr.skip(), gr.skip(), gr.skip()
+            return gr.skip(), error_html(error), gr.skip(), gr.skip(), gr.skip()
         return None, *self._running()
 
     def _stop(self) -> tuple[Any, ...]:
@@ -149,8 +151,8 @@ class LibraryTab:
         try:
             report = remove_documents(paths, self._service.index_dir)
         except EchoIndexError as error:
-            return told(error), gr.skip(), gr.skip()
-        said = f"{counted(len(report.removed), 'document')} removed; {counted(report.documents, 'document')} left."
+            return error_html(error), gr.skip(), gr.skip()
+        said = f"{pluralize(len(report.removed), 'document')} removed; {pluralize(report.documents, 'document')} left."
         return notice(said), self._held(), self._listed(wanted)
 
     def _held(self) -> str:
@@ -159,7 +161,7 @@ class LibraryTab:
         except IndexMissing:
             return notice("Nothing is indexed yet.", remedy="Upload files or name a folder, then build.", kind="empty")
         except EchoIndexError as error:
-            return told(error)
+            return error_html(error)
 
     def _listed(self, wanted: str) -> Any:
         try:
@@ -168,7 +170,7 @@ class LibraryTab:
             paths = []
         fitting = [path for path in paths if wanted.lower() in path.lower()]
         more = f"; {len(fitting) - _MOST_LISTED:,} more fit" if len(fitting) > _MOST_LISTED else ""
-        return gr.CheckboxGroup(fitting[:_MOST_LISTED], value=[], label=f"{counted(len(paths), 'document')}{more}")
+        return gr.CheckboxGroup(fitting[:_MOST_LISTED], value=[], label=f"{pluralize(len(paths), 'document')}{more}")
 
 
 def held_view(snapshot: Snapshot) -> str:
@@ -181,7 +183,7 @@ def held_view(snapshot: Snapshot) -> str:
         (size_words(counts.bytes), "of text"),
         (str(manifest.encoder.get("model", "")), f"model, layer {manifest.encoder.get('layer', '')}"),
     )
-    told_facts = "".join(f"<li><b>{shown(value)}</b> {shown(name)}</li>" for value, name in facts)
+    told_facts = "".join(f"<li><b>{escape_html(value)}</b> {escape_html(name)}</li>" for value, name in facts)
     failures = snapshot.catalog.failures(generation=manifest.generation)
     return f'<ul class="facts">{told_facts}</ul>{failures_view(failures)}'
 
@@ -190,10 +192,12 @@ def failures_view(failures: list[tuple[str, str]]) -> str:
     """Return which files could not be read, and why."""
     if not failures:
         return ""
-    rows = "".join(f"<li><b>{shown(path)}</b>: {shown(reason)}</li>" for path, reason in failures[:_MOST_FAILURES])
+    rows = "".join(
+        f"<li><b>{escape_html(path)}</b>: {escape_html(reason)}</li>" for path, reason in failures[:_MOST_FAILURES]
+    )
     more = f"<li>and {len(failures) - _MOST_FAILURES:,} more</li>" if len(failures) > _MOST_FAILURES else ""
     return (
-        f'<details class="failures"><summary>{counted(len(failures), "file")} could not be read</summary>'
+        f'<details class="failures"><summary>{pluralize(len(failures), "file")} could not be read</summary>'
         f"<ul>{rows}{more}</ul></details>"
     )
 
@@ -215,7 +219,7 @@ def progress_view(state: BuildState) -> str:
     share = state.done / state.total if state.total else None
     total = f" of {state.total:,}" if state.total else ""
     left = f", {state.seconds_left // 60}:{state.seconds_left % 60:02} left" if state.seconds_left is not None else ""
-    return _bar(STAGE_WORDS[state.stage], share, f"{state.done:,}{total} ({state.rate:.1f}/s{left})")
+    return _bar(STAGE_LABELS[state.stage], share, f"{state.done:,}{total} ({state.rate:.1f}/s{left})")
 
 
 def _bar(label: str, share: float | None, told: str) -> str:
@@ -223,14 +227,15 @@ def _bar(label: str, share: float | None, told: str) -> str:
     now = f' aria-valuenow="{percent}"' if percent else ""
     width = f' style="width:{percent}%"' if percent else ' class="unknown"'
     return (
-        f'<div class="progress"><p>{shown(label)} <span>{shown(told)}</span></p>'
-        f'<div class="track" role="progressbar" aria-label="{shown(label)}" aria-valuemin="0" aria-valuemax="100"{now}>'
+        f'<div class="progress"><p>{escape_html(label)} <span>{escape_html(told)}</span></p>'
+        f'<div class="track" role="progressbar" aria-label="{escape_html(label)}"'
+        f' aria-valuemin="0" aria-valuemax="100"{now}>'
         f"<span{width}></span></div></div>"
     )
 
 
 def _done(report: BuildReport) -> str:
-    held = f"{counted(report.documents, 'document')} in {counted(report.chunks, 'passage')}"
+    held = f"{pluralize(report.documents, 'document')} in {pluralize(report.chunks, 'passage')}"
     return f"Done in {report.seconds:.1f} s: the index holds {held}."
 
 
@@ -243,5 +248,5 @@ def _changes(report: BuildReport) -> str:
         (report.left_out, "left out because they were removed here"),
     )
     files = ", ".join(f"{count:,} {word}" for count, word in changes if count)
-    patterns = "".join(f" {line}." for line in patterns_told(report))
-    return f"Files: {files}. {counted(report.embedded, 'passage')} embedded.{patterns}"
+    patterns = "".join(f" {line}." for line in pattern_lines(report))
+    return f"Files: {files}. {pluralize(report.embedded, 'passage')} embedded.{patterns}"

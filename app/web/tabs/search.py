@@ -7,11 +7,11 @@ from typing import Any
 import gradio as gr
 
 from echo_index.app.defaults import DEFAULTS, TASKS
-from echo_index.app.services.index_service import Service
-from echo_index.app.web.error_html import told_errors
-from echo_index.app.web.filters import Choices, rerank_choice, where_of
+from echo_index.app.services.index_service import IndexService
+from echo_index.app.web.error_html import show_errors
+from echo_index.app.web.filters import FilterChoices, make_filter, rerank_choice
 from echo_index.app.web.hit_cards import hit_cards
-from echo_index.app.web.html import button, notice, shown
+from echo_index.app.web.html import button, escape_html, notice
 from echo_index.app.web.theme import acting_html, asset
 from echo_index.retriever.search.retriever import Mode, Retriever
 
@@ -26,7 +26,7 @@ _WELCOME = notice(
 class SearchTab:
     """What stands in the tab; `results` holds passages that can be opened."""
 
-    def __init__(self, service: Service, page: gr.Blocks) -> None:
+    def __init__(self, service: IndexService, page: gr.Blocks) -> None:
         self._service = service
         with gr.Row(equal_height=True, elem_classes="ask-row"):
             question = gr.Textbox(
@@ -49,7 +49,7 @@ class SearchTab:
             )
             mode = gr.Radio(_MODES, value="hybrid", label="Search by", scale=3)
         with gr.Accordion("Filters", open=False):
-            choices = Choices(service)
+            choices = FilterChoices(service)
             with gr.Row():
                 amount = gr.Slider(1, 50, value=DEFAULTS.page_results, step=1, label="Passages to show", scale=2)
                 rerank = rerank_choice()
@@ -83,7 +83,7 @@ class SearchTab:
         )
         self.choices = choices
 
-    @told_errors
+    @show_errors
     def _search(
         self, question: str, task: str, mode: Mode, folders: list[str], formats: list[str], amount: int, rerank: int
     ) -> str:
@@ -96,11 +96,11 @@ class SearchTab:
                 k=int(amount),
                 mode=mode,
                 instruction=task or None,
-                where=where_of(folders, formats),
+                where=make_filter(folders, formats),
                 rerank=rerank,
                 group=True,
             )
-            return hit_cards(hits, retriever.mark(question, hits, instruction=task or None))
+            return hit_cards(hits, retriever.highlight(question, hits, instruction=task or None))
 
         return self._service.with_retriever(find)
 
@@ -113,13 +113,12 @@ class SearchTab:
         found = self._search(asked, TASKS["Question answering"], "hybrid", [], [], DEFAULTS.page_results, 0)
         return (asked, found) if asked else (gr.skip(), gr.skip() if found == _WELCOME else found)
 
-    @told_errors
+    @show_errors
     def _similar(self, folders: list[str], formats: list[str], amount: int, event: gr.EventData) -> str:
         source, start = str(event._data["source"]), int(event._data["start"])
         hits = self._service.with_retriever(
-            lambda retriever: retriever.similar(source, start, k=int(amount), where=where_of(folders, formats))
+            lambda retriever: retriever.similar(source, start, k=int(amount), where=make_filter(folders, formats))
         )
-        head = (
-            f'<p class="head">Passages like one of <b>{shown(source)}</b> {button("Back to the results", "back")}</p>'
-        )
+        back = button("Back to the results", "back")
+        head = f'<p class="head">Passages like one of <b>{escape_html(source)}</b> {back}</p>'
         return head + hit_cards(hits, [None] * len(hits))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from echo_index.indexer.documents.decoding import decode
 from echo_index.indexer.documents.document import Document
-from echo_index.indexer.documents.readers.text_builder import Flow
+from echo_index.indexer.documents.readers.text_builder import TextBuilder
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborHTMLParser, LexborNode
@@ -56,21 +56,21 @@ def read_html(content: bytes) -> Document:
     return Document(text=flow.text(), title=title, format="html", headings=tuple(flow.headings))
 
 
-def _main_content(tree: LexborHTMLParser) -> Flow:
+def _main_content(tree: LexborHTMLParser) -> TextBuilder:
     """The page's declared main part if it holds text, its one article if that is most of the page, else its body."""
     for selector in ("main", "[role=main]"):
         node = tree.css_first(selector)
         if node is not None and (flow := _flow(node)).length:
             return flow
-    whole = _flow(tree.body) if tree.body is not None else Flow()
+    whole = _flow(tree.body) if tree.body is not None else TextBuilder()
     articles = tree.css("article")
     if len(articles) == 1 and (flow := _flow(articles[0])).length * 2 >= whole.length:
         return flow
     return whole
 
 
-def _flow(root: LexborNode) -> Flow:
-    flow = Flow()
+def _flow(root: LexborNode) -> TextBuilder:
+    flow = TextBuilder()
     for node, entering in _walk(root):
         tag = node.tag or ""
         if tag == "-text":

@@ -30,7 +30,7 @@ _pdfium = threading.Lock()
 
 
 @contextmanager
-def opened_pdf(content: bytes) -> Iterator[PdfDocument]:
+def open_pdf(content: bytes) -> Iterator[PdfDocument]:
     """Open a PDF; until it is closed, no other thread is in PDFium.
 
     Raises DocumentError when the file, or what is asked of it while it is open, is broken or needs a password.
@@ -54,7 +54,7 @@ def read_pdf(content: bytes) -> Document:
     of the metadata, else the first line if it is short. Raises DocumentError when the file is broken, needs a password
     or holds no text.
     """
-    with opened_pdf(content) as pdf:
+    with open_pdf(content) as pdf:
         pages = [_page_text(pdf, number) for number in range(len(pdf))]
         outline = list(islice(_outline(pdf), _MOST_HEADINGS))
         title = _plain(pdf.get_metadata_value("Title"))

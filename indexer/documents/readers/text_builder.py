@@ -24,7 +24,7 @@ _RANK = {"": 0, _SPACE: 1, _LINE: 3, _PARAGRAPH: 4}
 _CELL_RANK = 2  # of the bars between table cells, as many as there were cells
 
 
-class Flow:
+class TextBuilder:
     """A text under construction. Separators are held back until text follows, so that the strongest one wins.
 
     Headings, tables and preformatted text stand on their own even within a table cell: such a table lays out the page.

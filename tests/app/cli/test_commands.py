@@ -1,0 +1,401 @@
+"""The command line as a person uses it: what it prints, and how it ends when something is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from repository import ROOT
+
+from echo_index.app.cli.main import main
+from echo_index.app.services.status import status_lines
+
+
+class Ran(NamedTuple):
+    """How a command ended and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run(tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command in an empty folder; `build` takes the tiny model unless another is named."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run_command(*words: str) -> Ran:
+        if words and words[0] == "build" and "--model" not in words:
+            words = (*words, "--model", str(tiny_folder))
+        monkeypatch.setattr(sys, "argv", ["echo-index", *words])
+        code = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        return Ran(code, *capsys.readouterr())
+
+    return run_command
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    (folder / "fox.md").write_text("# The fox\n\nThe quick brown fox jumps over the lazy dog.\n")
+    (folder / "vow.md").write_text("# Wizards\n\nSeven wizards quietly judge my vow.\n")
+    return folder
+
+
+def test_build_tells_what_it_did_and_a_second_build_that_it_did_nothing(run: Run, notes: Path) -> None:
+    first = run("build", "notes")
+    assert first.code == 0
+    assert "Files: 2 new; 2 passages embedded" in first.out
+    assert "The index holds 2 documents in 2 passages." in first.out
+    assert "Files: 2 unchanged; nothing had to be embedded" in run("build", "notes").out
+    (notes / "fox.md").write_text("# The fox\n\nThe fox sleeps.\n")
+    assert "Files: 1 changed, 1 unchanged; 1 passage embedded" in run("build", "notes").out
+    (notes / "vow.md").unlink()
+    assert "1 removed; nothing had to be embedded" in run("build", "notes").out
+
+
+def test_search_shows_title_place_and_passage(run: Run, notes: Path) -> None:
+    run("build", "notes")
+    found = run("search", "lazy dog", "--mode", "lexical")
+    assert found.code == 0
+    assert "1. The fox" in found.out
+    assert "notes/fox.md:1" in found.out
+    assert "quick brown fox" in found.out
+    assert "words #1" in found.out
+    assert run("search", "unheard", "--mode", "lexical").out == "Nothing was found.\n"
+
+
+def test_json_holds_the_whole_hit(run: Run, notes: Path) -> None:
+    run("build", "notes")
+    hits = json.loads(run("search", "wizards", "-k", "1", "--mode", "lexical", "--json").out)
+    assert [(hit["source"], hit["line"], hit["dense"]) for hit in hits] == [("notes/vow.md", 1, None)]
+    assert (notes / "vow.md").read_text()[hits[0]["start"] : hits[0]["end"]] == hits[0]["text"]
+
+
+def test_ask_answers_or_says_that_it_cannot(run: Run, notes: Path) -> None:
+    run("build", "notes")
+    assert "do not hold an answer" in run("ask", "fox?", "--format", "pdf").out
+    answer = json.loads(run("ask", "Who sleeps?", "--json").out)
+    assert {"question", "text", "found", "citations", "passages", "removed_markers"} == set(answer)
+    assert len(answer["passages"]) == 2
+
+
+def test_status_tells_what_is_there_and_why_it_runs_where_it_runs(run: Run, notes: Path, tiny_folder: Path) -> None:
+    (notes / "broken.pdf").write_text("this is no PDF")
+    assert run("build", "notes").code == 0
+    shown = run("status", "--device", "cpu").out
+    for said in (
+        "2 (2 markdown)",
+        str(tiny_folder),
+        "cpu (asked for)",
+        "FAISS",
+        "notes/broken.pdf: It is not a readable PDF",
+    ):
+        assert said in shown
+    told = json.loads(run("status", "--json").out)
+    assert (told["documents"], told["chunks"], told["formats"]) == (2, 2, {"markdown": 2})
+    assert told["space_passages"] is None, "two passages say nothing of the others"
+    assert told["space_has_drifted"] is False
+    drifted = {**told, "space_passages": 20, "space_has_drifted": True}
+    assert "about other things" in dict(status_lines(drifted))["Space"]
+    assert told["failures"][0][0] == "notes/broken.pdf"
+    assert told["disk_bytes"] > 1000
+
+
+def test_filters_and_instruction_are_understood(run: Run, notes: Path) -> None:
+    run("build", "notes")
+    hits = json.loads(run("search", "fox", "--path", "*vow*", "--instruction", "Find wizards.", "--json").out)
+    assert [hit["source"] for hit in hits] == ["notes/vow.md"]
+
+
+def test_copies_are_named_by_one_of_them(run: Run, notes: Path) -> None:
+    for copy in ("copy.md", "other.md"):
+        shutil.copy(notes / "fox.md", notes / copy)
+    run("build", "notes")
+    hits = json.loads(run("search", "fox", "--json").out)
+    assert [len(hit["alike"]) for hit in hits if "fox" in hit["text"]] == [2]
+    assert len(hits) == 2
+    fox, *copies = sorted(["notes/copy.md:1", "notes/fox.md:1", "notes/other.md:1"])
+    shown = run("search", "fox").out
+    assert f"{fox} " in shown and f"the same at {', '.join(copies)}" in shown
+    answer = json.loads(run("ask", "Who sleeps?", "--json").out)
+    assert [len(hit["alike"]) for hit in answer["passages"] if "fox" in hit["text"]] == [2]
+
+
+def test_the_best_are_reranked_where_that_is_asked_for(run: Run, notes: Path) -> None:
+    run("build", "notes")
+    plain, reranked = run("search", "wizards"), run("search", "wizards", "--rerank", "2")
+    assert "likelihood" not in plain.out
+    assert reranked.out.count("likelihood #1 (-") == reranked.out.count("likelihood #2 (-") == 1
+    hits = json.loads(run("search", "wizards", "--rerank", "1", "--json").out)
+    assert [hit["likelihood"] and hit["likelihood"]["rank"] for hit in hits] == [1, None]
+    answer = json.loads(run("ask", "Who sleeps?", "--rerank", "2", "--json").out)
+    assert sorted(hit["likelihood"]["rank"] for hit in answer["passages"]) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["search", "fox", "--index", "nowhere"], "There is no complete index in nowhere. Build one: echo-index build"),
+        (["status", "--index", "nowhere"], "There is no complete index in nowhere"),
+        (["build", "nowhere"], "There is no file or folder at nowhere."),
+        (["build", "empty"], "There is no document to index in empty."),
+        (["build", "notes", "--model", "no-such-model"], "The model 'no-such-model' is not in the cache"),
+        (["build", "notes", "--model", ""], "The name of the model is empty."),
+        (["build", "notes", "--model", "./empty"], "The folder ./empty holds no model: config.json is missing."),
+        (["build", "notes", "--model", "notes/fox.md"], "The file notes/fox.md is not a model."),
+        (["build", "notes", "--device", "cuda"], "The device cuda was asked for, but"),
+        (["build", "notes", "--document-prompt", "{text}"], "has nothing to pool: the slot {echo} is missing"),
+        (["build", "notes", "--layer", "99"], "has layers 1 to 4; there is no layer 99"),
+        (["build", "notes", "--layer", "2"], "layer was 4 and is now 2. Build it anew with --rebuild"),
+        (["build", "notes", "--chunk-tokens", "100"], "chunk_tokens was 200 and is now 100"),
+        (["search", ""], "The question is empty."),
+        (["ask", "   "], "The question is empty."),
+        (["remove", "notes/fox.md", "notes/nothing.md"], "There is no document notes/nothing.md in the index"),
+        (["remove", "notes"], "in quotes: 'FOLDER/*'"),
+        (["remove", ""], "There is no document ''"),
+        (["remove", "notes/fox.md", "--index", "nowhere"], "There is no complete index in nowhere"),
+        (["search", "fox", "--index-device", "gpu"], "A GPU was asked for to search the index, but"),
+    ],
+)
+def test_bad_input_ends_in_one_sentence_and_exit_code_1(run: Run, notes: Path, words: list[str], said: str) -> None:
+    (notes.parent / "empty").mkdir()
+    run("build", "notes")
+    before = json.loads(run("status", "--json").out)
+    ended = run(*words)
+    assert ended.code == 1
+    assert said in ended.err
+    assert ended.err.startswith("Error: ")
+    assert ended.err.count("\n") == 1
+    assert ended.out == ""
+    assert json.loads(run("status", "--json").out) == before, "nothing was lost"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["search"],
+        ["search", "fox", "-k", "0"],
+        ["search", "fox", "--rerank", "-1"],
+        ["search", "fox", "--mode", "fuzzy"],
+        ["nonsense"],
+        ["build"],
+        ["remove"],
+    ],
+)
+def test_wrong_usage_ends_with_exit_code_2(run: Run, words: list[str]) -> None:
+    assert run(*words).code == 2
+
+
+def test_a_folder_in_which_nothing_can_be_read_ends_with_exit_code_1(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad/broken.pdf").write_text("this is no PDF")
+    ended = run("build", "bad")
+    assert ended.code == 1
+    assert "1 file could not be read:" in ended.out
+
+
+def test_build_without_a_source_builds_those_of_earlier_builds(
+    run: Run, notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more/one.md").write_text("# One\n\nOne more.\n")
+    run("build", "notes", "more")
+    (notes / "new.md").write_text("# New\n\nA new page.\n")
+    monkeypatch.chdir(notes)
+    again = run("build", "--index", "../.echo-index")
+    assert (again.code, again.out[:26]) == (0, "Files: 1 new, 3 unchanged;")
+    assert f"The sources of earlier builds: {tmp_path}/more, {notes}" in again.err
+    (tmp_path / "more").rename(tmp_path / "other")
+    gone = run("build", "--index", "../.echo-index")
+    assert gone.code == 1
+    assert f"cannot be built again: there is no file or folder at {tmp_path}/more. Put it back, or name" in gone.err
+    assert gone.err.count("\n") == 1
+    assert run("build", str(notes), "--index", "../.echo-index").code == 0
+    assert run("build", "--index", "../.echo-index", "--rebuild").code == 0
+    assert json.loads(run("status", "--index", "../.echo-index", "--json").out)["documents"] == 3
+
+
+def test_what_was_excluded_stays_so_until_something_else_is_said(run: Run, notes: Path) -> None:
+    first = run("build", "notes", "--exclude", "*.txt", "--exclude", "vow*")
+    assert "as before" not in first.out
+    held = json.loads(run("status", "--json").out)["documents"]
+    for words in (["notes"], []):
+        again = run("build", *words)
+        assert "without *.txt, vow*, as before; --include '*' takes all." in again.out
+        assert json.loads(run("status", "--json").out)["documents"] == held
+    run("build", "--include", "*")
+    assert json.loads(run("status", "--json").out)["documents"] > held
+    assert "as before" not in run("build").out
+
+
+def test_build_without_a_source_and_without_an_index_says_what_to_name(run: Run) -> None:
+    ended = run("build", "--index", "nowhere")
+    assert ended.code == 2
+    assert "no source of an index in nowhere is known yet; name one." in ended.err
+    assert not Path("nowhere").exists()
+
+
+def test_remove_takes_out_what_is_named_as_a_file_a_name_or_a_glob(
+    run: Run, notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.md", "a[1].md", "deep/b.md", "deep/er/c.md", "deep/d.txt"):
+        (notes / name).parent.mkdir(parents=True, exist_ok=True)
+        (notes / name).write_text(f"Some words on {name}.\n")
+    assert run("build", "notes").code == 0
+    shown = run("remove", "notes/deep/*.md", "notes/a.md")
+    assert shown.out == (
+        "Removed notes/a.md\nRemoved notes/deep/b.md\nRemoved notes/deep/er/c.md\n"
+        "The index holds 4 documents in 4 passages.\n"
+    )
+    monkeypatch.chdir(notes / "deep")
+    told = run("remove", "d.txt", str(notes / "fox.md"), "notes/a[1].md", "--index", "../../.echo-index", "--json")
+    assert json.loads(told.out) == {
+        "removed": ["notes/a[1].md", "notes/deep/d.txt", "notes/fox.md"], "documents": 1, "chunks": 1
+    }  # fmt: skip
+    assert (notes / "fox.md").exists()
+    monkeypatch.chdir(tmp_path)
+    assert json.loads(run("search", "fox", "--mode", "lexical", "--json").out) == []
+
+
+def test_what_was_removed_stays_out_until_it_is_named(run: Run, notes: Path) -> None:
+    run("build", "notes")
+    assert run("remove", "notes/*").code == 0
+    built = run("build")
+    assert built.code == 0, "there is nothing to complain of"
+    assert "2 files left out, as they were removed; to bring one back: echo-index build FILE" in built.out
+    assert run("search", "fox", "--mode", "lexical").out == "Nothing was found.\n"
+    assert run("search", "fox").out == "Nothing was found.\n"
+    assert "Files: 1 new; nothing had to be embedded" in run("build", "notes/fox.md").out
+    assert json.loads(run("build", "notes", "--json").out)["left_out"] == 1
+
+
+def test_remove_loads_no_model(run: Run, notes: Path) -> None:
+    run("build", "notes")
+    command = """
+import atexit, sys
+atexit.register(lambda: print({"torch", "transformers"} & {*sys.modules}))
+sys.argv = ["echo-index", "remove", "notes/fox.md"]
+from echo_index.app.cli.main import main
+main()"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    ended = subprocess.run([sys.executable, "-c", command], env=environment, capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines()[-1] == "set()"
+
+
+def test_a_model_named_for_an_empty_folder_is_not_remembered(run: Run, notes: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert run("build", "empty", "--layer", "2").code == 1
+    assert run("build", "notes").code == 0
+
+
+def test_k_larger_than_the_index_gives_what_there_is(run: Run, notes: Path) -> None:
+    run("build", "notes")
+    assert len(json.loads(run("search", "fox", "-k", "500", "--json").out)) == 2
+
+
+def test_an_index_goes_on_with_its_own_settings(run: Run, notes: Path, tiny_folder: Path) -> None:
+    run("build", "notes", "--layer", "2", "--chunk-tokens", "64")
+    (notes / "new.md").write_text("# New\n\nA new page.\n")
+    assert "1 new" in run("build", "notes", "--model", str(tiny_folder)).out
+    told = json.loads(run("status", "--json").out)
+    assert told["encoder"]["layer"] == 2
+    assert told["chunking"]["max_tokens"] == 64
+
+
+def test_rebuild_changes_the_settings(run: Run, notes: Path) -> None:
+    run("build", "notes")
+    assert run("build", "notes", "--layer", "2", "--rebuild").code == 0
+    assert json.loads(run("status", "--json").out)["encoder"]["layer"] == 2
+
+
+def test_a_name_never_looks_like_another(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "new\nline\u202e.txt").write_text("Whales live in the sea.")
+    (tmp_path / "bro\nken\x1b[2J.pdf").write_bytes(b"no PDF")
+    built = run("build", str(tmp_path))
+    assert "  bro\ufffdken\ufffd[2J.pdf: It is not a readable PDF" in built.out
+    [place] = [line for line in run("search", "whales", "--mode", "lexical").out.splitlines() if ".txt" in line]
+    assert "new\ufffdline\ufffd.txt:1" in place
+
+
+def test_what_a_document_says_never_steers_the_terminal(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "evil.txt").write_text("\x1b[2J\x1b]0;owned\x07 [bold red]markup[/] and [link=http://x]y[/link]")
+    run("build", "evil.txt")
+    shown = run("search", "markup").out
+    assert "\x1b" not in shown and "\x07" not in shown
+    assert "[bold red]markup[/]" in shown
+
+
+def test_ctrl_c_keeps_what_was_done_and_says_how_to_go_on(tmp_path: Path, tiny_folder: Path) -> None:
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    for number in range(400):
+        (notes / f"{number}.md").write_text(
+            f"# Page {number}\n\n" + f"The quick brown fox number {number} jumps. " * 40
+        )
+    command = [sys.executable, "-m", "echo_index", "build", str(notes), "--model", str(tiny_folder)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    started = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    catalog = tmp_path / ".echo-index/catalog.sqlite"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and _vectors_in(catalog) == 0:
+        time.sleep(0.02)
+    started.send_signal(signal.SIGINT)
+    _, said = started.communicate(timeout=60)
+    assert started.returncode == 130
+    assert "Stopped. What was embedded is kept" in said
+    assert "Traceback" not in said
+    kept = _vectors_in(catalog)
+    assert kept > 0
+    again = subprocess.run(
+        [*command, "--json"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    report = json.loads(again.stdout)
+    assert report["documents"] == 400
+    assert report["embedded"] == _vectors_in(catalog) - kept
+
+
+def _vectors_in(catalog: Path) -> int:
+    import sqlite3
+
+    if not catalog.exists():
+        return 0
+    connection = sqlite3.connect(catalog)
+    try:
+        return int(connection.execute("SELECT count(*) FROM vectors").fetchone()[0])
+    except sqlite3.OperationalError:
+        return 0
+    finally:
+        connection.close()
+
+
+@pytest.mark.model
+def test_the_newcomers_way_on_the_real_model(run: Run, tmp_path: Path) -> None:
+    docs = ROOT / "docs"
+    (tmp_path / "docs").mkdir()
+    for page in ("documents.md", "models.md"):
+        shutil.copy(docs / page, tmp_path / "docs")
+    assert run("build", "docs", "--model", "gemma3-270m").code == 0
+    hits = json.loads(run("search", "Can a scanned PDF be searched?", "-k", "1", "--json").out)
+    assert hits[0]["source"] == "docs/documents.md"
+    answer = json.loads(run("ask", "Which licence does SmolLM2 have?", "--json").out)
+    assert answer["found"]
+    assert "docs/models.md" in [citation["hit"]["source"] for citation in answer["citations"]]

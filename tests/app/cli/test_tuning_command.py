@@ -1,0 +1,155 @@
+"""echo-index tune: pairs in, an adapter out that build uses; what is wrong is told in a sentence."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from repository import ROOT
+from safetensors.numpy import load_file
+from typer.testing import CliRunner
+from word_pairs import word_pairs
+
+from echo_index.app.cli.main import app
+from echo_index.embeddings.training.step_log import TUNING_LOG
+from echo_index.errors import EchoIndexError
+
+RUNNER = CliRunner()
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    path = tmp_path / "words.jsonl"
+    lines = [json.dumps({"query": pair.query, "positive": pair.positive}) for pair in word_pairs()]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def run(*words: str | Path, code: int = 0) -> str:
+    """Run the command line and return all that it printed."""
+    result = RUNNER.invoke(app, [*map(str, words)])
+    if isinstance(result.exception, EchoIndexError):
+        assert code == 1
+        return str(result.exception)
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_a_tuned_model_builds_an_index(tiny_folder: Path, pairs: Path, tmp_path: Path) -> None:
+    adapter, docs, index = tmp_path / "adapter", tmp_path / "docs", tmp_path / "index"
+    options = ("--steps", "6", "--batch", "8", "--held-out", "10", "--evaluate-every", "3", "--rank", "2")
+    told = run("tune", "--pairs", pairs, "--model", tiny_folder, "--layer", "3", "--out", adapter, *options)
+    assert "60 pairs of 1 source." in told
+    assert "Step 3: loss" in told
+    assert f"echo-index build --rebuild --adapter {adapter}" in told.replace("\n", "")
+    assert "6 steps; best at step" in told
+    assert "Before: held-out MRR" in told
+    assert len((adapter / TUNING_LOG).read_text(encoding="utf-8").splitlines()) == 7
+    assert b"<svg" in (adapter / "log.svg").read_bytes()
+    docs.mkdir()
+    (docs / "a.txt").write_text("The quick brown fox jumps over the lazy dog.", encoding="utf-8")
+    run("build", docs, "--model", tiny_folder, "--adapter", adapter, "--index", index)
+    built = json.loads(run("status", "--index", index, "--json"))
+    assert built["encoder"]["adapter"] == str(adapter)
+    assert built["encoder"]["layer"] == 3
+    again = run("tune", "--pairs", pairs, "--model", tiny_folder, "--layer", "3", "--out", adapter, *options)
+    assert "There was nothing left to do." in again
+
+
+@pytest.mark.parametrize("kind", [("--rank", "2"), ("--head",)])
+def test_pairs_of_a_file_of_their_own_are_measured_on(
+    tiny_folder: Path, pairs: Path, tmp_path: Path, kind: tuple[str, ...]
+) -> None:
+    lines = pairs.read_text(encoding="utf-8").splitlines()
+    (tmp_path / "apart.jsonl").write_text(lines[7], encoding="utf-8")  # one alone is found first, whatever the model
+    options = ("--steps", "2", "--batch", "4", "--model", tiny_folder, "--out", tmp_path / "adapter", *kind)
+    told = run("tune", "--pairs", pairs, "--held-out-pairs", tmp_path / "apart.jsonl", *options)
+    assert "Before: held-out MRR 100.0." in told
+    measured = [json.loads(line)["held_out"] for line in (tmp_path / "adapter" / TUNING_LOG).read_text().splitlines()]
+    assert measured == [100.0, None, 100.0]
+
+
+def test_a_head_builds_an_index(tiny_folder: Path, pairs: Path, tmp_path: Path) -> None:
+    adapter, docs, index = tmp_path / "adapter", tmp_path / "docs", tmp_path / "index"
+    options = ("--steps", "6", "--batch", "8", "--evaluate-every", "3", "--layer", "echo:4+0.5*text:3")
+    told = run("tune", "--head", "--pairs", pairs, "--model", tiny_folder, "--out", adapter, *options)
+    assert "6 steps" in told
+    docs.mkdir()
+    (docs / "a.txt").write_text("The quick brown fox jumps over the lazy dog.", encoding="utf-8")
+    run("build", docs, "--adapter", adapter, "--model", tiny_folder, "--index", index)
+    assert json.loads(run("status", "--index", index, "--json"))["encoder"]["layer"] == "echo:4+0.5*text:3"
+    assert "a.txt" in run("search", "fox", "--index", index)
+
+
+def test_an_index_can_be_tuned_on(tiny_folder: Path, tmp_path: Path) -> None:
+    docs, index = tmp_path / "docs", tmp_path / "index"
+    docs.mkdir()
+    for number in range(30):
+        text = f"The fox number {number} jumps over the box. The dog number {number} sleeps in it."
+        (docs / f"{number}.txt").write_text(text, encoding="utf-8")
+    run("build", docs, "--model", tiny_folder, "--index", index)
+    options = ("--steps", "2", "--batch", "4", "--held-out", "5", "--model", tiny_folder, "--out", tmp_path / "adapter")
+    assert "30 pairs of 1 source." in run("tune", "--from-index", index, *options)
+
+
+def test_an_adapter_is_tuned_further(tiny_folder: Path, pairs: Path, tmp_path: Path) -> None:
+    options = ("--steps", "2", "--batch", "8", "--held-out", "0", "--model", tiny_folder, "--pairs", pairs)
+    run("tune", *options, "--rank", "2", "--out", tmp_path / "first")
+    further = (*options, "--adapter", tmp_path / "first", "--out", tmp_path / "second")
+    told = run("tune", *further, "--rank", "4", code=1)
+    assert "keeps its rank and its layers; these are of a new one. Begin a new one: --no-adapter" in told
+    assert "2 steps, loss" in run("tune", *further)
+    first, second = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("first", "second"))
+    assert first.keys() == second.keys()
+    assert any(not np.array_equal(first[name], second[name]) for name in first)
+    assert all(np.allclose(first[name], second[name], atol=2e-3) for name in first)  # from there, not from nothing
+
+
+def test_two_processes_train_what_one_trains(tiny_folder: Path, pairs: Path, tmp_path: Path) -> None:
+    # a batch of more tokens than go through at once, so that both have a share of it
+    options = ["--steps", "5", "--batch", "50", "--held-out", "10", "--evaluate-every", "5", "--rank", "2"]
+    options += ["--learning-rate", "0.01"]
+    words = ["tune", "--pairs", str(pairs), "--model", str(tiny_folder), "--device", "cpu", *options, "--out"]
+    # accelerate starts several processes where there are several GPUs; on a CPU what it uses does
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "echo_index"]
+    run = subprocess.run(
+        [sys.executable, *launch, *words, str(tmp_path / "two")], capture_output=True, text=True, cwd=ROOT, timeout=300
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stderr.count("60 pairs of 1 source.") == 2
+    assert run.stdout.count("5 steps") == 1
+    run_one = subprocess.run([sys.executable, "-m", "echo_index", *words, str(tmp_path / "one")], cwd=ROOT, timeout=300)
+    assert run_one.returncode == 0
+    one, two = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("one", "two"))
+    assert one.keys() == two.keys()
+    assert all(np.allclose(one[name], two[name], atol=1e-4) for name in one)
+    assert any(np.abs(one[name]).max() > 1e-3 for name in one if "lora_B" in name)
+    assert len((tmp_path / "two" / TUNING_LOG).read_text(encoding="utf-8").splitlines()) == 6
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (
+            ("--pairs", "{pairs}", "--model", "{tiny}", "--learning-rate", "0"),
+            0,
+            "none of which was better",
+        ),
+        ((), 1, "There are no pairs to tune with. Name a file (--pairs) or an index (--from-index)."),
+        (("--pairs", "{pairs}", "--held-out-pairs", "apart.tsv"), 1, "apart.tsv cannot be read: No such file"),
+        (("--pairs", "gone.jsonl"), 1, "gone.jsonl cannot be read: No such file or directory."),
+        (("--pairs", "{pairs}", "--dimensions", "64,x"), 2, "is no list of lengths"),
+        (("--pairs", "{pairs}", "--head", "--rank", "4"), 2, "are not for a head"),
+        (("--pairs", "{pairs}", "--model", "{tiny}", "--first-layer", "9"), 1, "There is no layer from 9 on to tune"),
+        (("--pairs", "{pairs}", "--model", "{tiny}", "--teacher", "no/such"), 1, "no/such"),
+    ],
+)
+def test_what_cannot_be_done_is_told(
+    words: tuple[str, ...], code: int, told: str, tiny_folder: Path, pairs: Path, tmp_path: Path
+) -> None:
+    given = [word.format(pairs=pairs, tiny=tiny_folder) for word in (*words, "--steps", "2")]
+    assert told in run("tune", *given, "--out", tmp_path / "adapter", code=code)

@@ -1,0 +1,235 @@
+"""A streamed answer: it grows, it is checked at its end, and the model stops where nobody waits any more."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from facts import FACTS, write_facts
+from langchain_core.language_models import GenericFakeChatModel
+from langchain_core.messages import AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGenerationChunk
+from tiny_models import CHAT_TEMPLATE, llama_config, save_model
+
+from echo_index.app.services.answer_job import Request, Turn, stream_turn
+from echo_index.app.services.index_service import IndexService, ServiceOptions
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.errors import EchoIndexError, IndexMissing, ModelError, QuestionError
+from echo_index.indexer.building.build_files import build_index
+from echo_index.indexer.catalog.records import SearchFilter
+from echo_index.indexer.sources.source import Source
+from echo_index.retriever.rag.chat_model import EchoChatModel
+from echo_index.retriever.rag.citations import Answer
+from echo_index.retriever.search.hits import Hit
+from echo_index.retriever.search.retriever import Retriever
+
+QUESTION = FACTS["ferry"][1]
+PATIENCE = 20  # seconds
+
+
+@pytest.fixture(scope="module")
+def facts(gemma: LanguageModel, tmp_path_factory: pytest.TempPathFactory) -> IndexService:
+    """Return what is served over a page for each fact, by the real model."""
+    folder = write_facts(tmp_path_factory.mktemp("facts") / "facts")
+    index_dir = tmp_path_factory.mktemp("index")
+    build_index([Source.parse(str(folder))], index_dir, encoder=EchoEncoder(gemma))
+    return IndexService(ServiceOptions(index_dir, device="cpu", index_device="cpu"))
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_model: LanguageModel, tmp_path_factory: pytest.TempPathFactory) -> IndexService:
+    """Return what is served by a random model, which writes on and on."""
+    folder = write_facts(tmp_path_factory.mktemp("facts") / "facts")
+    index_dir = tmp_path_factory.mktemp("index")
+    build_index([Source.parse(str(folder))], index_dir, encoder=EchoEncoder(tiny_model))
+    service = IndexService(ServiceOptions(index_dir, device="cpu", index_device="cpu", llms=("openai:gpt-4o-mini",)))
+    service.warm()
+    return service
+
+
+def writing() -> list[threading.Thread]:
+    """The threads in which answers are being written."""
+    return [thread for thread in threading.enumerate() if thread.name == "answer"]
+
+
+def soon(is_so: Callable[[], bool], seconds: float = PATIENCE) -> bool:
+    deadline = time.monotonic() + seconds
+    while not is_so() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return is_so()
+
+
+@pytest.fixture(autouse=True)
+def nothing_goes_on() -> Iterator[None]:
+    """After a test, nothing is being written."""
+    yield
+    assert soon(lambda: not writing())
+
+
+@pytest.mark.model
+def test_a_turn_grows_and_ends_with_its_answer(facts: IndexService, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    search = Retriever.search
+    monkeypatch.setattr(Retriever, "search", lambda *given, **how: asked.append(how["group"]) or search(*given, **how))
+    turns = list(stream_turn(facts, Request(QUESTION)))
+    assert asked == [True], "the same is not read twice"
+    first, last = turns[0], turns[-1]
+    assert first.passages and first.text == "" and first.answer is None, "the passages come first"
+    assert all(turn.question == QUESTION and turn.passages == first.passages for turn in turns)
+    assert all(isinstance(hit, Hit) for hit in first.passages) and len(first.passages) == 3
+    for before, after in pairwise(turns):
+        assert after.text.startswith(before.text)
+    assert len({turn.text for turn in turns}) > 4, "piece by piece"
+    assert all(turn.answer is None for turn in turns[:-1])
+    answer = last.answer
+    assert isinstance(answer, Answer) and answer.found
+    assert "eight" in answer.text == last.text
+    assert answer.citations and answer.passages == last.passages
+    for citation in answer.citations:
+        assert citation.hit == last.passages[citation.number - 1]
+    assert Path(answer.citations[0].hit.source).name == "ferry.md"
+
+
+@pytest.mark.model
+def test_a_follow_up_is_understood_from_the_turns_before(facts: IndexService) -> None:
+    turns = [Turn("An unfinished question")]
+    turns.append([*stream_turn(facts, Request(FACTS["castle"][1]))][-1])
+    follow_up = "And the bridge?"
+    alone = [*stream_turn(facts, Request(follow_up))][-1].answer
+    after = [*stream_turn(facts, Request(follow_up, before=tuple(turns)))][-1]
+    assert after.question == follow_up, "the person's own words are shown"
+    assert alone is not None and alone.question == follow_up
+    assert after.answer is not None and after.answer.question != follow_up
+    assert "bridge" in after.answer.question.lower()
+
+
+@pytest.mark.model
+def test_what_the_documents_do_not_say_is_not_found(facts: IndexService) -> None:
+    answer = [*stream_turn(facts, Request("Which wines go with roast goose?"))][-1].answer
+    assert answer is not None
+    assert not answer.found and answer.citations == ()
+
+
+def test_the_request_says_how_many_passages_of_which_documents_and_how(tiny: IndexService) -> None:
+    def passages(request: Request) -> list[Hit]:
+        stream = stream_turn(tiny, request)
+        try:
+            return [*next(stream).passages]
+        finally:
+            stream.close()  # type: ignore[attr-defined]
+
+    assert len(passages(Request("door", passages=2))) == 2
+    only = passages(Request("ferry", where=SearchFilter(paths=("*/bridge.md",))))
+    assert [Path(hit.source).name for hit in only] == ["bridge.md"]
+    assert passages(Request("ferry", where=SearchFilter(formats=("pdf",)))) == []
+    words = passages(Request("ferry", mode="lexical"))
+    assert [(Path(hit.source).name, hit.dense) for hit in words] == [("ferry.md", None)]
+
+
+def start_of(service: IndexService) -> Iterator[Turn]:
+    """Return an answer of which the model has begun to write, and goes on."""
+    stream = stream_turn(service, Request(QUESTION))
+    for turn in stream:
+        if turn.text:
+            break
+    assert writing()
+    return stream
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("how", ["close", "let go"])
+def test_the_model_stops_where_nobody_waits_any_more(facts: IndexService, how: str) -> None:
+    writer = facts.chat_model()
+    assert isinstance(writer, EchoChatModel)
+    began = time.monotonic()
+    whole = [*stream_turn(facts, Request(QUESTION))]
+    took = time.monotonic() - began
+    stream = start_of(facts)
+    if how == "close":
+        stream.close()  # type: ignore[attr-defined]
+    else:
+        del stream
+    began = time.monotonic()
+    assert soon(lambda: not writing(), 2.0), "it writes on for nobody"
+    assert time.monotonic() - began < took
+    free = threading.Thread(target=writer.invoke, args=["Hello"], kwargs={"max_tokens": 1})
+    free.start()
+    free.join(PATIENCE)
+    assert not free.is_alive(), "the model is free for others"
+    assert [*stream_turn(facts, Request(QUESTION))][-1] == whole[-1]
+
+
+class Endless(GenericFakeChatModel):
+    """Writes on for ten seconds, as long as somebody waits."""
+
+    def _stream(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
+        for number in range(1000):
+            yield ChatGenerationChunk(message=AIMessageChunk(f"word{number} "))
+            time.sleep(0.01)
+
+
+def test_a_stopped_answer_is_not_written_to_its_end(tiny: IndexService) -> None:
+    service = IndexService(replace(tiny.options, llms=("endless",)))
+    service._writers["endless"] = Endless(messages=iter(()))
+    stream = stream_turn(service, Request(QUESTION, llm="endless"))
+    for turn in stream:
+        if turn.text.count("word") >= 3:
+            break
+    assert writing()
+    stream.close()  # type: ignore[attr-defined]
+    assert soon(lambda: not writing(), 3.0)
+
+
+def test_a_stream_that_nobody_reads_starts_nothing(tiny: IndexService) -> None:
+    stream = stream_turn(tiny, Request(QUESTION))
+    assert not writing()
+    stream.close()  # type: ignore[attr-defined]
+    assert not writing()
+
+
+@pytest.mark.parametrize("question", ["", "   \n"])
+def test_an_empty_question_is_an_error_of_the_caller(tiny: IndexService, question: str) -> None:
+    with pytest.raises(QuestionError):
+        list(stream_turn(tiny, Request(question)))
+
+
+def test_errors_come_to_who_waits(tiny: IndexService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(IndexMissing):
+        next(stream_turn(IndexService(ServiceOptions(tmp_path / "nowhere")), Request(QUESTION)))
+    with pytest.raises(ModelError, match="is not one of those that were configured"):
+        next(stream_turn(tiny, Request(QUESTION, llm="openai:gpt-4o")))
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(ModelError, match="needs a key") as raised:
+        next(stream_turn(tiny, Request(QUESTION, llm="openai:gpt-4o-mini")))
+    assert isinstance(raised.value, EchoIndexError) and raised.value.remedy
+
+
+def test_an_index_that_was_rebuilt_with_another_model_is_opened_again_once(
+    tmp_path: Path, tiny_model: LanguageModel
+) -> None:
+    folder = write_facts(tmp_path / "facts")
+    build_index([Source.parse(str(folder))], tmp_path / "index", encoder=EchoEncoder(tiny_model))
+    service = IndexService(ServiceOptions(tmp_path / "index", device="cpu", index_device="cpu"))
+    service.warm()
+    config = llama_config(num_hidden_layers=3)
+    other = load_model(str(save_model(tmp_path / "other", config, seed=7, chat_template=CHAT_TEMPLATE)), device="cpu")
+    build_index([Source.parse(str(folder))], tmp_path / "index", encoder=EchoEncoder(other), rebuild=True)
+    assert [*stream_turn(service, Request(QUESTION))][-1].answer is not None
+    used = service.with_retriever(lambda retriever: retriever.encoder.model.name)
+    assert used == other.name, "the next question does not open the index again"
+
+
+def test_several_answers_at_once_get_each_their_own(tiny: IndexService) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    questions = [question for _, question, _ in FACTS.values()]
+    with ThreadPoolExecutor(4) as pool:
+        ends = pool.map(lambda question: [*stream_turn(tiny, Request(question))][-1], questions)
+        assert [end.question for end in ends] == questions

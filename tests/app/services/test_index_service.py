@@ -1,0 +1,221 @@
+"""What all visitors share: the index as it is now, models loaded once, and what is said while there is none."""
+
+from __future__ import annotations
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+from tiny_models import CHAT_TEMPLATE, llama_config, save_model
+
+from echo_index.app.services.index_service import OWN_MODEL, IndexService, ServiceOptions
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.errors import IndexMissing, ModelError
+from echo_index.indexer.building.build_files import build_index
+from echo_index.indexer.inspection.document_queries import list_documents
+from echo_index.indexer.sources.source import Source
+from echo_index.retriever.rag.chat_model import EchoChatModel
+from echo_index.retriever.search.retriever import Retriever
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_model: LanguageModel) -> EchoEncoder:
+    return EchoEncoder(tiny_model)
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    (folder / "fox.md").write_text("# The fox\n\nThe quick brown fox jumps over the lazy dog.\n")
+    return folder
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Path:
+    """Return where the index will be."""
+    return tmp_path / "index"
+
+
+@pytest.fixture
+def service(index: Path) -> IndexService:
+    return IndexService(ServiceOptions(index, device="cpu", index_device="cpu", llms=("openai:gpt-4o-mini",)))
+
+
+def build(notes: Path, index: Path, encoder: EchoEncoder, *, rebuild: bool = False) -> None:
+    build_index([Source.parse(str(notes))], index, encoder=encoder, rebuild=rebuild)
+
+
+def sources(service: IndexService, question: str = "wizards") -> set[str]:
+    return service.with_retriever(lambda retriever: {hit.source for hit in retriever.search(question, k=10)})
+
+
+def documents(service: IndexService) -> set[str]:
+    return {document.path for document in service.with_snapshot(list_documents)}
+
+
+def test_without_an_index_it_says_so_until_there_is_one(
+    service: IndexService, notes: Path, index: Path, encoder: EchoEncoder
+) -> None:
+    assert service.index_dir == index
+    for ask in (sources, documents, IndexService.chat_model):
+        with pytest.raises(IndexMissing):
+            ask(service)
+    build(notes, index, encoder)
+    assert sources(service) == documents(service) == {"notes/fox.md"}
+
+
+def test_a_new_generation_is_searched_and_listed(
+    service: IndexService, notes: Path, index: Path, encoder: EchoEncoder
+) -> None:
+    build(notes, index, encoder)
+    assert sources(service) == {"notes/fox.md"}
+    (notes / "vow.md").write_text("# Wizards\n\nSeven wizards quietly judge my vow.\n")
+    build(notes, index, encoder)
+    assert sources(service) == {"notes/fox.md", "notes/vow.md"}
+
+
+def test_a_new_generation_is_listed_before_anybody_searches(
+    service: IndexService, notes: Path, index: Path, encoder: EchoEncoder
+) -> None:
+    build(notes, index, encoder)
+    assert documents(service) == {"notes/fox.md"}
+    (notes / "vow.md").write_text("# Wizards\n\nSeven wizards quietly judge my vow.\n")
+    build(notes, index, encoder)
+    assert documents(service) == {"notes/fox.md", "notes/vow.md"}
+
+
+def other_encoder(folder: Path) -> EchoEncoder:
+    """Return the encoder of another model."""
+    config = llama_config(num_hidden_layers=3)
+    return EchoEncoder(load_model(str(save_model(folder / "other", config, seed=7, chat_template=CHAT_TEMPLATE))))
+
+
+def test_an_index_that_was_rebuilt_with_another_model_is_opened_again(
+    service: IndexService, notes: Path, index: Path, encoder: EchoEncoder, tmp_path: Path
+) -> None:
+    build(notes, index, encoder)
+    assert sources(service) == {"notes/fox.md"}
+    other = other_encoder(tmp_path)
+    (notes / "vow.md").write_text("# Wizards\n\nSeven wizards quietly judge my vow.\n")
+    build(notes, index, other, rebuild=True)
+    assert sources(service) == {"notes/fox.md", "notes/vow.md"}
+    assert service.with_retriever(lambda retriever: retriever.encoder.fingerprint) == other.fingerprint
+
+
+@pytest.mark.parametrize("asked_first", ["list", "write"])
+def test_after_a_rebuild_with_another_model_that_one_is_listed_and_writes(
+    service: IndexService, notes: Path, index: Path, encoder: EchoEncoder, tmp_path: Path, asked_first: str
+) -> None:
+    build(notes, index, encoder)
+    service.warm()
+    other = other_encoder(tmp_path)
+    (notes / "vow.md").write_text("# Wizards\n\nSeven wizards quietly judge my vow.\n")
+    build(notes, index, other, rebuild=True)
+    if asked_first == "list":
+        assert documents(service) == {"notes/fox.md", "notes/vow.md"}
+    writer = service.chat_model()
+    assert isinstance(writer, EchoChatModel)
+    assert writer.load().name == other.model.name
+    assert documents(service) == {"notes/fox.md", "notes/vow.md"}
+
+
+def test_an_index_that_is_gone_is_missing_again(
+    service: IndexService, notes: Path, index: Path, encoder: EchoEncoder
+) -> None:
+    build(notes, index, encoder)
+    assert sources(service)
+    shutil.rmtree(index)
+    with pytest.raises(IndexMissing):
+        sources(service)
+    build(notes, index, encoder)
+    assert sources(service) == {"notes/fox.md"}
+
+
+def test_it_is_ready_when_the_model_is_loaded(
+    service: IndexService, notes: Path, index: Path, encoder: EchoEncoder
+) -> None:
+    build(notes, index, encoder)
+    assert not service.ready
+    sources(service)
+    assert not service.ready, "it was not asked to be"
+    service.warm()
+    assert service.ready
+    assert service.with_retriever(lambda retriever: retriever._encoder) is not None, "nobody waits for the model now"
+
+
+def test_it_is_ready_where_there_is_no_index_yet(index: Path) -> None:
+    told: list[str] = []
+    service = IndexService(ServiceOptions(index), notice=told.append)
+    service.warm()
+    assert service.ready
+    assert told == [], "the page says how to begin"
+
+
+def test_it_is_ready_where_the_model_is_gone_and_says_so(notes: Path, index: Path, tmp_path: Path) -> None:
+    build(notes, index, other_encoder(tmp_path))
+    shutil.rmtree(tmp_path / "other")
+    told: list[str] = []
+    service = IndexService(ServiceOptions(index, device="cpu", index_device="cpu"), notice=told.append)
+    service.warm()
+    assert service.ready
+    assert len(told) == 1 and str(tmp_path / "other") in told[0]
+
+
+def test_a_model_that_has_moved_is_found_where_it_lies_now(notes: Path, index: Path, tmp_path: Path) -> None:
+    build(notes, index, other_encoder(tmp_path))
+    (tmp_path / "other").rename(tmp_path / "moved")
+    service = IndexService(ServiceOptions(index, model=str(tmp_path / "moved"), device="cpu", index_device="cpu"))
+    assert sources(service) == {"notes/fox.md"}
+
+
+def test_the_model_that_embeds_writes_unless_another_is_named(
+    service: IndexService, notes: Path, index: Path, encoder: EchoEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(notes, index, encoder)
+    own = service.chat_model(OWN_MODEL)
+    assert isinstance(own, EchoChatModel)
+    assert own.load() is service.with_retriever(lambda retriever: retriever.encoder.model), "the weights are shared"
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-nothing")
+    other = service.chat_model("openai:gpt-4o-mini")
+    assert not isinstance(other, EchoChatModel)
+    assert service.chat_model("openai:gpt-4o-mini") is other, "it is opened once"
+
+
+@pytest.mark.parametrize("name", ["openai:gpt-4o", "http://evil.example/v1", "OPENAI:gpt-4o-mini"])
+def test_a_visitor_chooses_only_among_the_models_that_were_configured(service: IndexService, name: str) -> None:
+    with pytest.raises(ModelError, match="is not one of those that were configured"):
+        service.chat_model(name)
+
+
+def test_all_visitors_get_the_same_retriever_and_encoder(
+    service: IndexService, notes: Path, index: Path, encoder: EchoEncoder
+) -> None:
+    build(notes, index, encoder)
+    together = Barrier(16)
+
+    def visit(_: int) -> tuple[Retriever, EchoEncoder]:
+        together.wait()
+        return service.with_retriever(lambda retriever: (retriever, retriever.encoder))
+
+    with ThreadPoolExecutor(16) as pool:
+        assert len({(id(retriever), id(loaded)) for retriever, loaded in pool.map(visit, range(16))}) == 1
+
+
+def test_all_visitors_move_to_the_rebuilt_index_together(
+    service: IndexService, notes: Path, index: Path, encoder: EchoEncoder, tmp_path: Path
+) -> None:
+    build(notes, index, encoder)
+    sources(service)
+    build(notes, index, other_encoder(tmp_path), rebuild=True)
+    together = Barrier(16)
+
+    def visit(_: int) -> set[str]:
+        together.wait()
+        return sources(service)
+
+    with ThreadPoolExecutor(16) as pool:
+        assert [*pool.map(visit, range(16))] == [{"notes/fox.md"}] * 16

@@ -1,0 +1,227 @@
+"""Hits as cards: what is said of a passage, what of it is shown and marked, and that hostile documents do nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from example_hit import HIT, TEXT
+from hypothesis import given
+from hypothesis import strategies as st
+from seen_html import HOSTILE, Seen, visible
+
+from echo_index.app.web.hit_cards import citation, flowing, heading, hit_card, hit_cards, location_html, marked
+from echo_index.retriever.search.hits import Location, RankedScore
+
+MARK = (0, 52)
+CARD_TAGS = {"li", "div", "span", "h3", "p", "mark", "button", "pre"}
+
+
+def test_a_card_tells_where_the_passage_is_why_it_was_found_and_what_it_says() -> None:
+    html = hit_card(HIT, MARK, number=3, strength=0.5)
+    seen = Seen(html)
+    for said in ("3", "The ferry › Times", "island/ferry.md, line 7", "2nd by meaning", "11th by words", TEXT):
+        assert said in seen.text
+    assert "<mark>The ferry to the island leaves at eight and at noon.</mark> Bicycles" in html
+    assert 'title="cosine 0.71"' in html and 'title="BM25 3.50"' in html
+    assert 'title="50 % of the best score"' in html and 'style="width:50%"' in html
+
+
+def test_a_card_has_buttons_that_know_their_passage() -> None:
+    buttons = [found for found in Seen(hit_card(HIT, MARK, number=1)).attributes if found.get("type") == "button"]
+    assert [found["data-action"] for found in buttons] == ["open", "copy", "similar"]
+    for found in (buttons[0], buttons[2]):
+        assert (found["data-source"], found["data-start"]) == ("island/ferry.md", "120")
+    assert buttons[1]["data-text"] == citation(HIT, MARK)
+    assert 'data-action="similar"' not in hit_card(HIT, MARK, number=1, similar=False)
+
+
+def test_what_is_not_known_is_not_said() -> None:
+    bare = hit_card(replace(HIT, dense=None, lexical=None), None, number=1)
+    assert "badge" not in bare and "strength" not in bare and 'class="why"' not in bare and "<mark>" not in bare
+    assert "by words" not in hit_card(replace(HIT, lexical=None), None, number=1)
+    assert "likelihood" not in hit_card(HIT, None, number=1)
+
+
+def test_a_card_opens_where_the_same_is_said() -> None:
+    spots = (
+        Location(HIT.source, 9, None, 2),
+        Location("copy & co.pdf", 30, 4, None),
+        Location(HIT.source, 11, None, None),
+    )
+    seen = Seen(hit_card(replace(HIT, duplicates=spots), None, number=1))
+    assert "The same: line 2 copy & co.pdf page 4 elsewhere in it" in " ".join(seen.text.split())
+    opened = [
+        (found["data-source"], found["data-start"]) for found in seen.attributes if found.get("data-action") == "open"
+    ]
+    assert opened == [(HIT.source, "9"), ("copy & co.pdf", "30"), (HIT.source, "11"), (HIT.source, "120")]
+    many = Seen(hit_card(replace(HIT, duplicates=spots * 3), None, number=1))
+    assert "and 4 more" in many.text
+    assert "The same" not in Seen(hit_card(HIT, None, number=1)).text
+
+
+def test_a_card_tells_how_likely_the_question_is_after_the_passage() -> None:
+    html = hit_card(replace(HIT, likelihood=RankedScore(3, -2.346)), None, number=1)
+    assert (
+        'class="badge likelihood" title="log probability of a token of the question -2.35">3rd by likelihood<' in html
+    )
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, "</pre></p><script>alert(1)</script>", "javascript:alert(1)"])
+@pytest.mark.parametrize("format", ["markdown", "code"])
+def test_hostile_documents_are_shown_and_do_nothing(text: str, format: str) -> None:
+    hit = replace(HIT, text=text, source=text, title=text, headings=(text, text), format=format)
+    html = hit_cards([hit, replace(hit, page=2)], [(0, len(text)), None])
+    seen = Seen(html)
+    assert {*seen.tags} <= CARD_TAGS | {"ol"}
+    assert seen.tags.count("li") == 2 and seen.tags.count("mark") == 1
+    names = {name for found in seen.attributes for name in found}
+    assert {name for name in names if name.startswith("on") or name in ("src", "href")} == set()
+    assert visible(seen.text).count(visible(text)) >= 6
+    for found in seen.attributes:
+        assert {"data-source", "title", "data-text"} & found.keys() or visible(text) not in map(visible, found)
+
+
+def test_the_best_hit_is_the_measure_of_the_others() -> None:
+    hits = [replace(HIT, score=0.8), replace(HIT, score=0.2)]
+    html = hit_cards(hits, [None, None])
+    assert [html.count(f"width:{share}%") for share in (100, 25)] == [1, 1]
+    for scores in ((0.0, 0.0), (-0.1, -0.5)):
+        assert "width:0%" in hit_cards([replace(HIT, score=score) for score in scores], [None, None])
+
+
+def test_nothing_found_says_what_to_try() -> None:
+    html = hit_cards([], [])
+    assert "Nothing was found." in html and "Try other words" in html
+
+
+def test_every_hit_needs_its_mark() -> None:
+    with pytest.raises(ValueError):
+        hit_cards([HIT, HIT], [None])
+
+
+@pytest.mark.parametrize(
+    ("rank", "said"),
+    [
+        (1, "1st"),
+        (2, "2nd"),
+        (3, "3rd"),
+        (4, "4th"),
+        (10, "10th"),
+        (11, "11th"),
+        (12, "12th"),
+        (13, "13th"),
+        (21, "21st"),
+        (22, "22nd"),
+        (23, "23rd"),
+        (100, "100th"),
+        (101, "101st"),
+        (111, "111th"),
+        (112, "112th"),
+        (113, "113th"),
+    ],
+)
+def test_ranks_are_ordinals(rank: int, said: str) -> None:
+    assert f">{said} by meaning<" in hit_card(replace(HIT, dense=RankedScore(rank, 0.5)), None, number=1)
+
+
+def test_a_place_is_a_page_a_line_or_a_file() -> None:
+    assert location_html(HIT) == "island/ferry.md, line 7"
+    assert location_html(replace(HIT, page=12, line=None)) == "island/ferry.md, page 12"
+    assert location_html(replace(HIT, line=None)) == "island/ferry.md"
+
+
+def test_a_citation_is_the_sentence_and_where_it_stands() -> None:
+    sentence = "The ferry to the island leaves at eight and at noon."
+    assert citation(HIT, MARK) == f"“{sentence}” — The ferry > Times (island/ferry.md, line 7)"
+    assert citation(HIT, None) == "The ferry > Times (island/ferry.md, line 7)"
+    wrapped = replace(HIT, text=TEXT.replace(" leaves ", "\n  leaves\t"))
+    assert citation(wrapped, (0, 54)).startswith(f"“{sentence}”")
+    assert citation(replace(HIT, title="", headings=()), None).strip() == "(island/ferry.md, line 7)"
+
+
+def test_a_heading_is_the_way_to_the_passage() -> None:
+    assert Seen(heading(HIT)).text == "The ferry › Times"
+    assert Seen(heading(replace(HIT, headings=("Timetable", "Summer")))).text == "The ferry › Timetable › Summer"
+    assert Seen(heading(replace(HIT, title="", headings=()))).text == "island/ferry.md"
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 40), (900, 960), (1500, 1540), (1960, 2000), (300, 1100), (0, 2000)])
+def test_an_excerpt_of_a_long_passage_holds_the_whole_mark(first: int, last: int) -> None:
+    text = "".join(f"{number:04} " for number in range(400))  # 2000 characters, none like another
+    html = hit_card(replace(HIT, text=text, format="code"), (first, last), number=1)
+    passage = html[html.index('<pre class="passage"') :].split("</pre>")[0]
+    assert f"<mark>{text[first:last]}</mark>" in passage
+    shown = Seen(passage).text.removeprefix("… ").removesuffix(" …")
+    assert shown in text and len(shown) <= max(520, 160 + last - first)
+    assert ("… " in passage) == (not text.startswith(shown)) and (" …" in passage) == (not text.endswith(shown))
+
+
+def test_a_short_passage_is_shown_whole() -> None:
+    assert "…" not in hit_card(replace(HIT, text="x" * 520), None, number=1)
+    assert " …" in hit_card(replace(HIT, text="x" * 521), None, number=1)
+
+
+def test_code_keeps_its_lines_and_prose_flows() -> None:
+    code = "def add(first, second):\n    return first + second\nprint(add(1, 2))"
+    assert code in Seen(hit_card(replace(HIT, text=code, format="code"), None, number=1)).text
+    assert flowing(code, "code") == code
+    wrapped = "The ferry\nleaves at\neight."
+    assert flowing(wrapped, "markdown") == "The ferry leaves at eight."
+    assert "The ferry leaves at eight." in hit_card(replace(HIT, text=wrapped), None, number=1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "One paragraph.\n\nAnother.",
+        "A list:\n- one\n* two\n+ three",
+        "Numbers:\n1. one\n2. two",
+        "Title\n=====",
+        "Title\n-----",
+        "Text\n# Heading",
+        "Text\n> quote",
+        "| a |\n| b |",
+        "Code:\n    indented",
+        "Code:\n\ttabbed",
+    ],
+)
+def test_line_ends_that_mean_something_stay(text: str) -> None:
+    assert flowing(text, "markdown") == text
+
+
+@pytest.mark.parametrize("fence", ["```", "~~~"])
+def test_code_that_stands_in_prose_keeps_its_lines(fence: str) -> None:
+    text = f"Add them:\n\n{fence}python\nfirst = 1\nsecond = 2\nprint(first + second)\n{fence}\n\nThat is\nall."
+    assert flowing(text, "markdown") == text.replace("is\nall", "is all")
+
+
+@given(st.text(st.sampled_from("ab \n\r\t#->1*|é灯\u2028."), max_size=60))
+def test_flowing_moves_nothing(text: str) -> None:
+    flows = flowing(text, "markdown")
+    assert len(flows) == len(text)
+    assert all(new == old or (old, new) == ("\n", " ") for old, new in zip(text, flows, strict=True))
+
+
+def test_a_mark_stays_on_its_words_where_text_flows() -> None:
+    text = "It is written\nthat the ferry\nleaves at eight."
+    first = text.index("ferry")
+    assert "<mark>ferry leaves</mark> at" in hit_card(
+        replace(HIT, text=text), (first, first + len("ferry leaves")), number=1
+    )
+
+
+@given(st.text("<&>\"'ab", max_size=20), st.data())
+def test_marking_changes_no_character(text: str, data: st.DataObject) -> None:
+    first = data.draw(st.integers(0, len(text)))
+    last = data.draw(st.integers(first, len(text)))
+    html = marked(text, (first, last))
+    assert Seen(html).text == Seen(marked(text, None)).text == text
+    assert Seen(html).tags == ["mark"]
+    assert Seen(html[html.index("<mark>") :].split("</mark>")[0]).text == text[first:last]
+
+
+def test_of_a_stretch_only_what_is_in_it_is_marked() -> None:
+    assert marked("abcdef", (1, 3), start=2, end=5) == "<mark>c</mark>de"
+    assert marked("abcdef", (3, 6), start=2, end=5) == "c<mark>de</mark>"
+    assert marked("abcdef", None, start=2, end=5) == "cde"

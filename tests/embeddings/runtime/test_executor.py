@@ -1,0 +1,140 @@
+"""Passes take turns in one thread; questions that wait meanwhile go through together."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import numpy as np
+import pytest
+
+from echo_index.embeddings.runtime.executor import prefetched, run_in_new_thread, run_on_executor
+from echo_index.embeddings.vectors.vector_ops import Vectors
+from echo_index.errors import TextError
+from echo_index.retriever.search.query_batcher import QueryBatcher
+
+
+def test_passes_from_many_threads_run_in_one() -> None:
+    with ThreadPoolExecutor(8) as pool:
+        threads = set(pool.map(lambda _: run_on_executor(threading.get_ident), range(40)))
+    assert len(threads) == 1
+    assert threads != {threading.get_ident()}
+
+
+def test_a_pass_may_ask_for_its_turn_again() -> None:
+    assert run_on_executor(lambda: run_on_executor(threading.get_ident)) == run_on_executor(threading.get_ident)
+
+
+def test_what_a_pass_raises_is_raised_where_it_was_asked_for() -> None:
+    def fail() -> None:
+        raise TextError("no")
+
+    with pytest.raises(TextError, match="no"):
+        run_on_executor(fail)
+    assert run_on_executor(lambda: 7) == 7
+
+
+def test_a_pass_runs_while_the_one_before_is_dealt_with_and_no_more_than_one_waits() -> None:
+    begun = [threading.Event() for _ in range(3)]
+
+    def act(number: int) -> int:
+        begun[number].set()
+        return number
+
+    results = prefetched(partial(act, number) for number in range(3))
+    assert next(results) == 0
+    assert begun[1].wait(20)
+    assert run_on_executor(lambda: "asked meanwhile") == "asked meanwhile"
+    assert not begun[2].is_set()
+    assert [*results] == [1, 2]
+    assert [*prefetched([])] == []
+
+
+def test_what_was_begun_ahead_and_is_not_wanted_is_not_run() -> None:
+    begun, blocked, ran = threading.Event(), threading.Event(), threading.Event()
+    others: list[threading.Thread] = []
+
+    def acts() -> Iterator[Callable[[], None]]:
+        yield lambda: None
+        others.append(threading.Thread(target=run_on_executor, args=(lambda: (begun.set(), blocked.wait(20)),)))
+        others[0].start()
+        assert begun.wait(20)  # somebody else's pass runs, so that the next one has to wait
+        yield ran.set
+
+    results = prefetched(acts())
+    next(results)
+    results.close()
+    blocked.set()
+    run_on_executor(lambda: None)
+    assert not ran.is_set()
+
+    def fail() -> None:
+        raise TextError("no")
+
+    with pytest.raises(TextError, match="no"):
+        list(prefetched([fail, ran.set]))
+    assert not ran.is_set()
+
+
+def test_other_work_runs_in_a_thread_that_ends_with_it() -> None:
+    thread = run_in_new_thread(threading.current_thread)
+    thread.join(20)
+    assert not thread.is_alive()
+    with pytest.raises(ZeroDivisionError):
+        run_in_new_thread(lambda: 1 // 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # that forking with threads is dangerous
+def test_a_forked_process_takes_turns_of_its_own() -> None:
+    assert run_on_executor(lambda: 1) == 1
+    child = os.fork()
+    if child == 0:
+        os._exit(run_on_executor(lambda: 42))
+    waiting = threading.Thread(target=lambda: ended.append(os.waitpid(child, 0)[1]))
+    ended: list[int] = []
+    waiting.start()
+    waiting.join(20)
+    if not ended:
+        os.kill(child, 9)
+        waiting.join()
+    assert os.waitstatus_to_exitcode(ended[0]) == 42
+
+
+class SlowEncoder:
+    """Embeds each question as its length; the first pass waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.passes: list[tuple[tuple[str, ...], str | None]] = []
+        self.began, self.go_on = threading.Event(), threading.Event()
+
+    def encode(self, questions: Sequence[str], instruction: str | None) -> Vectors:
+        self.passes.append((tuple(questions), instruction))
+        self.began.set()
+        assert self.go_on.wait(20)
+        if "bad" in questions:
+            raise TextError("bad question")
+        return np.array([[len(question)] for question in questions], dtype=np.float32)
+
+
+def test_questions_that_come_during_a_pass_go_through_together_and_one_alone_at_once() -> None:
+    encoder = SlowEncoder()
+    gatherer = QueryBatcher(encoder.encode)
+    with ThreadPoolExecutor(8) as pool:
+        first = pool.submit(gatherer.vector, "a", None)
+        assert encoder.began.wait(20)
+        others = [pool.submit(gatherer.vector, question, task) for question, task in (("bb", None), ("ccc", None))]
+        another = pool.submit(gatherer.vector, "dddd", "task")
+        bad = pool.submit(gatherer.vector, "bad", None)
+        while len(gatherer._waiting) < 4:
+            pass
+        encoder.go_on.set()
+        assert [found.result(20).tolist() for found in (first, *others, another)] == [[1], [2], [3], [4]]
+        with pytest.raises(TextError, match="bad question"):
+            bad.result(20)
+    assert encoder.passes[0] == (("a",), None), "it did not wait for company"
+    assert sorted(encoder.passes[1][0]) == ["bad", "bb", "ccc"]
+    assert (("dddd",), "task") in encoder.passes

@@ -1,0 +1,157 @@
+"""What a person may type into a lexical search, and what is looked for then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from indexer_helpers import make_version_2
+
+from echo_index.indexer.catalog.catalog import Catalog
+from echo_index.indexer.catalog.fts_index import document_language
+from echo_index.indexer.catalog.records import ChunkRow, DocumentRow, LexicalQuery, SearchFilter
+from echo_index.retriever.search.lexical import parse_lexical_query
+
+TEXTS = {
+    "whales.txt": "The whales of the deep sea are hunted. Where is one of the firms that hunted them.",
+    "wale.txt": "Die Wale sind die größten Tiere, und in den Häusern der Inseln ist viel von ihnen zu sehen.",
+    "baleines.txt": "Les baleines sont des animaux de la mer, et on les voit dans le port avec leurs petits.",
+    "ballenas.txt": "Las ballenas son los animales más grandes del mar, y se ven desde la costa en los meses fríos.",
+    "kity.txt": "Киты — это самые большие животные, и их можно видеть в море, если не мешают корабли.",
+    "jing.txt": "鲸是海洋中最大的动物。",
+    "kujira.txt": "クジラは海で最も大きな動物です。",
+    "gorae.txt": "고래는 바다에서 가장 큰 동물입니다.",
+    "names.py": "def getUserName(user_id):\n    return torch.nn.functional.pad(user_id, 'E1234', '--no-cache')\n",
+    "versions.txt": "Python 3.11.2 and C++ are needed; an e-mail tells of a co-operative HTTPServer2.",
+}
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
+    path = tmp_path_factory.mktemp("languages") / "catalog.sqlite"
+    with closing(Catalog(path, create=True)) as catalog:
+        for name, text in TEXTS.items():
+            format_name = "code" if name.endswith(".py") else "text"
+            language = document_language(format_name, text)
+            row = ChunkRow(text, (), 0, len(text), None, 1, text.encode())
+            catalog.put_document(DocumentRow(name, name, 1, 1, format_name, "", language=language), [row], generation=1)
+        yield catalog
+
+
+def found(catalog: Catalog, typed: str) -> list[str]:
+    query = parse_lexical_query(typed, catalog.languages())
+    ids = [key for key, _ in catalog.match(query, k=9, where=SearchFilter(), generation=1)]
+    chunks = catalog.chunks(ids)
+    return [chunks[key].path for key in ids]
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("hunting a whale", "whales.txt"),
+        ("Was ist ein Haus?", "wale.txt"),
+        ("Wo sind die Walen", "wale.txt"),
+        ("où est une baleine", "baleines.txt"),
+        ("los mes frio", "ballenas.txt"),
+        ("где корабль", "kity.txt"),
+        ("最大的动物", "jing.txt"),
+        ("大きな動物", "kujira.txt"),
+        ("바다", "gorae.txt"),
+        ("user name", "names.py"),
+        ("user_name", "names.py"),
+        ("nn.functional", "names.py"),
+        ("e1234", "names.py"),
+        ("NoCache", "names.py"),
+        ("python 3.11", "versions.txt"),
+        ("C++", "versions.txt"),
+        ("email", "versions.txt"),
+        ("cooperation", "versions.txt"),
+        ("http servers", "versions.txt"),
+        ('"deep sea"', "whales.txt"),
+        ("„größten Tiere“", "wale.txt"),
+        ("korrekt häus*", "wale.txt"),
+        ("鲸", "jing.txt"),
+        ("洋", "jing.txt"),
+    ],
+)
+def test_texts_are_found_in_their_language(catalog: Catalog, typed: str, name: str) -> None:
+    assert found(catalog, typed)[0] == name
+
+
+def test_only_what_shares_a_telling_word_is_found(catalog: Catalog) -> None:
+    assert found(catalog, "What is the hunt of them?") == ["whales.txt"]
+    assert found(catalog, "wo sind die Inseln") == ["wale.txt"]
+    assert found(catalog, '"sea deep"') == []
+    assert found(catalog, '"most large" whales') == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "query"),
+    [
+        ("What is the whale?", LexicalQuery(("whale",))),
+        ("what is Where", LexicalQuery(("Where",))),
+        ("what is the", LexicalQuery(("what", "is", "the"))),
+        ("Was ist der Wal", LexicalQuery(("Wal",))),
+        ("whale whale Whale", LexicalQuery(("whale", "Whale"))),
+        ('find "the deep sea" of whales', LexicalQuery(("find", "whales"), ("the deep sea",))),
+        ("“deep sea” «mer»", LexicalQuery((), ("deep sea", "mer"))),
+        ('screens of 24" and 27" width', LexicalQuery(("screens", "24", "27", "width"))),
+        ("the retriev* of", LexicalQuery((), (), ("retriev",))),
+        ("a * b** *c torch.n*", LexicalQuery(("b", "c"), (), ("torch.n",))),
+        ('an "unclosed phrase', LexicalQuery(("unclosed", "phrase"))),
+        ('"" "?!" whale', LexicalQuery(("whale",))),
+        ("?! ...", LexicalQuery()),
+        ("_ __ é_ _whale", LexicalQuery(("é_", "_whale"))),
+        ('"__" whale', LexicalQuery(("whale",))),
+    ],
+)
+def test_what_was_typed_becomes_words_phrases_and_prefixes(typed: str, query: LexicalQuery) -> None:
+    assert parse_lexical_query(typed, ["english", "german"]) == query
+
+
+def test_of_a_document_that_was_pasted_only_so_much_is_looked_for() -> None:
+    assert len(parse_lexical_query(" ".join(f"w{number}" for number in range(1000)), ["english"]).words) == 256
+    assert parse_lexical_query("x" * 9_998 + " yz", ["english"]).words == ("x" * 9_998, "y")
+
+
+@settings(deadline=None)
+@given(st.text() | st.text(alphabet='ab"*()^:-+._{}\\\0 ANDORTNE鲸海é\ud800'))
+@example('"a\0b"')
+@example('"\0" \0*')
+@example("_")
+@example('"_ 海"')
+@example("é __")
+@example('"a\ud800b"')
+@example("NEAR(a b) AND NOT text : c ^d + e*")
+@example('"海 a" 海*')
+@example(" ".join(f"word{number}" for number in range(20_000)))
+@example(" ".join(f'"word{number}" word{number}*' for number in range(2_000)))
+@example('"' + "a " * 20_000 + '"')
+@example('"' + "海" * 5_000 + '"')
+def test_nothing_that_is_typed_is_an_error(catalog: Catalog, typed: str) -> None:
+    found(catalog, typed)
+
+
+@settings(deadline=None)
+@given(st.text(alphabet='ab"*()^:-+._{} ANDORTNE鲸海é\0'))
+def test_nothing_that_is_typed_is_an_error_in_an_earlier_catalog(earlier: Catalog, typed: str) -> None:
+    found(earlier, typed)
+
+
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
+    path = tmp_path_factory.mktemp("earlier") / "catalog.sqlite"
+    with closing(Catalog(path, create=True)) as catalog:
+        row = ChunkRow("a b and the 海", (), 0, 13, None, 1, b"hash")
+        catalog.put_document(DocumentRow("a.txt", "a", 1, 1, "text", ""), [row], generation=1)
+    make_version_2(path)
+    with closing(Catalog(path)) as catalog:
+        yield catalog
+
+
+def test_all_that_is_typed_is_looked_for_in_an_earlier_catalog(earlier: Catalog) -> None:
+    assert found(earlier, "the b") == found(earlier, '"a b"') == found(earlier, "an*") == ["a.txt"]
+    assert found(earlier, '"b a"') == found(earlier, "c") == []

@@ -1,0 +1,169 @@
+"""The tables of a catalog: made, brought up to date, and refused where they are of a later version or are gone."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from indexer_helpers import WordEncoder, build, contents, documents, make_version_2, write
+from repository import FIXTURES
+
+from echo_index.errors import IndexDamaged, IndexMismatch
+from echo_index.indexer.building.build_session import read_built_with
+from echo_index.indexer.building.removal import remove_documents
+from echo_index.indexer.catalog.catalog import Catalog
+from echo_index.indexer.catalog.fts_index import count_mismatched_chunks
+from echo_index.indexer.catalog.records import ChunkRow, DocumentRow, LexicalQuery, SearchFilter
+from echo_index.indexer.catalog.schema import SCHEMA_VERSION, migrate, validate_tables
+from echo_index.indexer.generations.manifest import read_manifest
+from echo_index.indexer.generations.snapshot import open_snapshot
+from echo_index.indexer.storage.sqlite import Database
+
+FORMAT_1 = FIXTURES / "indexes" / "format-1.zip"
+"""A folder with the index that the first version built of it, its catalog without a version and without checksums."""
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Iterator[Path]:
+    """Return the folder; the index lies hidden in it."""
+    with zipfile.ZipFile(FORMAT_1) as archive:
+        archive.extractall(tmp_path)
+    return tmp_path / "docs"
+
+
+def version(path: Path) -> int:
+    with closing(Database(path)) as database:
+        return int(database.value("PRAGMA user_version"))
+
+
+def test_a_new_catalog_has_the_newest_schema(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite"
+    with closing(Catalog(path, create=True)) as catalog:
+        columns = {row[1] for row in catalog.database.rows("PRAGMA table_info(documents)", {})}
+    assert "titled" in columns
+    assert version(path) == SCHEMA_VERSION
+
+
+def test_migrating_again_changes_nothing(tmp_path: Path) -> None:
+    with closing(Database(tmp_path / "catalog.sqlite", create=True)) as database:
+        migrate(database)
+        before = database.rows("SELECT sql FROM sqlite_master")
+        migrate(database)
+        assert database.rows("SELECT sql FROM sqlite_master") == before
+
+
+def test_a_migration_that_fails_is_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(Database(tmp_path / "catalog.sqlite", create=True)) as database:
+        with monkeypatch.context() as patch, pytest.raises(IndexDamaged):
+            patch.setattr(
+                "echo_index.indexer.catalog.schema._MIGRATIONS",
+                ("CREATE TABLE one (a);", "ALTER TABLE nowhere ADD COLUMN b;"),
+            )
+            migrate(database)
+        assert database.rows("SELECT name FROM sqlite_master") == []
+        migrate(database)
+        validate_tables(database)
+
+
+def test_a_later_schema_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite"
+    Catalog(path, create=True).close()
+    with closing(Database(path)) as database:
+        database.rows(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    for options in ({}, {"write": True}, {"create": True}):
+        with pytest.raises(IndexMismatch, match=f"has schema version {SCHEMA_VERSION + 1}") as caught:
+            Catalog(path, **options)
+        assert "--index FOLDER" in caught.value.remedy
+
+
+@pytest.mark.parametrize("table", ["settings", "documents", "chunks", "vectors", "terms", "exact_words"])
+def test_a_table_that_is_gone_is_named(tmp_path: Path, table: str) -> None:
+    path = tmp_path / "catalog.sqlite"
+    Catalog(path, create=True).close()
+    with closing(Database(path)) as database, database.transaction() as connection:
+        connection.execute(f"DROP TABLE {table}")
+    for write_it in (False, True):
+        with pytest.raises(IndexDamaged, match=f"it has no {table}"):
+            Catalog(path, write=write_it)
+
+
+def test_a_catalog_of_version_2_is_searched_as_it_is_and_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite"
+    german, english = "Die Häuser stehen am Meer, und der Wal ist nicht in dem Meer.", "The whales of the deep sea"
+    queries = (LexicalQuery(("whale",)), LexicalQuery((), ("deep sea",)), LexicalQuery((), (), ("wha",)))
+
+    def found(catalog: Catalog, query: LexicalQuery) -> list[int]:
+        return [key for key, _ in catalog.match(query, k=9, where=SearchFilter(), generation=1)]
+
+    with closing(Catalog(path, create=True)) as catalog:
+        for name, text in (("a.txt", german), ("b.txt", english)):
+            row = ChunkRow(text, ("One", "Two"), 0, len(text), None, 1, text.encode())
+            catalog.put_document(DocumentRow(name, name, 1, 1, "text", name), [row], generation=1)
+    make_version_2(path)
+    with closing(Catalog(path)) as reader:
+        assert [found(reader, query) for query in queries] == [[2], [2], [2]]
+        assert found(reader, LexicalQuery(("Haus",))) == []
+        assert reader.languages() == ["english"]
+        with closing(Catalog(path, write=True)) as writer:
+            assert version(path) == SCHEMA_VERSION
+            assert count_mismatched_chunks(writer.database) == 0
+        assert [found(reader, query) for query in queries] == [[2], [2], [2]], "who had it open reads on"
+        assert found(reader, LexicalQuery(("Haus",))) == found(reader, LexicalQuery((), ("Die Häuser",))) == [1]
+        assert reader.languages() == ["english", "german"]
+        assert {row.language for row in reader.current_documents().values()} == {"english", "german"}
+
+
+def test_an_index_of_the_first_version_is_searched_as_it_is(old: Path) -> None:
+    index = old / ".echo-index"
+    before = {path.name: path.read_bytes() for path in index.iterdir()}
+    told = contents(index)
+    assert len(told["chunks"]) == 8
+    assert told["failures"] == [("broken.pdf", "It is not a readable PDF: data format error.")]
+    assert documents(index)["untitled.txt"] == ["A text without a title. Only its name could be one."]
+    with closing(open_snapshot(index, index_device="cpu", notice=pytest.fail).catalog):
+        pass
+    assert {name: (index / name).read_bytes() for name in before} == before
+    assert version(index / "catalog.sqlite") == 0
+
+
+def test_an_index_of_the_first_version_is_built_on_without_embedding_again(old: Path) -> None:
+    index = old / ".echo-index"
+    before = contents(index)
+    built_with = read_built_with(index)
+    assert built_with is not None and built_with.encoder == WordEncoder().config()
+    encoder = WordEncoder()
+    assert build(old, index, encoder).embedded == 0
+    assert version(index / "catalog.sqlite") == SCHEMA_VERSION
+    assert read_manifest(index).has_checksums
+    assert contents(index) == before
+    write(old, new="# New\n\nNew.\n")
+    report = build(old, index, encoder)
+    assert (report.added, encoder.embedded) == (1, ["# New\n\nNew."])
+    assert read_manifest(index).has_checksums
+    (old / "new.md").unlink()
+    build(old, index, encoder)
+    assert contents(index) == before
+
+
+def test_a_document_leaves_an_index_of_the_first_version(old: Path) -> None:
+    index = old / ".echo-index"
+    remove_documents(["whales.md"], index)
+    assert "whales.md" not in documents(index)
+    assert version(index / "catalog.sqlite") == SCHEMA_VERSION
+
+
+def test_a_damaged_manifest_of_the_first_version_costs_no_embedding(old: Path) -> None:
+    index = old / ".echo-index"
+    before = contents(index)
+    (index / "manifest.json").write_bytes(b"")
+    encoder = WordEncoder()
+    build(old, index, encoder)
+    assert contents(index) == before
+    assert [text for text in encoder.embedded if text not in encoder_canaries(index)] == []
+
+
+def encoder_canaries(index: Path) -> set[str]:
+    return {canary.text for canary in read_manifest(index).canaries}

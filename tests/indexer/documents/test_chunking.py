@@ -1,0 +1,327 @@
+"""How documents are cut: nothing is lost, nothing is too long, and the cuts fall where a reader would make them."""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+from array import array
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from indexer_helpers import token_starts
+
+from echo_index.indexer.documents.chunking import Chunk, Chunking, embedded_text, split_into_chunks, title_path
+from echo_index.indexer.documents.document import Document, Heading
+
+
+def cut(document: Document | str, *, limit: int = 200, overlap: int = 30) -> list[Chunk]:
+    if isinstance(document, str):
+        document = Document(text=document, title="", format="text", has_lines=True)
+    starts = token_starts(document.text)
+    return list(split_into_chunks(document, token_starts=starts, chunking=Chunking(limit, overlap)))
+
+
+def marked_down(text: str) -> Document:
+    """A document whose lines that begin with # are headings."""
+    headings, offset = [], 0
+    for line in text.splitlines(keepends=True):
+        if line.startswith("#"):
+            marks, _, title = line.strip().partition(" ")
+            headings.append(Heading(len(marks), title, offset))
+        offset += len(line)
+    return Document(text=text, title="", format="markdown", headings=tuple(headings), has_lines=True)
+
+
+def sentences(count: int, *, words: int = 8, first: int = 0) -> str:
+    return " ".join(
+        f"Sentence {number} " + " ".join(["word"] * (words - 3)) + " ends." for number in range(first, first + count)
+    )
+
+
+def length(text: str) -> int:
+    return len(token_starts(text))
+
+
+# What holds for every document
+
+
+_PIECES = st.one_of(
+    st.sampled_from(
+        ["# A\n", "## B\n", "\n### C\n\n", "\n\n", "\n \t\n", "\n", ". ", "! ", "…” ", "。", "？」", "...... "]
+    ),
+    st.text(alphabet="abc ,.\n", max_size=60),
+    st.text(max_size=30),
+    st.sampled_from(
+        ["漢字かな交じり文", "👩‍👩‍👧🏽", "e\u0301", "\u200b", "word " * 40, "x" * 500, "line of code();\n" * 9]
+    ),
+)
+_TEXTS = st.lists(_PIECES, max_size=40).map("".join)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[Document, list[int], Chunking]:
+    """A text, where its tokens begin (words, characters, or anywhere), and a chunking."""
+    document = marked_down(draw(_TEXTS))
+    size = len(document.text)
+    starts = draw(
+        st.sampled_from([token_starts(document.text), list(range(size)), list(range(0, size, 3))])
+        | st.lists(st.integers(0, max(0, size - 1)), max_size=60, unique=True).map(sorted)
+    )
+    return document, starts, Chunking(draw(st.sampled_from([1, 2, 3, 7, 20, 200])), draw(st.integers(0, 25)))
+
+
+@settings(max_examples=400, deadline=None)
+@given(cases())
+def test_nothing_is_lost_or_too_long_or_out_of_place(case: tuple[Document, list[int], Chunking]) -> None:
+    document, starts, chunking = case
+    chunks = list(split_into_chunks(document, token_starts=starts, chunking=chunking))
+    covered = bytearray(len(document.text))
+    for chunk in chunks:
+        assert document.text[chunk.start : chunk.end] == chunk.text
+        assert chunk.text == chunk.text.strip() != ""
+        assert sum(chunk.start <= start < chunk.end for start in starts) <= chunking.max_tokens
+        covered[chunk.start : chunk.end] = b"\1" * (chunk.end - chunk.start)
+    assert all(done or character.isspace() for done, character in zip(covered, document.text, strict=True))
+    for before, after in pairwise(chunks):
+        assert before.start < after.start
+        assert before.end < after.end, "a chunk within the one before it is of no use"
+
+
+@settings(max_examples=100, deadline=None)
+@given(_TEXTS, st.integers(0, 5))
+def test_several_tokens_may_begin_at_one_character(text: str, overlap: int) -> None:
+    """As the bytes of an emoji do in some vocabularies."""
+    document = Document(text=text, title="", format="text")
+    starts = sorted([*range(len(text)), *range(0, len(text), 2)])
+    chunks = list(split_into_chunks(document, token_starts=starts, chunking=Chunking(3, overlap)))
+    assert "".join(text.split()) == "" or chunks
+    assert all(any(chunk.start <= at < chunk.end for chunk in chunks) for at, c in enumerate(text) if not c.isspace())
+
+
+@pytest.mark.parametrize("text", ["", " \n\t\n "])
+def test_a_text_of_white_space_has_no_chunks(text: str) -> None:
+    assert cut(text) == []
+
+
+def test_a_short_text_is_one_chunk() -> None:
+    [chunk] = cut("\n\n One. Two.\n\nThree. \n")
+    assert chunk == Chunk("One. Two.\n\nThree.", (), start=3, end=20, page=None, line=3)
+
+
+# Overlap
+
+
+def test_each_chunk_of_long_prose_begins_with_the_end_of_the_one_before() -> None:
+    chunks = cut(sentences(200))
+    assert len(chunks) > 8
+    shared = [length(before.text[after.start - before.start :]) for before, after in pairwise(chunks)]
+    assert all(22 < tokens <= 30 for tokens in shared), shared
+    assert all(chunk.text.startswith("Sentence") and chunk.text.endswith("ends.") for chunk in chunks)
+
+
+def test_no_overlap_where_none_is_wanted() -> None:
+    chunks = cut(sentences(200), overlap=0)
+    assert all(before.end < after.start for before, after in pairwise(chunks))
+
+
+def test_the_overlap_gives_way_to_what_is_new() -> None:
+    short, long = sentences(12), " ".join(["long"] * 95) + "."
+    chunks = cut(f"{short} {long} {short} {long}", limit=100, overlap=30)
+    assert [chunk.text for chunk in chunks if "long" in chunk.text and "Sentence" not in chunk.text] == [long, long]
+    assert all(before.end < after.end for before, after in pairwise(chunks))
+
+
+def test_like_chunks_do_not_leave_one_with_nothing_new() -> None:
+    """Half of what is left would hold the overlap, and not the long sentence after it."""
+    long, longer = " ".join(["long"] * 57) + " end.", " ".join(["long"] * 59) + " end."
+    chunks = cut(f"{longer} {sentences(5)} {long} And that is the end.", limit=100, overlap=40)
+    assert [length(chunk.text) for chunk in chunks] == [100, 98, 5]
+
+
+def test_a_paragraph_that_ends_within_the_overlap_does_not_end_the_chunk_again() -> None:
+    chunks = cut(f"{sentences(5, words=6)}\n\n{sentences(20, words=6, first=5)}", limit=30, overlap=24)
+    assert chunks[0].text == sentences(5, words=6)
+    assert all(before.end < after.end for before, after in pairwise(chunks))
+
+
+@pytest.mark.parametrize("overlap", [20, 21, 1000])
+def test_an_overlap_as_large_as_the_limit_still_moves_on(overlap: int) -> None:
+    chunks = cut(sentences(30, words=4), limit=20, overlap=overlap)
+    assert len(chunks) <= 30
+    assert all(length(chunk.text) <= 20 for chunk in chunks)
+    assert chunks[-1].text.endswith("Sentence 29 word ends.")
+
+
+def test_sections_do_not_overlap() -> None:
+    chunks = cut(marked_down(f"# One\n\n{sentences(40)}\n\n# Two\n\n{sentences(40, first=40)}"))
+    two = next(number for number, chunk in enumerate(chunks) if chunk.headings == ("Two",))
+    assert chunks[two].text.startswith("# Two")
+    assert chunks[two - 1].end < chunks[two].start
+
+
+# Headings and places
+
+
+def test_a_heading_begins_a_chunk_and_names_it() -> None:
+    text = f"{sentences(4)}\n\n# One\n\n{sentences(4)}\n\n## Inner\n\n{sentences(4)}\n\n# Two\n\nShort.\n"
+    chunks = cut(marked_down(text))
+    assert [(chunk.headings, chunk.text.split("\n")[0][:8]) for chunk in chunks] == [
+        ((), "Sentence"),
+        (("One",), "# One"),
+        (("One", "Inner"), "## Inner"),
+        (("Two",), "# Two"),
+    ]
+    assert [chunk.line for chunk in chunks] == [1, 3, 7, 11]
+
+
+def test_a_heading_with_next_to_nothing_under_it_goes_with_its_subsection() -> None:
+    text = f"# Guide\n\nRead on.\n\n## Install\n\n### On Linux\n\n{sentences(4)}\n\n### On others\n\n{sentences(4)}"
+    first, second = cut(marked_down(text))
+    assert first.text.startswith("# Guide\n\nRead on.\n\n## Install\n\n### On Linux\n\nSentence 0")
+    assert first.headings == ("Guide", "Install", "On Linux")
+    assert second.headings == ("Guide", "Install", "On others")
+
+
+def test_a_short_section_does_not_go_with_its_neighbour() -> None:
+    chunks = cut(marked_down("# Cats\n\nThey purr.\n\n# Dogs\n\nThey bark.\n"))
+    assert [chunk.text for chunk in chunks] == ["# Cats\n\nThey purr.", "# Dogs\n\nThey bark."]
+
+
+def test_every_chunk_of_a_long_section_knows_its_headings() -> None:
+    chunks = cut(marked_down(f"# One\n\n{sentences(4)}\n\n## Long\n\n{sentences(100)}"))
+    assert {chunk.headings for chunk in chunks[1:]} == {("One", "Long")}
+    assert len(chunks) > 4
+
+
+def test_a_chunk_knows_the_page_it_begins_on() -> None:
+    first, second = sentences(30), sentences(30, first=30)
+    document = Document(text=f"{first}\n\n{second}", title="", format="pdf", pages=(0, len(first) + 2))
+    chunks = cut(document)
+    assert [chunk.page for chunk in chunks] == [1 if chunk.start < len(first) else 2 for chunk in chunks]
+    assert {chunk.page for chunk in chunks} == {1, 2}
+    assert all(chunk.line is None for chunk in chunks)
+
+
+# Where the cuts fall
+
+
+def test_a_chunk_ends_with_a_paragraph_where_one_ends_late_enough() -> None:
+    paragraphs = [sentences(9, first=9 * number) for number in range(40)]
+    chunks = cut("\n\n".join(paragraphs), overlap=0)
+    assert all(chunk.text.split("\n\n") == paragraphs[2 * n : 2 * n + 2] for n, chunk in enumerate(chunks))
+
+
+def test_a_paragraph_that_ends_too_early_does_not_end_the_chunk() -> None:
+    first, *_ = cut(f"{sentences(3)}\n\n{sentences(100, first=3)}", overlap=0)
+    assert length(first.text) == 200
+
+
+def test_a_rest_becomes_two_like_chunks() -> None:
+    one, two = cut(sentences(27), overlap=0)  # 216 words
+    assert abs(length(one.text) - length(two.text)) <= 8
+    one, two = cut(sentences(27), overlap=30)
+    assert abs(length(one.text) - length(two.text)) <= 16
+
+
+def test_long_code_is_cut_at_line_ends() -> None:
+    lines = [f"    value_{number} = compute(value_{number - 1}, {number})" for number in range(300)]
+    chunks = cut("def f():\n" + "\n".join(lines))
+    assert len(chunks) > 5
+    assert {line.strip() for chunk in chunks for line in chunk.text.split("\n")} <= {
+        "def f():",
+        *(line.strip() for line in lines),
+    }
+
+
+def test_a_line_without_an_end_is_cut_between_tokens() -> None:
+    chunks = cut("word " * 450, overlap=0)
+    assert [set(chunk.text.split()) for chunk in chunks] == [{"word"}] * len(chunks)
+    assert max(length(chunk.text) for chunk in chunks) == 200
+
+
+# Time
+
+
+_MEGABYTE = 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("prose", (sentences(9) + "\n\n") * (_MEGABYTE // 450)),
+        ("one line", "word " * (_MEGABYTE // 5)),
+        ("no spaces", "x" * _MEGABYTE),
+        ("full stops", "." * _MEGABYTE),
+        ("quotes", '."' * (_MEGABYTE // 2)),
+        ("white space", "a" + "\n \t" * (_MEGABYTE // 3) + "b"),
+        ("empty lines", "\n" * _MEGABYTE + "end"),
+        ("headings", "# Heading\n\nText.\n\n" * (_MEGABYTE // 18)),
+        ("ideographs", "漢字。" * (_MEGABYTE // 3)),
+    ],
+)
+def test_a_megabyte_takes_seconds_at_most(name: str, text: str) -> None:
+    document = marked_down(text) if name == "headings" else Document(text=text, title="", format="text")
+    starts = token_starts(text) if " " in text else list(range(0, len(text), 4))
+    begun = time.process_time()
+    chunks = list(split_into_chunks(document, token_starts=starts, chunking=Chunking()))
+    assert time.process_time() - begun < 10
+    assert chunks[-1].end >= len(text.rstrip()) - 1
+
+
+def test_a_large_overlap_takes_seconds_too() -> None:
+    begun = time.process_time()
+    assert cut(sentences(12_000), limit=200, overlap=200)
+    assert time.process_time() - begun < 10
+
+
+@pytest.mark.parametrize("text", ["A line.\n" * 100_000, "word " * 200_000, "x" * 1_000_000])
+def test_an_enormous_section_is_cut_part_by_part_in_little_memory(text: str) -> None:
+    starts = array("I", token_starts(text) if " " in text else range(0, len(text), 4))
+    document = Document(text=text, title="", format="text", has_lines=True)
+    tracemalloc.start()
+    chunks = list(split_into_chunks(document, token_starts=starts, chunking=Chunking(200, 0)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 40_000_000
+    assert "".join("".join(chunk.text.split()) for chunk in chunks) == "".join(text.split())
+    assert max(len(chunk.text) for chunk in chunks) <= 1000
+    if " " in text:
+        assert {chunk.text.split()[0] for chunk in chunks} <= {"A", "word", "line."}, "no word is cut in two"
+
+
+# What is embedded
+
+
+@pytest.mark.parametrize(
+    ("title", "headings", "text", "expected"),
+    [
+        ("", (), "Text.", "Text."),
+        ("Guide", (), "Text.", "Guide\nText."),
+        ("Guide", ("Install", "Linux"), "Text.", "Guide > Install > Linux\nText."),
+        ("Guide", ("Guide", "Linux"), "Text.", "Guide > Linux\nText."),
+        ("Guide", ("Guide", "Linux"), "## Linux\n\nText about the Guide.", "Guide\n## Linux\n\nText about the Guide."),
+        ("Guide", ("Guide",), "# Guide\n\nText.", "# Guide\n\nText."),
+        ("Guide", ("", "Linux"), "Text.", "Guide > Linux\nText."),
+    ],
+)
+def test_what_is_embedded_names_title_and_headings_once(
+    title: str, headings: tuple[str, ...], text: str, expected: str
+) -> None:
+    assert embedded_text(title, headings, text) == expected
+
+
+def test_long_headings_leave_room_for_the_text() -> None:
+    prefix, _, text = embedded_text("T" * 500, ("far", "near"), "Text.").partition("\n")
+    assert len(prefix) == 160
+    assert prefix.endswith("T > far > near")
+    assert text == "Text."
+
+
+def test_a_heading_that_the_title_already_says_is_not_said_again() -> None:
+    assert title_path("tempfile — Temporary files — Python", ("tempfile — Temporary files", "Examples")) == (
+        "tempfile — Temporary files — Python",
+        "Examples",
+    )
+    assert title_path("", ("Only",)) == ("Only",)

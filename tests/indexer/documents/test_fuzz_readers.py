@@ -1,0 +1,185 @@
+"""Valid files of every format with their bytes mutated: the outcome is a document or a reason, and never anything else.
+
+Modest here; ECHO_INDEX_SOAK=1 makes it long.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import docx
+import pytest
+from example_documents import MARKDOWN, PAGE, PYTHON, RST, pdf_file
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from echo_index.errors import DocumentError
+from echo_index.indexer.documents.document import Document
+from echo_index.indexer.sandbox.document_reader import DocumentReader, ReadingLimits
+
+SOAK = bool(os.environ.get("ECHO_INDEX_SOAK"))
+EXAMPLES = 10_000 if SOAK else 300
+LONGEST = 30_000  # bytes of a mutated file
+IN_WORD = "-inside.docx"  # the document in a DOCX, mutated within its archive: from outside, few mutations get so far
+
+
+def _word_file() -> bytes:
+    word, file = docx.Document(), io.BytesIO()
+    word.core_properties.title = "A title"
+    word.add_heading("Chapter", level=1)
+    word.add_paragraph("Some text under it.")
+    word.add_table(rows=2, cols=2).cell(0, 0).text = "a cell"
+    word.add_heading("Section", level=2)
+    word.save(file)
+    return file.getvalue()
+
+
+SEEDS = {
+    ".txt": "Größe, zwei\r\nZeilen.\n".encode("cp1252"),
+    ".md": MARKDOWN.encode(),
+    ".rst": RST.encode(),
+    ".html": PAGE.encode(),
+    ".py": PYTHON.encode(),
+    ".json": '{"name": ["wide", 1.5]}'.encode("utf-16"),
+    ".pdf": pdf_file(["One\nFirst", "Two"], title="A title", outline=[("First", 0), ("Two", 1)]),
+    ".docx": _word_file(),
+}
+
+with zipfile.ZipFile(io.BytesIO(SEEDS[".docx"])) as archive:
+    SEEDS[IN_WORD] = archive.read("word/document.xml")
+
+Mutation = Callable[[bytes], bytes]
+
+
+def _flipped(place: float, bit: int) -> Mutation:
+    def mutate(content: bytes) -> bytes:
+        at = int(place * len(content))
+        return content[:at] + bytes(byte ^ (1 << bit) for byte in content[at : at + 1]) + content[at + 1 :]
+
+    return mutate
+
+
+def _cut(place: float) -> Mutation:
+    return lambda content: content[: int(place * len(content))]
+
+
+def _doubled(place: float, share: float, times: int) -> Mutation:
+    def mutate(content: bytes) -> bytes:
+        at, length = int(place * len(content)), int(share * share * len(content))
+        return content[:at] + content[at : at + length] * times + content[at + length :]
+
+    return mutate
+
+
+def _spliced(place: float, other: str, start: float, share: float) -> Mutation:
+    """Put a part of a file, of this format or another, in the place of as much of this one."""
+
+    def mutate(content: bytes) -> bytes:
+        begin, at = int(start * len(SEEDS[other])), int(place * len(content))
+        part = SEEDS[other][begin : begin + int(share * len(SEEDS[other]))]
+        return content[:at] + part + content[at + len(part) :]
+
+    return mutate
+
+
+def _inserted(place: float, piece: bytes) -> Mutation:
+    return lambda content: content[: int(place * len(content))] + piece + content[int(place * len(content)) :]
+
+
+PLACE = st.floats(min_value=0, max_value=1)
+PIECES = st.one_of(
+    st.binary(max_size=12),
+    st.sampled_from(
+        [b"\0", b"\xff\xfe", b"\xed\xa0\x80", b"-1", b"9" * 11, b"<<", b"[", b"<h1>", b"\n# ", b"&#0;", b"\n==\n"]
+    ),
+)
+MUTATIONS = st.lists(
+    st.one_of(
+        st.builds(_flipped, PLACE, st.integers(0, 7)),
+        st.builds(_cut, PLACE),
+        st.builds(_doubled, PLACE, PLACE, st.integers(2, 40)),
+        st.builds(_spliced, PLACE, st.sampled_from([*SEEDS]), PLACE, PLACE),
+        st.builds(_inserted, PLACE, PIECES),
+    ),
+    min_size=1,
+    max_size=8,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def reader() -> Iterator[DocumentReader]:
+    with DocumentReader(ReadingLimits(seconds=20, memory_bytes=2**30)) as reader:
+        yield reader
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    with TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+@pytest.mark.parametrize("suffix", SEEDS)
+def test_the_seeds_are_read(folder: Path, reader: DocumentReader, suffix: str) -> None:
+    document = reader.read(_written(folder, suffix, SEEDS[suffix])).document
+    assert document
+    check(document)
+
+
+@pytest.mark.parametrize("suffix", SEEDS)
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=not SOAK,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(mutations=MUTATIONS)
+def test_mutated_files_are_read_or_refused(
+    folder: Path, reader: DocumentReader, suffix: str, mutations: list[Mutation]
+) -> None:
+    content = SEEDS[suffix]
+    for mutate in mutations:
+        content = mutate(content)[:LONGEST]
+    read = reader.read(_written(folder, suffix, content))
+    assert read.hash
+    assert (read.document is None) == (read.failure is not None)
+    if read.document:
+        check(read.document)
+    if read.failure:
+        assert isinstance(read.failure, DocumentError)
+        assert read.failure.message.endswith(".")
+        assert "crashed" not in read.failure.message
+        assert str(folder) not in read.failure.message
+
+
+def check(document: Document) -> None:
+    """Check that its places lie within its text, and in order."""
+    length = len(document.text)
+    assert document.text.strip()
+    assert document.text.encode()
+    assert document.title
+    headings = [heading.offset for heading in document.headings]
+    for offsets in (headings, list(document.pages)):
+        assert offsets == sorted(offsets)
+        assert all(0 <= offset <= length for offset in offsets)
+    assert all(heading.title and heading.level >= 0 for heading in document.headings)
+
+
+def _written(folder: Path, suffix: str, content: bytes) -> Path:
+    path = folder / f"a{suffix}"
+    path.write_bytes(_packed(content) if suffix == IN_WORD else content)
+    return path
+
+
+def _packed(content: bytes) -> bytes:
+    """Return the DOCX with another document in it."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(SEEDS[".docx"])) as archive, zipfile.ZipFile(file, "w") as packed:
+        for name in archive.namelist():
+            packed.writestr(name, content if name == "word/document.xml" else archive.read(name))
+    return file.getvalue()

@@ -1,0 +1,176 @@
+"""The manifest: it comes back as it was written, and whatever else lies in its place is refused in words."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from echo_index.errors import IndexDamaged, IndexMismatch, IndexMissing
+from echo_index.indexer.generations.manifest import (
+    FORMAT_VERSION,
+    Canary,
+    Manifest,
+    manifest_stamp,
+    read_manifest,
+    write_manifest,
+)
+from echo_index.indexer.vectors.normalization import NormalizationPair, VectorNormalization
+
+MEANS = np.array([[0.1, -0.2], [1 / 3, 1e-30]], dtype=np.float32)
+MANIFEST = Manifest(
+    generation=3,
+    fingerprint="f" * 64,
+    encoder={"model": "modèle", "layer": 9, "adapter": None},
+    chunking={"max_tokens": 200, "overlap_tokens": 30},
+    documents=2,
+    chunks=5,
+    vectors_file="vectors-3.faiss",
+    finished="2025-01-01T00:00:00+00:00",
+    normalizations=NormalizationPair(
+        VectorNormalization.of(MEANS[0], MEANS[1], np.eye(2)[:1], np.array([0.5]), 5),
+        VectorNormalization.identity(2, 5),
+    ),
+    canaries=(Canary("A text.", (0.1, -1 / 3, 1e-30)), Canary("漢字\n", (1.0,))),
+)
+
+
+def test_a_manifest_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    write_manifest(tmp_path, MANIFEST)
+    assert read_manifest(tmp_path) == MANIFEST
+    assert [file.name for file in tmp_path.iterdir()] == ["manifest.json"]
+
+
+def test_where_none_was_written_there_is_no_index(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(IndexMissing, match="no complete index") as caught:
+            read_manifest(folder)
+        assert "echo-index build" in caught.value.remedy
+        with pytest.raises(IndexMissing, match="no complete index"):
+            manifest_stamp(folder)
+
+
+def test_an_index_that_was_only_begun_is_said_to_be_so(tmp_path: Path) -> None:
+    (tmp_path / "catalog.sqlite").touch()
+    with pytest.raises(IndexMissing, match="a build was begun and has not ended") as caught:
+        read_manifest(tmp_path)
+    assert caught.value.remedy == "Go on with it: echo-index build FOLDER"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"\xff\xfe\x00", b"[]", b"null", b"3", b'"text"', b'{"format_version": 1}']
+)
+def test_garbage_is_called_damaged(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "manifest.json").write_bytes(content)
+    with pytest.raises(IndexDamaged, match=r"manifest\.json is damaged: ") as caught:
+        read_manifest(tmp_path)
+    assert caught.value.remedy == "Mend it: echo-index build"
+
+
+def test_a_later_format_is_named_beside_ours(tmp_path: Path) -> None:
+    write_manifest(tmp_path, replace(MANIFEST, format_version=FORMAT_VERSION + 1))
+    with pytest.raises(IndexMismatch) as caught:
+        read_manifest(tmp_path)
+    assert f"has format {FORMAT_VERSION + 1}; this version of echo-index reads formats up to" in caught.value.message
+    assert "--index FOLDER" in caught.value.remedy
+
+
+@pytest.mark.parametrize("version", [0, "1", None])
+def test_what_is_no_format_is_damage(tmp_path: Path, version: object) -> None:
+    write_manifest(tmp_path, replace(MANIFEST, format_version=version))  # type: ignore[arg-type]
+    with pytest.raises(IndexDamaged, match="tells no format version"):
+        read_manifest(tmp_path)
+
+
+def test_a_bit_that_flipped_is_noticed(tmp_path: Path) -> None:
+    write_manifest(tmp_path, MANIFEST)
+    path = tmp_path / "manifest.json"
+    whole = path.read_bytes()
+    for position in range(len(whole)):
+        flipped = bytearray(whole)
+        flipped[position] ^= 1
+        path.write_bytes(flipped)
+        try:
+            assert read_manifest(tmp_path) == MANIFEST  # white space, which means nothing
+        except (IndexDamaged, IndexMismatch):
+            continue
+
+
+def test_a_manifest_of_the_first_format_is_read(tmp_path: Path) -> None:
+    """It had neither a checksum nor the name of the catalog, and means where there are spaces now."""
+    fields_then = asdict(replace(MANIFEST, format_version=1))
+    del fields_then["catalog_file"], fields_then["normalizations"]
+    fields_then["means"] = {"document": MEANS[0].tolist(), "query": MEANS[1].tolist(), "passages": 5}
+    (tmp_path / "manifest.json").write_text(json.dumps(fields_then))
+    manifest = read_manifest(tmp_path)
+    assert manifest.normalizations.classical is None
+    assert np.array_equal(
+        manifest.normalizations.echo.normalize_documents(MEANS),
+        VectorNormalization.of(*MEANS, MEANS[:0], MEANS[:0, 0], 5).normalize_documents(MEANS),
+    )
+    assert replace(manifest, normalizations=MANIFEST.normalizations) == replace(MANIFEST, format_version=1)
+    assert not manifest.has_checksums
+
+
+@pytest.mark.parametrize("name", ["vectors_file", "catalog_file"])
+def test_a_manifest_names_no_file_elsewhere(tmp_path: Path, name: str) -> None:
+    write_manifest(tmp_path, replace(MANIFEST, **{name: "../elsewhere"}))  # type: ignore[arg-type]
+    with pytest.raises(IndexDamaged, match=r"'\.\./elsewhere', which is not in its folder"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Manifest)])
+def test_a_field_that_is_lacking_is_noticed(tmp_path: Path, name: str) -> None:
+    write_manifest(tmp_path, MANIFEST)
+    written = json.loads((tmp_path / "manifest.json").read_text())
+    del written["spaces" if name == "normalizations" else name]
+    (tmp_path / "manifest.json").write_text(json.dumps(written))
+    with pytest.raises(IndexDamaged):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"canaries": None},
+        {"canaries": [7]},
+        {"canaries": [{}]},
+        {"spaces": 7},
+        {"spaces": {}},
+        {"spaces": {"echo": 7, "classical": None}},
+        {"unknown": 1},
+    ],
+)
+def test_a_field_that_is_wrong_is_noticed(tmp_path: Path, change: dict[str, object]) -> None:
+    write_manifest(tmp_path, MANIFEST)
+    written = json.loads((tmp_path / "manifest.json").read_text())
+    (tmp_path / "manifest.json").write_text(json.dumps({**written, **change}))
+    with pytest.raises(IndexDamaged, match="its checksum does not fit"):
+        read_manifest(tmp_path)
+    del written["checksum"]  # as in the first format
+    (tmp_path / "manifest.json").write_text(json.dumps({**written, **change, "format_version": 1}))
+    with pytest.raises(IndexDamaged, match="it is incomplete"):
+        read_manifest(tmp_path)
+
+
+def test_a_manifest_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_manifest(tmp_path, MANIFEST)
+    stamp = manifest_stamp(tmp_path)
+
+    def interrupted(number: int) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "fsync", interrupted)
+        write_manifest(tmp_path, replace(MANIFEST, generation=4))
+    assert read_manifest(tmp_path) == MANIFEST
+    assert manifest_stamp(tmp_path) == stamp
+
+    write_manifest(tmp_path, replace(MANIFEST, generation=4))
+    assert read_manifest(tmp_path).generation == 4
+    assert manifest_stamp(tmp_path) != stamp
+    assert [file.name for file in tmp_path.iterdir()] == ["manifest.json"]

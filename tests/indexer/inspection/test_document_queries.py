@@ -1,0 +1,130 @@
+"""A generation document by document: their list, their text put together again, and a passage by its place."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from example_documents import pdf_file
+from indexer_helpers import WordEncoder, build, write
+from repository import ROOT
+
+from echo_index.errors import DocumentError
+from echo_index.indexer.building.removal import remove_documents
+from echo_index.indexer.catalog.records import SearchFilter
+from echo_index.indexer.documents.chunking import Chunking
+from echo_index.indexer.documents.formats import read_document
+from echo_index.indexer.generations.snapshot import Snapshot, open_snapshot
+from echo_index.indexer.inspection.document_queries import (
+    ListedDocument,
+    Passage,
+    find_passage,
+    list_documents,
+    read_indexed_document,
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real files of several formats, one that cannot be read, and their index."""
+    folder = tmp_path_factory.mktemp("library")
+    shutil.copytree(ROOT / "docs", folder / "docs")
+    shutil.copy(ROOT / "indexer/catalog/catalog.py", folder)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    (folder / "gaps.txt").write_text("\n\n  One.  Two.\n\n\n\n    Three\tfour.   \n \n Five.\n\n")
+    page = "\n".join(f"Line {number} of a page. It says nothing else." for number in range(30))
+    (folder / "pages.pdf").write_bytes(pdf_file([f"First\n{page}", "", f"Third\n{page}"], title="Pages"))
+    (folder / "page.html").write_text(
+        "<h1>Page</h1><p>Some words.</p>\n\n\n<p>And some more of them, as it were.</p>" * 9
+    )
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.7 no more of it")
+    build(folder, folder / "index", chunking=Chunking(40, 8))
+    return folder
+
+
+@pytest.fixture
+def snapshot(folder: Path) -> Iterator[Snapshot]:
+    snapshot = open_snapshot(folder / "index", index_device="cpu")
+    with closing(snapshot.catalog):
+        yield snapshot
+
+
+def test_every_passage_stands_in_the_text_where_it_stood(folder: Path, snapshot: Snapshot) -> None:
+    ids = snapshot.catalog.chunk_ids(SearchFilter(), generation=snapshot.manifest.generation)
+    chunks = snapshot.catalog.chunks([*map(int, ids)]).values()
+    documents = {path: read_indexed_document(snapshot, path) for path in {found.path for found in chunks}}
+    assert {document.format for document in documents.values()} == {"markdown", "code", "text", "pdf", "html"}
+    for found in chunks:
+        chunk, document = found.chunk, documents[found.path]
+        assert document.text[chunk.start : chunk.end] == chunk.text
+        assert Passage(chunk.start, chunk.end, chunk.page, chunk.line, chunk.headings) in document.passages
+    assert sum(len(document.passages) for document in documents.values()) == len(chunks)
+    for path, document in documents.items():
+        original = read_document(folder / path)
+        assert (document.path, document.title, document.format) == (path, original.title, original.format)
+        assert len(document.text) == len(original.text.rstrip())
+        assert document.text.split() == original.text.split(), "nothing but white space is another"
+        assert [passage.start for passage in document.passages] == sorted({p.start for p in document.passages})
+
+
+def test_lines_and_the_indentation_of_code_are_as_they_were(folder: Path, snapshot: Snapshot) -> None:
+    assert read_indexed_document(snapshot, "catalog.py").text == (folder / "catalog.py").read_text().rstrip()
+    markdown = read_indexed_document(snapshot, "docs/documents.md").text
+    assert markdown == (folder / "docs/documents.md").read_text().rstrip()
+    text = read_indexed_document(snapshot, "gaps.txt").text
+    assert [len(line.strip()) for line in text.split("\n")] == [0, 0, 10, 0, 0, 0, 11, 0, 5]
+
+
+def test_the_list_tells_of_every_document(folder: Path, snapshot: Snapshot) -> None:
+    listed = {document.path: document for document in list_documents(snapshot)}
+    assert [*listed] == sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if "index" not in path.parts and path.is_file() and path.suffix != ".png"  # pictures hold no text
+    )
+    assert sum(document.passages for document in listed.values()) == snapshot.manifest.chunks
+    size = (folder / "pages.pdf").stat().st_size
+    pages = len(read_indexed_document(snapshot, "pages.pdf").passages)
+    assert listed["pages.pdf"] == ListedDocument("pages.pdf", "Pages", "pdf", size, pages, None)
+    broken = listed["broken.pdf"]
+    assert (broken.title, broken.format, broken.passages) == ("broken.pdf", "", 0)
+    assert (broken.failure or "").startswith("It is not a readable PDF")
+
+
+def test_a_passage_is_found_where_it_begins(snapshot: Snapshot) -> None:
+    second = read_indexed_document(snapshot, "pages.pdf").passages[1]
+    found = find_passage(snapshot, "pages.pdf", second.start)
+    assert found is not None
+    assert (found.path, found.chunk.end, found.chunk.page) == ("pages.pdf", second.end, second.page)
+    first = find_passage(snapshot, "catalog.py", 0)
+    assert first is not None and first.chunk.line == 1
+    assert find_passage(snapshot, "pages.pdf", second.start + 1) is None
+    assert find_passage(snapshot, "nowhere.md", 0) is None
+
+
+def test_what_cannot_be_shown_says_why(snapshot: Snapshot) -> None:
+    with pytest.raises(DocumentError, match=r"There is no document nowhere\.md in this index"):
+        read_indexed_document(snapshot, "nowhere.md")
+    with pytest.raises(DocumentError, match=r"broken\.pdf could not be read: It is not a readable PDF"):
+        read_indexed_document(snapshot, "broken.pdf")
+
+
+def test_each_generation_has_its_own_documents(tmp_path: Path) -> None:
+    write(tmp_path, bread="# Bread\n\nBread is old.\n", salt="# Salt\n\nSalt is white.\n")
+    build(tmp_path, tmp_path / "index")
+    before = open_snapshot(tmp_path / "index", index_device="cpu")
+    write(tmp_path, bread="# Bread\n\nBread is new.\n", new="# New\n\nNew.\n")
+    build(tmp_path, tmp_path / "index", WordEncoder())
+    remove_documents(["salt.md"], tmp_path / "index")
+    after = open_snapshot(tmp_path / "index", index_device="cpu")
+    with closing(before.catalog), closing(after.catalog):
+        assert [document.path for document in list_documents(after)] == ["bread.md", "new.md"]
+        assert read_indexed_document(after, "bread.md").text.endswith("Bread is new.")
+        with pytest.raises(DocumentError):
+            read_indexed_document(after, "salt.md")
+        with pytest.raises(DocumentError):
+            read_indexed_document(before, "new.md")
+        assert find_passage(before, "new.md", 0) is None

@@ -1,0 +1,256 @@
+"""Verification: nothing is wrong with a sound index; every damage is found, named, and mended as far as it can be."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import zipfile
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from indexer_helpers import WordEncoder, build, contents, write
+from repository import FIXTURES
+
+from echo_index.errors import IndexBusy, IndexMissing, ModelError
+from echo_index.indexer.generations.manifest import read_manifest
+from echo_index.indexer.inspection.integrity_checks import Check
+from echo_index.indexer.inspection.verify import verify_index
+from echo_index.indexer.storage.writer_lock import writer_lock
+
+NAMES = ["manifest", "catalog", "full text", "counts", "passages", "vectors", "classical", "vector index", "model"]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("folder")
+    for number in range(20):
+        write(folder, **{f"note{number}": f"# Note {number}\n\nWhales number {number} swim in the sea of salt.\n"})
+    build(folder, folder / "index")
+    return folder
+
+
+@pytest.fixture
+def folder(built: Path, tmp_path: Path) -> Path:
+    shutil.copytree(built, tmp_path / "folder")
+    return tmp_path / "folder"
+
+
+@pytest.fixture
+def index(folder: Path) -> Path:
+    return folder / "index"
+
+
+def load(described: dict[str, Any]) -> Any:
+    return WordEncoder(name=str(described["weights"]), dimension=int(described["dimension"]))
+
+
+def bad(checks: list[Check]) -> dict[str, tuple[str, ...]]:
+    return {check.name: check.problems for check in checks if check.problems and not check.repaired}
+
+
+def mended(checks: list[Check]) -> list[str]:
+    return [check.name for check in checks if check.repaired]
+
+
+def execute(index: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(index / "catalog.sqlite")) as connection, connection:
+        for statement in statements:
+            assert connection.execute(statement).rowcount != 0, statement
+
+
+def test_nothing_is_wrong_with_a_sound_index(index: Path) -> None:
+    before = {path.name: path.read_bytes() for path in index.iterdir() if path.suffix in (".json", ".faiss")}
+    for repair in (False, True):
+        checks = verify_index(index, load_encoder=load, repair=repair)
+        assert [check.name for check in checks] == NAMES
+        assert bad(checks) == {}
+        assert mended(checks) == []
+    assert {name: (index / name).read_bytes() for name in before} == before
+    assert [check.name for check in verify_index(index)] == NAMES[:-1]
+
+
+def garble(path: Path) -> None:
+    path.write_bytes(b"garbage")
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(("name", "check"), [("manifest.json", "manifest"), ("vectors-1.faiss", "vector index")])
+@pytest.mark.parametrize("damage", [garble, flip])
+def test_a_derived_file_is_made_anew_without_a_model(
+    index: Path, name: str, check: str, damage: Callable[[Path], None]
+) -> None:
+    before, whole = contents(index), (index / name).read_bytes()
+    damage(index / name)
+    [problem] = bad(verify_index(index))[check]
+    assert f"{name} is damaged" in problem or f"{name} holds" in problem
+    assert (index / name).read_bytes() != whole
+    checks = verify_index(index, repair=True)
+    assert (bad(checks), mended(checks)) == ({}, [check])
+    assert (index / name).read_bytes() == whole
+    assert contents(index) == before
+
+
+@pytest.mark.parametrize(
+    ("damage", "checks"),
+    [
+        ("UPDATE vectors SET vector = (SELECT vector FROM vectors WHERE rowid = 7) WHERE rowid = 3", {"vector index"}),
+        ("UPDATE vectors SET vector = zeroblob(64) WHERE rowid = 3", {"vectors", "vector index"}),
+        ("UPDATE vectors SET vector = x'00ff' WHERE rowid = 3", {"vectors", "vector index"}),
+        ("DELETE FROM vectors WHERE rowid = 3", {"vectors", "vector index"}),
+        ("UPDATE classical_vectors SET vector = zeroblob(64) WHERE rowid = 3", {"classical"}),
+    ],
+)
+def test_a_vector_that_is_not_its_texts_is_embedded_again(index: Path, damage: str, checks: set[str]) -> None:
+    before = contents(index)
+    execute(index, damage)
+    assert set(bad(verify_index(index))) == checks
+    assert set(bad(verify_index(index, repair=True))) == checks  # without a model nothing can be done
+    encoder = WordEncoder()
+    found = verify_index(index, load_encoder=lambda described: encoder, repair=True)  # type: ignore[arg-type,return-value]
+    assert (bad(found), set(mended(found))) == ({}, checks)
+    assert len(encoder.embedded) == 1
+    assert contents(index) == before
+
+
+def test_numbers_that_are_none_are_found(index: Path) -> None:
+    vector = np.full(32, np.nan, dtype="<f2").tobytes().hex()
+    execute(index, f"UPDATE vectors SET vector = x'{vector}' WHERE rowid = 3")
+    assert bad(verify_index(index))["vectors"] == ("texts without a vector of length 1: 1",)
+
+
+def test_a_garbled_passage_is_read_again_by_the_next_build(folder: Path, index: Path) -> None:
+    before = contents(index)
+    execute(index, "UPDATE chunks SET text = replace(text, 'sea', 'tea') WHERE id = 3")
+    [problem] = bad(verify_index(index))["passages"]
+    assert problem.endswith(".md' are not what was embedded")
+    checks = verify_index(index, load_encoder=load, repair=True)
+    assert set(bad(checks)) == {"passages"}
+    report = build(folder, index)
+    assert (report.changed, report.unchanged, report.embedded) == (1, 19, 0)
+    assert contents(index) == before
+    assert bad(verify_index(index, load_encoder=load)) == {}
+
+
+def test_headings_that_are_no_names_are_found(index: Path) -> None:
+    execute(index, "UPDATE chunks SET headings = 'garbage' WHERE id = 3")
+    assert "passages" in bad(verify_index(index))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE terms SET text = 'other words' WHERE rowid = 3",
+        "DELETE FROM terms WHERE rowid = 3",
+        "INSERT INTO terms (rowid, text) VALUES (999, 'of no passage')",
+        "UPDATE documents SET language = 'german'",
+    ],
+)
+def test_terms_of_another_passage_are_made_anew(index: Path, damage: str) -> None:
+    before = contents(index)
+    execute(index, damage)
+    assert bad(verify_index(index))["full text"] == ("it does not fit the passages",)
+    checks = verify_index(index, repair=True)
+    assert (bad(checks), mended(checks)) == ({}, ["full text"])
+    assert contents(index) == before
+
+
+@pytest.mark.parametrize("table", ["terms", "exact_words"])
+def test_a_garbled_index_of_words_is_made_anew(index: Path, table: str) -> None:
+    before = contents(index)
+    execute(index, f"DELETE FROM {table}_docsize WHERE id = 3", f"DELETE FROM {table}_data WHERE id > 10")
+    assert "full text" in bad(verify_index(index))
+    checks = verify_index(index, repair=True)
+    assert bad(checks) == {}
+    assert "full text" in mended(checks)
+    assert contents(index) == before
+
+
+def test_a_lookup_that_lacks_rows_is_made_anew(index: Path) -> None:
+    before = contents(index)
+    with closing(sqlite3.connect(index / "catalog.sqlite")) as connection, connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        [row] = connection.execute("SELECT * FROM sqlite_master WHERE name = 'chunks_of_hash'").fetchall()
+        connection.execute("DELETE FROM sqlite_master WHERE name = 'chunks_of_hash'")
+    with closing(sqlite3.connect(index / "catalog.sqlite")) as connection, connection:
+        connection.execute("UPDATE chunks SET id = 900 WHERE id = 3")
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("INSERT INTO sqlite_master VALUES (?, ?, ?, ?, ?)", row)
+    assert "catalog" in bad(verify_index(index))
+    checks = verify_index(index, load_encoder=load, repair=True)
+    assert (bad(checks), mended(checks)) == ({}, ["catalog", "full text", "vector index"])
+    assert contents(index) == before
+
+
+def test_what_is_there_twice_is_found(index: Path) -> None:
+    execute(
+        index,
+        "INSERT INTO chunks (document, text, headings, start, end, page, line, hash) "
+        "SELECT document, text, headings, start, end, page, line, hash FROM chunks WHERE id = 3",
+    )
+    first, second = bad(verify_index(index))["counts"]
+    assert first == "the catalog holds 21 passages where the manifest says 20"
+    assert second.startswith("the passage at 0 of ")
+
+
+def test_a_damaged_catalog_is_reported_and_left_alone(index: Path) -> None:
+    for content in (b"", b"garbage" * 1000):
+        (index / "catalog.sqlite").write_bytes(content)
+        for repair in (False, True):
+            assert set(bad(verify_index(index, load_encoder=load, repair=repair))) == {"catalog"}
+        assert (index / "catalog.sqlite").read_bytes() == content
+
+
+def test_a_page_of_the_catalog_that_was_overwritten_is_reported(index: Path) -> None:
+    content = bytearray((index / "catalog.sqlite").read_bytes())
+    content[4096 * 2 : 4096 * 4] = b"\x07" * 8192
+    (index / "catalog.sqlite").write_bytes(content)
+    assert "catalog" in bad(verify_index(index, load_encoder=load))
+
+
+def test_another_model_is_found(index: Path) -> None:
+    class Other(WordEncoder):
+        def encode_documents(self, texts: Any) -> Any:
+            return np.roll(super().encode_documents(texts), 1, axis=1)
+
+    [problem] = bad(verify_index(index, load_encoder=lambda described: Other()))["model"]  # type: ignore[arg-type,return-value]
+    assert problem.startswith("it gives other vectors than when the index was built: a cosine of ")
+    [problem] = bad(verify_index(index, load_encoder=lambda described: WordEncoder(name="new")))["model"]  # type: ignore[arg-type,return-value]
+    assert problem == "weights was 'words' and is now 'new'"
+
+    def gone(described: object) -> Any:
+        raise ModelError("The model is gone.", remedy="Bring it back.")
+
+    assert bad(verify_index(index, load_encoder=gone)) == {"model": ("The model is gone. Bring it back.",)}
+
+
+def test_it_is_not_verified_while_it_is_written(index: Path) -> None:
+    with writer_lock(index), pytest.raises(IndexBusy):
+        verify_index(index)
+
+
+def test_where_there_is_no_index_none_is_begun(tmp_path: Path) -> None:
+    with pytest.raises(IndexMissing):
+        verify_index(tmp_path / "none")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_index_of_the_first_version_is_verified_and_gets_checksums(tmp_path: Path) -> None:
+    with zipfile.ZipFile(FIXTURES / "indexes" / "format-1.zip") as archive:
+        archive.extractall(tmp_path)
+    index = tmp_path / "docs" / ".echo-index"
+    before = contents(index)
+    assert bad(verify_index(index, load_encoder=load)) == {}
+    garble(index / "vectors-2.faiss")
+    checks = verify_index(index, load_encoder=load, repair=True)
+    assert (bad(checks), mended(checks)) == ({}, ["vector index"])
+    assert read_manifest(index).has_checksums
+    assert contents(index) == before

@@ -1,0 +1,154 @@
+"""A database: whole transactions, one state for a reader, and SQLite's errors in words that help."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from repository import ROOT
+
+from echo_index.errors import IndexDamaged, IndexUnwritable
+from echo_index.indexer.storage.sqlite import Database
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    with closing(Database(tmp_path / "one.sqlite", create=True)) as database:
+        with database.transaction() as connection:
+            connection.execute("CREATE TABLE numbers (number INTEGER)")
+            connection.execute("INSERT INTO numbers VALUES (1)")
+        yield database
+
+
+def numbers(database: Database) -> list[int]:
+    return [number for (number,) in database.rows("SELECT number FROM numbers ORDER BY number")]
+
+
+def add(database: Database, number: int) -> None:
+    with database.transaction() as connection:
+        connection.execute("INSERT INTO numbers VALUES (?)", (number,))
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_a_transaction_is_written_whole_or_not_at_all(database: Database, durable: bool) -> None:
+    with pytest.raises(KeyboardInterrupt), database.transaction(durable=durable) as connection:
+        connection.execute("DELETE FROM numbers")
+        raise KeyboardInterrupt
+    assert numbers(database) == [1]
+    with database.transaction(durable=durable) as connection:
+        connection.execute("INSERT INTO numbers VALUES (2)")
+    with closing(Database(database.path)) as other:
+        assert numbers(other) == [1, 2]
+
+
+def test_a_reader_stays_in_one_state(database: Database) -> None:
+    with closing(Database(database.path)) as reader:
+        with reader.reading():
+            assert numbers(reader) == [1]
+            add(database, 2)
+            with reader.reading():  # within it
+                assert numbers(reader) == [1]
+            assert numbers(reader) == [1]
+        assert numbers(reader) == [1, 2]
+
+
+def test_a_reader_lets_go_when_it_fails(database: Database) -> None:
+    with closing(Database(database.path)) as reader:
+        with pytest.raises(ZeroDivisionError), reader.reading():
+            assert numbers(reader) == [1]
+            raise ZeroDivisionError
+        add(database, 2)
+        assert numbers(reader) == [1, 2]
+
+
+def test_a_full_disk_is_told_and_nothing_is_lost(database: Database) -> None:
+    database.rows("PRAGMA max_page_count = 3")
+    with (
+        pytest.raises(IndexUnwritable, match=f"{database.path.parent} cannot be written: the disk is full") as caught,
+        database.transaction() as connection,
+    ):
+        connection.execute("INSERT INTO numbers VALUES (?)", ("x" * 100_000,))
+    assert "run the same command again" in caught.value.remedy
+    assert numbers(database) == [1]
+    database.rows("PRAGMA max_page_count = 1000")
+    add(database, 2)
+    assert numbers(database) == [1, 2]
+
+
+@pytest.mark.parametrize("query", ["SELECT * FROM nowhere", "SELECT number FROM numbers"])
+def test_a_damaged_file_is_told(database: Database, query: str) -> None:
+    for number in range(2000):
+        add(database, number)
+    database.close()
+    content = bytearray(database.path.read_bytes())
+    content[4096:] = os.urandom(len(content) - 4096)
+    database.path.write_bytes(content)
+    for read in (Database.rows, lambda *arguments: [*Database.stream(*arguments)]):
+        with closing(Database(database.path)) as damaged, pytest.raises(IndexDamaged, match="is damaged") as caught:
+            read(damaged, query)
+        assert "--rebuild" in caught.value.remedy
+
+
+def test_what_is_missing_is_not_made_by_reading(tmp_path: Path) -> None:
+    with pytest.raises(IndexDamaged, match="is missing"):
+        Database(tmp_path / "none.sqlite").rows("SELECT 1")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_was_taken_for_constant_is_opened_again_when_it_changes(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = database.path
+    database.close()  # and so there is no log
+    monkeypatch.setattr(os, "access", lambda *arguments: False)
+    with closing(Database(path)) as reader:
+        assert numbers(reader) == [1]
+        assert [file.name for file in path.parent.iterdir()] == [path.name]
+        with closing(Database(path, create=True)) as writer:
+            add(writer, 2)
+            assert numbers(reader) == [1, 2]  # from the log
+        add(Database(path, create=True), 3)
+        assert numbers(reader) == [1, 2, 3]
+
+
+_AS_NOBODY = """
+import os, sys
+from pathlib import Path
+from echo_index.indexer.storage.sqlite import Database
+from echo_index.errors import IndexUnwritable
+os.setuid(65534)
+path = Path(sys.argv[1])
+print(Database(path).rows("SELECT number FROM numbers"))
+try:
+    with Database(path, create=True).transaction() as connection:
+        connection.execute("INSERT INTO numbers VALUES (2)")
+except IndexUnwritable as error:
+    print(error.message)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become somebody else")
+def test_where_nothing_can_be_written_it_is_read(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = Path("/tmp") / f"echo-index-test-{os.getpid()}"  # a folder that anybody may enter
+    folder.mkdir(mode=0o755)
+    try:
+        path = folder / "one.sqlite"
+        with closing(Database(path, create=True)) as database, database.transaction() as connection:
+            connection.execute("CREATE TABLE numbers (number INTEGER)")
+            connection.execute("INSERT INTO numbers VALUES (1)")
+        run = subprocess.run(
+            [sys.executable, "-c", _AS_NOBODY, str(path)],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+        )
+        assert run.stdout.splitlines() == ["[(1,)]", f"The index in {folder} cannot be written: it is read-only."], run
+    finally:
+        for file in folder.iterdir():
+            file.unlink()
+        folder.rmdir()

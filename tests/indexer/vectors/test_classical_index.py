@@ -1,0 +1,175 @@
+"""The classical vectors of a generation: their own means, made once, gone with their snapshot."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from threading import Barrier
+
+import numpy as np
+import pytest
+from indexer_helpers import WordEncoder, build, make_version_2, write
+
+from echo_index.embeddings.vectors.vector_ops import Vectors
+from echo_index.indexer.catalog.catalog import Catalog
+from echo_index.indexer.catalog.records import SearchFilter
+from echo_index.indexer.generations.snapshot import Snapshot, open_snapshot
+from echo_index.indexer.vectors.normalization import VectorNormalization
+
+QUESTION = "whales number seven in the sea"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    add(tmp_path / "notes", range(20))
+    return tmp_path / "notes"
+
+
+def add(folder: Path, numbers: range) -> None:
+    for number in numbers:
+        write(folder, **{f"note{number}": f"Whales number {number} swim. In a sea of {number * 7} salts.\n"})
+
+
+def opened(folder: Path) -> Snapshot:
+    return open_snapshot(folder / ".index", index_device="cpu")
+
+
+@pytest.fixture
+def snapshot(folder: Path) -> Iterator[Snapshot]:
+    build(folder, folder / ".index")
+    snapshot = opened(folder)
+    with closing(snapshot.catalog):
+        yield snapshot
+
+
+def forget_classical(folder: Path) -> None:
+    path = folder / ".index/catalog.sqlite"
+    make_version_2(path)
+    with closing(Catalog(path)) as catalog, catalog.database.transaction() as connection:
+        connection.execute("DROP TABLE classical_vectors")
+        connection.execute("ALTER TABLE documents DROP COLUMN titled")
+        connection.execute("PRAGMA user_version = 0")
+
+
+def classical_of(texts: list[str]) -> Vectors:
+    classical = WordEncoder().readings(texts).classical
+    assert classical is not None
+    return classical
+
+
+def nearest(snapshot: Snapshot, *, where: SearchFilter | None = None) -> list[tuple[int, float]]:
+    question = classical_of([QUESTION])[0]
+    return snapshot.nearest_classical(question, k=100, where=where or SearchFilter())
+
+
+def space_of(snapshot: Snapshot) -> VectorNormalization:
+    normalization = snapshot.manifest.normalizations.classical
+    assert normalization is not None
+    return normalization
+
+
+def test_search_compares_in_the_space_of_the_classical_vectors(snapshot: Snapshot) -> None:
+    [(ids, vectors)] = snapshot.catalog.classical_vectors(generation=1)
+    normalization = space_of(snapshot)
+    [question] = normalization.normalize_queries(classical_of([QUESTION]))
+    found = dict(nearest(snapshot))
+    assert snapshot.classical.count == len(found) == 20
+    assert [found[int(key)] for key in ids] == pytest.approx(
+        (normalization.normalize_documents(vectors) @ question).tolist(), abs=1e-5
+    )
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+
+
+def test_each_reading_has_a_space_of_its_own(snapshot: Snapshot) -> None:
+    [(_, vectors)] = snapshot.catalog.classical_vectors(generation=1)
+    assert np.abs(space_of(snapshot).center_documents(vectors).mean(axis=0)).max() < 0.1
+    expected = VectorNormalization.of(vectors.mean(axis=0), vectors[0], vectors[:0], vectors[:0, 0], 20)
+    assert space_of(snapshot).document_mean == expected.document_mean
+    assert snapshot.normalization != space_of(snapshot)
+    assert snapshot.normalizations() == snapshot.manifest.normalizations
+
+
+def test_few_passages_have_a_plain_space_and_are_found_all_the_same(tmp_path: Path) -> None:
+    add(tmp_path / "few", range(15))
+    build(tmp_path / "few", tmp_path / "few/.index")
+    with closing((snapshot := opened(tmp_path / "few")).catalog):
+        assert snapshot.normalizations() is None
+        [(ids, vectors)] = snapshot.catalog.classical_vectors(generation=1)
+        found = dict(nearest(snapshot))
+        cosines = vectors @ classical_of([QUESTION])[0]
+        assert [found[int(key)] for key in ids] == pytest.approx(cosines.tolist(), abs=1e-3)
+
+
+def test_a_filter_comes_before_the_ranking(snapshot: Snapshot) -> None:
+    [(key, _)] = nearest(snapshot, where=SearchFilter(paths=("note7.md",)))
+    assert snapshot.catalog.chunks([key])[key].path == "note7.md"
+
+
+def test_it_is_made_once_however_many_ask(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    vectors_of = Catalog.classical_vectors
+    monkeypatch.setattr(
+        Catalog,
+        "classical_vectors",
+        lambda self, **options: made.append(1) or vectors_of(self, **options),  # type: ignore[func-returns-value]
+    )
+    together = Barrier(8)
+
+    def ask(_: int) -> list[tuple[int, float]]:
+        together.wait(timeout=20)
+        return nearest(snapshot)
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(ask, range(8)))
+    assert answers == [answers[0]] * 8
+    assert len(made) == 1
+
+
+def test_it_is_gone_with_its_snapshot(snapshot: Snapshot, folder: Path) -> None:
+    other = opened(folder)
+    nearest(other)
+    kept = weakref.ref(other.classical)
+    other.catalog.close()
+    del other
+    gc.collect()
+    assert kept() is None
+
+
+def test_what_an_older_index_holds_has_no_classical_vectors(snapshot: Snapshot, folder: Path) -> None:
+    nearest(snapshot)
+    forget_classical(folder)
+    with closing((old := opened(folder)).catalog):
+        assert old.classical.count == 0
+        assert old.normalizations() is not None, "what the manifest says was so when it was written"
+        assert nearest(old) == []
+        assert nearest(old, where=SearchFilter(paths=("note7.md",))) == []
+    add(folder, range(20, 22))
+    assert build(folder, folder / ".index").embedded == 2
+    with closing((grown := opened(folder)).catalog):
+        assert grown.classical.count == 2
+        found = grown.catalog.chunks([key for key, _ in nearest(grown)])
+        assert sorted(each.path for each in found.values()) == ["note20.md", "note21.md"]
+
+
+def test_an_index_that_is_read_once_has_none(folder: Path) -> None:
+    build(folder, folder / ".index", WordEncoder(twice=False))
+    with closing((snapshot := opened(folder)).catalog):
+        assert snapshot.classical.count == 0
+        assert snapshot.manifest.chunks == 20
+
+
+def test_a_text_that_is_gone_takes_both_vectors_along(folder: Path, snapshot: Snapshot) -> None:
+    (folder / "note3.md").unlink()
+    for number in range(3):  # generations; the one before is kept for its readers
+        add(folder, range(30 + number, 31 + number))
+        build(folder, folder / ".index")
+    with closing((now := opened(folder)).catalog):
+        assert now.classical.count == now.manifest.chunks == 22
+        tables = ("vectors", "classical_vectors")
+        with now.catalog.database.transaction() as connection:
+            rows = [connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables]
+        assert rows == [22, 22]
