@@ -15,6 +15,7 @@ import hashlib
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ import numpy.typing as npt
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.models.bundled import DEFAULT_MODEL
 from echo_index.embeddings.models.language_model import load_model
+from echo_index.embeddings.runtime.atomic_write import replace_file
 from echo_index.embeddings.text.echo_prompt import EchoPrompt
 from echo_index.embeddings.vectors.layer_views import LayerView
 from echo_index.embeddings.vectors.vector_ops import Vectors
@@ -173,11 +175,15 @@ def read_views(
         path = work / f"{collection.name}-{name}-{key[:16]}.npy"
         if not path.exists():
             batches = reader.document_views(same) if name == "documents" else reader.query_views(same)
-            unfinished = path.with_suffix(".new.npy")
-            np.save(unfinished, _gathered(batches, (len(names), len(same), reader.dimension)))
-            unfinished.replace(path)
+            vectors = _gathered(batches, (len(names), len(same), reader.dimension))
+            replace_file(path, partial(_save, vectors))
         read[name] = np.load(path)
     return Views(reader.views, worded=tuple(worded), **read)
+
+
+def _save(vectors: np.ndarray, path: Path) -> None:
+    with path.open("wb") as file:  # NumPy would add a suffix to a path
+        np.save(file, vectors)
 
 
 def _gathered(batches: Iterator[tuple[list[int], list[Vectors]]], shape: tuple[int, int, int]) -> np.ndarray:

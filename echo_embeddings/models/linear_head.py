@@ -10,6 +10,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from echo_index.embeddings.runtime.atomic_write import replace_file
 from echo_index.embeddings.vectors.vector_ops import Vectors, inner_products, l2_normalize
 from echo_index.errors import ModelError
 
@@ -35,9 +36,8 @@ class LinearHead:
 
     def save(self, folder: Path) -> None:
         """Write the head into an adapter's folder."""
-        unfinished = folder / f"{HEAD_FILE}.new"
-        save_file({_NAME: np.ascontiguousarray(self.matrices)}, unfinished)
-        unfinished.replace(folder / HEAD_FILE)
+        matrices = {_NAME: np.ascontiguousarray(self.matrices)}
+        replace_file(folder / HEAD_FILE, lambda file: save_file(matrices, file))
 
     @classmethod
     def load(cls, folder: Path, *, dimension: int) -> LinearHead:

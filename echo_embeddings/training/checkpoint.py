@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from echo_index.embeddings.runtime.atomic_write import delete_unfinished, replace_file
 from echo_index.errors import ModelError
 
 NAME_ANOTHER = "Name another --out."
@@ -38,14 +38,10 @@ def save_checkpoint(folder: Path, state: TrainingState, tensors: Mapping[str, to
     Raises:
         OSError: it cannot be written; the last one is still there.
     """
-    path = folder / _NAME
-    new = path.with_name(f"{_NAME}.new")
-    save_file(
-        {name: tensor.contiguous() for name, tensor in tensors.items()}, new, {"standing": json.dumps(asdict(state))}
-    )
-    with new.open("rb") as file:
-        os.fsync(file.fileno())
-    new.replace(path)
+    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    metadata = {"standing": json.dumps(asdict(state))}
+    delete_unfinished(folder)  # of a process that was killed: a checkpoint is large
+    replace_file(folder / _NAME, lambda file: save_file(contiguous, file, metadata), durable=True)
 
 
 def load_checkpoint(folder: Path, *, run: str) -> tuple[TrainingState, dict[str, torch.Tensor]] | None:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
+from echo_index.embeddings.runtime.atomic_write import delete_unfinished
 from echo_index.indexer.catalog.catalog import Catalog, delete_catalog
 from echo_index.indexer.catalog.records import Counts
 from echo_index.indexer.generations.manifest import Canary, Manifest, write_manifest
 from echo_index.indexer.generations.recovery import other_catalogs, store_manifest
 from echo_index.indexer.generations.snapshot import index_vectors
-from echo_index.indexer.storage.atomic_write import sweep_unfinished, translate_write_errors
+from echo_index.indexer.storage.atomic_write import translate_write_errors
 from echo_index.indexer.vectors.normalization import NormalizationPair
 
 
@@ -66,7 +67,7 @@ def remove_replaced_files(index_dir: Path, catalog: Catalog) -> None:
         for path, was_complete in other_catalogs(index_dir, catalog.path.name):
             if was_complete:
                 delete_catalog(path)
-        sweep_unfinished(index_dir)
+        delete_unfinished(index_dir)
 
 
 def _sweep(index_dir: Path, catalog: Catalog, manifest: Manifest, before: Manifest | None) -> None:

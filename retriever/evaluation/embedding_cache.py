@@ -12,6 +12,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from echo_index.embeddings.runtime.atomic_write import replace_file
 from echo_index.embeddings.vectors.vector_ops import Vectors
 from echo_index.errors import IndexUnwritable
 
@@ -65,12 +66,14 @@ def _read(folder: Path) -> tuple[dict[str, Vectors], float]:
 
 def _write(folder: Path, keys: Sequence[str], vectors: Vectors, seconds: float) -> None:
     name = hashlib.sha256("".join(keys).encode()).hexdigest()[:16]
-    unfinished = folder / f"{name}.unfinished"
+
+    def write(unfinished: Path) -> None:
+        with unfinished.open("wb") as file:  # NumPy would add a suffix to a path
+            np.savez(file, keys=np.array(keys), vectors=vectors, seconds=seconds)
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with unfinished.open("wb") as file:
-            np.savez(file, keys=np.array(keys), vectors=vectors, seconds=seconds)
-        unfinished.replace(folder / f"{name}.npz")
+        replace_file(folder / f"{name}.npz", write)
     except OSError as error:
         raise IndexUnwritable(
             f"{folder} cannot be written: {error.strerror}.", remedy="Name another folder with --work."
