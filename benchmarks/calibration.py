@@ -75,7 +75,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--adapter", type=Path)
     parser.add_argument("--work", type=Path, default=Path("calibration-work"))
     given = parser.parse_args(words)
-    encoder = EchoEncoder(load_model(given.model, adapter=given.adapter), precision="auto")
+    encoder = EchoEncoder(load_model(given.model, adapter=given.adapter)).with_precision("auto")
     given.work.mkdir(parents=True, exist_ok=True)
     print(f"nDCG@10 x100 of dense search with {given.model}; by labels, less what was calibrated: of all, of halves")
     print(f"{'set':12}{'asked':>6}{'tried':>6}  {'calibrated':26}{'best by labels':26}{'all':>5}{'halves':>8}")
@@ -199,7 +199,7 @@ def _worded(texts: Sequence[Text]) -> tuple[list[int], list[str]]:
     said = {}
     for number in chance.sample(range(len(texts)), min(_WORDED, len(texts))):
         text = "\n".join(part for part in (texts[number].title, texts[number].text) if part)
-        wordings = synthetic_queries(text, languages=[detect_language(text)], chance=chance)
+        wordings = synthetic_queries(text, languages=[detect_language(text)], rng=chance)
         if wordings is not None:
             said[number] = wordings
     return [*said], [wording for same in zip(*said.values(), strict=True) for wording in same]

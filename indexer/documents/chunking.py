@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from echo_index.indexer.documents.document import Document
+from echo_index.indexer.text.sentences import CHUNK_SENTENCE_END
 
 Span = tuple[int, int]
 
 _PARAGRAPH_END = re.compile(r"\n[ \t]*\n\s*")
-_SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]+[\"'”’»)\]]*\s+|[。！？]+[」』”]*\s*")
 _LINE_END = re.compile(r"\n")
 _SHORT_SECTION = 24  # tokens; a section shorter than this is read together with its first subsection
 _LONGEST_STRETCH = 250_000  # characters that are cut at a time: their units take a hundred times the memory
@@ -154,7 +154,7 @@ class _Unit:
 
 def _units(section: Span, measure: _Measure, limit: int) -> Iterator[_Unit]:
     for paragraph in measure.split(section, _PARAGRAPH_END):
-        for sentence in measure.split(paragraph, _SENTENCE_END):
+        for sentence in measure.split(paragraph, CHUNK_SENTENCE_END):
             for start, end in _within(sentence, measure, limit):
                 yield _Unit(start, end, *measure.token_span(start, end), ends_paragraph=end == paragraph[1])
 

@@ -1,1 +1,1 @@
-"""Text analysis for lexical search: terms, languages and stop words."""
+"""Text analysis for lexical search: terms, sentences, languages and stop words."""

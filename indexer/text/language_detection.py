@@ -1,4 +1,4 @@
-"""Which language a text is in, by its function words. Knows no model of languages, and takes code for English."""
+"""Detect the language of a text by its stop words."""
 
 from __future__ import annotations
 
@@ -11,46 +11,46 @@ from echo_index.indexer.text.analyzer import fold_text
 from echo_index.indexer.text.stopwords import STOP_WORDS
 
 ENGLISH = "english"
-_WORD = re.compile(r"[^\W\d_]{2,}")  # a single letter says little: it may be a variable or the name of an item
+_WORD = re.compile(r"[^\W\d_]{2,}")  # a single letter may be a variable or the label of a list item
 _APOSTROPHE = re.compile("['’]")
-_PIECES, _PIECE = 8, 1000  # how many pieces of a text are looked at, and how many characters of each
-_LEAST_SHARE = 0.08  # of the words of a text are function words of its language: prose has three times as many
-_LEAST_DIFFERENT = 3
-_CLEARLY = 2  # times as many as of English: the lists share words, and names of places are full of others'
+_SAMPLES, _SAMPLE_LENGTH = 8, 1000  # samples of a text, and characters of each
+_MIN_SHARE = 0.08  # of the words must be stop words of the language; in prose about 0.25 are
+_MIN_DISTINCT = 3  # stop words
+_MIN_RATIO = 2  # to the English stop words: the lists share words, and place names contain foreign ones
 
 
 def detect_language(text: str) -> str:
-    """Return the language of a document, as Snowball names it.
+    """Return the language of a document, by the name that Snowball uses.
 
-    English where there is none that we know, as in source code, tables and Chinese: what is told apart here are the
-    endings and the function words of languages, and such texts have none or those of English.
+    English if the language is not recognized, as for source code, tables and Chinese. The language only selects a
+    stemmer and a list of stop words, which hardly matter for such texts.
     """
-    step = max(_PIECE, len(text) // _PIECES)
-    pieces = (text[start : start + _PIECE] for start in range(0, len(text), step))
-    words = Counter(word for piece in pieces for word in _WORD.findall(fold_text(piece)))
-    held = {language: words.keys() & stop_words(language) for language in STOP_WORDS}
-    counted = {language: sum(words[word] for word in found) for language, found in held.items()}
-    best = max(counted, key=counted.__getitem__)  # the first of equals: English
-    least = max(_CLEARLY * counted[ENGLISH], _LEAST_SHARE * sum(words.values()))
-    return best if len(held[best]) >= _LEAST_DIFFERENT and counted[best] >= least else ENGLISH
+    step = max(_SAMPLE_LENGTH, len(text) // _SAMPLES)
+    samples = (text[start : start + _SAMPLE_LENGTH] for start in range(0, len(text), step))
+    words = Counter(word for sample in samples for word in _WORD.findall(fold_text(sample)))
+    found = {language: words.keys() & stop_words(language) for language in STOP_WORDS}
+    counts = {language: sum(words[word] for word in matches) for language, matches in found.items()}
+    best = max(counts, key=counts.__getitem__)  # English if there is a tie
+    required = max(_MIN_RATIO * counts[ENGLISH], _MIN_SHARE * sum(words.values()))
+    return best if len(found[best]) >= _MIN_DISTINCT and counts[best] >= required else ENGLISH
 
 
 def query_language(words: Iterable[str], languages: Sequence[str]) -> str:
-    """Return the one of some languages, the first of equals, whose function words a question has most of.
+    """Return the language, of those given, that has most of a query's words among its stop words.
 
-    English where there are no languages.
+    The first of them if there is a tie; English if none are given.
     """
-    asked = list(words)
-    return max(languages, key=lambda language: sum(is_stop_word(word, language) for word in asked), default=ENGLISH)
+    query = list(words)
+    return max(languages, key=lambda language: sum(is_stop_word(word, language) for word in query), default=ENGLISH)
 
 
 def is_stop_word(word: str, language: str) -> bool:
-    """Whether a word, whatever its capitals and accents, says little by itself in a language: `what`, `what's`."""
+    """Return whether a word, ignoring case and accents, is a stop word of a language: `what`, `what's`."""
     pieces = _APOSTROPHE.split(fold_text(word))
     return all(piece in stop_words(language) or len(piece) == 1 < len(pieces) for piece in pieces)
 
 
 @cache
 def stop_words(language: str) -> frozenset[str]:
-    """Return the words of a language that say little by themselves, in lower case without accents; none if unknown."""
+    """Return the stop words of a language, in lower case and without accents; none for an unknown language."""
     return frozenset(fold_text(STOP_WORDS.get(language, "")).split())

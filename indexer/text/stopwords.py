@@ -1,6 +1,6 @@
-"""The words of a language that say little by themselves: articles, pronouns, prepositions, forms of to be. Data alone.
+"""Stop words of each language: articles, pronouns, prepositions, forms of "to be".
 
-Only words that a sentence can hardly do without, so that what they are counted against tells its language.
+The lists are short, of words that occur in almost every sentence, because they also serve to detect the language.
 """
 
 from __future__ import annotations
@@ -116,4 +116,4 @@ STOP_WORDS = {
         "mı mu mü nasıl ne neden nerede o olan olarak oldu olduğu onun sonra şu tarafından var ve veya ya yok"
     ),
 }
-"""By the name of the language, as Snowball has it. English first: what is of no language is taken for it."""
+"""Stop words by the name that Snowball uses for the language. English is first, so it wins a tie in detection."""

@@ -1,4 +1,4 @@
-"""Terms: stems by language, identifiers whole and in parts, pairs of characters where words are not parted."""
+"""Terms: stems by language, identifiers whole and in parts, bigrams in scripts without spaces between words."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from echo_index.indexer.text.analyzer import TERM_SIGNS, document_terms, query_terms, split_words
+from echo_index.indexer.text.analyzer import TERM_PUNCTUATION, document_terms, query_terms, split_words
 
 LANGUAGES = ("english", "german", "french", "russian", "arabic", "no such language")
 
 
 @pytest.mark.parametrize(
-    ("language", "one", "other"),
+    ("language", "first", "second"),
     [
         ("english", "retrieving", "Retrieved"),
         ("german", "Häuser", "Haus"),
@@ -25,12 +25,12 @@ LANGUAGES = ("english", "german", "french", "russian", "arabic", "no such langua
         ("no such language", "ÉTÉ", "ete"),
     ],
 )
-def test_words_of_one_stem_are_one_term(language: str, one: str, other: str) -> None:
-    assert document_terms(one, language) == document_terms(other, language)
-    assert len(document_terms(one, language)) == 1
+def test_words_with_the_same_stem_are_one_term(language: str, first: str, second: str) -> None:
+    assert document_terms(first, language) == document_terms(second, language)
+    assert len(document_terms(first, language)) == 1
 
 
-def test_a_stem_is_that_of_the_language() -> None:
+def test_stems_depend_on_the_language() -> None:
     assert document_terms("Häuser", "english") == ["hauser"]
     assert document_terms("Häuser", "german") == ["haus"]
     assert query_terms("Häuser", ["english", "german"]) == ["hauser", "haus"]
@@ -63,12 +63,12 @@ def test_identifiers_are_found_whole_and_by_their_parts(text: str, terms: str) -
     assert document_terms(text, "english") == terms.split()
 
 
-def test_an_identifier_is_one_word_of_a_question() -> None:
+def test_an_identifier_is_one_word_of_a_query() -> None:
     text = "Why does getUserName fail with --no-cache on C++ 3.11.2 in 北京大学?"
     assert split_words(text) == "Why does getUserName fail with no-cache on C++ 3.11.2 in 北京大学".split()
 
 
-def test_a_compound_is_looked_for_by_its_words_alone() -> None:
+def test_a_compound_is_searched_by_its_parts_only() -> None:
     assert document_terms("boundary-layer", "english") == ["boundarylay", "boundari", "layer"]
     assert query_terms("boundary-layer", ["english"]) == ["boundari", "layer"]
     assert query_terms("e-mail", ["english"]) == ["email", "e", "mail"]
@@ -85,11 +85,11 @@ def test_a_compound_is_looked_for_by_its_words_alone() -> None:
         ("ﾃﾞｰﾀ", "デー ータ タ"),
     ],
 )
-def test_runs_without_spaces_give_their_pairs_of_characters(text: str, terms: str) -> None:
+def test_text_without_spaces_is_indexed_as_bigrams(text: str, terms: str) -> None:
     assert document_terms(text, "english") == terms.split()
 
 
-def test_a_run_is_looked_for_by_its_pairs() -> None:
+def test_text_without_spaces_is_searched_as_bigrams() -> None:
     assert query_terms("北京大", ["english", "german"]) == ["北京", "京大"]
     assert query_terms("海", ["english"]) == ["海"]
 
@@ -99,7 +99,7 @@ def test_vowel_signs_are_part_of_words() -> None:
     assert len(document_terms("हिन्दी", "hindi")) == 1
 
 
-def test_data_is_found_whole_and_not_taken_apart() -> None:
+def test_a_very_long_word_is_one_term() -> None:
     data = "aB3" * 40
     assert document_terms(data, "english") == [data.lower()]
 
@@ -107,13 +107,13 @@ def test_data_is_found_whole_and_not_taken_apart() -> None:
 @given(st.text(), st.sampled_from(LANGUAGES))
 @example("3.11.2 of C++ and C#", "english")
 @example("\u0327 ¸", "english")
-def test_whatever_a_text_holds_its_terms_are_found_by_its_words(text: str, language: str) -> None:
+def test_the_words_of_any_text_find_its_terms(text: str, language: str) -> None:
     terms = document_terms(text, language)
     assert all(term and not term.isspace() for term in terms)
-    ascii_signs = {sign for term in terms for sign in term if sign.isascii() and not sign.isalnum()}
-    assert ascii_signs <= {*TERM_SIGNS}, "the table parts terms at other signs"
-    assert not any(sign.isspace() for term in terms for sign in term)
+    punctuation = {character for term in terms for character in term if character.isascii() and not character.isalnum()}
+    assert punctuation <= {*TERM_PUNCTUATION}, "the full-text table splits terms at other characters"
+    assert not any(character.isspace() for term in terms for character in term)
     for word in split_words(text):
-        asked = query_terms(word, [language])
-        assert {*asked} <= {*terms}
-        assert asked or set(word) <= {"_"} or not any(sign.isalnum() for sign in word)
+        searched = query_terms(word, [language])
+        assert {*searched} <= {*terms}
+        assert searched or set(word) <= {"_"} or not any(character.isalnum() for character in word)

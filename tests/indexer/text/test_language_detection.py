@@ -1,4 +1,4 @@
-"""The language of a text, told by its function words; what is no prose counts as English."""
+"""The language of a text is detected by its stop words; what is not prose counts as English."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PROSE = {
 
 
 @pytest.mark.parametrize("language", PROSE)
-def test_prose_is_of_its_language(language: str) -> None:
+def test_the_language_of_prose_is_detected(language: str) -> None:
     assert detect_language(PROSE[language]) == language
     assert document_language("text", PROSE[language]) == language
     assert document_language("code", PROSE[language]) == "english"
@@ -46,7 +46,7 @@ def test_prose_is_of_its_language(language: str) -> None:
         "Hund und Katze",
     ],
 )
-def test_what_is_no_prose_or_too_short_counts_as_english(text: str) -> None:
+def test_short_texts_and_texts_that_are_not_prose_count_as_english(text: str) -> None:
     assert detect_language(text) == "english"
 
 
@@ -56,21 +56,21 @@ def test_source_code_counts_as_english() -> None:
             assert detect_language(path.read_text(encoding="utf-8")) == "english", path
 
 
-def test_a_long_text_is_judged_by_all_of_it() -> None:
+def test_a_long_text_is_sampled_in_all_its_parts() -> None:
     assert detect_language(PROSE["english"] * 20 + PROSE["german"] * 200) == "german"
 
 
-def test_a_question_is_of_the_language_whose_function_words_it_has_most_of() -> None:
-    held = ["english", "german", "french"]
-    assert query_language("Was ist der größte Wal".split(), held) == "german"
-    assert query_language("What is the largest whale".split(), held) == "english"
-    assert query_language("Où est la baleine".split(), held) == "french"
+def test_the_language_of_a_query_is_the_one_with_most_stop_words() -> None:
+    languages = ["english", "german", "french"]
+    assert query_language("Was ist der größte Wal".split(), languages) == "german"
+    assert query_language("What is the largest whale".split(), languages) == "english"
+    assert query_language("Où est la baleine".split(), languages) == "french"
     assert query_language("Was ist der größte Wal".split(), ["english", "french"]) == "english"
-    assert query_language(["Wal"], held) == "english"
+    assert query_language(["Wal"], languages) == "english"
     assert query_language(["der"], []) == "english"
 
 
-def test_function_words_are_told_whatever_their_signs() -> None:
+def test_stop_words_are_recognized_with_accents_and_apostrophes() -> None:
     assert is_stop_word("What's", "english") and is_stop_word("où", "french")
     assert not is_stop_word("what's", "german")
     assert not is_stop_word("o'reilly", "english")
