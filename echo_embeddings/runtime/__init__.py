@@ -1,1 +1,1 @@
-"""Devices, threads, memory and the cache folder."""
+"""Devices, the executor of passes, memory allocation, files and the cache folder."""

@@ -1,4 +1,4 @@
-"""The cache folder: converted models and remembered file hashes. Everything in it can be deleted and comes back."""
+"""The cache folder: converted models, measurements and file hashes. All of it may be deleted; it is made again."""
 
 from __future__ import annotations
 
@@ -6,28 +6,69 @@ import hashlib
 import json
 import os
 import tempfile
-import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from filelock import FileLock
 from platformdirs import user_cache_path
 
-_BLOCK = 1 << 20
+from echo_index.embeddings.runtime.atomic_write import replace_file
+
+T = TypeVar("T")
+
+_BLOCK_BYTES = 1 << 20
 
 
 def cache_folder() -> Path:
-    """Return the folder, from ECHO_INDEX_CACHE or the user's cache directory; it is made where it is missing."""
-    named = os.environ.get("ECHO_INDEX_CACHE")
-    folder = Path(named).expanduser() if named else user_cache_path("echo-index")
+    """Return the cache folder: ECHO_INDEX_CACHE, or the user's cache directory. Create it if it is missing."""
+    from_environment = os.environ.get("ECHO_INDEX_CACHE")
+    folder = Path(from_environment).expanduser() if from_environment else user_cache_path("echo-index")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
-def build_once(folder: Path, make: Callable[[Path], None]) -> Path:
-    """Return `folder`, made by `make` in a temporary folder beside it and renamed when whole.
+def cache_key(*parts: str) -> str:
+    """Return the SHA-256 of some strings, in order, in hexadecimal: the name of a file in the cache."""
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()
 
-    Safe when several processes start at once: one makes it, the others wait. What a killed process left is redone.
+
+def get_or_make(
+    folder_name: str,
+    file_name: str,
+    *,
+    read: Callable[[Path], T],
+    make: Callable[[], T],
+    write: Callable[[Path, T], object],
+) -> T:
+    """Return the value that a cached file stores. If there is none, make the value and store it.
+
+    A file that `read` fails on is damaged: it is replaced. A cache that cannot be written is not an error: the value is
+    made again next time.
+
+    Args:
+        folder_name: Sub-folder of the cache folder, one for each kind of value.
+        file_name: Name of the file; it identifies everything that determines the value.
+        read: Reads the value from a path.
+        make: Makes the value.
+        write: Writes the value to a path; it may write no file if this value cannot be stored.
+    """
+    path = cache_folder() / folder_name / file_name
+    with suppress(Exception):  # each file format raises errors of its own for a damaged file
+        return read(path)
+    value = make()
+    with suppress(OSError):
+        path.parent.mkdir(exist_ok=True)
+        replace_file(path, lambda unfinished: write(unfinished, value))
+    return value
+
+
+def build_once(folder: Path, make: Callable[[Path], None]) -> Path:
+    """Return `folder`; if it does not exist, let `make` fill a temporary folder beside it, then rename that one.
+
+    Safe when several processes start at once: one makes it, the others wait. If that process is killed, the next one
+    starts over.
     """
     if folder.exists():
         return folder
@@ -37,36 +78,32 @@ def build_once(folder: Path, make: Callable[[Path], None]) -> Path:
             with tempfile.TemporaryDirectory(
                 prefix=f"{folder.name}.", dir=folder.parent, ignore_cleanup_errors=True
             ) as unfinished:
-                whole = Path(unfinished) / folder.name
-                whole.mkdir()
-                make(whole)
-                whole.rename(folder)
+                complete = Path(unfinished) / folder.name
+                complete.mkdir()
+                make(complete)
+                complete.rename(folder)
     return folder
 
 
 def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal, remembered for as long as its size and time stay the same."""
-    stat = path.stat()
-    key = f"{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
-    memory = cache_folder() / "hashes" / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
-    if memory.exists():
-        return str(json.loads(memory.read_text(encoding="utf-8"))["sha256"])
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    told = json.dumps({"path": str(path), "sha256": digest.hexdigest()})
-    write_cached(memory, lambda file: file.write_text(told, encoding="utf-8"))
-    return digest.hexdigest()
-
-
-def write_cached(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` make a file of the cache folder, which others see whole or not at all.
+    """Return the SHA-256 of a file in hexadecimal, cached for as long as its size and modification time stay the same.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be read.
     """
-    path.parent.mkdir(exist_ok=True)
-    unfinished = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
-    write(unfinished)
-    unfinished.replace(path)
+    stat = path.stat()
+    return get_or_make(
+        "hashes",
+        f"{cache_key(f'{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}')}.json",
+        read=lambda file: str(json.loads(file.read_text(encoding="utf-8"))["sha256"]),
+        make=lambda: _hash_file(path),
+        write=lambda file, sha256: file.write_text(json.dumps({"path": str(path), "sha256": sha256}), encoding="utf-8"),
+    )
+
+
+def _hash_file(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()

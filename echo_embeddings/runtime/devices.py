@@ -1,4 +1,4 @@
-"""Where the model runs: the GPU where there is one, the CPU elsewhere, and why. Knows nothing of models."""
+"""Choose the device that the model runs on: a GPU if there is one, else the CPU."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DeviceChoice = Literal["auto", "cpu", "cuda"]
 
 @dataclass(frozen=True)
 class Device:
-    """A torch device and the reason it was taken."""
+    """A torch device and the reason for choosing it."""
 
     name: str
     reason: str
@@ -24,7 +24,7 @@ def choose_device(choice: DeviceChoice = "auto") -> Device:
     """Return the device to run the model on.
 
     Raises:
-        DeviceError: "cuda" was asked for and torch sees no CUDA device.
+        DeviceError: "cuda" was requested, but torch finds no CUDA device.
     """
     if choice == "cpu":
         return Device("cpu", "asked for")

@@ -1,4 +1,4 @@
-"""One thread runs every pass of every model in this process. Knows nothing of what a pass does."""
+"""Run the forward passes of all models of this process in one thread, one at a time."""
 
 from __future__ import annotations
 
@@ -10,72 +10,72 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_this_thread = threading.local()
+_thread_state = threading.local()
 
 
-def _begin() -> ThreadPoolExecutor:
-    def note() -> None:
-        _this_thread.runs_passes = True
+def _start_executor() -> ThreadPoolExecutor:
+    def mark_thread() -> None:
+        _thread_state.is_executor = True
 
-    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="passes", initializer=note)
-
-
-_passes = _begin()
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="passes", initializer=mark_thread)
 
 
-def run_on_executor(act: Callable[[], T]) -> T:
-    """Run `act` when it is its turn, in the one thread that is there for it; return what it returns.
+_executor = _start_executor()
 
-    One pass at a time uses all cores better than two side by side. And each thread that ever multiplied matrices keeps
-    helper threads of its own, one a core, which spin while they wait for more, or are woken for each operation where
-    there are more of them than cores: either way a pass takes twice as long or longer. So what works with large
-    tensors belongs in here, be it a pass or not. Inside of `act`, this runs at once.
+
+def run_on_executor(task: Callable[[], T]) -> T:
+    """Run `task` in the executor's thread, after the tasks that are waiting there, and return its result.
+
+    One pass at a time uses all cores better than two in parallel. Besides, each thread that ever multiplied matrices
+    gets its own pool of OpenMP threads, one per core. They spin while they wait, or are woken for each operation when
+    there are more threads than cores; either makes a pass take twice as long or longer. So any work on large tensors
+    belongs here, even if it is not a pass. A call from inside a task runs immediately.
     """
-    if getattr(_this_thread, "runs_passes", False):
-        return act()
-    return _passes.submit(act).result()
+    if getattr(_thread_state, "is_executor", False):
+        return task()
+    return _executor.submit(task).result()
 
 
-def run_in_new_thread(act: Callable[[], T]) -> T:
-    """Run `act`, which is no pass and may take long, in a thread that ends with it, helper threads and all."""
-    returned: Future[T] = Future()
+def run_in_new_thread(task: Callable[[], T]) -> T:
+    """Run a long `task` that is not a pass in a new thread, which ends with it together with its OpenMP threads."""
+    future: Future[T] = Future()
 
     def run() -> None:
         try:
-            returned.set_result(act())
-        except BaseException as error:  # noqa: BLE001 - raised again where it was asked for
-            returned.set_exception(error)
+            future.set_result(task())
+        except BaseException as error:  # noqa: BLE001 - raised again in the caller
+            future.set_exception(error)
 
     threading.Thread(target=run, name="once", daemon=True).start()
-    return returned.result()
+    return future.result()
 
 
-def prefetched(acts: Iterable[Callable[[], T]]) -> Generator[T, None, None]:
-    """Run acts in turn and yield what each returns; the next one runs while the caller is busy with it.
+def prefetched(tasks: Iterable[Callable[[], T]]) -> Generator[T, None, None]:
+    """Run tasks on the executor in order and yield their results; the next task runs while the caller uses a result.
 
-    Never more than one waits for its turn, so that what others ask for meanwhile comes in between.
+    At most one task waits in the executor at any time, so that tasks of other callers run in between.
     """
-    begun: Future[T] | None = None
+    running: Future[T] | None = None
     try:
-        for act in acts:
-            if begun is None:
-                begun = _passes.submit(act)
+        for task in tasks:
+            if running is None:
+                running = _executor.submit(task)
             else:
-                result = begun.result()
-                begun = _passes.submit(act)
+                result = running.result()
+                running = _executor.submit(task)
                 yield result
-        if begun is not None:
-            yield begun.result()
+        if running is not None:
+            yield running.result()
     finally:
-        if begun is not None:
-            begun.cancel()
+        if running is not None:
+            running.cancel()
 
 
-def _begin_anew() -> None:
-    """A forked process has the executor, but not its thread."""
-    global _passes
-    _passes = _begin()
+def _restart_executor() -> None:
+    """Replace the executor in a forked process, which does not have its thread."""
+    global _executor
+    _executor = _start_executor()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)
+    os.register_at_fork(after_in_child=_restart_executor)

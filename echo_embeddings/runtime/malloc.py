@@ -1,4 +1,4 @@
-"""Keeps memory that a pass frees at hand for the next pass, or hands it back. Knows nothing of models."""
+"""Control whether glibc retains freed memory for the next pass or returns it to the operating system."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ _LARGEST = 1 << 30
 
 @cache
 def retain_freed_memory() -> None:
-    """Tell glibc not to hand large blocks back to the system: once a process, without effect elsewhere.
+    """Let glibc retain large freed blocks: once a process; no effect on other C libraries.
 
-    Each layer frees and takes blocks of some megabytes. Handed back, they come again page by page, zeroed by the
-    kernel, which costs a third of an int8 pass. What stays is at most what one pass needs, some 100 MB.
+    Each layer frees and allocates blocks of several megabytes. If they are returned to the system, the kernel zeroes
+    every page again, which costs a third of an int8 pass. What is retained is at most the need of one pass, some
+    100 MB.
     """
     if sys.platform != "linux":
         return
@@ -27,14 +28,14 @@ def retain_freed_memory() -> None:
         return
     mallopt(_MMAP_THRESHOLD, _LARGEST)
     mallopt(_TRIM_THRESHOLD, _LARGEST)
-    mallopt(_ARENAS, 1)  # an arena of a thread could not hold them
+    mallopt(_ARENAS, 1)  # the arena of a single thread could not hold blocks of this size
 
 
 def release_freed_memory() -> None:
-    """Hand all that is free back to the system, after what is not done again and again: without effect elsewhere.
+    """Return all freed memory to the system, after work that is not repeated; no effect on other C libraries.
 
-    What no later block fits into would stay for good. A step of a training takes gigabytes, in blocks of other sizes
-    than the last one: kept at hand, they would grow from step to step until the memory ends.
+    Retained blocks that fit no later request would never be used again. A training step takes gigabytes, in blocks of
+    other sizes than the step before: retained, they would grow from step to step until memory runs out.
     """
     if sys.platform == "linux" and (malloc_trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
         malloc_trim(0)

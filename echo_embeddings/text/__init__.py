@@ -1,1 +1,1 @@
-"""Prompts, tokens and batches: from texts to token ids."""
+"""Convert texts to token ids: prompts, tokenizers and batches."""

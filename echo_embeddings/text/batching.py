@@ -1,4 +1,4 @@
-"""Which texts go through the model together: texts of like length, under a budget of tokens. Knows only lengths."""
+"""Group texts of similar length into batches under a token budget."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 
 def batches_by_length(lengths: Sequence[int], *, token_budget: int) -> Iterator[list[int]]:
-    """Yield lists of positions into `lengths`, longest first, such that rows x longest row <= `token_budget`.
+    """Yield batches as lists of positions in `lengths`, longest texts first, with rows x longest row <= `token_budget`.
 
-    A text longer than the budget makes a batch of its own. Every position appears exactly once.
+    A text longer than the budget gets a batch of its own. Every position appears exactly once.
     """
     batch: list[int] = []
     for position in sorted(range(len(lengths)), key=lambda position: -lengths[position]):

@@ -1,4 +1,4 @@
-"""EchoPrompt: the sentence around a text that makes a model read it twice. Knows nothing of tokens or models."""
+"""Parse and validate the prompt templates that make a model read a text twice."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from echo_index.errors import PromptError
 
 
 class Slot(Enum):
-    """What a template can hold besides its own words."""
+    """A placeholder in a template."""
 
     INSTRUCTION = "instruction"
-    """The task, in words. Never pooled."""
+    """The task instruction. Never pooled."""
     TEXT = "text"
-    """The first copy of the text: what a classical embedding is made of, never part of an echo embedding."""
+    """The first copy of the text: pooled for a classical embedding, never for an echo embedding."""
     ECHO = "echo"
-    """The second copy of the text, whose tokens have seen all of it: this is what is pooled."""
+    """The second copy of the text, whose tokens attend to the whole first copy: pooled for the echo embedding."""
     END = "end"
-    """The model's end-of-sequence token; pooled together with the echo it follows."""
+    """The model's end-of-sequence token; pooled together with the second copy that it follows."""
 
 
 Piece = str | Slot
@@ -27,21 +27,21 @@ Piece = str | Slot
 
 @dataclass(frozen=True)
 class EchoPrompt:
-    """A template with `{echo}` and, as wished, `{instruction}`, `{text}` and `{end}`; `{{` and `}}` are literal braces.
+    """A template with `{echo}` and optionally `{instruction}`, `{text}` and `{end}`; `{{` and `}}` are literal braces.
 
-    The beginning-of-sequence token is not written: it is put in front where the model has one.
+    The beginning-of-sequence token is not part of the template: it is added if the model has one.
 
     Raises:
-        PromptError: no `{echo}` to pool, an unknown or repeated slot, or slots in an order that cannot work.
+        PromptError: the template has no `{echo}`, an unknown or repeated slot, or slots in an impossible order.
     """
 
     template: str
     pieces: tuple[Piece, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Parse once; a prompt that exists is a prompt that works."""
+        """Parse and validate the template."""
         pieces = parse_template(self.template, Slot)
-        _check(self.template, pieces)
+        _validate(self.template, pieces)
         object.__setattr__(self, "pieces", pieces)
 
     @property
@@ -51,40 +51,43 @@ class EchoPrompt:
 
     @property
     def is_echo(self) -> bool:
-        """Whether the text is read twice; a classical prompt reads it once."""
+        """Whether the prompt contains the text twice. A classical prompt contains it once."""
         return Slot.TEXT in self.pieces
 
 
-def _check(template: str, pieces: tuple[Piece, ...]) -> None:
+def _validate(template: str, pieces: tuple[Piece, ...]) -> None:
     slots = [piece for piece in pieces if isinstance(piece, Slot)]
     if Slot.ECHO not in slots:
         raise PromptError(
             f"The template {template!r} has nothing to pool: the slot {{echo}} is missing.",
-            remedy="Put {echo} where the text stands for the second time.",
+            remedy="Put {echo} where the second copy of the text belongs.",
         )
     after_echo = slots[slots.index(Slot.ECHO) + 1 :]
     for slot in (Slot.TEXT, Slot.INSTRUCTION):
         if slot in after_echo:
             raise PromptError(
-                f"The template {template!r} has {{{slot.value}}} after {{echo}}, which could not see it.",
+                f"The template {template!r} has {{{slot.value}}} after {{echo}}, which cannot attend to it.",
                 remedy=f"Put {{{slot.value}}} before {{echo}}.",
             )
     if Slot.END in slots and pieces[-1] is not Slot.END:
-        raise PromptError(f"The template {template!r} goes on after {{end}}, the end of the sequence.")
+        raise PromptError(
+            f"The template {template!r} continues after {{end}}, the end of the sequence.",
+            remedy="Put {end} at the end of the template.",
+        )
     if Slot.END in slots and pieces[-2] is not Slot.ECHO:
         raise PromptError(
-            f"The template {template!r} has words between {{echo}} and {{end}}, which are pooled as one.",
-            remedy="Put {end} straight after {echo}.",
+            f"The template {template!r} has text between {{echo}} and {{end}}, which are pooled together.",
+            remedy="Put {end} directly after {echo}.",
         )
 
 
-# The prompts of "Repetition Improves Language Model Embeddings", arXiv 2402.15449, as its reference implementation
-# writes them.
+# The prompts of "Repetition Improves Language Model Embeddings" (arXiv 2402.15449), exactly as in its reference
+# implementation.
 ZERO_SHOT = EchoPrompt("Rewrite the following paragraph: {text} The rewritten paragraph: {echo}")
-"""The paper's zero-shot prompt, for any model as it is."""
+"""The paper's zero-shot prompt, for models without fine-tuning."""
 TUNED_QUERY = EchoPrompt("Instruct:{instruction},\nQuery:{text}\nQuery again:{echo}{end}")
-"""The query side of the paper's fine-tuned models."""
+"""The query prompt of the paper's fine-tuned models."""
 TUNED_DOCUMENT = EchoPrompt("Document:{text}\nDocument again:{echo}{end}")
-"""The document side of the paper's fine-tuned models."""
+"""The document prompt of the paper's fine-tuned models."""
 CLASSICAL = EchoPrompt("Write a paragraph: {echo}")
-"""One copy only: the baseline that echo embeddings are measured against."""
+"""A prompt with one copy: the baseline for echo embeddings."""

@@ -1,4 +1,4 @@
-"""LikelihoodPrompt: the words between a passage and the question that it may lead to, and their token ids. No torch."""
+"""Build the token ids of prompts that measure how likely a query is after each chunk."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class _Slot(Enum):
 
 @dataclass(frozen=True, slots=True)
 class LikelihoodTokens:
-    """What comes before a question, once for each passage, and the question: token ids.
+    """Token ids of a prompt for each chunk, up to the query, and of the query.
 
-    The first `fixed` tokens of all prompts are the same, and no tokens of a passage.
+    The first `fixed` tokens are the same in all prompts; they come before the chunk.
     """
 
     prompts: tuple[tuple[int, ...], ...]
@@ -33,10 +33,10 @@ class LikelihoodTokens:
 class LikelihoodPrompt:
     """A template with `{passage}` and, at its end, `{question}`; `{{` and `}}` are literal braces.
 
-    The beginning-of-sequence token is not written: it is put in front where the model has one.
+    The beginning-of-sequence token is not part of the template: it is added if the model has one.
 
     Raises:
-        PromptError: a slot is missing, unknown or repeated, or the question is not what the template ends in.
+        PromptError: a slot is missing, unknown or repeated, or the template does not end with `{question}`.
     """
 
     template: str
@@ -44,12 +44,12 @@ class LikelihoodPrompt:
     between: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Parse once; a prompt that exists is a prompt that works."""
+        """Parse and validate the template."""
         pieces = parse_template(self.template, _Slot)
         if [piece for piece in pieces if isinstance(piece, _Slot)] != [*_Slot] or pieces[-1] is not _Slot.QUESTION:
             raise PromptError(
                 f"The template {self.template!r} does not lead from a passage to a question.",
-                remedy="Put {passage} into it, and {question} at its end.",
+                remedy="Put {passage} into it and {question} at its end.",
             )
         passage = pieces.index(_Slot.PASSAGE)
         object.__setattr__(self, "before", "".join(map(str, pieces[:passage])))
@@ -58,34 +58,34 @@ class LikelihoodPrompt:
     def assemble(
         self, tokenizer: ModelTokenizer, chunks: Sequence[str], query: str, *, max_tokens: int, context: int
     ) -> LikelihoodTokens:
-        """Return the token ids; a passage and the question are each cut to their first `max_tokens` tokens.
+        """Return the token ids; each chunk and the query are truncated to their first `max_tokens` tokens.
 
-        A passage is cut further where all of it would be longer than `context` tokens.
+        A chunk is truncated further if the whole prompt would be longer than `context` tokens.
 
         Raises:
-            TextError: the question or a passage is empty, or not valid Unicode.
-            ModelError: the context has no room for a passage.
+            TextError: the query or a chunk is empty or not valid Unicode.
+            ModelError: the context has no room for a chunk.
         """
-        before, into_passage = _without_space(self.before)
-        between, into_question = _without_space(self.between)
-        fixed, middle, query_ids = token_ids(tokenizer, [before, between, into_question + query])
+        before, chunk_spaces = _split_trailing_spaces(self.before)
+        between, query_spaces = _split_trailing_spaces(self.between)
+        fixed, middle, query_ids = token_ids(tokenizer, [before, between, query_spaces + query])
         query_ids = query_ids[:max_tokens]
         if not query.strip() or not query_ids:
-            raise TextError("The question is empty: no passage makes it likely.")
+            raise TextError("The question is empty.")
         fixed = fixed if tokenizer.bos_id is None else [tokenizer.bos_id, *fixed]
         room = min(max_tokens, context - len(fixed) - len(middle) - len(query_ids))
         if room < 1:
-            raise ModelError(f"The model reads {context} tokens: too few for a passage and this question.")
-        for number, passage in enumerate(chunks):
-            if not passage.strip():
-                raise TextError(f"Passage {number} of {len(chunks)} is empty: there is nothing to read.")
-        read = token_ids(tokenizer, [into_passage + passage for passage in chunks])
+            raise ModelError(f"The model reads {context} tokens at most: too few for a passage and this question.")
+        for number, chunk in enumerate(chunks):
+            if not chunk.strip():
+                raise TextError(f"Passage {number} of {len(chunks)} is empty.")
+        chunk_ids = token_ids(tokenizer, [chunk_spaces + chunk for chunk in chunks])
         return LikelihoodTokens(
-            prompts=tuple((*fixed, *ids[:room], *middle) for ids in read), query=tuple(query_ids), fixed=len(fixed)
+            prompts=tuple((*fixed, *ids[:room], *middle) for ids in chunk_ids), query=tuple(query_ids), fixed=len(fixed)
         )
 
 
-def _without_space(words: str) -> tuple[str, str]:
-    """Return the words and the spaces that end them, which belong to what follows: there tokens begin with a space."""
-    kept = words.rstrip(" ")
-    return kept, words[len(kept) :]
+def _split_trailing_spaces(text: str) -> tuple[str, str]:
+    """Split off trailing spaces: they are tokenized with the text that follows, as tokens begin with a space."""
+    stripped = text.rstrip(" ")
+    return stripped, text[len(stripped) :]

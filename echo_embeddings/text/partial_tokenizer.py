@@ -1,7 +1,8 @@
-"""The part of a large tokenizer that short texts need, read from a table on disk in milliseconds instead of a second.
+"""Encode short texts with the needed part of a large tokenizer, read from an SQLite table within milliseconds.
 
-Byte-pair encoding joins neighbours, so every token of a text, and every token on the way to it, stands in the text
-letter by letter. A tokenizer that knows only the tokens that stand in a text cuts it as the whole one does.
+Reading a whole tokenizer.json can take a second. Byte-pair encoding merges neighbors, so every token of a text, and
+every intermediate token, is a substring of the text. A tokenizer that knows only the tokens which are substrings of a
+text therefore encodes that text exactly as the full tokenizer does.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from tokenizers import Tokenizer
 from tokenizers.normalizers import Normalizer
 from tokenizers.pre_tokenizers import PreTokenizer
 
-from echo_index.embeddings.runtime.cache import cache_folder, sha256_of, write_cached
+from echo_index.embeddings.runtime.cache import sha256_of
 
 _FORMAT = 1
 _TABLES = """
@@ -30,87 +31,84 @@ _TABLES = """
 
 
 class PartialTokenizer:
-    """Makes the excerpt of one tokenizer that given texts need. Thread-safe.
+    """Builds small tokenizers for given texts from the table of a large one. Thread-safe.
 
-    Names of special tokens in the texts are text, as `Tokenizer.encode_special_tokens` has it.
+    Names of special tokens in the texts count as plain text, as with `Tokenizer.encode_special_tokens`.
+
+    Raises:
+        sqlite3.Error, TypeError, ValueError: the table is missing or damaged.
     """
 
     def __init__(self, table: Path) -> None:
         self._connection = sqlite3.connect(f"{table.as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
         self._lock = Lock()
-        frame, self._longest = self._connection.execute("SELECT json, longest FROM frame").fetchone()
+        frame, self._longest_token = self._connection.execute("SELECT json, longest FROM frame").fetchone()
         self._frame = json.loads(frame)
-        bare = Tokenizer.from_str(json.dumps(self._with([], {}, [])))
-        self._normalizer: Normalizer | None = bare.normalizer
-        self._pre_tokenizer: PreTokenizer | None = bare.pre_tokenizer
-
-    @classmethod
-    def cached(cls, file: Path) -> PartialTokenizer | None:
-        """Return the excerpts of a tokenizer.json whose table was written before; None where there is none."""
-        table = _table_of(file)
-        try:
-            return cls(table) if table.exists() else None
-        except (sqlite3.Error, TypeError, ValueError):  # damaged
-            return None
+        empty = Tokenizer.from_str(json.dumps(self._complete_frame([], {}, [])))
+        self._normalizer: Normalizer | None = empty.normalizer
+        self._pre_tokenizer: PreTokenizer | None = empty.pre_tokenizer
 
     def tokenizer_for(self, texts: Sequence[str]) -> Tokenizer:
-        """Return a tokenizer that encodes these texts, and perhaps no others, as the whole one does.
+        """Return a tokenizer that encodes these texts as the full tokenizer does; it may not encode any others.
 
         Raises:
             OSError: the table is damaged.
         """
         added = [token for token in self._frame["added_tokens"] if any(token["content"] in text for text in texts)]
-        pieces = set(self._pieces(texts, added))
-        letters = self._found(sorted(set("".join(pieces))))
-        # A letter without a token may be left out, and what stood on either side of it joined.
-        known = {"".join(letter for letter in piece if letter in letters) for piece in pieces}
-        found = self._found(sorted({part for piece in known for part in self._parts(piece)}))
+        pieces = set(self._pre_tokenized(texts, added))
+        characters = self._token_ids(sorted(set("".join(pieces))))
+        # The full tokenizer may drop a character that has no token and merge its neighbors.
+        known = {"".join(character for character in piece if character in characters) for piece in pieces}
+        vocabulary = self._token_ids(sorted({part for piece in known for part in self._substrings(piece)}))
         always = [token["content"] for token in added]
         if self._frame["model"].get("byte_fallback"):
             always += [f"<0x{byte:02X}>" for byte in range(256)]
         if self._frame["model"].get("unk_token") is not None:
             always.append(self._frame["model"]["unk_token"])
-        merges = self._merges(list(found))
-        return Tokenizer.from_str(json.dumps(self._with(added, found | self._found(always), merges)))
+        merges = self._merges(list(vocabulary))
+        frame = self._complete_frame(added, vocabulary | self._token_ids(always), merges)
+        return Tokenizer.from_str(json.dumps(frame))
 
     def id_of(self, token: str) -> int | None:
-        """Return the id of a token, None where there is none.
+        """Return the id of a token, or None if the tokenizer does not have it.
 
         Raises:
             OSError: the table is damaged.
         """
-        return self._found([token]).get(token)
+        return self._token_ids([token]).get(token)
 
-    def _with(self, added: list[Any], tokenizer: dict[str, int], merges: list[tuple[str, str]]) -> dict[str, Any]:
-        model = self._frame["model"] | {"vocab": tokenizer, "merges": merges}
-        whole: dict[str, Any] = self._frame | {"added_tokens": added, "model": model}
-        return whole
+    def _complete_frame(
+        self, added: list[Any], vocabulary: dict[str, int], merges: list[tuple[str, str]]
+    ) -> dict[str, Any]:
+        model = self._frame["model"] | {"vocab": vocabulary, "merges": merges}
+        complete: dict[str, Any] = self._frame | {"added_tokens": added, "model": model}
+        return complete
 
-    def _pieces(self, texts: Sequence[str], added: list[Any]) -> Iterator[str]:
-        """Yield what the model is given of the texts: what is between added tokens, made ready and split."""
+    def _pre_tokenized(self, texts: Sequence[str], added: list[Any]) -> Iterator[str]:
+        """Yield the pieces that reach the byte-pair model: the text between added tokens, normalized and split."""
         longest_first = sorted((token["content"] for token in added), key=len, reverse=True)
-        cut = re.compile("|".join(map(re.escape, longest_first)))
+        added_token = re.compile("|".join(map(re.escape, longest_first)))
         for text in texts:
-            for between in cut.split(text) if added else [text]:
-                ready = self._normalizer.normalize_str(between) if self._normalizer else between
+            for between in added_token.split(text) if added else [text]:
+                normalized = self._normalizer.normalize_str(between) if self._normalizer else between
                 if self._pre_tokenizer is None:
-                    yield ready
+                    yield normalized
                 else:
-                    yield from (piece for piece, _ in self._pre_tokenizer.pre_tokenize_str(ready))
+                    yield from (piece for piece, _ in self._pre_tokenizer.pre_tokenize_str(normalized))
 
-    def _parts(self, piece: str) -> Iterator[str]:
+    def _substrings(self, piece: str) -> Iterator[str]:
         for begin in range(len(piece)):
-            for end in range(begin + 1, min(len(piece), begin + self._longest) + 1):
+            for end in range(begin + 1, min(len(piece), begin + self._longest_token) + 1):
                 yield piece[begin:end]
 
-    def _found(self, texts: list[str]) -> dict[str, int]:
+    def _token_ids(self, texts: list[str]) -> dict[str, int]:
         return dict(self._rows("SELECT text, id FROM tokens WHERE text IN (SELECT value FROM json_each(?))", texts))
 
     def _merges(self, results: list[str]) -> list[tuple[str, str]]:
         rows = self._rows(
             "SELECT one, other FROM merges WHERE result IN (SELECT value FROM json_each(?)) ORDER BY rank", results
         )
-        return [(one, other) for one, other in rows]
+        return [(left, right) for left, right in rows]
 
     def _rows(self, query: str, texts: list[str]) -> list[Any]:
         try:
@@ -120,45 +118,41 @@ class PartialTokenizer:
             raise OSError(str(error)) from None
 
 
-def cache_partial_tokenizer(file: Path) -> None:
-    """Write the table of a tokenizer.json into the cache folder, unless it is of a kind that gives no excerpts.
+def table_name(file: Path) -> str:
+    """Return the file name that the table of a tokenizer.json has in the cache."""
+    return f"{sha256_of(file)}-{_FORMAT}.sqlite"
+
+
+def write_table(file: Path, table: Path) -> None:
+    """Write the table of a tokenizer.json to a new file, or no file if partial tokenizers cannot replace this kind.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the table cannot be written.
     """
     frame = json.loads(file.read_text(encoding="utf-8"))
     frame["added_tokens"] = [token for token in frame.get("added_tokens", []) if not token["special"]]
-    if not _gives_excerpts(frame):
+    if not _depends_on_characters_only(frame):
         return
-    tokenizer, merges = frame["model"].pop("vocab"), frame["model"].pop("merges")
+    vocabulary, merges = frame["model"].pop("vocab"), frame["model"].pop("merges")
     pairs = (merge.split(" ") if isinstance(merge, str) else merge for merge in merges)
-
-    def write(table: Path) -> None:
-        table.unlink(missing_ok=True)
+    try:
         with closing(sqlite3.connect(table)) as connection, connection:
             connection.executescript(_TABLES)
-            connection.execute("INSERT INTO frame VALUES (?, ?)", (json.dumps(frame), max(map(len, tokenizer))))
-            connection.executemany("INSERT INTO tokens VALUES (?, ?)", sorted(tokenizer.items()))
+            connection.execute("INSERT INTO frame VALUES (?, ?)", (json.dumps(frame), max(map(len, vocabulary))))
+            connection.executemany("INSERT INTO tokens VALUES (?, ?)", sorted(vocabulary.items()))
             connection.executemany(
                 "INSERT INTO merges VALUES (?, ?, ?, ?)",
-                sorted((one + other, rank, one, other) for rank, (one, other) in enumerate(pairs)),
+                sorted((left + right, rank, left, right) for rank, (left, right) in enumerate(pairs)),
             )
-
-    try:
-        write_cached(_table_of(file), write)
     except sqlite3.Error as error:
         raise OSError(str(error)) from None
 
 
-def _gives_excerpts(frame: dict[str, Any]) -> bool:
-    """Say whether the letters of a token are all that decides about it."""
+def _depends_on_characters_only(frame: dict[str, Any]) -> bool:
+    """Return whether a token is found wherever its characters stand, whatever surrounds them."""
     model, flags = frame["model"], ("normalized", "single_word", "lstrip", "rstrip")
     return (
         model.get("type") == "BPE"
         and not any(model.get(name) for name in ("dropout", "continuing_subword_prefix", "end_of_word_suffix"))
         and not any(token[flag] for token in frame["added_tokens"] for flag in flags)
     )
-
-
-def _table_of(file: Path) -> Path:
-    return cache_folder() / "tokens" / f"{sha256_of(file)}-{_FORMAT}.sqlite"

@@ -1,4 +1,4 @@
-"""Prompt and text to token ids and the spans to pool. The text is tokenized once and placed twice. No torch here."""
+"""Insert tokenized texts into prompts and return the token ids together with the spans to pool."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from echo_index.embeddings.text.tokenizer import ModelTokenizer
 from echo_index.embeddings.vectors.layer_views import TextPass
 from echo_index.errors import PromptError, TextError
 
-_SLICE = 100_000  # characters
+_SLICE_CHARACTERS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class EchoTokens:
-    """One text in its prompt, ready for the model: token ids and the half-open span `[start, end)` to pool.
+    """Token ids of one text in its prompt, with the half-open span `[start, end)` to pool for the echo embedding.
 
-    `first_copy` is the half-open span of the first copy of the text, None where the prompt reads it once. The first
-    `fixed` tokens are those of the prompt before any text: the same for all texts of one call.
+    `first_copy` is the half-open span of the first copy of the text, None if the prompt contains the text once. The
+    first `fixed` tokens come before the text: they are the same for all texts of one call.
     """
 
     ids: tuple[int, ...]
@@ -29,52 +29,56 @@ class EchoTokens:
     fixed: int = 0
 
     def __len__(self) -> int:
-        """Count the tokens."""
+        """Return the number of tokens."""
         return len(self.ids)
 
-    def span(self, copy: TextPass) -> tuple[int, int]:
-        """Return the half-open span of a copy of the text; who asks for the first knows that there is one."""
-        if copy is TextPass.ECHO:
+    def span(self, text_pass: TextPass) -> tuple[int, int]:
+        """Return the half-open span of a copy of the text; the prompt must contain that copy."""
+        if text_pass is TextPass.ECHO:
             return self.start, self.end
         assert self.first_copy is not None
         return self.first_copy
 
 
 class PromptTokenizer:
-    """Puts texts into prompts, piece by piece, so that the pooled spans are known by construction.
+    """Tokenizes the pieces of a prompt and the texts separately, so that the spans of the texts are exact.
 
-    `max_tokens` limits each copy of the text (and the instruction) to its first so many whole tokens.
+    `max_tokens` is the maximum number of tokens of the instruction and of each copy of the text; the rest is cut off.
+
+    Raises:
+        TextError: `max_tokens` is less than 1.
     """
 
     def __init__(self, tokenizer: ModelTokenizer, *, max_tokens: int) -> None:
         if max_tokens < 1:
-            raise TextError(f"max_tokens is {max_tokens}; each copy of a text needs at least one token.")
+            raise TextError(f"max_tokens is {max_tokens}, but each copy of a text needs at least one token.")
         self._tokenizer = tokenizer
         self._max_tokens = max_tokens
 
     def assemble(self, prompt: EchoPrompt, texts: Sequence[str], *, instruction: str | None = None) -> list[EchoTokens]:
-        """Return one EchoTokens for each text, in order.
+        """Return the tokens of each text in the prompt, in the order of `texts`.
 
         Raises:
-            TextError: a text without a single token has nothing to pool; a text is not valid Unicode.
-            PromptError: the prompt takes an instruction and there is none, or the model has no end token.
+            TextError: a text has no tokens or is not valid Unicode.
+            PromptError: the prompt takes an instruction but none is given, or it has `{end}` and the model has no end
+                token.
         """
         literals = [piece for piece in prompt.pieces if isinstance(piece, str)]
-        fixed = dict(zip(literals, token_ids(self._tokenizer, literals), strict=True))
-        task = token_ids(self._tokenizer, [self._task(prompt, instruction)])[0][: self._max_tokens]
+        literal_ids = dict(zip(literals, token_ids(self._tokenizer, literals), strict=True))
+        instruction_ids = token_ids(self._tokenizer, [_given_instruction(prompt, instruction)])[0][: self._max_tokens]
         if Slot.END in prompt.pieces and self._tokenizer.end_id is None:
-            raise PromptError(f"The template {prompt.template!r} asks for {{end}}, but this model has no end token.")
+            raise PromptError(f"The template {prompt.template!r} has {{end}}, but this model has no end token.")
         assembled = []
         for number, ids in enumerate(token_ids(self._tokenizer, texts)):
             if not ids:
                 raise TextError(f"Text {number} of {len(texts)} is empty: there is nothing to embed.")
-            assembled.append(self._place(prompt, fixed, task, ids[: self._max_tokens]))
+            assembled.append(self._fill(prompt, literal_ids, instruction_ids, ids[: self._max_tokens]))
         return assembled
 
     def token_starts(self, text: str) -> Sequence[int]:
         """Return the character offset at which each token of `text` begins, in ascending order.
 
-        A long text is tokenized in slices of at most 100,000 characters, so that it takes little memory.
+        A long text is tokenized in slices of at most 100,000 characters to save memory.
         """
         starts = array("I")
         for begin, end in _slices(text):
@@ -82,13 +86,8 @@ class PromptTokenizer:
             starts.extend(begin + start for start, _ in encoding.offsets)
         return starts
 
-    def _task(self, prompt: EchoPrompt, instruction: str | None) -> str:
-        if prompt.takes_instruction and instruction is None:
-            raise PromptError(f"The template {prompt.template!r} takes an instruction, and none was given.")
-        return instruction or ""
-
-    def _place(
-        self, prompt: EchoPrompt, fixed: dict[str, list[int]], task: Sequence[int], text: Sequence[int]
+    def _fill(
+        self, prompt: EchoPrompt, literals: dict[str, list[int]], instruction: Sequence[int], text: Sequence[int]
     ) -> EchoTokens:
         ids = [] if self._tokenizer.bos_id is None else [self._tokenizer.bos_id]
         start = end = 0
@@ -96,7 +95,7 @@ class PromptTokenizer:
         for piece in prompt.pieces:
             match piece:
                 case Slot.INSTRUCTION:
-                    ids += task
+                    ids += instruction
                 case Slot.TEXT:
                     first_copy = (len(ids), len(ids) + len(text))
                     ids += text
@@ -109,9 +108,15 @@ class PromptTokenizer:
                     ids.append(self._tokenizer.end_id)
                     end = len(ids)
                 case str():
-                    ids += fixed[piece]
-        before_any_text = start if first_copy is None else first_copy[0]
-        return EchoTokens(ids=tuple(ids), start=start, end=end, first_copy=first_copy, fixed=before_any_text)
+                    ids += literals[piece]
+        fixed = start if first_copy is None else first_copy[0]
+        return EchoTokens(ids=tuple(ids), start=start, end=end, first_copy=first_copy, fixed=fixed)
+
+
+def _given_instruction(prompt: EchoPrompt, instruction: str | None) -> str:
+    if prompt.takes_instruction and instruction is None:
+        raise PromptError(f"The template {prompt.template!r} takes an instruction, but none was given.")
+    return instruction or ""
 
 
 def token_ids(tokenizer: ModelTokenizer, texts: Sequence[str]) -> list[list[int]]:
@@ -128,12 +133,12 @@ def token_ids(tokenizer: ModelTokenizer, texts: Sequence[str]) -> list[list[int]
 
 
 def _slices(text: str) -> Iterator[tuple[int, int]]:
-    """Cut a text before white space, with which many tokens begin; where there is none for long, anywhere."""
+    """Yield the bounds of slices that begin with white space, as many tokens do, or anywhere if there is none."""
     begin = 0
-    while len(text) - begin > _SLICE:
-        most = begin + _SLICE
-        space = max(text.rfind(" ", begin + 1, most), text.rfind("\n", begin + 1, most))
-        end = space if space > 0 else most
+    while len(text) - begin > _SLICE_CHARACTERS:
+        limit = begin + _SLICE_CHARACTERS
+        space = max(text.rfind(" ", begin + 1, limit), text.rfind("\n", begin + 1, limit))
+        end = space if space > 0 else limit
         yield begin, end
         begin = end
     yield begin, len(text)

@@ -1,4 +1,4 @@
-"""A template's words and slots, in order. Knows nothing of what the slots are for."""
+"""Split prompt templates into literal text and slots."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ SlotKind = TypeVar("SlotKind", bound=Enum)
 
 
 def parse_template(template: str, slots: type[SlotKind]) -> tuple[str | SlotKind, ...]:
-    """Return the words and slots of a template; a slot is `{` the value of one of `slots` `}`, `{{` is a brace.
+    """Return the literal text and the slots of a template in order; a slot is written as its value in braces.
 
     Raises:
-        PromptError: a brace stands alone, there is no such slot, or a slot stands in it twice.
+        PromptError: the template has a single brace, an unknown slot or a slot twice.
     """
     pieces: list[str | SlotKind] = []
     try:
@@ -23,11 +23,11 @@ def parse_template(template: str, slots: type[SlotKind]) -> tuple[str | SlotKind
     except ValueError as error:
         raise PromptError(
             f"The template {template!r} cannot be read: {error}.",
-            remedy="Write a literal brace twice: {{ or }}.",
+            remedy="Write literal braces as {{ and }}.",
         ) from None
     for literal, name, specification, conversion in parts:
         if literal:
-            if pieces and isinstance(pieces[-1], str):  # an escaped brace splits a literal in two
+            if pieces and isinstance(pieces[-1], str):  # an escaped brace splits literal text in two
                 pieces[-1] += literal
             else:
                 pieces.append(literal)
@@ -35,14 +35,17 @@ def parse_template(template: str, slots: type[SlotKind]) -> tuple[str | SlotKind
             continue
         if specification or conversion or name not in {slot.value for slot in slots}:
             raise PromptError(
-                f"The template {template!r} has an unknown slot {{{name}}}.", remedy=f"The slots are {_listed(slots)}."
+                f"The template {template!r} has an unknown slot {{{name}}}.",
+                remedy=f"The slots are {_enumerate(slots)}.",
             )
         if slots(name) in pieces:
-            raise PromptError(f"The template {template!r} has the slot {{{name}}} more than once.")
+            raise PromptError(
+                f"The template {template!r} has the slot {{{name}}} more than once.", remedy="Use it once."
+            )
         pieces.append(slots(name))
     return tuple(pieces)
 
 
-def _listed(slots: type[Enum]) -> str:
+def _enumerate(slots: type[Enum]) -> str:
     *others, last = (f"{{{slot.value}}}" for slot in slots)
     return f"{', '.join(others)} and {last}"

@@ -1,6 +1,6 @@
-"""A model's tokenizer, read straight from its folder. Texts are data: what looks like a special token in one is not.
+"""Load a model's tokenizer from its folder. Texts are data: the name of a special token in a text is plain text.
 
-A large one takes a second to read: it is read when more is asked for than a few questions.
+A large tokenizer takes a second to read. It is read only when more than a few short texts are encoded.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ from threading import Lock
 from tokenizers import Encoding, Tokenizer
 from tokenizers.decoders import DecodeStream
 
-from echo_index.embeddings.text.partial_tokenizer import PartialTokenizer, cache_partial_tokenizer
+from echo_index.embeddings.runtime.cache import get_or_make
+from echo_index.embeddings.text.partial_tokenizer import PartialTokenizer, table_name, write_table
 from echo_index.errors import ModelError
 
 _LARGE = 5_000_000  # bytes of a tokenizer.json
-_FEW = 2_000  # characters: ten questions in their prompts
+_PARTIAL_CHARACTERS = 2_000  # about ten queries in their prompts
 
 
 class ModelTokenizer:
-    """Text to token ids and back. Thread-safe.
+    """Encodes text to token ids and decodes them. Thread-safe.
 
-    `bos_id` is None where the model has no beginning-of-sequence token, `end_id` where it has no end token.
+    `bos_id` and `end_id` are None for a model without a beginning-of-sequence or an end-of-sequence token.
     """
 
     def __init__(
@@ -33,55 +34,63 @@ class ModelTokenizer:
         *,
         bos_id: int | None,
         end_id: int | None,
-        excerpts: PartialTokenizer | None = None,
+        partial: PartialTokenizer | None = None,
     ) -> None:
         self._read = read
-        self._whole: Tokenizer | None = None
-        self._excerpts = excerpts
-        self._left_of_few = _FEW
+        self._full: Tokenizer | None = None
+        self._partial = partial
+        self._partial_characters = _PARTIAL_CHARACTERS
         self._lock = Lock()
         self.bos_id = bos_id
         self.end_id = end_id
 
     @classmethod
     def load(cls, folder: Path) -> ModelTokenizer:
-        """Read tokenizer.json, or let transformers convert what the folder has instead.
+        """Read tokenizer.json; if there is none, let transformers convert the tokenizer files of the folder.
 
         Raises:
-            ModelError: there is no tokenizer in the folder that gives token offsets.
+            ModelError: the folder has no tokenizer that gives character offsets.
         """
         file = folder / "tokenizer.json"
         if not file.exists():
             return cls._load_with_transformers(folder)
-        large = file.stat().st_size >= _LARGE
-
-        def read() -> Tokenizer:
-            return Tokenizer.from_file(str(file))
-
         try:
             special = _special_tokens(folder)
-            if large and (excerpts := PartialTokenizer.cached(file)):
-                with suppress(OSError):  # damaged: the whole is read, and the table written again
-                    return cls._with_ids(read, excerpts.id_of, special, excerpts=excerpts)
-            whole = read()
-        except Exception as error:  # noqa: BLE001 - tokenizers raises nothing narrower
+
+            def read_full() -> Tokenizer:
+                return Tokenizer.from_file(str(file))
+
+            def load_full() -> ModelTokenizer:
+                full = read_full()
+                return cls._with_special_ids(lambda: full, full.token_to_id, special)
+
+            def load_partial(table: Path) -> ModelTokenizer:
+                partial = PartialTokenizer(table)
+                return cls._with_special_ids(read_full, partial.id_of, special, partial=partial)
+
+            if file.stat().st_size < _LARGE:
+                return load_full()
+            return get_or_make(
+                "tokens",
+                table_name(file),
+                read=load_partial,
+                make=load_full,
+                write=lambda table, _: write_table(file, table),
+            )
+        except Exception as error:  # noqa: BLE001 - tokenizers raises no narrower class
             raise ModelError(f"The tokenizer in {folder} cannot be read: {error}.") from None
-        if large:
-            with suppress(OSError):  # a cache that cannot be written: the whole is read next time too
-                cache_partial_tokenizer(file)
-        return cls._with_ids(lambda: whole, whole.token_to_id, special)
 
     @classmethod
-    def _with_ids(
+    def _with_special_ids(
         cls,
         read: Callable[[], Tokenizer],
-        find: Callable[[str], int | None],
+        id_of: Callable[[str], int | None],
         special: dict[str, object],
         *,
-        excerpts: PartialTokenizer | None = None,
+        partial: PartialTokenizer | None = None,
     ) -> ModelTokenizer:
-        bos_id, end_id = (_id_of(find, special.get(name)) for name in ("bos_token", "eos_token"))
-        return cls(read, bos_id=bos_id, end_id=end_id, excerpts=excerpts)
+        bos_id, end_id = (_special_id(id_of, special.get(name)) for name in ("bos_token", "eos_token"))
+        return cls(read, bos_id=bos_id, end_id=end_id, partial=partial)
 
     @classmethod
     def _load_with_transformers(cls, folder: Path) -> ModelTokenizer:
@@ -93,57 +102,57 @@ class ModelTokenizer:
             raise ModelError(f"The folder {folder} has no tokenizer that can be read: {error}.") from None
         if not converted.is_fast:
             raise ModelError(f"The tokenizer in {folder} gives no character offsets.", remedy="Add a tokenizer.json.")
-        whole = converted.backend_tokenizer
-        return cls(lambda: whole, bos_id=converted.bos_token_id, end_id=converted.eos_token_id)
+        full = converted.backend_tokenizer
+        return cls(lambda: full, bos_id=converted.bos_token_id, end_id=converted.eos_token_id)
 
     def encode_batch(self, texts: Sequence[str], *, special_tokens: bool = False) -> list[Encoding]:
-        """Tokenize; only where `special_tokens` is true, names such as `<bos>` in the text mean those tokens."""
-        tokenizer = self.whole() if special_tokens else self._enough_for(texts)
+        """Encode texts; names such as `<bos>` in them stand for special tokens only if `special_tokens` is true."""
+        tokenizer = self.full() if special_tokens else self._sufficient_for(texts)
         with self._lock:
             tokenizer.encode_special_tokens = not special_tokens
             return tokenizer.encode_batch(list(texts), add_special_tokens=False)
 
-    def whole(self) -> Tokenizer:
-        """Return the whole tokenizer, read at the first call."""
+    def full(self) -> Tokenizer:
+        """Return the full tokenizer, read at the first call."""
         with self._lock:
-            if self._whole is None:
-                self._whole = self._read()
-                self._whole.no_truncation()
-                self._whole.no_padding()
-            return self._whole
+            if self._full is None:
+                self._full = self._read()
+                self._full.no_truncation()
+                self._full.no_padding()
+            return self._full
 
-    def _enough_for(self, texts: Sequence[str]) -> Tokenizer:
-        """Return a tokenizer that knows these texts; the whole one, once more was asked for than little."""
-        self._left_of_few -= sum(map(len, texts))
-        if self._whole is None and self._excerpts is not None and self._left_of_few >= 0:
+    def _sufficient_for(self, texts: Sequence[str]) -> Tokenizer:
+        """Return a tokenizer for these texts: a partial one until `_PARTIAL_CHARACTERS` were encoded, then the full."""
+        self._partial_characters -= sum(map(len, texts))
+        if self._full is None and self._partial is not None and self._partial_characters >= 0:
             with suppress(OSError):
-                return self._excerpts.tokenizer_for(texts)
-        return self.whole()
+                return self._partial.tokenizer_for(texts)
+        return self.full()
 
     def encode(self, text: str, *, special_tokens: bool = False) -> list[int]:
         """Return the token ids of one text."""
         return self.encode_batch([text], special_tokens=special_tokens)[0].ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of token ids, special tokens left out."""
-        return self.whole().decode(list(ids), skip_special_tokens=True)
+        """Return the text of token ids without special tokens."""
+        return self.full().decode(list(ids), skip_special_tokens=True)
 
     def decode_step(self, stream: DecodeStream, token: int) -> str:
-        """Return the text that became complete with this token, '' while a character is still in pieces."""
-        return stream.step(self.whole(), token) or ""
+        """Add a token to the stream and return the text that it completes: '' while a character is incomplete."""
+        return stream.step(self.full(), token) or ""
 
 
 def _special_tokens(folder: Path) -> dict[str, object]:
-    """Read the names of the special tokens; the newer file wins."""
-    found: dict[str, object] = {}
+    """Read the special tokens; tokenizer_config.json, the newer format, takes precedence."""
+    tokens: dict[str, object] = {}
     for name in ("special_tokens_map.json", "tokenizer_config.json"):
         path = folder / name
         if path.exists():
-            found.update(json.loads(path.read_text(encoding="utf-8")))
-    return found
+            tokens.update(json.loads(path.read_text(encoding="utf-8")))
+    return tokens
 
 
-def _id_of(find: Callable[[str], int | None], token: object) -> int | None:
-    if isinstance(token, dict):  # older files keep a token with its properties
+def _special_id(id_of: Callable[[str], int | None], token: object) -> int | None:
+    if isinstance(token, dict):  # older files store a token together with its properties
         token = token.get("content")
-    return find(token) if isinstance(token, str) else None
+    return id_of(token) if isinstance(token, str) else None

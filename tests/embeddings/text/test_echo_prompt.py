@@ -58,11 +58,11 @@ def test_prompts_with_the_same_template_are_equal() -> None:
         ("{text!r}: {echo}", "unknown slot {text}"),
         ("{text} {text} {echo}", "the slot {text} more than once"),
         ("{text} {echo} {echo}", "the slot {echo} more than once"),
-        ("{echo} {text}", "has {text} after {echo}, which could not see it"),
-        ("{text} {echo} {instruction}", "has {instruction} after {echo}, which could not see it"),
-        ("{text} {end} {echo}", "goes on after {end}, the end of the sequence"),
-        ("{text} {echo}{end} more", "goes on after {end}, the end of the sequence"),
-        ("{text} {echo} more {end}", "has words between {echo} and {end}"),
+        ("{echo} {text}", "has {text} after {echo}, which cannot attend to it"),
+        ("{text} {echo} {instruction}", "has {instruction} after {echo}, which cannot attend to it"),
+        ("{text} {end} {echo}", "continues after {end}, the end of the sequence"),
+        ("{text} {echo}{end} more", "continues after {end}, the end of the sequence"),
+        ("{text} {echo} more {end}", "has text between {echo} and {end}"),
         ("{text {echo}", "cannot be read"),
         ("text} {echo}", "cannot be read"),
     ],
@@ -75,5 +75,5 @@ def test_a_template_that_cannot_work_is_refused_with_its_reason(template: str, s
 
 
 def test_a_broken_brace_is_mended_by_doubling_it() -> None:
-    with pytest.raises(PromptError, match="Write a literal brace twice"):
+    with pytest.raises(PromptError, match="Write literal braces as"):
         EchoPrompt("} {echo}")

@@ -1,4 +1,4 @@
-"""An excerpt cuts texts as the whole tokenizer does, whatever they are; the whole one is not read for a few."""
+"""A partial tokenizer encodes any text as the full one does; a few short texts do not need the full one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.models.language_model import LanguageModel
 from echo_index.embeddings.text import tokenizer
-from echo_index.embeddings.text.partial_tokenizer import PartialTokenizer, cache_partial_tokenizer
+from echo_index.embeddings.text.partial_tokenizer import PartialTokenizer, write_table
 from echo_index.embeddings.text.prompt_tokens import token_ids
 from echo_index.embeddings.text.tokenizer import ModelTokenizer
 from echo_index.errors import ModelError, TextError
@@ -38,47 +38,46 @@ def tokenizer_file(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(tokenizer_file: Path) -> Tokenizer:
+def full(tokenizer_file: Path) -> Tokenizer:
     tokenizer = Tokenizer.from_file(str(tokenizer_file))
     tokenizer.encode_special_tokens = True
     return tokenizer
 
 
 @pytest.fixture(scope="module")
-def excerpts(tokenizer_file: Path) -> PartialTokenizer:
-    cache_partial_tokenizer(tokenizer_file)
-    found = PartialTokenizer.cached(tokenizer_file)
-    assert found is not None
-    return found
+def partial(tokenizer_file: Path, tmp_path_factory: pytest.TempPathFactory) -> PartialTokenizer:
+    table = tmp_path_factory.mktemp("tables") / "table.sqlite"
+    write_table(tokenizer_file, table)
+    return PartialTokenizer(table)
 
 
-def cut(tokenizer: Tokenizer, texts: list[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
+def encode(tokenizer: Tokenizer, texts: list[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
     tokenizer.encode_special_tokens = True
-    return [(cut.ids, cut.offsets) for cut in tokenizer.encode_batch(texts, add_special_tokens=False)]
+    return [(encoding.ids, encoding.offsets) for encoding in tokenizer.encode_batch(texts, add_special_tokens=False)]
 
 
-def test_an_excerpt_cuts_as_the_whole(excerpts: PartialTokenizer, whole: Tokenizer) -> None:
-    assert cut(excerpts.tokenizer_for(TEXTS), TEXTS) == cut(whole, TEXTS)
+def test_a_partial_tokenizer_encodes_as_the_full_one(partial: PartialTokenizer, full: Tokenizer) -> None:
+    assert encode(partial.tokenizer_for(TEXTS), TEXTS) == encode(full, TEXTS)
 
 
-def test_an_excerpt_of_any_text_cuts_as_the_whole(excerpts: PartialTokenizer, whole: Tokenizer) -> None:
+def test_a_partial_tokenizer_of_any_text_encodes_as_the_full_one(partial: PartialTokenizer, full: Tokenizer) -> None:
     words = st.sampled_from(["\n", "\n\n", " ", "  ", "\t", "<h1>", "</h1>", "[multimodal]", "<bos>", "the", "Größe"])
 
     @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(st.lists(words | st.text(max_size=8), max_size=12).map("".join))
     def check(text: str) -> None:
-        assert cut(excerpts.tokenizer_for([text]), [text]) == cut(whole, [text])
+        assert encode(partial.tokenizer_for([text]), [text]) == encode(full, [text])
 
     check()
 
 
-def test_an_excerpt_is_small(excerpts: PartialTokenizer) -> None:
-    assert excerpts.tokenizer_for(TEXTS[:1]).get_vocab_size() < 500
+def test_a_partial_tokenizer_is_small(partial: PartialTokenizer) -> None:
+    assert partial.tokenizer_for(TEXTS[:1]).get_vocab_size() < 500
 
 
-def test_an_excerpt_knows_the_ids_of_tokens(excerpts: PartialTokenizer, whole: Tokenizer) -> None:
+def test_a_partial_tokenizer_knows_the_ids_of_tokens(partial: PartialTokenizer, full: Tokenizer) -> None:
     for token in ("<bos>", "<|im_start|>", "the", "no such token"):
-        assert excerpts.id_of(token) == whole.token_to_id(token)
+        assert partial.id_of(token) == full.token_to_id(token)
 
 
 @pytest.fixture
@@ -87,17 +86,16 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def test_of_added_tokens_the_longest_counts(smollm: LanguageModel, tmp_path: Path, own_cache: Path) -> None:
+def test_the_longest_added_token_counts(smollm: LanguageModel, tmp_path: Path) -> None:
     frame = json.loads((smollm.folder / "tokenizer.json").read_text(encoding="utf-8"))
     frame["pre_tokenizer"]["add_prefix_space"] = True
     flags = dict.fromkeys(("special", "normalized", "single_word", "lstrip", "rstrip"), False)
     frame["added_tokens"] = [{"id": frame["model"]["vocab"][text], "content": text} | flags for text in ("a", "ab")]
     file = tmp_path / "tokenizer.json"
     file.write_text(json.dumps(frame), encoding="utf-8")
-    cache_partial_tokenizer(file)
-    excerpts = PartialTokenizer.cached(file)
-    assert excerpts is not None
-    assert cut(excerpts.tokenizer_for(["abthe"]), ["abthe"]) == cut(Tokenizer.from_file(str(file)), ["abthe"])
+    write_table(file, tmp_path / "table.sqlite")
+    partial = PartialTokenizer(tmp_path / "table.sqlite")
+    assert encode(partial.tokenizer_for(["abthe"]), ["abthe"]) == encode(Tokenizer.from_file(str(file)), ["abthe"])
 
 
 @pytest.mark.parametrize(
@@ -109,21 +107,21 @@ def test_of_added_tokens_the_longest_counts(smollm: LanguageModel, tmp_path: Pat
         {"added_tokens": [{"id": 5, "content": "x", "special": False, "normalized": True}]},
     ],
 )
-def test_what_is_not_decided_by_letters_gives_no_excerpts(
-    smollm: LanguageModel, tmp_path: Path, own_cache: Path, changed: dict[str, object]
+def test_a_tokenizer_that_depends_on_more_than_characters_has_no_table(
+    smollm: LanguageModel, tmp_path: Path, changed: dict[str, object]
 ) -> None:
     frame = json.loads((smollm.folder / "tokenizer.json").read_text(encoding="utf-8"))
     for name, value in changed.items():
         frame[name] = frame[name] | value if isinstance(value, dict) else value
     file = tmp_path / "tokenizer.json"
     file.write_text(json.dumps(frame), encoding="utf-8")
-    cache_partial_tokenizer(file)
-    assert PartialTokenizer.cached(file) is None
+    write_table(file, tmp_path / "table.sqlite")
+    assert not (tmp_path / "table.sqlite").exists()
 
 
 @pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch, own_cache: Path) -> list[str]:
-    """Return the names of the tokenizers that were read whole; every one is taken for large."""
+def full_reads(monkeypatch: pytest.MonkeyPatch, own_cache: Path) -> list[str]:
+    """Return the files of the full tokenizers that were read; every tokenizer counts as large."""
     read: list[str] = []
 
     class Counted:
@@ -137,51 +135,51 @@ def counted(monkeypatch: pytest.MonkeyPatch, own_cache: Path) -> list[str]:
     return read
 
 
-def test_a_few_questions_do_not_need_the_whole(smollm: LanguageModel, counted: list[str]) -> None:
+def test_a_few_queries_do_not_need_the_full_tokenizer(smollm: LanguageModel, full_reads: list[str]) -> None:
     first = ModelTokenizer.load(smollm.folder)
-    assert len(counted) == 1
+    assert len(full_reads) == 1
     second = ModelTokenizer.load(smollm.folder)
     assert (second.bos_id, second.end_id) == (first.bos_id, first.end_id)
     assert [second.encode(text) for text in TEXTS] == [first.encode(text) for text in TEXTS]
-    assert len(counted) == 1
+    assert len(full_reads) == 1
 
 
-def test_much_text_is_cut_by_the_whole(smollm: LanguageModel, counted: list[str]) -> None:
+def test_a_long_text_is_encoded_by_the_full_tokenizer(smollm: LanguageModel, full_reads: list[str]) -> None:
     ids = ModelTokenizer.load(smollm.folder).encode("A long text. " * 500)
     vocabulary = ModelTokenizer.load(smollm.folder)
     assert vocabulary.encode("A long text. " * 500) == ids
-    assert len(counted) == 2
+    assert len(full_reads) == 2
     vocabulary.encode("A question?")
-    assert len(counted) == 2
+    assert len(full_reads) == 2
 
 
-def test_many_questions_are_cut_by_the_whole(smollm: LanguageModel, counted: list[str]) -> None:
+def test_many_queries_are_encoded_by_the_full_tokenizer(smollm: LanguageModel, full_reads: list[str]) -> None:
     ModelTokenizer.load(smollm.folder)
     vocabulary = ModelTokenizer.load(smollm.folder)
     for number in range(100):
         vocabulary.encode(f"What is said of number {number}?")
-    assert len(counted) == 2
+    assert len(full_reads) == 2
 
 
-def test_special_tokens_and_decoding_need_the_whole(smollm: LanguageModel, counted: list[str]) -> None:
+def test_special_tokens_and_decoding_need_the_full_tokenizer(smollm: LanguageModel, full_reads: list[str]) -> None:
     ModelTokenizer.load(smollm.folder)
     for ask in (
         lambda vocabulary: vocabulary.encode("<|im_start|>", special_tokens=True) == [1],
         lambda vocabulary: vocabulary.decode(vocabulary.encode("A question?")) == "A question?",
     ):
-        before = len(counted)
+        before = len(full_reads)
         assert ask(ModelTokenizer.load(smollm.folder))
-        assert len(counted) == before + 1
+        assert len(full_reads) == before + 1
 
 
-def test_text_that_is_not_unicode_is_told_by_its_number(smollm: LanguageModel, counted: list[str]) -> None:
+def test_an_error_names_the_text_that_is_not_unicode(smollm: LanguageModel, full_reads: list[str]) -> None:
     ModelTokenizer.load(smollm.folder)
     with pytest.raises(TextError, match="Text 1 of 2"):
         token_ids(ModelTokenizer.load(smollm.folder), ["good", "bad \udc80"])
-    assert len(counted) == 1
+    assert len(full_reads) == 1
 
 
-def test_a_damaged_table_costs_only_time(smollm: LanguageModel, counted: list[str], own_cache: Path) -> None:
+def test_a_damaged_table_costs_only_time(smollm: LanguageModel, full_reads: list[str], own_cache: Path) -> None:
     right = ModelTokenizer.load(smollm.folder).encode(TEXTS[0])
     (table,) = (own_cache / "tokens").iterdir()
     whole = table.read_bytes()
@@ -189,23 +187,23 @@ def test_a_damaged_table_costs_only_time(smollm: LanguageModel, counted: list[st
         table.write_bytes(damaged)
         assert ModelTokenizer.load(smollm.folder).encode(TEXTS[0]) == right
     opened = ModelTokenizer.load(smollm.folder)
-    assert opened._excerpts is not None
+    assert opened._partial is not None
     table.write_bytes(whole[:8192] + bytes(len(whole) - 8192))
     assert opened.encode(TEXTS[0]) == right
 
 
 def test_a_cache_that_cannot_be_written_costs_only_time(
-    smollm: LanguageModel, counted: list[str], own_cache: Path
+    smollm: LanguageModel, full_reads: list[str], own_cache: Path
 ) -> None:
     own_cache.mkdir()
     (own_cache / "tokens").write_text("a file where a folder should be")
     for _ in range(2):
         assert ModelTokenizer.load(smollm.folder).encode(TEXTS[0])
-    assert len(counted) == 2
+    assert len(full_reads) == 2
 
 
-def test_another_tokenizer_in_the_same_place_has_a_table_of_its_own(
-    smollm: LanguageModel, tmp_path: Path, counted: list[str]
+def test_another_tokenizer_in_the_same_file_has_a_table_of_its_own(
+    smollm: LanguageModel, tmp_path: Path, full_reads: list[str]
 ) -> None:
     file = tmp_path / "tokenizer.json"
     frame = json.loads((smollm.folder / "tokenizer.json").read_text(encoding="utf-8"))
@@ -218,15 +216,15 @@ def test_another_tokenizer_in_the_same_place_has_a_table_of_its_own(
     assert ModelTokenizer.load(tmp_path).encode("the folder") == after
 
 
-def test_a_tokenizer_that_cannot_be_read_is_told(tmp_path: Path, counted: list[str]) -> None:
+def test_a_tokenizer_that_cannot_be_read_is_an_error(tmp_path: Path, full_reads: list[str]) -> None:
     (tmp_path / "tokenizer.json").write_text('{"model": {}}', encoding="utf-8")
     with pytest.raises(ModelError, match="cannot be read"):
         ModelTokenizer.load(tmp_path)
 
 
-def test_a_question_in_its_prompt_needs_only_excerpts(gemma: LanguageModel) -> None:
+def test_a_query_in_its_prompt_needs_only_a_partial_tokenizer(gemma: LanguageModel) -> None:
     fresh = ModelTokenizer.load(gemma.folder)  # the table was written when the model was first loaded
     questions = ["How large is an index?"]
     before = EchoEncoder(gemma).query_tokens(questions)
     assert EchoEncoder(replace(gemma, tokenizer=fresh)).query_tokens(questions) == before
-    assert fresh._whole is None
+    assert fresh._full is None

@@ -116,14 +116,14 @@ def test_names_of_special_tokens_in_a_text_are_plain_text(
 
 
 def test_a_model_without_a_beginning_token_gets_none(vocabulary: ModelTokenizer) -> None:
-    bare = ModelTokenizer(vocabulary.whole, bos_id=None, end_id=None)
+    bare = ModelTokenizer(vocabulary.full, bos_id=None, end_id=None)
     tokens = PromptTokenizer(bare, max_tokens=99).assemble(EchoPrompt("{echo}"), ["dog"])[0]
     assert list(tokens.ids) == vocabulary.encode("dog")
     assert tokens.start == 0
 
 
 def test_an_end_slot_needs_a_model_with_an_end_token(vocabulary: ModelTokenizer) -> None:
-    bare = ModelTokenizer(vocabulary.whole, bos_id=None, end_id=None)
+    bare = ModelTokenizer(vocabulary.full, bos_id=None, end_id=None)
     with pytest.raises(PromptError, match="this model has no end token"):
         PromptTokenizer(bare, max_tokens=99).assemble(TUNED_DOCUMENT, ["dog"])
 
@@ -139,7 +139,7 @@ def test_a_text_that_is_not_unicode_is_refused_by_its_number(tokenizer: PromptTo
 
 
 def test_a_missing_instruction_is_refused(tokenizer: PromptTokenizer) -> None:
-    with pytest.raises(PromptError, match="takes an instruction, and none was given"):
+    with pytest.raises(PromptError, match="takes an instruction, but none was given"):
         tokenizer.assemble(TUNED_QUERY, ["dog"])
 
 
@@ -213,7 +213,7 @@ def test_a_long_text_is_tokenized_in_slices(
 ) -> None:
     whole = list(tokenizer.token_starts(text))
     assert whole == [start for start, _ in vocabulary.encode_batch([text])[0].offsets]
-    monkeypatch.setattr(prompt_tokens, "_SLICE", 100)
+    monkeypatch.setattr(prompt_tokens, "_SLICE_CHARACTERS", 100)
     sliced, longest = list(tokenizer.token_starts(text)), []
     encode_batch = vocabulary.encode_batch
     monkeypatch.setattr(vocabulary, "encode_batch", lambda texts: longest.append(len(texts[0])) or encode_batch(texts))
