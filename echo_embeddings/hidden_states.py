@@ -1,16 +1,17 @@
-"""Runs token batches through the layers that are needed and no further. Knows nothing of texts or prompts."""
+"""Compute hidden states of token batches, up to the deepest layer that is needed."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
 
 import torch
 
-from echo_index.embeddings.decoder.decoder import Decoder, KVCache
+from echo_index.embeddings.decoder.decoder import Decoder
+from echo_index.embeddings.decoder.kv_cache import KVCache
 from echo_index.embeddings.decoder.linear import Precision
-from echo_index.embeddings.decoder.packing import Packing, rows_of_spans
+from echo_index.embeddings.decoder.packing import PackedBatch, SpansAt, split_by_request
 from echo_index.embeddings.decoder.transformers_backend import TransformersBackend
 from echo_index.embeddings.models.language_model import LanguageModel
 from echo_index.embeddings.runtime.executor import prefetched, run_on_executor
@@ -19,22 +20,18 @@ from echo_index.embeddings.vectors.pooling import Pooling, pool
 from echo_index.embeddings.vectors.vector_ops import Vectors
 from echo_index.errors import ModelError
 
-Span = tuple[int, int]
-SpansAt = tuple[int, Sequence[Span]]
-"""A layer, and a span of each text of a batch that is wanted there."""
-
-_PREFIXES = 16
-"""Beginnings of prompts whose keys and values are kept: a prompt for each task that people choose from."""
+_MAX_PREFIXES = 16
+"""Maximum number of prompt prefixes with a KV cache: about one for each task instruction in use."""
 
 
 class HiddenStateExtractor:
-    """Hidden states for batches of token sequences, at some layers, and not computed any further. Thread-safe.
+    """Computes the hidden states of token sequences at some layers of a model. Thread-safe.
 
-    Layers count as `hidden_states` does in transformers: 1 is the output of the first layer, the number of layers is
-    the last, after the final normalization.
+    Layers are numbered as `hidden_states` in transformers: 1 is the output of the first layer; the output of the last
+    layer is taken after the final normalization.
 
     Raises:
-        ModelError: there is no such layer, or the model cannot be run in this precision here.
+        ModelError: a layer does not exist, or the model cannot run in this precision on its device.
     """
 
     def __init__(self, model: LanguageModel, *, layers: Collection[int], precision: Precision = Precision.FP32) -> None:
@@ -57,15 +54,15 @@ class HiddenStateExtractor:
             self._fallback = TransformersBackend(model.base_model_in(dtype), device=model.device.name)
 
     def span_states(self, batch: Sequence[EchoTokens], *wanted: SpansAt) -> list[torch.Tensor]:
-        """Return for each of `wanted` the states of its spans end to end: float32 (tokens, hidden)."""
+        """Return for each of `wanted` the hidden states of its spans, concatenated: float32 (tokens, hidden)."""
         return run_on_executor(partial(self._span_states, batch, wanted))
 
     def pooled_batches(
         self, batches: Iterable[tuple[Sequence[EchoTokens], Sequence[SpansAt]]], pooling: Pooling
     ) -> Iterator[list[Vectors]]:
-        """Yield for each batch, and each of the spans wanted of it, the pooled states: float32 (texts, hidden).
+        """Yield for each batch the pooled states of each wanted layer: float32 (texts, hidden), unit rows.
 
-        Rows have unit length. The next batch runs while the caller is busy with the one before.
+        The next batch runs while the caller processes the previous one.
         """
         return prefetched(partial(self._pooled, batch, pooling, wanted) for batch, wanted in batches)
 
@@ -77,49 +74,26 @@ class HiddenStateExtractor:
 
     @torch.inference_mode()
     def _span_states(self, batch: Sequence[EchoTokens], wanted: Sequence[SpansAt]) -> list[torch.Tensor]:
-        spans_at = {layer: [spans for other, spans in wanted if other == layer] for layer, _ in wanted}
-        if self._decoder is not None:
-            found = self._packed(self._decoder, batch, spans_at)
-        else:
+        if self._decoder is None:
             assert self._fallback is not None
-            padded = self._fallback.padded_states([tokens.ids for tokens in batch], spans_at)
-            found = {layer: _cut_out(padded[layer], spans) for layer, spans in spans_at.items()}
-        parts = {
-            layer: iter(states.split([sum(end - start for start, end in spans) for spans in spans_at[layer]]))
-            for layer, states in found.items()
-        }
-        return [next(parts[layer]) for layer, _ in wanted]
-
-    def _packed(
-        self, decoder: Decoder, batch: Sequence[EchoTokens], spans_at: Mapping[int, Sequence[Sequence[Span]]]
-    ) -> dict[int, torch.Tensor]:
-        """Run a batch end to end, the part of the prompt that all of it begins with read once and remembered."""
-        shared = batch[0].ids[: batch[0].fixed]
-        if any(tokens.ids[: len(shared)] != shared for tokens in batch):
-            shared = ()
-        prefix = len(shared)
-        lengths = [len(tokens) - prefix for tokens in batch]
-        return decoder.forward(
-            torch.tensor([token for tokens in batch for token in tokens.ids[prefix:]]),
-            Packing.of(lengths, prefix=prefix),
-            before=self._remembered(decoder, shared) if shared else None,
-            rows={
-                layer: torch.cat([rows_of_spans(lengths, spans, prefix=prefix) for spans in wanted])
-                for layer, wanted in spans_at.items()
-            },
+            return self._fallback.span_states(batch, wanted)
+        packed = PackedBatch.of(batch)
+        states = self._decoder.forward(
+            packed.ids,
+            packed.packing,
+            prefix_cache=self._prefix_cache(self._decoder, packed.prefix) if packed.prefix else None,
+            rows=packed.rows(wanted),
         )
+        return split_by_request(states, wanted)
 
-    def _remembered(self, decoder: Decoder, prefix: tuple[int, ...]) -> KVCache:
+    def _prefix_cache(self, decoder: Decoder, prefix: tuple[int, ...]) -> KVCache:
+        """Return the KV cache of a prompt prefix, which is computed once and shared by batches."""
         cache = self._prefixes.get(prefix)
         if cache is None:
             cache = KVCache()
             decoder.extend(cache, prefix, layer=self._deepest)
-            self._prefixes[prefix] = cache  # not before it is whole: the pass may be interrupted
-            if len(self._prefixes) > _PREFIXES:
+            self._prefixes[prefix] = cache  # only once it is complete: the pass may be interrupted
+            if len(self._prefixes) > _MAX_PREFIXES:
                 self._prefixes.popitem(last=False)
         self._prefixes.move_to_end(prefix)
         return cache
-
-
-def _cut_out(padded: torch.Tensor, wanted: Sequence[Sequence[Span]]) -> torch.Tensor:
-    return torch.cat([padded[row, start:end].float() for spans in wanted for row, (start, end) in enumerate(spans)])

@@ -1,1 +1,1 @@
-"""Pooling, and the linear algebra of finished embeddings."""
+"""Pool hidden states into embeddings, and transform finished embeddings."""

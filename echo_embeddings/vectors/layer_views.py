@@ -1,4 +1,4 @@
-"""A view: one copy of the text as one layer sees it. An embedding is pooled from one view or from several."""
+"""Parse and select layer views: the layers and the text copies whose hidden states are pooled for an embedding."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ _VIEW = re.compile(r"(?:([0-9]*\.?[0-9]+)\s*\*\s*)?(?:(text|echo):)?(-?[0-9]{1,4
 
 
 class TextPass(str, Enum):
-    """Which of the two readings of a text, by its slot in the prompt."""
+    """A copy of the text in the prompt, named after its slot."""
 
     TEXT = "text"
-    """The first: each token has seen only what stands before it."""
+    """The first copy: each token attends only to the tokens before it."""
     ECHO = "echo"
-    """The second, or the only one: in an echo, each token has seen the whole text."""
+    """The second copy, or the only one. As a second copy, each token attends to the whole text."""
 
 
 @dataclass(frozen=True, slots=True)
 class LayerView:
-    """The tokens of one copy at one layer, counted as `hidden_states` in transformers.
+    """The hidden states of one copy of the text at one layer, numbered as `hidden_states` in transformers.
 
-    `weight` is that of its unit vector beside those of other views.
+    `weight` is the weight of its unit vector in the sum of all views.
     """
 
     text_pass: TextPass
@@ -33,16 +33,16 @@ class LayerView:
     weight: float = 1.0
 
     def __str__(self) -> str:
-        """Return what `parse_views` reads."""
-        place = f"{self.text_pass.value}:{self.layer}"
-        return place if self.weight == 1 else f"{self.weight:g}*{place}"
+        """Return the notation that `parse_views` reads."""
+        unweighted = f"{self.text_pass.value}:{self.layer}"
+        return unweighted if self.weight == 1 else f"{self.weight:g}*{unweighted}"
 
 
 def parse_views(text: str | int) -> tuple[LayerView, ...]:
-    """Read views as a person writes them: "16" is the echo at layer 16, "echo:16+0.5*text:13" is two views.
+    """Parse the notation of views: "16" is the second copy at layer 16, "echo:16+0.5*text:13" is two views.
 
     Raises:
-        ModelError: the text says something else, or a view twice.
+        ModelError: the notation is invalid or names a view twice.
     """
     views = []
     for part in str(text).split("+"):
@@ -50,11 +50,11 @@ def parse_views(text: str | int) -> tuple[LayerView, ...]:
         if match is None:
             raise ModelError(
                 f"There is no layer {str(text)!r}.",
-                remedy="Write its number, such as 16, or views of both copies: echo:16+0.5*text:13.",
+                remedy="Name a layer by its number, such as 16, or views of both copies: echo:16+0.5*text:13.",
             )
         views.append(LayerView(TextPass(match[2] or "echo"), int(match[3]), weight=float(match[1] or 1)))
     if len({(view.text_pass, view.layer) for view in views}) < len(views):
-        raise ModelError(f"A view stands twice in {str(text)!r}.", remedy="Name each once.")
+        raise ModelError(f"A view is repeated in {str(text)!r}.", remedy="Name each view once.")
     return tuple(views)
 
 
@@ -63,27 +63,30 @@ def deepest_layer(views: Sequence[LayerView]) -> int:
     return max(view.layer for view in views)
 
 
-def told_views(views: Sequence[LayerView]) -> str | int:
-    """Return views as `parse_views` reads them: the number of the layer where the echo at one layer is all."""
-    told = "+".join(map(str, views))
-    return views[0].layer if told == f"{TextPass.ECHO.value}:{views[0].layer}" else told
+def format_views(views: Sequence[LayerView]) -> str | int:
+    """Return the notation of views; a single unweighted view of the second copy is just the number of its layer."""
+    notation = "+".join(map(str, views))
+    return views[0].layer if notation == f"{TextPass.ECHO.value}:{views[0].layer}" else notation
 
 
-def chosen_views(layer: int | str | None, default: tuple[LayerView, ...], reads_twice: bool) -> tuple[LayerView, ...]:
-    """Return the views that are named, else those of `default` that prompts which read once or twice have.
+def select_views(layer: int | str | None, default: tuple[LayerView, ...], reads_twice: bool) -> tuple[LayerView, ...]:
+    """Return the views that `layer` names, or the views of `default` that exist if it is None.
+
+    If the prompts contain the text once (`reads_twice` is false), there is no first copy.
 
     Raises:
-        PromptError: a layer that cannot be read, or a view of the first copy where a text is read once.
+        ModelError: `layer` is not valid notation.
+        PromptError: `layer` names a view of the first copy, which the prompts do not have.
     """
     if layer is None:
         if reads_twice:
             return default
-        only_copy = tuple(view for view in default if view.text_pass is TextPass.ECHO)
-        return only_copy or (LayerView(TextPass.ECHO, deepest_layer(default)),)
+        second_copy = tuple(view for view in default if view.text_pass is TextPass.ECHO)
+        return second_copy or (LayerView(TextPass.ECHO, deepest_layer(default)),)
     views = parse_views(layer)
     if not reads_twice and any(view.text_pass is TextPass.TEXT for view in views):
         raise PromptError(
-            f"A prompt that reads a text once has no first copy for {told_views(views)}.",
-            remedy="Put {text} before {echo}, or name the layer alone.",
+            f"A prompt that contains the text once has no first copy for {format_views(views)}.",
+            remedy="Put {text} before {echo}, or name only the number of the layer.",
         )
     return views

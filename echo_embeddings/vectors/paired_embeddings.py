@@ -1,4 +1,4 @@
-"""The echo and the classical embedding of the same texts, side by side. Knows no model."""
+"""Hold the echo and the classical embeddings of the same texts."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from echo_index.embeddings.vectors.vector_ops import Vectors
 
 @dataclass(frozen=True, eq=False)
 class EmbeddingPair:
-    """Two embeddings of each text from one pass of the model: of the second copy, and of the first.
+    """Two embeddings of each text from one forward pass, each float32 (n, dimension) with unit rows.
 
-    `echo` is what `encode_documents` or `encode_queries` gives. `classical` is pooled from the first copy in the same
-    way, from its last token with pooling "last"; no token of it has seen the second copy, so it is what a single
-    reading gives. Its layer is that of the encoder's view of the first copy, else the deepest that is read. It is None
-    where the prompt has no first copy. Both float32 (n, dimension), unit rows.
+    `echo` equals the result of `encode_documents` or `encode_queries`. `classical` is pooled from the first copy, whose
+    tokens cannot attend to the second copy, so it equals the embedding of a single reading. Its layer is that of the
+    encoder's view of the first copy, or the deepest layer that is read. It is None if the prompt has no first copy.
     """
 
     echo: Vectors
@@ -25,13 +24,13 @@ class EmbeddingPair:
 
     @classmethod
     def gather(cls, batches: Iterable[tuple[list[int], EmbeddingPair]], *, shape: tuple[int, int]) -> EmbeddingPair:
-        """Put batches of (positions, readings) together to readings of `shape` (n, dimension), in order."""
+        """Combine batches of (positions, embeddings) into embeddings of `shape` (n, dimension), in order."""
         echo, classical = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.float32)
-        twice = True
+        has_classical = True
         for positions, batch in batches:
             echo[positions] = batch.echo
             if batch.classical is None:
-                twice = False
+                has_classical = False
             else:
                 classical[positions] = batch.classical
-        return cls(echo=echo, classical=classical if twice else None)
+        return cls(echo=echo, classical=classical if has_classical else None)

@@ -1,4 +1,4 @@
-"""Hidden states of spans of tokens to unit vectors. Knows nothing of models or prompts."""
+"""Pool the hidden states of token spans into unit vectors."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ import torch
 
 
 class Pooling(str, Enum):
-    """How the hidden states of the second copy become one vector (arXiv 2402.15449, section 3)."""
+    """A pooling strategy (arXiv 2402.15449, section 3)."""
 
     MEAN = "mean"
-    """The mean over the span: what works zero-shot."""
+    """The mean over the span: for models without fine-tuning."""
     LAST = "last"
-    """The last token of the span: as good as the mean after fine-tuning, useless before."""
+    """The last token of the span: as good as the mean after fine-tuning, useless before it."""
 
 
 def pool(states: torch.Tensor, lengths: Sequence[int], pooling: Pooling) -> torch.Tensor:
-    """Pool `states` (tokens, dimension), spans of these lengths end to end; return float32 (spans, dimension), unit."""
+    """Pool consecutive spans of `states` (tokens, dimension), of these lengths, to float32 (spans, dimension), unit rows.
+
+    Implements the poolings of "Repetition Improves Language Model Embeddings" (arXiv 2402.15449).
+    """
     sizes = torch.tensor(lengths, device=states.device)
     if pooling is Pooling.LAST:
         pooled = states[sizes.cumsum(0) - 1].float()

@@ -122,7 +122,7 @@ def test_auto_is_int8_where_that_is_good_enough(
     tiny_model: LanguageModel, cache: Path, fast: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accept(monkeypatch, least=0.5)
-    encoder = EchoEncoder(tiny_model, precision="auto")
+    encoder = EchoEncoder(tiny_model).with_precision("auto")
     assert encoder.precision is Precision.INT8
     assert encoder.fingerprint == EchoEncoder(tiny_model, precision="int8").fingerprint
     assert [path.stem for path in cache.iterdir()] == [encoder.fingerprint]
@@ -132,12 +132,12 @@ def test_auto_is_fp32_where_int8_is_not_good_enough(
     tiny_model: LanguageModel, fast: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accept(monkeypatch, least=1.1)
-    assert EchoEncoder(tiny_model, precision="auto").precision is Precision.FP32
+    assert EchoEncoder(tiny_model).with_precision("auto").precision is Precision.FP32
 
 
 def test_what_is_measured_is_int8_against_fp32(tiny_model: LanguageModel, cache: Path, fast: None) -> None:
     settings = {"layer": 3, "pooling": "last", "max_tokens": 20}
-    EchoEncoder(tiny_model, precision="auto", **settings)  # type: ignore[arg-type]
+    EchoEncoder(tiny_model, **settings).with_precision("auto")  # type: ignore[arg-type]
     int8, exact = (
         EchoEncoder(tiny_model, precision=each, **settings).encode_documents(sample_texts())  # type: ignore[arg-type]
         for each in (Precision.INT8, Precision.FP32)
@@ -154,13 +154,13 @@ def test_it_is_measured_anew_for_other_settings_only(
     tiny_model: LanguageModel, cache: Path, fast: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accept(monkeypatch, least=0.5)
-    EchoEncoder(tiny_model, precision="auto")
+    EchoEncoder(tiny_model).with_precision("auto")
     with passes_noted() as passes:
-        again = EchoEncoder(tiny_model, precision="auto", batch_tokens=99)
-        assert again.with_options(precision="auto").precision is Precision.INT8
+        again = EchoEncoder(tiny_model, batch_tokens=99).with_precision("auto")
+        assert again.best_precision() is Precision.INT8
     assert passes == []
     with passes_noted() as passes:
-        EchoEncoder(tiny_model, precision="auto", layer=2)
+        EchoEncoder(tiny_model, layer=2).with_precision("auto")
     assert len(passes) > 1
     assert len(list(cache.iterdir())) == 2
 
@@ -170,7 +170,7 @@ def test_auto_is_fp32_where_int8_is_not_fast_and_nothing_is_measured(
 ) -> None:
     accept(monkeypatch, least=0.0)
     monkeypatch.setattr(encoder_module, "int8_is_fast", lambda: False)
-    assert EchoEncoder(tiny_model, precision="auto").precision is Precision.FP32
+    assert EchoEncoder(tiny_model).with_precision("auto").precision is Precision.FP32
     assert not cache.exists()
 
 
@@ -179,7 +179,7 @@ def test_whether_int8_is_fast_is_tried_in_the_thread_of_the_passes(
 ) -> None:
     threads: list[int] = []
     monkeypatch.setattr(encoder_module, "int8_is_fast", lambda: bool(threads.append(threading.get_ident())))
-    EchoEncoder(tiny_model, precision="auto")
+    EchoEncoder(tiny_model).with_precision("auto")
     assert threads == [run_on_executor(threading.get_ident)], "another thread's helpers would slow every pass"
 
 
@@ -189,10 +189,16 @@ def test_a_model_that_is_not_ours_is_fp32_by_itself_and_never_int8(
 ) -> None:
     accept(monkeypatch, least=0.0)
     model = load_model(str(save_model(tmp_path / "model", ARCHITECTURES[architecture]())), device="cpu")
-    assert EchoEncoder(model, precision="auto").precision is Precision.FP32
+    assert EchoEncoder(model).with_precision("auto").precision is Precision.FP32
     with pytest.raises(ModelError, match="cannot be run in int8 on cpu") as refusal:
         EchoEncoder(model, precision="int8")
     assert refusal.value.remedy == "Use --precision fp32, or auto."
+
+
+def test_the_constructor_does_not_measure(tiny_model: LanguageModel) -> None:
+    with pytest.raises(ModelError, match="'auto' is measured") as refusal:
+        EchoEncoder(tiny_model, precision="auto")  # type: ignore[arg-type]
+    assert "with_precision" in refusal.value.remedy
 
 
 @pytest.mark.parametrize("name", ["fp16", "float32", "INT8", ""])
@@ -205,6 +211,6 @@ def test_an_unknown_precision_is_refused_with_those_that_there_are(tiny_model: L
 @INT8_IS_FAST
 @pytest.mark.model
 def test_the_default_model_runs_in_int8_by_itself(gemma: LanguageModel, cache: Path) -> None:
-    assert EchoEncoder(gemma, precision="auto").precision is Precision.INT8
+    assert EchoEncoder(gemma).with_precision("auto").precision is Precision.INT8
     (file,) = cache.iterdir()
     assert MIN_FIDELITY <= json.loads(file.read_text())["mean"] < 1

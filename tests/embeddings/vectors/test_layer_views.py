@@ -8,7 +8,7 @@ import pytest
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.models.language_model import LanguageModel
 from echo_index.embeddings.text.echo_prompt import CLASSICAL
-from echo_index.embeddings.vectors.layer_views import LayerView, TextPass, parse_views, told_views
+from echo_index.embeddings.vectors.layer_views import LayerView, TextPass, parse_views, format_views
 from echo_index.embeddings.vectors.paired_embeddings import EmbeddingPair
 from echo_index.errors import ModelError, PromptError
 
@@ -27,17 +27,17 @@ TEXTS = ["She loves summer but dislikes the heat.", "A whale.", "The train to th
 )
 def test_views_are_read_and_told_again(written: int | str, views: tuple[LayerView, ...]) -> None:
     assert parse_views(written) == views
-    assert parse_views(told_views(views)) == views
+    assert parse_views(format_views(views)) == views
 
 
 def test_the_echo_at_one_layer_is_told_by_its_number() -> None:
-    assert told_views(parse_views("echo:7")) == 7
-    assert told_views(parse_views("text:7")) == "text:7"
+    assert format_views(parse_views("echo:7")) == 7
+    assert format_views(parse_views("text:7")) == "text:7"
 
 
 @pytest.mark.parametrize("written", ["", "echo", "echo:", "middle:3", "1.5", "3+", "3 4", "3+echo:3", "-1*3", "3+2*3"])
 def test_what_is_no_view_is_refused_in_the_words_that_were_written(written: str) -> None:
-    with pytest.raises(ModelError, match=r"There is no layer|stands twice") as error:
+    with pytest.raises(ModelError, match=r"There is no layer|is repeated") as error:
         parse_views(written)
     assert repr(written) in str(error.value)
 
