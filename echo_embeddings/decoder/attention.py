@@ -1,4 +1,4 @@
-"""Causal attention of several texts side by side, block by block. Knows nothing of layers or weights."""
+"""Causal attention over texts side by side, computed in blocks of queries."""
 
 from __future__ import annotations
 
@@ -6,24 +6,29 @@ from functools import lru_cache
 
 import torch
 
+from echo_index.embeddings.decoder.packing import Packing
+
 _BLOCK = 64
-"""Queries that are taken together: keys behind them are not even multiplied, which halves the work of a long text."""
+"""Queries per block: scores with keys right of a block are never computed, which halves the work of a long text."""
 
 
 def attend(
-    queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, *, window: int | None, cap: float | None
+    queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, *, window: int | None, softcap: float | None
 ) -> torch.Tensor:
-    """Return (texts, tokens, heads, head_dim): each query's mean of the values that it may see, weighted by softmax.
+    """Return the causal attention of each query: (texts, tokens, heads, head_dim).
 
-    `queries` (texts, tokens, heads, head_dim) are scaled already; `keys` and `values` (texts, earlier + tokens,
-    key-value heads, head_dim) begin with what stands before them. A query sees itself and what is left of it, no
-    further back than `window` tokens, itself counted. Scores are bent into (-cap, cap) where there is a cap.
+    Args:
+        queries: (texts, tokens, heads, head_dim), already scaled.
+        keys: (texts, earlier + tokens, key-value heads, head_dim), those of earlier tokens first.
+        values: The same shape as `keys`.
+        window: The most tokens that a query sees, itself included; None for all tokens up to itself.
+        softcap: Scores are bounded to (-softcap, softcap) by tanh, as in Gemma 2; None for no bound.
     """
     texts, tokens, heads, head_dim = queries.shape
-    shared = heads // keys.shape[2]
+    group = heads // keys.shape[2]
     earlier = keys.shape[1] - tokens
-    # (texts x key-value heads, …): the queries that share a key-value head stand in one matrix, token by token
-    queries = queries.unflatten(2, (-1, shared)).transpose(1, 2).flatten(2, 3).flatten(0, 1)
+    # (texts x key-value heads, …): queries that share a key-value head are rows of one matrix, token by token
+    queries = queries.unflatten(2, (-1, group)).transpose(1, 2).flatten(2, 3).flatten(0, 1)
     keys = keys.permute(0, 2, 3, 1).flatten(0, 1)
     values = values.transpose(1, 2).flatten(0, 1)
     attended = torch.empty_like(queries)
@@ -31,22 +36,46 @@ def attend(
         size = min(tokens - start, _BLOCK)
         first = 0 if window is None else max(0, earlier + start - window + 1)
         last = earlier + start + size
-        rows = slice(start * shared, (start + size) * shared)
+        rows = slice(start * group, (start + size) * group)
         scores = torch.bmm(queries[:, rows], keys[:, :, first:last])
-        if cap is not None:
-            scores = scores.div_(cap).tanh_() * cap  # a gradient needs what tanh gave
-        by_token = scores.unflatten(1, (size, shared))
+        if softcap is not None:
+            scores = scores.div_(softcap).tanh_() * softcap  # not in place: the gradient needs the output of tanh
+        by_token = scores.unflatten(1, (size, group))
         if window is not None and last > window:
-            by_token.add_(_mask(size, last - first, window))
+            by_token.add_(_causal_mask(size, last - first, window))
         elif size > 1:
-            by_token[..., -size:].add_(_mask(size, size, None))
+            by_token[..., -size:].add_(_causal_mask(size, size, None))
         attended[:, rows] = torch.bmm(scores.softmax(dim=-1), values[:, first:last])
-    return attended.view(texts, -1, tokens, shared, head_dim).transpose(1, 2).flatten(2, 3)
+    return attended.view(texts, -1, tokens, group, head_dim).transpose(1, 2).flatten(2, 3)
+
+
+def attend_packed(
+    queries: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    packing: Packing,
+    *,
+    window: int | None,
+    softcap: float | None,
+) -> torch.Tensor:
+    """Return the attention of packed texts to their shared prefix and themselves: (tokens, heads x head_dim).
+
+    `queries` (tokens, heads, head_dim) are without the prefix; `keys` and `values` (prefix + tokens, key-value heads,
+    head_dim) begin with it.
+    """
+    attended = attend(
+        queries.index_select(0, packing.padded_queries).unflatten(0, (packing.texts, -1)),
+        keys.index_select(0, packing.padded_keys).unflatten(0, (packing.texts, -1)),
+        values.index_select(0, packing.padded_keys).unflatten(0, (packing.texts, -1)),
+        window=window,
+        softcap=softcap,
+    )
+    return attended.flatten(0, 1).flatten(1).index_select(0, packing.unpadded)
 
 
 @lru_cache(maxsize=256)
-def _mask(queries: int, keys: int, window: int | None) -> torch.Tensor:
-    """Return (queries, 1, keys): 0 where a query sees a key, -inf elsewhere; the last query is at the last key."""
+def _causal_mask(queries: int, keys: int, window: int | None) -> torch.Tensor:
+    """Return (queries, 1, keys): 0 where a query sees a key, else -inf; the last query is at the last key."""
     distance = torch.arange(keys - queries, keys)[:, None] - torch.arange(keys)[None, :]
-    hidden = (distance < 0) if window is None else (distance < 0) | (distance >= window)
-    return torch.zeros(queries, keys).masked_fill_(hidden, -torch.inf)[:, None, :]
+    masked = (distance < 0) if window is None else (distance < 0) | (distance >= window)
+    return torch.zeros(queries, keys).masked_fill_(masked, -torch.inf)[:, None, :]

@@ -1,4 +1,4 @@
-"""What a decoder is built like, read from config.json: the families that our own layers run. Knows no weights."""
+"""The configuration of a decoder, read from config.json, for the model families that the native decoder runs."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ _ALWAYS_NEEDED = (
     "tie_word_embeddings",
     "vocab_size",
 )
-_SCALED_BY_TRANSFORMERS = ("linear", "llama3", "yarn")  # rotary scalings that do not depend on the length of the text
+_FIXED_ROPE_SCALINGS = ("linear", "llama3", "yarn")  # unlike "dynamic", they do not depend on the length of the text
 
 
 @dataclass(frozen=True)
 class _Family:
-    """What tells one model type from another, apart from its sizes."""
+    """The ways in which one model type differs from others, apart from its sizes."""
 
     needs: tuple[str, ...]
-    """Further names that its config must hold."""
+    """Names that its config.json must have, besides `_ALWAYS_NEEDED`."""
     is_gemma: bool = False
-    """Gains are stored less one, the embedding is scaled by the root of its width."""
+    """Gains are stored minus one, and embeddings are scaled by sqrt(hidden_size)."""
     windows: Literal["none", "every layer", "by layer"] = "none"
     query_key_norms: bool = False
     norms_after: bool = False
-    """Attention and feed-forward are normalized once more before they are added."""
+    """The outputs of attention and feed-forward are normalized before they are added to the residual stream."""
     attention_scale: Literal["head_dim", "query_pre_attn_scalar"] = "head_dim"
 
 
@@ -79,7 +79,7 @@ _FAMILIES = {
 
 @dataclass(frozen=True)
 class RotaryParameters:
-    """Rotary position embedding (arXiv 2104.09864): one frequency for each pair of numbers in a head."""
+    """Rotary position embedding (arXiv 2104.09864): one frequency for each pair of channels in a head."""
 
     frequencies: tuple[float, ...]
     scale: float
@@ -87,7 +87,7 @@ class RotaryParameters:
 
 @dataclass(frozen=True)
 class LayerKind:
-    """How far back a layer sees (None: to the beginning) and how it marks positions."""
+    """The attention window of a layer in tokens (None: unlimited) and its position embedding."""
 
     window: int | None
     rotary: RotaryParameters
@@ -95,7 +95,7 @@ class LayerKind:
 
 @dataclass(frozen=True)
 class DecoderConfig:
-    """One decoder: its sizes and the ways in which families differ."""
+    """The sizes of a decoder and the choices in which model families differ."""
 
     hidden_size: int
     intermediate_size: int
@@ -108,15 +108,15 @@ class DecoderConfig:
     activation: Activation
     attention_scale: float
     attn_softcap: float | None
-    """Attention scores are bent into (-cap, cap) by tanh, as in Gemma 2; None: not at all."""
+    """Attention scores are bounded to (-softcap, softcap) by tanh, as in Gemma 2; None for no bound."""
     logits_softcap: float | None
     embedding_scale: float
     gain_offset: float
-    """Added to every stored gain of a normalization."""
+    """Added to each stored gain of a normalization."""
     query_key_norms: bool
     norms_after: bool
     tied_embeddings: bool
-    """The embedding table is also the language-model head."""
+    """The language-model head is the embedding table."""
     layers: tuple[LayerKind, ...]
 
     @property
@@ -126,24 +126,24 @@ class DecoderConfig:
 
 
 def read_decoder_config(folder: Path) -> DecoderConfig | None:
-    """Return the architecture of the model in a folder, None where it is not one of ours.
+    """Return the configuration of the model in a folder; None if the native decoder cannot run it.
 
-    Nor are models whose weights are stored quantized: what stands in their files is not what they multiply by.
-    A config.json that leaves names out is completed by transformers, which knows each family's defaults.
+    It runs no models with quantized weights: their files do not store the numbers to multiply by. transformers, which
+    has the defaults of each family, completes a config.json with missing names.
 
     Raises:
-        ModelError: the model is not causal. What stands beside a text in a batch would change its vector.
+        ModelError: the model is not causal, so padding in a batch would change its vectors.
     """
     config: Config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if config.get("use_bidirectional_attention"):
         raise ModelError(
-            f"The model in {folder} is not a causal one: its tokens see what follows them.",
-            remedy="Use a causal language model; without --model it is the default one.",
+            f"The model in {folder} is not causal: its tokens see the tokens after them.",
+            remedy="Use a causal language model, or leave out --model to use the default one.",
         )
     family = _FAMILIES.get(str(config.get("model_type")))
     if family is None or config.get("quantization_config"):
         return None
-    if any(name not in config for name in (*_ALWAYS_NEEDED, *family.needs)) or _scaled(config):
+    if any(name not in config for name in (*_ALWAYS_NEEDED, *family.needs)) or _has_rope_scaling(config):
         from transformers import AutoConfig
 
         completed = AutoConfig.from_pretrained(folder, local_files_only=True)
@@ -156,10 +156,10 @@ def _decoder_config(config: Config, family: _Family, transformers_config: object
     if activation is None:
         return None
     head_dim = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
-    layers = _layers(config, family, int(head_dim), transformers_config)
+    layers = _layer_kinds(config, family, int(head_dim), transformers_config)
     if layers is None:
         return None
-    scaled_by = head_dim if family.attention_scale == "head_dim" else config["query_pre_attn_scalar"]
+    scale_base = head_dim if family.attention_scale == "head_dim" else config["query_pre_attn_scalar"]
     return DecoderConfig(
         hidden_size=config["hidden_size"],
         intermediate_size=config["intermediate_size"],
@@ -170,7 +170,7 @@ def _decoder_config(config: Config, family: _Family, transformers_config: object
         positions=config["max_position_embeddings"],
         epsilon=config["rms_norm_eps"],
         activation=activation,
-        attention_scale=scaled_by**-0.5,
+        attention_scale=scale_base**-0.5,
         attn_softcap=config.get("attn_logit_softcapping"),
         logits_softcap=config.get("final_logit_softcapping"),
         embedding_scale=math.sqrt(config["hidden_size"]) if family.is_gemma else 1.0,
@@ -182,22 +182,22 @@ def _decoder_config(config: Config, family: _Family, transformers_config: object
     )
 
 
-def _layers(
+def _layer_kinds(
     config: Config, family: _Family, head_dim: int, transformers_config: object
 ) -> tuple[LayerKind, ...] | None:
     names = config["layer_types"] if family.windows == "by layer" else [None] * config["num_hidden_layers"]
-    rotations = {name: _rotation(config, name, head_dim, transformers_config) for name in set(names)}
+    rotary_by_type = {name: _rotary_parameters(config, name, head_dim, transformers_config) for name in set(names)}
     kinds = []
     for name in names:
-        sees_a_window = name == "sliding_attention" or family.windows == "every layer"
-        rotary = rotations[name]
+        has_window = name == "sliding_attention" or family.windows == "every layer"
+        rotary = rotary_by_type[name]
         if rotary is None:
             return None
-        kinds.append(LayerKind(window=config["sliding_window"] if sees_a_window else None, rotary=rotary))
+        kinds.append(LayerKind(window=config["sliding_window"] if has_window else None, rotary=rotary))
     return tuple(kinds)
 
 
-def _rotation(
+def _rotary_parameters(
     config: Config, layer_type: str | None, head_dim: int, transformers_config: object
 ) -> RotaryParameters | None:
     by_type = layer_type is not None and layer_type in config["rope_parameters"]
@@ -207,7 +207,7 @@ def _rotation(
     if settings["rope_type"] == "default":
         theta = settings["rope_theta"]
         return RotaryParameters(tuple(theta ** (-pair / head_dim) for pair in range(0, head_dim, 2)), scale=1.0)
-    if settings["rope_type"] not in _SCALED_BY_TRANSFORMERS:
+    if settings["rope_type"] not in _FIXED_ROPE_SCALINGS:
         return None
     from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
@@ -216,7 +216,7 @@ def _rotation(
     return RotaryParameters(tuple(frequencies.tolist()), scale=float(scale))
 
 
-def _scaled(config: Config) -> bool:
+def _has_rope_scaling(config: Config) -> bool:
     settings = config["rope_parameters"]
-    each = [settings] if "rope_type" in settings else list(settings.values())
-    return any(one.get("rope_type") != "default" for one in each)
+    by_layer_type = [settings] if "rope_type" in settings else list(settings.values())
+    return any(rope.get("rope_type") != "default" for rope in by_layer_type)

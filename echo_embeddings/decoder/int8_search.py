@@ -1,4 +1,4 @@
-"""The rows of a table nearest to a vector, all compared but few read whole. Knows nothing of what a row stands for."""
+"""Exact search for the rows of a table with the largest inner products, sped up by int8 copies of the rows."""
 
 from __future__ import annotations
 
@@ -19,100 +19,105 @@ if TYPE_CHECKING:
     from echo_index.embeddings.vectors.vector_ops import Vectors
 
 Positions = npt.NDArray[np.int64]
-_BLOCK = 8192  # rows are copied at a time
-_ROUNDING = 1.01  # more than what the products of the copies lose in float32
+_BLOCK_ROWS = 8192
+_ROUNDING_MARGIN = 1.01  # more than the products of the int8 copies lose by rounding in float32
 
 
 class Int8ExactSearch:
-    """Finds the rows (n, dimension) that have the largest inner products with a vector. Thread-safe.
+    """Find the rows of a table (n, dimension) with the largest inner products with a vector. Thread-safe.
 
-    To compare a vector with all rows is to read all of them from memory. So copies of the rows in 8 bits are read, less
-    the mean of all, which changes no order; and of the rows themselves only those whose copies come near enough: the
-    product with a copy is not further from that with the row than a bound, and rows that stay behind by more cannot be
-    among the best. The copies take a quarter of the rows' memory; they are made when a second vector comes, and only
-    for processors that multiply int8 faster.
+    Comparing a vector with all rows means reading all of them from memory. So int8 copies of the centered rows are
+    compared first (centering changes no order), and then only those rows whose copies come close enough: the product
+    with a copy differs from the product with its row by no more than a known bound, so a row that is behind by more
+    cannot be among the best. The copies take a quarter of the memory of the rows. They are made at the second search,
+    and only on processors that multiply int8 faster than float32.
     """
 
     def __init__(self, rows: Vectors) -> None:
         self._rows = rows
-        self._copies: _Copies | None = None
-        self._asked_before = False
-        self._copying = Lock()
+        self._copies: _Int8Copies | None = None
+        self._has_searched = False
+        self._lock = Lock()
 
     def search(self, vector: Vectors, *, k: int) -> tuple[Positions, Vectors]:
-        """Return positions (k,) and inner products (k,) of the best `k` of at least as many rows, best first.
+        """Return the positions (k,) and inner products (k,) of the best rows, best first; `k` is at most their number.
 
-        Of equal ones, the one that stands first comes first.
+        Of rows with equal products, the first in the table comes first.
         """
-        if copies := self._copies_from_the_second_time():
-            positions = run_on_executor(lambda: _possibly_best(copies, vector, k))
+        if copies := self._copies_if_worthwhile():
+            positions = run_on_executor(lambda: _candidates(copies, vector, k))
             rows = self._rows[positions]
         else:
             positions, rows = np.arange(len(self._rows)), self._rows
-        # Matrix-vector kernels may round equal rows differently, by where they stand. einsum sums every row in the same
-        # order, so that equal rows have equal products. It also has no threads that would slow the model's down.
+        # Matrix-vector kernels may round equal rows differently, depending on their position. einsum sums every row in
+        # the same order, so that equal rows have equal products; and it starts no threads that would slow down those of
+        # the model.
         products = np.einsum("ij,j->i", rows, vector)
         least = np.partition(products, len(products) - k)[len(products) - k]
-        best = np.flatnonzero(~(products < least))  # all that equal the last one too: the first of them come first
+        best = np.flatnonzero(
+            ~(products < least)
+        )  # includes all rows that tie with the last, to take the first of them
         best = best[np.lexsort((best, -products[best]))[:k]]
         return positions[best], products[best]
 
-    def _copies_from_the_second_time(self) -> _Copies | None:
+    def _copies_if_worthwhile(self) -> _Int8Copies | None:
+        """Return the copies from the second search on; None if int8 is not fast here."""
         from echo_index.embeddings.decoder.linear import int8_is_fast
 
         if not int8_is_fast():
             return None
-        with self._copying:
-            if self._asked_before and self._copies is None:
-                self._copies = run_on_executor(lambda: _copied(self._rows))
-            self._asked_before = True
+        with self._lock:
+            if self._has_searched and self._copies is None:
+                self._copies = run_on_executor(lambda: _quantize(self._rows))
+            self._has_searched = True
             return self._copies
 
 
 @dataclass(frozen=True, eq=False)
-class _Copies:
-    """Rows less their mean in 8 bits, in blocks, and what that loses: the length (n,) of the difference to each row."""
+class _Int8Copies:
+    """The centered rows in int8, in blocks, and the length of the rounding error of each row (n,)."""
 
     blocks: list[Int8Linear]
-    lost: torch.Tensor
+    errors: torch.Tensor
     longest: float
     """The length of the longest copy."""
 
 
-def _copied(rows: Vectors) -> _Copies:
+def _quantize(rows: Vectors) -> _Int8Copies:
     import torch
 
     from echo_index.embeddings.decoder.linear import int8_linear
     from echo_index.embeddings.decoder.weights import Projection
 
     mean = torch.from_numpy(rows.mean(axis=0))
-    blocks, lost, longest = [], [], 0.0
-    for start in range(0, len(rows), _BLOCK):
-        block = torch.from_numpy(rows[start : start + _BLOCK]) - mean
+    blocks, errors, longest = [], [], 0.0
+    for start in range(0, len(rows), _BLOCK_ROWS):
+        block = torch.from_numpy(rows[start : start + _BLOCK_ROWS]) - mean
         blocks.append(int8_linear(Projection(block, None)))
-        steps = blocks[-1].steps[:, None]
-        copy = (block / steps).round_().mul_(steps)
-        lost.append(torch.linalg.vector_norm(block - copy, dim=1))
+        scales = blocks[-1].scales[:, None]
+        copy = (block / scales).round_().mul_(scales)
+        errors.append(torch.linalg.vector_norm(block - copy, dim=1))
         longest = max(longest, float(torch.linalg.vector_norm(copy, dim=1).max()))
-    release_freed_memory()  # what is free lies between the copies, twice as much as they are
-    return _Copies(blocks, torch.cat(lost), longest)
+    release_freed_memory()  # the float32 blocks lie between the copies in memory, and are twice their size
+    return _Int8Copies(blocks, torch.cat(errors), longest)
 
 
-def _possibly_best(copies: _Copies, vector: Vectors, k: int) -> Positions:
+def _candidates(copies: _Int8Copies, vector: Vectors, k: int) -> Positions:
     """Return the positions, ascending, of all rows that may be among the best `k`."""
     import torch
 
     from echo_index.embeddings.decoder.linear import Int8Linear
 
-    # The vector as the sum of two in 8 bits, the second made of what the first leaves: together they have 15 bits.
-    wanted, parts = torch.from_numpy(vector)[None, :], []
+    # The vector as the sum of two int8 vectors, the second for the rounding error of the first: 15 bits together.
+    remainder, parts = torch.from_numpy(vector)[None, :], []
     for _ in range(2):
-        numbers, step = Int8Linear.prepare(wanted.clone())
-        parts.append((numbers, step))
-        wanted = wanted - (numbers.float() - 128) * step
-    rows = (torch.cat([numbers for numbers, _ in parts]), torch.cat([step for _, step in parts]))
+        quantized, scale = Int8Linear.prepare(remainder.clone())
+        parts.append((quantized, scale))
+        remainder = remainder - (quantized.float() - 128) * scale
+    rows = (torch.cat([quantized for quantized, _ in parts]), torch.cat([scale for _, scale in parts]))
     products = torch.cat([block(rows).sum(dim=0) for block in copies.blocks])
-    # A product is off by no more than the lengths of what the two sides have lost allow (Cauchy and Schwarz).
-    off = (copies.lost * float(np.linalg.norm(vector)) + copies.longest * float(wanted.norm())) * _ROUNDING
-    threshold = (products - off).topk(k).values[-1]
-    return (products + off >= threshold).nonzero()[:, 0].numpy()
+    # By Cauchy-Schwarz, the error of a product is at most the sum of these products of lengths.
+    bound = copies.errors * float(np.linalg.norm(vector)) + copies.longest * float(remainder.norm())
+    bound = bound * _ROUNDING_MARGIN
+    threshold = (products - bound).topk(k).values[-1]
+    return (products + bound >= threshold).nonzero()[:, 0].numpy()

@@ -1,25 +1,25 @@
-"""Whether a faster precision gives nearly the same embeddings, measured on a sample. Knows no model."""
+"""How close the embeddings of a faster precision are to those of float32, measured on a sample of texts."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 
-from echo_index.embeddings.runtime.cache import cache_folder, write_cached
+from echo_index.embeddings.runtime.cache import get_or_make
 from echo_index.embeddings.vectors.vector_ops import Vectors
 
 MIN_FIDELITY = 0.99
-"""The least mean centred cosine at which a faster precision is taken by itself."""
+"""The least mean centered cosine at which "auto" takes a faster precision."""
 
 
 def centered_cosines(vectors: Vectors, others: Vectors) -> np.ndarray:
-    """Return the cosine of each pair of rows after each set's own mean is removed: float32 (n).
+    """Return the cosine of each pair of rows after the mean of each set is subtracted: float32 (n,).
 
-    Embeddings of one model point much the same way, so that plain cosines hide what a precision damages.
+    All embeddings of a model have a large component in common, so plain cosines hide what a precision damages.
     """
     one, two = vectors - vectors.mean(axis=0), others - others.mean(axis=0)
     cosines: np.ndarray = (one * two).sum(axis=1) / (np.linalg.norm(one, axis=1) * np.linalg.norm(two, axis=1))
@@ -27,17 +27,25 @@ def centered_cosines(vectors: Vectors, others: Vectors) -> np.ndarray:
 
 
 def sample_texts() -> list[str]:
-    """Return some texts of many kinds, a line each in sample.txt."""
+    """Return the lines of sample.txt: texts of many kinds."""
     return (files("echo_index.embeddings.decoder") / "sample.txt").read_text(encoding="utf-8").splitlines()
 
 
 def cached_fidelity(fingerprint: str, measure: Callable[[Sequence[str]], np.ndarray]) -> float:
-    """Return the mean centred cosine that `measure` finds on the sample, measured once for each fingerprint."""
-    path = cache_folder() / "fidelity" / f"{fingerprint}.json"
-    with suppress(OSError, ValueError, KeyError, TypeError):  # not there, or damaged
-        return float(json.loads(path.read_text(encoding="utf-8"))["mean"])
+    """Return the mean of the centered cosines that `measure` gives for the sample, measured once a fingerprint."""
+    return get_or_make(
+        "fidelity", f"{fingerprint}.json", read=_read_figures, make=lambda: _figures(measure), write=_write_figures
+    )["mean"]
+
+
+def _figures(measure: Callable[[Sequence[str]], np.ndarray]) -> dict[str, float]:
     cosines = measure(sample_texts())
-    figures = {"mean": float(cosines.mean()), "least": float(cosines.min()), "texts": len(cosines)}
-    with suppress(OSError):  # a cache that cannot be written: measured again next time
-        write_cached(path, lambda file: file.write_text(json.dumps(figures), encoding="utf-8"))
-    return figures["mean"]
+    return {"mean": float(cosines.mean()), "least": float(cosines.min()), "texts": len(cosines)}
+
+
+def _read_figures(path: Path) -> dict[str, float]:
+    return {"mean": float(json.loads(path.read_text(encoding="utf-8"))["mean"])}
+
+
+def _write_figures(path: Path, figures: dict[str, float]) -> None:
+    path.write_text(json.dumps(figures), encoding="utf-8")

@@ -1,51 +1,65 @@
-"""transformers' own forward, for architectures and devices that our layers do not run. Knows no texts or prompts."""
+"""Hidden states from transformers' own forward pass, for architectures and devices without a native decoder."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from echo_index.errors import ModelError
 
+if TYPE_CHECKING:
+    from echo_index.embeddings.decoder.packing import SpansAt
+    from echo_index.embeddings.text.prompt_tokens import EchoTokens
+
 
 class _LastLayerReached(Exception):
-    """Leaves a forward pass at the last layer whose output is wanted; not an error."""
+    """Ends a forward pass at the last layer whose output is wanted; not an error."""
 
 
 class TransformersBackend:
-    """Hidden states of some layers from a reader as transformers runs it, stopped where they are ready."""
+    """The hidden states of a base model of transformers; a pass ends at the deepest layer that is wanted."""
 
-    def __init__(self, reader: nn.Module, *, device: str) -> None:
-        self._reader = reader
+    def __init__(self, base_model: nn.Module, *, device: str) -> None:
+        self._base_model = base_model
         self._device = device
-        self._blocks = find_blocks(reader)
+        self._blocks = find_blocks(base_model)
+
+    def span_states(self, batch: Sequence[EchoTokens], wanted: Sequence[SpansAt]) -> list[torch.Tensor]:
+        """Return for each of `wanted` the states of its spans, text by text: float32 (tokens, hidden)."""
+        padded = self.padded_states([tokens.ids for tokens in batch], {layer for layer, _ in wanted})
+        return [
+            torch.cat([padded[layer][row, start:end].float() for row, (start, end) in enumerate(spans)])
+            for layer, spans in wanted
+        ]
 
     def padded_states(self, sequences: Sequence[Sequence[int]], layers: Collection[int]) -> dict[int, torch.Tensor]:
-        """Return by layer (sequences, longest, hidden) in the model's dtype; rows are padded on the right.
+        """Return by layer (sequences, longest, hidden), in the model's dtype, padded on the right.
 
-        In a causal model no token sees what stands right of it, so the padding needs no mask and changes nothing.
+        No token of a causal model sees what is right of it, so the padding needs no attention mask.
         """
         longest = max(map(len, sequences))
         rows = [[*ids, *[0] * (longest - len(ids))] for ids in sequences]
         ids = torch.tensor(rows, device=self._device)
-        with self._watching(layers) as states, suppress(_LastLayerReached):
-            output = self._reader(input_ids=ids, use_cache=False)
+        with self._capturing(layers) as states, suppress(_LastLayerReached):
+            output = self._base_model(input_ids=ids, use_cache=False)
             states[len(self._blocks)] = output.last_hidden_state  # after the final normalization
         return states
 
     @contextmanager
-    def _watching(self, layers: Collection[int]) -> Iterator[dict[int, torch.Tensor]]:
-        """Keep the output of layers of the pass inside and end it at the last of them, unless that is the model's last.
+    def _capturing(self, layers: Collection[int]) -> Iterator[dict[int, torch.Tensor]]:
+        """Capture the output of layers during the pass inside, and end the pass at the last of them.
 
-        Passes take turns, so that no other is inside.
+        The model's last layer is left to the pass itself: its state comes after the final normalization. The hooks
+        stand in the model for a while, which is safe because all passes run on one thread.
         """
         states: dict[int, torch.Tensor] = {}
         hooks = [
-            self._blocks[layer - 1].register_forward_hook(partial(_keep, states, layer, layer == max(layers)))
+            self._blocks[layer - 1].register_forward_hook(partial(_capture, states, layer, layer == max(layers)))
             for layer in layers
             if layer < len(self._blocks)
         ]
@@ -56,7 +70,7 @@ class TransformersBackend:
                 hook.remove()
 
 
-def _keep(
+def _capture(
     states: dict[int, torch.Tensor],
     layer: int,
     is_last: bool,
@@ -69,10 +83,14 @@ def _keep(
         raise _LastLayerReached
 
 
-def find_blocks(reader: nn.Module) -> nn.ModuleList:
-    """Find the list of layers, whatever the architecture calls it: the one list as long as the model is deep."""
-    depth = int(reader.config.get_text_config().num_hidden_layers)  # type: ignore[union-attr, operator]
-    for module in reader.modules():
+def find_blocks(base_model: nn.Module) -> nn.ModuleList:
+    """Return the model's list of layers, whatever the architecture calls it: the one list as long as it is deep.
+
+    Raises:
+        ModelError: there is no such list.
+    """
+    depth = int(base_model.config.get_text_config().num_hidden_layers)  # type: ignore[union-attr, operator]
+    for module in base_model.modules():
         if isinstance(module, nn.ModuleList) and len(module) == depth:
             return module
-    raise ModelError(f"{type(reader).__name__} has no list of {depth} layers to stop at.")
+    raise ModelError(f"{type(base_model).__name__} cannot be run: it has no list of its {depth} layers.")

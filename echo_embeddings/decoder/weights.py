@@ -1,4 +1,4 @@
-"""A model's tensors, mapped from its files and put together as our layers want them. Knows no texts and no kernels."""
+"""A model's tensors, mapped from its safetensors files and arranged for the native decoder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Tensors = Mapping[str, torch.Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """A matrix (out, in) and its bias (out), float32."""
+    """A matrix (out, in) and its bias (out,), float32."""
 
     weight: torch.Tensor
     bias: torch.Tensor | None
@@ -25,15 +25,17 @@ class Projection:
 
 @dataclass(frozen=True, eq=False)
 class LayerWeights:
-    """One layer. Queries, keys and values are one matrix, in which two numbers that are turned together are neighbours.
+    """The weights of one layer.
 
-    Gains are (width), ready to multiply by; None where the architecture has no such normalization.
+    Queries, keys and values are one matrix, in which the two channels of a rotary pair are neighbours. The attributes
+    `before_…` and `after_…` are gains of normalizations (width,), ready to multiply by; None where the architecture has
+    no such normalization.
     """
 
     before_attention: torch.Tensor
     queries_keys_values: Projection
     queries_keys_gain: torch.Tensor | None
-    """(heads + key-value heads, head_dim)"""
+    """Gains of the normalization of queries and keys: (heads + key-value heads, head_dim)."""
     attention_out: Projection
     after_attention: torch.Tensor | None
     before_feed_forward: torch.Tensor
@@ -44,31 +46,32 @@ class LayerWeights:
 
 
 def map_tensors(folder: Path) -> dict[str, torch.Tensor]:
-    """Map the safetensors files of a folder into memory: nothing is read before it is used; {} where there are none.
+    """Memory-map the safetensors files of a folder, and return their tensors by name; {} if there are no such files.
 
-    As in transformers, model.safetensors is the whole model where it is there; else the model is in several files.
+    Nothing is read before it is used. As in transformers, model.safetensors is the whole model if it exists, otherwise
+    the model is sharded: model-*.safetensors.
 
     Raises:
-        ModelError: a file is not a safetensors file, or is cut off.
+        ModelError: a file is not a safetensors file, or is truncated.
     """
     tensors: dict[str, torch.Tensor] = {}
-    whole = folder / "model.safetensors"
-    for path in [whole] if whole.exists() else sorted(folder.glob("model-*.safetensors")):
+    unsharded = folder / "model.safetensors"
+    for path in [unsharded] if unsharded.exists() else sorted(folder.glob("model-*.safetensors")):
         try:
             with safe_open(path, framework="pt") as file:
-                tensors.update({_plain(name): file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+                tensors.update({_strip_model_prefix(name): file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
         except (SafetensorError, OSError) as error:
             raise ModelError(f"The model in {folder} cannot be loaded: {path.name}: {error}.") from None
     return tensors
 
 
-def check_tensors(tensors: Tensors, config: DecoderConfig, *, folder: Path) -> None:
-    """See that every tensor is there, in its shape.
+def validate_tensors(tensors: Tensors, config: DecoderConfig, *, folder: Path) -> None:
+    """Check that each tensor that the configuration needs is present and has its shape.
 
     Raises:
-        ModelError: one is missing or has another shape.
+        ModelError: a tensor is missing or has another shape.
     """
-    for name, shape in _shapes(config).items():
+    for name, shape in _expected_shapes(config).items():
         found = tensors.get(name)
         if found is None:
             raise ModelError(f"The model in {folder} cannot be loaded: the weights {name} are missing.")
@@ -79,7 +82,7 @@ def check_tensors(tensors: Tensors, config: DecoderConfig, *, folder: Path) -> N
 
 
 def layer_weights(tensors: Tensors, config: DecoderConfig, number: int) -> LayerWeights:
-    """Return the weights of layer `number`, counted from 0, in float32."""
+    """Return the weights of layer `number`, counted from 0, as float32."""
     tensors = {
         name.removeprefix(f"layers.{number}."): tensors[name].float()
         for name in tensors
@@ -110,38 +113,41 @@ def layer_weights(tensors: Tensors, config: DecoderConfig, number: int) -> Layer
 
 
 def _queries_keys_values(tensors: Tensors, config: DecoderConfig) -> Projection:
-    # The scale of the attention scores goes into the queries; where these are normalized, into their gain instead.
+    # The scale of the attention scores goes into the matrix of the queries, or into their gain if they are normalized.
     scale = 1.0 if config.query_key_norms else config.attention_scale
     weights: list[torch.Tensor] = []
     biases: list[torch.Tensor] = []
     for name, factor in (("q", scale), ("k", 1.0), ("v", None)):
         weight, bias = tensors[f"self_attn.{name}_proj.weight"], tensors.get(f"self_attn.{name}_proj.bias")
-        for tensor, found in ((weight, weights), (bias, biases)):
+        for tensor, arranged in ((weight, weights), (bias, biases)):
             if tensor is not None:
-                found.append(tensor if factor is None else _neighbours(tensor, config.head_dim) * factor)
+                arranged.append(tensor if factor is None else _interleave_halves(tensor, config.head_dim) * factor)
     return Projection(torch.cat(weights), torch.cat(biases) if biases else None)
 
 
 def _queries_keys_gain(queries: torch.Tensor, keys: torch.Tensor, config: DecoderConfig) -> torch.Tensor:
-    scaled = _neighbours(queries, config.head_dim) * config.attention_scale
+    scaled = _interleave_halves(queries, config.head_dim) * config.attention_scale
     return torch.cat(
         [
             scaled.expand(config.heads, -1),
-            _neighbours(keys, config.head_dim).expand(config.key_value_heads, -1),
+            _interleave_halves(keys, config.head_dim).expand(config.key_value_heads, -1),
         ]
     )
 
 
-def _neighbours(rows: torch.Tensor, head_dim: int) -> torch.Tensor:
-    """Reorder the rows of each head from (first halves, second halves) to pairs: to turn is a complex product then."""
+def _interleave_halves(rows: torch.Tensor, head_dim: int) -> torch.Tensor:
+    """Reorder the rows of each head so that the channels of a rotary pair are neighbours, not half a head apart.
+
+    Then a rotation is a complex product.
+    """
     heads = rows.reshape(-1, 2, head_dim // 2, *rows.shape[1:])
     return heads.transpose(1, 2).reshape(rows.shape)
 
 
-def _shapes(config: DecoderConfig) -> dict[str, tuple[int, ...]]:
+def _expected_shapes(config: DecoderConfig) -> dict[str, tuple[int, ...]]:
     hidden, inner = config.hidden_size, config.intermediate_size
-    attended = config.heads * config.head_dim
-    kept = config.key_value_heads * config.head_dim
+    query_width = config.heads * config.head_dim
+    key_width = config.key_value_heads * config.head_dim
     shapes: dict[str, tuple[int, ...]] = {
         "embed_tokens.weight": (config.vocabulary_size, hidden),
         "norm.weight": (hidden,),
@@ -150,10 +156,10 @@ def _shapes(config: DecoderConfig) -> dict[str, tuple[int, ...]]:
         shapes["lm_head.weight"] = (config.vocabulary_size, hidden)
     layer: dict[str, tuple[int, ...]] = {
         "input_layernorm.weight": (hidden,),
-        "self_attn.q_proj.weight": (attended, hidden),
-        "self_attn.k_proj.weight": (kept, hidden),
-        "self_attn.v_proj.weight": (kept, hidden),
-        "self_attn.o_proj.weight": (hidden, attended),
+        "self_attn.q_proj.weight": (query_width, hidden),
+        "self_attn.k_proj.weight": (key_width, hidden),
+        "self_attn.v_proj.weight": (key_width, hidden),
+        "self_attn.o_proj.weight": (hidden, query_width),
         "post_attention_layernorm.weight": (hidden,),
         "mlp.gate_proj.weight": (inner, hidden),
         "mlp.up_proj.weight": (inner, hidden),
@@ -168,5 +174,5 @@ def _shapes(config: DecoderConfig) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _plain(name: str) -> str:
+def _strip_model_prefix(name: str) -> str:
     return name.removeprefix("model.")

@@ -1,4 +1,4 @@
-"""The model that is tuned: token sequences to vectors, with gradients for its low-rank additions. Knows no texts."""
+"""The encoder that is tuned: token sequences to vectors, with gradients for its LoRA parameters."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from echo_index.embeddings.decoder.linear import bfloat16_is_fast
-from echo_index.embeddings.decoder.packing import Packing, rows_of_spans
+from echo_index.embeddings.decoder.packing import PackedBatch, SpansAt, split_by_request
 from echo_index.embeddings.decoder.transformers_backend import TransformersBackend, find_blocks
 from echo_index.embeddings.models.lora import is_plain_lora, write_encoder_settings
+from echo_index.embeddings.models.lora_delta import LoraDelta
 from echo_index.embeddings.text.batching import batches_by_length
-from echo_index.embeddings.training.lora_decoder import LoraDecoder, LoraDelta
+from echo_index.embeddings.training.lora_decoder import LoraDecoder
 from echo_index.embeddings.vectors.pooling import pool
 from echo_index.errors import MissingPackage, ModelError
 
@@ -32,15 +33,15 @@ _PASS_TOKENS = {"cpu": 2048, "cuda": 16384}
 
 
 class TrainableEncoder:
-    """What an encoder computes, with additions of `rank` to all matrices of its layers from `first_layer` on.
+    """An encoder with a LoRA adapter (arXiv 2106.09685) that can be trained.
 
-    They begin at nothing (LoRA, arXiv 2106.09685) and count `alpha / rank` times. Where the encoder's model has an
-    adapter, what is trained is its additions instead, from what they are. On a CPU the layers are our own where they
-    know the model, in bfloat16 where the processor multiplies it natively; else those of transformers.
+    A new adapter has `rank` and `alpha`, is on all matrices of the layers from `first_layer` on, and begins as zero. If
+    the model of the encoder has an adapter, training goes on from that one. On a CPU it runs on the native decoder
+    where that knows the model, in bfloat16 if the processor multiplies it natively; otherwise on transformers.
 
     Raises:
         MissingPackage: peft is not installed.
-        ModelError: the adapter is more than additions that can be trained, or no layer from `first_layer` on is read.
+        ModelError: the model's adapter is not plain LoRA, or no layer from `first_layer` on is in use.
     """
 
     def __init__(self, encoder: EchoEncoder, rank: int, alpha: float, first_layer: int = 1, seed: int = 0) -> None:
@@ -53,38 +54,43 @@ class TrainableEncoder:
             model.adapter is not None and model.uses_native_decoder and not is_plain_lora(model.adapter)
         ):
             raise ModelError(
-                f"The adapter {model.adapter} is more than low-rank additions, which alone can be tuned further.",
-                remedy="Begin with another one, or with the model alone: --no-adapter",
+                f"The adapter {model.adapter} has more than low-rank matrices, and only these can be tuned further.",
+                remedy="Begin with another adapter, or with the model alone: --no-adapter",
             )
         self._device = model.device.name
-        if not 1 <= first_layer <= encoder.deepest_layer:
-            raise ModelError(f"There is no layer from {first_layer} on to tune: {encoder.deepest_layer} are read.")
-        writer = model.causal_lm
-        # the weights are shared with whoever else holds the model: only the additions are new
-        shared = copy.deepcopy(writer, memo={id(each): each for each in writer.parameters()})
+        deepest = encoder.deepest_layer
+        if not 1 <= first_layer <= deepest:
+            raise ModelError(
+                f"No layer from {first_layer} on can be tuned: the encoder uses layers 1 to {deepest}.",
+                remedy=f"Choose a first layer from 1 to {deepest}.",
+            )
+        causal_lm = model.causal_lm
+        # The weights are shared with all other users of the model; only the adapter is new.
+        shared = copy.deepcopy(causal_lm, memo={id(parameter): parameter for parameter in causal_lm.parameters()})
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self._adapted = (
-                _with_new_additions(shared, rank, alpha, range(first_layer - 1, encoder.deepest_layer))
+                _with_new_adapter(shared, rank, alpha, range(first_layer - 1, deepest))
                 if model.adapter is None
-                else _with_additions_of(shared, model.adapter)
+                else _with_adapter(shared, model.adapter)
             )
         self._adapted.peft_config["default"].base_model_name_or_path = model.name
-        for unread in find_blocks(shared.base_model)[encoder.deepest_layer :]:
-            unread.requires_grad_(False)
-        self._parameters = [each for each in self._adapted.parameters() if each.requires_grad]
-        self._ours: LoraDecoder | None = None
+        for unused in find_blocks(shared.base_model)[deepest:]:
+            unused.requires_grad_(False)
+        self._parameters = [parameter for parameter in self._adapted.parameters() if parameter.requires_grad]
+        self._decoder: LoraDecoder | None = None
+        self._fallback: TransformersBackend | None = None
         if model.uses_native_decoder:
             assert model.decoder_config is not None
-            self._ours = LoraDecoder(
+            self._decoder = LoraDecoder(
                 (model.without_adapter or model).weights(),
                 model.decoder_config,
-                dict(_additions(self._adapted)),
-                deepest=encoder.deepest_layer,
+                _deltas_by_layer(self._adapted),
+                deepest=deepest,
                 dtype=torch.bfloat16 if bfloat16_is_fast() else torch.float32,
             )
         else:
-            self._padded = TransformersBackend(self._adapted.get_base_model().base_model, device=self._device)
+            self._fallback = TransformersBackend(self._adapted.get_base_model().base_model, device=self._device)
 
     @property
     def dimension(self) -> int:
@@ -93,80 +99,60 @@ class TrainableEncoder:
 
     @property
     def device(self) -> str:
-        """Where the passes run."""
+        """The device that the model runs on."""
         return self._device
 
     @property
     def parameters(self) -> list[nn.Parameter]:
-        """What is trained, in an order that is always the same."""
+        """The parameters that are trained, always in the same order."""
         return self._parameters
 
     def on_step(self) -> None:
-        """Take over what the parameters are now: due whenever they were changed."""
-        if self._ours is not None:
-            self._ours.merge_lora()
+        """Apply changed parameters; call this after each step of the optimizer."""
+        if self._decoder is not None:
+            self._decoder.merge_lora()
 
     def passes(self, sequences: Sequence[EchoTokens]) -> Iterator[list[int]]:
-        """Yield which sequences go through the model together."""
+        """Yield the positions of the sequences of each forward pass."""
         lengths = [len(tokens) for tokens in sequences]
         yield from batches_by_length(lengths, token_budget=_PASS_TOKENS[self._device])
 
     def embed(self, batch: Sequence[EchoTokens]) -> torch.Tensor:
-        """Return unit vectors, float32 (len(batch), dimension), in one pass."""
-        layers = {view.layer for view in self._views}
-        states = self._packed(batch, layers) if self._ours is not None else self._padded_states(batch, layers)
+        """Return unit vectors from one forward pass: float32 (len(batch), dimension)."""
+        wanted = [(view.layer, [tokens.span(view.text_pass) for tokens in batch]) for view in self._views]
         total = torch.zeros(())
-        for view, found in zip(self._views, states, strict=True):
-            lengths = [end - start for start, end in (tokens.span(view.text_pass) for tokens in batch)]
-            total = total + view.weight * pool(found, lengths, self._pooling)
+        for view, (_, spans), states in zip(self._views, wanted, self._span_states(batch, wanted), strict=True):
+            total = total + view.weight * pool(states, [end - start for start, end in spans], self._pooling)
         return F.normalize(total, dim=-1)
 
     def save(self, folder: Path) -> None:
-        """Write the additions as they are now, as peft writes an adapter, and with what prompts and views they go."""
+        """Write the adapter in the format of peft, and the prompts, pooling and views that it is trained for."""
         self._adapted.save_pretrained(str(folder), save_embedding_layers=False)
         write_encoder_settings(folder, self._encoder.config())
 
-    def _packed(self, batch: Sequence[EchoTokens], layers: set[int]) -> list[torch.Tensor]:
-        assert self._ours is not None
-        shared = batch[0].ids[: batch[0].fixed]
-        if any(tokens.ids[: len(shared)] != shared for tokens in batch):
-            shared = ()
-        prefix = len(shared)
-        lengths = [len(tokens) - prefix for tokens in batch]
-        rows: dict[int, list[torch.Tensor]] = {layer: [] for layer in layers}
-        for view in self._views:
-            spans = [tokens.span(view.text_pass) for tokens in batch]
-            rows[view.layer].append(rows_of_spans(lengths, spans, prefix=prefix))
-        found = self._ours.forward(
-            torch.tensor([*shared, *(token for tokens in batch for token in tokens.ids[prefix:])]),
-            Packing.of(lengths, prefix=prefix),
-            rows={layer: torch.cat(wanted) for layer, wanted in rows.items()},
-        )
-        parts = {layer: iter(found[layer].split([*map(len, wanted)])) for layer, wanted in rows.items()}
-        return [next(parts[view.layer]) for view in self._views]
-
-    def _padded_states(self, batch: Sequence[EchoTokens], layers: set[int]) -> list[torch.Tensor]:
-        found = self._padded.padded_states([tokens.ids for tokens in batch], layers)
-        return [
-            torch.cat([found[view.layer][row, slice(*tokens.span(view.text_pass))] for row, tokens in enumerate(batch)])
-            for view in self._views
-        ]
+    def _span_states(self, batch: Sequence[EchoTokens], wanted: Sequence[SpansAt]) -> list[torch.Tensor]:
+        if self._decoder is None:
+            assert self._fallback is not None
+            return self._fallback.span_states(batch, wanted)
+        packed = PackedBatch.of(batch)
+        ids = torch.cat([torch.tensor(packed.prefix, dtype=packed.ids.dtype), packed.ids])
+        return split_by_request(self._decoder.forward(ids, packed.packing, rows=packed.rows(wanted)), wanted)
 
 
-def _with_new_additions(model: PreTrainedModel, rank: int, alpha: float, layers: range) -> PeftModel:
+def _with_new_adapter(model: PreTrainedModel, rank: int, alpha: float, layers: range) -> PeftModel:
     from peft import LoraConfig, get_peft_model
 
-    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=_matrices(model, layers))
+    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=_matrix_names(model, layers))
     return cast("PeftModel", get_peft_model(model, config))
 
 
-def _with_additions_of(model: PreTrainedModel, adapter: Path) -> PeftModel:
+def _with_adapter(model: PreTrainedModel, adapter: Path) -> PeftModel:
     from peft import PeftModel
 
     return PeftModel.from_pretrained(model, str(adapter), is_trainable=True)
 
 
-def _matrices(model: PreTrainedModel, layers: range) -> list[str]:
+def _matrix_names(model: PreTrainedModel, layers: range) -> list[str]:
     """Return the names of all matrices of these layers, counted from 0."""
     from transformers.pytorch_utils import Conv1D
 
@@ -180,8 +166,8 @@ def _matrices(model: PreTrainedModel, layers: range) -> list[str]:
     return [name for name, module in model.named_modules() if id(module) in wanted]
 
 
-def _additions(adapted: nn.Module) -> Iterator[tuple[int, dict[str, LoraDelta]]]:
-    """Yield each layer that has additions, counted from 0, and these."""
+def _deltas_by_layer(adapted: nn.Module) -> dict[int, dict[str, LoraDelta]]:
+    """Return the deltas of a peft model by layer, counted from 0, and by the name of the matrix."""
     from peft.tuners.lora import LoraLayer
 
     by_layer: dict[int, dict[str, LoraDelta]] = {}
@@ -194,4 +180,4 @@ def _additions(adapted: nn.Module) -> Iterator[tuple[int, dict[str, LoraDelta]]]
                 up=cast("Any", module.lora_B[key]).weight,
                 scale=float(module.scaling[key]),
             )
-    yield from by_layer.items()
+    return by_layer

@@ -22,7 +22,7 @@ from tiny_models import ARCHITECTURES, llama_config, save_model
 from echo_index.embeddings.decoder.linear import Precision
 from echo_index.embeddings.decoder.precision_check import centered_cosines, sample_texts
 from echo_index.embeddings.encoder import EchoEncoder, PrecisionChoice
-from echo_index.embeddings.hidden_states import _PREFIXES
+from echo_index.embeddings.hidden_states import _MAX_PREFIXES
 from echo_index.embeddings.models.language_model import LanguageModel, load_model
 from echo_index.embeddings.text.echo_prompt import (
     CLASSICAL,
@@ -251,7 +251,7 @@ def test_a_query_without_an_instruction_takes_the_encoders_own(tiny_model: Langu
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_no_task_is_read_in_the_place_of_another(tiny_model: LanguageModel, precision: PrecisionChoice) -> None:
     encoder = EchoEncoder(tiny_model, query_prompt=TUNED_QUERY, precision=precision)
-    tasks = ["Find code", "Find coda", "Find", "Find code and recipes", "", *(f"Task {n}" for n in range(_PREFIXES))]
+    tasks = ["Find code", "Find coda", "Find", "Find code and recipes", "", *(f"Task {n}" for n in range(_MAX_PREFIXES))]
     expected = [encoder.with_options().encode_queries(TEXTS[:2], instruction=task) for task in tasks]
     order = [*range(len(tasks)), *reversed(range(len(tasks))), *range(0, len(tasks), 2)]
     for number in order:
@@ -272,7 +272,7 @@ def test_a_task_is_read_once_and_anew_when_it_was_long_ago(tiny_model: LanguageM
         return len(passes)
 
     assert [passes_for("first"), passes_for("first")] == [2, 1]
-    for number in range(_PREFIXES - 1):
+    for number in range(_MAX_PREFIXES - 1):
         assert passes_for(f"Task {number}") == 2
     assert passes_for("first") == 1, "it is the latest again"
     assert passes_for("one too many") == 2

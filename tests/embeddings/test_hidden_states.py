@@ -115,13 +115,13 @@ def test_layers_above_the_one_that_is_read_are_never_run(
 ) -> None:
     model = load_model(str(save_model(tmp_path, ARCHITECTURES[architecture]())), device="cpu")
     run: set[int] = set()
-    through = Decoder._through
+    through = Decoder._run_layer
 
     def noting(self: Decoder, number: int, *rest: Any) -> torch.Tensor:
         run.add(number)
         return through(self, number, *rest)
 
-    monkeypatch.setattr(Decoder, "_through", noting)
+    monkeypatch.setattr(Decoder, "_run_layer", noting)
     hooks = [
         block.register_forward_pre_hook(lambda *_, number=number: run.add(number))
         for number, block in enumerate(find_blocks(model.base_model))
@@ -139,7 +139,7 @@ def test_a_prompt_whose_reading_was_interrupted_is_read_again(
 ) -> None:
     expected = EchoEncoder(tiny_model).encode_documents(TEXTS)
     encoder = EchoEncoder(tiny_model)
-    through = Decoder._through
+    through = Decoder._run_layer
 
     def interrupted(self: Decoder, number: int, *rest: Any) -> torch.Tensor:
         if number == 2:
@@ -147,7 +147,7 @@ def test_a_prompt_whose_reading_was_interrupted_is_read_again(
         return through(self, number, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Decoder, "_through", interrupted)
+        patch.setattr(Decoder, "_run_layer", interrupted)
         with pytest.raises(KeyboardInterrupt):
             encoder.encode_documents(TEXTS)
     assert np.allclose(encoder.encode_documents(TEXTS), expected, atol=1e-6)

@@ -12,14 +12,14 @@ Tensors = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 def dense(
-    queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, *, window: int | None, cap: float | None
+    queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, *, window: int | None, softcap: float | None
 ) -> torch.Tensor:
     """Return what `attend` should: every query times every key, in double precision."""
     shared = queries.shape[2] // keys.shape[2]
     keys, values = (each.double().repeat_interleave(shared, dim=2) for each in (keys, values))
     scores = torch.einsum("tqhd,tkhd->thqk", queries.double(), keys)
-    if cap is not None:
-        scores = cap * torch.tanh(scores / cap)
+    if softcap is not None:
+        scores = softcap * torch.tanh(scores / softcap)
     distance = torch.arange(keys.shape[1] - queries.shape[1], keys.shape[1])[:, None] - torch.arange(keys.shape[1])
     seen = distance >= 0 if window is None else (distance >= 0) & (distance < window)
     return torch.einsum("thqk,tkhd->tqhd", scores.masked_fill(~seen, -torch.inf).softmax(dim=-1), values).float()
@@ -34,49 +34,49 @@ def drawn(tokens: int, *, earlier: int = 0, heads: int = 4, key_value_heads: int
     )
 
 
-@pytest.mark.parametrize("cap", [None, 1.5])
+@pytest.mark.parametrize("softcap", [None, 1.5])
 @pytest.mark.parametrize("window", [None, 1, 8, 63, 64, 65, 100, 1000])
 @pytest.mark.parametrize("earlier", [0, 1, 70])
-def test_the_plain_formula(earlier: int, window: int | None, cap: float | None) -> None:
+def test_the_plain_formula(earlier: int, window: int | None, softcap: float | None) -> None:
     for tokens in TOKENS:
         queries, keys, values = drawn(tokens, earlier=earlier)
-        found = attend(queries, keys, values, window=window, cap=cap)
+        found = attend(queries, keys, values, window=window, softcap=softcap)
         assert found.shape == queries.shape
-        assert torch.allclose(found, dense(queries, keys, values, window=window, cap=cap), atol=1e-5), tokens
+        assert torch.allclose(found, dense(queries, keys, values, window=window, softcap=softcap), atol=1e-5), tokens
 
 
 @pytest.mark.parametrize(("heads", "key_value_heads"), [(1, 1), (4, 4), (4, 1), (6, 2), (6, 3)])
 @pytest.mark.parametrize("window", [None, 20])
 def test_heads_that_share_keys_and_values(heads: int, key_value_heads: int, window: int | None) -> None:
     queries, keys, values = drawn(100, earlier=5, heads=heads, key_value_heads=key_value_heads, texts=3)
-    found = attend(queries, keys, values, window=window, cap=None)
-    assert torch.allclose(found, dense(queries, keys, values, window=window, cap=None), atol=1e-5)
+    found = attend(queries, keys, values, window=window, softcap=None)
+    assert torch.allclose(found, dense(queries, keys, values, window=window, softcap=None), atol=1e-5)
 
 
 def test_one_token_after_another_sees_what_all_at_once_see() -> None:
     queries, keys, values = drawn(130, texts=1)
     for window in (None, 50):
-        at_once = attend(queries, keys, values, window=window, cap=None)
+        at_once = attend(queries, keys, values, window=window, softcap=None)
         for number in range(130):
             seen = slice(None, number + 1)
-            alone = attend(queries[:, number : number + 1], keys[:, seen], values[:, seen], window=window, cap=None)
+            alone = attend(queries[:, number : number + 1], keys[:, seen], values[:, seen], window=window, softcap=None)
             assert torch.allclose(alone, at_once[:, number : number + 1], atol=1e-5)
 
 
 def test_what_is_hidden_may_be_anything() -> None:
     queries, keys, values = drawn(130)
-    expected = attend(queries, keys, values, window=40, cap=None)
+    expected = attend(queries, keys, values, window=40, softcap=None)
     keys[:, 100:] = 1e4
     values[:, 100:] = 1e4
-    assert torch.equal(attend(queries, keys, values, window=40, cap=None)[:, :100], expected[:, :100])
+    assert torch.equal(attend(queries, keys, values, window=40, softcap=None)[:, :100], expected[:, :100])
     keys[:, :20] = 1e4
     values[:, :20] = 1e4
-    assert torch.equal(attend(queries, keys, values, window=40, cap=None)[:, 60:100], expected[:, 60:100])
+    assert torch.equal(attend(queries, keys, values, window=40, softcap=None)[:, 60:100], expected[:, 60:100])
 
 
 def test_large_scores_do_not_overflow_and_nothing_that_is_given_changes() -> None:
     given = drawn(70)
     queries, keys, values = (tensor.clone() for tensor in given)
-    assert attend(queries * 1e4, keys, values, window=None, cap=None).isfinite().all()
-    attend(queries, keys, values, window=9, cap=2.0)
+    assert attend(queries * 1e4, keys, values, window=None, softcap=None).isfinite().all()
+    attend(queries, keys, values, window=9, softcap=2.0)
     assert all(torch.equal(now, before) for now, before in zip((queries, keys, values), given, strict=True))

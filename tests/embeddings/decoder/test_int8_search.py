@@ -65,7 +65,7 @@ def test_the_best_are_those_of_all_rows(count: int, dimension: int, spread: floa
 
 
 def test_rows_of_any_length_and_of_zeros_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nearest_module, "_BLOCK", 100)
+    monkeypatch.setattr(nearest_module, "_BLOCK_ROWS", 100)
     table = rows(1000, 64) * np.geomspace(1e-6, 1e6, 1000, dtype=np.float32)[::-1, None]
     table[500] = 0
     nearest = with_copies(table)
@@ -108,14 +108,14 @@ def test_of_equal_rows_the_first_comes_first() -> None:
 @pytest.mark.parametrize("spread", [4.0, 0.2])
 def test_few_rows_are_read_whole_from_the_second_vector_on(monkeypatch: pytest.MonkeyPatch, spread: float) -> None:
     looked_at: list[int] = []
-    possibly_best = nearest_module._possibly_best
+    candidates = nearest_module._candidates
 
-    def noted(copies: nearest_module._Copies, vector: Rows, k: int) -> npt.NDArray[np.int64]:
-        found = possibly_best(copies, vector, k)
+    def noted(copies: nearest_module._Int8Copies, vector: Rows, k: int) -> npt.NDArray[np.int64]:
+        found = candidates(copies, vector, k)
         looked_at.append(len(found))
         return found
 
-    monkeypatch.setattr(nearest_module, "_possibly_best", noted)
+    monkeypatch.setattr(nearest_module, "_candidates", noted)
     table = rows(20_000, 128, spread=spread)
     nearest = Int8ExactSearch(table)
     first, second = (nearest.search(table[0], k=10) for _ in range(2))
@@ -126,7 +126,7 @@ def test_few_rows_are_read_whole_from_the_second_vector_on(monkeypatch: pytest.M
 
 def test_where_int8_is_not_fast_there_are_no_copies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linear_module, "int8_is_fast", lambda: False)
-    monkeypatch.setattr(nearest_module, "_copied", lambda rows: pytest.fail("copied"))
+    monkeypatch.setattr(nearest_module, "_quantize", lambda rows: pytest.fail("copied"))
     table = rows(300, 64)
     nearest = Int8ExactSearch(table)
     for vector in rows(3, 64, seed=1):
@@ -135,8 +135,8 @@ def test_where_int8_is_not_fast_there_are_no_copies(monkeypatch: pytest.MonkeyPa
 
 def test_copies_are_made_once_however_many_ask(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
-    copied = nearest_module._copied
-    monkeypatch.setattr(nearest_module, "_copied", lambda table: (made.append(1), copied(table))[1])
+    copied = nearest_module._quantize
+    monkeypatch.setattr(nearest_module, "_quantize", lambda table: (made.append(1), copied(table))[1])
     table = rows(3000, 64)
     nearest, asked = Int8ExactSearch(table), rows(40, 64, seed=1)
     with ThreadPoolExecutor(8) as threads:

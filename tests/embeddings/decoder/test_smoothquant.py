@@ -35,7 +35,7 @@ def states(trunk: Decoder) -> torch.Tensor:
     packing = Packing.of([len(text) for text in TEXTS], prefix=0)
     ids = torch.tensor([token for text in TEXTS for token in text])
     depth = trunk.config.depth
-    return trunk.forward(ids, packing, before=None, rows={depth: rows})[depth]
+    return trunk.forward(ids, packing, prefix_cache=None, rows={depth: rows})[depth]
 
 
 @pytest.mark.parametrize("name", ["llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3"])
@@ -96,12 +96,12 @@ def test_int8_is_true_to_the_exact_vectors_because_it_is_smoothed(
     exact = EchoEncoder(model, precision="fp32").encode_documents(texts)
 
     def fidelity() -> float:
-        model._made.pop(Precision.INT8, None)  # made anew
+        model._built.pop(Precision.INT8, None)  # made anew
         return float(centered_cosines(EchoEncoder(model, precision="int8").encode_documents(texts), exact).mean())
 
     smoothed = fidelity()
     monkeypatch.setattr(models_module, "cached_smoothing", lambda weights_hash, measure: [])
     plain = fidelity()
-    model._made.pop(Precision.INT8)
+    model._built.pop(Precision.INT8)
     assert smoothed > 0.99
     assert 1 - smoothed < (1 - plain) / 2, "half of the error or less"
