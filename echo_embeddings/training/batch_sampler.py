@@ -1,4 +1,4 @@
-"""Which pairs make a batch: of one source, about as long, with some that are hard to tell apart. Knows no model."""
+"""Batches of training pairs: from one source each, of similar length, with groups of pairs that are easily confused."""
 
 from __future__ import annotations
 
@@ -11,53 +11,53 @@ from itertools import accumulate
 from echo_index.embeddings.training.hard_groups import hard_groups
 from echo_index.embeddings.training.pairs import TrainingPair
 
-_POOL = 16  # batches that are drawn together and sorted by length, so that texts of a batch are about as long
-_BALANCE = 0.5  # a source is drawn in proportion to its size to this power: small ones count for more than their share
+_POOL_BATCHES = 16  # drawn together and sorted by length, so that the texts of a batch have similar lengths
+_SIZE_EXPONENT = 0.5  # sources are drawn in proportion to size ** this: small ones more often than their share
 
 
 def training_batches(
     pairs: Sequence[TrainingPair], *, size: int, seed: int, group_size: int = 1
 ) -> Iterator[list[int]]:
-    """Yield positions into `pairs`, batch after batch without end: always the same ones for the same arguments.
+    """Yield batches without end, as positions into `pairs`; the same arguments always give the same batches.
 
-    A batch is of one source, where telling right from wrong is hardest, and its pairs are about as long; they come in
-    groups of up to `alike` that share rare words, so that each has some near it that is wrong. Each source is gone
-    through in a new order each time; a source smaller than a batch makes batches of all it has.
+    All pairs of a batch are from one source, where right and wrong are hardest to distinguish. They have similar
+    lengths, and come in groups of up to `group_size` that share rare words, so that each has hard negatives in its
+    batch. Each epoch of a source has a new order. A source with fewer pairs than `size` is one batch.
     """
     by_source: dict[str, list[int]] = {}
     for position, pair in enumerate(pairs):
         by_source.setdefault(pair.source, []).append(position)
-    chance = random.Random(seed)
-    weights = [math.pow(len(positions), _BALANCE) for positions in by_source.values()]
+    rng = random.Random(seed)
+    weights = [math.pow(len(positions), _SIZE_EXPONENT) for positions in by_source.values()]
     sources = [
-        _rounds(pairs, positions, size=size, alike=group_size, chance=random.Random(f"{seed} {source}"))
+        _batches_of_source(pairs, positions, size=size, group_size=group_size, rng=random.Random(f"{seed} {source}"))
         for source, positions in by_source.items()
     ]
     while True:
-        [source] = chance.choices(sources, weights)
-        yield next(source)
+        [batches] = rng.choices(sources, weights)
+        yield next(batches)
 
 
-def _rounds(
-    pairs: Sequence[TrainingPair], positions: Sequence[int], *, size: int, alike: int, chance: random.Random
+def _batches_of_source(
+    pairs: Sequence[TrainingPair], positions: Sequence[int], *, size: int, group_size: int, rng: random.Random
 ) -> Iterator[list[int]]:
-    same = [pairs[position] for position in positions]
-    left: list[list[int]] = []
+    source_pairs = [pairs[position] for position in positions]
+    groups: list[list[int]] = []
     while True:
-        while sum(map(len, left)) < size * _POOL:
-            left += hard_groups(same, most=alike, chance=chance)
-            if len(same) < size:
+        while sum(map(len, groups)) < size * _POOL_BATCHES:
+            groups += hard_groups(source_pairs, max_size=group_size, rng=rng)
+            if len(source_pairs) < size:
                 break
-        count = bisect_left([*accumulate(map(len, left))], size * _POOL) + 1
-        pool, left = left[:count], left[count:]
-        pool.sort(key=lambda group: sum(_length(same[place]) for place in group) / len(group))
-        drawn = [place for group in pool for place in group]
-        if len(drawn) > size and len(drawn) % size:  # too few for a batch: with the next ones
-            whole = len(drawn) // size * size
-            left.insert(0, drawn[whole:])
-            del drawn[whole:]
-        batches = [[positions[place] for place in drawn[start : start + size]] for start in range(0, len(drawn), size)]
-        chance.shuffle(batches)
+        count = bisect_left([*accumulate(map(len, groups))], size * _POOL_BATCHES) + 1
+        pool, groups = groups[:count], groups[count:]
+        pool.sort(key=lambda group: sum(_length(source_pairs[index]) for index in group) / len(group))
+        drawn = [index for group in pool for index in group]
+        if len(drawn) > size and len(drawn) % size:  # the rest is too small for a batch: leave it for the next pool
+            complete = len(drawn) // size * size
+            groups.insert(0, drawn[complete:])
+            del drawn[complete:]
+        batches = [[positions[index] for index in drawn[start : start + size]] for start in range(0, len(drawn), size)]
+        rng.shuffle(batches)
         yield from batches
 
 

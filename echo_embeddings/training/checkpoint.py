@@ -1,4 +1,4 @@
-"""Where a training stands, in one file that is there whole or not at all. Knows tensors and numbers only."""
+"""The checkpoint of a training: its progress and tensors, in one file that is replaced atomically."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from safetensors.torch import save_file
 from echo_index.embeddings.runtime.atomic_write import delete_unfinished, replace_file
 from echo_index.errors import ModelError
 
-NAME_ANOTHER = "Name another --out."
-"""What mends it where a folder holds what must stay as it is."""
-_NAME = "checkpoint.safetensors"
+OTHER_FOLDER_REMEDY = "Name another --out."
+"""The remedy where a folder has files that must not be overwritten."""
+_FILE_NAME = "checkpoint.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingState:
-    """How many steps were made, of which run, and the best that was found on the way.
+    """The number of steps made, and the highest held-out score `best` so far, at step `best_step`.
 
-    `run` says what the run is: pairs, options and model. `best` is the highest held-out score, at step `best_step`.
+    `run` is a hash of the pairs, options and model of the training.
     """
 
     run: str
@@ -33,24 +33,24 @@ class TrainingState:
 
 
 def save_checkpoint(folder: Path, state: TrainingState, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Write a checkpoint in the place of the last one.
+    """Replace the checkpoint in a folder.
 
     Raises:
-        OSError: it cannot be written; the last one is still there.
+        OSError: the checkpoint cannot be written; the previous one still exists.
     """
     contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
     metadata = {"standing": json.dumps(asdict(state))}
-    delete_unfinished(folder)  # of a process that was killed: a checkpoint is large
-    replace_file(folder / _NAME, lambda file: save_file(contiguous, file, metadata), durable=True)
+    delete_unfinished(folder)  # left by a killed process; checkpoints are large
+    replace_file(folder / _FILE_NAME, lambda file: save_file(contiguous, file, metadata), durable=True)
 
 
 def load_checkpoint(folder: Path, *, run: str) -> tuple[TrainingState, dict[str, torch.Tensor]] | None:
-    """Return the last checkpoint and its tensors, None where there is none.
+    """Return the state and tensors of the checkpoint in a folder; None if there is no checkpoint.
 
     Raises:
-        ModelError: it is damaged, or of another run.
+        ModelError: the checkpoint is damaged, or of another run.
     """
-    path = folder / _NAME
+    path = folder / _FILE_NAME
     if not path.exists():
         return None
     try:
@@ -59,11 +59,11 @@ def load_checkpoint(folder: Path, *, run: str) -> tuple[TrainingState, dict[str,
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise ModelError(
-            f"The checkpoint {path} cannot be read: {error}.", remedy="Delete it to begin anew, or name another --out."
+            f"The checkpoint {path} cannot be read: {error}.", remedy="Delete it to start over, or name another --out."
         ) from None
     if state.run != run:
         raise ModelError(
-            f"The checkpoint {path} is of another run: other pairs, options or weights.",
-            remedy="Give what it was begun with, delete it to begin anew, or name another --out.",
+            f"The checkpoint {path} is of another run, with other pairs, options or weights.",
+            remedy="Use the same pairs and options, delete it to start over, or name another --out.",
         )
     return state, tensors

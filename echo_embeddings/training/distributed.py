@@ -1,4 +1,4 @@
-"""The processes that train one model together, one a GPU: each its share of a batch. Knows no model."""
+"""The processes that train one model together, one for each GPU."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ T = TypeVar("T")
 
 
 class ProcessGroup:
-    """Those that `accelerate launch` has started, or this one alone.
+    """The processes that `accelerate launch` has started, or this one alone.
 
     Raises:
-        MissingPackage: there are several, and accelerate is not installed.
+        MissingPackage: there are several processes, and accelerate is not installed.
     """
 
     def __init__(self, *, device: str) -> None:
@@ -29,7 +29,7 @@ class ProcessGroup:
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             if find_spec("accelerate") is None:
                 raise MissingPackage(
-                    "Several processes need the package accelerate.",
+                    "Training with several processes needs the package accelerate.",
                     remedy="Install it: pip install 'echo-index[tune]'",
                 )
             from accelerate import PartialState
@@ -38,19 +38,19 @@ class ProcessGroup:
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the process that writes and tells."""
+        """Whether this process is the one that writes files."""
         return self._state is None or self._state.is_main_process
 
     @property
     def is_distributed(self) -> bool:
-        """Whether there is any other process."""
+        """Whether there are other processes."""
         return self._state is not None
 
     def shard(self, work: Sequence[T]) -> Sequence[T]:
-        """Return the share of this process; the shares of all processes are the whole."""
+        """Return this process's share of the work; the shares of all processes together are all of it."""
         return work if self._state is None else work[self._state.process_index :: self._state.num_processes]
 
     def all_reduce(self, tensor: torch.Tensor) -> None:
-        """Put the sum of the tensors of all processes in the place of each."""
+        """Replace the tensor of each process by the sum over all processes."""
         if self._state is not None:
             torch.distributed.all_reduce(tensor)

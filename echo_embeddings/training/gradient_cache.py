@@ -1,4 +1,4 @@
-"""One step: the gradients of a batch's loss, of any size in any memory. Knows no optimizer and no texts."""
+"""The gradients of the loss of a batch of any size, in bounded memory (gradient caching, arXiv 2101.06983)."""
 
 from __future__ import annotations
 
@@ -19,40 +19,38 @@ Loss = Callable[[torch.Tensor], torch.Tensor]
 def cached_backward(
     encoder: TrainableEncoder, sequences: Sequence[EchoTokens], loss: Loss, *, most_tokens: int, processes: ProcessGroup
 ) -> float:
-    """Add the gradients of the loss to those of the student's parameters, in all processes the same; return the loss.
+    """Add the gradients of the loss to those of the encoder's parameters, in all processes alike; return the loss.
 
-    What a gradient needs of all passes together is kept for `most_tokens` at most. Where there are more, the vectors
-    are computed first, and pass by pass once more for the gradients (gradient caching: Gao and others, arXiv
-    2101.06983): the same gradients for half as much work again.
+    Activations for the backward pass are stored for at most `most_tokens` tokens. A larger batch is embedded without
+    gradients first, and then once more, pass by pass, with the gradients of the loss with respect to its vectors (Gao
+    et al., arXiv 2101.06983). The gradients are the same, for half as much computation again.
     """
     passes = [*encoder.passes(sequences)]
     if sum(map(len, sequences)) <= most_tokens and not processes.is_distributed:
-        found = loss(_all_vectors(encoder, sequences, passes))
-        found.backward()
-        return found.item()
+        value = loss(_embed_all(encoder, sequences, passes))
+        value.backward()
+        return value.item()
     with torch.no_grad():
         vectors = torch.zeros(len(sequences), encoder.dimension, device=encoder.device)
         for positions in processes.shard(passes):
             vectors[positions] = encoder.embed([sequences[position] for position in positions])
         processes.all_reduce(vectors)
     vectors.requires_grad_()
-    found = loss(vectors)
-    found.backward()
+    value = loss(vectors)
+    value.backward()
     assert vectors.grad is not None
     for positions in processes.shard(passes):
-        again = encoder.embed([sequences[position] for position in positions])
-        (again * vectors.grad[positions]).sum().backward()
+        recomputed = encoder.embed([sequences[position] for position in positions])
+        (recomputed * vectors.grad[positions]).sum().backward()
     if processes.is_distributed:
         for parameter in encoder.parameters:
-            if parameter.grad is None:  # this process had nothing to do
+            if parameter.grad is None:  # this process had no pass
                 parameter.grad = torch.zeros_like(parameter)
             processes.all_reduce(parameter.grad)
-    return found.item()
+    return value.item()
 
 
-def _all_vectors(
-    trainable: TrainableEncoder, sequences: Sequence[EchoTokens], passes: Sequence[list[int]]
-) -> torch.Tensor:
-    places = torch.tensor([position for positions in passes for position in positions])
-    parts = [trainable.embed([sequences[position] for position in positions]) for positions in passes]
-    return torch.cat(parts).index_select(0, places.argsort())
+def _embed_all(encoder: TrainableEncoder, sequences: Sequence[EchoTokens], passes: Sequence[list[int]]) -> torch.Tensor:
+    order = torch.tensor([position for positions in passes for position in positions])
+    vectors = [encoder.embed([sequences[position] for position in positions]) for positions in passes]
+    return torch.cat(vectors).index_select(0, order.argsort())

@@ -1,6 +1,6 @@
-"""The cheap form of tuning: the model stays as it is, a linear head on its views is trained. Knows no files of pairs.
+"""Training of a linear head on the views of a frozen encoder: the cheap form of tuning.
 
-The texts go through the model once; what is kept of them is enough for any number of steps.
+The model embeds each text once; the cached views are enough for any number of steps.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from echo_index.embeddings.models.lora import copy_lora_weights, is_plain_lora, 
 from echo_index.embeddings.runtime.executor import run_on_executor
 from echo_index.embeddings.training.batch_sampler import training_batches
 from echo_index.embeddings.training.cached_features import CachedFeatures
-from echo_index.embeddings.training.checkpoint import NAME_ANOTHER
+from echo_index.embeddings.training.checkpoint import OTHER_FOLDER_REMEDY
+from echo_index.embeddings.training.early_stopping import EarlyStopping
 from echo_index.embeddings.training.loss import ContrastiveBatch, contrastive_loss, mean_reciprocal_rank
-from echo_index.embeddings.training.pairs import TrainingPair, false_negative_mask, held_out_pairs
+from echo_index.embeddings.training.pairs import TrainingPair, false_negative_mask, split_held_out
 from echo_index.embeddings.training.step_log import StepLog, TuningStep
 from echo_index.errors import ModelError
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class HeadOptions:
-    """How a head is trained: on `batch` pairs at a time, `weight_decay` pulls it back to what it was at the beginning.
+    """Options for training a head. `weight_decay` pulls the head towards its initial value.
 
     The other fields are those of `TuningOptions`.
     """
@@ -59,39 +60,45 @@ def tune_head(
     held_out: Sequence[TrainingPair] = (),
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[TuningStep]:
-    """Train a head on the views of an encoder, and yield each step; the best so far stands in the folder at any time.
+    """Train a head on the centered views of an encoder, and yield each step.
 
-    Step 0 tells how well the `held_out` pairs, or some that are taken out of `pairs`, are found without it.
+    The folder always has the best head so far. Step 0 ranks the held-out pairs without a head. If the model has an
+    adapter, the head is trained on top of it, and the folder gets both.
 
-    Views without their means are what is trained on, as an index compares them. `progress` is told how many texts the
-    model has read, and of how many; these are kept in the cache folder.
-
-    Where the model has an adapter, the head goes on top of it, and the folder holds both.
+    Args:
+        encoder: The encoder whose views the head maps. It stays as it is.
+        pairs: Pairs to train on.
+        folder: The folder of the new adapter.
+        options: How to train.
+        held_out: Pairs to rank; if there are none, some of `pairs` are held out.
+        progress: Called with the numbers of texts embedded and of all texts. Their views go into the cache folder.
 
     Raises:
         TextError: there are too few pairs, or a text is empty.
-        PromptError: a pair has an instruction, and the query prompt has no place for it.
-        ModelError: the model has a head already, or the folder holds another adapter.
+        PromptError: a pair has an instruction, and the query prompt has no slot for it.
+        ModelError: the model has a head already, or the folder has another adapter.
     """
     options = options or HeadOptions()
-    below = encoder.model.adapter
+    adapter = encoder.model.adapter
     if encoder.model.head is not None:
-        raise ModelError(f"The adapter {below} has a head already.", remedy="Begin with the model alone: --no-adapter")
-    measured, trained = held_out_pairs(pairs, options.held_out, given=held_out)
-    if is_plain_lora(folder) and (below is None or not is_linear_head(folder)):
-        raise ModelError(f"The folder {folder} holds another adapter, which a head would alter.", remedy=NAME_ANOTHER)
+        raise ModelError(
+            f"The adapter {adapter} has a head already.", remedy="Begin with the model alone: --no-adapter"
+        )
+    held_out, trained = split_held_out(pairs, options.held_out, given=held_out)
+    if is_plain_lora(folder) and (adapter is None or not is_linear_head(folder)):
+        raise ModelError(
+            f"The folder {folder} holds another adapter, which a head would change.", remedy=OTHER_FOLDER_REMEDY
+        )
     folder.mkdir(parents=True, exist_ok=True)
-    training = _HeadTraining(
-        encoder, CachedFeatures.of(encoder, [*measured, *trained], progress), trained, measured, options
-    )
-    log = StepLog(folder, kept=None)
-    for step in training.steps(folder):
+    features = CachedFeatures.of(encoder, [*held_out, *trained], progress)
+    log = StepLog(folder, resume_after=None)
+    for step in _HeadTraining(encoder, features, trained, held_out, options, folder).steps():
         log.add(step)
         yield step
 
 
 class _HeadTraining:
-    """One training: what it is made of, and the weights (views, dimension, dimension) as they are now."""
+    """One training, with the current weights of the head (views, dimension, dimension)."""
 
     def __init__(
         self,
@@ -100,78 +107,81 @@ class _HeadTraining:
         trained: Sequence[TrainingPair],
         held_out: Sequence[TrainingPair],
         options: HeadOptions,
+        folder: Path,
     ) -> None:
-        self._encoder, self._features = encoder, features
+        self._encoder, self._features, self._folder = encoder, features, folder
         self._trained, self._held_out, self._options = trained, held_out, options
-        self._weights = nn.Parameter(_beginning(encoder))
-        self._beginning = self._weights.detach().clone()
+        self._weights = nn.Parameter(_identity_head(encoder))
+        self._initial_weights = self._weights.detach().clone()
         self._optimizer = torch.optim.Adam([self._weights], lr=options.learning_rate)
+        self._early_stopping = EarlyStopping(
+            steps=options.steps,
+            evaluate_every=options.evaluate_every,
+            patience=options.patience,
+            evaluate=self._held_out_score if held_out else None,
+            save=self._save,
+        )
 
-    def steps(self, folder: Path) -> Iterator[TuningStep]:
-        """Train, and yield each step; the best so far is in the folder."""
+    def steps(self) -> Iterator[TuningStep]:
+        """Train, and yield each step."""
         options, trained = self._options, self._trained
-        best, best_step = -1.0, 0
         if self._held_out:
-            best = run_on_executor(self._score)
-            self._save(folder)
-            yield TuningStep(number=0, held_out=best)
+            yield TuningStep(number=0, held_out=self._evaluate_after(0))
         batches = training_batches(trained, size=options.batch, seed=options.seed, group_size=options.hard_group_size)
         for number, positions in enumerate(islice(batches, options.steps), start=1):
-            began = perf_counter()
+            start = perf_counter()
             loss = run_on_executor(partial(self._step, [trained[position] for position in positions]))
-            took = perf_counter() - began
-            score = None
-            if number % options.evaluate_every == 0 or number == options.steps:
-                score = run_on_executor(self._score) if self._held_out else None
-                if score is None or score > best:
-                    best, best_step = (best if score is None else score), number
-                    self._save(folder)
+            seconds = perf_counter() - start
             yield TuningStep(
                 number=number,
                 source=trained[positions[0]].source,
                 loss=loss,
                 learning_rate=options.learning_rate,
-                pairs_per_second=len(positions) / took,
-                held_out=score,
+                pairs_per_second=len(positions) / seconds,
+                held_out=self._evaluate_after(number),
             )
-            if self._held_out and number - best_step >= options.patience * options.evaluate_every:
+            if self._early_stopping.should_stop(number):
                 return
 
     def _step(self, pairs: Sequence[TrainingPair]) -> float:
         options = self._options
-        documents = [*(pair.positive for pair in pairs), *(wrong for pair in pairs for wrong in pair.negatives)]
-        compared = ContrastiveBatch(
+        documents = [*(pair.positive for pair in pairs), *(negative for pair in pairs for negative in pair.negatives)]
+        batch = ContrastiveBatch(
             self._mapped(self._features.queries(pairs)),
             self._mapped(self._features.documents(documents)),
             false_negative_mask(pairs, documents),
         )
-        loss = contrastive_loss(compared, temperature=options.temperature)
+        loss = contrastive_loss(batch, temperature=options.temperature)
         self._optimizer.zero_grad()
         loss.backward()
         self._optimizer.step()
         with torch.no_grad():
-            self._weights.sub_(options.learning_rate * options.weight_decay * (self._weights - self._beginning))
+            decay = options.learning_rate * options.weight_decay
+            self._weights.sub_(decay * (self._weights - self._initial_weights))
         return loss.item()
 
+    def _evaluate_after(self, number: int) -> float | None:
+        return run_on_executor(partial(self._early_stopping.after_step, number))
+
     @torch.no_grad()
-    def _score(self) -> float:
+    def _held_out_score(self) -> float:
         return mean_reciprocal_rank(
             self._mapped(self._features.queries(self._held_out)),
             self._mapped(self._features.documents([pair.positive for pair in self._held_out])),
         )
 
-    def _save(self, folder: Path) -> None:
+    def _save(self) -> None:
         if self._encoder.model.adapter is not None:
-            copy_lora_weights(self._encoder.model.adapter, folder)
-        LinearHead(self._weights.detach().numpy().copy()).save(folder)
-        write_encoder_settings(folder, self._encoder.config())
+            copy_lora_weights(self._encoder.model.adapter, self._folder)
+        LinearHead(self._weights.detach().numpy().copy()).save(self._folder)
+        write_encoder_settings(self._folder, self._encoder.config())
 
     def _mapped(self, views: torch.Tensor) -> torch.Tensor:
-        """Return unit rows (n, dimension) from views (views, n, dimension)."""
+        """Return unit vectors (n, dimension) from views (views, n, dimension)."""
         return nn.functional.normalize(torch.einsum("vnd,ved->ne", views, self._weights), dim=1)
 
 
-def _beginning(encoder: EchoEncoder) -> torch.Tensor:
-    """Return the head that gives what the encoder gives without one: (views, dimension, dimension)."""
-    one = torch.eye(encoder.dimension)
-    return torch.stack([view.weight * one for view in encoder.views])
+def _identity_head(encoder: EchoEncoder) -> torch.Tensor:
+    """Return the head whose output is that of the encoder without one: (views, dimension, dimension)."""
+    identity = torch.eye(encoder.dimension)
+    return torch.stack([view.weight * identity for view in encoder.views])

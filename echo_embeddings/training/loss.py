@@ -1,4 +1,4 @@
-"""How far vectors of queries are from those of what is right for them, among others: InfoNCE. Knows no texts."""
+"""The contrastive loss between queries and documents (InfoNCE), and the mean reciprocal rank."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import torch.nn.functional as F
 
 @dataclass(frozen=True, eq=False)
 class ContrastiveBatch:
-    """The vectors of a batch, unit rows: queries (n, dimension), and documents (m, dimension) of which the first n are
-    right for the queries of their number, and the others are wrong.
+    """The unit vectors of a batch: queries (n, dimension) and documents (m, dimension).
 
-    `hidden` (n, m), bool, are documents that must not count as wrong for a query, for they are as right.
+    Document i is the positive of query i; those after the first n are hard negatives. `false_negative_mask` (n, m),
+    bool, marks documents that are as right for a query as its positive: they do not count as negatives.
     """
 
     queries: torch.Tensor
@@ -30,39 +30,46 @@ def contrastive_loss(
     teacher: torch.Tensor | None = None,
     distillation_weight: float = 0.5,
 ) -> torch.Tensor:
-    """Return the mean InfoNCE loss (arXiv 1807.03748), from queries to documents and back, as a scalar.
+    """Return the mean of the InfoNCE losses (arXiv 1807.03748) from queries to documents and back: a scalar.
 
-    It is the mean over the whole vectors and their first `dimensions`, where there are any (Matryoshka, arXiv
-    2205.13147). With the cosines of a `teacher` (n, m), `teacher_share` of it is the cross entropy with the teacher's
-    softmax at the same temperature (Hinton and others, arXiv 1503.02531), hidden documents among the others.
+    Args:
+        batch: The vectors.
+        temperature: Cosines are divided by this.
+        dimensions: The loss is the mean over the whole vectors and their first so many dimensions (Matryoshka, arXiv
+            2205.13147).
+        teacher: Cosines (n, m) of a teacher to learn from by cross entropy with its softmax at the same temperature
+            (Hinton et al., arXiv 1503.02531), false negatives included.
+        distillation_weight: The weight of the teacher's part of the loss, from 0 to 1.
     """
-    widths = [batch.queries.shape[1], *dimensions]
     losses = []
-    for width in widths:
-        queries, documents = (F.normalize(each[:, :width], dim=1) for each in (batch.queries, batch.documents))
+    for width in [batch.queries.shape[1], *dimensions]:
+        queries, documents = (F.normalize(vectors[:, :width], dim=1) for vectors in (batch.queries, batch.documents))
         scores = queries @ documents.T / temperature
-        loss = _both_ways(scores.masked_fill(batch.false_negative_mask, -torch.inf))
+        loss = _symmetric_cross_entropy(scores.masked_fill(batch.false_negative_mask, -torch.inf))
         if teacher is not None:
-            learned = _both_ways(scores, teacher / temperature)
-            loss = (1 - distillation_weight) * loss + distillation_weight * learned
+            distillation = _symmetric_cross_entropy(scores, teacher / temperature)
+            loss = (1 - distillation_weight) * loss + distillation_weight * distillation
         losses.append(loss)
     return torch.stack(losses).mean()
 
 
 def mean_reciprocal_rank(queries: torch.Tensor, documents: torch.Tensor) -> float:
-    """Return the mean of 1 / the rank of each query's own document among all, x100; unit rows (n, dimension) each."""
+    """Return 100 times the mean of 1 / rank of each query's own document; unit vectors (n, dimension) each."""
     cosines = queries @ documents.T
     ranks = 1 + (cosines > cosines.diagonal()[:, None]).sum(dim=1)
     return 100 * float((1 / ranks).mean())
 
 
-def _both_ways(scores: torch.Tensor, wanted: torch.Tensor | None = None) -> torch.Tensor:
-    """Return the mean cross entropy of each row, and of each column of the first n, with what is wanted there."""
+def _symmetric_cross_entropy(scores: torch.Tensor, teacher: torch.Tensor | None = None) -> torch.Tensor:
+    """Return the mean cross entropy over the rows, and over the first n columns, of scores (n, m).
+
+    The targets are the diagonal, or the softmax of the scores of a `teacher` (n, m).
+    """
     count = len(scores)
-    right = torch.arange(count, device=scores.device)
+    diagonal = torch.arange(count, device=scores.device)
     square = scores[:, :count]
-    if wanted is None:
-        return (F.cross_entropy(scores, right) + F.cross_entropy(square.T, right)) / 2
-    towards = F.cross_entropy(scores, wanted.softmax(dim=1))
-    back = F.cross_entropy(square.T, wanted[:, :count].T.softmax(dim=1))
-    return (towards + back) / 2
+    if teacher is None:
+        return (F.cross_entropy(scores, diagonal) + F.cross_entropy(square.T, diagonal)) / 2
+    forward = F.cross_entropy(scores, teacher.softmax(dim=1))
+    backward = F.cross_entropy(square.T, teacher[:, :count].T.softmax(dim=1))
+    return (forward + backward) / 2

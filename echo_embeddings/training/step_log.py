@@ -1,4 +1,4 @@
-"""What was done at each step, a line of JSON a step in the adapter's folder. Knows no model."""
+"""The log of a training in the folder of its adapter: one line of JSON for each step."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from itertools import takewhile
 from pathlib import Path
 
 TUNING_LOG = "log.jsonl"
-"""The file's name."""
+"""The name of the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class TuningStep:
-    """What a step did: its number from 1, its source, loss and rate of learning, pairs and tokens a second.
+    """One step: its number, counted from 1, the source of its pairs, its loss, learning rate and speed.
 
-    `held_out` is the mean reciprocal rank x100 of the held-out pairs after it, None where it was not measured. Step 0
-    is before all others: it has no loss, only that.
+    `held_out` is the mean reciprocal rank x100 of the held-out pairs after the step; None if they were not ranked. Step
+    0 is the model before training: it has no loss.
     """
 
     number: int
@@ -29,22 +29,23 @@ class TuningStep:
 
 
 class StepLog:
-    """The log of a training that stands at step `kept`: what was logged after it is made again, and is cut off.
+    """The log of a training that goes on after step `resume_after`: later lines are removed, as they are repeated.
 
-    None keeps nothing, for a training that begins.
+    If `resume_after` is None, the training is new and the log begins empty.
 
     Raises:
         OSError: the file cannot be read or written.
     """
 
-    def __init__(self, folder: Path, *, kept: int | None) -> None:
+    def __init__(self, folder: Path, *, resume_after: int | None) -> None:
         self._path = folder / TUNING_LOG
-        lines = [] if kept is None or not self._path.exists() else self._path.read_text(encoding="utf-8").splitlines()
-        # each is written before its checkpoint, so only what comes after can be half a line
-        until = takewhile(lambda line: line.endswith("}") and json.loads(line)["number"] <= kept, lines)
-        self._path.write_text("".join(f"{line}\n" for line in until), encoding="utf-8")
+        is_new = resume_after is None or not self._path.exists()
+        lines = [] if is_new else self._path.read_text(encoding="utf-8").splitlines()
+        # Each line is written before the checkpoint of its step, so only a line after the checkpoint can be incomplete.
+        valid = takewhile(lambda line: line.endswith("}") and json.loads(line)["number"] <= resume_after, lines)
+        self._path.write_text("".join(f"{line}\n" for line in valid), encoding="utf-8")
 
     def add(self, step: TuningStep) -> None:
-        """Write a step."""
+        """Append a step."""
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(step)) + "\n")

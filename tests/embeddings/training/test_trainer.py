@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,15 +23,15 @@ from echo_index.embeddings.models.language_model import LanguageModel, load_mode
 from echo_index.embeddings.models.linear_head import LinearHead
 from echo_index.embeddings.text.echo_prompt import EchoPrompt
 from echo_index.embeddings.training import memory_budget as memory_module
-from echo_index.embeddings.training import trainable_encoder as student_module
-from echo_index.embeddings.training import trainer as training_module
+from echo_index.embeddings.training import trainable_encoder as trainable_module
+from echo_index.embeddings.training import trainer as trainer_module
 from echo_index.embeddings.training.batch_sampler import training_batches
 from echo_index.embeddings.training.distributed import ProcessGroup
 from echo_index.embeddings.training.gradient_cache import cached_backward
 from echo_index.embeddings.training.hard_groups import hard_groups
 from echo_index.embeddings.training.loss import ContrastiveBatch, contrastive_loss
 from echo_index.embeddings.training.memory_budget import token_budget
-from echo_index.embeddings.training.pairs import TrainingPair, false_negative_mask, held_out_pairs
+from echo_index.embeddings.training.pairs import TrainingPair, false_negative_mask, split_held_out
 from echo_index.embeddings.training.step_log import TUNING_LOG, TuningStep
 from echo_index.embeddings.training.trainable_encoder import TrainableEncoder
 from echo_index.embeddings.training.trainer import TuningOptions, tune
@@ -45,7 +46,7 @@ SHORT = TuningOptions(
 @pytest.fixture(autouse=True)
 def in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     """See that sums are comparable, whatever processor this is."""
-    monkeypatch.setattr(student_module, "bfloat16_is_fast", lambda: False)
+    monkeypatch.setattr(trainable_module, "bfloat16_is_fast", lambda: False)
 
 
 @pytest.fixture
@@ -91,9 +92,9 @@ def test_vectors_and_gradients_are_those_of_transformers_and_peft(name: str, lay
     sequences = encoder.document_tokens(TEXTS)
     ours = shaken(TrainableEncoder(encoder, 4, 8.0, first_layer=2))
     theirs = shaken(TrainableEncoder(encoder, 4, 8.0, first_layer=2))
-    assert ours._ours is not None
-    theirs._ours = None
-    theirs._padded = student_module.TransformersBackend(theirs._adapted.get_base_model().base_model, device="cpu")
+    assert ours._decoder is not None
+    theirs._decoder = None
+    theirs._fallback = trainable_module.TransformersBackend(theirs._adapted.get_base_model().base_model, device="cpu")
     wanted = torch.randn(len(TEXTS), model.dimension, generator=torch.Generator().manual_seed(1))
     vectors = []
     for student in (ours, theirs):
@@ -164,12 +165,12 @@ def test_what_is_not_low_rank_alone_is_not_trained_further(encoder: EchoEncoder,
     TrainableEncoder(encoder, 4, 8.0).save(tmp_path)
     np_head = np.stack([np.eye(encoder.dimension, dtype=np.float32)] * 2)
     LinearHead(np_head).save(tmp_path)
-    with pytest.raises(ModelError, match="is more than low-rank additions"):
+    with pytest.raises(ModelError, match="has more than low-rank matrices"):
         TrainableEncoder(EchoEncoder(load_model(str(tmp_path), device="cpu")), 4, 8.0)
 
 
 def test_a_layer_that_is_not_read_cannot_be_tuned(encoder: EchoEncoder) -> None:
-    with pytest.raises(ModelError, match="no layer from 5 on to tune: 4 are read"):
+    with pytest.raises(ModelError, match="No layer from 5 on can be tuned: the encoder uses layers 1 to 4"):
         TrainableEncoder(encoder, 4, 8.0, first_layer=5)
 
 
@@ -180,7 +181,7 @@ def test_a_layer_that_is_not_read_cannot_be_tuned(encoder: EchoEncoder) -> None:
 def test_cached_gradients_are_those_of_the_whole_batch(
     encoder: EchoEncoder, sizes: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(student_module, "_PASS_TOKENS", sizes)
+    monkeypatch.setattr(trainable_module, "_PASS_TOKENS", sizes)
     student = shaken(TrainableEncoder(encoder, 4, 8.0))
     sequences = [*encoder.query_tokens(TEXTS), *encoder.document_tokens(TEXTS[::-1])]
 
@@ -201,7 +202,7 @@ def test_as_many_tokens_are_kept_as_half_of_the_memory_holds(
     encoder: EchoEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fitting(*, first_layer: int, memory: int = 10**9) -> int:
-        monkeypatch.setattr(memory_module, "_memory", lambda device: memory)
+        monkeypatch.setattr(memory_module, "_memory_bytes", lambda device: memory)
         return token_budget(TrainableEncoder(encoder, 4, 8.0, first_layer), sequences)
 
     sequences = encoder.document_tokens(TEXTS)
@@ -220,17 +221,17 @@ def test_little_memory_changes_nothing_but_the_time(
     encoder: EchoEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def losses(name: str, memory: int) -> list[float | None]:
-        monkeypatch.setattr(memory_module, "_memory", lambda device: memory)
+        monkeypatch.setattr(memory_module, "_memory_bytes", lambda device: memory)
         return [step.loss for step in tune(encoder, word_pairs(), tmp_path / name, options=SHORT)]
 
     given: list[int] = []
-    add = training_module.cached_backward
+    add = trainer_module.cached_backward
 
     def noted(*args: Any, most_tokens: int, **options: Any) -> float:
         given.append(most_tokens)
         return add(*args, most_tokens=most_tokens, **options)
 
-    monkeypatch.setattr(training_module, "cached_backward", noted)
+    monkeypatch.setattr(trainer_module, "cached_backward", noted)
     little, much = losses("little", 10_000), losses("much", 10**12)
     assert little == pytest.approx(much, abs=1e-4)
     assert min(given) < 10
@@ -241,7 +242,7 @@ def test_memory_is_handed_back_after_each_step(
     encoder: EchoEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handed_back: list[int] = []
-    monkeypatch.setattr(training_module, "release_freed_memory", lambda: handed_back.append(1))
+    monkeypatch.setattr(trainer_module, "release_freed_memory", lambda: handed_back.append(1))
     steps = [step.number for step in tune(encoder, word_pairs(), tmp_path, options=SHORT)]
     assert len(handed_back) == steps[-1] == SHORT.steps
 
@@ -326,13 +327,13 @@ def test_groups_share_rare_words_and_never_what_is_right() -> None:
     texts = ["ruby gem", "ruby gem", "opal stone", "opal mine", "jade axe", "jade bead", "ruby ring", "plain"]
     pairs = [TrainingPair(f"question {number}", f"the {text}") for number, text in enumerate(texts)]
     for seed in range(5):
-        groups = hard_groups(pairs, most=2, chance=random.Random(seed))
+        groups = hard_groups(pairs, max_size=2, rng=random.Random(seed))
         assert sorted(position for group in groups for position in group) == [*range(len(pairs))]
         found = {frozenset(texts[position] for position in group) for group in groups}
         assert {frozenset({"opal stone", "opal mine"}), frozenset({"jade axe", "jade bead"})} < found
         assert frozenset({"ruby gem", "ruby ring"}) in found
         assert all(len(group) == len({pairs[position].positive for position in group}) for group in groups)
-    assert sorted(map(len, hard_groups(pairs, most=1, chance=random.Random(0)))) == [1] * len(pairs)
+    assert sorted(map(len, hard_groups(pairs, max_size=1, rng=random.Random(0)))) == [1] * len(pairs)
 
 
 def test_a_batch_is_made_of_groups_that_are_alike() -> None:
@@ -423,6 +424,13 @@ def test_another_run_is_not_mixed_in(encoder: EchoEncoder, tmp_path: Path) -> No
         next(steps(encoder, tmp_path))
 
 
+def test_a_checkpoint_of_version_0_1_is_of_the_same_run() -> None:
+    pairs = [TrainingPair("q", "p", ("n",), "s", "i"), TrainingPair("q2", "p2")]
+    encoder: Any = SimpleNamespace(fingerprint="abc")
+    found = trainer_module._run_hash(encoder, pairs, [TrainingPair("h", "o")], TuningOptions(most_tokens=7))
+    assert found == "71050aae2dd4c3a7b420f5388671b757d42cd39693a72761b20ecd27aa89b4ef"
+
+
 def test_a_run_that_gets_no_better_ends_early(encoder: EchoEncoder, tmp_path: Path) -> None:
     still = replace(SHORT, learning_rate=0.0, patience=2, evaluate_every=2)
     assert [step.number for step in steps(encoder, tmp_path, still)] == [0, 1, 2, 3, 4]
@@ -483,11 +491,11 @@ def test_an_instruction_without_a_place_is_refused_at_once(tiny_model: LanguageM
 
 def test_pairs_are_held_out_of_all_sources_and_not_trained_on_in_another_wording_of_the_file() -> None:
     one, two = word_pairs(source="one", count=20), word_pairs(source="two", count=10)
-    held_out, trained = held_out_pairs([*one, *two], 8)
+    held_out, trained = split_held_out([*one, *two], 8)
     assert held_out == [*one[:4], *two[:2]], "a fifth at most"
     assert trained == [*one[4:], *two[4:]], "the same pairs of the other source are as well known"
     again = [replace(pair, source="elsewhere", negatives=("wrong",)) for pair in one[7:9]]
-    held_out, trained = held_out_pairs(one, 8, given=again)
+    held_out, trained = split_held_out(one, 8, given=again)
     assert held_out == again
     assert trained == [*one[:7], *one[9:]]
 
