@@ -1,6 +1,6 @@
-"""A conversation to token ids: by the model's own chat template, or as a text that a base model goes on with.
+"""Conversations as token ids: in the chat template of the model, or as plain text that a base model continues.
 
-In a chat template, what a message quotes can never end its turn. Knows nothing of what is talked about.
+Special tokens that a message quotes are encoded as plain text, so a message can never end its own turn.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Literal
 from echo_index.embeddings.models.language_model import LanguageModel
 from echo_index.errors import ModelError
 
-_MARK = re.compile("\ue000(\\d+)\ue001")  # of the private use area: in no template
+_PLACEHOLDER = re.compile("\ue000(\\d+)\ue001")  # characters for private use, which no template has
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,37 +27,39 @@ class Message:
 
 
 COMPLETION_END = "\n"
-"""What ends the answer of a base model: it would go on with questions and answers of its own."""
+"""The stop string for answers of a base model, which would go on with questions and answers of its own."""
 
 
 def conversation_tokens(model: LanguageModel, messages: Sequence[Message]) -> list[int]:
-    """Return the token ids of a conversation, up to where the model's answer begins, in the form the model knows."""
+    """Return the token ids of a conversation up to the model's answer, in the format that the model is trained on."""
     return chat_tokens(model, messages) if model.generation_mode == "chat" else completion_tokens(model, messages)
 
 
 def completion_tokens(model: LanguageModel, messages: Sequence[Message]) -> list[int]:
-    """Return the token ids of a text that stops where an answer must follow.
+    """Return the token ids of a conversation as plain text that ends with `Answer:`.
 
-    What a user says stands as it is, `Answer:` stands before what an assistant says, and an empty line after it.
+    Messages of the user are unchanged; those of the assistant are preceded by `Answer:` and followed by an empty line.
     """
-    forms = {"system": "{}\n\n", "user": "{}\n", "assistant": "Answer: {}\n\n"}
-    told = "".join(forms[message.role].format(message.content) for message in messages)
+    formats = {"system": "{}\n\n", "user": "{}\n", "assistant": "Answer: {}\n\n"}
+    text = "".join(formats[message.role].format(message.content) for message in messages)
     bos = [] if model.tokenizer.bos_id is None else [model.tokenizer.bos_id]
-    return bos + model.tokenizer.encode(f"{told}Answer:")
+    return bos + model.tokenizer.encode(f"{text}Answer:")
 
 
 def chat_tokens(model: LanguageModel, messages: Sequence[Message]) -> list[int]:
-    """Return the token ids of a conversation, up to where the model's answer begins.
+    """Return the token ids of a conversation in the model's chat template, up to the model's answer.
 
-    The template's special tokens mean what they say; the same characters in a message are plain text.
+    Special tokens of the template are encoded as such; the same characters in a message are plain text.
 
     Raises:
         ModelError: the model has no chat template.
     """
-    marked = [{"role": message.role, "content": f"\ue000{number}\ue001"} for number, message in enumerate(messages)]
+    placeholders = [
+        {"role": message.role, "content": f"\ue000{number}\ue001"} for number, message in enumerate(messages)
+    ]
     ids: list[int] = []
-    # re.split with a group alternates the template's own text with the numbers of the messages
-    for position, part in enumerate(_MARK.split(_render(model.folder, model.name, marked))):
+    # Splitting by a pattern with a group alternates the text of the template with the numbers of the messages.
+    for position, part in enumerate(_PLACEHOLDER.split(_render(model.folder, model.name, placeholders))):
         if position % 2:
             ids += model.tokenizer.encode(messages[int(part)].content)
         else:
@@ -70,13 +72,13 @@ def _render(folder: Path, name: str, messages: list[dict[str, str]]) -> str:
 
     tokenizer = _tokenizer(folder)
     if not tokenizer.chat_template:
-        raise ModelError(f"The model {name} has no chat template.")
+        raise ModelError(f"The model {name} has no chat template.", remedy="Use an instruction-tuned model.")
     try:
         return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
     except TemplateError as error:
         if len(messages) < 2 or messages[0]["role"] != "system":
-            raise ModelError(f"The chat template of the model {name} refuses this conversation: {error}") from None
-        # some templates know no system turn: its words open the first user turn then
+            raise ModelError(f"The chat template of the model {name} rejects this conversation: {error}") from None
+        # Some templates have no system role: then the system message opens the first message of the user.
         first, second, *others = messages
         merged = {"role": second["role"], "content": f"{first['content']}\n\n{second['content']}"}
         return str(tokenizer.apply_chat_template([merged, *others], tokenize=False, add_generation_prompt=True))

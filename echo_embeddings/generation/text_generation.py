@@ -1,4 +1,4 @@
-"""The same model writes: token ids in, text out, piece by piece. Knows nothing of questions or passages."""
+"""Text generation with the embedding model: token ids to text, piece by piece."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Any, Literal
 import torch
 from tokenizers.decoders import DecodeStream
 
-from echo_index.embeddings.decoder.decoder import KVCache
+from echo_index.embeddings.decoder.kv_cache import KVCache
 from echo_index.embeddings.decoder.linear import Precision
 from echo_index.embeddings.models.language_model import LanguageModel
 from echo_index.embeddings.runtime.executor import run_on_executor
 from echo_index.errors import TextError
 
 Sampler = Callable[[torch.Tensor], int]
-"""Draws a token by how likely each is: float (vocabulary) to one of them."""
+"""From logits (vocabulary,) to the token that is drawn."""
 
-_LONGEST_REPEAT = 6  # tokens that may stand in one text twice, less one
+_MIN_FORBIDDEN_REPEAT = 6  # tokens; shorter sequences may be repeated
 
 
 class Generation(Iterator[str]):
-    """A text in the making: iterate for its pieces. Other threads may use the model between two of them.
+    """A text that is being generated: iterate for its pieces. Other threads can use the model between two pieces.
 
-    `tokens` counts what has been written so far. `ended` is None until the end: "stop" where the model came to an end
-    or wrote a stop string, "length" where the most tokens were reached.
+    `tokens` is the number of tokens so far. `finish_reason` is None until the end, then "stop" (an end token or a stop
+    string) or "length" (`max_tokens` were generated).
     """
 
     def __init__(
@@ -40,56 +40,55 @@ class Generation(Iterator[str]):
         self.tokens = 0
         self.finish_reason: Literal["stop", "length"] | None = None
         self._model = model
-        self._pieces = self._until(stop, self._write(prompt, max_tokens=max_tokens, sampler=sampler))
+        self._pieces = self._until_stop(stop, self._text_pieces(prompt, max_tokens=max_tokens, sampler=sampler))
 
     def __next__(self) -> str:
         """Return the next piece of text."""
         return next(self._pieces)
 
-    def _write(self, prompt: Sequence[int], *, max_tokens: int, sampler: Sampler | None) -> Iterator[str]:
+    def _text_pieces(self, prompt: Sequence[int], *, max_tokens: int, sampler: Sampler | None) -> Iterator[str]:
         model = self._model
-        continuation = _NativeDecoder(model) if model.uses_native_decoder else _TransformersModel(model)
+        backend = _NativeDecoder(model) if model.uses_native_decoder else _TransformersModel(model)
         stream = DecodeStream(skip_special_tokens=True)
-        ends = self._model.end_ids
         ids = list(prompt)
-        written: list[int] = []
+        generated: list[int] = []
 
         @torch.inference_mode()
         def choose_next() -> int:
-            repeating = _would_repeat(written)
+            repeating = _repeating_tokens(generated)
             if sampler is None:
-                return continuation.argmax_token(ids, exclude=repeating)
-            logits = continuation.next_logits(ids)
+                return backend.argmax_token(ids, exclude=repeating)
+            logits = backend.next_logits(ids)
             logits[repeating] = -torch.inf
             return sampler(logits)
 
         while self.tokens < max_tokens:
             token = run_on_executor(choose_next)
-            if token in ends:
+            if token in model.end_ids:
                 self.finish_reason = "stop"
                 return
             self.tokens += 1
-            written.append(token)
-            if text := self._model.tokenizer.decode_step(stream, token):
+            generated.append(token)
+            if text := model.tokenizer.decode_step(stream, token):
                 yield text
             ids = [token]
         self.finish_reason = "length"
 
-    def _until(self, stop: Sequence[str], pieces: Iterator[str]) -> Iterator[str]:
-        held = ""  # text that may be the beginning of a stop string
+    def _until_stop(self, stop: Sequence[str], pieces: Iterator[str]) -> Iterator[str]:
+        pending = ""  # text that may be the beginning of a stop string
         for piece in pieces:
-            held += piece
-            ends = [position for mark in stop if (position := held.find(mark)) >= 0]
+            pending += piece
+            ends = [position for stop_string in stop if (position := pending.find(stop_string)) >= 0]
             if ends:
-                held = held[: min(ends)]
+                pending = pending[: min(ends)]
                 self.finish_reason = "stop"
                 break
-            safe = len(held) - max((_overlap(held, mark) for mark in stop), default=0)
+            safe = len(pending) - max((_overlap(pending, stop_string) for stop_string in stop), default=0)
             if safe:
-                yield held[:safe]
-                held = held[safe:]
-        if held:
-            yield held
+                yield pending[:safe]
+                pending = pending[safe:]
+        if pending:
+            yield pending
 
 
 def generate(
@@ -101,70 +100,74 @@ def generate(
     temperature: float = 0.0,
     seed: int | None = None,
 ) -> Generation:
-    """Continue `prompt` until an end token, a stop string (not part of the text) or `max_tokens`.
+    """Return the text that continues a prompt.
 
-    At temperature 0 the most likely token is taken each time; above it tokens are drawn with softmax(logits /
-    temperature), the same ones for the same `seed`.
+    Args:
+        model: The language model; an adapter for embeddings is not used.
+        prompt: Token ids to continue.
+        max_tokens: The most tokens to generate. An end token of the model ends the text earlier.
+        stop: Strings that end the text; they are not part of it.
+        temperature: Tokens are drawn by softmax(logits / temperature); 0 for always the most likely token.
+        seed: The same seed draws the same tokens; None for a random one.
 
     Raises:
-        TextError: the temperature is below 0 or a stop string is empty.
+        TextError: the temperature is below 0, or a stop string is empty.
     """
     if temperature < 0:
         raise TextError(f"The temperature is {temperature}; it must be at least 0.")
     if "" in stop:
-        raise TextError("A stop string is empty.")
-    sampler = None if temperature == 0 else _drawing(temperature, seed)
+        raise TextError("A stop string is empty: it would end every text at once.")
+    sampler = None if temperature == 0 else _softmax_sampler(temperature, seed)
     return Generation(model, prompt, max_tokens=max_tokens, stop=stop, sampler=sampler)
 
 
 class _NativeDecoder:
-    """What was read so far, remembered by our own layers in float32: the weights that embed also write."""
+    """The native decoder in float32, without an adapter, and the KV cache of the text so far."""
 
     def __init__(self, model: LanguageModel) -> None:
         self._decoder = (model.without_adapter or model).decoder(Precision.FP32)
-        self._memory = KVCache()
+        self._cache = KVCache()
 
     def next_logits(self, ids: Sequence[int]) -> torch.Tensor:
-        """Read on and return (vocabulary): how likely each token comes next."""
+        """Append token ids to the text, and return the logits of the next token: (vocabulary,)."""
         return self._decoder.logits(self._state_after(ids))[0]
 
     def argmax_token(self, ids: Sequence[int], *, exclude: Sequence[int]) -> int:
-        """Read on and return the token that most likely comes next, some left out."""
+        """Append token ids to the text, and return the most likely next token that is not in `exclude`."""
         return self._decoder.argmax_token(self._state_after(ids), exclude=exclude)
 
     def _state_after(self, ids: Sequence[int]) -> torch.Tensor:
-        return self._decoder.extend(self._memory, ids, layer=self._decoder.config.depth)
+        return self._decoder.extend(self._cache, ids, layer=self._decoder.config.depth)
 
 
 class _TransformersModel:
-    """The same for models and devices that our layers do not run."""
+    """transformers, for models and devices without a native decoder, and its KV cache of the text so far."""
 
     def __init__(self, model: LanguageModel) -> None:
-
         from transformers import DynamicCache
 
-        self._writer: Any = model.causal_lm
+        self._causal_lm: Any = model.causal_lm
         self._device = model.device.name
         self._cache = DynamicCache(config=model.causal_lm.config)
         # Logits of the whole prompt would take gigabytes with a large vocabulary.
-        takes_it = "logits_to_keep" in inspect.signature(self._writer.forward).parameters
-        self._last_only = {"logits_to_keep": 1} if takes_it else {}
+        can_limit_logits = "logits_to_keep" in inspect.signature(self._causal_lm.forward).parameters
+        self._last_only = {"logits_to_keep": 1} if can_limit_logits else {}
 
     def next_logits(self, ids: Sequence[int]) -> torch.Tensor:
-        """Read on and return (vocabulary): how likely each token comes next."""
-        given = torch.tensor([list(ids)], device=self._device)
-        output = self._writer(input_ids=given, past_key_values=self._cache, use_cache=True, **self._last_only)
+        """Append token ids to the text, and return the logits of the next token: (vocabulary,)."""
+        input_ids = torch.tensor([list(ids)], device=self._device)
+        output = self._causal_lm(input_ids=input_ids, past_key_values=self._cache, use_cache=True, **self._last_only)
         logits: torch.Tensor = output.logits[0, -1]
         return logits
 
     def argmax_token(self, ids: Sequence[int], *, exclude: Sequence[int]) -> int:
-        """Read on and return the token that most likely comes next, some left out."""
+        """Append token ids to the text, and return the most likely next token that is not in `exclude`."""
         logits = self.next_logits(ids)
         logits[list(exclude)] = -torch.inf
         return int(logits.argmax())
 
 
-def _drawing(temperature: float, seed: int | None) -> Sampler:
+def _softmax_sampler(temperature: float, seed: int | None) -> Sampler:
     generator = torch.Generator()
     if seed is None:
         generator.seed()
@@ -172,22 +175,23 @@ def _drawing(temperature: float, seed: int | None) -> Sampler:
         generator.manual_seed(seed)
 
     def draw(logits: torch.Tensor) -> int:
-        # on the CPU, so that a seed means the same on every device; from the best down, so that nothing overflows
-        likely = torch.softmax((logits.float().cpu() - logits.max().cpu()) / temperature, dim=-1)
-        return int(torch.multinomial(likely, 1, generator=generator))
+        # On the CPU, so that a seed draws the same on every device; minus the largest, so that nothing overflows.
+        probabilities = torch.softmax((logits.float().cpu() - logits.max().cpu()) / temperature, dim=-1)
+        return int(torch.multinomial(probabilities, 1, generator=generator))
 
     return draw
 
 
-def _would_repeat(written: Sequence[int]) -> list[int]:
-    """Return the tokens that would write the same few words again: small models fall into loops without this."""
-    recent = written[-(_LONGEST_REPEAT - 1) :]
-    if len(recent) < _LONGEST_REPEAT - 1:
+def _repeating_tokens(generated: Sequence[int]) -> list[int]:
+    """Return the tokens that would repeat a sequence of `_MIN_FORBIDDEN_REPEAT`; without this, small models loop."""
+    recent = generated[-(_MIN_FORBIDDEN_REPEAT - 1) :]
+    if len(recent) < _MIN_FORBIDDEN_REPEAT - 1:
         return []
-    starts = range(len(written) - len(recent))
-    return [written[start + len(recent)] for start in starts if written[start : start + len(recent)] == recent]
+    starts = range(len(generated) - len(recent))
+    return [generated[start + len(recent)] for start in starts if generated[start : start + len(recent)] == recent]
 
 
-def _overlap(text: str, mark: str) -> int:
-    """Return how many characters at the end of `text` are the beginning of `mark`."""
-    return next((size for size in range(min(len(text), len(mark) - 1), 0, -1) if text.endswith(mark[:size])), 0)
+def _overlap(text: str, stop_string: str) -> int:
+    """Return how many characters at the end of `text` are the beginning of `stop_string`."""
+    longest = min(len(text), len(stop_string) - 1)
+    return next((size for size in range(longest, 0, -1) if text.endswith(stop_string[:size])), 0)

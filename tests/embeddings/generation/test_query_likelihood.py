@@ -68,7 +68,7 @@ def test_a_question_of_one_token_no_passages_and_slices_of_one_row(
     architecture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = load_model(str(save_model(tmp_path, ARCHITECTURES[architecture]())), device="cpu")
-    monkeypatch.setattr("echo_index.embeddings.generation.query_likelihood._LOGITS", 1)
+    monkeypatch.setattr("echo_index.embeddings.generation.query_likelihood._MAX_LOGITS", 1)
     likelihood = QueryLikelihood(model, prompt=LikelihoodPrompt("{passage}{question}"))
     tokens = LikelihoodPrompt("{passage}{question}").assemble(
         model.tokenizer, PASSAGES, "?", max_tokens=256, context=512
@@ -194,7 +194,7 @@ def test_what_cannot_be_read_is_refused(tiny_model: LanguageModel) -> None:
     ):
         with pytest.raises(TextError, match=said):
             prompt.assemble(vocabulary, passages, question, max_tokens=9, context=99)
-    with pytest.raises(ModelError, match="reads 9 tokens: too few"):
+    with pytest.raises(ModelError, match="reads 9 tokens at most: too few"):
         prompt.assemble(vocabulary, ["a"], QUESTION, max_tokens=99, context=9)
 
 

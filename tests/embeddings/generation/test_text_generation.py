@@ -15,10 +15,10 @@ from passes import passes_noted
 from tiny_models import ARCHITECTURES, FALL_BACK, llama_config, save_model
 from transformers import AutoModelForCausalLM
 
-from echo_index.embeddings.decoder.decoder import KVCache
+from echo_index.embeddings.decoder.kv_cache import KVCache
 from echo_index.embeddings.decoder.linear import Precision
 from echo_index.embeddings.encoder import EchoEncoder
-from echo_index.embeddings.generation.text_generation import _LONGEST_REPEAT, _NativeDecoder, generate
+from echo_index.embeddings.generation.text_generation import _MIN_FORBIDDEN_REPEAT, _NativeDecoder, generate
 from echo_index.embeddings.models.language_model import LanguageModel, load_model
 from echo_index.errors import TextError
 
@@ -91,7 +91,7 @@ def test_greedy_writing_is_that_of_transformers(architecture: str, tmp_path: Pat
     for text in PROMPTS:
         prompt = [0, *model.tokenizer.encode(text)]
         expected = [token for token in greedy(model, prompt, max_tokens=12) if token != model.tokenizer.end_id]
-        runs = runs_of(expected, length=_LONGEST_REPEAT)
+        runs = runs_of(expected, length=_MIN_FORBIDDEN_REPEAT)
         if len(set(runs)) == len(runs):  # transformers does not mind repeating itself
             assert tokens_written(model, prompt, count=12) == expected
             compared += 1
@@ -284,7 +284,7 @@ def test_the_same_six_tokens_are_never_written_twice(tmp_path: Path, tiny_model:
     model = rehearsed(tmp_path, following)
     written = tokens_written(model, letters[:1], count=60)
     assert tiny_model.tokenizer.decode(written).startswith("bcdefabcdef")
-    runs = runs_of(written, length=_LONGEST_REPEAT)
+    runs = runs_of(written, length=_MIN_FORBIDDEN_REPEAT)
     assert len(runs) > 20
     assert len(set(runs)) == len(runs)
 
