@@ -5,6 +5,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# What may differ between processors: run once more as an older one would.
+KERNEL_TESTS := tests/embeddings/decoder tests/embeddings/vectors tests/embeddings/test_hidden_states.py
 
 .PHONY: run test soak check browser compiler clean
 
@@ -16,6 +18,7 @@ run: $(VENV)/installed
 test: check browser compiler
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/browser
 	$(BIN)/python -m pytest tests/browser
+	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m pytest --numprocesses 2 $(KERNEL_TESTS)
 
 soak: $(VENV)/installed-dev compiler
 	ECHO_INDEX_SOAK=1 $(BIN)/python -m pytest tests/faults tests/indexer/documents/test_fuzz_readers.py

@@ -1,4 +1,4 @@
-"""Models for all tests: two real ones, loaded once, and a tiny one. Nothing here ever reaches for the network."""
+"""Models for all tests: two real ones, loaded once, and a tiny one. No test uses the network or the user's cache."""
 
 from __future__ import annotations
 
@@ -11,12 +11,34 @@ if "PYTEST_XDIST_WORKER" in os.environ and hasattr(os, "sched_setaffinity"):
     cores = sorted(os.sched_getaffinity(0))[worker :: int(os.environ["PYTEST_XDIST_WORKER_COUNT"])]
     os.sched_setaffinity(0, cores or os.sched_getaffinity(0))
 
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
+from platformdirs import user_cache_path
 from tiny_models import ARCHITECTURES, CHAT_TEMPLATE, llama_config, save_model
 
 from echo_index.embeddings.models.language_model import LanguageModel, load_model
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the run a cache of its own; converted models, which take a minute each, stay for the next run.
+
+    Those that the user's cache holds are linked, so that they are not converted again.
+    """
+    if hasattr(config, "workerinput"):  # the first process has set the variable for all
+        return
+    assert config.cache is not None
+    models = config.cache.mkdir("echo-index-models")
+    users_models = Path(os.environ.get("ECHO_INDEX_CACHE") or user_cache_path("echo-index")) / "models"
+    for folder in users_models.glob("*/"):
+        if not (models / folder.name).exists():
+            (models / folder.name).symlink_to(folder)
+    own = Path(tempfile.mkdtemp(prefix="echo-index-tests-"))
+    (own / "models").symlink_to(models)
+    os.environ["ECHO_INDEX_CACHE"] = str(own)
+    config.add_cleanup(lambda: shutil.rmtree(own, ignore_errors=True))
 
 
 @pytest.fixture(scope="session")
