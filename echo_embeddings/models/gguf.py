@@ -1,4 +1,4 @@
-"""GGUF to a folder that loads by memory map: dequantized to float32 once, kept in the cache. Knows no embeddings."""
+"""Convert GGUF files, once, to float32 model folders in the cache, which are memory-mapped when loaded."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from echo_index.embeddings.runtime.executor import run_in_new_thread
 from echo_index.errors import MissingPackage, ModelError
 
 Notice = Callable[[str], None]
-"""Told one line about work that takes long."""
+"""Called with a line of text about work that takes long."""
 
 SOURCE_FILE = "echo-index-source.json"
-"""In a converted folder: the SHA-256 of the GGUF file it was made from."""
+"""File in a converted folder that stores the SHA-256 of its GGUF file."""
 
 
 def convert_embedded(model: EmbeddedModel, *, notice: Notice) -> Path:
-    """Return the converted folder of an embedded model.
+    """Return the folder of an embedded model, converted at the first call.
 
     Raises:
-        ModelError: the package is missing, or its files are damaged.
+        MissingPackage: the package of the model, or a package that reads GGUF files, is not installed.
+        ModelError: the files of the model are damaged.
     """
 
     def assemble_and_convert(folder: Path) -> None:
@@ -41,9 +42,10 @@ def convert_embedded(model: EmbeddedModel, *, notice: Notice) -> Path:
 
 
 def convert_gguf(path: Path, *, notice: Notice) -> Path:
-    """Return the converted folder of any GGUF file.
+    """Return the folder of the model in a GGUF file, converted at the first call.
 
     Raises:
+        MissingPackage: a package that reads GGUF files is not installed.
         ModelError: transformers cannot read the file.
     """
     sha256 = sha256_of(path)
@@ -65,7 +67,7 @@ def _convert(gguf: Path, folder: Path, *, sha256: str) -> None:
             raise MissingPackage(
                 f"Reading GGUF files needs the package {package}.", remedy="Install it: pip install 'echo-index[gguf]'"
             )
-    with redirect_stderr(io.StringIO()):  # transformers' progress bars cannot be turned off
+    with redirect_stderr(io.StringIO()):  # some progress bars of transformers cannot be disabled
         run_in_new_thread(partial(_dequantize, gguf, folder))
     (folder / SOURCE_FILE).write_text(json.dumps({"file": gguf.name, "sha256": sha256}), encoding="utf-8")
 
@@ -81,7 +83,7 @@ def _dequantize(gguf: Path, folder: Path) -> None:
         model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
     except (OSError, ValueError, KeyError, NotImplementedError, AttributeError, struct.error) as error:
         raise ModelError(f"The file {gguf.name} is not a GGUF model that transformers can read: {error}.") from None
-    # The weights are plain float32 now; save_pretrained refuses for as long as the marks of quantization stay.
+    # The weights are dequantized, but save_pretrained refuses as long as the attributes of quantization are set.
     model.hf_quantizer = None  # type: ignore[assignment]
     model.is_quantized = False  # type: ignore[assignment]
     if hasattr(model.config, "quantization_config"):

@@ -1,4 +1,4 @@
-"""A model's name to its vocabulary, weights and profile, shared by all who hold it. Knows no texts."""
+"""Load language models with their tokenizer, weights, adapter and profile; equal models are shared."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from echo_index.embeddings.decoder.decoder import Decoder
 from echo_index.embeddings.decoder.linear import Precision, linear
 from echo_index.embeddings.decoder.precision_check import sample_texts
 from echo_index.embeddings.decoder.smoothquant import Smoothing
-from echo_index.embeddings.decoder.weights import Tensors, check_tensors, map_tensors
+from echo_index.embeddings.decoder.weights import Tensors, map_tensors, validate_tensors
 from echo_index.embeddings.models.bundled import DEFAULT_MODEL, bundled_adapter
 from echo_index.embeddings.models.gguf import SOURCE_FILE, Notice
 from echo_index.embeddings.models.linear_head import LinearHead, is_linear_head
@@ -52,29 +52,29 @@ _LOADING = Lock()
 
 @dataclass(frozen=True, eq=False)
 class LanguageModel:
-    """One loaded causal language model; it embeds and it writes, from the same weights in memory."""
+    """A loaded causal language model. It embeds and generates text with the same weights in memory."""
 
     name: str
     folder: Path
     profile: Profile
     tokenizer: ModelTokenizer
     decoder_config: DecoderConfig | None
-    """What it is built like, None where only transformers knows."""
+    """None for an architecture that only transformers can run."""
     adapter: Path | None
     weights_hash: str
-    """SHA-256 over the weights, and the adapter's, in hexadecimal."""
+    """SHA-256 of the weights, including the adapter's, in hexadecimal."""
     device: Device
     head: LinearHead | None = None
-    """What makes an embedding of the views of a text; None where they are added up."""
+    """Maps the layer views of a text to its embedding; None if the views are added instead."""
     without_adapter: LanguageModel | None = None
-    """The model without the adapter; this one shares its weights, and keeps them loaded for whoever asks for it."""
+    """The same model without the adapter, with shared weights; None if there is no adapter."""
     _tensors: Tensors = field(default_factory=dict, repr=False)
-    """Mapped when the model was loaded; empty where only transformers can read the weights."""
-    _made: dict[object, Any] = field(default_factory=dict, repr=False)
+    """Memory-mapped when the model is loaded; empty if only transformers can read the weights."""
+    _built: dict[object, Any] = field(default_factory=dict, repr=False)
 
     @property
     def uses_native_decoder(self) -> bool:
-        """Whether Trunk runs it; what it does not run goes through transformers."""
+        """Whether `Decoder` runs the model; otherwise transformers does."""
         return self.decoder_config is not None and self.device.name == "cpu"
 
     @property
@@ -84,51 +84,60 @@ class LanguageModel:
 
     @property
     def adapter_name(self) -> str | None:
-        """What `load_model` knows the adapter by: "own", or the folder's path; None where there is none."""
-        own = bundled_adapter(self.name)
-        if self.adapter is None or own is None or self.adapter != own.resolve():
-            return None if self.adapter is None else str(self.adapter)
-        return "own"
+        """The adapter as `load_model` names it: "own" for the bundled one, else a path; None without an adapter."""
+        if self.adapter is None:
+            return None
+        bundled = bundled_adapter(self.name)
+        return "own" if bundled is not None and self.adapter == bundled.resolve() else str(self.adapter)
 
     @property
     def dimension(self) -> int:
-        """The width of a hidden state."""
+        """The dimension of hidden states."""
         return self.decoder_config.hidden_size if self.decoder_config else int(self._config.hidden_size)
 
     @property
     def causal_lm(self) -> PreTrainedModel:
-        """The whole model as transformers has it, without any adapter; loaded when it is first asked for."""
+        """The transformers model without any adapter, loaded at first use."""
         if self.without_adapter is not None:
             return self.without_adapter.causal_lm
-        return cast("PreTrainedModel", self._once("writer", lambda: _load_weights(self.folder, device=self.device)))
+        return cast(
+            "PreTrainedModel", self._build_once("causal_lm", lambda: _load_causal_lm(self.folder, device=self.device))
+        )
 
     @property
     def base_model(self) -> PreTrainedModel:
-        """The layers as transformers has them, without the language-model head; with the adapter merged in."""
+        """The transformers model without its language-modeling head, with the adapter merged."""
         adapter = self.adapter
         if adapter is None:
             return cast("PreTrainedModel", self.causal_lm.base_model)
-        return cast("PreTrainedModel", self._once("reader", lambda: with_adapter(self.causal_lm, adapter).base_model))
+        return cast(
+            "PreTrainedModel",
+            self._build_once("base_model", lambda: with_adapter(self.causal_lm, adapter).base_model),
+        )
 
     def base_model_in(self, dtype: torch.dtype) -> PreTrainedModel:
-        """Return the reader in a dtype: itself in float32, a copy in another."""
+        """Return `base_model` in float32, or a copy of it in another dtype."""
         if dtype is torch.float32:
             return self.base_model
-        copied: Callable[[], nn.Module] = lambda: copy.deepcopy(self.base_model)  # noqa: E731
-        return cast("PreTrainedModel", self._once(("reader", dtype), lambda: copied().to(dtype)))
+
+        def convert() -> nn.Module:
+            copied: nn.Module = copy.deepcopy(self.base_model)
+            return copied.to(dtype)
+
+        return cast("PreTrainedModel", self._build_once(("base_model", dtype), convert))
 
     def decoder(self, precision: Precision) -> Decoder:
-        """Return our layers with the weights for embedding, the adapter merged in; made once for each precision."""
-        return cast("Decoder", self._once(precision, lambda: self._decoder(precision)))
+        """Return the decoder for embedding, with the adapter merged; it is built once for each precision."""
+        return cast("Decoder", self._build_once(precision, lambda: self._build_decoder(precision)))
 
     @property
     def generation_mode(self) -> Literal["completion", "chat"]:
-        """How it is asked to write: as its profile says, else by its chat template where it has one."""
+        """The prompt format for generation: as the profile says, else "chat" if the model has a chat template."""
         return self.profile.writes or ("completion" if self.chat_template is None else "chat")
 
     @property
     def context(self) -> int:
-        """The most tokens of a prompt and its continuation together."""
+        """The maximum number of tokens of a prompt and its continuation together."""
         positions = (
             self.decoder_config.positions
             if self.decoder_config
@@ -138,19 +147,19 @@ class LanguageModel:
 
     @property
     def chat_template(self) -> str | None:
-        """The model's own chat template, or None."""
+        """The chat template of the model, or None if it has none."""
         for name, key in (("chat_template.jinja", None), ("tokenizer_config.json", "chat_template")):
             path = self.folder / name
             if path.exists():
                 text = path.read_text(encoding="utf-8")
-                found = text if key is None else json.loads(text).get(key)
-                if isinstance(found, str):
-                    return found
+                template = text if key is None else json.loads(text).get(key)
+                if isinstance(template, str):
+                    return template
         return None
 
     @property
     def end_ids(self) -> frozenset[int]:
-        """The tokens that end what the model writes."""
+        """The tokens that end generated text."""
         path = self.folder / "generation_config.json"
         configured = json.loads(path.read_text(encoding="utf-8")).get("eos_token_id") if path.exists() else None
         ends = configured if isinstance(configured, list) else [configured]
@@ -160,39 +169,39 @@ class LanguageModel:
     def _config(self) -> Any:
         return self.causal_lm.config.get_text_config()
 
-    def _decoder(self, precision: Precision) -> Decoder:
+    def _build_decoder(self, precision: Precision) -> Decoder:
         assert self.decoder_config is not None
         tensors, config = self.weights(), self.decoder_config
         smoothing: list[Smoothing] = []
         if precision is Precision.INT8:
-            begin = [] if self.tokenizer.bos_id is None else [self.tokenizer.bos_id]
+            bos = [] if self.tokenizer.bos_id is None else [self.tokenizer.bos_id]
             smoothing = cached_smoothing(
                 self.weights_hash,
                 lambda: measure_smoothing(
-                    tensors, config, [[*begin, *self.tokenizer.encode(text)] for text in sample_texts()]
+                    tensors, config, [[*bos, *self.tokenizer.encode(text)] for text in sample_texts()]
                 ),
             )
         return Decoder(tensors, config, partial(linear, precision=precision), smoothing=smoothing)
 
     def weights(self) -> Tensors:
-        """Return the tensors of the layers by the names that `layer_weights` knows, an adapter merged in."""
+        """Return the tensors of the layers, with the adapter merged, by the names that `layer_weights` uses."""
         if self._tensors:
             return self._tensors
-        # weights that stand in another kind of file, or that an adapter was merged into
+        # weights that only transformers can read or that peft merged an adapter into
         return {
             name.removeprefix("model."): tensor
             for module in (self.causal_lm, self.base_model)
             for name, tensor in module.state_dict().items()
         }
 
-    def _once(self, name: object, make: Callable[[], object]) -> object:
-        def make_first() -> None:
-            if name not in self._made:
-                self._made[name] = make()
+    def _build_once(self, name: object, build: Callable[[], object]) -> object:
+        def build_first() -> None:
+            if name not in self._built:  # another thread may have been first
+                self._built[name] = build()
 
-        if name not in self._made:
-            run_on_executor(make_first)
-        return self._made[name]
+        if name not in self._built:
+            run_on_executor(build_first)
+        return self._built[name]
 
 
 def load_model(
@@ -202,47 +211,51 @@ def load_model(
     device: DeviceChoice = "auto",
     notice: Notice = lambda line: None,
 ) -> LanguageModel:
-    """Load a model by the name of an embedded one, a local folder, a GGUF file or a hub id.
+    """Load a model by the name of an embedded model, a folder, a GGUF file or a hub id.
 
-    A folder that holds only an adapter means the adapter's base model with the adapter on top. The adapter "own" is the
-    one that echo-index brings along for the model, if there is one.
-    `notice` is told one line where the first start takes long. While somebody still holds the same model, from the
-    same files, it is not loaded again but shared; so are the weights below several adapters.
+    A model that is still in use is not loaded again but shared, as long as its files are the same; models with
+    different adapters share the weights of their base model.
+
+    Args:
+        name: The model. A folder that contains only an adapter means the base model of that adapter with the adapter.
+        adapter: Folder of an adapter, or "own" for the one that echo-index bundles for this model, if there is one.
+        device: Device for the model.
+        notice: Called with a line of text if the first load takes long.
 
     Raises:
-        ModelError: there is no such model, or it cannot be read.
-        MissingPackage: a package that it needs is not installed.
-        DeviceError: the device is not there.
+        ModelError: the model does not exist or cannot be read.
+        MissingPackage: a package that the model needs is not installed.
+        DeviceError: the device does not exist.
     """
-    place = choose_device(device)
+    chosen_device = choose_device(device)
     if adapter == "own":
         adapter = bundled_adapter(name)
-    local = Path(name).expanduser()
-    if adapter is None and is_adapter(local) and not (local / "config.json").exists():
-        adapter, name = local, base_model_name(local)
+    path = Path(name).expanduser()
+    if adapter is None and is_adapter(path) and not (path / "config.json").exists():
+        adapter, name = path, base_model_name(path)
     folder = find_model(name, notice=notice)
-    key: tuple[object, ...] = (full_name(name), _stamp(folder), place)
+    key: tuple[object, ...] = (full_name(name), _file_states(folder), chosen_device)
     with _LOADING:
-        plain = _LOADED.get(key)
-        if plain is None:
-            plain = _LOADED[key] = _load_plain(name, folder, device=place)
+        base = _LOADED.get(key)
+        if base is None:
+            base = _LOADED[key] = _load_base(name, folder, device=chosen_device)
         if adapter is None:
-            return plain
-        key = (*key, _stamp(adapter))
+            return base
+        key = (*key, _file_states(adapter))
         adapted = _LOADED.get(key)
         if adapted is None:
-            adapted = _LOADED[key] = _load_adapted(plain, adapter)
+            adapted = _LOADED[key] = _load_adapted(base, adapter)
         return adapted
 
 
-def _load_plain(name: str, folder: Path, *, device: Device) -> LanguageModel:
+def _load_base(name: str, folder: Path, *, device: Device) -> LanguageModel:
     try:
         config = read_decoder_config(folder)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"The model in {folder} cannot be loaded: {_first_line(error)}") from None
     tensors = {} if config is None or device.name != "cpu" else map_tensors(folder)
     if config is not None and tensors:
-        check_tensors(tensors, config, folder=folder)
+        validate_tensors(tensors, config, folder=folder)
     model = LanguageModel(
         name=full_name(name),
         folder=folder,
@@ -255,34 +268,34 @@ def _load_plain(name: str, folder: Path, *, device: Device) -> LanguageModel:
         _tensors=tensors,
     )
     if not tensors:
-        model.causal_lm  # noqa: B018 - what cannot be loaded is told now
+        model.causal_lm  # noqa: B018 - raises now if the weights cannot be loaded
     return model
 
 
-def _load_adapted(plain: LanguageModel, adapter: Path) -> LanguageModel:
-    tensors = adapted_tensors(adapter, plain.weights()) if plain.uses_native_decoder else None
+def _load_adapted(base: LanguageModel, adapter: Path) -> LanguageModel:
+    tensors = adapted_tensors(adapter, base.weights()) if base.uses_native_decoder else None
     model = replace(
-        plain,
-        profile=profile_with_adapter(adapter, plain.profile),
+        base,
+        profile=profile_with_adapter(adapter, base.profile),
         adapter=adapter.resolve(),
-        weights_hash=_hash_weights(plain.folder, adapter),
-        head=LinearHead.load(adapter, dimension=plain.dimension) if is_linear_head(adapter) else None,
-        without_adapter=plain,
+        weights_hash=_hash_weights(base.folder, adapter),
+        head=LinearHead.load(adapter, dimension=base.dimension) if is_linear_head(adapter) else None,
+        without_adapter=base,
         _tensors=tensors or {},
-        _made={},
+        _built={},
     )
     if tensors is None:
-        model.base_model  # noqa: B018 - an adapter that does not fit is told now
+        model.base_model  # noqa: B018 - raises now if the adapter does not fit
     return model
 
 
-def _stamp(folder: Path) -> tuple[object, ...]:
-    """Return what changes when a file in the folder does."""
+def _file_states(folder: Path) -> tuple[object, ...]:
+    """Return the names, sizes and modification times of the files in a folder."""
     files = sorted(path for path in folder.glob("*") if path.is_file())
     return (folder.resolve(), *((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files))
 
 
-def _load_weights(folder: Path, *, device: Device) -> PreTrainedModel:
+def _load_causal_lm(folder: Path, *, device: Device) -> PreTrainedModel:
     from transformers import AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
 

@@ -1,4 +1,4 @@
-"""A linear map from the views of a text to its embedding, learned from pairs. Knows arrays and one file, no model."""
+"""Apply, save and load a trained linear head, which maps the layer views of a text to its embedding."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ from echo_index.embeddings.vectors.vector_ops import Vectors, inner_products, l2
 from echo_index.errors import ModelError
 
 HEAD_FILE = "head.safetensors"
-_NAME = "matrices"
+_TENSOR = "matrices"
 
 
 def is_linear_head(folder: Path) -> bool:
-    """Tell whether an adapter's folder has a head."""
+    """Return whether the folder of an adapter contains a head."""
     return (folder / HEAD_FILE).exists()
 
 
 @dataclass(frozen=True, eq=False)
 class LinearHead:
-    """A matrix for each view: float32 (views, dimension, dimension). The embedding is the sum of the products."""
+    """A matrix per view, float32 (views, dimension, dimension); the embedding is the normalized sum of products."""
 
     matrices: Vectors
 
     def combine(self, views: Sequence[Vectors]) -> Vectors:
-        """Return unit rows (n, dimension) from the unit rows of each view."""
+        """Return the embeddings, unit rows (n, dimension), of the unit rows (n, dimension) of each view."""
         products = [inner_products(view, matrix) for view, matrix in zip(views, self.matrices, strict=True)]
         return l2_normalize(np.sum(products, axis=0, dtype=np.float32))
 
     def save(self, folder: Path) -> None:
-        """Write the head into an adapter's folder."""
-        matrices = {_NAME: np.ascontiguousarray(self.matrices)}
+        """Write the head to the folder of an adapter."""
+        matrices = {_TENSOR: np.ascontiguousarray(self.matrices)}
         replace_file(folder / HEAD_FILE, lambda file: save_file(matrices, file))
 
     @classmethod
     def load(cls, folder: Path, *, dimension: int) -> LinearHead:
-        """Read the head of an adapter's folder for a model whose states are so wide.
+        """Read the head from the folder of an adapter, for a model with hidden states of this dimension.
 
         Raises:
-            ModelError: it cannot be read, or is for another model.
+            ModelError: the head cannot be read, or has another dimension.
         """
         try:
-            matrices = load_file(folder / HEAD_FILE)[_NAME].astype(np.float32)
+            matrices = load_file(folder / HEAD_FILE)[_TENSOR].astype(np.float32)
         except (SafetensorError, OSError, KeyError) as error:
             raise ModelError(f"The head {folder / HEAD_FILE} cannot be read: {error}.") from None
         if matrices.ndim != 3 or matrices.shape[1:] != (dimension, dimension):

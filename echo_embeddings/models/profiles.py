@@ -1,4 +1,4 @@
-"""What is known of a model, read from profiles.toml. Knows names and settings, never weights."""
+"""Read the recommended settings of known models from profiles.toml."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ else:
 
 @dataclass(frozen=True)
 class Profile:
-    """How one model is best used; the fields are explained at the top of profiles.toml."""
+    """Recommended settings of a model; profiles.toml explains the fields."""
 
     names: tuple[str, ...]
     views: tuple[LayerView, ...] | None
@@ -36,7 +36,7 @@ class Profile:
 
 
 def profile_for(name: str) -> Profile:
-    """Return the profile of exactly this model name, or the paper's zero-shot settings where there is none."""
+    """Return the profile for exactly this model name, else the zero-shot settings of arXiv 2402.15449."""
     profiles = _profiles()
     return next((profile for profile in profiles if name in profile.names), profiles[0])
 
@@ -45,10 +45,10 @@ def profile_for(name: str) -> Profile:
 def _profiles() -> tuple[Profile, ...]:
     tables = tomllib.loads((files("echo_index.embeddings.models") / "profiles.toml").read_text(encoding="utf-8"))
     default = tables.pop("default")
-    return tuple(_profile({**default, **table}) for table in ({}, *tables.values()))
+    return tuple(_parse_profile({**default, **table}) for table in ({}, *tables.values()))
 
 
-def _profile(table: dict[str, Any]) -> Profile:
+def _parse_profile(table: dict[str, Any]) -> Profile:
     return Profile(
         names=tuple(table.get("names", ())),
         views=parse_views(table["layer"]) if "layer" in table else None,

@@ -1,4 +1,4 @@
-"""A model's name to the folder of its files, wherever they come from. Knows nothing of what is in them."""
+"""Resolve the name of a model to a folder with its files; convert or download them if necessary."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 
 
 def find_model(name: str, *, notice: Notice) -> Path:
-    """Return the folder of an embedded model, a local one, a GGUF file (converted once) or a hub id (fetched once).
+    """Return the folder of a model by the name of an embedded model, a folder, a GGUF file or a hub id.
+
+    A GGUF file is converted once, a model from the hub is downloaded once.
 
     Raises:
         ModelError: there is no such model.
-        MissingPackage: a package that it needs is not installed.
+        MissingPackage: a package that the model needs is not installed.
     """
     if name in EMBEDDED_MODELS:
         return convert_embedded(EMBEDDED_MODELS[name], notice=notice)
@@ -25,7 +27,7 @@ def find_model(name: str, *, notice: Notice) -> Path:
     path = Path(name).expanduser()
     if path.is_dir():
         if not (path / "config.json").exists():
-            raise ModelError(f"The folder {name} holds no model: config.json is missing.")
+            raise ModelError(f"The folder {name} contains no model: config.json is missing.")
         return path
     if path.is_file():
         if path.suffix.lower() != ".gguf":
@@ -55,6 +57,6 @@ def _download(name: str) -> Path:
 
 
 def full_name(name: str) -> str:
-    """Return a name that holds from every folder: a path in full, any other as it is."""
+    """Return the absolute path of a local model, so that it is found from any folder; any other name is unchanged."""
     path = Path(name).expanduser()
     return str(path.resolve()) if name not in EMBEDDED_MODELS and path.exists() else name

@@ -1,7 +1,7 @@
-"""Local search and question answering over your own documents, on echo embeddings (arXiv 2402.15449).
+"""Local search and question answering over your own documents, with echo embeddings (arXiv 2402.15449).
 
-`__init__.pyi` lists the public names. Each is imported when it is first used: torch takes a second to load, and not
-every program needs it.
+`__init__.pyi` lists the public names. Each is imported at first use, because torch takes a second to load and not every
+program needs it.
 """
 
 import lazy_loader

@@ -1,26 +1,26 @@
-"""The errors of all four rooms, in one tree. Each says what was wrong and, where there is one, the way to mend it.
+"""All errors that echo-index raises on purpose. Each has a message and, where possible, a remedy.
 
 EchoIndexError
-├── PromptError          a template that cannot be used
+├── PromptError          invalid prompt template
 ├── TextError            a text that cannot be embedded
 ├── ModelError           a model that cannot be found, read or run
 │   └── MissingPackage   an optional package that is not installed
-├── DeviceError          a device that was asked for and is not there
-├── SourceError          a folder, file or pattern to index that cannot be used
+├── DeviceError          a requested device that does not exist
+├── SourceError          a folder, file or pattern that cannot be indexed
 │   └── DocumentError    one document that cannot be read
-├── IndexMissing         no complete index where one was expected
-├── IndexMismatch        an index made by something else than what is asked for now
+├── IndexMissing         no complete index in a folder
+├── IndexMismatch        an index that was built with other settings than the requested ones
 ├── IndexDamaged         an index whose files contradict each other
-├── IndexUnwritable      an index that cannot be written: a full disk, a read-only folder
-├── IndexBusy            another process is writing the index
-└── QuestionError        a question or filter that cannot be searched for
+├── IndexUnwritable      an index that cannot be written: full disk, read-only folder
+├── IndexBusy            an index that another process is writing
+└── QuestionError        a query or filter that cannot be searched
 """
 
 from __future__ import annotations
 
 
 class EchoIndexError(Exception):
-    """What went wrong, as one sentence, and `remedy`: the command or the act that mends it ('' where there is none)."""
+    """Base class of all errors: `message` is a sentence, `remedy` tells how to fix the problem ('' if unknown)."""
 
     def __init__(self, message: str, *, remedy: str = "") -> None:
         super().__init__(f"{message} {remedy}".rstrip())
@@ -29,47 +29,47 @@ class EchoIndexError(Exception):
 
 
 class PromptError(EchoIndexError):
-    """A template that cannot be used."""
+    """A prompt template is invalid."""
 
 
 class TextError(EchoIndexError):
-    """A text that cannot be embedded."""
+    """A text cannot be embedded."""
 
 
 class ModelError(EchoIndexError):
-    """A model that cannot be found, read or run."""
+    """A model cannot be found, read or run."""
 
 
 class MissingPackage(ModelError):
-    """An optional package that is not installed."""
+    """An optional package is not installed."""
 
 
 class DeviceError(EchoIndexError):
-    """A device that was asked for and is not there."""
+    """A requested device does not exist."""
 
 
 class SourceError(EchoIndexError):
-    """A folder, file or pattern to index that cannot be used."""
+    """A folder, file or pattern cannot be indexed."""
 
 
 class DocumentError(SourceError):
-    """One document that cannot be read."""
+    """A document cannot be read."""
 
 
 class IndexMissing(EchoIndexError):
-    """No complete index where one was expected."""
+    """A folder contains no complete index."""
 
 
 class IndexMismatch(EchoIndexError):
-    """An index made by something else than what is asked for now."""
+    """An index was built with other settings than the requested ones."""
 
 
 class IndexDamaged(EchoIndexError):
-    """An index whose files contradict each other."""
+    """The files of an index contradict each other."""
 
 
 class IndexUnwritable(EchoIndexError):
-    """An index that cannot be written: a full disk, a read-only folder."""
+    """An index cannot be written, for example on a full disk or in a read-only folder."""
 
 
 class IndexBusy(EchoIndexError):
@@ -77,4 +77,4 @@ class IndexBusy(EchoIndexError):
 
 
 class QuestionError(EchoIndexError):
-    """A question or filter that cannot be searched for."""
+    """A query or filter cannot be searched."""

@@ -1,4 +1,4 @@
-"""Smoothed layers give what they gave, in float32; and in int8 nearly that, where plain int8 does not."""
+"""Smoothing does not change states in float32, and makes int8 accurate."""
 
 from __future__ import annotations
 
@@ -24,36 +24,36 @@ TEXTS = [[1, 7, 30, 4, 55, 21, 9], [1, 12, 12, 40], [1, 3, 2, 60, 33, 8, 5, 41, 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return an empty cache folder's place for scales."""
+    """Use an empty cache folder; return its folder of scales."""
     monkeypatch.setenv("ECHO_INDEX_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "smoothing"
 
 
-def states(trunk: Decoder) -> torch.Tensor:
+def states(decoder: Decoder) -> torch.Tensor:
     """Return the last states of all tokens of the texts."""
     rows = torch.arange(sum(map(len, TEXTS)))
     packing = Packing.of([len(text) for text in TEXTS], prefix=0)
     ids = torch.tensor([token for text in TEXTS for token in text])
-    depth = trunk.config.depth
-    return trunk.forward(ids, packing, prefix_cache=None, rows={depth: rows})[depth]
+    depth = decoder.config.depth
+    return decoder.forward(ids, packing, prefix_cache=None, rows={depth: rows})[depth]
 
 
 @pytest.mark.parametrize("name", ["llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3"])
-def test_a_smoothed_model_is_the_same_model(name: str, tmp_path: Path) -> None:
+def test_smoothing_does_not_change_float32_states(name: str, tmp_path: Path) -> None:
     model = load_model(str(save_model(tmp_path / "model", ARCHITECTURES[name]())), device="cpu")
-    architecture = model.decoder_config
-    assert architecture is not None
-    measured = measure_smoothing(model._tensors, architecture, TEXTS)
-    assert len(measured) == architecture.depth
-    assert all(float(layer.down.max() / layer.down.min()) > 1.2 for layer in measured), "they do something"
+    config = model.decoder_config
+    assert config is not None
+    measured = measure_smoothing(model._tensors, config, TEXTS)
+    assert len(measured) == config.depth
+    assert all(float(layer.down.max() / layer.down.min()) > 1.2 for layer in measured), "the scales are not all 1"
 
     make = partial(linear, precision=Precision.FP32)
-    exact = states(Decoder(model._tensors, architecture, make))
-    smoothed = states(Decoder(model._tensors, architecture, make, smoothing=measured))
+    exact = states(Decoder(model._tensors, config, make))
+    smoothed = states(Decoder(model._tensors, config, make, smoothing=measured))
     torch.testing.assert_close(smoothed, exact, rtol=1e-4, atol=1e-4)
 
 
-def test_scales_are_those_that_make_the_least_error_and_have_no_size_of_their_own(tiny_model: LanguageModel) -> None:
+def test_scales_are_positive_with_geometric_mean_one(tiny_model: LanguageModel) -> None:
     assert tiny_model.decoder_config is not None
     for layer in measure_smoothing(tiny_model._tensors, tiny_model.decoder_config, TEXTS):
         for scales in (layer.queries_keys_values, layer.attention_out, layer.feed_forward, layer.down):
@@ -61,13 +61,13 @@ def test_scales_are_those_that_make_the_least_error_and_have_no_size_of_their_ow
             assert float(scales.log().mean()) == pytest.approx(0, abs=1e-5)
 
 
-def test_scales_are_measured_once_and_damage_is_mended(tiny_model: LanguageModel, cache: Path) -> None:
+def test_scales_are_measured_once_and_a_damaged_file_is_replaced(tiny_model: LanguageModel, cache: Path) -> None:
     assert tiny_model.decoder_config is not None
     measured = measure_smoothing(tiny_model._tensors, tiny_model.decoder_config, TEXTS)
-    asked: list[int] = []
+    calls: list[int] = []
 
     def measure() -> list[Smoothing]:
-        asked.append(1)
+        calls.append(1)
         return measured
 
     for _ in range(2):
@@ -76,19 +76,19 @@ def test_scales_are_measured_once_and_damage_is_mended(tiny_model: LanguageModel
         assert all(
             torch.equal(one.attention_out, other.attention_out) for one, other in zip(again, measured, strict=True)
         )
-    assert len(asked) == 1
+    assert len(calls) == 1
     [stored] = cache.iterdir()
     stored.write_bytes(b"damaged")
     cached_smoothing("abc", measure)
     cached_smoothing("abc", measure)
     cached_smoothing("another", measure)
-    assert len(asked) == 3
+    assert len(calls) == 3
     assert len([*cache.iterdir()]) == 2
 
 
 @pytest.mark.model
 @pytest.mark.parametrize("name", ["gemma", "smollm"])
-def test_int8_is_true_to_the_exact_vectors_because_it_is_smoothed(
+def test_smoothing_halves_the_error_of_int8(
     name: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model: LanguageModel = request.getfixturevalue(name)
@@ -96,7 +96,7 @@ def test_int8_is_true_to_the_exact_vectors_because_it_is_smoothed(
     exact = EchoEncoder(model, precision="fp32").encode_documents(texts)
 
     def fidelity() -> float:
-        model._built.pop(Precision.INT8, None)  # made anew
+        model._built.pop(Precision.INT8, None)  # so that it is built again
         return float(centered_cosines(EchoEncoder(model, precision="int8").encode_documents(texts), exact).mean())
 
     smoothed = fidelity()
@@ -104,4 +104,4 @@ def test_int8_is_true_to_the_exact_vectors_because_it_is_smoothed(
     plain = fidelity()
     model._built.pop(Precision.INT8)
     assert smoothed > 0.99
-    assert 1 - smoothed < (1 - plain) / 2, "half of the error or less"
+    assert 1 - smoothed < (1 - plain) / 2, "at most half of the error"

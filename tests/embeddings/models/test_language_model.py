@@ -1,4 +1,4 @@
-"""A name to a model: what is found, what is refused and in which words, and adapters on top."""
+"""Loading models by name, the errors for what cannot be loaded, and adapters."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def save_adapter(
     alpha: int = 8,
     layers: list[int] | None = None,
 ) -> Path:
-    """Write a LoRA adapter whose weights are not nothing."""
+    """Write a LoRA adapter with nonzero weights."""
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
@@ -86,12 +86,12 @@ def damaged(folder: Path, target: Path, *, file: str, content: bytes | None) -> 
 # names
 
 
-def test_a_local_folder_is_named_by_its_full_path(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_local_folder_is_named_by_its_absolute_path(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tiny_folder.parent)
     assert load_model(tiny_folder.name, device="cpu").name == str(tiny_folder)
 
 
-def test_a_model_that_is_nowhere_is_refused_with_the_cache_and_an_embedded_one() -> None:
+def test_the_error_for_an_unknown_model_names_the_cache_and_an_embedded_model() -> None:
     from huggingface_hub import constants
 
     with pytest.raises(ModelError) as refusal:
@@ -102,7 +102,7 @@ def test_a_model_that_is_nowhere_is_refused_with_the_cache_and_an_embedded_one()
 
 
 @pytest.mark.parametrize("name", ["/no/such/folder", "no such model", "a/b/c"])
-def test_what_cannot_be_the_name_of_a_model_is_refused_with_the_embedded_ones(name: str) -> None:
+def test_the_error_for_an_invalid_name_lists_the_embedded_models(name: str) -> None:
     with pytest.raises(ModelError) as refusal:
         load_model(name, device="cpu")
     assert f"There is no model {name!r}" in refusal.value.message
@@ -110,11 +110,11 @@ def test_what_cannot_be_the_name_of_a_model_is_refused_with_the_embedded_ones(na
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"holds no model: config\.json is missing"):
+    with pytest.raises(ModelError, match=r"contains no model: config\.json is missing"):
         load_model(str(tmp_path), device="cpu")
 
 
-def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("hello")
     with pytest.raises(ModelError, match=r"is not a model\. Name a folder or a \.gguf file\."):
         load_model(str(tmp_path / "notes.txt"), device="cpu")
@@ -134,7 +134,7 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
         ("tokenizer_config.json", b"{"),
     ],
 )
-def test_a_damaged_folder_is_refused_by_its_name(
+def test_the_error_for_a_damaged_folder_names_it(
     tiny_folder: Path, tmp_path: Path, file: str, content: bytes | None
 ) -> None:
     folder = damaged(tiny_folder, tmp_path / "damaged", file=file, content=content)
@@ -142,14 +142,14 @@ def test_a_damaged_folder_is_refused_by_its_name(
         load_model(folder, device="cpu")
 
 
-def test_weights_cut_short_are_refused(tiny_folder: Path, tmp_path: Path) -> None:
+def test_truncated_weights_are_refused(tiny_folder: Path, tmp_path: Path) -> None:
     whole = (tiny_folder / "model.safetensors").read_bytes()
     folder = damaged(tiny_folder, tmp_path / "cut", file="model.safetensors", content=whole[:-100])
     with pytest.raises(ModelError, match="cannot be loaded"):
         load_model(folder, device="cpu")
 
 
-def test_special_tokens_written_the_old_way_are_read(
+def test_special_tokens_in_the_older_format_are_read(
     tiny_folder: Path, tiny_model: LanguageModel, tmp_path: Path
 ) -> None:
     old = json.dumps({"bos_token": {"content": "<bos>", "lstrip": False}, "eos_token": None}).encode()
@@ -159,19 +159,19 @@ def test_special_tokens_written_the_old_way_are_read(
     assert vocabulary.end_id is None
 
 
-def test_reading_and_writing_share_their_weights(tiny_model: LanguageModel) -> None:
+def test_embedding_and_generation_share_their_weights(tiny_model: LanguageModel) -> None:
     assert {weight.data_ptr() for weight in tiny_model.base_model.parameters()} <= {
         weight.data_ptr() for weight in tiny_model.causal_lm.parameters()
     }
 
 
-def test_a_model_trains_nothing_and_drops_nothing(tiny_model: LanguageModel) -> None:
+def test_a_model_has_no_gradients_and_no_dropout(tiny_model: LanguageModel) -> None:
     assert not tiny_model.causal_lm.training
     assert not any(weight.requires_grad for weight in tiny_model.causal_lm.parameters())
 
 
 @pytest.mark.parametrize("other", ["weights", "tokenizer"])
-def test_the_hash_of_the_weights_is_of_weights_and_tokenizer(
+def test_the_hash_of_the_weights_includes_weights_and_tokenizer(
     tiny_folder: Path, tiny_model: LanguageModel, tmp_path: Path, other: str
 ) -> None:
     copied = shutil.copytree(tiny_folder, tmp_path / "copied")
@@ -188,14 +188,14 @@ def test_the_hash_of_the_weights_is_of_weights_and_tokenizer(
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_cuda_is_refused_where_there_is_none_and_auto_takes_the_cpu() -> None:
+def test_without_cuda_it_is_refused_and_auto_chooses_the_cpu() -> None:
     with pytest.raises(DeviceError, match=r"The device cuda was asked for, but .* Use --device cpu or --device auto"):
         load_model("gemma3-270m", device="cuda")
     assert choose_device("auto").name == "cpu"
     assert "CUDA" in choose_device("auto").reason
 
 
-def test_the_cpu_is_taken_where_it_is_asked_for() -> None:
+def test_the_cpu_can_be_requested() -> None:
     assert (choose_device("cpu").name, choose_device("cpu").reason) == ("cpu", "asked for")
 
 
@@ -212,7 +212,9 @@ def carrier(folder: Path, monkeypatch: pytest.MonkeyPatch, *, sha256: str) -> Em
     return EmbeddedModel("carried", (("carrier_one", "part"), ("carrier_two", "part")), sha256, "pip install carried")
 
 
-def test_an_embedded_model_is_its_parts_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_embedded_model_is_assembled_from_its_parts_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import hashlib
 
     whole = b"GGUF first second"
@@ -223,7 +225,9 @@ def test_an_embedded_model_is_its_parts_in_order(tmp_path: Path, monkeypatch: py
     assert "carrier_one" not in sys.modules  # nothing of the package is run
 
 
-def test_a_damaged_part_is_told_with_the_command_that_mends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_a_damaged_part_has_the_command_to_reinstall_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ECHO_INDEX_CACHE", str(tmp_path / "cache"))
     monkeypatch.setitem(EMBEDDED_MODELS, "carried", carrier(tmp_path, monkeypatch, sha256="0" * 64))
     with pytest.raises(ModelError, match="embedded model carried are damaged") as refusal:
@@ -232,7 +236,7 @@ def test_a_damaged_part_is_told_with_the_command_that_mends_it(tmp_path: Path, m
     assert [path.name for path in (tmp_path / "cache" / "models").iterdir() if path.suffix != ".lock"] == []
 
 
-def test_a_missing_package_is_told_with_the_command_that_installs_it(
+def test_the_error_for_a_missing_package_has_the_command_to_install_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ECHO_INDEX_CACHE", str(tmp_path / "cache"))
@@ -263,7 +267,7 @@ def test_the_embedded_models_have_their_own_profiles(gemma: LanguageModel, smoll
     assert EchoEncoder(gemma).layer == "echo:16+0.5*text:13"
 
 
-def test_a_model_without_a_profile_gets_the_zero_shot_settings(tiny_model: LanguageModel) -> None:
+def test_a_model_without_a_profile_has_the_zero_shot_settings(tiny_model: LanguageModel) -> None:
     encoder = EchoEncoder(tiny_model)
     assert encoder.document_prompt.template.startswith("Rewrite the following paragraph:")
     assert (encoder.pooling.value, encoder.max_tokens, encoder.layer) == ("mean", 256, 4)
@@ -283,7 +287,7 @@ def test_a_model_without_a_profile_gets_the_zero_shot_settings(tiny_model: Langu
     ],
     ids=["empty", "text", "version 0", "cut in the header", "cut in a key"],
 )
-def test_a_broken_gguf_file_is_refused_and_leaves_nothing(
+def test_a_damaged_gguf_file_is_refused_and_leaves_no_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
     monkeypatch.setenv("ECHO_INDEX_CACHE", str(tmp_path / "cache"))
@@ -304,7 +308,7 @@ def test_a_gguf_file_without_the_package_gguf_is_refused_with_the_command(
     assert "pip install 'echo-index[gguf]'" in refusal.value.remedy
 
 
-def test_a_gguf_file_becomes_a_model_once(
+def test_a_gguf_file_is_converted_once(
     tiny_folder: Path, tiny_model: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ECHO_INDEX_CACHE", str(tmp_path / "cache"))
@@ -321,7 +325,7 @@ def test_a_gguf_file_becomes_a_model_once(
 
 
 def write_gguf(file: Path, folder: Path, model: LanguageModel) -> None:
-    """Write the tiny Llama as a GGUF file, in float32."""
+    """Write the tiny Llama as a GGUF file in float32."""
     import gguf
 
     config = model.causal_lm.config
@@ -364,14 +368,12 @@ def write_gguf(file: Path, folder: Path, model: LanguageModel) -> None:
 # LoRA adapters
 
 
-def test_an_adapter_changes_what_is_read_and_not_what_is_written(
-    tiny_model: LanguageModel, adapted: LanguageModel
-) -> None:
+def test_an_adapter_changes_embeddings_but_not_generation(tiny_model: LanguageModel, adapted: LanguageModel) -> None:
     assert not torch.allclose(states(adapted), states(tiny_model), atol=1e-2)
     assert torch.equal(logits(adapted), logits(tiny_model))
 
 
-def test_an_adapter_is_read_as_peft_reads_it(tiny_folder: Path, adapter: Path, adapted: LanguageModel) -> None:
+def test_an_adapter_is_merged_as_peft_does(tiny_folder: Path, adapter: Path, adapted: LanguageModel) -> None:
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
@@ -380,14 +382,14 @@ def test_an_adapter_is_read_as_peft_reads_it(tiny_folder: Path, adapter: Path, a
     assert torch.allclose(states(adapted), expected, atol=1e-4)
 
 
-def test_the_embedding_table_stands_in_memory_once(adapted: LanguageModel) -> None:
+def test_the_embedding_table_is_in_memory_once(adapted: LanguageModel) -> None:
     tables = [model.get_input_embeddings().weight.data_ptr() for model in (adapted.base_model, adapted.causal_lm)]
     assert tables[0] == tables[1]
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("target", ["embed_tokens", "lm_head"])
-def test_an_adapter_of_the_embedding_table_leaves_the_writer_alone(
+def test_an_adapter_of_the_embedding_table_does_not_change_generation(
     tiny_folder: Path, tiny_model: LanguageModel, tmp_path: Path, target: str
 ) -> None:
     save_adapter(tmp_path, tiny_folder, targets=("q_proj", target))
@@ -396,7 +398,7 @@ def test_an_adapter_of_the_embedding_table_leaves_the_writer_alone(
     assert not torch.allclose(states(model), states(tiny_model), atol=1e-2)
 
 
-def test_a_folder_that_holds_only_an_adapter_brings_its_base_along(
+def test_a_folder_with_only_an_adapter_loads_its_base_model(
     tiny_folder: Path, adapter: Path, adapted: LanguageModel
 ) -> None:
     model = load_model(str(adapter), device="cpu")
@@ -404,7 +406,7 @@ def test_a_folder_that_holds_only_an_adapter_brings_its_base_along(
     assert torch.equal(states(model), states(adapted))
 
 
-def test_an_adapter_belongs_to_the_fingerprint(
+def test_an_adapter_changes_the_fingerprint(
     tiny_folder: Path, tiny_model: LanguageModel, adapter: Path, adapted: LanguageModel, tmp_path: Path
 ) -> None:
     stronger = save_adapter(tmp_path / "stronger", tiny_folder, alpha=16)
@@ -421,7 +423,7 @@ def test_an_adapter_belongs_to_the_fingerprint(
     assert load_model(str(tiny_folder), adapter=moved, device="cpu").weights_hash == adapted.weights_hash
 
 
-def test_an_encoder_with_an_adapter_comes_back_from_its_description(adapted: LanguageModel, adapter: Path) -> None:
+def test_from_config_restores_an_encoder_with_an_adapter(adapted: LanguageModel, adapter: Path) -> None:
     encoder = EchoEncoder(adapted)
     assert encoder.config()["adapter"] == str(adapter)
     again = EchoEncoder.from_config(encoder.config(), device="cpu")
@@ -454,13 +456,13 @@ def test_a_damaged_adapter_is_refused(
             load_model(name, adapter=on_top, device="cpu")
 
 
-def test_an_adapter_that_names_no_base_is_refused(adapter: Path, tmp_path: Path) -> None:
+def test_an_adapter_that_does_not_name_its_base_model_is_refused(adapter: Path, tmp_path: Path) -> None:
     folder = damaged(adapter, tmp_path / "orphan", file="adapter_config.json", content=b"{}")
-    with pytest.raises(ModelError, match=r"does not say which model it belongs to\. Name it: --model"):
+    with pytest.raises(ModelError, match=r"does not name its base model\. Name the model with --model"):
         load_model(folder, device="cpu")
 
 
-def test_an_adapter_of_matrices_needs_no_peft(
+def test_a_plain_lora_adapter_does_not_need_peft(
     tiny_folder: Path, adapter: Path, adapted: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(adapters_module, "find_spec", lambda name: None)
@@ -471,20 +473,20 @@ def test_an_adapter_of_matrices_needs_no_peft(
 
 
 @pytest.mark.parametrize("layers", [[1, 2], None])
-def test_our_layers_read_an_adapter_as_transformers_do(
+def test_the_native_decoder_and_transformers_agree_on_an_adapter(
     tiny_folder: Path, tmp_path: Path, layers: list[int] | None
 ) -> None:
     save_adapter(tmp_path, tiny_folder, targets=MATRICES, layers=layers)
     model = load_model(str(tiny_folder), adapter=tmp_path, device="cpu")
     ours = EchoEncoder(model).encode_documents(["the quick brown fox", "seven wizards"])
-    fallen_back = replace(model, _tensors={}, _made={}, decoder_config=None)
+    fallen_back = replace(model, _tensors={}, _built={}, decoder_config=None)
     theirs = EchoEncoder(fallen_back).encode_documents(["the quick brown fox", "seven wizards"])
     assert np.allclose(ours, theirs, atol=1e-5)
     plain = EchoEncoder(load_model(str(tiny_folder), device="cpu"))
     assert not np.allclose(ours, plain.encode_documents(["the quick brown fox", "seven wizards"]), atol=1e-2)
 
 
-def test_the_adapter_that_comes_along_is_known_by_name(
+def test_the_bundled_adapter_is_known_as_own(
     tiny_folder: Path, adapter: Path, adapted: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert load_model(str(tiny_folder), adapter="own", device="cpu").adapter is None
@@ -497,7 +499,7 @@ def test_the_adapter_that_comes_along_is_known_by_name(
     assert load_model(str(tiny_folder), device="cpu").adapter is None
 
 
-def test_a_new_index_takes_the_adapter_that_comes_along_unless_it_is_refused(
+def test_a_new_index_uses_the_bundled_adapter_by_default(
     tiny_folder: Path, adapter: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(models_module, "bundled_adapter", lambda name: adapter if name == str(tiny_folder) else None)
@@ -518,7 +520,7 @@ def test_a_new_index_takes_the_adapter_that_comes_along_unless_it_is_refused(
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_an_adapter_that_is_more_needs_peft_and_is_refused_without_with_the_command(
+def test_any_other_adapter_needs_peft_and_the_error_has_the_command_to_install_it(
     tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_adapter(tmp_path, tiny_folder, targets=("q_proj", "embed_tokens"))
@@ -528,12 +530,12 @@ def test_an_adapter_that_is_more_needs_peft_and_is_refused_without_with_the_comm
     assert "pip install 'echo-index[lora]'" in refusal.value.remedy
 
 
-def test_a_model_that_is_still_held_is_not_loaded_again(tiny_model: LanguageModel, tiny_folder: Path) -> None:
+def test_a_model_in_use_is_not_loaded_again(tiny_model: LanguageModel, tiny_folder: Path) -> None:
     assert load_model(str(tiny_folder), device="cpu") is tiny_model
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_model_with_and_without_adapters_has_one_writer(
+def test_models_with_different_adapters_share_the_base_model(
     tiny_model: LanguageModel, tiny_folder: Path, adapted: LanguageModel, adapter: Path, tmp_path: Path
 ) -> None:
     other = load_model(str(tiny_folder), adapter=save_adapter(tmp_path / "other", tiny_folder, alpha=16), device="cpu")
@@ -543,7 +545,7 @@ def test_a_model_with_and_without_adapters_has_one_writer(
         assert model.causal_lm is tiny_model.causal_lm
 
 
-def test_a_model_whose_files_have_changed_is_loaded_anew(tiny_folder: Path, tmp_path: Path) -> None:
+def test_a_model_whose_files_have_changed_is_loaded_again(tiny_folder: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(tiny_folder, tmp_path / "model")
     before = load_model(str(folder), device="cpu")
     vector = EchoEncoder(before).encode_documents(["fox"])
@@ -553,18 +555,18 @@ def test_a_model_whose_files_have_changed_is_loaded_anew(tiny_folder: Path, tmp_
     assert not np.allclose(EchoEncoder(after).encode_documents(["fox"]), vector, atol=1e-3)
 
 
-def test_a_model_whose_tokens_see_what_follows_is_refused(tmp_path: Path) -> None:
+def test_a_bidirectional_model_is_refused(tmp_path: Path) -> None:
     folder = save_model(tmp_path / "both-ways", ARCHITECTURES["gemma3"]())
     load_model(str(folder), device="cpu")
     config = folder / "config.json"
     fields = json.loads(config.read_text(encoding="utf-8")) | {"use_bidirectional_attention": True}
     config.write_text(json.dumps(fields), encoding="utf-8")
-    with pytest.raises(ModelError, match="both-ways is not a causal one") as refusal:
+    with pytest.raises(ModelError, match="both-ways is not causal") as refusal:
         load_model(str(folder), device="cpu")
-    assert "without --model" in (refusal.value.remedy or "")
+    assert "leave out --model" in refusal.value.remedy
 
 
-def test_a_model_that_nobody_holds_is_let_go(tiny_folder: Path, tmp_path: Path) -> None:
+def test_a_model_that_is_not_in_use_is_freed(tiny_folder: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(tiny_folder, tmp_path / "model")
     gone = weakref.ref(load_model(str(folder), device="cpu"))
     gc.collect()
@@ -576,7 +578,7 @@ def test_the_context_is_never_longer_than_the_model_has_positions(tiny_model: La
     assert load_model(str(save_model(tmp_path, ARCHITECTURES["gpt2"]())), device="cpu").context == 512
 
 
-def test_a_model_writes_as_its_profile_says_or_as_its_template_lets_it(
+def test_the_generation_mode_is_that_of_the_profile_or_the_chat_template(
     gemma: LanguageModel, smollm: LanguageModel, tiny_model: LanguageModel, tmp_path: Path
 ) -> None:
     bare = load_model(str(save_model(tmp_path, llama_config())), device="cpu")
