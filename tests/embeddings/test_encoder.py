@@ -1,4 +1,4 @@
-"""Texts in, unit vectors out: whatever stands beside a text, and whoever else asks at the same time."""
+"""EchoEncoder: vectors are independent of batches and threads; settings, fingerprints and errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from passes import batches_noted, passes_noted
+from passes import recorded_batches, recorded_passes
 from tiny_models import ARCHITECTURES, llama_config, save_model
 
 from echo_index.embeddings.decoder.linear import Precision
@@ -50,7 +50,7 @@ def encoder(tiny_model: LanguageModel) -> EchoEncoder:
 
 
 def distance(one: np.ndarray, two: np.ndarray) -> float:
-    """Return the cosine distance, in double precision."""
+    """Return the cosine distance in double precision."""
     a, b = one.astype(np.float64), two.astype(np.float64)
     return float(1 - a @ b / np.linalg.norm(a) / np.linalg.norm(b))
 
@@ -102,9 +102,7 @@ def test_batch_neighbours_do_not_change_a_vector_of_the_default_model(gemma: Lan
 
 @pytest.mark.model
 @pytest.mark.parametrize("precision", [Precision.BF16, Precision.INT8])
-def test_the_faster_precisions_of_the_default_model_are_near_the_exact_one(
-    gemma: LanguageModel, precision: Precision
-) -> None:
+def test_faster_precisions_of_the_default_model_are_close_to_fp32(gemma: LanguageModel, precision: Precision) -> None:
     exact, encoder = EchoEncoder(gemma), EchoEncoder(gemma, precision=precision)
     texts = sample_texts()[:20]
     vectors = encoder.encode_documents(texts)
@@ -126,7 +124,7 @@ def test_the_default_model_finds_the_passage_that_answers(gemma: LanguageModel) 
     assert (questions @ passages.T).argmax(axis=1).tolist() == [0, 1]
 
 
-def test_results_stand_in_the_order_of_the_texts(encoder: EchoEncoder) -> None:
+def test_results_are_in_the_order_of_the_texts(encoder: EchoEncoder) -> None:
     alone = np.concatenate([encoder.encode_documents([text]) for text in TEXTS])
     order = list(range(len(TEXTS)))
     random.Random(1).shuffle(order)
@@ -136,19 +134,19 @@ def test_results_stand_in_the_order_of_the_texts(encoder: EchoEncoder) -> None:
 
 
 def cut(prompt: EchoPrompt) -> EchoPrompt:
-    """Return the prompt that ends with the first copy, which is now the only one."""
+    """Return the prompt cut after its first copy, which becomes the only one."""
     return EchoPrompt(prompt.template.partition("{text}")[0] + "{echo}")
 
 
 def passes_of(act: Callable[[], object]) -> int:
-    """Return how many batches go through the model while `act` acts."""
-    with batches_noted() as batches:
+    """Return the number of batches that the model runs during `act`."""
+    with recorded_batches() as batches:
         act()
     return len(batches)
 
 
 @pytest.mark.parametrize("pooling", Pooling)
-def test_document_readings_are_the_same_vectors_when_they_are_ready(encoder: EchoEncoder, pooling: Pooling) -> None:
+def test_document_pairs_contain_the_same_vectors(encoder: EchoEncoder, pooling: Pooling) -> None:
     small = EchoEncoder(encoder.model, batch_tokens=300, pooling=pooling)
     batches = list(small.encode_document_pairs(TEXTS))
     assert len(batches) > 1
@@ -157,14 +155,14 @@ def test_document_readings_are_the_same_vectors_when_they_are_ready(encoder: Ech
     assert np.array_equal(readings.echo, small.encode_documents(TEXTS))
 
 
-def test_document_readings_work_one_batch_at_a_time(encoder: EchoEncoder) -> None:
+def test_document_pairs_are_computed_batch_by_batch(encoder: EchoEncoder) -> None:
     batches = EchoEncoder(encoder.model, batch_tokens=1).encode_document_pairs(TEXTS)
     assert passes_of(lambda: next(batches)) == 1
 
 
 @pytest.mark.parametrize("pooling", Pooling)
 @pytest.mark.parametrize("layer", [2, 4])
-def test_the_classical_reading_of_an_echo_prompt_is_that_of_the_prompt_cut_before_the_echo(
+def test_the_classical_embedding_of_an_echo_prompt_is_that_of_the_prompt_cut_before_the_echo(
     tiny_model: LanguageModel, pooling: Pooling, layer: int
 ) -> None:
     twice = EchoEncoder(
@@ -181,7 +179,7 @@ def test_the_classical_reading_of_an_echo_prompt_is_that_of_the_prompt_cut_befor
 
 
 @pytest.mark.model
-def test_the_default_model_gives_both_readings_in_one_pass(gemma: LanguageModel) -> None:
+def test_the_default_model_gives_both_embeddings_in_one_pass(gemma: LanguageModel) -> None:
     encoder = EchoEncoder(gemma, layer=16)
     once = encoder.with_options(document_prompt=cut(encoder.document_prompt), query_prompt=cut(encoder.query_prompt))
     assert once.document_prompt.template == "Rewrite the following paragraph: {echo}"
@@ -200,7 +198,7 @@ def test_the_default_model_gives_both_readings_in_one_pass(gemma: LanguageModel)
     assert distance(questions.classical[0], questions.echo[0]) > 0.01
 
 
-def test_a_prompt_that_reads_once_has_no_second_reading(tiny_model: LanguageModel) -> None:
+def test_a_prompt_with_one_copy_has_no_classical_embedding(tiny_model: LanguageModel) -> None:
     once = EchoEncoder(tiny_model, document_prompt=CLASSICAL, query_prompt=CLASSICAL)
     assert once.encode_query_pairs(TEXTS).classical is None
     assert [readings.classical for _, readings in once.encode_document_pairs(TEXTS[:1])] == [None]
@@ -220,14 +218,14 @@ def test_an_empty_text_is_refused_before_anything_is_embedded(encoder: EchoEncod
     assert told == []
 
 
-def test_progress_is_told_after_each_batch_up_to_all(encoder: EchoEncoder) -> None:
+def test_progress_is_reported_after_each_batch(encoder: EchoEncoder) -> None:
     told: list[tuple[int, int]] = []
     one_a_batch = EchoEncoder(encoder.model, batch_tokens=1)
     one_a_batch.encode_documents(TEXTS, progress=lambda done, total: told.append((done, total)))
     assert told == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
 
 
-def test_threads_that_encode_at_once_get_the_same_vectors(encoder: EchoEncoder) -> None:
+def test_concurrent_threads_get_the_same_vectors(encoder: EchoEncoder) -> None:
     documents = encoder.encode_documents(TEXTS)
     queries = encoder.encode_queries(TEXTS)
     with ThreadPoolExecutor(8) as pool:
@@ -240,7 +238,7 @@ def test_threads_that_encode_at_once_get_the_same_vectors(encoder: EchoEncoder) 
             assert np.array_equal(query_job.result(), queries)
 
 
-def test_a_query_without_an_instruction_takes_the_encoders_own(tiny_model: LanguageModel) -> None:
+def test_a_query_without_an_instruction_uses_that_of_the_encoder(tiny_model: LanguageModel) -> None:
     encoder = EchoEncoder(tiny_model, query_prompt=TUNED_QUERY, instruction="Find code")
     own = encoder.encode_queries(["fox"])
     assert np.array_equal(own, encoder.encode_queries(["fox"], instruction="Find code"))
@@ -249,9 +247,18 @@ def test_a_query_without_an_instruction_takes_the_encoders_own(tiny_model: Langu
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_no_task_is_read_in_the_place_of_another(tiny_model: LanguageModel, precision: PrecisionChoice) -> None:
+def test_the_cached_prefixes_of_instructions_are_not_confused(
+    tiny_model: LanguageModel, precision: PrecisionChoice
+) -> None:
     encoder = EchoEncoder(tiny_model, query_prompt=TUNED_QUERY, precision=precision)
-    tasks = ["Find code", "Find coda", "Find", "Find code and recipes", "", *(f"Task {n}" for n in range(_MAX_PREFIXES))]
+    tasks = [
+        "Find code",
+        "Find coda",
+        "Find",
+        "Find code and recipes",
+        "",
+        *(f"Task {n}" for n in range(_MAX_PREFIXES)),
+    ]
     expected = [encoder.with_options().encode_queries(TEXTS[:2], instruction=task) for task in tasks]
     order = [*range(len(tasks)), *reversed(range(len(tasks))), *range(0, len(tasks), 2)]
     for number in order:
@@ -263,11 +270,11 @@ def test_no_task_is_read_in_the_place_of_another(tiny_model: LanguageModel, prec
         assert distance(one[0], two[0]) > 1e-4
 
 
-def test_a_task_is_read_once_and_anew_when_it_was_long_ago(tiny_model: LanguageModel) -> None:
+def test_the_prefix_of_an_instruction_is_cached_until_it_is_evicted(tiny_model: LanguageModel) -> None:
     encoder = EchoEncoder(tiny_model, query_prompt=TUNED_QUERY)
 
     def passes_for(task: str) -> int:
-        with passes_noted() as passes:
+        with recorded_passes() as passes:
             encoder.encode_queries(["fox"], instruction=task)
         return len(passes)
 
@@ -280,13 +287,13 @@ def test_a_task_is_read_once_and_anew_when_it_was_long_ago(tiny_model: LanguageM
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gemma3", "gpt2"])
-def test_a_prompt_that_begins_with_the_text_needs_nothing_before_it(architecture: str, tmp_path: Path) -> None:
+def test_a_prompt_may_begin_with_the_text(architecture: str, tmp_path: Path) -> None:
     folder = save_model(tmp_path, ARCHITECTURES[architecture]())
     (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<eos>"}), encoding="utf-8")
     model = load_model(str(folder), device="cpu")
     assert model.tokenizer.bos_id is None
     encoder = EchoEncoder(model, document_prompt=EchoPrompt("{text} {echo}"), layer=3)
-    with passes_noted() as passes:
+    with recorded_passes() as passes:
         together = encoder.encode_documents(TEXTS)
     assert len(passes) == (1 if model.uses_native_decoder else 0)
     normalization = model.tokenizer.encode(" ")
@@ -307,7 +314,7 @@ def test_an_instruction_without_a_slot_is_refused(tiny_model: LanguageModel) -> 
             encode(["fox"], instruction="Find code")
 
 
-def test_queries_and_documents_have_each_their_prompt(tiny_model: LanguageModel) -> None:
+def test_queries_and_documents_have_their_own_prompts(tiny_model: LanguageModel) -> None:
     encoder = EchoEncoder(tiny_model, document_prompt=CLASSICAL, query_prompt=ZERO_SHOT)
     swapped = EchoEncoder(tiny_model, document_prompt=ZERO_SHOT, query_prompt=CLASSICAL)
     assert np.array_equal(encoder.encode_documents(TEXTS), swapped.encode_queries(TEXTS))
@@ -315,7 +322,7 @@ def test_queries_and_documents_have_each_their_prompt(tiny_model: LanguageModel)
     assert distance(encoder.encode_documents(["fox"])[0], encoder.encode_queries(["fox"])[0]) > 1e-3
 
 
-def test_what_is_beyond_max_tokens_does_not_count(tiny_model: LanguageModel) -> None:
+def test_tokens_beyond_max_tokens_are_ignored(tiny_model: LanguageModel) -> None:
     short = EchoEncoder(tiny_model, max_tokens=4)
     long = EchoEncoder(tiny_model, max_tokens=99)
     texts = ["The quick brown fox jumps", "The quick brown fox jumps over the lazy dog"]
@@ -323,7 +330,7 @@ def test_what_is_beyond_max_tokens_does_not_count(tiny_model: LanguageModel) -> 
     assert distance(*long.encode_documents(texts)) > 1e-3
 
 
-def test_a_changed_encoder_differs_in_what_is_given_and_in_nothing_else(tiny_model: LanguageModel) -> None:
+def test_with_options_changes_only_the_given_settings(tiny_model: LanguageModel) -> None:
     before = EchoEncoder(
         tiny_model, document_prompt=CLASSICAL, pooling="last", layer=3, max_tokens=9, instruction="Find"
     )
@@ -344,7 +351,7 @@ def test_a_changed_encoder_differs_in_what_is_given_and_in_nothing_else(tiny_mod
 @pytest.mark.parametrize(
     ("precision", "dtype"), [("fp32", "float32"), ("bf16", "bfloat16"), ("int8", "int8"), (Precision.INT8, "int8")]
 )
-def test_a_precision_is_described_kept_and_brought_back(
+def test_a_precision_survives_with_options_and_from_config(
     tiny_model: LanguageModel, precision: PrecisionChoice, dtype: str
 ) -> None:
     encoder = EchoEncoder(tiny_model, precision=precision)
@@ -360,14 +367,14 @@ def test_a_precision_is_described_kept_and_brought_back(
         assert (changed.fingerprint == encoder.fingerprint) is (each is encoder.precision)
 
 
-def test_each_precision_gives_vectors_of_its_own(tiny_model: LanguageModel) -> None:
+def test_precisions_give_different_vectors(tiny_model: LanguageModel) -> None:
     exact, half, int8 = (EchoEncoder(tiny_model, precision=each).encode_documents(TEXTS) for each in Precision)
     for one, two in ((exact, half), (exact, int8), (half, int8)):
         assert not np.allclose(one, two, atol=1e-4)
         assert centered_cosines(one, two).mean() > 0.98
 
 
-def test_a_description_brings_the_same_encoder_back(tiny_model: LanguageModel) -> None:
+def test_from_config_returns_the_same_encoder(tiny_model: LanguageModel) -> None:
     encoder = EchoEncoder(
         tiny_model, document_prompt=CLASSICAL, pooling="last", layer=3, max_tokens=9, instruction="Find"
     )
@@ -390,7 +397,7 @@ def test_a_description_brings_the_same_encoder_back(tiny_model: LanguageModel) -
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_what_changes_vectors_changes_the_fingerprint(encoder: EchoEncoder, change: dict[str, Any]) -> None:
+def test_settings_that_change_vectors_change_the_fingerprint(encoder: EchoEncoder, change: dict[str, Any]) -> None:
     other = EchoEncoder(encoder.model, **change)
     assert other.fingerprint != encoder.fingerprint
     (difference,) = other.differences(encoder.config())

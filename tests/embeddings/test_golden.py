@@ -1,4 +1,4 @@
-"""The paper authors' own implementation: the same tokens, the same pooled positions, the same vectors."""
+"""Tokens, pooled positions and vectors equal those of the paper's reference implementation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any architecture, any layer: the states that transformers gives, and no layer run in vain."""
+"""Hidden states of any architecture and layer equal those of transformers; deeper layers are never run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from passes import passes_noted
+from passes import recorded_passes
 from tiny_models import ARCHITECTURES, FALL_BACK, save_model
 
 from echo_index.embeddings.decoder.decoder import Decoder
@@ -37,7 +37,7 @@ def states_of_transformers(model: LanguageModel, tokens: EchoTokens) -> tuple[to
 
 
 def random_batch(lengths: list[int], *, shared: int, fixed: int) -> list[EchoTokens]:
-    """Return texts of these lengths whose first `shared` tokens are the same and whose first `fixed` should be."""
+    """Return texts of these lengths with `shared` equal tokens at the start, which claim to have `fixed` of them."""
     generator = torch.Generator().manual_seed(5)
     first = torch.randint(5, 300, (shared,), generator=generator).tolist()
     rest = [torch.randint(5, 300, (length - shared,), generator=generator).tolist() for length in lengths]
@@ -51,7 +51,7 @@ def random_batch(lengths: list[int], *, shared: int, fixed: int) -> list[EchoTok
     [(10, 10), (70, 70), (0, 0), (5, 9)],
     ids=["prefix", "prefix of two blocks", "no prefix", "prefixes that differ"],
 )
-def test_every_layer_of_long_and_short_texts_is_that_of_transformers(
+def test_every_layer_of_long_and_short_texts_equals_transformers(
     any_model: LanguageModel, shared: int, fixed: int
 ) -> None:
     batch = random_batch([shared + length for length in (64, 5, 63, 200, 65, 129, 128)], shared=shared, fixed=fixed)
@@ -65,15 +65,15 @@ def test_every_layer_of_long_and_short_texts_is_that_of_transformers(
         assert torch.allclose(found.norm(dim=1), wanted.norm(dim=1), rtol=1e-3)
 
 
-def test_the_families_that_are_ours_run_on_our_layers_and_all_others_fall_back(
+def test_known_architectures_run_on_the_native_decoder_and_others_on_transformers(
     any_model: LanguageModel, request: pytest.FixtureRequest
 ) -> None:
     ours = request.node.callspec.params["any_model"] not in FALL_BACK
     assert any_model.uses_native_decoder is ours
-    with passes_noted() as passes:
+    with recorded_passes() as passes:
         EchoEncoder(any_model).encode_documents(TEXTS)
     assert bool(passes) is ours
-    with passes_noted() as passes:
+    with recorded_passes() as passes:
         list(generate(any_model, [0, 40, 77], max_tokens=2))
     assert bool(passes) is ours
 
@@ -90,7 +90,7 @@ def test_a_layer_is_the_hidden_state_of_that_index_pooled(
         assert np.allclose(vector, (expected / expected.norm()).numpy(), atol=1e-5)
 
 
-def test_layers_differ_and_the_last_is_read_where_none_is_named(any_model: LanguageModel) -> None:
+def test_layers_differ_and_the_last_is_the_default(any_model: LanguageModel) -> None:
     vectors = [EchoEncoder(any_model, layer=layer).encode_documents(TEXTS[:1])[0] for layer in (1, 2, 3, 4)]
     default = EchoEncoder(any_model)
     assert default.layer == 4
@@ -110,7 +110,7 @@ def test_batch_neighbours_do_not_change_the_states(any_model: LanguageModel) -> 
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt2"])
 @pytest.mark.parametrize("layer", [1, 2, 3, 4])
-def test_layers_above_the_one_that_is_read_are_never_run(
+def test_layers_above_the_deepest_one_are_never_run(
     architecture: str, layer: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = load_model(str(save_model(tmp_path, ARCHITECTURES[architecture]())), device="cpu")
@@ -134,7 +134,7 @@ def test_layers_above_the_one_that_is_read_are_never_run(
     assert run == set(range(layer))
 
 
-def test_a_prompt_whose_reading_was_interrupted_is_read_again(
+def test_a_prefix_whose_pass_was_interrupted_is_computed_again(
     tiny_model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = EchoEncoder(tiny_model).encode_documents(TEXTS)
@@ -154,7 +154,7 @@ def test_a_prompt_whose_reading_was_interrupted_is_read_again(
 
 
 @pytest.mark.parametrize("layer", [-1, 5, 99])
-def test_a_layer_that_is_not_there_is_refused(tiny_model: LanguageModel, layer: int) -> None:
+def test_a_layer_that_does_not_exist_is_refused(tiny_model: LanguageModel, layer: int) -> None:
     with pytest.raises(ModelError, match=f"has layers 1 to 4; there is no layer {layer}"):
         EchoEncoder(tiny_model, layer=layer)
 
@@ -171,7 +171,7 @@ def test_encoders_of_one_model_at_different_layers_do_not_disturb_each_other(
         assert np.allclose(shared[layer].encode_documents(TEXTS), alone[layer], atol=1e-6)
 
 
-def test_an_encoder_leaves_the_writer_as_it_was(tiny_folder: Path, tiny_model: LanguageModel) -> None:
+def test_an_encoder_does_not_change_generation(tiny_folder: Path, tiny_model: LanguageModel) -> None:
     prompt = tiny_model.tokenizer.encode("The quick brown")
     untouched = "".join(generate(load_model(str(tiny_folder), device="cpu"), prompt, max_tokens=30))
     encoder = EchoEncoder(tiny_model, layer=2)
@@ -182,7 +182,7 @@ def test_an_encoder_leaves_the_writer_as_it_was(tiny_folder: Path, tiny_model: L
     assert "".join(pieces) == untouched != ""
 
 
-def test_a_writer_in_another_thread_and_many_encoders_get_what_they_get_alone(tiny_model: LanguageModel) -> None:
+def test_generation_and_encoders_in_parallel_threads_do_not_disturb_each_other(tiny_model: LanguageModel) -> None:
     prompt = tiny_model.tokenizer.encode("The quick brown")
     encoders = [EchoEncoder(tiny_model, layer=layer) for layer in (1, 2, 3, 4)]
     expected = [encoder.encode_documents(TEXTS) for encoder in encoders]

@@ -1,4 +1,4 @@
-"""The cache: made once whoever asks, whole or not at all, and hashes remembered for as long as they hold."""
+"""The cache: values and folders are made once and stored completely; hashes are valid while files do not change."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from echo_index.embeddings.runtime.cache import build_once, cache_folder, sha256_of
+from echo_index.embeddings.runtime.cache import build_once, cache_folder, cache_key, get_or_make, sha256_of
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def often_interrupted() -> Iterator[None]:
-    """Let threads take turns all the time, so that what can go wrong between them does."""
+    """Switch threads as often as possible to provoke race conditions."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -33,7 +33,7 @@ def often_interrupted() -> Iterator[None]:
 
 
 def make_slowly(folder: Path) -> None:
-    """Leave a trace for each time this is called, and take long enough to be overtaken."""
+    """Create a file for each call, and take long enough for other processes to catch up."""
     (folder.parent.parent / f"made-by-{os.getpid()}").touch()
     (folder / "first").write_text("1")
     time.sleep(0.5)
@@ -41,7 +41,7 @@ def make_slowly(folder: Path) -> None:
 
 
 def make_and_hang(folder: Path) -> None:
-    """Begin, say so, and never finish."""
+    """Begin, create a file that says so, and never finish."""
     (folder / "first").write_text("1")
     (folder.parent.parent / "begun").touch()
     time.sleep(60)
@@ -51,18 +51,71 @@ def files(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in folder.iterdir()}
 
 
-def test_the_cache_folder_is_where_the_environment_says(cache: Path) -> None:
+def test_the_environment_names_the_cache_folder(cache: Path) -> None:
     assert cache_folder() == cache
     assert cache.is_dir()
 
 
-def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
+class Numbers:
+    """Makes the next number each time; stores numbers as text, except negative ones."""
+
+    def __init__(self, first: int = 1) -> None:
+        self.next = first
+
+    def get(self, name: str = "number") -> int:
+        return get_or_make("numbers", name, read=lambda path: int(path.read_text()), make=self.make, write=self.write)
+
+    def make(self) -> int:
+        self.next += 1
+        return self.next - 1
+
+    def write(self, path: Path, number: int) -> None:
+        if number >= 0:
+            path.write_text(str(number))
+
+
+def test_a_value_is_made_once_for_each_name(cache: Path) -> None:
+    numbers = Numbers()
+    assert [numbers.get(), numbers.get(), numbers.get("other"), numbers.get()] == [1, 1, 2, 1]
+    assert files(cache / "numbers") == {"number": "1", "other": "2"}
+
+
+def test_a_damaged_value_is_made_again(cache: Path) -> None:
+    numbers = Numbers()
+    numbers.get()
+    (cache / "numbers" / "number").write_text("damaged")
+    assert [numbers.get(), numbers.get()] == [2, 2]
+
+
+def test_a_value_that_cannot_be_stored_is_made_each_time(cache: Path) -> None:
+    numbers = Numbers(first=-2)
+    assert [numbers.get(), numbers.get(), numbers.get(), numbers.get()] == [-2, -1, 0, 0]
+    cache.joinpath("file").touch()
+    read, make = (lambda path: int(path.read_text())), numbers.make
+    assert [get_or_make("file", "x", read=read, make=make, write=numbers.write) for _ in range(2)] == [1, 2]
+
+
+def test_an_error_of_make_is_raised_and_stores_nothing(cache: Path) -> None:
+    def fail() -> int:
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        get_or_make("numbers", "number", read=lambda path: int(path.read_text()), make=fail, write=Numbers().write)
+    assert not (cache / "numbers").exists()
+
+
+def test_a_key_depends_on_every_part_and_their_order() -> None:
+    assert len({cache_key(*parts) for parts in (("a", "b"), ("b", "a"), ("ab",), ("a",), ("a", ""))}) == 5
+    assert cache_key("caf\udce9")  # a file name that is not UTF-8
+
+
+def test_an_existing_folder_is_not_built_again(tmp_path: Path) -> None:
     build_once(tmp_path / "made", lambda folder: (folder / "file").touch())
     again = build_once(tmp_path / "made", lambda folder: pytest.fail("made twice"))
     assert [path.name for path in again.iterdir()] == ["file"]
 
 
-def test_processes_that_start_at_once_make_it_once(tmp_path: Path) -> None:
+def test_concurrent_processes_build_a_folder_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=build_once, args=(tmp_path / "made", make_slowly)) for _ in range(3)]
     for process in processes:
@@ -74,7 +127,7 @@ def test_processes_that_start_at_once_make_it_once(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("made-by-*"))) == 1
 
 
-def test_a_failure_leaves_nothing_behind_and_the_next_try_is_free(tmp_path: Path) -> None:
+def test_a_failure_leaves_no_files_and_can_be_repeated(tmp_path: Path) -> None:
     def fail(folder: Path) -> None:
         (folder / "half").touch()
         raise RuntimeError("no space")
@@ -87,7 +140,7 @@ def test_a_failure_leaves_nothing_behind_and_the_next_try_is_free(tmp_path: Path
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a process is killed by a signal")
-def test_what_a_killed_process_left_does_not_matter(tmp_path: Path) -> None:
+def test_files_of_a_killed_process_do_not_matter(tmp_path: Path) -> None:
     place = tmp_path / "place"
     process = multiprocessing.get_context("spawn").Process(target=build_once, args=(place / "made", make_and_hang))
     process.start()
@@ -108,14 +161,14 @@ def test_the_hash_of_a_file_is_its_sha256(tmp_path: Path) -> None:
     assert sha256_of(tmp_path / "file") == hashlib.sha256(content).hexdigest()
 
 
-def test_a_hash_is_remembered_while_size_and_time_stay(tmp_path: Path) -> None:
+def test_a_hash_is_cached_while_size_and_time_stay(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"before")
-    remembered = sha256_of(file)
+    cached = sha256_of(file)
     stat = file.stat()
     file.write_bytes(b"AFTER!")
     os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert sha256_of(file) == remembered  # it was not read again
+    assert sha256_of(file) == cached  # it was not read again
 
 
 @pytest.mark.parametrize("change", ["time", "size", "both"])
@@ -130,14 +183,14 @@ def test_a_changed_file_gets_a_new_hash(tmp_path: Path, change: str) -> None:
     assert sha256_of(file) == hashlib.sha256(after).hexdigest()
 
 
-def test_a_file_of_another_name_is_another_file(tmp_path: Path) -> None:
+def test_files_with_different_names_have_their_own_hashes(tmp_path: Path) -> None:
     for name, content in (("one", b"11"), ("two", b"22")):
         (tmp_path / name).write_bytes(content)
         os.utime(tmp_path / name, ns=(5, 5))
     assert sha256_of(tmp_path / "one") != sha256_of(tmp_path / "two")
 
 
-def test_threads_that_hash_one_file_at_once_agree(tmp_path: Path, often_interrupted: None) -> None:
+def test_concurrent_threads_get_the_same_hash(tmp_path: Path, often_interrupted: None) -> None:
     answers: list[str] = []
     start = threading.Barrier(8)
 

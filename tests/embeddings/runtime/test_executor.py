@@ -1,4 +1,4 @@
-"""Passes take turns in one thread; questions that wait meanwhile go through together."""
+"""Passes run one at a time in one thread; queries that wait for a pass are embedded together."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def test_passes_from_many_threads_run_in_one() -> None:
     assert threads != {threading.get_ident()}
 
 
-def test_a_pass_may_ask_for_its_turn_again() -> None:
+def test_a_task_may_call_the_executor_again() -> None:
     assert run_on_executor(lambda: run_on_executor(threading.get_ident)) == run_on_executor(threading.get_ident)
 
 
-def test_what_a_pass_raises_is_raised_where_it_was_asked_for() -> None:
+def test_an_error_of_a_task_is_raised_in_the_caller() -> None:
     def fail() -> None:
         raise TextError("no")
 
@@ -37,7 +37,7 @@ def test_what_a_pass_raises_is_raised_where_it_was_asked_for() -> None:
     assert run_on_executor(lambda: 7) == 7
 
 
-def test_a_pass_runs_while_the_one_before_is_dealt_with_and_no_more_than_one_waits() -> None:
+def test_the_next_task_is_prefetched_and_only_one_waits() -> None:
     begun = [threading.Event() for _ in range(3)]
 
     def act(number: int) -> int:
@@ -53,7 +53,7 @@ def test_a_pass_runs_while_the_one_before_is_dealt_with_and_no_more_than_one_wai
     assert [*prefetched([])] == []
 
 
-def test_what_was_begun_ahead_and_is_not_wanted_is_not_run() -> None:
+def test_a_prefetched_task_that_is_not_needed_is_cancelled() -> None:
     begun, blocked, ran = threading.Event(), threading.Event(), threading.Event()
     others: list[threading.Thread] = []
 
@@ -61,7 +61,7 @@ def test_what_was_begun_ahead_and_is_not_wanted_is_not_run() -> None:
         yield lambda: None
         others.append(threading.Thread(target=run_on_executor, args=(lambda: (begun.set(), blocked.wait(20)),)))
         others[0].start()
-        assert begun.wait(20)  # somebody else's pass runs, so that the next one has to wait
+        assert begun.wait(20)  # the task of another thread runs, so that the next one has to wait
         yield ran.set
 
     results = prefetched(acts())
@@ -79,7 +79,7 @@ def test_what_was_begun_ahead_and_is_not_wanted_is_not_run() -> None:
     assert not ran.is_set()
 
 
-def test_other_work_runs_in_a_thread_that_ends_with_it() -> None:
+def test_a_new_thread_ends_with_its_task() -> None:
     thread = run_in_new_thread(threading.current_thread)
     thread.join(20)
     assert not thread.is_alive()
@@ -89,7 +89,7 @@ def test_other_work_runs_in_a_thread_that_ends_with_it() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # that forking with threads is dangerous
-def test_a_forked_process_takes_turns_of_its_own() -> None:
+def test_a_forked_process_has_its_own_executor() -> None:
     assert run_on_executor(lambda: 1) == 1
     child = os.fork()
     if child == 0:
@@ -105,7 +105,7 @@ def test_a_forked_process_takes_turns_of_its_own() -> None:
 
 
 class SlowEncoder:
-    """Embeds each question as its length; the first pass waits until it is let go."""
+    """Embeds each query as its length; every pass waits for `go_on`."""
 
     def __init__(self) -> None:
         self.passes: list[tuple[tuple[str, ...], str | None]] = []
@@ -120,7 +120,7 @@ class SlowEncoder:
         return np.array([[len(question)] for question in questions], dtype=np.float32)
 
 
-def test_questions_that_come_during_a_pass_go_through_together_and_one_alone_at_once() -> None:
+def test_queries_that_wait_for_a_pass_are_batched_and_a_single_query_does_not_wait() -> None:
     encoder = SlowEncoder()
     gatherer = QueryBatcher(encoder.encode)
     with ThreadPoolExecutor(8) as pool:
@@ -135,6 +135,6 @@ def test_questions_that_come_during_a_pass_go_through_together_and_one_alone_at_
         assert [found.result(20).tolist() for found in (first, *others, another)] == [[1], [2], [3], [4]]
         with pytest.raises(TextError, match="bad question"):
             bad.result(20)
-    assert encoder.passes[0] == (("a",), None), "it did not wait for company"
+    assert encoder.passes[0] == (("a",), None), "it did not wait for other queries"
     assert sorted(encoder.passes[1][0]) == ["bad", "bb", "ccc"]
     assert (("dddd",), "task") in encoder.passes

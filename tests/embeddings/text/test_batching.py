@@ -1,4 +1,4 @@
-"""Batches: every text once, long ones first, never more tokens than the budget."""
+"""Batches contain every text once, longest first, and never more tokens than the budget."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Templates: what is pooled, what is said, and what is refused."""
+"""Valid and invalid prompt templates."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from echo_index.embeddings.text.echo_prompt import (
 from echo_index.errors import PromptError
 
 
-def test_a_template_is_words_and_slots_in_order() -> None:
+def test_a_template_is_text_and_slots_in_order() -> None:
     assert EchoPrompt("Say {text} again: {echo}").pieces == ("Say ", Slot.TEXT, " again: ", Slot.ECHO)
 
 
-def test_the_presets_are_those_of_the_paper() -> None:
+def test_the_preset_prompts_equal_those_of_the_paper() -> None:
     assert ZERO_SHOT.template == "Rewrite the following paragraph: {text} The rewritten paragraph: {echo}"
     assert TUNED_QUERY.template == "Instruct:{instruction},\nQuery:{text}\nQuery again:{echo}{end}"
     assert TUNED_DOCUMENT.template == "Document:{text}\nDocument again:{echo}{end}"
@@ -31,7 +31,7 @@ def test_a_prompt_knows_whether_it_takes_an_instruction() -> None:
     assert not TUNED_DOCUMENT.takes_instruction
 
 
-def test_a_prompt_knows_whether_the_text_is_read_twice() -> None:
+def test_a_prompt_knows_whether_it_contains_the_text_twice() -> None:
     assert ZERO_SHOT.is_echo
     assert not CLASSICAL.is_echo
 
@@ -67,13 +67,13 @@ def test_prompts_with_the_same_template_are_equal() -> None:
         ("text} {echo}", "cannot be read"),
     ],
 )
-def test_a_template_that_cannot_work_is_refused_with_its_reason(template: str, sentence: str) -> None:
+def test_an_impossible_template_is_refused_with_a_reason(template: str, sentence: str) -> None:
     with pytest.raises(PromptError) as refusal:
         EchoPrompt(template)
     assert sentence in refusal.value.message
     assert repr(template) in refusal.value.message
 
 
-def test_a_broken_brace_is_mended_by_doubling_it() -> None:
+def test_the_error_for_a_single_brace_says_how_to_write_it() -> None:
     with pytest.raises(PromptError, match="Write literal braces as"):
         EchoPrompt("} {echo}")

@@ -1,4 +1,4 @@
-"""Prompt and text to token ids: the span is known by construction, and the text is only ever text."""
+"""Token ids and pooled spans of prompts; special tokens in texts are plain text."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def tokenizer(vocabulary: ModelTokenizer) -> PromptTokenizer:
     return PromptTokenizer(vocabulary, max_tokens=1_000_000)
 
 
-def test_the_ids_are_the_pieces_one_after_the_other(tokenizer: PromptTokenizer, vocabulary: ModelTokenizer) -> None:
+def test_the_ids_are_those_of_the_pieces_in_order(tokenizer: PromptTokenizer, vocabulary: ModelTokenizer) -> None:
     text = vocabulary.encode("lazy dog")
     tokens = tokenizer.assemble(TWICE, ["lazy dog"])[0]
     assert list(tokens.ids) == [
@@ -47,17 +47,13 @@ def test_the_ids_are_the_pieces_one_after_the_other(tokenizer: PromptTokenizer, 
     ]
 
 
-def test_the_span_holds_the_second_copy_and_nothing_else(
-    tokenizer: PromptTokenizer, vocabulary: ModelTokenizer
-) -> None:
+def test_the_span_contains_only_the_second_copy(tokenizer: PromptTokenizer, vocabulary: ModelTokenizer) -> None:
     tokens = tokenizer.assemble(TWICE, ["lazy dog"])[0]
     assert list(tokens.ids[tokens.start : tokens.end]) == vocabulary.encode("lazy dog")
     assert tokens.end == len(tokens)
 
 
-def test_the_span_holds_the_end_token_where_the_prompt_has_one(
-    tokenizer: PromptTokenizer, vocabulary: ModelTokenizer
-) -> None:
+def test_the_span_contains_the_end_token_of_the_prompt(tokenizer: PromptTokenizer, vocabulary: ModelTokenizer) -> None:
     tokens = tokenizer.assemble(TUNED_DOCUMENT, ["lazy dog"])[0]
     assert list(tokens.ids[tokens.start : tokens.end]) == [*vocabulary.encode("lazy dog"), vocabulary.end_id]
 
@@ -79,7 +75,7 @@ def test_both_copies_are_the_same_first_tokens_of_the_text(vocabulary: ModelToke
     assert tokens.ids[first : first + len(copy)] == copy
 
 
-def test_a_prompt_that_reads_once_has_no_first_copy(tokenizer: PromptTokenizer) -> None:
+def test_a_classical_prompt_has_no_first_copy(tokenizer: PromptTokenizer) -> None:
     assert tokenizer.assemble(CLASSICAL, ["lazy dog"])[0].first_copy is None
 
 
@@ -92,7 +88,7 @@ def test_an_instruction_is_cut_like_a_text(vocabulary: ModelTokenizer) -> None:
 
 
 @pytest.mark.parametrize("text", ["plain", "<bos>", "<bos><bos> text <eos>", "<|user|>"])
-def test_the_beginning_token_stands_once_and_only_in_front(
+def test_the_bos_token_appears_once_at_the_start(
     tokenizer: PromptTokenizer, vocabulary: ModelTokenizer, text: str
 ) -> None:
     tokens = tokenizer.assemble(ZERO_SHOT, [text])[0]
@@ -115,7 +111,7 @@ def test_names_of_special_tokens_in_a_text_are_plain_text(
     assert tokens.ids.count(vocabulary.bos_id) == 1
 
 
-def test_a_model_without_a_beginning_token_gets_none(vocabulary: ModelTokenizer) -> None:
+def test_a_model_without_a_bos_token_gets_none(vocabulary: ModelTokenizer) -> None:
     bare = ModelTokenizer(vocabulary.full, bos_id=None, end_id=None)
     tokens = PromptTokenizer(bare, max_tokens=99).assemble(EchoPrompt("{echo}"), ["dog"])[0]
     assert list(tokens.ids) == vocabulary.encode("dog")
@@ -166,13 +162,13 @@ def test_an_empty_instruction_is_an_instruction(tokenizer: PromptTokenizer, voca
     ],
     ids=["spaces", "newline and tab", "one letter", "nul", "only nul", "emoji", "right to left", "marks", "bom"],
 )
-def test_an_odd_text_is_pooled_whole(request: pytest.FixtureRequest, model: str, text: str) -> None:
+def test_an_unusual_text_is_pooled_completely(request: pytest.FixtureRequest, model: str, text: str) -> None:
     vocabulary = request.getfixturevalue(model).tokenizer
     tokens = PromptTokenizer(vocabulary, max_tokens=99).assemble(TWICE, [text])[0]
     assert vocabulary.decode(tokens.ids[tokens.start : tokens.end]) == text
 
 
-def test_a_very_long_text_is_cut_and_takes_no_time(vocabulary: ModelTokenizer) -> None:
+def test_a_very_long_text_is_cut_quickly(vocabulary: ModelTokenizer) -> None:
     text = "the quick brown fox " * 25_000
     began = time.monotonic()
     tokens = PromptTokenizer(vocabulary, max_tokens=256).assemble(TWICE, [text])[0]
@@ -226,7 +222,7 @@ def test_a_long_text_is_tokenized_in_slices(
 
 
 @pytest.mark.parametrize("piece", ["x", "🦊", " ", "word ", "a. "])
-def test_a_line_of_a_million_takes_little_memory_and_time(tokenizer: PromptTokenizer, piece: str) -> None:
+def test_a_line_of_a_million_characters_takes_little_memory_and_time(tokenizer: PromptTokenizer, piece: str) -> None:
     text = (piece * 1_000_000)[:1_000_000]
     before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
     starts = tokenizer.token_starts(text)

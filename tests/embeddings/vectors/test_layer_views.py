@@ -1,4 +1,4 @@
-"""Views: how they are written, and what is pooled from several of them in one pass."""
+"""The notation of layer views, and embeddings pooled from several views in one pass."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.models.language_model import LanguageModel
 from echo_index.embeddings.text.echo_prompt import CLASSICAL
-from echo_index.embeddings.vectors.layer_views import LayerView, TextPass, parse_views, format_views
+from echo_index.embeddings.vectors.layer_views import LayerView, TextPass, format_views, parse_views
 from echo_index.embeddings.vectors.paired_embeddings import EmbeddingPair
 from echo_index.errors import ModelError, PromptError
 
@@ -25,34 +25,34 @@ TEXTS = ["She loves summer but dislikes the heat.", "A whale.", "The train to th
         ("2*echo:16+.5*text:13", (LayerView(TextPass.ECHO, 16, weight=2.0), LayerView(TextPass.TEXT, 13, weight=0.5))),
     ],
 )
-def test_views_are_read_and_told_again(written: int | str, views: tuple[LayerView, ...]) -> None:
+def test_views_are_parsed_and_formatted(written: int | str, views: tuple[LayerView, ...]) -> None:
     assert parse_views(written) == views
     assert parse_views(format_views(views)) == views
 
 
-def test_the_echo_at_one_layer_is_told_by_its_number() -> None:
+def test_the_second_copy_at_one_layer_is_written_as_its_number() -> None:
     assert format_views(parse_views("echo:7")) == 7
     assert format_views(parse_views("text:7")) == "text:7"
 
 
 @pytest.mark.parametrize("written", ["", "echo", "echo:", "middle:3", "1.5", "3+", "3 4", "3+echo:3", "-1*3", "3+2*3"])
-def test_what_is_no_view_is_refused_in_the_words_that_were_written(written: str) -> None:
+def test_invalid_notation_is_refused_and_quoted(written: str) -> None:
     with pytest.raises(ModelError, match=r"There is no layer|is repeated") as error:
         parse_views(written)
     assert repr(written) in str(error.value)
 
 
-def test_every_layer_that_is_named_must_be_there(tiny_model: LanguageModel) -> None:
+def test_every_named_layer_must_exist(tiny_model: LanguageModel) -> None:
     with pytest.raises(ModelError, match="there is no layer 0"):
         EchoEncoder(tiny_model, layer="echo:3+text:0")
 
 
-def test_a_prompt_that_reads_once_has_no_first_copy(tiny_model: LanguageModel) -> None:
+def test_a_classical_prompt_has_no_view_of_the_first_copy(tiny_model: LanguageModel) -> None:
     with pytest.raises(PromptError, match="has no first copy for text:2"):
         EchoEncoder(tiny_model, document_prompt=CLASSICAL, query_prompt=CLASSICAL, layer="text:2")
 
 
-def test_views_of_the_first_copy_are_left_out_where_a_prompt_reads_once(tiny_model: LanguageModel) -> None:
+def test_views_of_the_first_copy_are_dropped_for_classical_prompts(tiny_model: LanguageModel) -> None:
     encoder = EchoEncoder(tiny_model, layer="echo:3+0.5*text:2")
     once = encoder.with_options(document_prompt=CLASSICAL, query_prompt=CLASSICAL)
     assert once.layer == 3
@@ -62,7 +62,7 @@ def test_views_of_the_first_copy_are_left_out_where_a_prompt_reads_once(tiny_mod
 
 
 @pytest.mark.parametrize("pooling", ["mean", "last"])
-def test_several_views_are_the_sum_of_each_on_its_own(any_model: LanguageModel, pooling: str) -> None:
+def test_several_views_are_added(any_model: LanguageModel, pooling: str) -> None:
     written = ["echo:4", "text:2", "echo:1", "text:4"]
     alone = [EchoEncoder(any_model, layer=view, pooling=pooling).encode_documents(TEXTS) for view in written]
     encoder = EchoEncoder(any_model, layer="echo:4+text:2+0.25*echo:1+2*text:4", pooling=pooling)
@@ -74,7 +74,7 @@ def test_several_views_are_the_sum_of_each_on_its_own(any_model: LanguageModel, 
             assert np.allclose(found, each[positions], atol=1e-5)
 
 
-def test_the_views_of_questions_are_those_of_their_prompt(tiny_model: LanguageModel) -> None:
+def test_query_views_use_the_query_prompt(tiny_model: LanguageModel) -> None:
     encoder = EchoEncoder(tiny_model, layer="echo:3+text:2")
     for positions, views in encoder.query_views(TEXTS, instruction="Find it."):
         alone = [
@@ -85,7 +85,7 @@ def test_the_views_of_questions_are_those_of_their_prompt(tiny_model: LanguageMo
 
 
 @pytest.mark.parametrize(("layer", "classical"), [("echo:3+text:2", "text:2"), ("echo:3+echo:2", "text:3")])
-def test_readings_keep_the_first_copy_where_it_is_read_else_at_the_deepest_layer(
+def test_the_classical_embedding_is_of_the_first_copy_view_or_the_deepest_layer(
     tiny_model: LanguageModel, layer: str, classical: str
 ) -> None:
     encoder = EchoEncoder(tiny_model, layer=layer)
@@ -96,7 +96,7 @@ def test_readings_keep_the_first_copy_where_it_is_read_else_at_the_deepest_layer
     assert np.allclose(readings.classical, encoder.with_options(layer=classical).encode_documents(TEXTS), atol=1e-5)
 
 
-def test_views_are_part_of_the_fingerprint_and_survive_a_description(tiny_model: LanguageModel) -> None:
+def test_views_are_part_of_the_fingerprint_and_of_the_config(tiny_model: LanguageModel) -> None:
     encoder = EchoEncoder(tiny_model, layer="echo:3+text:2")
     assert encoder.config()["layer"] == "echo:3+text:2"
     assert encoder.fingerprint != encoder.with_options(layer=3).fingerprint

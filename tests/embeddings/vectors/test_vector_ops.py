@@ -1,4 +1,4 @@
-"""What is done to finished vectors: means, directions, products."""
+"""Centering, principal components, attenuated directions and inner products of vectors."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from echo_index.embeddings.vectors.vector_ops import (
 
 
 def stretched() -> Vectors:
-    """Return points that differ most along the third axis, then along the first."""
+    """Return points with the largest variance along the third axis, then along the first."""
     points = np.random.default_rng(0).standard_normal((200, 5)).astype(np.float32)
     points[:, 2] *= 30
     points[:, 0] *= 10
     return points - points.mean(axis=0)
 
 
-def test_the_dominant_directions_are_those_in_which_vectors_differ_most() -> None:
+def test_principal_components_are_the_directions_of_largest_variance() -> None:
     directions = principal_components(stretched(), 2)
     assert directions.shape == (2, 5) and directions.dtype == np.float32
     assert np.allclose(np.abs(directions[:, [2, 0]]), np.eye(2), atol=0.02)
 
 
-def test_without_directions_nothing_is_left_along_them() -> None:
+def test_removed_directions_have_no_component_left() -> None:
     points = stretched()
     directions = principal_components(points, 2)
     left = remove_directions(points, directions)
@@ -39,14 +39,14 @@ def test_without_directions_nothing_is_left_along_them() -> None:
     assert np.allclose(left, expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-3)
 
 
-def test_a_table_of_products_and_unit_rows() -> None:
+def test_inner_products_and_unit_rows() -> None:
     rows = np.array([[3.0, 4.0], [0.0, 0.0]], dtype=np.float32)
     assert np.allclose(l2_normalize(rows), [[0.6, 0.8], [0, 0]])
     assert np.allclose(inner_products(rows, np.array([[1.0, 1.0]], dtype=np.float32)), [[7], [0]])
 
 
 def worded_texts(*, seed: int = 0) -> tuple[Vectors, Vectors]:
-    """Texts that differ in the first 12 of 16 dimensions, and two wordings of each that differ in the last 2 only."""
+    """Return texts that differ in the first 12 of 16 dimensions, and two variants of each that differ in the last 2."""
     random = np.random.default_rng(seed)
     texts = np.zeros((60, 16), dtype=np.float32)
     texts[:, :12] = random.normal(size=(60, 12))
@@ -55,7 +55,7 @@ def worded_texts(*, seed: int = 0) -> tuple[Vectors, Vectors]:
     return l2_normalize(texts), np.stack([l2_normalize(each) for each in wordings])
 
 
-def test_the_directions_of_wordings_are_those_in_which_nothing_else_differs() -> None:
+def test_within_class_directions_are_those_in_which_only_variants_differ() -> None:
     texts, wordings = worded_texts()
     directions, kept = within_class_directions(texts, wordings, count=4, ridge=0.1)
     assert (directions.shape, kept.shape) == ((4, 16), (4,))
@@ -67,7 +67,7 @@ def test_the_directions_of_wordings_are_those_in_which_nothing_else_differs() ->
     assert milder.min() > 0.9
 
 
-def test_a_text_is_found_by_another_wording_where_its_directions_are_weakened() -> None:
+def test_a_text_is_found_by_a_variant_if_the_directions_are_attenuated() -> None:
     texts, wordings = worded_texts()
     directions, kept = within_class_directions(texts, wordings, count=4, ridge=0.1)
     one, other = worded_texts(seed=1)[1]
@@ -80,7 +80,7 @@ def test_a_text_is_found_by_another_wording_where_its_directions_are_weakened() 
     assert weakened > plain + 0.1
 
 
-def test_weakened_directions_keep_their_share() -> None:
+def test_attenuated_directions_are_scaled_by_their_gain() -> None:
     random = np.random.default_rng(0)
     directions = np.linalg.qr(random.normal(size=(8, 2)))[0].T.astype(np.float32)
     vectors = random.normal(size=(5, 8)).astype(np.float32)
