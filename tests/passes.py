@@ -1,4 +1,4 @@
-"""Watches what goes through our layers, of any model."""
+"""Recording of the forward passes of native decoders."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from echo_index.embeddings.decoder.decoder import Decoder
 
 
 @contextmanager
-def passes_noted() -> Iterator[list[list[int]]]:
-    """Note the token ids of each pass: of batches, of prefixes and of texts that grow."""
+def recorded_passes() -> Iterator[list[list[int]]]:
+    """Record the token ids of each forward pass: of batches, of prompt prefixes, and in text generation."""
     passes: list[list[int]] = []
     run = Decoder._run
 
-    def noting(self: Decoder, ids: torch.Tensor, *rest: Any, **named: Any) -> torch.Tensor:
+    def recording(self: Decoder, ids: torch.Tensor, *rest: Any, **named: Any) -> torch.Tensor:
         passes.append(ids.tolist())
         return run(self, ids, *rest, **named)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Decoder, "_run", noting)
+        patch.setattr(Decoder, "_run", recording)
         yield passes
 
 
 @contextmanager
-def batches_noted() -> Iterator[list[int]]:
-    """Note how many texts each batch holds."""
+def recorded_batches() -> Iterator[list[int]]:
+    """Record the number of texts of each batch."""
     batches: list[int] = []
-    read = Decoder.forward
+    forward = Decoder.forward
 
-    def noting(self: Decoder, ids: torch.Tensor, packing: Any, **named: Any) -> torch.Tensor:
+    def recording(self: Decoder, ids: torch.Tensor, packing: Any, **named: Any) -> torch.Tensor:
         batches.append(packing.texts)
-        return read(self, ids, packing, **named)
+        return forward(self, ids, packing, **named)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Decoder, "forward", noting)
+        patch.setattr(Decoder, "forward", recording)
         yield batches

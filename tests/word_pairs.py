@@ -8,7 +8,7 @@ WORDS = "fox dog wizard vow box jug report meeting Monday paragraph passage ques
 
 
 def word_pairs(*, source: str = "words", count: int = 60) -> list[TrainingPair]:
-    """Return pairs whose query names two words of a text, in another order."""
+    """Return pairs whose query is two words of the document, in another order."""
     pairs = []
     for number in range(count):
         first, second, third = (WORDS[(number * step + number // 16) % len(WORDS)] for step in (1, 3, 7))

@@ -43,7 +43,7 @@ class Linear(ABC):
         """Return the product with rows that `prepare` returned."""
 
     def activated(self, rows: Any, activation: Activation) -> torch.Tensor:
-        """Return the activation of the product."""
+        """Return the product with an activation function applied."""
         return activate(self(rows), activation)
 
     def times(self, rows: Any, other: torch.Tensor) -> torch.Tensor:

@@ -32,7 +32,7 @@ def sample_texts() -> list[str]:
 
 
 def cached_fidelity(fingerprint: str, measure: Callable[[Sequence[str]], np.ndarray]) -> float:
-    """Return the mean of the centered cosines that `measure` gives for the sample, measured once a fingerprint."""
+    """Return the mean of the centered cosines that `measure` returns for the sample, cached by fingerprint."""
     return get_or_make(
         "fidelity", f"{fingerprint}.json", read=_read_figures, make=lambda: _figures(measure), write=_write_figures
     )["mean"]

@@ -24,7 +24,7 @@ class RotaryPhases:
 
 
 def rotate(heads: torch.Tensor, phases: torch.Tensor) -> torch.Tensor:
-    """Return heads (tokens, heads, head_dim) rotated by their phases; neighbouring channels form a pair."""
+    """Return heads (tokens, heads, head_dim) rotated by their phases; adjacent channels form a pair."""
     pairs = torch.view_as_complex(heads.unflatten(2, (-1, 2)))
     return torch.view_as_real(pairs * phases).flatten(2)
 

@@ -54,8 +54,8 @@ class TransformersBackend:
     def _capturing(self, layers: Collection[int]) -> Iterator[dict[int, torch.Tensor]]:
         """Capture the output of layers during the pass inside, and end the pass at the last of them.
 
-        The model's last layer is left to the pass itself: its state comes after the final normalization. The hooks
-        stand in the model for a while, which is safe because all passes run on one thread.
+        The model's last layer gets no hook: its state is taken after the final normalization. All callers share
+        the model with its hooks, which is safe because all passes run on one thread.
         """
         states: dict[int, torch.Tensor] = {}
         hooks = [
@@ -84,7 +84,7 @@ def _capture(
 
 
 def find_blocks(base_model: nn.Module) -> nn.ModuleList:
-    """Return the model's list of layers, whatever the architecture calls it: the one list as long as it is deep.
+    """Return the model's list of layers, whose name differs by architecture: it is found by its length.
 
     Raises:
         ModelError: there is no such list.

@@ -27,7 +27,7 @@ class Projection:
 class LayerWeights:
     """The weights of one layer.
 
-    Queries, keys and values are one matrix, in which the two channels of a rotary pair are neighbours. The attributes
+    Queries, keys and values are one matrix, in which the two channels of a rotary pair are adjacent. The attributes
     `before_…` and `after_…` are gains of normalizations (width,), ready to multiply by; None where the architecture has
     no such normalization.
     """
@@ -136,7 +136,7 @@ def _queries_keys_gain(queries: torch.Tensor, keys: torch.Tensor, config: Decode
 
 
 def _interleave_halves(rows: torch.Tensor, head_dim: int) -> torch.Tensor:
-    """Reorder the rows of each head so that the channels of a rotary pair are neighbours, not half a head apart.
+    """Reorder the rows of each head so that the channels of a rotary pair are adjacent, not half a head apart.
 
     Then a rotation is a complex product.
     """

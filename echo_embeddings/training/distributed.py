@@ -47,7 +47,7 @@ class ProcessGroup:
         return self._state is not None
 
     def shard(self, work: Sequence[T]) -> Sequence[T]:
-        """Return this process's share of the work; the shares of all processes together are all of it."""
+        """Return this process's share of the work; each item is in the share of exactly one process."""
         return work if self._state is None else work[self._state.process_index :: self._state.num_processes]
 
     def all_reduce(self, tensor: torch.Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Which steps of a training are evaluated, which of them is the best so far, and when training no longer helps."""
+"""Evaluation of a training at intervals, and its end when it no longer improves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 class EarlyStopping:
-    """Evaluates a training at intervals, saves it when it is better than before, and ends it when it no longer is.
+    """Evaluates a training at intervals, saves it when it has improved, and ends it when it no longer improves.
 
     Args:
         steps: The number of steps; the last is always evaluated.

@@ -17,9 +17,9 @@ _DEFAULT_BYTES = 8 << 30  # where the system does not report its memory
 
 
 def token_budget(encoder: TrainableEncoder, sequences: Sequence[EchoTokens]) -> int:
-    """Return for how many tokens half of the memory holds the activations of the backward pass.
+    """Return the number of tokens whose activations for the backward pass fill half of the memory.
 
-    The size of a token is measured on one pass of some sequences.
+    The bytes per token are measured on one pass of some of the sequences.
     """
     positions = next(iter(encoder.passes(sequences)))
     batch = [sequences[position] for position in positions]

@@ -29,7 +29,7 @@ class TuningStep:
 
 
 class StepLog:
-    """The log of a training that goes on after step `resume_after`: later lines are removed, as they are repeated.
+    """The log of a training that continues after step `resume_after`; lines of later steps are removed.
 
     If `resume_after` is None, the training is new and the log begins empty.
 

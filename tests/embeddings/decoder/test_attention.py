@@ -1,4 +1,4 @@
-"""Attention block by block gives what the plain formula gives, at every border of a block and of a window."""
+"""Attention in blocks equals dense attention, at every boundary of a block and of a window."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Tensors = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 def dense(
     queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, *, window: int | None, softcap: float | None
 ) -> torch.Tensor:
-    """Return what `attend` should: every query times every key, in double precision."""
+    """Return dense attention in float64: every query times every key."""
     shared = queries.shape[2] // keys.shape[2]
     keys, values = (each.double().repeat_interleave(shared, dim=2) for each in (keys, values))
     scores = torch.einsum("tqhd,tkhd->thqk", queries.double(), keys)
@@ -37,7 +37,7 @@ def drawn(tokens: int, *, earlier: int = 0, heads: int = 4, key_value_heads: int
 @pytest.mark.parametrize("softcap", [None, 1.5])
 @pytest.mark.parametrize("window", [None, 1, 8, 63, 64, 65, 100, 1000])
 @pytest.mark.parametrize("earlier", [0, 1, 70])
-def test_the_plain_formula(earlier: int, window: int | None, softcap: float | None) -> None:
+def test_attend_equals_dense_attention(earlier: int, window: int | None, softcap: float | None) -> None:
     for tokens in TOKENS:
         queries, keys, values = drawn(tokens, earlier=earlier)
         found = attend(queries, keys, values, window=window, softcap=softcap)
@@ -47,13 +47,13 @@ def test_the_plain_formula(earlier: int, window: int | None, softcap: float | No
 
 @pytest.mark.parametrize(("heads", "key_value_heads"), [(1, 1), (4, 4), (4, 1), (6, 2), (6, 3)])
 @pytest.mark.parametrize("window", [None, 20])
-def test_heads_that_share_keys_and_values(heads: int, key_value_heads: int, window: int | None) -> None:
+def test_query_heads_can_share_keys_and_values(heads: int, key_value_heads: int, window: int | None) -> None:
     queries, keys, values = drawn(100, earlier=5, heads=heads, key_value_heads=key_value_heads, texts=3)
     found = attend(queries, keys, values, window=window, softcap=None)
     assert torch.allclose(found, dense(queries, keys, values, window=window, softcap=None), atol=1e-5)
 
 
-def test_one_token_after_another_sees_what_all_at_once_see() -> None:
+def test_token_by_token_equals_all_at_once() -> None:
     queries, keys, values = drawn(130, texts=1)
     for window in (None, 50):
         at_once = attend(queries, keys, values, window=window, softcap=None)
@@ -63,7 +63,7 @@ def test_one_token_after_another_sees_what_all_at_once_see() -> None:
             assert torch.allclose(alone, at_once[:, number : number + 1], atol=1e-5)
 
 
-def test_what_is_hidden_may_be_anything() -> None:
+def test_masked_keys_and_values_have_no_effect() -> None:
     queries, keys, values = drawn(130)
     expected = attend(queries, keys, values, window=40, softcap=None)
     keys[:, 100:] = 1e4
@@ -74,7 +74,7 @@ def test_what_is_hidden_may_be_anything() -> None:
     assert torch.equal(attend(queries, keys, values, window=40, softcap=None)[:, 60:100], expected[:, 60:100])
 
 
-def test_large_scores_do_not_overflow_and_nothing_that_is_given_changes() -> None:
+def test_large_scores_do_not_overflow_and_inputs_are_not_modified() -> None:
     given = drawn(70)
     queries, keys, values = (tensor.clone() for tensor in given)
     assert attend(queries * 1e4, keys, values, window=None, softcap=None).isfinite().all()

@@ -1,4 +1,4 @@
-"""The nearest rows: the same as by comparing all, whatever the copies in 8 bits say."""
+"""Search with int8 copies is exact: it equals a search of all rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from echo_index.embeddings.decoder import int8_search as nearest_module
+from echo_index.embeddings.decoder import int8_search as search_module
 from echo_index.embeddings.decoder import linear as linear_module
 from echo_index.embeddings.decoder.int8_search import Int8ExactSearch
 
@@ -18,13 +18,13 @@ Rows = npt.NDArray[np.float32]
 
 
 @pytest.fixture(autouse=True)
-def int8_is_taken_for_fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The copies are right on every processor."""
+def int8_is_fast_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use the int8 copies on every processor."""
     monkeypatch.setattr(linear_module, "int8_is_fast", lambda: True)
 
 
 def rows(count: int, dimension: int, *, seed: int = 0, spread: float = 1.0) -> Rows:
-    """Unit rows; the smaller `spread`, the more alike."""
+    """Return unit rows; the smaller `spread`, the more similar they are."""
     random = np.random.default_rng(seed)
     drawn = random.normal(size=dimension) + spread * random.normal(size=(count, dimension))
     return (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)
@@ -41,7 +41,7 @@ def with_copies(table: Rows) -> Int8ExactSearch:
 
 
 def with_mean_zero(table: Rows) -> Rows:
-    """Return the rows, and behind them the same turned round: the copies are of the rows as they are."""
+    """Return the rows and their negatives, so that centering changes nothing."""
     return np.concatenate([table, -table])
 
 
@@ -53,7 +53,7 @@ def with_mean_zero(table: Rows) -> Rows:
     share=st.floats(0, 1),
     seed=st.integers(0, 1000),
 )
-def test_the_best_are_those_of_all_rows(count: int, dimension: int, spread: float, share: float, seed: int) -> None:
+def test_search_equals_brute_force(count: int, dimension: int, spread: float, share: float, seed: int) -> None:
     table, k = rows(count, dimension, seed=seed, spread=spread), 1 + int(share * (count - 1))
     nearest = with_copies(table)
     for vector in rows(3, dimension, seed=seed + 1, spread=spread):
@@ -64,8 +64,8 @@ def test_the_best_are_those_of_all_rows(count: int, dimension: int, spread: floa
         assert len(set(positions.tolist())) == k
 
 
-def test_rows_of_any_length_and_of_zeros_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nearest_module, "_BLOCK_ROWS", 100)
+def test_rows_of_any_length_and_zero_rows_are_ranked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_module, "_BLOCK_ROWS", 100)
     table = rows(1000, 64) * np.geomspace(1e-6, 1e6, 1000, dtype=np.float32)[::-1, None]
     table[500] = 0
     nearest = with_copies(table)
@@ -76,7 +76,7 @@ def test_rows_of_any_length_and_of_zeros_are_compared(monkeypatch: pytest.Monkey
         assert nearest.search(vector, k=7)[0].tolist() == expected(table, vector, 7)
 
 
-def test_what_a_row_loses_by_rounding_is_allowed_for() -> None:
+def test_the_rounding_error_of_rows_is_bounded() -> None:
     step, vector = np.float32(1 / 127), np.ones(64, dtype=np.float32)
     rounded_down, rounded_up = (np.full(64, part * step, dtype=np.float32) for part in (0.49, 0.51))
     rounded_up[51:] = 0
@@ -85,8 +85,8 @@ def test_what_a_row_loses_by_rounding_is_allowed_for() -> None:
     assert nearest.search(vector, k=1)[0].tolist() == [9]
 
 
-def test_what_the_vector_loses_by_rounding_twice_is_allowed_for() -> None:
-    vector = np.full(64, (0.49 / 127) ** 2, dtype=np.float32)  # to nothing both times
+def test_the_rounding_error_of_the_vector_is_bounded() -> None:
+    vector = np.full(64, (0.49 / 127) ** 2, dtype=np.float32)  # rounds to 0 both times
     vector[:2] = 1, 0.49 / 127
     short, long = np.zeros(64, dtype=np.float32), np.ones(64, dtype=np.float32)
     short[0], long[1] = 1.0005, 0
@@ -94,7 +94,7 @@ def test_what_the_vector_loses_by_rounding_twice_is_allowed_for() -> None:
     assert nearest.search(vector, k=1)[0].tolist() == [9]
 
 
-def test_of_equal_rows_the_first_comes_first() -> None:
+def test_equal_rows_are_ranked_in_table_order() -> None:
     table = np.repeat(rows(3, 64), 50, axis=0)
     nearest = Int8ExactSearch(table)
     for _ in range(2):
@@ -106,40 +106,40 @@ def test_of_equal_rows_the_first_comes_first() -> None:
 
 
 @pytest.mark.parametrize("spread", [4.0, 0.2])
-def test_few_rows_are_read_whole_from_the_second_vector_on(monkeypatch: pytest.MonkeyPatch, spread: float) -> None:
-    looked_at: list[int] = []
-    candidates = nearest_module._candidates
+def test_few_rows_are_read_in_float32_from_the_second_search_on(monkeypatch: pytest.MonkeyPatch, spread: float) -> None:
+    candidate_counts: list[int] = []
+    candidates = search_module._candidates
 
-    def noted(copies: nearest_module._Int8Copies, vector: Rows, k: int) -> npt.NDArray[np.int64]:
+    def recorded(copies: search_module._Int8Copies, vector: Rows, k: int) -> npt.NDArray[np.int64]:
         found = candidates(copies, vector, k)
-        looked_at.append(len(found))
+        candidate_counts.append(len(found))
         return found
 
-    monkeypatch.setattr(nearest_module, "_candidates", noted)
+    monkeypatch.setattr(search_module, "_candidates", recorded)
     table = rows(20_000, 128, spread=spread)
     nearest = Int8ExactSearch(table)
     first, second = (nearest.search(table[0], k=10) for _ in range(2))
     assert first[0].tolist() == second[0].tolist() == expected(table, table[0], 10)
-    assert len(looked_at) == 1
-    assert 10 <= looked_at[0] < 150
+    assert len(candidate_counts) == 1
+    assert 10 <= candidate_counts[0] < 150
 
 
-def test_where_int8_is_not_fast_there_are_no_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_copies_are_made_where_int8_is_not_fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linear_module, "int8_is_fast", lambda: False)
-    monkeypatch.setattr(nearest_module, "_quantize", lambda rows: pytest.fail("copied"))
+    monkeypatch.setattr(search_module, "_quantize", lambda rows: pytest.fail("copied"))
     table = rows(300, 64)
     nearest = Int8ExactSearch(table)
     for vector in rows(3, 64, seed=1):
         assert nearest.search(vector, k=20)[0].tolist() == expected(table, vector, 20)
 
 
-def test_copies_are_made_once_however_many_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_searches_make_the_copies_once(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
-    copied = nearest_module._quantize
-    monkeypatch.setattr(nearest_module, "_quantize", lambda table: (made.append(1), copied(table))[1])
+    copied = search_module._quantize
+    monkeypatch.setattr(search_module, "_quantize", lambda table: (made.append(1), copied(table))[1])
     table = rows(3000, 64)
-    nearest, asked = Int8ExactSearch(table), rows(40, 64, seed=1)
+    nearest, vectors = Int8ExactSearch(table), rows(40, 64, seed=1)
     with ThreadPoolExecutor(8) as threads:
-        found = list(threads.map(lambda vector: nearest.search(vector, k=5)[0].tolist(), asked))
-    assert found == [expected(table, vector, 5) for vector in asked]
+        found = list(threads.map(lambda vector: nearest.search(vector, k=5)[0].tolist(), vectors))
+    assert found == [expected(table, vector, 5) for vector in vectors]
     assert len(made) == 1

@@ -1,4 +1,4 @@
-"""Rows times a matrix in every precision: how near each comes, and that no row feels another."""
+"""Linear layers in every precision: how accurate each is, and that rows do not affect each other."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_fp32_is_exact(make: Make, bias: bool, count: int, rows: int, width: int
 
 
 @HAS_ONEDNN
-def test_the_kernel_of_fp32_is_the_faster_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fp32_uses_the_faster_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     def slow(self: object, rows: torch.Tensor) -> torch.Tensor:
         time.sleep(0.02)
         return rows
@@ -86,7 +86,7 @@ def test_the_kernel_of_fp32_is_the_faster_one(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("bias", [True, False])
-def test_bf16_is_near_and_gives_float32(bias: bool) -> None:
+def test_bf16_is_close_and_returns_float32(bias: bool) -> None:
     given, rows = projection(bias=bias), some_rows()
     found = product(linear(given, Precision.BF16), rows)
     assert found.dtype is torch.float32
@@ -95,7 +95,7 @@ def test_bf16_is_near_and_gives_float32(bias: bool) -> None:
 
 @pytest.mark.parametrize("make", INT8)
 @pytest.mark.parametrize("bias", [True, False])
-def test_int8_is_near_and_gives_float32(make: Make, bias: bool) -> None:
+def test_int8_is_close_and_returns_float32(make: Make, bias: bool) -> None:
     given, rows = projection(bias=bias), some_rows()
     found = product(make(given), rows)
     assert found.dtype is torch.float32
@@ -106,25 +106,23 @@ def test_int8_is_near_and_gives_float32(make: Make, bias: bool) -> None:
 def test_int8_is_exact_where_nothing_is_rounded(make: Make) -> None:
     generator = torch.Generator().manual_seed(3)
     weight, rows = (torch.randint(-127, 128, (20, 64), generator=generator).float() for _ in range(2))
-    weight[:, 0], rows[:, 5] = 127.0, -127.0  # the step is 1
+    weight[:, 0], rows[:, 5] = 127.0, -127.0  # the scale is 1
     given = Projection(weight * 0.5, None)
-    rows *= torch.logspace(-6, 6, 20, base=2)[:, None]  # a step of its own for each row
+    rows *= torch.logspace(-6, 6, 20, base=2)[:, None]  # a scale for each row
     assert error(product(make(given), rows), F.linear(rows, given.weight)) < 1e-6
 
 
 @HAS_KERNEL
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize(("count", "rows", "width"), [(9, 48, 64), (1, 1, 2), (70, 33, 130)])
-def test_int8_is_the_same_with_and_without_the_instructions_for_it(
-    bias: bool, count: int, rows: int, width: int
-) -> None:
+def test_emulated_int8_equals_the_kernel(bias: bool, count: int, rows: int, width: int) -> None:
     given = projection(rows=rows, width=width, bias=bias)
     given_rows = some_rows(count=count, width=width)
     assert error(product(_VnniLinear(given), given_rows), product(_EmulatedInt8Linear(given), given_rows)) < 1e-4
 
 
 @pytest.mark.parametrize("make", EVERY)
-def test_a_row_does_not_feel_what_another_holds(make: Make) -> None:
+def test_rows_do_not_affect_each_other(make: Make) -> None:
     matrix, rows = make(projection()), some_rows()
     before = product(matrix, rows)
     rows[4] *= 1e4
@@ -135,7 +133,7 @@ def test_a_row_does_not_feel_what_another_holds(make: Make) -> None:
 
 
 @pytest.mark.parametrize("make", INT8)
-def test_a_column_of_small_weights_keeps_its_own_scale(make: Make) -> None:
+def test_each_output_channel_has_its_own_scale(make: Make) -> None:
     given, rows = projection(bias=False), some_rows()
     given.weight[3] *= 1e-5
     found, expected = product(make(given), rows), F.linear(rows, given.weight)
@@ -144,7 +142,7 @@ def test_a_column_of_small_weights_keeps_its_own_scale(make: Make) -> None:
 
 @pytest.mark.parametrize("make", EVERY)
 @pytest.mark.parametrize("bias", [True, False])
-def test_zeros_give_the_bias_and_nothing_else(make: Make, bias: bool) -> None:
+def test_zeros_give_the_bias(make: Make, bias: bool) -> None:
     given = projection(bias=bias)
     given.weight[2] = 0.0
     rows = some_rows()
@@ -179,7 +177,7 @@ def test_the_activation_of_a_product(make: Make, activation: Activation) -> None
     assert torch.allclose(matrix.activated(matrix.prepare(rows.clone()), activation), expected, atol=near)
 
 
-def test_the_two_forms_of_gelu_are_told_apart() -> None:
+def test_exact_and_tanh_gelu_differ() -> None:
     rows = torch.linspace(-4, 4, 101)[None]
     exact, tanh = (activate(rows.clone(), form) for form in ("gelu", "gelu_tanh"))
     assert torch.allclose(exact, F.gelu(rows))
@@ -188,7 +186,7 @@ def test_the_two_forms_of_gelu_are_told_apart() -> None:
 
 
 @pytest.mark.parametrize("precision", Precision)
-def test_the_weights_that_are_given_stay_as_they_are(precision: Precision) -> None:
+def test_the_given_weights_are_not_modified(precision: Precision) -> None:
     given = projection()
     before = given.weight.clone()
     matrix = linear(given, precision)
@@ -197,20 +195,18 @@ def test_the_weights_that_are_given_stay_as_they_are(precision: Precision) -> No
 
 
 @HAS_KERNEL
-def test_the_kernel_is_taken_where_it_works() -> None:
+def test_the_kernel_is_used_where_it_works() -> None:
     assert isinstance(linear(projection(), Precision.INT8), _VnniLinear)
 
 
-def test_without_the_kernel_int8_is_emulated_and_not_called_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_kernel_int8_is_emulated_and_not_reported_as_fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linear_module, "_vnni_works", lambda: False)
     assert isinstance(linear(projection(), Precision.INT8), _EmulatedInt8Linear)
     assert not int8_is_fast()
 
 
 @pytest.mark.parametrize("missing", [AttributeError, RuntimeError, NotImplementedError, TypeError])
-def test_a_kernel_that_is_gone_or_takes_something_else_does_not_work(
-    missing: type[Exception], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_kernel_that_raises_does_not_work(missing: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(self: object, rows: object) -> torch.Tensor:
         raise missing
 
@@ -218,7 +214,7 @@ def test_a_kernel_that_is_gone_or_takes_something_else_does_not_work(
     assert not _vnni_works.__wrapped__()
 
 
-def test_a_kernel_that_gives_something_else_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_with_wrong_results_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_VnniLinear, "__call__", lambda self, rows: torch.ones(4, 16))
     assert not _vnni_works.__wrapped__()
 
@@ -236,7 +232,7 @@ def test_int8_is_fast_only_where_the_processor_has_instructions_for_it(monkeypat
 
 
 def test_a_processor_without_the_instructions_gives_the_same_product() -> None:
-    """There the sums of the kernel overflow: that it is tried is all that keeps it from being taken."""
+    """Without VNNI the sums of the kernel overflow; it is not used only because it is tried first."""
     multiplies = (
         "import torch; from echo_index.embeddings.decoder.linear import Precision, int8_is_fast, linear\n"
         "from echo_index.embeddings.decoder.weights import Projection\n"

@@ -1,4 +1,4 @@
-"""Texts end to end: what is laid out comes back, and each stands where it should."""
+"""Packing texts end to end, and unpacking them again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_positions_count_from_the_beginning_of_the_prefix(lengths: list[int], pr
 
 
 @given(lengths=LENGTHS, prefix=PREFIXES)
-def test_side_by_side_each_text_has_its_own_rows_in_order(lengths: list[int], prefix: int) -> None:
+def test_padded_rows_are_those_of_each_text_in_order(lengths: list[int], prefix: int) -> None:
     packing = Packing.of(lengths, prefix=prefix)
     queries = packing.padded_queries.view(len(lengths), max(lengths))
     keys = packing.padded_keys.view(len(lengths), prefix + max(lengths))
@@ -34,7 +34,7 @@ def test_side_by_side_each_text_has_its_own_rows_in_order(lengths: list[int], pr
 
 
 @given(lengths=LENGTHS, prefix=PREFIXES)
-def test_what_was_padded_comes_back_as_it_was(lengths: list[int], prefix: int) -> None:
+def test_unpadding_reverses_padding(lengths: list[int], prefix: int) -> None:
     packing = Packing.of(lengths, prefix=prefix)
     rows = torch.randn(sum(lengths), 3)
     assert torch.equal(rows[packing.padded_queries][packing.unpadded], rows)

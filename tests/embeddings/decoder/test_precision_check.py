@@ -1,4 +1,4 @@
-"""A faster precision is taken by itself where it was measured to be nearly as good, and nowhere else."""
+"""Precision "auto" takes int8 only where its measured fidelity is sufficient."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from passes import passes_noted
+from passes import recorded_passes
 from tiny_models import ARCHITECTURES, save_model
 
 from echo_index.embeddings import encoder as encoder_module
@@ -37,7 +37,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Say that int8 is fast on this processor."""
+    """Report int8 as fast on this processor."""
     monkeypatch.setattr(encoder_module, "int8_is_fast", lambda: True)
 
 
@@ -46,21 +46,21 @@ def accept(monkeypatch: pytest.MonkeyPatch, *, least: float) -> None:
 
 
 class Measure:
-    """Finds the same cosines each time and notes what it was asked about."""
+    """Returns the same cosines each time, and records the texts of each call."""
 
     def __init__(self, *cosines: float) -> None:
         self.cosines = np.array(cosines, dtype=np.float32)
-        self.asked: list[list[str]] = []
+        self.calls: list[list[str]] = []
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
-        self.asked.append(list(texts))
+        self.calls.append(list(texts))
         return self.cosines
 
 
-# the figure
+# Fidelity
 
 
-def test_what_all_vectors_share_does_not_count() -> None:
+def test_a_common_component_does_not_count() -> None:
     generator = np.random.default_rng(1)
     vectors = generator.normal(size=(40, 16)).astype(np.float32)
     others = vectors + generator.normal(size=(40, 16)).astype(np.float32)
@@ -79,25 +79,25 @@ def test_equal_vectors_have_cosines_of_one_at_any_length() -> None:
     assert np.allclose(centered_cosines(vectors, -vectors), -1, atol=1e-6)
 
 
-def test_the_sample_is_of_many_different_texts() -> None:
+def test_the_sample_has_many_different_texts() -> None:
     texts = sample_texts()
     assert len(set(texts)) == len(texts) >= 30
     assert all(text.strip() for text in texts)
 
 
-def test_it_is_measured_once_and_remembered_by_fingerprint(cache: Path) -> None:
+def test_fidelity_is_measured_once_for_each_fingerprint(cache: Path) -> None:
     one, other = Measure(0.5, 1.0), Measure(0.25)
     for _ in range(3):
         assert cached_fidelity("one", one) == 0.75
-    assert one.asked == [sample_texts()]
+    assert one.calls == [sample_texts()]
     assert cached_fidelity("other", other) == 0.25
     assert cached_fidelity("one", other) == 0.75
-    assert len(other.asked) == 1
+    assert len(other.calls) == 1
     assert sorted(path.name for path in cache.iterdir()) == ["one.json", "other.json"]
     assert json.loads((cache / "one.json").read_text()) == {"mean": 0.75, "least": 0.5, "texts": 2}
 
 
-def test_what_was_not_finished_is_not_remembered(cache: Path) -> None:
+def test_an_interrupted_measurement_is_not_cached(cache: Path) -> None:
     def fail(texts: Sequence[str]) -> np.ndarray:
         raise KeyboardInterrupt
 
@@ -107,7 +107,7 @@ def test_what_was_not_finished_is_not_remembered(cache: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"mean": null}', b"\xff"])
-def test_a_damaged_figure_is_measured_anew(cache: Path, content: bytes) -> None:
+def test_a_damaged_cache_file_is_replaced(cache: Path, content: bytes) -> None:
     cache.mkdir(parents=True)
     (cache / "one.json").write_bytes(content)
     for _ in range(2):
@@ -115,10 +115,10 @@ def test_a_damaged_figure_is_measured_anew(cache: Path, content: bytes) -> None:
     assert json.loads((cache / "one.json").read_text())["mean"] == 0.75
 
 
-# the choice
+# Precision "auto"
 
 
-def test_auto_is_int8_where_that_is_good_enough(
+def test_auto_is_int8_where_its_fidelity_is_sufficient(
     tiny_model: LanguageModel, cache: Path, fast: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accept(monkeypatch, least=0.5)
@@ -128,14 +128,14 @@ def test_auto_is_int8_where_that_is_good_enough(
     assert [path.stem for path in cache.iterdir()] == [encoder.fingerprint]
 
 
-def test_auto_is_fp32_where_int8_is_not_good_enough(
+def test_auto_is_fp32_where_the_fidelity_of_int8_is_insufficient(
     tiny_model: LanguageModel, fast: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accept(monkeypatch, least=1.1)
     assert EchoEncoder(tiny_model).with_precision("auto").precision is Precision.FP32
 
 
-def test_what_is_measured_is_int8_against_fp32(tiny_model: LanguageModel, cache: Path, fast: None) -> None:
+def test_fidelity_compares_int8_with_fp32(tiny_model: LanguageModel, cache: Path, fast: None) -> None:
     settings = {"layer": 3, "pooling": "last", "max_tokens": 20}
     EchoEncoder(tiny_model, **settings).with_precision("auto")  # type: ignore[arg-type]
     int8, exact = (
@@ -150,16 +150,16 @@ def test_what_is_measured_is_int8_against_fp32(tiny_model: LanguageModel, cache:
     assert found["least"] < 1
 
 
-def test_it_is_measured_anew_for_other_settings_only(
+def test_fidelity_is_measured_again_for_other_settings_only(
     tiny_model: LanguageModel, cache: Path, fast: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accept(monkeypatch, least=0.5)
     EchoEncoder(tiny_model).with_precision("auto")
-    with passes_noted() as passes:
+    with recorded_passes() as passes:
         again = EchoEncoder(tiny_model, batch_tokens=99).with_precision("auto")
         assert again.best_precision() is Precision.INT8
     assert passes == []
-    with passes_noted() as passes:
+    with recorded_passes() as passes:
         EchoEncoder(tiny_model, layer=2).with_precision("auto")
     assert len(passes) > 1
     assert len(list(cache.iterdir())) == 2
@@ -174,9 +174,7 @@ def test_auto_is_fp32_where_int8_is_not_fast_and_nothing_is_measured(
     assert not cache.exists()
 
 
-def test_whether_int8_is_fast_is_tried_in_the_thread_of_the_passes(
-    tiny_model: LanguageModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_int8_is_tried_on_the_executor_thread(tiny_model: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[int] = []
     monkeypatch.setattr(encoder_module, "int8_is_fast", lambda: bool(threads.append(threading.get_ident())))
     EchoEncoder(tiny_model).with_precision("auto")
@@ -184,7 +182,7 @@ def test_whether_int8_is_fast_is_tried_in_the_thread_of_the_passes(
 
 
 @pytest.mark.parametrize("architecture", ["gpt2", "llama, dynamic rope"])
-def test_a_model_that_is_not_ours_is_fp32_by_itself_and_never_int8(
+def test_without_a_native_decoder_auto_is_fp32_and_int8_is_refused(
     architecture: str, tmp_path: Path, fast: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accept(monkeypatch, least=0.0)
@@ -202,7 +200,7 @@ def test_the_constructor_does_not_measure(tiny_model: LanguageModel) -> None:
 
 
 @pytest.mark.parametrize("name", ["fp16", "float32", "INT8", ""])
-def test_an_unknown_precision_is_refused_with_those_that_there_are(tiny_model: LanguageModel, name: str) -> None:
+def test_an_unknown_precision_is_refused_and_the_valid_ones_are_listed(tiny_model: LanguageModel, name: str) -> None:
     with pytest.raises(ModelError, match=f"There is no precision {name!r}") as refusal:
         EchoEncoder(tiny_model, precision=name)  # type: ignore[arg-type]
     assert refusal.value.remedy == "The precisions are: auto, fp32, bf16, int8."
@@ -210,7 +208,7 @@ def test_an_unknown_precision_is_refused_with_those_that_there_are(tiny_model: L
 
 @INT8_IS_FAST
 @pytest.mark.model
-def test_the_default_model_runs_in_int8_by_itself(gemma: LanguageModel, cache: Path) -> None:
+def test_the_default_model_runs_in_int8_with_auto(gemma: LanguageModel, cache: Path) -> None:
     assert EchoEncoder(gemma).with_precision("auto").precision is Precision.INT8
     (file,) = cache.iterdir()
     assert MIN_FIDELITY <= json.loads(file.read_text())["mean"] < 1

@@ -1,4 +1,4 @@
-"""Tensors from files: however they are stored they are the same model, and what is damaged is told by its name."""
+"""Loading tensors: every way to store a model is read alike, and errors name the damaged file or tensor."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def rewritten(folder: Path, target: Path, change: Callable[[TensorsByName], obje
 
 
 def sharded(folder: Path, target: Path) -> Path:
-    """Copy a model into files of 20 kB at most."""
+    """Copy a model into shards of at most 20 kB."""
     shutil.copytree(folder, target)
     (target / "model.safetensors").unlink()
     AutoModelForCausalLM.from_pretrained(folder).save_pretrained(target, max_shard_size="20KB")
@@ -65,22 +65,24 @@ def gemma3_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "model.layers.3.mlp.down_proj.weight",
     ],
 )
-def test_a_tensor_that_is_missing_or_has_another_shape_is_refused_by_its_name(
+def test_an_error_names_a_tensor_that_is_missing_or_has_another_shape(
     gemma3_folder: Path, tmp_path: Path, name: str
 ) -> None:
-    told = name.removeprefix("model.").replace(".", r"\.")
+    pattern = name.removeprefix("model.").replace(".", r"\.")
     folder = rewritten(gemma3_folder, tmp_path / "missing", lambda tensors: tensors.pop(name))
-    with pytest.raises(ModelError, match=rf"missing cannot be loaded: the weights {told} are missing\."):
+    with pytest.raises(ModelError, match=rf"missing cannot be loaded: the weights {pattern} are missing\."):
         load_model(str(folder), device="cpu")
     folder = rewritten(
         gemma3_folder, tmp_path / "short", lambda tensors: tensors.update({name: tensors[name][:-1].clone()})
     )
-    with pytest.raises(ModelError, match=rf"short cannot be loaded: the weights {told} are \(\d+.*\), not \(\d+.*\)\."):
+    with pytest.raises(
+        ModelError, match=rf"short cannot be loaded: the weights {pattern} are \(\d+.*\), not \(\d+.*\)\."
+    ):
         load_model(str(folder), device="cpu")
 
 
 @pytest.mark.parametrize("left", [0, 7, 100, -1])
-def test_a_file_that_is_cut_off_is_refused_by_its_name(tiny_folder: Path, tmp_path: Path, left: int) -> None:
+def test_an_error_names_a_truncated_file(tiny_folder: Path, tmp_path: Path, left: int) -> None:
     folder = shutil.copytree(tiny_folder, tmp_path / "cut")
     file = folder / "model.safetensors"
     file.write_bytes(file.read_bytes()[:left])
@@ -88,12 +90,12 @@ def test_a_file_that_is_cut_off_is_refused_by_its_name(tiny_folder: Path, tmp_pa
         load_model(str(folder), device="cpu")
 
 
-def test_a_model_in_many_files_is_the_model_in_one(tiny_folder: Path, tmp_path: Path) -> None:
+def test_a_sharded_model_equals_the_model_in_one_file(tiny_folder: Path, tmp_path: Path) -> None:
     folder = sharded(tiny_folder, tmp_path / "sharded")
     assert np.array_equal(vectors(folder), vectors(tiny_folder))
 
 
-def test_what_lies_beside_the_whole_model_is_not_part_of_it(tiny_folder: Path, tmp_path: Path) -> None:
+def test_other_safetensors_files_beside_the_model_are_ignored(tiny_folder: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(tiny_folder, tmp_path / "model")
     other = save_model(tmp_path / "other", llama_config(), seed=1) / "model.safetensors"
     for name in ("model.variant.safetensors", "model-00001-of-00001.safetensors"):
@@ -101,7 +103,7 @@ def test_what_lies_beside_the_whole_model_is_not_part_of_it(tiny_folder: Path, t
     assert np.array_equal(vectors(folder), vectors(tiny_folder))
 
 
-def test_one_of_many_files_that_is_damaged_or_gone_is_told(tiny_folder: Path, tmp_path: Path) -> None:
+def test_a_damaged_or_missing_shard_is_reported(tiny_folder: Path, tmp_path: Path) -> None:
     folder = sharded(tiny_folder, tmp_path / "sharded")
     last = sorted(folder.glob("model-*.safetensors"))[-1]
     last.write_bytes(last.read_bytes()[:-10])
@@ -114,7 +116,7 @@ def test_one_of_many_files_that_is_damaged_or_gone_is_told(tiny_folder: Path, tm
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("architecture", ["llama, biases", "gemma3"])
-def test_weights_stored_in_half_precision_are_computed_with_in_full(
+def test_half_precision_weights_are_computed_with_in_float32(
     architecture: str, dtype: torch.dtype, tmp_path: Path
 ) -> None:
     whole = save_model(tmp_path / "whole", ARCHITECTURES[architecture]())
@@ -131,7 +133,7 @@ def test_weights_stored_in_half_precision_are_computed_with_in_full(
     assert not np.array_equal(vectors(half), vectors(whole))
 
 
-def test_weights_that_are_stored_quantized_are_never_taken_as_they_stand(tiny_folder: Path, tmp_path: Path) -> None:
+def test_quantized_weights_are_left_to_transformers(tiny_folder: Path, tmp_path: Path) -> None:
     def quantize(tensors: TensorsByName) -> None:
         for name in [name for name in tensors if "_proj" in name]:
             scale = tensors[name].abs().max() / 448
@@ -146,7 +148,7 @@ def test_weights_that_are_stored_quantized_are_never_taken_as_they_stand(tiny_fo
     assert read_decoder_config(folder) is None
 
 
-def test_names_without_the_models_own_in_front_are_the_same_tensors(tiny_folder: Path, tmp_path: Path) -> None:
+def test_tensor_names_may_lack_the_prefix_of_the_model(tiny_folder: Path, tmp_path: Path) -> None:
     def shorten(tensors: TensorsByName) -> None:
         shortened = {name.removeprefix("model."): tensors.pop(name) for name in list(tensors)}
         tensors.update(shortened)
@@ -155,7 +157,7 @@ def test_names_without_the_models_own_in_front_are_the_same_tensors(tiny_folder:
 
 
 @pytest.mark.parametrize("architecture", ["llama", "llama, biases", "gemma3"])
-def test_weights_in_another_kind_of_file_come_through_transformers(architecture: str, tmp_path: Path) -> None:
+def test_weights_in_other_file_formats_are_loaded_by_transformers(architecture: str, tmp_path: Path) -> None:
     whole = save_model(tmp_path / "whole", ARCHITECTURES[architecture]())
     folder = shutil.copytree(whole, tmp_path / "pickled")
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
@@ -168,7 +170,7 @@ def test_weights_in_another_kind_of_file_come_through_transformers(architecture:
     assert list(generate(model, [0, 40, 77], max_tokens=9)) == list(generate(stored, [0, 40, 77], max_tokens=9)) != []
 
 
-def test_a_table_that_is_also_the_head_need_not_be_stored_twice(tiny_model: LanguageModel, tmp_path: Path) -> None:
+def test_tied_embeddings_need_not_be_stored_twice(tiny_model: LanguageModel, tmp_path: Path) -> None:
     assert tiny_model.decoder_config is not None and tiny_model.decoder_config.tied_embeddings
     assert "lm_head.weight" not in map_tensors(tiny_model.folder)
     config = llama_config(tie_word_embeddings=False)

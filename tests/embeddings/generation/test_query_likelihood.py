@@ -1,4 +1,4 @@
-"""How likely a question is after a passage: what transformers says, whatever else is read, and what it is good for."""
+"""Query likelihood: equal to that of transformers, independent of the batch, and highest for the answer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from passes import batches_noted
+from passes import recorded_batches
 from tiny_models import ARCHITECTURES, llama_config, save_model
 
 from echo_index.embeddings.decoder.linear import Precision
@@ -35,8 +35,8 @@ def tokens_of(model: LanguageModel, question: str, passages: list[str]) -> Likel
 
 
 @torch.inference_mode()
-def by_transformers(model: LanguageModel, tokens: LikelihoodTokens) -> list[float]:
-    """Return the mean log probability of the question after each prompt, each read alone from end to end."""
+def scores_by_transformers(model: LanguageModel, tokens: LikelihoodTokens) -> list[float]:
+    """Return the mean log probability of the query after each prompt, one prompt at a time."""
     means = []
     for prompt in tokens.prompts:
         ids = torch.tensor([[*prompt, *tokens.query]])
@@ -46,25 +46,25 @@ def by_transformers(model: LanguageModel, tokens: LikelihoodTokens) -> list[floa
     return means
 
 
-def test_it_is_what_transformers_says_for_every_architecture(any_model: LanguageModel) -> None:
-    expected = by_transformers(any_model, tokens_of(any_model, QUESTION, PASSAGES))
+def test_scores_equal_transformers_for_every_architecture(any_model: LanguageModel) -> None:
+    expected = scores_by_transformers(any_model, tokens_of(any_model, QUESTION, PASSAGES))
     found = QueryLikelihood(any_model).score(QUESTION, PASSAGES)
     assert found.dtype == np.float32
     assert found == pytest.approx(expected, abs=1e-3)
     assert np.ptp(found) > 0.01
 
 
-def test_what_is_read_beside_a_passage_changes_nothing(any_model: LanguageModel) -> None:
+def test_other_chunks_of_a_batch_do_not_change_a_score(any_model: LanguageModel) -> None:
     likelihood = QueryLikelihood(any_model)
     together = likelihood.score(QUESTION, PASSAGES * 3)
     alone = [likelihood.score(QUESTION, [passage])[0] for passage in PASSAGES]
     assert together == pytest.approx(alone * 3, abs=1e-4)
-    turned = likelihood.score(QUESTION, PASSAGES[::-1])
-    assert turned[::-1] == pytest.approx(alone, abs=1e-4)
+    reversed_scores = likelihood.score(QUESTION, PASSAGES[::-1])
+    assert reversed_scores[::-1] == pytest.approx(alone, abs=1e-4)
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt2"])
-def test_a_question_of_one_token_no_passages_and_slices_of_one_row(
+def test_a_query_of_one_token_no_chunks_and_slices_of_one_row(
     architecture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = load_model(str(save_model(tmp_path, ARCHITECTURES[architecture]())), device="cpu")
@@ -74,13 +74,15 @@ def test_a_question_of_one_token_no_passages_and_slices_of_one_row(
         model.tokenizer, PASSAGES, "?", max_tokens=256, context=512
     )
     assert len(tokens.query) == 1
-    assert likelihood.score("?", PASSAGES) == pytest.approx(by_transformers(model, tokens), abs=1e-3)
+    assert likelihood.score("?", PASSAGES) == pytest.approx(scores_by_transformers(model, tokens), abs=1e-3)
     assert likelihood.score(QUESTION, []).shape == (0,)
 
 
-def test_a_model_that_cannot_leave_logits_out_says_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_always_returns_all_logits_gives_the_same_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = load_model(str(save_model(tmp_path, ARCHITECTURES["gpt2"]())), device="cpu")
-    expected = by_transformers(model, tokens_of(model, QUESTION, PASSAGES))
+    expected = scores_by_transformers(model, tokens_of(model, QUESTION, PASSAGES))
     kind, forward = type(model.causal_lm), type(model.causal_lm).forward
 
     def of_all(self: Any, input_ids: torch.Tensor, use_cache: bool) -> Any:
@@ -90,14 +92,14 @@ def test_a_model_that_cannot_leave_logits_out_says_the_same(tmp_path: Path, monk
     assert QueryLikelihood(model).score(QUESTION, PASSAGES) == pytest.approx(expected, abs=1e-3)
 
 
-def test_many_passages_go_in_batches(tiny_model: LanguageModel) -> None:
-    with batches_noted() as batches:
+def test_many_chunks_are_batched(tiny_model: LanguageModel) -> None:
+    with recorded_batches() as batches:
         QueryLikelihood(tiny_model).score(QUESTION, [PASSAGES[1]] * 30)
     assert len(batches) > 1
     assert sum(batches) == 30
 
 
-def test_questions_and_vectors_at_the_same_time_are_what_they_are_alone(tiny_model: LanguageModel) -> None:
+def test_concurrent_scores_and_embeddings_do_not_interfere(tiny_model: LanguageModel) -> None:
     likelihood, encoder = QueryLikelihood(tiny_model), EchoEncoder(tiny_model)
     questions = [QUESTION, "What do wizards judge?", "my box"]
     expected = [likelihood.score(question, PASSAGES * 4) for question in questions]
@@ -124,7 +126,7 @@ def test_questions_and_vectors_at_the_same_time_are_what_they_are_alone(tiny_mod
     assert not any(thread.is_alive() for thread in threads)
 
 
-def test_int8_says_nearly_the_same(tmp_path: Path) -> None:
+def test_int8_scores_are_close(tmp_path: Path) -> None:
     model = load_model(str(save_model(tmp_path, llama_config(initializer_range=0.1))), device="cpu")
     exact, fast = (QueryLikelihood(model, precision=precision) for precision in (Precision.FP32, Precision.INT8))
     assert fast.score(QUESTION, PASSAGES) == pytest.approx(exact.score(QUESTION, PASSAGES), abs=0.1)
@@ -142,25 +144,23 @@ FACTS = {
 
 @pytest.mark.model
 @pytest.mark.parametrize("precision", [Precision.FP32, Precision.INT8])
-def test_the_default_model_finds_a_question_likeliest_after_its_answer(
-    gemma: LanguageModel, precision: Precision
-) -> None:
+def test_the_default_model_scores_the_answer_of_a_question_highest(gemma: LanguageModel, precision: Precision) -> None:
     likelihood = QueryLikelihood(gemma, precision=precision)
     for number, question in enumerate(FACTS):
         assert int(likelihood.score(question, [*FACTS.values()]).argmax()) == number
 
 
 @pytest.mark.model
-def test_the_default_model_says_what_it_says_in_transformers(gemma: LanguageModel) -> None:
+def test_scores_of_the_default_model_equal_transformers(gemma: LanguageModel) -> None:
     [question, *_], passages = FACTS, [*FACTS.values()][:2]
-    expected = by_transformers(gemma, tokens_of(gemma, question, passages))
+    expected = scores_by_transformers(gemma, tokens_of(gemma, question, passages))
     assert QueryLikelihood(gemma).score(question, passages) == pytest.approx(expected, abs=1e-3)
 
 
 # The prompt
 
 
-def test_a_prompt_is_put_together_piece_by_piece(gemma: LanguageModel) -> None:
+def test_a_prompt_is_assembled_from_pieces(gemma: LanguageModel) -> None:
     prompt = LikelihoodPrompt("{{Passage}}: {passage}\nQuestion: {question}")
     tokens = prompt.assemble(gemma.tokenizer, ["one two", "three"], "Who goes?", max_tokens=99, context=999)
     decode = gemma.tokenizer.decode
@@ -175,7 +175,7 @@ def test_a_prompt_is_put_together_piece_by_piece(gemma: LanguageModel) -> None:
     ]
 
 
-def test_passages_and_questions_are_cut(tiny_model: LanguageModel) -> None:
+def test_long_chunks_and_queries_are_truncated(tiny_model: LanguageModel) -> None:
     prompt, vocabulary = LikelihoodPrompt("{passage} {question}"), tiny_model.tokenizer
     passage = "seven wizards quietly judge my vow " * 9
     cut = prompt.assemble(vocabulary, [passage], passage, max_tokens=7, context=999)
@@ -185,14 +185,14 @@ def test_passages_and_questions_are_cut(tiny_model: LanguageModel) -> None:
     assert len(narrow.prompts[0]) + len(narrow.query) == len(cut.query) + 30
 
 
-def test_what_cannot_be_read_is_refused(tiny_model: LanguageModel) -> None:
+def test_empty_or_invalid_texts_are_refused(tiny_model: LanguageModel) -> None:
     prompt, vocabulary = LikelihoodPrompt("{passage} {question}"), tiny_model.tokenizer
-    for question, passages, said in (
+    for question, passages, message in (
         (" \n", ["a"], "The question is empty"),
         ("a", ["b", " "], "Passage 1 of 2 is empty"),
         ("a", ["\ud800"], "not valid Unicode"),
     ):
-        with pytest.raises(TextError, match=said):
+        with pytest.raises(TextError, match=message):
             prompt.assemble(vocabulary, passages, question, max_tokens=9, context=99)
     with pytest.raises(ModelError, match="reads 9 tokens at most: too few"):
         prompt.assemble(vocabulary, ["a"], QUESTION, max_tokens=99, context=9)
@@ -210,7 +210,7 @@ def test_what_cannot_be_read_is_refused(tiny_model: LanguageModel) -> None:
         ("{passage {question}", "cannot be read"),
     ],
 )
-def test_a_template_that_cannot_work_is_refused(template: str, sentence: str) -> None:
+def test_an_invalid_template_is_refused(template: str, sentence: str) -> None:
     with pytest.raises(PromptError) as refusal:
         LikelihoodPrompt(template)
     assert sentence in str(refusal.value)

@@ -1,4 +1,4 @@
-"""The model writes: what transformers would write, ended where it should end, never the same words over and over."""
+"""Text generation: equal to transformers, with stop strings and sampling, and without loops."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from passes import passes_noted
+from passes import recorded_passes
 from tiny_models import ARCHITECTURES, FALL_BACK, llama_config, save_model
 from transformers import AutoModelForCausalLM
 
@@ -27,7 +27,7 @@ PROMPTS = ["The quick brown", "Pack my box", "wizards", "Find the passage that a
 
 
 def greedy(model: LanguageModel, prompt: Sequence[int], *, max_tokens: int) -> list[int]:
-    """Return what transformers writes."""
+    """Return the tokens that transformers generates."""
     ids = torch.tensor([list(prompt)])
     written = model.causal_lm.generate(  # type: ignore[operator]
         ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=max_tokens, pad_token_id=1
@@ -37,10 +37,10 @@ def greedy(model: LanguageModel, prompt: Sequence[int], *, max_tokens: int) -> l
 
 
 def tokens_written(model: LanguageModel, prompt: Sequence[int], *, count: int) -> list[int]:
-    """Return the first `count` tokens that generate() writes: each is what the next pass is given."""
+    """Return the first `count` tokens of generate(), from the inputs of the passes that follow each."""
     prompt = list(prompt)
     if model.uses_native_decoder:
-        with passes_noted() as passes:
+        with recorded_passes() as passes:
             list(generate(model, prompt, max_tokens=count + 1))
         return [ids[-1] for ids in passes][1:]
     given: list[int] = []
@@ -60,10 +60,10 @@ def runs_of(tokens: Sequence[int], *, length: int) -> list[tuple[int, ...]]:
     return [tuple(tokens[start : start + length]) for start in range(len(tokens) - length + 1)]
 
 
-def rehearsed(tmp_path: Path, continuation: Sequence[int]) -> LanguageModel:
-    """Return a tiny model that follows token n with `continuation[n]`: one row of its last layer a token."""
+def scripted(tmp_path: Path, continuation: Sequence[int]) -> LanguageModel:
+    """Return a tiny model that continues token n with `continuation[n]`."""
     config = llama_config(hidden_size=512, head_dim=8, num_hidden_layers=1, tie_word_embeddings=False)
-    folder = save_model(tmp_path / "rehearsed", config)
+    folder = save_model(tmp_path / "scripted", config)
     whole = AutoModelForCausalLM.from_pretrained(folder)
     state = whole.state_dict()
     for name, weight in state.items():
@@ -76,8 +76,8 @@ def rehearsed(tmp_path: Path, continuation: Sequence[int]) -> LanguageModel:
     return load_model(str(folder), device="cpu")
 
 
-def in_a_circle(model: LanguageModel, words: Sequence[int]) -> list[int]:
-    """Return for each token what follows it, such that `words` lead back to the first."""
+def cycle(model: LanguageModel, words: Sequence[int]) -> list[int]:
+    """Return for each token the next one, such that `words` are a cycle."""
     following = list(range(model.causal_lm.config.vocab_size))
     for word, after in zip(words, [*words[1:], words[0]], strict=True):
         following[word] = after
@@ -85,14 +85,14 @@ def in_a_circle(model: LanguageModel, words: Sequence[int]) -> list[int]:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_greedy_writing_is_that_of_transformers(architecture: str, tmp_path: Path) -> None:
+def test_greedy_generation_equals_transformers(architecture: str, tmp_path: Path) -> None:
     model = load_model(str(save_model(tmp_path, ARCHITECTURES[architecture]())), device="cpu")
     compared = 0
     for text in PROMPTS:
         prompt = [0, *model.tokenizer.encode(text)]
         expected = [token for token in greedy(model, prompt, max_tokens=12) if token != model.tokenizer.end_id]
         runs = runs_of(expected, length=_MIN_FORBIDDEN_REPEAT)
-        if len(set(runs)) == len(runs):  # transformers does not mind repeating itself
+        if len(set(runs)) == len(runs):  # transformers may repeat a sequence
             assert tokens_written(model, prompt, count=12) == expected
             compared += 1
     assert compared
@@ -109,10 +109,12 @@ def long_prompt(size: int) -> list[int]:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_a_prompt_longer_than_any_window_is_continued_as_transformers_does(architecture: str, tmp_path: Path) -> None:
+def test_generation_after_a_prompt_longer_than_any_window_equals_transformers(
+    architecture: str, tmp_path: Path
+) -> None:
     model = load_model(str(save_model(tmp_path, ARCHITECTURES[architecture]())), device="cpu")
     prompt = long_prompt(140)
-    written = tokens_written(model, prompt, count=5)  # too few to be kept from repeating itself
+    written = tokens_written(model, prompt, count=5)  # too few for a forbidden repeat
     for number in range(len(written)):
         expected = logits_of_transformers(model, prompt + written[:number])
         assert written[number] == int(expected.argmax())
@@ -120,7 +122,7 @@ def test_a_prompt_longer_than_any_window_is_continued_as_transformers_does(archi
 
 
 @pytest.mark.parametrize("architecture", OURS)
-def test_a_prompt_in_one_go_in_parts_and_token_by_token_is_the_same_prompt(architecture: str, tmp_path: Path) -> None:
+def test_a_prompt_may_be_read_in_parts(architecture: str, tmp_path: Path) -> None:
     model = load_model(str(save_model(tmp_path, ARCHITECTURES[architecture]())), device="cpu")
     prompt = long_prompt(140)
     expected = logits_of_transformers(model, prompt)
@@ -134,19 +136,17 @@ def test_a_prompt_in_one_go_in_parts_and_token_by_token_is_the_same_prompt(archi
 
 
 @pytest.mark.parametrize("architecture", OURS)
-def test_the_likeliest_token_is_the_first_by_logits_that_is_not_left_out(architecture: str, tmp_path: Path) -> None:
+def test_argmax_token_is_the_best_by_logits_that_is_not_excluded(architecture: str, tmp_path: Path) -> None:
     model = load_model(str(save_model(tmp_path, ARCHITECTURES[architecture]())), device="cpu")
     by_logits, chosen = _NativeDecoder(model), _NativeDecoder(model)
     prompt = long_prompt(12)
     with torch.inference_mode():
-        for left_out, token in enumerate(prompt):  # from the second on, by copies of the head where these are fast
+        for left_out, token in enumerate(prompt):  # from the second on with int8 copies of the head, where int8 is fast
             order = by_logits.next_logits([token]).argsort(descending=True).tolist()
             assert chosen.argmax_token([token], exclude=order[:left_out]) == order[left_out]
 
 
-def test_beside_an_adapter_our_layers_write_with_the_unmodified_weights(
-    tiny_folder: Path, tiny_model: LanguageModel, tmp_path: Path
-) -> None:
+def test_generation_does_not_use_the_adapter(tiny_folder: Path, tiny_model: LanguageModel, tmp_path: Path) -> None:
     from peft import LoraConfig, get_peft_model
 
     lora = LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "down_proj"], init_lora_weights=False)
@@ -156,7 +156,7 @@ def test_beside_an_adapter_our_layers_write_with_the_unmodified_weights(
     expected = "".join(generate(tiny_model, prompt, max_tokens=30))
     before = "".join(generate(adapted, prompt, max_tokens=30))
     vectors = EchoEncoder(adapted).encode_documents(["fox"])
-    with passes_noted() as passes:
+    with recorded_passes() as passes:
         after = "".join(generate(adapted, prompt, max_tokens=30))
     assert len(passes) > 1
     assert before == after == expected != ""
@@ -169,7 +169,7 @@ def test_beside_an_adapter_our_layers_write_with_the_unmodified_weights(
 
 
 @pytest.mark.model
-def test_a_real_model_writes_what_transformers_writes(smollm: LanguageModel) -> None:
+def test_a_real_model_generates_what_transformers_generates(smollm: LanguageModel) -> None:
     prompt = smollm.tokenizer.encode("The capital of France is")
     assert "".join(generate(smollm, prompt, max_tokens=4)) == smollm.tokenizer.decode(
         greedy(smollm, prompt, max_tokens=4)
@@ -177,20 +177,20 @@ def test_a_real_model_writes_what_transformers_writes(smollm: LanguageModel) -> 
 
 
 @pytest.mark.parametrize("max_tokens", [0, 1, 5])
-def test_no_more_than_max_tokens_are_written(tiny_model: LanguageModel, max_tokens: int) -> None:
+def test_at_most_max_tokens_are_generated(tiny_model: LanguageModel, max_tokens: int) -> None:
     prompt = tiny_model.tokenizer.encode("The quick brown")
-    with passes_noted() as passes:
+    with recorded_passes() as passes:
         list(generate(tiny_model, prompt, max_tokens=max_tokens))
     assert len(passes) == max_tokens
 
 
-def test_pieces_come_while_the_model_writes(tiny_model: LanguageModel) -> None:
-    with passes_noted() as passes:
+def test_pieces_are_streamed(tiny_model: LanguageModel) -> None:
+    with recorded_passes() as passes:
         next(generate(tiny_model, tiny_model.tokenizer.encode("The quick brown"), max_tokens=50))
     assert len(passes) < 10
 
 
-def test_a_stop_string_spread_over_pieces_ends_the_text_and_is_not_part_of_it(tiny_model: LanguageModel) -> None:
+def test_a_stop_string_across_pieces_ends_the_text_and_is_not_part_of_it(tiny_model: LanguageModel) -> None:
     prompt = tiny_model.tokenizer.encode("Pack my box")
     pieces = list(generate(tiny_model, prompt, max_tokens=16))
     text = "".join(pieces)
@@ -205,7 +205,7 @@ def test_a_stop_string_spread_over_pieces_ends_the_text_and_is_not_part_of_it(ti
 
 def test_the_earliest_of_several_stop_strings_counts(tmp_path: Path, tiny_model: LanguageModel) -> None:
     letters = [tiny_model.tokenizer.encode(letter)[0] for letter in "abcdef"]
-    model = rehearsed(tmp_path, in_a_circle(tiny_model, letters))
+    model = scripted(tmp_path, cycle(tiny_model, letters))
     for stop, expected in (
         (["ef", "cd"], "b"),
         (["f", "def"], "bc"),
@@ -216,15 +216,15 @@ def test_the_earliest_of_several_stop_strings_counts(tmp_path: Path, tiny_model:
         assert "".join(generate(model, letters[:1], max_tokens=5, stop=stop)) == expected
 
 
-def test_what_only_began_like_a_stop_string_is_written(tmp_path: Path, tiny_model: LanguageModel) -> None:
+def test_an_incomplete_stop_string_is_part_of_the_text(tmp_path: Path, tiny_model: LanguageModel) -> None:
     letters = [tiny_model.tokenizer.encode(letter)[0] for letter in "abcd"]
-    model = rehearsed(tmp_path, in_a_circle(tiny_model, letters))
+    model = scripted(tmp_path, cycle(tiny_model, letters))
     assert "".join(generate(model, letters[:1], max_tokens=4, stop=["dab"])) == "bcda"
 
 
-def test_a_text_tells_how_long_it_is_and_why_it_ended(tmp_path: Path, tiny_model: LanguageModel) -> None:
+def test_a_generation_has_its_length_and_finish_reason(tmp_path: Path, tiny_model: LanguageModel) -> None:
     letters = [tiny_model.tokenizer.encode(letter)[0] for letter in "abcd"]
-    model = rehearsed(tmp_path, in_a_circle(tiny_model, [*letters, 1]))
+    model = scripted(tmp_path, cycle(tiny_model, [*letters, 1]))
     for settings, expected in (
         ({"max_tokens": 50}, ("bcd", 3, "stop")),
         ({"max_tokens": 2}, ("bc", 2, "length")),
@@ -235,7 +235,7 @@ def test_a_text_tells_how_long_it_is_and_why_it_ended(tmp_path: Path, tiny_model
         assert ("".join(text), text.tokens, text.finish_reason) == expected
 
 
-def test_a_seed_draws_the_same_tokens_again_and_another_seed_others(tiny_model: LanguageModel) -> None:
+def test_the_seed_determines_the_tokens(tiny_model: LanguageModel) -> None:
     prompt = tiny_model.tokenizer.encode("The quick brown")
 
     def drawn(seed: int | None, *, temperature: float = 1.0) -> str:
@@ -244,10 +244,10 @@ def test_a_seed_draws_the_same_tokens_again_and_another_seed_others(tiny_model: 
     assert drawn(7) == drawn(7)
     assert drawn(7) != drawn(8)
     assert drawn(None) != drawn(None)
-    assert drawn(7, temperature=1e-6) == drawn(None, temperature=0.0), "next to nothing takes the likeliest"
+    assert drawn(7, temperature=1e-6) == drawn(None, temperature=0.0), "a tiny temperature takes the most likely token"
 
 
-def test_tokens_are_drawn_as_often_as_the_temperature_says(tiny_model: LanguageModel) -> None:
+def test_tokens_are_drawn_with_the_probabilities_of_the_temperature(tiny_model: LanguageModel) -> None:
     prompt = tiny_model.tokenizer.encode("The quick brown")
     with torch.inference_mode():
         logits = tiny_model.causal_lm(input_ids=torch.tensor([prompt])).logits[0, -1]
@@ -259,29 +259,29 @@ def test_tokens_are_drawn_as_often_as_the_temperature_says(tiny_model: LanguageM
 
 
 @pytest.mark.parametrize("settings", [{"temperature": -0.1}, {"stop": [""]}])
-def test_settings_that_mean_nothing_are_refused(tiny_model: LanguageModel, settings: dict[str, Any]) -> None:
+def test_invalid_settings_are_refused(tiny_model: LanguageModel, settings: dict[str, Any]) -> None:
     with pytest.raises(TextError):
         generate(tiny_model, [0], max_tokens=1, **settings)
 
 
 def test_the_end_token_ends_the_text(tmp_path: Path, tiny_model: LanguageModel) -> None:
     letters = [tiny_model.tokenizer.encode(letter)[0] for letter in "abc"]
-    model = rehearsed(tmp_path, in_a_circle(tiny_model, [*letters, 1]))
+    model = scripted(tmp_path, cycle(tiny_model, [*letters, 1]))
     assert "".join(generate(model, letters[:1], max_tokens=50)) == "bc"
 
 
 def test_any_end_token_of_the_generation_config_ends_the_text(tmp_path: Path, tiny_model: LanguageModel) -> None:
     letters = [tiny_model.tokenizer.encode(letter)[0] for letter in "abcd"]
-    model = rehearsed(tmp_path, in_a_circle(tiny_model, letters))
+    model = scripted(tmp_path, cycle(tiny_model, letters))
     (model.folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [399, letters[3]]}))
     assert "".join(generate(model, letters[:1], max_tokens=50)) == "bc"
 
 
-def test_the_same_six_tokens_are_never_written_twice(tmp_path: Path, tiny_model: LanguageModel) -> None:
+def test_the_same_six_tokens_are_never_generated_twice(tmp_path: Path, tiny_model: LanguageModel) -> None:
     letters = [tiny_model.tokenizer.encode(letter)[0] for letter in "abcdef"]
-    following = in_a_circle(tiny_model, letters)  # left alone it goes round for ever
-    following[0] = letters[0]  # what it takes instead leads back into the circle
-    model = rehearsed(tmp_path, following)
+    following = cycle(tiny_model, letters)  # without the rule against repeats, the cycle never ends
+    following[0] = letters[0]  # the token that is taken instead leads back into the cycle
+    model = scripted(tmp_path, following)
     written = tokens_written(model, letters[:1], count=60)
     assert tiny_model.tokenizer.decode(written).startswith("bcdefabcdef")
     runs = runs_of(written, length=_MIN_FORBIDDEN_REPEAT)
@@ -289,14 +289,14 @@ def test_the_same_six_tokens_are_never_written_twice(tmp_path: Path, tiny_model:
     assert len(set(runs)) == len(runs)
 
 
-def test_words_of_the_prompt_may_be_quoted_at_any_length(tmp_path: Path, tiny_model: LanguageModel) -> None:
+def test_the_prompt_may_be_repeated(tmp_path: Path, tiny_model: LanguageModel) -> None:
     letters = [tiny_model.tokenizer.encode(letter)[0] for letter in "abcdefghij"]
-    model = rehearsed(tmp_path, in_a_circle(tiny_model, letters))
+    model = scripted(tmp_path, cycle(tiny_model, letters))
     assert "".join(generate(model, letters, max_tokens=10)) == "abcdefghij"
 
 
-def test_a_character_of_several_tokens_is_written_whole(tmp_path: Path, tiny_model: LanguageModel) -> None:
+def test_a_character_of_several_tokens_is_one_piece(tmp_path: Path, tiny_model: LanguageModel) -> None:
     fox = tiny_model.tokenizer.encode("🦊")
     assert len(fox) == 4
-    model = rehearsed(tmp_path, in_a_circle(tiny_model, [*tiny_model.tokenizer.encode("x"), *fox, 1]))
+    model = scripted(tmp_path, cycle(tiny_model, [*tiny_model.tokenizer.encode("x"), *fox, 1]))
     assert list(generate(model, tiny_model.tokenizer.encode("x"), max_tokens=20)) == ["🦊"]

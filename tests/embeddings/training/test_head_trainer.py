@@ -1,4 +1,4 @@
-"""A linear head: begins as the encoder is, learns from pairs, and is part of what an encoder is."""
+"""Training of a linear head, and encoders with a head."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def losses(steps: list[TuningStep]) -> list[float]:
     return [step.loss for step in steps if step.loss is not None]
 
 
-def test_a_head_that_learned_nothing_changes_nothing(encoder: EchoEncoder, tmp_path: Path) -> None:
+def test_an_untrained_head_changes_nothing(encoder: EchoEncoder, tmp_path: Path) -> None:
     same = tuned(encoder, tmp_path, replace(OPTIONS, learning_rate=0.0, steps=1))
     assert np.allclose(same.encode_documents(TEXTS), encoder.encode_documents(TEXTS), atol=1e-6)
     assert np.allclose(same.encode_queries(TEXTS), encoder.encode_queries(TEXTS), atol=1e-6)
@@ -65,7 +65,7 @@ def test_the_head_maps_each_view_by_its_matrix(encoder: EchoEncoder, tmp_path: P
     assert np.allclose(mapped, expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-5)
 
 
-def test_more_is_found_with_a_head(encoder: EchoEncoder, tmp_path: Path) -> None:
+def test_a_head_improves_the_held_out_score(encoder: EchoEncoder, tmp_path: Path) -> None:
     steps = [*tune_head(encoder, word_pairs(), tmp_path, options=OPTIONS)]
     assert len((tmp_path / TUNING_LOG).read_text(encoding="utf-8").splitlines()) == 41
     scores = [step.held_out for step in steps if step.held_out is not None]
@@ -75,26 +75,26 @@ def test_more_is_found_with_a_head(encoder: EchoEncoder, tmp_path: Path) -> None
     assert np.mean(found[-5:]) < 0.7 * np.mean(found[:5])
 
 
-def test_a_head_learns_from_views_without_their_means(
+def test_a_head_is_trained_on_centered_views(
     encoder: EchoEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def found(name: str) -> list[float]:
         return losses([*tune_head(encoder, word_pairs(), tmp_path / name, options=replace(OPTIONS, steps=3))])
 
     before = found("a")
-    kept = EchoEncoder._pooled
+    pooled = EchoEncoder._pooled
     offset = np.linspace(-0.2, 0.2, encoder.dimension, dtype=np.float32)
 
-    def moved(self: EchoEncoder, *given: Any) -> Iterator[Any]:
-        for positions, views in kept(self, *given):
+    def shifted(self: EchoEncoder, *given: Any) -> Iterator[Any]:
+        for positions, views in pooled(self, *given):
             yield positions, [view + offset for view in views]
 
-    monkeypatch.setattr(EchoEncoder, "_pooled", moved)
+    monkeypatch.setattr(EchoEncoder, "_pooled", shifted)
     monkeypatch.setenv("ECHO_INDEX_CACHE", str(tmp_path / "another"))
-    assert found("b") == pytest.approx(before, rel=0.02)  # views are kept in float16
+    assert found("b") == pytest.approx(before, rel=0.02)  # cached views are float16
 
 
-def test_a_head_goes_on_top_of_an_adapter(encoder: EchoEncoder, tmp_path: Path) -> None:
+def test_a_head_is_trained_on_top_of_an_adapter(encoder: EchoEncoder, tmp_path: Path) -> None:
     [*tune(encoder, word_pairs(), tmp_path / "below", options=TuningOptions(steps=3, held_out=0, learning_rate=0.05))]
     below = EchoEncoder(load_model(str(tmp_path / "below"), device="cpu"))
     same = tuned(below, tmp_path / "both", replace(OPTIONS, learning_rate=0.0, steps=1))
@@ -102,7 +102,7 @@ def test_a_head_goes_on_top_of_an_adapter(encoder: EchoEncoder, tmp_path: Path) 
     assert not np.allclose(same.encode_documents(TEXTS), encoder.encode_documents(TEXTS), atol=1e-3)
 
 
-def test_no_adapter_is_altered_by_another(encoder: EchoEncoder, tmp_path: Path) -> None:
+def test_another_adapter_is_not_overwritten(encoder: EchoEncoder, tmp_path: Path) -> None:
     lora, head = tmp_path / "lora", tmp_path / "head"
     short = TuningOptions(steps=1, held_out=0)
     [*tune(encoder, word_pairs(), lora, options=short)]
@@ -118,22 +118,28 @@ def test_no_adapter_is_altered_by_another(encoder: EchoEncoder, tmp_path: Path) 
             next(begin())
 
 
-def test_texts_are_read_once(encoder: EchoEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[tuple[int, int]] = []
-    first = [*tune_head(encoder, word_pairs(), tmp_path / "a", options=OPTIONS, progress=lambda *way: told.append(way))]
-    assert told[-1][0] == told[-1][1] > 60
+def test_texts_are_embedded_once(encoder: EchoEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    progress: list[tuple[int, int]] = []
+    first = [
+        *tune_head(
+            encoder, word_pairs(), tmp_path / "a", options=OPTIONS, progress=lambda *counts: progress.append(counts)
+        )
+    ]
+    assert progress[-1][0] == progress[-1][1] > 60
     monkeypatch.setattr(EchoEncoder, "_pooled", lambda *given: pytest.fail("read again"))
     again = [*tune_head(encoder, word_pairs(), tmp_path / "b", options=OPTIONS)]
-    assert losses(again) == pytest.approx(losses(first), rel=0.02)  # kept in float16
+    assert losses(again) == pytest.approx(losses(first), rel=0.02)  # cached views are float16
 
 
 def test_the_instruction_of_a_pair_is_in_its_prompt(encoder: EchoEncoder, tmp_path: Path) -> None:
     other = EchoEncoder(encoder.model, layer=VIEWS, instruction="Find the code.")
-    told = [replace(pair, instruction="Find the code.") for pair in word_pairs()]
-    half = [pair if number % 2 else told[number] for number, pair in enumerate(word_pairs())]
+    with_instruction = [replace(pair, instruction="Find the code.") for pair in word_pairs()]
+    half = [pair if number % 2 else with_instruction[number] for number, pair in enumerate(word_pairs())]
     made = [
         losses([*tune_head(by, pairs, tmp_path / str(number), options=OPTIONS)])
-        for number, (by, pairs) in enumerate([(other, word_pairs()), (other, half), (encoder, told), (encoder, half)])
+        for number, (by, pairs) in enumerate(
+            [(other, word_pairs()), (other, half), (encoder, with_instruction), (encoder, half)]
+        )
     ]
     assert made[1] == pytest.approx(made[0], rel=0.02)  # in other batches
     assert made[2] == pytest.approx(made[0], rel=0.02)
@@ -154,7 +160,7 @@ def test_a_head_belongs_to_its_views_and_its_model(encoder: EchoEncoder, tmp_pat
         load_model(str(tmp_path), device="cpu")
 
 
-def test_an_encoder_with_a_head_comes_back_from_its_description(encoder: EchoEncoder, tmp_path: Path) -> None:
+def test_an_encoder_with_a_head_is_restored_from_its_config(encoder: EchoEncoder, tmp_path: Path) -> None:
     found = tuned(encoder, tmp_path, replace(OPTIONS, steps=3))
     again = EchoEncoder.from_config(found.config(), device="cpu")
     assert again.fingerprint == found.fingerprint

@@ -1,4 +1,4 @@
-"""Pairs to tune with: files of them, an index's own, and hard negatives."""
+"""Training pairs: from files and indexes, and with hard negatives."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PAIRS = [
 ]
 
 
-def test_lines_of_json_are_pairs(tmp_path: Path) -> None:
+def test_jsonl_files_are_read(tmp_path: Path) -> None:
     text = "\n".join(map(json.dumps, LINES))
     (tmp_path / "mine.jsonl").write_text(text, encoding="utf-8")
     assert read_pairs(tmp_path / "mine.jsonl") == PAIRS
@@ -45,7 +45,7 @@ def test_lines_of_json_are_pairs(tmp_path: Path) -> None:
     assert read_pairs(tmp_path / "mine.jsonl.gz") == PAIRS
 
 
-def test_tables_are_pairs(tmp_path: Path) -> None:
+def test_tsv_files_are_read(tmp_path: Path) -> None:
     path = tmp_path / "mine.tsv"
     path.write_text(
         "positive\tquery\tnegative\nA passage.\twhat is a chunk\tA folder.\nA leaf.\tpage\n", encoding="utf-8"
@@ -57,7 +57,7 @@ def test_tables_are_pairs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("pairs.txt", b"", "is no file of pairs. Its name ends in .jsonl or .tsv"),
         ("pairs.jsonl", b"", "has no pairs"),
@@ -73,14 +73,14 @@ def test_tables_are_pairs(tmp_path: Path) -> None:
         ("gone.jsonl", None, "cannot be read: No such file"),
     ],
 )
-def test_what_is_no_file_of_pairs_is_refused(tmp_path: Path, name: str, content: bytes | None, told: str) -> None:
+def test_an_invalid_file_of_pairs_is_refused(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(SourceError, match=told):
+    with pytest.raises(SourceError, match=message):
         read_pairs(tmp_path / name)
 
 
-def test_an_index_gives_pairs_of_its_own(tiny_model: LanguageModel, tmp_path: Path) -> None:
+def test_pairs_are_made_from_an_index(tiny_model: LanguageModel, tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     for number in range(6):
         text = (
@@ -99,15 +99,15 @@ def test_an_index_gives_pairs_of_its_own(tiny_model: LanguageModel, tmp_path: Pa
     assert pairs_from_index(snapshot, most=5) == pairs
 
 
-def test_hard_negatives_are_the_nearest_that_are_not_right(tiny_model: LanguageModel) -> None:
+def test_hard_negatives_are_the_nearest_documents_that_are_wrong(tiny_model: LanguageModel) -> None:
     encoder = EchoEncoder(tiny_model)
     texts = [f"the {word} jumps over box {number}" for number, word in enumerate("fox dog wizard jug vow box".split())]
     pairs = [TrainingPair(text.split()[1], text, source="a") for text in texts]
     pairs.append(TrainingPair("fox", "a second text that is right for it", source="a"))
     pairs.append(TrainingPair("fox", "the fox of another source", ("known",), source="b"))
-    told: list[tuple[int, int]] = []
-    found = add_hard_negatives(pairs, encoder, each=2, progress=lambda done, total: told.append((done, total)))
-    assert told[-1] == (16, 16)
+    progress: list[tuple[int, int]] = []
+    found = add_hard_negatives(pairs, encoder, each=2, progress=lambda done, total: progress.append((done, total)))
+    assert progress[-1] == (16, 16)
     queries, documents = (
         center(vectors, vectors.mean(axis=0))
         for vectors in (
@@ -129,21 +129,21 @@ def test_hard_negatives_are_the_nearest_that_are_not_right(tiny_model: LanguageM
     assert found[7].negatives == ("known",)
 
 
-def test_hard_negatives_are_looked_up_with_the_instruction(
+def test_hard_negatives_are_found_with_the_instruction_of_the_pair(
     tiny_model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoder = EchoEncoder(tiny_model)
-    asked: list[tuple[str | None, list[str]]] = []
+    calls: list[tuple[str | None, list[str]]] = []
     encode = EchoEncoder.encode_queries
 
     def watched(self: EchoEncoder, texts: list[str], *, instruction: str | None = None) -> np.ndarray:
-        asked.append((instruction, texts))
+        calls.append((instruction, texts))
         return encode(self, texts, instruction=instruction)
 
     monkeypatch.setattr(EchoEncoder, "encode_queries", watched)
     pairs = [TrainingPair(word, f"the {word} in a box", source="a") for word in ("fox", "dog", "jug", "vow")]
     pairs[1:3] = [replace(pair, instruction="Find it.") for pair in pairs[1:3]]
     found = add_hard_negatives(pairs, encoder)
-    assert asked == [(None, ["fox", "vow"]), ("Find it.", ["dog", "jug"])]
+    assert calls == [(None, ["fox", "vow"]), ("Find it.", ["dog", "jug"])]
     assert [pair.instruction for pair in found] == [None, "Find it.", "Find it.", None]
     assert {text for pair in found for text in pair.negatives} <= {pair.positive for pair in pairs}

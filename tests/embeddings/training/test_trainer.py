@@ -1,4 +1,4 @@
-"""Tuning: the same sums as transformers and peft, the same gradients in any memory, the same run after any stop."""
+"""Tuning: equal to transformers and peft, the same gradients in any memory, and runs that continue."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ SHORT = TuningOptions(
 
 @pytest.fixture(autouse=True)
 def in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    """See that sums are comparable, whatever processor this is."""
+    """Compute in float32 on every processor, so that numbers can be compared."""
     monkeypatch.setattr(trainable_module, "bfloat16_is_fast", lambda: False)
 
 
@@ -54,20 +54,20 @@ def encoder(tiny_model: LanguageModel) -> EchoEncoder:
     return EchoEncoder(tiny_model, layer="echo:4+0.5*text:2")
 
 
-def shaken(student: TrainableEncoder) -> TrainableEncoder:
-    """Give the additions values: at the beginning they add nothing."""
+def randomized(trainable: TrainableEncoder) -> TrainableEncoder:
+    """Set the LoRA parameters to random values, as a new adapter is zero."""
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
-        for parameter in student.parameters:
+        for parameter in trainable.parameters:
             parameter.copy_(0.2 * torch.randn(parameter.shape, generator=generator))
-    student.on_step()
-    return student
+    trainable.on_step()
+    return trainable
 
 
-def gradients(student: TrainableEncoder) -> list[torch.Tensor]:
-    """Take the gradients, so that the next ones begin at nothing."""
+def gradients(trainable: TrainableEncoder) -> list[torch.Tensor]:
+    """Return the gradients, and clear them."""
     found = []
-    for parameter in student.parameters:
+    for parameter in trainable.parameters:
         assert parameter.grad is not None
         found.append(parameter.grad.clone())
         parameter.grad = None
@@ -77,61 +77,63 @@ def gradients(student: TrainableEncoder) -> list[torch.Tensor]:
 # The model
 
 
-def test_an_untrained_student_gives_what_the_encoder_gives(any_model: LanguageModel) -> None:
+def test_a_new_adapter_changes_nothing(any_model: LanguageModel) -> None:
     encoder = EchoEncoder(any_model, layer="echo:3+0.5*text:2")
-    student = TrainableEncoder(encoder, 4, 8.0)
-    vectors = student.embed(encoder.query_tokens(TEXTS)).detach().numpy()
+    trainable = TrainableEncoder(encoder, 4, 8.0)
+    vectors = trainable.embed(encoder.query_tokens(TEXTS)).detach().numpy()
     assert np.allclose(vectors, encoder.encode_queries(TEXTS), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["llama, biases", "mistral", "qwen2", "qwen3", "gemma2", "gemma3"])
 @pytest.mark.parametrize("layer", ["4", "echo:3+0.5*text:2"])
-def test_vectors_and_gradients_are_those_of_transformers_and_peft(name: str, layer: str, tmp_path: Path) -> None:
+def test_vectors_and_gradients_equal_transformers_and_peft(name: str, layer: str, tmp_path: Path) -> None:
     model = load_model(str(save_model(tmp_path / "model", ARCHITECTURES[name]())), device="cpu")
     encoder = EchoEncoder(model, layer=layer)
     sequences = encoder.document_tokens(TEXTS)
-    ours = shaken(TrainableEncoder(encoder, 4, 8.0, first_layer=2))
-    theirs = shaken(TrainableEncoder(encoder, 4, 8.0, first_layer=2))
-    assert ours._decoder is not None
-    theirs._decoder = None
-    theirs._fallback = trainable_module.TransformersBackend(theirs._adapted.get_base_model().base_model, device="cpu")
+    native = randomized(TrainableEncoder(encoder, 4, 8.0, first_layer=2))
+    reference = randomized(TrainableEncoder(encoder, 4, 8.0, first_layer=2))
+    assert native._decoder is not None
+    reference._decoder = None
+    reference._fallback = trainable_module.TransformersBackend(
+        reference._adapted.get_base_model().base_model, device="cpu"
+    )
     wanted = torch.randn(len(TEXTS), model.dimension, generator=torch.Generator().manual_seed(1))
     vectors = []
-    for student in (ours, theirs):
-        vectors.append(student.embed(sequences))
+    for trainable in (native, reference):
+        vectors.append(trainable.embed(sequences))
         (vectors[-1] * wanted).sum().backward()
     assert torch.allclose(*vectors, atol=1e-5)
-    for one, other in zip(gradients(ours), gradients(theirs), strict=True):
+    for one, other in zip(gradients(native), gradients(reference), strict=True):
         assert one.abs().max() > 0
         assert torch.allclose(one, other, atol=1e-5, rtol=1e-3)
 
 
-def test_what_is_saved_is_what_was_trained(encoder: EchoEncoder, tmp_path: Path) -> None:
-    student = shaken(TrainableEncoder(encoder, 4, 8.0))
-    student.save(tmp_path)
+def test_a_saved_adapter_gives_the_trained_vectors(encoder: EchoEncoder, tmp_path: Path) -> None:
+    trainable = randomized(TrainableEncoder(encoder, 4, 8.0))
+    trainable.save(tmp_path)
     again = EchoEncoder(load_model(encoder.model.name, adapter=tmp_path, device="cpu"))
-    vectors = student.embed(encoder.document_tokens(TEXTS)).detach().numpy()
+    vectors = trainable.embed(encoder.document_tokens(TEXTS)).detach().numpy()
     assert np.allclose(vectors, again.encode_documents(TEXTS), atol=1e-5)
     assert not np.allclose(vectors, encoder.encode_documents(TEXTS), atol=1e-2)
     assert again.layer == encoder.layer
 
 
-def test_an_adapter_brings_the_prompts_that_it_was_trained_with(tiny_model: LanguageModel, tmp_path: Path) -> None:
+def test_an_adapter_is_saved_with_its_prompts(tiny_model: LanguageModel, tmp_path: Path) -> None:
     document, query = EchoPrompt("Say {text} again: {echo}"), EchoPrompt("{instruction} {text} again: {echo}")
     encoder = EchoEncoder(
         tiny_model, document_prompt=document, query_prompt=query, instruction="Find it.", pooling="last", layer=3
     )
     TrainableEncoder(encoder, 2, 4.0).save(tmp_path)
     again = EchoEncoder(load_model(str(tmp_path), device="cpu"))
-    told = ("document_prompt", "query_prompt", "instruction", "pooling", "layer")
-    assert [again.config()[name] for name in told] == [encoder.config()[name] for name in told]
+    names = ("document_prompt", "query_prompt", "instruction", "pooling", "layer")
+    assert [again.config()[name] for name in names] == [encoder.config()[name] for name in names]
     (tmp_path / "echo_embeddings.json").write_text('{"pooling": "most"}', encoding="utf-8")
     with pytest.raises(ModelError, match="cannot be read"):
         load_model(str(tmp_path), device="cpu")
 
 
-def test_an_adapter_is_trained_further_from_what_it_is(any_model: LanguageModel, tmp_path: Path) -> None:
-    before = shaken(TrainableEncoder(EchoEncoder(any_model, layer=3), 4, 8.0, first_layer=2))
+def test_an_adapter_can_be_trained_further(any_model: LanguageModel, tmp_path: Path) -> None:
+    before = randomized(TrainableEncoder(EchoEncoder(any_model, layer=3), 4, 8.0, first_layer=2))
     before.save(tmp_path)
     encoder = EchoEncoder(load_model(any_model.name, adapter=tmp_path, device="cpu"))
     further = TrainableEncoder(encoder, 2, 2.0)
@@ -150,8 +152,8 @@ def test_an_adapter_is_trained_further_from_what_it_is(any_model: LanguageModel,
     assert not np.allclose(moved, vectors.detach().numpy(), atol=1e-2)
 
 
-def test_layers_that_are_not_read_any_more_are_kept(encoder: EchoEncoder, tmp_path: Path) -> None:
-    shaken(TrainableEncoder(encoder, 4, 8.0)).save(tmp_path)
+def test_deltas_of_unused_layers_do_not_change(encoder: EchoEncoder, tmp_path: Path) -> None:
+    randomized(TrainableEncoder(encoder, 4, 8.0)).save(tmp_path)
     less = EchoEncoder(load_model(str(tmp_path), device="cpu"), layer=2)
     assert len(TrainableEncoder(less, 4, 8.0).parameters) == 2 * 7 * 2  # layers, matrices, factors
     [*tune(less, word_pairs(), tmp_path / "further", options=replace(SHORT, steps=2))]
@@ -161,7 +163,7 @@ def test_layers_that_are_not_read_any_more_are_kept(encoder: EchoEncoder, tmp_pa
     assert changed == {name for name in before if ".layers.0." in name or ".layers.1." in name}
 
 
-def test_what_is_not_low_rank_alone_is_not_trained_further(encoder: EchoEncoder, tmp_path: Path) -> None:
+def test_an_adapter_with_a_head_cannot_be_trained_further(encoder: EchoEncoder, tmp_path: Path) -> None:
     TrainableEncoder(encoder, 4, 8.0).save(tmp_path)
     np_head = np.stack([np.eye(encoder.dimension, dtype=np.float32)] * 2)
     LinearHead(np_head).save(tmp_path)
@@ -169,7 +171,7 @@ def test_what_is_not_low_rank_alone_is_not_trained_further(encoder: EchoEncoder,
         TrainableEncoder(EchoEncoder(load_model(str(tmp_path), device="cpu")), 4, 8.0)
 
 
-def test_a_layer_that_is_not_read_cannot_be_tuned(encoder: EchoEncoder) -> None:
+def test_an_unused_layer_cannot_be_tuned(encoder: EchoEncoder) -> None:
     with pytest.raises(ModelError, match="No layer from 5 on can be tuned: the encoder uses layers 1 to 4"):
         TrainableEncoder(encoder, 4, 8.0, first_layer=5)
 
@@ -178,79 +180,79 @@ def test_a_layer_that_is_not_read_cannot_be_tuned(encoder: EchoEncoder) -> None:
 
 
 @pytest.mark.parametrize("sizes", [{"cpu": 64}, {"cpu": 1000}])
-def test_cached_gradients_are_those_of_the_whole_batch(
+def test_cached_gradients_equal_those_of_the_whole_batch(
     encoder: EchoEncoder, sizes: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trainable_module, "_PASS_TOKENS", sizes)
-    student = shaken(TrainableEncoder(encoder, 4, 8.0))
+    trainable = randomized(TrainableEncoder(encoder, 4, 8.0))
     sequences = [*encoder.query_tokens(TEXTS), *encoder.document_tokens(TEXTS[::-1])]
 
     def loss(vectors: torch.Tensor) -> torch.Tensor:
         compared = ContrastiveBatch(vectors[:5], vectors[5:], torch.zeros(5, 5, dtype=torch.bool))
         return contrastive_loss(compared, temperature=0.1)
 
-    whole = cached_backward(student, sequences, loss, most_tokens=10**6, processes=ProcessGroup(device="cpu"))
-    at_once = gradients(student)
-    cached = cached_backward(student, sequences, loss, most_tokens=1, processes=ProcessGroup(device="cpu"))
+    whole = cached_backward(trainable, sequences, loss, most_tokens=10**6, processes=ProcessGroup(device="cpu"))
+    at_once = gradients(trainable)
+    cached = cached_backward(trainable, sequences, loss, most_tokens=1, processes=ProcessGroup(device="cpu"))
     assert cached == pytest.approx(whole, abs=1e-6)
-    for one, other in zip(at_once, gradients(student), strict=True):
+    for one, other in zip(at_once, gradients(trainable), strict=True):
         assert one.abs().max() > 1e-4
         assert torch.allclose(one, other, atol=1e-5)
 
 
-def test_as_many_tokens_are_kept_as_half_of_the_memory_holds(
-    encoder: EchoEncoder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fitting(*, first_layer: int, memory: int = 10**9) -> int:
+def test_the_token_budget_is_half_of_the_memory(encoder: EchoEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def budget(*, first_layer: int, memory: int = 10**9) -> int:
         monkeypatch.setattr(memory_module, "_memory_bytes", lambda device: memory)
         return token_budget(TrainableEncoder(encoder, 4, 8.0, first_layer), sequences)
 
     sequences = encoder.document_tokens(TEXTS)
-    every = fitting(first_layer=1)
-    assert fitting(first_layer=1, memory=3 * 10**9) == pytest.approx(3 * every, rel=0.01)
-    assert fitting(first_layer=4) > 2 * every  # of the layers below nothing is kept
-    kept = 0.5 * 10**9 / every / 4  # numbers of a token
-    architecture = encoder.model.decoder_config
-    assert architecture is not None
+    every = budget(first_layer=1)
+    assert budget(first_layer=1, memory=3 * 10**9) == pytest.approx(3 * every, rel=0.01)
+    assert budget(first_layer=4) > 2 * every  # no activations are stored for the layers below
+    numbers_per_token = 0.5 * 10**9 / every / 4  # numbers for each token
+    config = encoder.model.decoder_config
+    assert config is not None
     assert (
-        encoder.deepest_layer * architecture.hidden_size < kept < 100 * encoder.deepest_layer * architecture.hidden_size
+        encoder.deepest_layer * config.hidden_size
+        < numbers_per_token
+        < 100 * encoder.deepest_layer * config.hidden_size
     )
 
 
-def test_little_memory_changes_nothing_but_the_time(
+def test_the_token_budget_does_not_change_losses(
     encoder: EchoEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def losses(name: str, memory: int) -> list[float | None]:
         monkeypatch.setattr(memory_module, "_memory_bytes", lambda device: memory)
         return [step.loss for step in tune(encoder, word_pairs(), tmp_path / name, options=SHORT)]
 
-    given: list[int] = []
+    budgets: list[int] = []
     add = trainer_module.cached_backward
 
-    def noted(*args: Any, most_tokens: int, **options: Any) -> float:
-        given.append(most_tokens)
+    def recorded(*args: Any, most_tokens: int, **options: Any) -> float:
+        budgets.append(most_tokens)
         return add(*args, most_tokens=most_tokens, **options)
 
-    monkeypatch.setattr(trainer_module, "cached_backward", noted)
+    monkeypatch.setattr(trainer_module, "cached_backward", recorded)
     little, much = losses("little", 10_000), losses("much", 10**12)
     assert little == pytest.approx(much, abs=1e-4)
-    assert min(given) < 10
-    assert max(given) > 10**5
+    assert min(budgets) < 10
+    assert max(budgets) > 10**5
 
 
-def test_memory_is_handed_back_after_each_step(
+def test_memory_is_released_after_each_step(
     encoder: EchoEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    handed_back: list[int] = []
-    monkeypatch.setattr(trainer_module, "release_freed_memory", lambda: handed_back.append(1))
+    released: list[int] = []
+    monkeypatch.setattr(trainer_module, "release_freed_memory", lambda: released.append(1))
     steps = [step.number for step in tune(encoder, word_pairs(), tmp_path, options=SHORT)]
-    assert len(handed_back) == steps[-1] == SHORT.steps
+    assert len(released) == steps[-1] == SHORT.steps
 
 
 # The loss
 
 
-def test_the_loss_is_the_cross_entropy_both_ways() -> None:
+def test_the_loss_is_the_symmetric_cross_entropy() -> None:
     queries = torch.nn.functional.normalize(torch.randn(3, 8), dim=1)
     documents = torch.nn.functional.normalize(torch.randn(4, 8), dim=1)
     found = contrastive_loss(ContrastiveBatch(queries, documents, torch.zeros(3, 4, dtype=torch.bool)), temperature=0.5)
@@ -261,7 +263,7 @@ def test_the_loss_is_the_cross_entropy_both_ways() -> None:
     assert float(found) == pytest.approx(expected, abs=1e-5)
 
 
-def test_hidden_documents_do_not_count() -> None:
+def test_false_negatives_do_not_count() -> None:
     queries, documents = torch.eye(2, 6), torch.eye(2, 6)
     documents[1] = documents[0]
     seen = ContrastiveBatch(queries, documents, torch.zeros(2, 2, dtype=torch.bool))
@@ -270,7 +272,7 @@ def test_hidden_documents_do_not_count() -> None:
     assert float(contrastive_loss(hidden, temperature=0.1)) == pytest.approx(0, abs=1e-4)
 
 
-def test_a_teacher_is_agreed_with_where_the_cosines_are_its_own() -> None:
+def test_the_distillation_loss_is_least_at_the_cosines_of_the_teacher() -> None:
     generator = torch.Generator().manual_seed(2)
     queries, documents, other = (
         torch.nn.functional.normalize(torch.randn(4, 8, generator=generator), dim=1) for _ in range(3)
@@ -287,8 +289,8 @@ def test_a_teacher_is_agreed_with_where_the_cosines_are_its_own() -> None:
     assert loss(own, 0.25) == pytest.approx(0.75 * plain + 0.25 * loss(own, 1.0))
 
 
-def test_shorter_vectors_are_judged_too() -> None:
-    queries = torch.tensor([[1.0, 0, 1, 0], [1.0, 0, 0, 1]])  # told apart by their second half only
+def test_the_loss_includes_shorter_vectors() -> None:
+    queries = torch.tensor([[1.0, 0, 1, 0], [1.0, 0, 0, 1]])  # they differ in their second half only
     compared = ContrastiveBatch(
         *([torch.nn.functional.normalize(queries, dim=1)] * 2), torch.zeros(2, 2, dtype=torch.bool)
     )
@@ -297,7 +299,7 @@ def test_shorter_vectors_are_judged_too() -> None:
     assert float(contrastive_loss(compared, temperature=0.1, dimensions=[2])) == pytest.approx((whole + half) / 2)
 
 
-def test_what_says_the_same_is_as_right() -> None:
+def test_equal_documents_and_documents_of_equal_queries_are_false_negatives() -> None:
     pairs = [TrainingPair("a", "x"), TrainingPair("b", "y"), TrainingPair("a", "z"), TrainingPair("c", "y")]
     documents = ["x", "y", "z", "y", "x"]
     found = false_negative_mask(pairs, documents).int().tolist()
@@ -307,7 +309,7 @@ def test_what_says_the_same_is_as_right() -> None:
 # Batches
 
 
-def test_batches_are_of_one_source_and_go_through_all_of_it() -> None:
+def test_batches_are_of_one_source_and_cover_it() -> None:
     pairs = [
         *word_pairs(source="one", count=40),
         *word_pairs(source="two", count=90),
@@ -317,13 +319,13 @@ def test_batches_are_of_one_source_and_go_through_all_of_it() -> None:
     assert all(len({pairs[position].source for position in batch}) == 1 for batch in batches)
     assert {position for batch in batches for position in batch} == {*range(len(pairs))}
     counts = np.bincount([position for batch in batches for position in batch], minlength=len(pairs))
-    assert counts[:40].max() - counts[:40].min() <= 16  # gone through again and again, each pair as often
+    assert counts[:40].max() - counts[:40].min() <= 16  # each pair as often as the others
     assert {len(batch) for batch in batches if pairs[batch[0]].source == "few"} == {3}
     assert [*islice(training_batches(pairs, size=8, seed=1), 50)] == batches[:50]
     assert [*islice(training_batches(pairs, size=8, seed=2), 50)] != batches[:50]
 
 
-def test_groups_share_rare_words_and_never_what_is_right() -> None:
+def test_hard_groups_share_rare_words_but_no_positive() -> None:
     texts = ["ruby gem", "ruby gem", "opal stone", "opal mine", "jade axe", "jade bead", "ruby ring", "plain"]
     pairs = [TrainingPair(f"question {number}", f"the {text}") for number, text in enumerate(texts)]
     for seed in range(5):
@@ -336,7 +338,7 @@ def test_groups_share_rare_words_and_never_what_is_right() -> None:
     assert sorted(map(len, hard_groups(pairs, max_size=1, rng=random.Random(0)))) == [1] * len(pairs)
 
 
-def test_a_batch_is_made_of_groups_that_are_alike() -> None:
+def test_a_batch_consists_of_hard_groups() -> None:
     pairs = [TrainingPair(f"q{number}", f"topic{number // 4} text {number}", source="one") for number in range(256)]
 
     def neighbours(alike: int) -> float:
@@ -349,7 +351,7 @@ def test_a_batch_is_made_of_groups_that_are_alike() -> None:
     assert neighbours(4) < 6
 
 
-def test_pairs_of_a_batch_are_about_as_long() -> None:
+def test_pairs_of_a_batch_have_similar_lengths() -> None:
     pairs = [TrainingPair("q", "x" * number, source="one") for number in range(1, 257)]
     for batch in islice(training_batches(pairs, size=8, seed=0), 64):
         lengths = [len(pairs[position].positive) for position in batch]
@@ -371,7 +373,7 @@ def steps(encoder: EchoEncoder, folder: Path, options: TuningOptions = SHORT) ->
     yield from tune(encoder, pairs, folder, options=options)
 
 
-def test_the_loss_falls_and_more_is_found(encoder: EchoEncoder, tmp_path: Path) -> None:
+def test_the_loss_falls_and_the_held_out_score_rises(encoder: EchoEncoder, tmp_path: Path) -> None:
     made = [*steps(encoder, tmp_path, replace(SHORT, steps=60, evaluate_every=10))]
     assert [step.number for step in made] == [*range(61)]
     losses = [step.loss for step in made if step.loss is not None]
@@ -394,13 +396,16 @@ def test_the_loss_falls_and_more_is_found(encoder: EchoEncoder, tmp_path: Path) 
     assert right_first(tuned) > right_first(encoder) + 0.2
 
 
-def test_an_interrupted_run_goes_on_as_if_it_had_not_been(encoder: EchoEncoder, tmp_path: Path) -> None:
+def test_an_interrupted_run_continues_with_the_same_steps(encoder: EchoEncoder, tmp_path: Path) -> None:
     whole = [*steps(encoder, tmp_path / "whole")]
     interrupted = steps(encoder, tmp_path / "parts")
     for number in range(12):
         assert next(interrupted).number == number
     interrupted.close()
-    assert [step.number for step in steps(encoder, tmp_path / "parts")] == [11, 12]  # the last checkpoint is of 10
+    assert [step.number for step in steps(encoder, tmp_path / "parts")] == [
+        11,
+        12,
+    ]  # the last checkpoint is that of step 10
     logs = [
         [json.loads(line) for line in (tmp_path / run / TUNING_LOG).read_text(encoding="utf-8").splitlines()]
         for run in ("whole", "parts")
@@ -415,7 +420,7 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(encoder: EchoEncoder, 
     assert [*steps(encoder, tmp_path / "whole")] == []
 
 
-def test_another_run_is_not_mixed_in(encoder: EchoEncoder, tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_run_is_refused(encoder: EchoEncoder, tmp_path: Path) -> None:
     [*islice(steps(encoder, tmp_path), 10)]
     with pytest.raises(ModelError, match="is of another run"):
         next(steps(encoder, tmp_path, replace(SHORT, learning_rate=1e-3)))
@@ -431,14 +436,14 @@ def test_a_checkpoint_of_version_0_1_is_of_the_same_run() -> None:
     assert found == "71050aae2dd4c3a7b420f5388671b757d42cd39693a72761b20ecd27aa89b4ef"
 
 
-def test_a_run_that_gets_no_better_ends_early(encoder: EchoEncoder, tmp_path: Path) -> None:
+def test_a_run_that_does_not_improve_ends_early(encoder: EchoEncoder, tmp_path: Path) -> None:
     still = replace(SHORT, learning_rate=0.0, patience=2, evaluate_every=2)
     assert [step.number for step in steps(encoder, tmp_path, still)] == [0, 1, 2, 3, 4]
-    same = EchoEncoder(load_model(str(tmp_path), device="cpu"))  # what it began with was the best
+    same = EchoEncoder(load_model(str(tmp_path), device="cpu"))  # the initial adapter was the best
     assert np.allclose(same.encode_queries(TEXTS), encoder.encode_queries(TEXTS), atol=1e-6)
 
 
-def test_half_a_line_of_the_log_is_made_again(encoder: EchoEncoder, tmp_path: Path) -> None:
+def test_an_incomplete_line_of_the_log_is_removed(encoder: EchoEncoder, tmp_path: Path) -> None:
     [*steps(encoder, tmp_path)]
     log = tmp_path / TUNING_LOG
     whole = log.read_text(encoding="utf-8")
@@ -447,16 +452,16 @@ def test_half_a_line_of_the_log_is_made_again(encoder: EchoEncoder, tmp_path: Pa
     assert log.read_text(encoding="utf-8") == whole
 
 
-def test_a_teacher_is_asked_for_what_is_compared(encoder: EchoEncoder, tmp_path: Path) -> None:
-    asked: list[tuple[int, int]] = []
+def test_a_teacher_gets_the_queries_and_documents_of_a_batch(encoder: EchoEncoder, tmp_path: Path) -> None:
+    shapes: list[tuple[int, int]] = []
 
     def teacher(queries: list[str], documents: list[str]) -> np.ndarray:
-        asked.append((len(queries), len(documents)))
+        shapes.append((len(queries), len(documents)))
         return np.eye(len(queries), len(documents), dtype=np.float32)
 
     pairs = [replace(pair, negatives=("wrong", "quite wrong")) for pair in word_pairs()]
     [*tune(encoder, pairs, tmp_path, options=replace(SHORT, steps=2), teacher=teacher)]
-    assert asked == [(8, 24), (8, 24)]
+    assert shapes == [(8, 24), (8, 24)]
 
 
 def test_the_instruction_of_a_pair_is_in_its_prompt(tiny_model: LanguageModel, tmp_path: Path) -> None:
@@ -473,12 +478,12 @@ def test_the_instruction_of_a_pair_is_in_its_prompt(tiny_model: LanguageModel, t
         for number, encoder in enumerate(encoders)
         for instruction, same in pairs.items()
     }
-    told = {run: [(step.loss, step.held_out) for step in made] for run, made in runs.items()}
-    assert told[0, "Find the code."] == told[1, "Find the code."] == told[1, None] == told[1, "half"]
-    assert len({str(told[run]) for run in [(0, None), (0, "half"), (1, None)]}) == 3
+    results = {run: [(step.loss, step.held_out) for step in made] for run, made in runs.items()}
+    assert results[0, "Find the code."] == results[1, "Find the code."] == results[1, None] == results[1, "half"]
+    assert len({str(results[run]) for run in [(0, None), (0, "half"), (1, None)]}) == 3
 
 
-def test_an_instruction_without_a_place_is_refused_at_once(tiny_model: LanguageModel, tmp_path: Path) -> None:
+def test_an_instruction_without_a_slot_is_refused_before_training(tiny_model: LanguageModel, tmp_path: Path) -> None:
     prompt = EchoPrompt("{text} again: {echo}")
     encoder = EchoEncoder(tiny_model, document_prompt=prompt, query_prompt=prompt)
     pairs = [*word_pairs(), *(replace(pair, instruction="Find it.") for pair in word_pairs(source="two"))]
@@ -489,18 +494,18 @@ def test_an_instruction_without_a_place_is_refused_at_once(tiny_model: LanguageM
     assert not (tmp_path / "out").exists()
 
 
-def test_pairs_are_held_out_of_all_sources_and_not_trained_on_in_another_wording_of_the_file() -> None:
+def test_pairs_are_held_out_from_all_sources_and_not_trained_on() -> None:
     one, two = word_pairs(source="one", count=20), word_pairs(source="two", count=10)
     held_out, trained = split_held_out([*one, *two], 8)
-    assert held_out == [*one[:4], *two[:2]], "a fifth at most"
-    assert trained == [*one[4:], *two[4:]], "the same pairs of the other source are as well known"
+    assert held_out == [*one[:4], *two[:2]], "at most a fifth"
+    assert trained == [*one[4:], *two[4:]], "pairs of the other source with the same texts are excluded too"
     again = [replace(pair, source="elsewhere", negatives=("wrong",)) for pair in one[7:9]]
     held_out, trained = split_held_out(one, 8, given=again)
     assert held_out == again
     assert trained == [*one[:7], *one[9:]]
 
 
-def test_pairs_that_are_given_are_measured_on(encoder: EchoEncoder, tmp_path: Path) -> None:
+def test_given_held_out_pairs_are_ranked(encoder: EchoEncoder, tmp_path: Path) -> None:
     pairs = word_pairs()
     options = replace(SHORT, steps=2, evaluate_every=2)
     made = [*tune(encoder, pairs[:40], tmp_path / "a", options=options, held_out=pairs[40:])]
@@ -509,7 +514,7 @@ def test_pairs_that_are_given_are_measured_on(encoder: EchoEncoder, tmp_path: Pa
     assert made[-1].held_out == pytest.approx(reciprocal_rank(tuned, pairs[40:]), abs=0.5)
     with pytest.raises(ModelError, match="another run"):
         next(tune(encoder, pairs[:40], tmp_path / "a", options=options, held_out=pairs[50:]))
-    with pytest.raises(ModelError, match="another run"):  # the same pairs, parted elsewhere
+    with pytest.raises(ModelError, match="another run"):  # the same pairs, split elsewhere
         next(tune(encoder, pairs[:50], tmp_path / "a", options=options, held_out=pairs[50:]))
 
 
