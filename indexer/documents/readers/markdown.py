@@ -1,4 +1,4 @@
-"""Markdown: the source is the text, and its headings are those CommonMark sees. Renders nothing."""
+"""Read Markdown: the text is the source, its headings are those of CommonMark."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ if TYPE_CHECKING:
 _FRONT_MATTER = re.compile(
     r"---[ \t]*\n(?P<yaml>(?:\s*\n|#.*\n)*[\w\"'-]+[ \t]*:(?:.*\n)*?)(?:---|\.\.\.)[ \t]*(?:\n|\Z)"
 )
-_FRONT_TITLE = re.compile(r"^title[ \t]*:[ \t]*(?P<value>.*(?:\n[ \t]+\S.*)*)", re.MULTILINE)
-_BLOCK_MARK = re.compile(r"^[|>][+-]?\d?\s")
+_MAX_FRONT_MATTER_LENGTH = 1 << 16  # characters; the YAML parser is slow
 
 
 def read_markdown(content: bytes) -> Document:
-    """Markdown with its top-level headings; a heading inside a quotation or a list is part of that passage.
+    """Return the source with its headings, except those inside quotations and lists.
 
-    The title is that of the YAML front matter, else the first heading of level 1, else the first heading. Raises
-    DocumentError when the content cannot be decoded.
+    The title is that of the YAML front matter, else the first heading of level 1, else the first heading.
+
+    Raises:
+        DocumentError: the content cannot be decoded.
     """
     text = decode(content)
     front_matter = _FRONT_MATTER.match(text)
     body_start = front_matter.end() if front_matter else 0
     headings = tuple(_headings(text, body_start))
-    title = _front_title(front_matter["yaml"]) if front_matter else ""
+    title = _front_matter_title(front_matter["yaml"]) if front_matter else ""
     return Document(
         text=text, title=title or first_title(headings), format="markdown", headings=headings, has_lines=True
     )
@@ -39,7 +40,7 @@ def read_markdown(content: bytes) -> Document:
 def _headings(text: str, body_start: int) -> Iterator[Heading]:
     from markdown_it import MarkdownIt
 
-    # Inline markup is parsed for the headings alone: all the rest is needed only as blocks.
+    # Only the inline markup of headings is parsed: of everything else, the blocks suffice.
     parser = MarkdownIt("commonmark").enable("table").disable(["inline"])
     environment: dict[str, object] = {}
     body = text[body_start:]
@@ -48,13 +49,13 @@ def _headings(text: str, body_start: int) -> Iterator[Heading]:
     starts = line_starts(body)
     for opening, inline in pairwise(tokens):
         if opening.type == "heading_open" and opening.level == 0 and opening.map:
-            title = _plain(inline_parser.parseInline(inline.content, environment))
+            title = _plain_text(inline_parser.parseInline(inline.content, environment))
             if title:
                 yield Heading(level=int(opening.tag[1:]), title=title, offset=body_start + starts[opening.map[0]])
 
 
-def _plain(tokens: list[Token]) -> str:
-    """The text of inline tokens without their markup, on one line."""
+def _plain_text(tokens: list[Token]) -> str:
+    """Return the text of inline tokens without markup, on one line."""
     pieces = []
     waiting = tokens[::-1]
     while waiting:
@@ -68,15 +69,17 @@ def _plain(tokens: list[Token]) -> str:
     return " ".join("".join(pieces).split())
 
 
-def _front_title(yaml: str) -> str:
-    """The value of `title:`: a plain, quoted or block scalar. No YAML parser is needed for one line of text."""
-    found = _FRONT_TITLE.search(yaml)
-    value = found["value"].strip() if found else ""
-    quoted = re.match(r"\"((?:[^\"\\]|\\.)*)\"|'((?:[^']|'')*)'", value)
-    if quoted and quoted[1] is not None:
-        value = re.sub(r"\\(.)", r"\1", quoted[1])
-    elif quoted:
-        value = quoted[2].replace("''", "'")
-    else:
-        value = re.sub(r"(?:^|\s)#.*", "", _BLOCK_MARK.sub("", value))
-    return " ".join(value.split())
+def _front_matter_title(front_matter: str) -> str:
+    """Return the value of `title`; empty if there is none or the YAML is malformed."""
+    import yaml
+
+    if len(front_matter) > _MAX_FRONT_MATTER_LENGTH:
+        return ""
+    try:
+        # Composed, not loaded: a title such as 2024 stays text, and aliases cannot blow up.
+        root = yaml.compose(front_matter, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError):  # ValueError, OverflowError: invalid escapes
+        return ""
+    entries = root.value if isinstance(root, yaml.MappingNode) else []
+    titles = (value.value for key, value in entries if key.value == "title" and isinstance(value, yaml.ScalarNode))
+    return " ".join(next(titles, "").split())

@@ -1,4 +1,4 @@
-"""Each format, read from a real file: its text, its title, and where headings, pages and lines begin."""
+"""Each format, read from a real file: text, title, and the positions of headings, pages and lines."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def heading_lines(document: Document) -> list[str]:
     return [document.text[heading.offset :].split("\n", 1)[0] for heading in document.headings]
 
 
-# Places in a document
+# Positions in a document
 
 
-def test_heading_path_names_the_headings_in_force() -> None:
+def test_heading_path_contains_the_enclosing_headings() -> None:
     headings = tuple(Heading(level, title, offset) for level, title, offset in
                      [(1, "A", 10), (3, "A.x", 20), (2, "A.b", 30), (1, "B", 40)])  # fmt: skip
     document = Document(text="x" * 50, title="", format="markdown", headings=headings)
@@ -83,12 +83,12 @@ def test_encodings(tmp_path: Path, encoding: str) -> None:
     assert read(tmp_path, "a.txt", text.encode(encoding)).text == text
 
 
-def test_utf16_without_its_second_half_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DocumentError, match="begins as UTF-16"):
+def test_truncated_utf16_is_rejected(tmp_path: Path) -> None:
+    with pytest.raises(DocumentError, match="begins with a mark of UTF-16"):
         read(tmp_path, "a.txt", "ab".encode("utf-16") + b"c")
 
 
-def test_binary_is_refused_and_wide_text_is_not(tmp_path: Path) -> None:
+def test_binary_is_rejected_and_utf16_text_is_not(tmp_path: Path) -> None:
     with pytest.raises(DocumentError, match=r"^It is a binary file\.$"):
         read(tmp_path, "a.md", b"# a\0b")
     assert is_binary(tmp_path / "a.md")
@@ -108,11 +108,11 @@ def test_too_large_names_size_and_limit(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(b"x" * 3 * 2**20)
     assert read_document(path, max_bytes=3 * 2**20).text
-    with pytest.raises(DocumentError, match=r"3\.0 MB, where the limit is 1\.0 MB"):
+    with pytest.raises(DocumentError, match=r"3\.0 MB; the limit is 1\.0 MB"):
         read_document(path, max_bytes=2**20)
 
 
-def test_what_cannot_be_read_is_told_in_plain_words(tmp_path: Path) -> None:
+def test_an_error_says_why_a_file_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(DocumentError, match=r"^It cannot be read: no such file or directory\.$"):
         read_document(tmp_path / "gone.txt")
     with pytest.raises(DocumentError, match="It is not a file"):
@@ -123,11 +123,11 @@ def test_what_cannot_be_read_is_told_in_plain_words(tmp_path: Path) -> None:
 
 
 def test_permission_denied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path, flags: int) -> int:
+    def deny(path: Path, flags: int) -> int:
         raise PermissionError(13, "Permission denied", str(path))
 
     (tmp_path / "a.txt").write_text("a")
-    monkeypatch.setattr(os, "open", refuse)
+    monkeypatch.setattr(os, "open", deny)
     with pytest.raises(DocumentError, match=r"^It cannot be read: permission denied\.$"):
         read_document(tmp_path / "a.txt")
 
@@ -155,6 +155,14 @@ def test_markdown(tmp_path: Path) -> None:
         ("---\ntitle: 'it''s'\n...\n# H\n", "it's"),
         ("---\ntitle: >-\n  folded\n  twice\ntags: []\n---\n# H\n", "folded twice"),
         ("---\nother: x\n---\n# H\n", "H"),
+        ("---\ntitle: 2024-01-10 # not a date\n---\n# H\n", "2024-01-10"),
+        ("---\nname: &name Ann\ntitle: *name\nmeta:\n  title: inner\n---\n# H\n", "Ann"),
+        ("---\ntitle: [a, b]\n---\n# H\n", "H"),
+        ("---\ntitle: one: two\n---\n# H\n", "H"),
+        ("---\ntitle: 'no end\n---\n# H\n", "H"),
+        ('---\ntitle: "\\UFFFFFFFF"\n---\n# H\n', "H"),
+        ("---\nlist: " + "[" * 5000 + "\ntitle: x\n---\n# H\n", "H"),
+        ("---\ntitle: x\nlong: " + "word " * 20_000 + "\n---\n# H\n", "H"),
         ("---\n\na rule, no front matter\n\n---\n\n# H\n", "H"),
         ("# A [reference] and\\\n\n[reference]: http://x 'y'\n", "A reference and\\"),
     ],
@@ -181,7 +189,7 @@ def test_rst_offsets_survive_unusual_line_ends(tmp_path: Path) -> None:
     assert heading_lines(document) == ["Title", "Next\x0cone"]
 
 
-def test_rst_that_no_parser_survives_is_still_text(tmp_path: Path) -> None:
+def test_rst_that_crashes_the_parser_is_still_text(tmp_path: Path) -> None:
     document = read(tmp_path, "a.rst", "".join(f"{'  ' * depth}deeper\n\n" for depth in range(600)))
     assert document.text
     assert document.title == "a"
@@ -251,7 +259,7 @@ def test_html(tmp_path: Path) -> None:
     assert heading_lines(document) == ["Main head line", "Two"]
 
 
-def test_html_article_is_taken_when_it_is_most_of_the_page(tmp_path: Path) -> None:
+def test_html_article_is_used_if_it_is_most_of_the_page(tmp_path: Path) -> None:
     assert (
         read(tmp_path, "a.html", "<div>short</div><article>quite a long article</article>").text
         == "quite a long article"
@@ -262,7 +270,7 @@ def test_html_article_is_taken_when_it_is_most_of_the_page(tmp_path: Path) -> No
     assert read(tmp_path, "a.html", "<div role=main>in</div><p>out, and rather long").text == "in"
 
 
-def test_html_page_furniture_is_dropped_and_that_of_a_section_kept(tmp_path: Path) -> None:
+def test_html_headers_and_footers_are_dropped_except_in_a_section(tmp_path: Path) -> None:
     page = (
         "<header>a</header><aside>b</aside><p>c<section><header>d</header><aside>e</aside></section><footer>f</footer>"
     )
@@ -274,7 +282,7 @@ def test_html_titles(tmp_path: Path) -> None:
     assert read(tmp_path, "a.html", "<h2>x</h2>").title == "a"
 
 
-def test_html_layout_table_keeps_its_headings(tmp_path: Path) -> None:
+def test_html_layout_table_has_headings(tmp_path: Path) -> None:
     document = read(tmp_path, "a.html", "<table><tr><td>side<td><h1>H</h1><table><tr><td>x<td>y</table></table>")
     assert document.text == "side\n\nH\n\nx | y"
     assert heading_lines(document) == ["H"]
@@ -298,12 +306,12 @@ def test_html_charset(tmp_path: Path) -> None:
     assert read(tmp_path, "a.html", "<meta charset=koi8-r><p>é".encode("utf-16")).text == "é"
 
 
-def test_html_nested_without_end_takes_no_time(tmp_path: Path) -> None:
-    started = time.monotonic()
+def test_html_deep_nesting_is_fast(tmp_path: Path) -> None:
+    begun = time.process_time()
     for opening in ("<div>", "<b x=1>", "<ul><li>", "<table><tr><td>", "<h1><span>"):
         assert read(tmp_path, "a.html", f"<p>before{opening * 100_000}deep<p>after").text.split() != []
         assert "deep" in read(tmp_path, "a.html", f"<div>{opening * 600}deep").text
-    assert time.monotonic() - started < 8
+    assert time.process_time() - begun < 8
 
 
 # PDF
@@ -335,21 +343,21 @@ def test_pdf_title(tmp_path: Path, title: str, page: str, expected: str) -> None
     assert read(tmp_path, "a.pdf", pdf_file([page, "second"], title=title)).title == expected
 
 
-def test_pdf_words_broken_at_the_end_of_a_line_are_joined(tmp_path: Path) -> None:
+def test_pdf_hyphenated_words_are_joined(tmp_path: Path) -> None:
     assert read(tmp_path, "a.pdf", pdf_file(["An exam-\nple, well-known"])).text == "An example, well-known"
 
 
 def test_pdf_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(DocumentError, match=r"^It is not a readable PDF: data format error\.$"):
         read(tmp_path, "a.pdf", "not a PDF at all")
-    with pytest.raises(DocumentError, match=r"^It holds no text: its pages are probably scanned pictures\.$"):
+    with pytest.raises(DocumentError, match=r"^It holds no text: its pages are probably scanned images\.$"):
         read(tmp_path, "a.pdf", pdf_file(["", ""]))
     lock = f"/Encrypt<</Filter/Standard/V 1/R 2/Length 40/P -4/O<{'41' * 32}>/U<{'42' * 32}>>>/ID[<31><31>]"
     with pytest.raises(DocumentError, match=r"^It is encrypted with a password\.$"):
         read(tmp_path, "a.pdf", pdf_file(["secret"], encrypt=lock))
 
 
-def test_pdf_closes_all_that_it_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pdf_closes_everything_it_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Any] = []
 
     def recorded(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -359,7 +367,7 @@ def test_pdf_closes_all_that_it_opens(tmp_path: Path, monkeypatch: pytest.Monkey
 
         return record
 
-    # The document closes what is still open in it, but only at its own end: each page must be closed before the next.
+    # The document closes its pages only when it is closed itself; each page must be closed before the next is opened.
     closed_early: list[bool] = []
     get_page = pypdfium2.PdfDocument.get_page
 
@@ -379,9 +387,9 @@ def test_pdf_closes_all_that_it_opens(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def add_link(paragraph: Any, text: str) -> None:
-    link, run, written = OxmlElement("w:hyperlink"), OxmlElement("w:r"), OxmlElement("w:t")
-    written.text = text
-    run.append(written)
+    link, run, text_element = OxmlElement("w:hyperlink"), OxmlElement("w:r"), OxmlElement("w:t")
+    text_element.text = text
+    run.append(text_element)
     link.append(run)
     paragraph._p.append(link)
 
@@ -422,9 +430,9 @@ def test_docx_headings_by_outline_level_and_base_style(tmp_path: Path) -> None:
     own.element.get_or_add_pPr().append(level)
     derived = styles.add_style("Abgeleitet", WD_STYLE_TYPE.PARAGRAPH)
     derived.base_style = own
-    turned = styles.add_style("Im Kreis", WD_STYLE_TYPE.PARAGRAPH)
-    turned.base_style = turned
-    for style in (own, derived, turned):
+    circular = styles.add_style("Im Kreis", WD_STYLE_TYPE.PARAGRAPH)
+    circular.base_style = circular
+    for style in (own, derived, circular):
         word.add_paragraph(f"In {style.name}", style=style)
     word.save(str(tmp_path / "a.docx"))
     document = read_document(tmp_path / "a.docx")
@@ -459,7 +467,7 @@ def test_docx_that_cannot_be_read(tmp_path: Path) -> None:
         read_document(tmp_path / "a.docx")
 
 
-# Whatever the bytes
+# Arbitrary bytes
 
 FRAGMENTS = b"# h\n|===\n|<h1>|</p>|<pre>|<td>|---\ntitle: x\n|.. x::\n|\0|\xff\xfe|%PDF-1.7\n|def f():\n".split(b"|")
 
@@ -472,7 +480,7 @@ FRAGMENTS = b"# h\n|===\n|<h1>|</p>|<pre>|<td>|---\ntitle: x\n|.. x::\n|\0|\xff\
         st.lists(st.one_of(st.sampled_from(FRAGMENTS), st.text(max_size=9).map(str.encode))).map(b"".join),
     ),
 )
-def test_any_bytes_make_a_document_or_a_document_error(tmp_path: Path, suffix: str, content: bytes) -> None:
+def test_arbitrary_bytes_give_a_document_or_a_document_error(tmp_path: Path, suffix: str, content: bytes) -> None:
     try:
         document = read(tmp_path, f"a{suffix}", content)
     except DocumentError as error:
@@ -490,7 +498,7 @@ def test_any_bytes_make_a_document_or_a_document_error(tmp_path: Path, suffix: s
 
 
 def test_parsers_are_not_imported_before_they_are_needed() -> None:
-    heavy = "{'docutils', 'markdown_it', 'selectolax', 'pypdfium2', 'docx', 'charset_normalizer', 'pathspec'}"
+    heavy = "{'docutils', 'markdown_it', 'selectolax', 'pypdfium2', 'docx', 'charset_normalizer', 'pathspec', 'yaml'}"
     modules = "echo_index.indexer.documents.formats, echo_index.indexer.sources.scanner"
     code = f"import sys, {modules}; print(*{heavy} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
