@@ -1,4 +1,4 @@
-"""Documents of several formats, small and with everything in them."""
+"""Small documents that use all features of their format."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ PAGE = """\
 
 
 def pdf_file(pages: list[str], *, title: str = "", outline: Sequence[tuple[str, int]] = (), encrypt: str = "") -> bytes:
-    """A PDF of hand-written objects: one line of Helvetica for each line of a page, and a flat outline."""
+    """Return a PDF of hand-written objects: one line of Helvetica for each line of a page, and a flat outline."""
     first_entry = 4 + 2 * len(pages)
     kids = " ".join(f"{4 + 2 * number} 0 R" for number in range(len(pages)))
     last_entry = first_entry + len(outline) - 1

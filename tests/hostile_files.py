@@ -1,4 +1,4 @@
-"""One of every kind of file that is out to hang, burst or mislead whoever reads it."""
+"""Files of many kinds that try to hang, exhaust or mislead a reader."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NAMES = (
 
 
 def docx_file(body: bytes, *, head: bytes = b"", more: Mapping[str, bytes] | None = None) -> bytes:
-    """Return a DOCX with this XML as its body, `head` in front of its root, and more members in its archive."""
+    """Return a DOCX with `body` as the XML of its body, `head` before the root element, and `more` archive members."""
     plain, made = io.BytesIO(), io.BytesIO()
     docx.Document().save(plain)
     with (
@@ -50,7 +50,7 @@ def docx_file(body: bytes, *, head: bytes = b"", more: Mapping[str, bytes] | Non
 
 
 def raw_pdf(kids: bytes, count: int, content: bytes, *, filters: bytes = b"", more: int = 0) -> bytes:
-    """Return a PDF of one page object, with these kids in its page tree, and so many objects besides."""
+    """Return a PDF with one page object, `kids` in its page tree, and `more` further objects."""
     objects = [
         b"<</Type/Catalog/Pages 2 0 R>>",
         b"<</Type/Pages/Kids[%s]/Count %d>>" % (kids, count),
@@ -71,14 +71,14 @@ def raw_pdf(kids: bytes, count: int, content: bytes, *, filters: bytes = b"", mo
 
 
 def plant_hostile(folder: Path) -> None:
-    """Write them all."""
+    """Write all hostile files into a folder."""
     for name, content in {**_word_files(), **_pdf_files(), **_text_files()}.items():
         (folder / name).write_bytes(content)
     for name in NAMES:
         (folder / name).write_text(f"# A strange name\n\nThe text of {name!r} is innocent.\n")
     (folder / "sparse.txt").touch()
     os.truncate(folder / "sparse.txt", 1 << 30)
-    _plant_no_files(folder)
+    _plant_special_files(folder)
     _plant_deep(folder / "deep")
     (folder / ".gitignore").write_bytes(b"a*" * 30 + b"b\n" + b"**/a/" * 20 + b"b\n" + b"\0" * MEGABYTE)
 
@@ -146,7 +146,7 @@ def _text_files() -> dict[str, bytes]:
     }
 
 
-def _plant_no_files(folder: Path) -> None:
+def _plant_special_files(folder: Path) -> None:
     os.mkfifo(folder / "pipe.md")
     with suppress(OSError), socket.socket(socket.AF_UNIX) as listener:  # a path too long for a socket
         listener.bind(str(folder / "socket.md"))
@@ -158,12 +158,12 @@ def _plant_no_files(folder: Path) -> None:
     }  # fmt: skip
     for name, target in links.items():
         (folder / name).symlink_to(target)
-    with suppress(OSError):  # not every system has names that are no text
+    with suppress(OSError):  # some systems reject names that are not text
         Path(os.fsdecode(os.fsencode(folder) + b"/\xff\xfe.md")).write_text("No name.\n")
 
 
 def _plant_deep(folder: Path) -> None:
-    """Nest folders deeper than a path can be long."""
+    """Nest folders until their path exceeds the maximum length."""
     folder.mkdir()
     descriptor = os.open(folder, os.O_RDONLY)
     for _ in range(100):

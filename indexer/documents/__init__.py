@@ -1,1 +1,1 @@
-"""From a file's bytes to a Document and its chunks."""
+"""Turn the bytes of a file into a document and its chunks."""

@@ -1,7 +1,4 @@
-"""What a reader finds in one file: its text, its title, and where its headings, pages and lines begin.
-
-Knows nothing of formats and suffixes, of chunks or of the index.
-"""
+"""The content of one file: its text and title, and the positions of its headings, pages and lines."""
 
 from __future__ import annotations
 
@@ -12,15 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-_LONGEST_TITLE = 500  # characters; it stands with each passage of its section
+_MAX_TITLE_LENGTH = 500  # characters; a title is stored with each chunk of its section
 
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """A heading: its level (1 is outermost; 0 is a title set above all headings), and where it begins in the text.
+    """A heading: its level (1 is outermost, 0 is a title above all headings), title and position.
 
-    `offset` counts characters of `Document.text`. Where the text is the file's own, it is the start of the heading's
-    line; elsewhere it is the first character of the title.
+    `offset` counts characters of `Document.text`. It is the start of the heading's line if the text is that of the
+    file; otherwise it is the first character of the title.
     """
 
     level: int
@@ -30,11 +27,11 @@ class Heading:
 
 @dataclass(frozen=True)
 class Document:
-    """What a reader found in one file. All offsets count characters of `text`, from 0.
+    """The content of one file. All offsets count characters of `text`, from 0.
 
-    `headings` and `pages` stand in the order of their offsets; `pages` holds where each page begins and is empty for a
-    format without pages. `has_lines` is true where `text` is the file's own, so that its line numbers mean something.
-    `titled` is true where the title is the document's own, false where it is the name of its file.
+    `headings` and `pages` are in ascending order; `pages` are the offsets at which pages begin, none for a format
+    without pages. `has_lines` says whether `text` is that of the file, so that line numbers are meaningful.
+    `has_own_title` is false if the title is only the file name.
     """
 
     text: str
@@ -46,7 +43,7 @@ class Document:
     has_own_title: bool = True
 
     def heading_path(self, offset: int) -> tuple[str, ...]:
-        """The titles of the headings in force at `offset`, outermost first."""
+        """Return the titles of the headings that enclose `offset`, outermost first."""
         path = []
         index = bisect_right(self._heading_offsets, offset) - 1
         while index >= 0:
@@ -55,14 +52,14 @@ class Document:
         return tuple(reversed(path))
 
     def page(self, offset: int) -> int | None:
-        """The page that `offset` lies on, counted from 1; None where the format has no pages."""
+        """Return the number of the page at `offset`, from 1; None if the format has no pages."""
         return max(1, bisect_right(self.pages, offset)) if self.pages else None
 
     def line(self, offset: int) -> int | None:
-        """The line that `offset` lies on, counted from 1; None where line numbers mean nothing."""
+        """Return the number of the line at `offset`, from 1; None if the document has no line numbers."""
         return max(1, bisect_right(self._line_starts, offset)) if self.has_lines else None
 
-    # Computed once on first use: without slots, a cached property may write beside the frozen fields.
+    # The class has no slots so that it can cache these properties.
 
     @cached_property
     def _line_starts(self) -> Sequence[int]:
@@ -74,7 +71,7 @@ class Document:
 
     @cached_property
     def _parents(self) -> list[int]:
-        """For each heading, the index of the heading that encloses it; -1 for none."""
+        """Return for each heading the index of the one that encloses it; -1 for none."""
         parents: list[int] = []
         open_headings: list[int] = []
         for index, heading in enumerate(self.headings):
@@ -86,28 +83,32 @@ class Document:
 
 
 def line_starts(text: str) -> Sequence[int]:
-    """The offset at which each line of `text` begins. Only a newline ends a line."""
-    starts = array("I", [0])  # a list of millions would take ten times the memory
+    """Return the offsets at which the lines of `text` begin. Only a newline ends a line."""
+    starts = array("I", [0])  # a list takes ten times the memory
     starts.extend(end.end() for end in re.finditer("\n", text))
     return starts
 
 
 def first_title(headings: tuple[Heading, ...]) -> str:
-    """The title of the first heading of level 1, else that of the first heading, else nothing."""
+    """Return the title of the first heading of level 0 or 1, else of the first heading, else an empty string."""
     top_level = (heading.title for heading in headings if heading.level <= 1)
     return next(top_level, headings[0].title if headings else "")
 
 
 def valid_document(document: Document) -> Document:
-    """Return a document whose texts are valid Unicode, and whose titles are not too long."""
+    """Return the document with valid Unicode in all its texts and with titles of at most 500 characters."""
     return replace(
         document,
-        text=_valid(document.text),
-        title=_valid(document.title)[:_LONGEST_TITLE],
-        headings=tuple(replace(heading, title=_valid(heading.title)[:_LONGEST_TITLE]) for heading in document.headings),
+        text=_valid_text(document.text),
+        title=_valid_title(document.title),
+        headings=tuple(replace(heading, title=_valid_title(heading.title)) for heading in document.headings),
     )
 
 
-def _valid(text: str) -> str:
-    """`text` with what is no valid Unicode, such as a name in another encoding, replaced by question marks."""
+def _valid_title(title: str) -> str:
+    return _valid_text(title)[:_MAX_TITLE_LENGTH]
+
+
+def _valid_text(text: str) -> str:
+    """Replace lone surrogates, as in a file name of another encoding, by question marks."""
     return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,4 +1,4 @@
-"""A path becomes a Document, by the reader that its suffix calls for. Knows nothing of what is inside a format."""
+"""Read a file as a Document, with the reader for its suffix."""
 
 from __future__ import annotations
 
@@ -29,17 +29,19 @@ _SUFFIXES = {
 }
 
 FORMATS: dict[str, str] = {suffix: name for name, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
-"""The format that each known suffix (lower case, with its dot) stands for."""
+"""The format of each known suffix; suffixes are in lower case and include the dot."""
 
-_MOST_PLACES = 250_000
+_MAX_POSITIONS = 250_000  # of headings, and of pages
 
 
 def read_document(path: Path, *, max_bytes: int = 64 * MEGABYTE) -> Document:
-    """Read the file at `path` with the reader that its suffix calls for; an unknown suffix is read as plain text.
+    """Read a file with the reader for its suffix, as plain text if the suffix is unknown.
 
-    A document without a title of its own is called by its file name. Raises DocumentError, whose message leaves the
-    path to the caller, when the file cannot be read, is larger than `max_bytes`, is broken, encrypted or binary, or
-    holds no text.
+    The title is the file name if the document has none.
+
+    Raises:
+        DocumentError: the file cannot be read, is larger than `max_bytes`, is broken, encrypted or binary, or contains
+            no text. The message does not name the file.
     """
     try:
         content = read_file(path, max_bytes=max_bytes).content
@@ -49,25 +51,28 @@ def read_document(path: Path, *, max_bytes: int = 64 * MEGABYTE) -> Document:
 
 
 def parse_document(content: bytes, path: Path) -> Document:
-    """Read what the file at `path` holds, with the reader that its suffix calls for. Opens no file.
+    """Parse the content of the file at `path` with the reader for its suffix. No file is opened.
 
-    Titles are cut to 500 characters. Raises DocumentError when it is broken, encrypted or binary, holds no text, or
-    has more than 250,000 headings or pages.
+    Titles are truncated to 500 characters.
+
+    Raises:
+        DocumentError: the content is broken, encrypted or binary, contains no text, or has more than 250,000 headings
+            or pages.
     """
     suffix = path.suffix.lower()
     format = FORMATS.get(suffix, "text")
-    document = _reader(format, suffix)(content)
+    document = _choose_reader(format, suffix)(content)
     if not document.text.strip():
         raise DocumentError("It is empty.")
-    for places, name in ((document.headings, "headings"), (document.pages, "pages")):
-        if len(places) > _MOST_PLACES:
-            raise DocumentError(f"It has {len(places):,} {name}, where the limit is {_MOST_PLACES:,}.")
-    name = path.name if format == "code" else path.stem
-    return valid_document(replace(document, has_own_title=bool(document.title), title=document.title or name))
+    for positions, name in ((document.headings, "headings"), (document.pages, "pages")):
+        if len(positions) > _MAX_POSITIONS:
+            raise DocumentError(f"It has {len(positions):,} {name}; the limit is {_MAX_POSITIONS:,}.")
+    file_name = path.name if format == "code" else path.stem
+    return valid_document(replace(document, has_own_title=bool(document.title), title=document.title or file_name))
 
 
-def _reader(format: str, suffix: str) -> Reader:
-    # Each reader is imported where it is chosen: most take long to import, and few are needed.
+def _choose_reader(format: str, suffix: str) -> Reader:
+    # Readers are imported when needed: most are slow to import, and a build needs few of them.
     if format == "markdown":
         from echo_index.indexer.documents.readers.markdown import read_markdown as reader
     elif format == "rst":

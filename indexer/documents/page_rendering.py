@@ -1,4 +1,4 @@
-"""A page of a PDF becomes a PNG of bounded size. Knows no index, and whose page it is only by name."""
+"""Render a page of a PDF as a PNG of limited size."""
 
 from __future__ import annotations
 
@@ -13,12 +13,18 @@ from echo_index.indexer.documents.readers.pdf import open_pdf
 if TYPE_CHECKING:
     from pypdfium2 import PdfBitmap
 
-_MOST_PIXELS = 4_000_000
-_LONGEST_SIDE = 4096  # pixels
+_MAX_PIXELS = 4_000_000
+_MAX_SIDE = 4096  # pixels
 
 
 def render_page(content: bytes, name: str, page: int, *, width: int) -> bytes:
-    """Draw a page, counted from 1, as a PNG of `width` pixels; one of unusual size is drawn smaller.
+    """Return a page as a PNG, `width` pixels wide, or less if the page would exceed the size limits.
+
+    Args:
+        content: The bytes of the PDF.
+        name: The name of the document, for error messages.
+        page: The number of the page, from 1.
+        width: Width of the PNG in pixels.
 
     Raises:
         DocumentError: the PDF is broken, or has no such page.
@@ -34,15 +40,15 @@ def render_page(content: bytes, name: str, page: int, *, width: int) -> bytes:
 
 
 def _scale(page_width: float, page_height: float, *, width: int) -> float:
-    """Return how many pixels a point becomes."""
+    """Return the number of pixels per point."""
     if not (0 < page_width < inf and 0 < page_height < inf):
-        raise DocumentError(f"A page of {page_width} by {page_height} points cannot be drawn.")
+        raise DocumentError(f"A page of {page_width} by {page_height} points cannot be rendered.")
     scale = min(
         width / page_width,
-        sqrt(_MOST_PIXELS / (page_width * page_height)),
-        _LONGEST_SIDE / max(page_width, page_height),
+        sqrt(_MAX_PIXELS / (page_width * page_height)),
+        _MAX_SIDE / max(page_width, page_height),
     )
-    return scale * (1 - 1e-9)  # PDFium's sides are rounded up to whole pixels
+    return scale * (1 - 1e-9)  # PDFium rounds both sides up to whole pixels
 
 
 def _png(bitmap: PdfBitmap) -> bytes:

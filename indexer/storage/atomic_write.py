@@ -37,7 +37,12 @@ def translate_write_errors(index_dir: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise IndexUnwritable(
-            f"The index in {index_dir} cannot be written: {plain_reason(error)}.",
-            remedy="What was there is kept; make room or give access, and run the same command again.",
-        ) from None
+        raise unwritable_index(index_dir, plain_reason(error)) from None
+
+
+def unwritable_index(index_dir: Path, reason: str) -> IndexUnwritable:
+    """Return the error for an index that cannot be written."""
+    return IndexUnwritable(
+        f"The index in {index_dir} cannot be written: {reason}.",
+        remedy="It is unchanged. Free disk space or grant write access, then run the same command again.",
+    )

@@ -1,4 +1,4 @@
-"""The bytes of a file that may be hostile: opening never waits, and what is no regular file is refused. Parses none."""
+"""Open and read files that may be hostile: never block, and accept only regular files."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from echo_index.errors import DocumentError
 
 MEGABYTE = 2**20
 
-# A pipe would wait for a writer, and a terminal could become ours. Neither flag means anything for a regular file.
-_NEVER_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
-_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+# Opening a pipe would block until it has a writer, and a terminal could become the one that controls this process.
+# Neither flag has an effect on a regular file.
+_NONBLOCKING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
 
 
 @dataclass(frozen=True, slots=True)
 class FileContent:
-    """What a file held, its size in bytes, and when it had last been modified, in nanoseconds, before it was read."""
+    """The bytes of a file, and its size (bytes) and modification time (nanoseconds) just before they were read."""
 
     content: bytes
     size: int
@@ -28,13 +29,13 @@ class FileContent:
 
 
 def open_file(path: str | Path, *, follow_link: bool = True) -> BufferedReader:
-    """Open a regular file to read its bytes.
+    """Open a regular file for reading.
 
     Raises:
-        DocumentError: it is something else, such as a pipe, a device or a folder.
-        OSError: it cannot be opened, or is a link where `follow_link` is false and the system can tell.
+        DocumentError: the path is something else, such as a pipe, a device or a folder.
+        OSError: the file cannot be opened; or it is a link, `follow_link` is false, and the system can detect that.
     """
-    descriptor = os.open(path, os.O_RDONLY | _BINARY | _NEVER_WAIT | (0 if follow_link else _NO_LINK))
+    descriptor = os.open(path, os.O_RDONLY | _BINARY | _NONBLOCKING | (0 if follow_link else _NO_FOLLOW))
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise DocumentError("It is not a file.")
@@ -45,34 +46,38 @@ def open_file(path: str | Path, *, follow_link: bool = True) -> BufferedReader:
 
 
 def read_file(path: Path, *, max_bytes: int, real_path: str = "") -> FileContent:
-    """Read a whole file. With `real_path`, the place without links where it was found, only what is there is read.
+    """Read a whole file.
+
+    If `real_path` is given, the path without links at which a scan found the file, exactly that file is read: not one
+    that a link put in its place points to.
 
     Raises:
-        DocumentError: it cannot be read, is no regular file or is larger than `max_bytes`; a link has taken its place.
+        DocumentError: the file cannot be read, is not a regular file, is larger than `max_bytes`, or was replaced by a
+            link.
         FileNotFoundError: there is no such file.
     """
     try:
         with open_file(real_path or path, follow_link=not real_path) as file:
             if real_path and os.path.realpath(real_path) != real_path:
-                raise DocumentError("A link has taken its place since it was found.")
+                raise DocumentError("It was replaced by a link after it was found.")
             status = os.fstat(file.fileno())
-            _refuse_larger(status.st_size, max_bytes)
-            content = file.read(max_bytes + 1)  # it may grow meanwhile
-            _refuse_larger(len(content), max_bytes)
+            _validate_size(status.st_size, max_bytes)
+            content = file.read(max_bytes + 1)  # the file may have grown since
+            _validate_size(len(content), max_bytes)
             return FileContent(content, status.st_size, status.st_mtime_ns)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(str(path)) from error
     except (OSError, ValueError) as error:
         if real_path and Path(real_path).is_symlink():
-            raise DocumentError("A link has taken its place since it was found.") from error
+            raise DocumentError("It was replaced by a link after it was found.") from error
         raise DocumentError(f"It cannot be read: {plain_reason(error)}.") from error
 
 
 def plain_reason(error: OSError | ValueError) -> str:
-    """Why the operating system refused, in a few lower-case words and without the path."""
+    """Return the reason that the operating system gave, in lower case and without the path."""
     return (getattr(error, "strerror", None) or "its path cannot be used").lower()
 
 
-def _refuse_larger(size: int, most: int) -> None:
-    if size > most:
-        raise DocumentError(f"It is too large: {size / MEGABYTE:.1f} MB, where the limit is {most / MEGABYTE:.1f} MB.")
+def _validate_size(size: int, limit: int) -> None:
+    if size > limit:
+        raise DocumentError(f"It is too large: {size / MEGABYTE:.1f} MB; the limit is {limit / MEGABYTE:.1f} MB.")

@@ -1,4 +1,4 @@
-"""One SQLite file: connections, transactions, and its errors in our words. Knows nothing of what is in the tables."""
+"""Access a SQLite file from several threads: connections, transactions, and errors with a remedy."""
 
 from __future__ import annotations
 
@@ -11,27 +11,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from echo_index.errors import EchoIndexError, IndexBusy, IndexDamaged, IndexUnwritable
+from echo_index.errors import EchoIndexError, IndexBusy, IndexDamaged
+from echo_index.indexer.storage.atomic_write import unwritable_index
 
 Connection = sqlite3.Connection
 Parameters = Sequence[Any] | Mapping[str, Any]
 
 _REBUILD = "Build it again: echo-index build --rebuild FOLDER"
-_SECONDS_TO_WAIT = 60
+_BUSY_TIMEOUT_SECONDS = 60
 _UNWRITABLE = {
     "database or disk is full": "the disk is full",
     "attempt to write a readonly database": "it is read-only",
     "disk i/o error": "the disk reports an error",
     "unable to open database file": "a file in it cannot be opened",
 }
-"""SQLite's words, in lower case, for what stops a writer, and ours."""
+"""Messages of SQLite, in lower case, for a file that cannot be written, and the reason that the error gives."""
 
 
 class Database:
-    """A SQLite file. Threads may share it; each has a connection of its own.
+    """A SQLite file. Threads may share the object: each thread gets its own connection.
 
-    Its methods raise IndexDamaged where the file is gone or cannot be read, IndexUnwritable where the disk is full or
-    read-only, and IndexBusy where another process writes for longer than a minute.
+    All methods raise IndexDamaged if the file is missing or cannot be read, IndexUnwritable if the disk is full or
+    read-only, and IndexBusy if another process is writing for more than a minute.
     """
 
     def __init__(self, path: Path, *, create: bool = False) -> None:
@@ -39,7 +40,7 @@ class Database:
         self._create = create
         self._local = threading.local()
         self._connections: list[Connection] = []
-        self._writing = threading.Lock()  # SQLite would let the threads of this process sleep and try again
+        self._writing = threading.Lock()  # without it, SQLite would make threads of this process poll
 
     def close(self) -> None:
         """Close the connections of all threads."""
@@ -48,9 +49,10 @@ class Database:
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[Connection]:
-        """Write all that happens inside, or nothing; `durable`: it is on the disk, with all before, even without power.
+        """Commit all changes made inside the block, or none.
 
-        A transaction that is not durable outlives the process, not the machine.
+        A transaction survives the death of the process. With `durable`, this and all earlier ones also survive a power
+        failure.
         """
         with self._translated_errors(), self._writing:
             connection = self._connection()
@@ -65,7 +67,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Let everything that this thread reads inside be of one state, whatever is written meanwhile."""
+        """Give this thread a consistent snapshot inside the block, whatever other connections write."""
         with self._translated_errors():
             connection = self._connection()
             if connection.in_transaction:
@@ -78,16 +80,16 @@ class Database:
                 connection.rollback()
 
     def rows(self, query: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
-        """Return the rows that a query finds; it is to change nothing."""
+        """Return the rows of a query that changes nothing."""
         with self._translated_errors():
             return self._connection().execute(query, parameters).fetchall()
 
     def value(self, query: str, parameters: Parameters = ()) -> Any:
-        """Return the one value that a query finds."""
+        """Return the single value of a query."""
         return self.rows(query, parameters)[0][0]
 
     def stream(self, query: str, parameters: Parameters = ()) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows that a query finds, without holding them all."""
+        """Yield the rows of a query without loading all of them at once."""
         with self._translated_errors():
             yield from self._connection().execute(query, parameters)
 
@@ -96,17 +98,14 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            raise self._explanation(error) from None
+            raise self._translate(error) from None
 
-    def _explanation(self, error: sqlite3.Error) -> EchoIndexError:
-        words = str(error).lower()
-        if "locked" in words:
+    def _translate(self, error: sqlite3.Error) -> EchoIndexError:
+        message = str(error).lower()
+        if "locked" in message:
             return IndexBusy(f"The catalog {self.path} is being written by another process.", remedy="Try again.")
-        if words in _UNWRITABLE:
-            return IndexUnwritable(
-                f"The index in {self.path.parent} cannot be written: {_UNWRITABLE[words]}.",
-                remedy="What was there is kept; make room or give access, and run the same command again.",
-            )
+        if message in _UNWRITABLE:
+            return unwritable_index(self.path.parent, _UNWRITABLE[message])
         return IndexDamaged(f"The catalog {self.path} is damaged: {error}.", remedy=_REBUILD)
 
     def _connection(self) -> Connection:
@@ -132,16 +131,16 @@ class Database:
             except sqlite3.OperationalError as error:
                 if str(error).lower() not in _UNWRITABLE:
                     raise
-        return self._open_without_writing()
+        return self._open_read_only()
 
-    def _open_without_writing(self) -> _Opened:
-        """Open the file where nothing can be written beside it, as readers of a log do: on a full or read-only disk."""
+    def _open_read_only(self) -> _Opened:
+        """Open the file on a full or read-only disk, where SQLite cannot create the shared memory file of the log."""
         if not _has_log(self.path):
-            return _Opened(self._connect("mode=ro&immutable=1"), taken_for_constant=_stamp(self.path))
+            return _Opened(self._connect("mode=ro&immutable=1"), immutable_stamp=_stamp(self.path))
         try:
-            return _Opened(self._connect("mode=ro"))  # while somebody writes it, all that a reader needs is there
+            return _Opened(self._connect("mode=ro"))  # works while another process writes: it has created that file
         except sqlite3.OperationalError:
-            return _Opened(self._connect("mode=rw", "PRAGMA locking_mode = EXCLUSIVE"))  # nobody else meanwhile
+            return _Opened(self._connect("mode=rw", "PRAGMA locking_mode = EXCLUSIVE"))  # needs no shared memory
 
     def _connect(self, access: str, *settings: str) -> Connection:
         connection = sqlite3.connect(
@@ -149,7 +148,7 @@ class Database:
             uri=True,
             isolation_level=None,
             check_same_thread=False,
-            timeout=_SECONDS_TO_WAIT,
+            timeout=_BUSY_TIMEOUT_SECONDS,
         )
         try:
             for setting in (*settings, *(["PRAGMA journal_mode = WAL"] if self._create else [])):
@@ -163,19 +162,19 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """A connection; `taken_for_constant` is the stamp of a file that was opened as one that nobody changes."""
+    """A connection, with the size and modification time of the file if it was opened as immutable."""
 
     connection: Connection
-    taken_for_constant: tuple[int, int] | None = None
+    immutable_stamp: tuple[int, int] | None = None
 
     def is_stale(self, path: Path) -> bool:
-        """Return whether somebody has begun to change that file."""
-        if self.taken_for_constant is None or self.connection.in_transaction:
+        """Return whether a file that was opened as immutable has been changed."""
+        if self.immutable_stamp is None or self.connection.in_transaction:
             return False
         try:
-            return _has_log(path) or _stamp(path) != self.taken_for_constant
+            return _has_log(path) or _stamp(path) != self.immutable_stamp
         except FileNotFoundError:
-            return False  # it was replaced, and can be read to the end
+            return False  # the file was replaced by another one; the open one can still be read
 
 
 def _has_log(path: Path) -> bool:

@@ -1,4 +1,7 @@
-"""How documents are named in an index: relative to the folder the index lies in, so that both can move together."""
+"""Convert between file paths and the paths stored in an index.
+
+Stored paths are relative to the folder that contains the index, so that both can be moved together.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,15 @@ from pathlib import Path
 
 
 def stored_path(path: Path, index_dir: Path) -> str:
-    """Return the name of a file in the index; outside the folder that holds the index it is absolute."""
-    base = _base(index_dir)
+    """Return the path under which an index stores a file; absolute if not below the folder that contains the index."""
+    base = _base_folder(index_dir)
     return path.relative_to(base).as_posix() if path.is_relative_to(base) else path.as_posix()
 
 
 def full_path(stored: str, index_dir: Path) -> Path:
-    """Return where a file of the index lies now."""
-    return _base(index_dir) / stored
+    """Return the file path of a stored path."""
+    return _base_folder(index_dir) / stored
 
 
-def _base(index_dir: Path) -> Path:
-    return Path(os.path.abspath(index_dir)).parent  # noqa: PTH100 - as with sources, no link is to be resolved
+def _base_folder(index_dir: Path) -> Path:
+    return Path(os.path.abspath(index_dir)).parent  # noqa: PTH100 - Path.resolve would follow links

@@ -1,4 +1,4 @@
-"""One writer at a time. A lock dies with its process, however it ends."""
+"""Allow one writer of an index at a time. The lock is released when its process ends, however it ends."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from echo_index.indexer.storage.atomic_write import translate_write_errors
 
 @contextmanager
 def writer_lock(index_dir: Path) -> Iterator[None]:
-    """Hold the write lock of an index, whose folder is made where there is none.
+    """Hold the write lock of an index inside the block. Create the folder of the index if it is missing.
 
     Raises:
-        IndexBusy: another process holds it; it is named.
+        IndexBusy: another process holds the lock.
         IndexUnwritable: nothing can be written to the folder.
     """
     holder = index_dir / "writer.pid"
@@ -29,8 +29,8 @@ def writer_lock(index_dir: Path) -> Iterator[None]:
             lock.acquire()
         except Timeout:
             raise IndexBusy(
-                f"The index in {index_dir} is being written by process {_process(holder)}.",
-                remedy="Wait for it, or stop it.",
+                f"The index in {index_dir} is being written by process {_holder_pid(holder)}.",
+                remedy="Wait until it has finished, or stop it.",
             ) from None
         try:
             holder.write_text(str(os.getpid()), encoding="utf-8")
@@ -45,22 +45,22 @@ def writer_lock(index_dir: Path) -> Iterator[None]:
         lock.release()
 
 
-def _process(holder: Path) -> str:
-    """Return who says to hold the lock; nobody does when it has just begun, or has just ended."""
+def _holder_pid(holder: Path) -> str:
+    """Return the process ID in the file beside the lock; "unknown" if the writer has just begun or just ended."""
     try:
-        process = int(holder.read_text(encoding="utf-8"))
+        pid = int(holder.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return "unknown"
-    return str(process) if _lives(process) else "unknown"  # one that was killed has left its number
+    return str(pid) if _is_running(pid) else "unknown"  # a killed process leaves its ID behind
 
 
-def _lives(process: int) -> bool:
+def _is_running(pid: int) -> bool:
     if os.name != "posix":
-        return True  # there, a signal would end it
+        return True  # on Windows, os.kill would end the process
     try:
-        os.kill(process, 0)
+        os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except (OSError, OverflowError):  # it is somebody else's
+    except (OSError, OverflowError):  # the process belongs to another user
         return True
     return True

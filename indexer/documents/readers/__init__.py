@@ -1,1 +1,1 @@
-"""One reader per file format."""
+"""Readers: one module for each document format."""

@@ -1,4 +1,4 @@
-"""DOCX: the paragraphs and tables of the body, in order. Leaves out headers, footers, footnotes and comments."""
+"""Read DOCX: the paragraphs and tables of the body, without headers, footers, footnotes and comments."""
 
 from __future__ import annotations
 
@@ -16,55 +16,60 @@ if TYPE_CHECKING:
     from docx.document import Document as WordDocument
     from lxml.etree import _Element
 
-_MOST_UNPACKED_BYTES = 2**30
-_OLE_MARK = b"\xd0\xcf\x11\xe0"  # of Word files before DOCX, and of encrypted ones
+_MAX_UNPACKED_BYTES = 2**30
+_OLE_MARK = b"\xd0\xcf\x11\xe0"  # of .doc files and of encrypted ones
 _BODY_TEXT_LEVEL = 9
 _XML_OUT_OF_MEMORY = 2  # libxml2's XML_ERR_NO_MEMORY
-_ADVICE = re.compile(r", (?:line \d|try |use |see ).*| \(<string>.*")  # for whoever calls the XML parser
+_ADVICE = re.compile(r", (?:line \d|try |use |see ).*| \(<string>.*")  # the XML parser's hints for its caller
 
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _PARAGRAPH, _TABLE, _ROW, _CELL = f"{_WORD}p", f"{_WORD}tbl", f"{_WORD}tr", f"{_WORD}tc"
 _TEXT, _OUTLINE_LEVEL, _VALUE = f"{_WORD}t", f"{_WORD}outlineLvl", f"{_WORD}val"
-_WRITTEN = {f"{_WORD}tab": "\t", f"{_WORD}br": "\n", f"{_WORD}cr": "\n", f"{_WORD}noBreakHyphen": "-"}
-# Properties, what was deleted or moved away, and the second rendering of a drawing for older programs.
-_LEFT_OUT = {
+_CHARACTERS = {f"{_WORD}tab": "\t", f"{_WORD}br": "\n", f"{_WORD}cr": "\n", f"{_WORD}noBreakHyphen": "-"}
+# Properties, deleted or moved text, and the second version of a drawing for older programs.
+_SKIPPED = {
     *(f"{_WORD}{name}" for name in ("pPr", "rPr", "tblPr", "trPr", "tcPr", "sdtPr", "del", "moveFrom")),
     "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback",
 }
 
 
 def read_docx(content: bytes) -> Document:
-    """Paragraphs set apart by blank lines, and tables with one line a row, cells joined by " | ".
+    """Return the paragraphs, separated by blank lines, and the tables, one row per line with cells joined by " | ".
 
-    A heading is a paragraph with an outline level, of its own or from its style; one in the style Title has level 0.
-    The title is that of the properties, else the first heading of level 0 or 1, else the first heading. Raises
-    DocumentError when the file is broken, MemoryError when there is not enough to read it.
+    A heading is a paragraph with an outline level, its own or that of its style; the style Title has level 0. The title
+    is that of the document's properties, else the first heading of level 0 or 1, else the first heading.
+
+    Raises:
+        DocumentError: the file is broken or encrypted.
+        MemoryError: the XML parser ran out of memory.
     """
     if content.startswith(_OLE_MARK):
         raise DocumentError("It is encrypted with a password, or an old Word file (.doc) under another name.")
     try:
-        return _read(content)
+        return _parse(content)
     except (DocumentError, MemoryError):
         raise
-    except Exception as error:  # a broken archive may fail anywhere in the ZIP, XML and DOCX libraries
+    except Exception as error:  # the ZIP, XML and DOCX libraries raise many kinds of errors
         if getattr(error, "code", None) == _XML_OUT_OF_MEMORY:
             raise MemoryError from error
         raise DocumentError(f"It is not a readable DOCX: {_short_reason(error)}.") from error
 
 
-def _read(content: bytes) -> Document:
+def _parse(content: bytes) -> Document:
     import docx
 
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         unpacked = sum(member.file_size for member in archive.infolist())
-    if unpacked > _MOST_UNPACKED_BYTES:
-        raise DocumentError(f"It would unpack to {unpacked / 2**20:.0f} MB.")
+    if unpacked > _MAX_UNPACKED_BYTES:
+        raise DocumentError(
+            f"It would unpack to {unpacked / 2**20:.0f} MB; the limit is {_MAX_UNPACKED_BYTES / 2**20:.0f} MB."
+        )
     word = docx.Document(io.BytesIO(content))
     levels = _style_levels(word)
     body = _Body()
-    for block in _inner(word.element.body, {_PARAGRAPH, _TABLE}):
+    for block in _outermost(word.element.body, {_PARAGRAPH, _TABLE}):
         if block.tag == _TABLE:
-            body.add("\n".join(filter(None, map(_row_text, _inner(block, {_ROW})))))
+            body.add("\n".join(filter(None, map(_row_text, _outermost(block, {_ROW})))))
         else:
             body.add(_text(block), level=_level(block, levels))
     headings = tuple(body.headings)
@@ -74,7 +79,7 @@ def _read(content: bytes) -> Document:
 
 @dataclass(slots=True)
 class _Body:
-    """The blocks read so far, and the offset at which the next one will begin."""
+    """The blocks read so far, and the offset at which the next one begins."""
 
     blocks: list[str] = field(default_factory=list)
     headings: list[Heading] = field(default_factory=list)
@@ -90,37 +95,39 @@ class _Body:
         self.next_offset += len(text) + len("\n\n")
 
 
-def _inner(parent: _Element, tags: set[str]) -> Iterator[_Element]:
-    """The outermost elements of these tags within `parent`: also those in content controls and tracked insertions."""
+def _outermost(parent: _Element, tags: set[str]) -> Iterator[_Element]:
+    """Yield the outermost descendants with these tags, including those in content controls and tracked insertions."""
     waiting = list(reversed(parent))
     while waiting:
         element = waiting.pop()
         if element.tag in tags:
             yield element
-        elif element.tag not in _LEFT_OUT:
+        elif element.tag not in _SKIPPED:
             waiting.extend(reversed(element))
 
 
 def _text(paragraph: _Element) -> str:
-    """The text of a paragraph with its hyperlinks, tracked insertions and text boxes."""
+    """Return the text of a paragraph with its hyperlinks, tracked insertions and text boxes."""
     pieces: list[str] = []
-    for element in _inner(paragraph, {_TEXT, _PARAGRAPH, *_WRITTEN}):
+    for element in _outermost(paragraph, {_TEXT, _PARAGRAPH, *_CHARACTERS}):
         if element.tag == _TEXT:
             pieces.append(element.text or "")
         else:
-            pieces.append(_WRITTEN.get(str(element.tag)) or f"\n{_text(element)}\n")
+            pieces.append(_CHARACTERS.get(str(element.tag)) or f"\n{_text(element)}\n")
     return "".join(pieces)
 
 
 def _row_text(row: _Element) -> str:
-    cells = [" ".join(" ".join(map(_text, _inner(cell, {_PARAGRAPH}))).split()) for cell in _inner(row, {_CELL})]
+    cells = [
+        " ".join(" ".join(map(_text, _outermost(cell, {_PARAGRAPH}))).split()) for cell in _outermost(row, {_CELL})
+    ]
     return " | ".join(cells) if any(cells) else ""
 
 
 def _style_levels(word: WordDocument) -> dict[str, int]:
-    """The heading level of each style that has one, by its own name or outline level or that of a style it is based on.
+    """Return the heading level of each style that has one: by its name or outline level, or that of a base style.
 
-    Names and identifiers are localised by some programs; the outline level is not.
+    Some programs translate names and identifiers of styles; the outline level is the same in all languages.
     """
     styles = {style.style_id: style.element for style in word.styles}
     names = {style.style_id: style.name or "" for style in word.styles}
@@ -159,5 +166,5 @@ def _outline_level(element: _Element) -> int | None:
 
 
 def _short_reason(error: Exception) -> str:
-    words = _ADVICE.sub("", " ".join(str(error).split())).rstrip(".")[:100]
-    return words[:1].lower() + words[1:] if words else "its structure is broken"
+    message = _ADVICE.sub("", " ".join(str(error).split())).rstrip(".")[:100]
+    return message[:1].lower() + message[1:] if message else "its structure is broken"

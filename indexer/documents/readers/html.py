@@ -1,4 +1,4 @@
-"""HTML: the main content as paragraphs of plain text. Executes nothing, fetches nothing, renders nothing."""
+"""Read HTML: the main content of a page as paragraphs of plain text. No scripts are run and nothing is fetched."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _DROPPED = {
     "canvas", "map", "button", "input", "select", "textarea", "option", "datalist",
 }
 # fmt: on
-# These belong to the page, and are dropped, unless they stand within one of the sections below.
+# Dropped as parts of the page, but not within one of the sections below.
 _PAGE_FURNITURE = {"header", "footer", "aside"}
 _SECTIONS = {"main", "article", "section"}
 _DROPPED_ROLES = {"navigation", "banner", "contentinfo", "search"}
-_PERMALINK_SIGNS = {"¶", "#", "§", "🔗"}
+_PERMALINK_SYMBOLS = {"¶", "#", "§", "🔗"}
 
-# Browsers stop nesting near this depth too. The parser's time grows with the square of the depth.
-_DEEPEST = 512
+# Browsers limit nesting to a similar depth. The parser takes quadratic time in the depth.
+_MAX_DEPTH = 512
 _TAG = re.compile(r"<(?P<closing>/?)(?P<name>[a-zA-Z][^\s/>]*)[^>]*>")
 # fmt: off
 _NEVER_NESTED = {
@@ -39,51 +39,54 @@ _META_BYTES = 4096
 
 
 def read_html(content: bytes) -> Document:
-    """The main content of a page, its blocks set apart by blank lines; the title is that of the page, else of its h1.
+    """Return the main content of a page, its blocks separated by blank lines.
 
-    Raises DocumentError when the content cannot be decoded.
+    The title is that of the page, else its first heading of level 1.
+
+    Raises:
+        DocumentError: the content cannot be decoded.
     """
     from selectolax.lexbor import LexborHTMLParser
 
     meta = _META_CHARSET.search(content[:_META_BYTES])
     source = decode(content, declared=meta[1].decode("ascii", "replace") if meta else "")
-    tree = LexborHTMLParser(_no_deeper_than(_DEEPEST, source))
-    flow = _main_content(tree)
+    tree = LexborHTMLParser(_limit_depth(source, _MAX_DEPTH))
+    main = _main_content(tree)
     title_node = tree.css_first("head > title")
     title = " ".join((title_node.text() if title_node else "").split())
     if not title:
-        title = next((heading.title for heading in flow.headings if heading.level == 1), "")
-    return Document(text=flow.text(), title=title, format="html", headings=tuple(flow.headings))
+        title = next((heading.title for heading in main.headings if heading.level == 1), "")
+    return Document(text=main.text(), title=title, format="html", headings=tuple(main.headings))
 
 
 def _main_content(tree: LexborHTMLParser) -> TextBuilder:
-    """The page's declared main part if it holds text, its one article if that is most of the page, else its body."""
+    """Return the text of the main element, else of the only article if it is most of the page, else of the body."""
     for selector in ("main", "[role=main]"):
         node = tree.css_first(selector)
-        if node is not None and (flow := _flow(node)).length:
-            return flow
-    whole = _flow(tree.body) if tree.body is not None else TextBuilder()
+        if node is not None and (main := _build_text(node)).length:
+            return main
+    body = _build_text(tree.body) if tree.body is not None else TextBuilder()
     articles = tree.css("article")
-    if len(articles) == 1 and (flow := _flow(articles[0])).length * 2 >= whole.length:
-        return flow
-    return whole
+    if len(articles) == 1 and (article := _build_text(articles[0])).length * 2 >= body.length:
+        return article
+    return body
 
 
-def _flow(root: LexborNode) -> TextBuilder:
-    flow = TextBuilder()
+def _build_text(root: LexborNode) -> TextBuilder:
+    builder = TextBuilder()
     for node, entering in _walk(root):
         tag = node.tag or ""
         if tag == "-text":
-            flow.write(node.text_content or "")
+            builder.write(node.text_content or "")
         elif entering:
-            flow.enter(tag)
+            builder.enter(tag)
         else:
-            flow.leave(tag)
-    return flow
+            builder.leave(tag)
+    return builder
 
 
 def _walk(root: LexborNode) -> Iterator[tuple[LexborNode, bool]]:
-    """Every node that is kept, in order: text once, an element when it is entered and when it is left."""
+    """Yield the nodes that are not dropped, in document order: a text once, an element at its start (True) and end."""
     waiting = [(root, True)]
     sections = 1 if root.tag in _SECTIONS or root.attributes.get("role") == "main" else 0
     while waiting:
@@ -117,27 +120,27 @@ def _is_dropped(node: LexborNode, *, in_section: bool) -> bool:
 
 
 def _is_permalink(link: LexborNode, classes: str) -> bool:
-    only = link.first_child
-    has_one_text = only is not None and only.is_text_node and only.next is None
-    text = (only.text_content or "").strip() if has_one_text and only is not None else ""
-    return "headerlink" in classes.split() or text in _PERMALINK_SIGNS
+    child = link.first_child
+    is_text_only = child is not None and child.is_text_node and child.next is None
+    text = (child.text_content or "").strip() if is_text_only and child is not None else ""
+    return "headerlink" in classes.split() or text in _PERMALINK_SYMBOLS
 
 
-def _no_deeper_than(limit: int, source: str) -> str:
-    """`source` without the tags that nest deeper than `limit`: their text joins the element they stand in.
+def _limit_depth(source: str, limit: int) -> str:
+    """Remove the tags that are nested deeper than `limit`, but not their text.
 
-    Every page but a hostile or broken one is returned as it is.
+    Only hostile or broken pages are changed.
     """
-    depth = deepest = 0
+    depth = max_depth = 0
 
-    def keep(tag: re.Match[str]) -> str:
-        nonlocal depth, deepest
+    def filter_tag(tag: re.Match[str]) -> str:
+        nonlocal depth, max_depth
         if tag["name"].lower() in _NEVER_NESTED or tag[0].endswith("/>"):
             return tag[0]
         depth = max(0, depth - 1) if tag["closing"] else depth + 1
-        deepest = max(deepest, depth)
-        kept = depth < limit if tag["closing"] else depth <= limit
-        return tag[0] if kept else " "
+        max_depth = max(max_depth, depth)
+        is_allowed = depth < limit if tag["closing"] else depth <= limit
+        return tag[0] if is_allowed else " "
 
-    shallow = _TAG.sub(keep, source)
-    return shallow if deepest > limit else source
+    shallow = _TAG.sub(filter_tag, source)
+    return shallow if max_depth > limit else source

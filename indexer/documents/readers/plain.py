@@ -1,4 +1,4 @@
-"""Text and source code, whose text is the file itself. Python code has its classes and functions as headings."""
+"""Read plain text and source code as they are. Classes and functions of Python code are its headings."""
 
 from __future__ import annotations
 
@@ -11,19 +11,28 @@ from echo_index.indexer.documents.document import Document, Heading, line_starts
 
 
 def read_text(content: bytes) -> Document:
-    """Plain text: no headings, no title. Raises DocumentError when it cannot be decoded."""
+    """Return plain text, without headings and title.
+
+    Raises:
+        DocumentError: the content cannot be decoded.
+    """
     return Document(text=decode(content), title="", format="text", has_lines=True)
 
 
 def read_code(content: bytes) -> Document:
-    """Source code in any language: no headings, no title. Raises DocumentError when it cannot be decoded."""
+    """Return source code of any language, without headings and title.
+
+    Raises:
+        DocumentError: the content cannot be decoded.
+    """
     return Document(text=decode(content), title="", format="code", has_lines=True)
 
 
 def read_python(content: bytes) -> Document:
-    """Python code, with a heading for each class and function. Raises DocumentError when it cannot be decoded.
+    """Return Python code, with a heading for each class and function if it can be parsed.
 
-    Code that does not parse has no headings.
+    Raises:
+        DocumentError: the content cannot be decoded.
     """
     text = decode(content)
     headings = sorted(_definitions(text), key=lambda heading: heading.offset)
@@ -31,7 +40,7 @@ def read_python(content: bytes) -> Document:
 
 
 def _definitions(text: str) -> Iterator[Heading]:
-    tree = _parsed(text)
+    tree = _parse(text)
     starts = line_starts(text)
     waiting: list[tuple[ast.AST, int]] = [(tree, 0)] if tree else []
     while waiting:
@@ -44,10 +53,10 @@ def _definitions(text: str) -> Iterator[Heading]:
         waiting.extend((child, level) for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr))
 
 
-def _parsed(text: str) -> ast.Module | None:
+def _parse(text: str) -> ast.Module | None:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # other people's invalid escapes are none of our user's business
+            warnings.simplefilter("ignore")  # such as those about invalid escapes, which the user need not see
             return ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None

@@ -1,4 +1,4 @@
-"""reStructuredText: the source is the text, and its headings are the sections docutils sees. Follows no directive."""
+"""Read reStructuredText: the text is the source, its headings are the sections found by docutils."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ _RULE = re.compile(r"([!-/:-@\[-`{-~])\1*")
 
 
 def read_rst(content: bytes) -> Document:
-    """Restructured text with its sections; the title is that of the first section of the outermost level.
+    """Return the source with its sections as headings; the title is that of the first top-level section.
 
-    Unknown directives and roles are left as they stand, and no file is ever included. Raises DocumentError when the
-    content cannot be decoded.
+    Unknown directives and roles are ignored, and no file is ever included.
+
+    Raises:
+        DocumentError: the content cannot be decoded.
     """
     text = decode(content)
     headings = _headings(text)
@@ -30,9 +32,9 @@ def _headings(text: str) -> tuple[Heading, ...]:
         sections = _sections(text)
     except MemoryError:
         raise
-    except Exception:  # noqa: BLE001 - a directive may fail in any way, and the text is whole without its headings
+    except Exception:  # noqa: BLE001 - a directive may raise any error; the text is usable without headings
         return ()
-    # Lines as docutils counts them: more characters than "\n" end a line, but not these two.
+    # Split lines as docutils does: at more characters than "\n", but not at these two.
     lines = re.sub("[\v\f]", " ", text).splitlines(keepends=True)
     stripped = [line.rstrip() for line in lines]
     offsets = [0]
@@ -40,48 +42,50 @@ def _headings(text: str) -> tuple[Heading, ...]:
         offsets.append(offsets[-1] + len(line))
     headings, line_number = [], 0
     for level, source, title in sections:
-        found = _title_line(stripped, source, line_number)
-        if found is not None and title:
-            overlined = found > 0 and stripped[found - 1] == stripped[found + 1]
-            headings.append(Heading(level=level, title=title, offset=offsets[found - overlined]))
-            line_number = found + 2
+        title_line = _find_title_line(stripped, source, line_number)
+        if title_line is not None and title:
+            is_overlined = title_line > 0 and stripped[title_line - 1] == stripped[title_line + 1]
+            headings.append(Heading(level=level, title=title, offset=offsets[title_line - is_overlined]))
+            line_number = title_line + 2
     return tuple(headings)
 
 
-def _title_line(lines: list[str], source: str, start: int) -> int | None:
-    """The first line from `start` on that reads `source` and is underlined: docutils keeps no line of its titles.
+def _find_title_line(lines: list[str], source: str, start: int) -> int | None:
+    """Return the first line from `start` on that equals `source` and is underlined: docutils does not report it.
 
-    An indented look-alike in a literal block has an indented underline too, and is none.
+    In a literal block a similar line has an indented underline, which does not match.
     """
-    wanted = " ".join(source.split())
+    title = " ".join(source.split())
     for number in range(start, len(lines) - 1):
-        if _RULE.fullmatch(lines[number + 1]) and " ".join(lines[number].split()) == wanted:
+        if _RULE.fullmatch(lines[number + 1]) and " ".join(lines[number].split()) == title:
             return number
     return None
 
 
 def _sections(text: str) -> list[tuple[int, str, str]]:
-    """Level, title as written and title as read of each section, in the order of the text."""
+    """Return level, title in the source and title without markup of each section, in document order."""
     from docutils import nodes
 
-    found: list[tuple[int, str, str]] = []
-    waiting: list[tuple[nodes.Element, int]] = [(_parsed(text), 0)]
+    sections: list[tuple[int, str, str]] = []
+    waiting: list[tuple[nodes.Element, int]] = [(_parse(text), 0)]
     while waiting:
         parent, level = waiting.pop()
         if isinstance(parent, nodes.section) and isinstance(title := parent[0], nodes.title):
-            found.append((level, title.rawsource, " ".join(title.astext().split())))
-        inner = [child for child in parent.children if isinstance(child, nodes.section)]
-        waiting.extend((section, level + 1) for section in reversed(inner))
-    return found
+            sections.append((level, title.rawsource, " ".join(title.astext().split())))
+        subsections = [child for child in parent.children if isinstance(child, nodes.section)]
+        waiting.extend((section, level + 1) for section in reversed(subsections))
+    return sections
 
 
-def _parsed(text: str) -> nodes.document:
+def _parse(text: str) -> nodes.document:
     from docutils.frontend import get_default_settings
     from docutils.parsers.rst import Parser
     from docutils.utils import new_document
 
     settings = get_default_settings(Parser)
-    settings.report_level = settings.halt_level = 5  # beyond the severest: nothing is printed, nothing stops it
+    settings.report_level = settings.halt_level = (
+        5  # above the most severe level: nothing is printed and parsing never stops
+    )
     settings.warning_stream = False
     settings.file_insertion_enabled = False
     settings.raw_enabled = False

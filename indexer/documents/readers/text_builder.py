@@ -1,4 +1,4 @@
-"""Elements and their text, in order, become paragraphs of plain text. Knows element names; never sees a parser."""
+"""Build paragraphs of plain text from the elements of an HTML document."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _BLOCKS = _PARAGRAPHS | _CELLS | _LISTS | HEADINGS.keys() | {"li", "pre", "table
 
 _SPACE, _LINE, _PARAGRAPH = " ", "\n", "\n\n"
 _RANK = {"": 0, _SPACE: 1, _LINE: 3, _PARAGRAPH: 4}
-_CELL_RANK = 2  # of the bars between table cells, as many as there were cells
+_CELL_RANK = 2  # of the bars between table cells, one for each cell
 
 
 class TextBuilder:
-    """A text under construction. Separators are held back until text follows, so that the strongest one wins.
+    """Collects text and headings. Separators are written when text follows, and only the strongest one.
 
-    Headings, tables and preformatted text stand on their own even within a table cell: such a table lays out the page.
-    `length` is the number of characters written so far, and `headings` have exact offsets into `text()`.
+    Headings, tables and preformatted text are blocks of their own even in a table cell: then the table is used for
+    layout. `length` is the number of characters so far; the offsets of `headings` refer to `text()`.
     """
 
     def __init__(self) -> None:
@@ -41,14 +41,14 @@ class TextBuilder:
         self._lists = 0
         self._preformatted: list[str] | None = None
         self._heading: _OpenHeading | None = None
-        self._held_depth = 0
+        self._nested = 0  # open elements within a heading or preformatted text
 
     def text(self) -> str:
-        """All that was written, without blanks at either end."""
+        """Return the text so far, without white space at either end."""
         return "".join(self._pieces)
 
     def write(self, text: str) -> None:
-        """Add running text, in which any whitespace means one space (but for preformatted text)."""
+        """Add text. White space is collapsed to one space, except in preformatted text."""
         if self._preformatted is not None:
             self._preformatted.append(text)
             return
@@ -63,9 +63,9 @@ class TextBuilder:
             self._separate(_SPACE)
 
     def enter(self, tag: str) -> None:
-        """An element begins."""
+        """Begin an element."""
         if self._heading is not None or self._preformatted is not None:
-            self._enter_held(tag)
+            self._enter_nested(tag)
         elif tag in HEADINGS:
             self._separate(_PARAGRAPH, even_in_cell=True)
             self._heading = _OpenHeading(tag)
@@ -81,13 +81,13 @@ class TextBuilder:
             self._separate(_LINE)
             self._prefix = "- "
         else:
-            self._separate(self._around(tag))
+            self._separate(self._separator_around(tag))
             self._lists += tag in _LISTS
 
     def leave(self, tag: str) -> None:
-        """An element ends."""
-        if self._held_depth:
-            self._leave_held(tag)
+        """End an element."""
+        if self._nested:
+            self._leave_nested(tag)
         elif self._heading is not None:
             self._end_heading(self._heading)
         elif self._preformatted is not None:
@@ -102,10 +102,9 @@ class TextBuilder:
             self._prefix = ""
         else:
             self._lists -= tag in _LISTS
-            self._separate(self._around(tag))
+            self._separate(self._separator_around(tag))
 
-    def _around(self, tag: str) -> str:
-        """What stands before and after an element."""
+    def _separator_around(self, tag: str) -> str:
         if tag in _LISTS and self._lists:
             return _LINE
         if tag in _PARAGRAPHS:
@@ -137,17 +136,17 @@ class TextBuilder:
             self._separator = self._separator.rstrip() + " | "
         self._tables.append(tag)
 
-    # While a heading or preformatted text is open, the elements in it are counted but begin no block of their own.
+    # Elements within a heading or preformatted text do not begin a block of their own.
 
-    def _enter_held(self, tag: str) -> None:
-        self._held_depth += 1
+    def _enter_nested(self, tag: str) -> None:
+        self._nested += 1
         if tag == "br" and self._preformatted is not None:
             self._preformatted.append("\n")
         elif self._heading is not None:
             self._separate(_SPACE if tag == "br" or tag in _BLOCKS else "")
 
-    def _leave_held(self, tag: str) -> None:
-        self._held_depth -= 1
+    def _leave_nested(self, tag: str) -> None:
+        self._nested -= 1
         if self._heading is not None:
             self._separate(_SPACE if tag in _BLOCKS else "")
 
@@ -167,7 +166,7 @@ class TextBuilder:
 
 @dataclass(slots=True)
 class _OpenHeading:
-    """A heading whose end has not come yet; it has no offset before it has text."""
+    """A heading that has not ended yet. It has no offset until it has text."""
 
     tag: str
     title: str = ""

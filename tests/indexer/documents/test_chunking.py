@@ -1,4 +1,4 @@
-"""How documents are cut: nothing is lost, nothing is too long, and the cuts fall where a reader would make them."""
+"""Chunks lose no text, respect the limit, and begin and end where a reader would expect it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def cut(document: Document | str, *, limit: int = 200, overlap: int = 30) -> lis
 
 
 def marked_down(text: str) -> Document:
-    """A document whose lines that begin with # are headings."""
+    """Return a document in which the lines that begin with # are headings."""
     headings, offset = [], 0
     for line in text.splitlines(keepends=True):
         if line.startswith("#"):
@@ -44,7 +44,7 @@ def length(text: str) -> int:
     return len(token_starts(text))
 
 
-# What holds for every document
+# Properties of all documents
 
 
 _PIECES = st.one_of(
@@ -62,7 +62,7 @@ _TEXTS = st.lists(_PIECES, max_size=40).map("".join)
 
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[Document, list[int], Chunking]:
-    """A text, where its tokens begin (words, characters, or anywhere), and a chunking."""
+    """Return a document, token offsets (of words, characters, or arbitrary ones), and a chunking."""
     document = marked_down(draw(_TEXTS))
     size = len(document.text)
     starts = draw(
@@ -74,7 +74,7 @@ def cases(draw: st.DrawFn) -> tuple[Document, list[int], Chunking]:
 
 @settings(max_examples=400, deadline=None)
 @given(cases())
-def test_nothing_is_lost_or_too_long_or_out_of_place(case: tuple[Document, list[int], Chunking]) -> None:
+def test_chunks_are_complete_short_enough_and_in_order(case: tuple[Document, list[int], Chunking]) -> None:
     document, starts, chunking = case
     chunks = list(split_into_chunks(document, token_starts=starts, chunking=chunking))
     covered = bytearray(len(document.text))
@@ -86,13 +86,13 @@ def test_nothing_is_lost_or_too_long_or_out_of_place(case: tuple[Document, list[
     assert all(done or character.isspace() for done, character in zip(covered, document.text, strict=True))
     for before, after in pairwise(chunks):
         assert before.start < after.start
-        assert before.end < after.end, "a chunk within the one before it is of no use"
+        assert before.end < after.end, "a chunk must not lie within the one before"
 
 
 @settings(max_examples=100, deadline=None)
 @given(_TEXTS, st.integers(0, 5))
 def test_several_tokens_may_begin_at_one_character(text: str, overlap: int) -> None:
-    """As the bytes of an emoji do in some vocabularies."""
+    """In some vocabularies, the bytes of an emoji do."""
     document = Document(text=text, title="", format="text")
     starts = sorted([*range(len(text)), *range(0, len(text), 2)])
     chunks = list(split_into_chunks(document, token_starts=starts, chunking=Chunking(3, overlap)))
@@ -113,7 +113,7 @@ def test_a_short_text_is_one_chunk() -> None:
 # Overlap
 
 
-def test_each_chunk_of_long_prose_begins_with_the_end_of_the_one_before() -> None:
+def test_chunks_of_long_prose_overlap() -> None:
     chunks = cut(sentences(200))
     assert len(chunks) > 8
     shared = [length(before.text[after.start - before.start :]) for before, after in pairwise(chunks)]
@@ -121,33 +121,33 @@ def test_each_chunk_of_long_prose_begins_with_the_end_of_the_one_before() -> Non
     assert all(chunk.text.startswith("Sentence") and chunk.text.endswith("ends.") for chunk in chunks)
 
 
-def test_no_overlap_where_none_is_wanted() -> None:
+def test_overlap_can_be_zero() -> None:
     chunks = cut(sentences(200), overlap=0)
     assert all(before.end < after.start for before, after in pairwise(chunks))
 
 
-def test_the_overlap_gives_way_to_what_is_new() -> None:
+def test_the_overlap_shrinks_to_make_room_for_new_text() -> None:
     short, long = sentences(12), " ".join(["long"] * 95) + "."
     chunks = cut(f"{short} {long} {short} {long}", limit=100, overlap=30)
     assert [chunk.text for chunk in chunks if "long" in chunk.text and "Sentence" not in chunk.text] == [long, long]
     assert all(before.end < after.end for before, after in pairwise(chunks))
 
 
-def test_like_chunks_do_not_leave_one_with_nothing_new() -> None:
-    """Half of what is left would hold the overlap, and not the long sentence after it."""
+def test_balanced_chunks_each_contain_new_text() -> None:
+    """Half of the remaining text would be the overlap, without the long sentence after it."""
     long, longer = " ".join(["long"] * 57) + " end.", " ".join(["long"] * 59) + " end."
     chunks = cut(f"{longer} {sentences(5)} {long} And that is the end.", limit=100, overlap=40)
     assert [length(chunk.text) for chunk in chunks] == [100, 98, 5]
 
 
-def test_a_paragraph_that_ends_within_the_overlap_does_not_end_the_chunk_again() -> None:
+def test_a_paragraph_end_within_the_overlap_does_not_end_a_chunk() -> None:
     chunks = cut(f"{sentences(5, words=6)}\n\n{sentences(20, words=6, first=5)}", limit=30, overlap=24)
     assert chunks[0].text == sentences(5, words=6)
     assert all(before.end < after.end for before, after in pairwise(chunks))
 
 
 @pytest.mark.parametrize("overlap", [20, 21, 1000])
-def test_an_overlap_as_large_as_the_limit_still_moves_on(overlap: int) -> None:
+def test_an_overlap_as_large_as_the_limit_still_makes_progress(overlap: int) -> None:
     chunks = cut(sentences(30, words=4), limit=20, overlap=overlap)
     assert len(chunks) <= 30
     assert all(length(chunk.text) <= 20 for chunk in chunks)
@@ -161,10 +161,10 @@ def test_sections_do_not_overlap() -> None:
     assert chunks[two - 1].end < chunks[two].start
 
 
-# Headings and places
+# Headings, pages and lines
 
 
-def test_a_heading_begins_a_chunk_and_names_it() -> None:
+def test_a_heading_begins_a_chunk_and_is_in_its_path() -> None:
     text = f"{sentences(4)}\n\n# One\n\n{sentences(4)}\n\n## Inner\n\n{sentences(4)}\n\n# Two\n\nShort.\n"
     chunks = cut(marked_down(text))
     assert [(chunk.headings, chunk.text.split("\n")[0][:8]) for chunk in chunks] == [
@@ -176,7 +176,7 @@ def test_a_heading_begins_a_chunk_and_names_it() -> None:
     assert [chunk.line for chunk in chunks] == [1, 3, 7, 11]
 
 
-def test_a_heading_with_next_to_nothing_under_it_goes_with_its_subsection() -> None:
+def test_a_short_section_is_merged_with_its_subsection() -> None:
     text = f"# Guide\n\nRead on.\n\n## Install\n\n### On Linux\n\n{sentences(4)}\n\n### On others\n\n{sentences(4)}"
     first, second = cut(marked_down(text))
     assert first.text.startswith("# Guide\n\nRead on.\n\n## Install\n\n### On Linux\n\nSentence 0")
@@ -184,18 +184,18 @@ def test_a_heading_with_next_to_nothing_under_it_goes_with_its_subsection() -> N
     assert second.headings == ("Guide", "Install", "On others")
 
 
-def test_a_short_section_does_not_go_with_its_neighbour() -> None:
+def test_a_short_section_is_not_merged_with_its_sibling() -> None:
     chunks = cut(marked_down("# Cats\n\nThey purr.\n\n# Dogs\n\nThey bark.\n"))
     assert [chunk.text for chunk in chunks] == ["# Cats\n\nThey purr.", "# Dogs\n\nThey bark."]
 
 
-def test_every_chunk_of_a_long_section_knows_its_headings() -> None:
+def test_every_chunk_of_a_long_section_has_its_headings() -> None:
     chunks = cut(marked_down(f"# One\n\n{sentences(4)}\n\n## Long\n\n{sentences(100)}"))
     assert {chunk.headings for chunk in chunks[1:]} == {("One", "Long")}
     assert len(chunks) > 4
 
 
-def test_a_chunk_knows_the_page_it_begins_on() -> None:
+def test_a_chunk_has_the_page_on_which_it_begins() -> None:
     first, second = sentences(30), sentences(30, first=30)
     document = Document(text=f"{first}\n\n{second}", title="", format="pdf", pages=(0, len(first) + 2))
     chunks = cut(document)
@@ -204,28 +204,28 @@ def test_a_chunk_knows_the_page_it_begins_on() -> None:
     assert all(chunk.line is None for chunk in chunks)
 
 
-# Where the cuts fall
+# Where chunks end
 
 
-def test_a_chunk_ends_with_a_paragraph_where_one_ends_late_enough() -> None:
+def test_a_chunk_ends_with_a_paragraph_if_it_is_long_enough_then() -> None:
     paragraphs = [sentences(9, first=9 * number) for number in range(40)]
     chunks = cut("\n\n".join(paragraphs), overlap=0)
     assert all(chunk.text.split("\n\n") == paragraphs[2 * n : 2 * n + 2] for n, chunk in enumerate(chunks))
 
 
-def test_a_paragraph_that_ends_too_early_does_not_end_the_chunk() -> None:
+def test_an_early_paragraph_end_does_not_end_the_chunk() -> None:
     first, *_ = cut(f"{sentences(3)}\n\n{sentences(100, first=3)}", overlap=0)
     assert length(first.text) == 200
 
 
-def test_a_rest_becomes_two_like_chunks() -> None:
+def test_the_last_two_chunks_are_of_similar_length() -> None:
     one, two = cut(sentences(27), overlap=0)  # 216 words
     assert abs(length(one.text) - length(two.text)) <= 8
     one, two = cut(sentences(27), overlap=30)
     assert abs(length(one.text) - length(two.text)) <= 16
 
 
-def test_long_code_is_cut_at_line_ends() -> None:
+def test_long_code_is_split_at_line_ends() -> None:
     lines = [f"    value_{number} = compute(value_{number - 1}, {number})" for number in range(300)]
     chunks = cut("def f():\n" + "\n".join(lines))
     assert len(chunks) > 5
@@ -235,7 +235,7 @@ def test_long_code_is_cut_at_line_ends() -> None:
     }
 
 
-def test_a_line_without_an_end_is_cut_between_tokens() -> None:
+def test_a_very_long_line_is_split_between_tokens() -> None:
     chunks = cut("word " * 450, overlap=0)
     assert [set(chunk.text.split()) for chunk in chunks] == [{"word"}] * len(chunks)
     assert max(length(chunk.text) for chunk in chunks) == 200
@@ -277,7 +277,7 @@ def test_a_large_overlap_takes_seconds_too() -> None:
 
 
 @pytest.mark.parametrize("text", ["A line.\n" * 100_000, "word " * 200_000, "x" * 1_000_000])
-def test_an_enormous_section_is_cut_part_by_part_in_little_memory(text: str) -> None:
+def test_a_very_long_section_is_split_in_little_memory(text: str) -> None:
     starts = array("I", token_starts(text) if " " in text else range(0, len(text), 4))
     document = Document(text=text, title="", format="text", has_lines=True)
     tracemalloc.start()
@@ -288,10 +288,10 @@ def test_an_enormous_section_is_cut_part_by_part_in_little_memory(text: str) -> 
     assert "".join("".join(chunk.text.split()) for chunk in chunks) == "".join(text.split())
     assert max(len(chunk.text) for chunk in chunks) <= 1000
     if " " in text:
-        assert {chunk.text.split()[0] for chunk in chunks} <= {"A", "word", "line."}, "no word is cut in two"
+        assert {chunk.text.split()[0] for chunk in chunks} <= {"A", "word", "line."}, "no word is split"
 
 
-# What is embedded
+# Embedded text
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ def test_an_enormous_section_is_cut_part_by_part_in_little_memory(text: str) -> 
         ("Guide", ("", "Linux"), "Text.", "Guide > Linux\nText."),
     ],
 )
-def test_what_is_embedded_names_title_and_headings_once(
+def test_embedded_text_contains_title_and_headings_once(
     title: str, headings: tuple[str, ...], text: str, expected: str
 ) -> None:
     assert embedded_text(title, headings, text) == expected
@@ -319,7 +319,7 @@ def test_long_headings_leave_room_for_the_text() -> None:
     assert text == "Text."
 
 
-def test_a_heading_that_the_title_already_says_is_not_said_again() -> None:
+def test_a_heading_contained_in_the_title_is_not_repeated() -> None:
     assert title_path("tempfile — Temporary files — Python", ("tempfile — Temporary files", "Examples")) == (
         "tempfile — Temporary files — Python",
         "Examples",

@@ -1,7 +1,4 @@
-"""Valid files of every format with their bytes mutated: the outcome is a document or a reason, and never anything else.
-
-Modest here; ECHO_INDEX_SOAK=1 makes it long.
-"""
+"""Mutated files of every format give a document or a reason, never a crash. ECHO_INDEX_SOAK=1 runs many more."""
 
 from __future__ import annotations
 
@@ -24,8 +21,8 @@ from echo_index.indexer.sandbox.document_reader import DocumentReader, ReadingLi
 
 SOAK = bool(os.environ.get("ECHO_INDEX_SOAK"))
 EXAMPLES = 10_000 if SOAK else 300
-LONGEST = 30_000  # bytes of a mutated file
-IN_WORD = "-inside.docx"  # the document in a DOCX, mutated within its archive: from outside, few mutations get so far
+MAX_BYTES = 30_000  # of a mutated file
+INSIDE_DOCX = "-inside.docx"  # mutates the XML within the archive: mutations of the archive rarely reach it
 
 
 def _word_file() -> bytes:
@@ -51,7 +48,7 @@ SEEDS = {
 }
 
 with zipfile.ZipFile(io.BytesIO(SEEDS[".docx"])) as archive:
-    SEEDS[IN_WORD] = archive.read("word/document.xml")
+    SEEDS[INSIDE_DOCX] = archive.read("word/document.xml")
 
 Mutation = Callable[[bytes], bytes]
 
@@ -77,7 +74,7 @@ def _doubled(place: float, share: float, times: int) -> Mutation:
 
 
 def _spliced(place: float, other: str, start: float, share: float) -> Mutation:
-    """Put a part of a file, of this format or another, in the place of as much of this one."""
+    """Overwrite a part of the file with as many bytes of a file of any format."""
 
     def mutate(content: bytes) -> bytes:
         begin, at = int(start * len(SEEDS[other])), int(place * len(content))
@@ -125,7 +122,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.mark.parametrize("suffix", SEEDS)
 def test_the_seeds_are_read(folder: Path, reader: DocumentReader, suffix: str) -> None:
-    document = reader.read(_written(folder, suffix, SEEDS[suffix])).document
+    document = reader.read(_write(folder, suffix, SEEDS[suffix])).document
     assert document
     check(document)
 
@@ -139,13 +136,13 @@ def test_the_seeds_are_read(folder: Path, reader: DocumentReader, suffix: str) -
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(mutations=MUTATIONS)
-def test_mutated_files_are_read_or_refused(
+def test_mutated_files_are_read_or_rejected(
     folder: Path, reader: DocumentReader, suffix: str, mutations: list[Mutation]
 ) -> None:
     content = SEEDS[suffix]
     for mutate in mutations:
-        content = mutate(content)[:LONGEST]
-    read = reader.read(_written(folder, suffix, content))
+        content = mutate(content)[:MAX_BYTES]
+    read = reader.read(_write(folder, suffix, content))
     assert read.hash
     assert (read.document is None) == (read.failure is not None)
     if read.document:
@@ -158,7 +155,7 @@ def test_mutated_files_are_read_or_refused(
 
 
 def check(document: Document) -> None:
-    """Check that its places lie within its text, and in order."""
+    """Assert that all offsets are within the text and in ascending order."""
     length = len(document.text)
     assert document.text.strip()
     assert document.text.encode()
@@ -170,16 +167,16 @@ def check(document: Document) -> None:
     assert all(heading.title and heading.level >= 0 for heading in document.headings)
 
 
-def _written(folder: Path, suffix: str, content: bytes) -> Path:
+def _write(folder: Path, suffix: str, content: bytes) -> Path:
     path = folder / f"a{suffix}"
-    path.write_bytes(_packed(content) if suffix == IN_WORD else content)
+    path.write_bytes(_repack(content) if suffix == INSIDE_DOCX else content)
     return path
 
 
-def _packed(content: bytes) -> bytes:
-    """Return the DOCX with another document in it."""
+def _repack(content: bytes) -> bytes:
+    """Return the DOCX with its document replaced."""
     file = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(SEEDS[".docx"])) as archive, zipfile.ZipFile(file, "w") as packed:
+    with zipfile.ZipFile(io.BytesIO(SEEDS[".docx"])) as archive, zipfile.ZipFile(file, "w") as repacked:
         for name in archive.namelist():
-            packed.writestr(name, content if name == "word/document.xml" else archive.read(name))
+            repacked.writestr(name, content if name == "word/document.xml" else archive.read(name))
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""Hostile files beside three innocent documents: one build reads the three and lists the others with reasons."""
+"""Hostile files among valid documents: a build indexes the valid ones and reports the others with reasons."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from echo_index.indexer.sources.source import Source
 
 INNOCENT = {"bread": "# Bread\n\nFlour, water, salt.\n", "whales": "# Whales\n\nDeep.\n", "z": "# Stars\n\nFar.\n"}
 
-# What must not pass for read; everything else may be either.
-REFUSED = {
+# Files that must be reported as failures. Those in neither set may be either.
+FAILED = {
     "zeros.docx", "blanks.docx", "unpacks.docx", "elements.docx", "depth.docx", "laughs.docx", "truncated.docx",
     "none.pdf", "blank.pdf", "loop.pdf", "blanks.pdf", "words.pdf", "twice.pdf", "arrays.pdf", "truncated.pdf",
     "sparse.txt", "long-text.txt", "utf16.txt", "nul.txt", "circle.md", "circle2.md",
@@ -33,7 +33,7 @@ READ = {
     "no-spaces.txt", "brackets.py", "brackets.md", "heading.md", "latin1.txt", "late-nul.txt", "surrogate.html",
     "depth.html", "steers.txt", *NAMES,
 }  # fmt: skip
-UNTOLD = {"pipe.md", "socket.md", "device.md", "zero.md", "passwd.md", "parent", "self", "dangling.md"}
+IGNORED = {"pipe.md", "socket.md", "device.md", "zero.md", "passwd.md", "parent", "self", "dangling.md"}
 
 PROGRAM = """
     import json, re, sys, psutil
@@ -42,19 +42,19 @@ PROGRAM = """
     import faiss, sqlite3
 
     def peak():
-        # Not that of getrusage, which a program inherits from the one that began it.
+        # getrusage would report the peak of the parent process.
         return int(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024
 
     before = peak()
     report = build(Path(sys.argv[1]), Path(sys.argv[2]))
     children = [child.pid for child in psutil.Process().children(recursive=True)]
-    told = {"failures": report.failures, "peak": peak() - before, "children": children, "seconds": report.seconds}
-    print(json.dumps(told))
+    result = {"failures": report.failures, "peak": peak() - before, "children": children, "seconds": report.seconds}
+    print(json.dumps(result))
 """
 
 
 def built(folder: Path, index_dir: Path) -> dict[str, Any]:
-    """Build in a program of its own, whose memory tells what the build took."""
+    """Build in a new process and return the failures and the memory that the build took."""
     run = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(PROGRAM), str(folder), str(index_dir)],
         capture_output=True, text=True, check=True, cwd=TESTS,
@@ -62,19 +62,19 @@ def built(folder: Path, index_dir: Path) -> dict[str, Any]:
     return dict(json.loads(run.stdout.splitlines()[-1]))
 
 
-def test_hostile_files_cost_themselves_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hostile_files_do_not_affect_other_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, index_dir = tmp_path / "docs", tmp_path / "index"
     write(folder, **INNOCENT)
     plant_hostile(folder)
-    told = built(folder, index_dir)
-    failures = {Path(path).name: reason for path, reason in told["failures"]}
+    result = built(folder, index_dir)
+    failures = {Path(path).name: reason for path, reason in result["failures"]}
     found = {Path(path).name: chunks for path, chunks in documents(index_dir).items()}
     assert found.keys() >= {f"{name}.md" for name in INNOCENT} | READ
-    assert failures.keys() >= REFUSED
+    assert failures.keys() >= FAILED
     assert not failures.keys() & found.keys()
-    assert not UNTOLD & (failures.keys() | found.keys())
-    assert told["children"] == []
-    assert told["peak"] < 200, "megabytes"
+    assert not IGNORED & (failures.keys() | found.keys())
+    assert result["children"] == []
+    assert result["peak"] < 200, "megabytes"
     for reason in failures.values():
         assert re.fullmatch(r"[^\n\x00-\x1f]{5,200}", reason), reason
         assert str(tmp_path) not in reason
@@ -83,24 +83,24 @@ def test_hostile_files_cost_themselves_alone(tmp_path: Path, monkeypatch: pytest
     assert "root:" not in json.dumps(found)
     assert not (tmp_path / "climbed.md").exists()
 
-    asked: list[str] = []
+    read_names: list[str] = []
     read = DocumentReader.read
 
-    def noted(self: DocumentReader, path: Path, **options: Any) -> Any:
-        asked.append(path.name)
+    def record(self: DocumentReader, path: Path, **options: Any) -> Any:
+        read_names.append(path.name)
         return read(self, path, **options)
 
-    monkeypatch.setattr(DocumentReader, "read", noted)
+    monkeypatch.setattr(DocumentReader, "read", record)
     (folder / "laughs.docx").write_bytes(docx_file(b"<w:p><w:r><w:t>Mended</w:t></w:r></w:p>"))
     (folder / "sparse.txt").write_text("Small now.\n")
     again = build(folder, index_dir)
-    assert sorted(asked) == ["laughs.docx", "sparse.txt"], "the others are as they were"
+    assert sorted(read_names) == ["laughs.docx", "sparse.txt"], "the others are unchanged"
     assert {Path(path).name for path, _ in again.failures} == failures.keys() - {"laughs.docx", "sparse.txt"}
     assert (again.changed, again.removed) == (2, 0)
     assert {Path(path).name for path in documents(index_dir)} == found.keys() | {"laughs.docx", "sparse.txt"}
 
 
-def test_a_file_that_is_always_too_large_is_no_news(tmp_path: Path) -> None:
+def test_a_file_that_stays_too_large_counts_as_unchanged(tmp_path: Path) -> None:
     write(tmp_path / "docs", **INNOCENT)
     with (tmp_path / "docs/large.txt").open("wb") as file:
         file.truncate(1 << 30)
@@ -130,7 +130,9 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path: Path, monk
     assert "Changed while" in str(documents(tmp_path / "index"))
 
 
-def test_a_file_that_vanishes_before_it_is_read_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_vanishes_before_it_is_read_counts_as_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     docs, index_dir = tmp_path / "docs", tmp_path / "index"
     write(docs, **INNOCENT)
     build(docs, index_dir)
@@ -152,7 +154,7 @@ def test_a_file_that_vanishes_before_it_is_read_is_gone(tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize("back", [True, False])
-def test_a_folder_that_vanishes_while_it_is_gone_through_keeps_its_documents(
+def test_documents_of_a_folder_that_vanishes_during_the_scan_stay_indexed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, back: bool
 ) -> None:
     docs, other, index_dir = tmp_path / "docs", tmp_path / "other", tmp_path / "index"
@@ -170,7 +172,7 @@ def test_a_folder_that_vanishes_while_it_is_gone_through_keeps_its_documents(
 
     with monkeypatch.context() as patch:
         patch.setattr(document_sync, "scan", then_unplugged)
-        with pytest.raises(SourceError, match=r"docs vanished while it was being read") as caught:
+        with pytest.raises(SourceError, match=r"docs disappeared while it was being read") as caught:
             build([docs, other], index_dir)
     assert caught.value.remedy
     assert documents(index_dir) == before

@@ -1,4 +1,4 @@
-"""A database: whole transactions, one state for a reader, and SQLite's errors in words that help."""
+"""A database: atomic transactions, snapshots for readers, and errors that say what to do."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def add(database: Database, number: int) -> None:
 
 
 @pytest.mark.parametrize("durable", [False, True])
-def test_a_transaction_is_written_whole_or_not_at_all(database: Database, durable: bool) -> None:
+def test_a_transaction_is_atomic(database: Database, durable: bool) -> None:
     with pytest.raises(KeyboardInterrupt), database.transaction(durable=durable) as connection:
         connection.execute("DELETE FROM numbers")
         raise KeyboardInterrupt
@@ -46,18 +46,18 @@ def test_a_transaction_is_written_whole_or_not_at_all(database: Database, durabl
         assert numbers(other) == [1, 2]
 
 
-def test_a_reader_stays_in_one_state(database: Database) -> None:
+def test_a_reader_sees_one_snapshot(database: Database) -> None:
     with closing(Database(database.path)) as reader:
         with reader.reading():
             assert numbers(reader) == [1]
             add(database, 2)
-            with reader.reading():  # within it
+            with reader.reading():  # nested
                 assert numbers(reader) == [1]
             assert numbers(reader) == [1]
         assert numbers(reader) == [1, 2]
 
 
-def test_a_reader_lets_go_when_it_fails(database: Database) -> None:
+def test_a_snapshot_ends_when_the_reader_fails(database: Database) -> None:
     with closing(Database(database.path)) as reader:
         with pytest.raises(ZeroDivisionError), reader.reading():
             assert numbers(reader) == [1]
@@ -66,7 +66,7 @@ def test_a_reader_lets_go_when_it_fails(database: Database) -> None:
         assert numbers(reader) == [1, 2]
 
 
-def test_a_full_disk_is_told_and_nothing_is_lost(database: Database) -> None:
+def test_a_full_disk_is_reported_and_nothing_is_lost(database: Database) -> None:
     database.rows("PRAGMA max_page_count = 3")
     with (
         pytest.raises(IndexUnwritable, match=f"{database.path.parent} cannot be written: the disk is full") as caught,
@@ -81,7 +81,7 @@ def test_a_full_disk_is_told_and_nothing_is_lost(database: Database) -> None:
 
 
 @pytest.mark.parametrize("query", ["SELECT * FROM nowhere", "SELECT number FROM numbers"])
-def test_a_damaged_file_is_told(database: Database, query: str) -> None:
+def test_a_damaged_file_is_reported(database: Database, query: str) -> None:
     for number in range(2000):
         add(database, number)
     database.close()
@@ -94,17 +94,17 @@ def test_a_damaged_file_is_told(database: Database, query: str) -> None:
         assert "--rebuild" in caught.value.remedy
 
 
-def test_what_is_missing_is_not_made_by_reading(tmp_path: Path) -> None:
+def test_reading_does_not_create_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(IndexDamaged, match="is missing"):
         Database(tmp_path / "none.sqlite").rows("SELECT 1")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_was_taken_for_constant_is_opened_again_when_it_changes(
+def test_a_file_opened_as_immutable_is_reopened_when_it_changes(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = database.path
-    database.close()  # and so there is no log
+    database.close()  # which removes the log
     monkeypatch.setattr(os, "access", lambda *arguments: False)
     with closing(Database(path)) as reader:
         assert numbers(reader) == [1]
@@ -132,9 +132,9 @@ except IndexUnwritable as error:
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become somebody else")
-def test_where_nothing_can_be_written_it_is_read(tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = Path("/tmp") / f"echo-index-test-{os.getpid()}"  # a folder that anybody may enter
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user")
+def test_a_read_only_database_can_be_read(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = Path("/tmp") / f"echo-index-test-{os.getpid()}"  # a folder that every user may enter
     folder.mkdir(mode=0o755)
     try:
         path = folder / "one.sqlite"
