@@ -1,1 +1,1 @@
-"""A separate process that reads documents within limits of time and memory."""
+"""Read hostile documents in a child process with limits of time and memory."""

@@ -1,4 +1,4 @@
-"""Files become documents in a worker process, each within limits. A hostile one costs itself alone; knows no index."""
+"""Read files as documents in a child process within limits, so that a hostile file cannot harm this process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from echo_index.indexer.storage.safe_open import MEGABYTE
 
 @dataclass(frozen=True, slots=True)
 class ReadingLimits:
-    """What one file may cost: seconds, bytes of memory that its reader maps, its own bytes, characters of its text."""
+    """Limits for reading one file: time, address space of the child process, file size, and length of the text."""
 
     seconds: float = 60
     memory_bytes: int = 2048 * MEGABYTE
@@ -25,10 +25,10 @@ class ReadingLimits:
 
 @dataclass(frozen=True, slots=True)
 class ReadFile:
-    """What became of a file: a document, a failure, or neither where the file is as it was known.
+    """The result of reading a file: a document, a failure, or neither if the file has the known hash.
 
-    `hash` is the SHA-256 of the bytes that were parsed; `size` in bytes and `modified_ns` were taken before these were
-    read, so that what changed meanwhile differs. '' and 0 where there were no bytes to be had, or too many.
+    `hash` is the SHA-256 of the content. `size` (bytes) and `modified_ns` were taken before reading, so that a later
+    change can be detected. They are '' and 0 if the file could not be read or was too large.
     """
 
     hash: str = ""
@@ -39,7 +39,7 @@ class ReadFile:
 
 
 class DocumentReader:
-    """Reads one file after another in a process that begins with the first and ends with this."""
+    """Reads one file after another in a child process, which starts with the first file and ends on close."""
 
     def __init__(self, limits: ReadingLimits | None = None) -> None:
         self._limits = limits or ReadingLimits()
@@ -50,64 +50,64 @@ class DocumentReader:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """End the process."""
+        """End the child process."""
         self.close()
 
     def close(self) -> None:
-        """End the process; a later read begins another."""
+        """End the child process. A later read starts a new one."""
         self._worker.close()
 
     def stop(self) -> None:
-        """End the process from another thread: what reads, now or later, raises WorkerStopped."""
+        """End the child process from another thread: `read` raises WorkerStopped, now and later."""
         self._worker.stop()
 
     def read(self, path: Path, *, real_path: str = "", known_hash: str = "") -> ReadFile:
-        """Read the file at `path`, unless its bytes have the known hash.
+        """Read a file, but do not parse it if its content has the known hash.
 
-        With `real_path`, the place without links where the file was found, only what is there is opened.
+        If `real_path` is given, the path without links at which a scan found the file, exactly that file is read.
 
         Raises:
-            FileNotFoundError: it is gone.
-            SourceError: the process cannot be started.
+            FileNotFoundError: there is no such file.
+            SourceError: the child process cannot be started.
             WorkerStopped: `stop` was called.
         """
         request: Message = {
             "operation": "read",
-            "path": os.path.abspath(path),  # noqa: PTH100 - a link is to keep its own name
+            "path": os.path.abspath(path),  # noqa: PTH100 - Path.resolve would follow a link
             "real_path": real_path,
             "known_hash": known_hash,
             "file_bytes": self._limits.file_bytes,
             "characters": self._limits.characters,
         }
-        read: ReadFile | None = ReadFile()
+        result: ReadFile | None = ReadFile()
         try:
-            for part in self._worker.ask(request, doing="Reading it"):
-                read = read and _with_part(read, part)
+            for reply in self._worker.call(request, activity="Reading it"):
+                result = result and _add_reply(result, reply)
         except DocumentError as failure:
-            return replace(read or ReadFile(), failure=failure)
-        if read is None:
+            return replace(result or ReadFile(), failure=failure)
+        if result is None:
             raise FileNotFoundError(str(path))
-        return read
+        return result
 
 
-def _with_part(read: ReadFile, part: Message) -> ReadFile | None:
-    """What is known with the next part of the answer; None when the file is gone."""
-    if "gone" in part:
+def _add_reply(result: ReadFile, reply: Message) -> ReadFile | None:
+    """Return the result with what a reply adds to it; None if the file does not exist."""
+    if "gone" in reply:
         return None
-    if "hash" in part:
-        return replace(read, hash=part["hash"], size=part["size"], modified_ns=part["modified_ns"])
-    if "text" in part:
-        return replace(read, document=_document(part))
-    return replace(read, failure=DocumentError(part["message"], remedy=part["remedy"]))
+    if "hash" in reply:
+        return replace(result, hash=reply["hash"], size=reply["size"], modified_ns=reply["modified_ns"])
+    if "text" in reply:
+        return replace(result, document=_parse_document(reply))
+    return replace(result, failure=DocumentError(reply["message"], remedy=reply["remedy"]))
 
 
-def _document(part: Message) -> Document:
+def _parse_document(reply: Message) -> Document:
     return Document(
-        text=part["text"],
-        title=part["title"],
-        format=part["format"],
-        headings=tuple(Heading(level, title, offset) for level, title, offset in part["headings"]),
-        pages=tuple(part["pages"]),
-        has_lines=part["has_lines"],
-        has_own_title=part["has_own_title"],
+        text=reply["text"],
+        title=reply["title"],
+        format=reply["format"],
+        headings=tuple(Heading(level, title, offset) for level, title, offset in reply["headings"]),
+        pages=tuple(reply["pages"]),
+        has_lines=reply["has_lines"],
+        has_own_title=reply["has_own_title"],
     )

@@ -1,4 +1,4 @@
-"""A child process that may hang, burst or crash in this one's place. Knows its limits; nothing of what it is asked."""
+"""Run risky work in a child process, which may hang, run out of memory or crash without harm to this one."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ from echo_index.indexer.sandbox.protocol import OUT_OF_MEMORY, Message, receive,
 _MODULE = "echo_index.indexer.sandbox.server"
 _ROOT = str(Path(__file__).parents[3])  # the folder that holds the package
 _GIGABYTE = 2**30
-_DYING_SECONDS = 5
+_EXIT_TIMEOUT_SECONDS = 5
 
 
 class WorkerStopped(Exception):
-    """Nobody wants an answer any more."""
+    """The worker was stopped, so there is no reply."""
 
 
 class Worker:
-    """One child process, begun when it is first asked and again when it died. For one thread at a time, but for `stop`.
+    """A child process that is started by the first call, and again by the next call after it ended.
 
-    `seconds` is the most that one answer may take, `memory_bytes` all that the process may ever map.
+    Not thread-safe, except for `stop`. `seconds` limits the time of one call, `memory_bytes` the address space of the
+    process.
     """
 
     def __init__(self, *, seconds: float, memory_bytes: int) -> None:
@@ -41,79 +42,79 @@ class Worker:
 
     @property
     def pid(self) -> int | None:
-        """The process as the operating system knows it; None while there is none."""
+        """The ID of the child process; None if there is none."""
         return self._child.process.pid if self._child else None
 
-    def ask(self, request: Message, *, doing: str) -> Iterator[Message]:
-        """Yield the parts of the answer, to the last of them. `doing` begins the sentence that says why there is none.
+    def call(self, request: Message, *, activity: str) -> Iterator[Message]:
+        """Send a request and yield the replies to it. `activity` begins the error message, such as "Reading it".
 
         Raises:
-            DocumentError: it took too long or too much memory, or the process died of it.
-            SourceError: no process can be started.
+            DocumentError: the call took too much time or memory, or crashed the child process.
+            SourceError: the child process cannot be started.
             WorkerStopped: `stop` was called.
         """
-        child = self._living_child()
+        child = self._running_child()
         is_last = False
         try:
-            child.begin(request)
-            while not is_last and (part := child.receive()) is not None:
-                is_last = part.pop("last")
-                yield part
+            child.send(request)
+            while not is_last and (reply := child.receive()) is not None:
+                is_last = reply.pop("last")
+                yield reply
             if not is_last:
-                child.let_die()
+                child.wait()
         finally:
             if not is_last or child.is_late():
                 self.close()
-        self._refuse_stopped()
+        self._raise_if_stopped()
         if not is_last:
-            raise DocumentError(self._why_it_died(child, doing))
+            raise DocumentError(self._death_reason(child, activity))
 
     def stop(self) -> None:
-        """Let whoever asks, now or later, get no more answers. May be called from any thread."""
+        """Kill the child process and let all calls fail, now and later. May be called from any thread."""
         self._is_stopped = True
         if (child := self._child) is not None:
             child.process.kill()
 
     def close(self) -> None:
-        """End the process, whatever it is at."""
+        """Kill the child process."""
         if self._child:
-            self._child.end()
+            self._child.kill()
             self._child = None
 
-    def _living_child(self) -> _Child:
+    def _running_child(self) -> _Child:
         if self._child and self._child.process.poll() is None:
             return self._child
         self.close()
         self._child = _Child(self._seconds, self._memory_bytes)
-        self._refuse_stopped()  # asked when there is a process: one that begins from now on would not be ended
+        self._raise_if_stopped()  # after the start of the process, which an earlier `stop` could not kill
         is_ready = False
         try:
             is_ready = self._child.receive() is not None
         finally:
             if not is_ready:
                 self.close()
-        self._refuse_stopped()
+        self._raise_if_stopped()
         if self._child is None:
-            remedy = f"See why: {Path(sys.executable).name} -m {_MODULE}"
+            remedy = f"To see why, run: {Path(sys.executable).name} -m {_MODULE}"
             raise SourceError("The process that reads documents does not start.", remedy=remedy)
         return self._child
 
-    def _refuse_stopped(self) -> None:
+    def _raise_if_stopped(self) -> None:
         if self._is_stopped:
             raise WorkerStopped
 
-    def _why_it_died(self, child: _Child, doing: str) -> str:
+    def _death_reason(self, child: _Child, activity: str) -> str:
         if child.is_late():
-            return f"{doing} took longer than {self._seconds:g} second{'' if self._seconds == 1 else 's'}."
+            return f"{activity} took longer than {self._seconds:g} second{'' if self._seconds == 1 else 's'}."
         if child.process.returncode == OUT_OF_MEMORY:
-            return f"{doing} takes more than {self._memory_bytes / _GIGABYTE:.1f} GB of memory."
-        return f"{doing} crashed its reader ({_ending(child.process.returncode)})."
+            return f"{activity} takes more than {self._memory_bytes / _GIGABYTE:.1f} GB of memory."
+        return f"{activity} crashed its reader ({_exit_description(child.process.returncode)})."
 
 
 class _Child:
-    """The process, and a thread that ends it when an answer is late.
+    """A child process, and a thread that kills it when a call exceeds its time.
 
-    One thread for all answers: to begin one for each would take as long as to read a short document.
+    There is one thread for all calls: starting one takes as long as reading a short document.
     """
 
     def __init__(self, seconds: float, memory_bytes: int) -> None:
@@ -129,42 +130,42 @@ class _Child:
         self._deadline = inf
         self._is_late = False
         self._lock = Lock()
-        self._is_over = Event()
-        self._watch = Thread(target=self._end_when_late, name="reading-watch", daemon=True)
-        self._watch.start()
+        self._is_closed = Event()
+        self._watchdog = Thread(target=self._kill_when_late, name="reading-watchdog", daemon=True)
+        self._watchdog.start()
 
-    def begin(self, request: Message) -> None:
-        """Send a request, whose time runs from now on."""
+    def send(self, request: Message) -> None:
+        """Send a request and start its time."""
         self._deadline = time.monotonic() + self._seconds
-        with suppress(OSError):  # it has died, and `receive` will tell
+        with suppress(OSError):  # the process has died, which `receive` reports
             send(cast(BinaryIO, self.process.stdin), request)
 
     def receive(self) -> Message | None:
-        """Wait for a part of the answer; None when there will be none."""
+        """Wait for a reply; None if the process has ended."""
         return receive(cast(BinaryIO, self.process.stdout))
 
     def is_late(self) -> bool:
-        """Stop the time, and tell whether it had run out."""
+        """Stop the time and return whether it had run out."""
         with self._lock:
             self._deadline = inf
             return self._is_late
 
-    def let_die(self) -> None:
-        """Wait for a process that says no more, so that it ends with its own exit code."""
+    def wait(self) -> None:
+        """Wait until the process exits by itself, to get its own exit code."""
         with suppress(subprocess.TimeoutExpired):
-            self.process.wait(timeout=_DYING_SECONDS)
+            self.process.wait(timeout=_EXIT_TIMEOUT_SECONDS)
 
-    def end(self) -> None:
+    def kill(self) -> None:
         self.process.kill()
-        self._is_over.set()
+        self._is_closed.set()
         for channel in (self.process.stdin, self.process.stdout):
-            with suppress(OSError):  # for what was not sent yet
+            with suppress(OSError):  # closing flushes what was not sent yet
                 cast(BinaryIO, channel).close()
         self.process.wait()
-        self._watch.join()
+        self._watchdog.join()
 
-    def _end_when_late(self) -> None:
-        while not self._is_over.wait(min(1.0, self._seconds / 10)):
+    def _kill_when_late(self) -> None:
+        while not self._is_closed.wait(min(1.0, self._seconds / 10)):
             with self._lock:
                 if time.monotonic() > self._deadline:
                     self._is_late = True
@@ -173,17 +174,17 @@ class _Child:
 
 
 def _interpreter() -> list[str]:
-    """Return Python, told to import nothing from the current folder: one of the documents may be called json.py."""
+    """Return the command for Python. -P: import nothing from the current folder, where a document may be json.py."""
     return [sys.executable, "-P"] if sys.version_info >= (3, 11) else [sys.executable]
 
 
 def _import_paths() -> list[str]:
-    """Return where this process finds its packages, be it run from wherever."""
-    paths = [os.path.abspath(entry) for entry in sys.path if entry]  # noqa: PTH100 - as it stands, links and all
+    """Return the import paths of this process as absolute paths."""
+    paths = [os.path.abspath(entry) for entry in sys.path if entry]  # noqa: PTH100 - Path.resolve would follow links
     return paths if _ROOT in paths else [*paths, _ROOT]
 
 
-def _ending(code: int) -> str:
+def _exit_description(code: int) -> str:
     try:
         return signal.Signals(-code).name
     except ValueError:

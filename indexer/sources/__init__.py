@@ -1,1 +1,1 @@
-"""From folders, files and globs to the files to index."""
+"""Sources: the folders, files and globs to index, and the scan that finds their files."""

@@ -1,4 +1,4 @@
-"""Patterns as in a `.gitignore`: which paths they name, and which files lay them down. Lists no folder."""
+"""Read `.gitignore` patterns and match paths against them."""
 
 from __future__ import annotations
 
@@ -17,35 +17,39 @@ if TYPE_CHECKING:
 
 IGNORE_FILE = ".gitignore"
 
-_MOST_BYTES = 2**18
-_MOST_STARS = 5
-_STARS = re.compile(r"\*+")
+_MAX_BYTES = 2**18  # of an ignore file
+_MAX_WILDCARDS = 5  # of a pattern
+_WILDCARDS = re.compile(r"\*+")
 
 
 @dataclass(frozen=True, slots=True)
 class Patterns:
-    """Patterns that hold below `folder`, whose path is absolute."""
+    """The patterns of an ignore file. They apply below `folder`, which is an absolute path."""
 
     folder: str
     spec: GitIgnoreSpec
 
     def verdict(self, path: str, *, is_folder: bool = False) -> bool | None:
-        """Whether the last pattern that concerns `path`, below the folder, names it (True) or takes it back (False).
+        """Return whether the last pattern that matches `path` excludes it; False for a pattern with "!".
 
-        None when no pattern concerns it.
+        None if no pattern matches.
         """
         relative = path[len(self.folder.rstrip(os.sep)) + 1 :]
         return self.spec.check_file(f"{relative}/" if is_folder else relative).include
 
 
 def is_ignored(path: str, rules: Iterable[Patterns], *, is_folder: bool = False) -> bool:
-    """Whether `rules`, those of the innermost folder first, leave `path` out: the first verdict counts."""
+    """Return whether `rules`, those of the innermost folder first, exclude `path`. The first verdict counts."""
     verdicts = (patterns.verdict(path, is_folder=is_folder) for patterns in rules)
     return next((verdict for verdict in verdicts if verdict is not None), False)
 
 
-def patterns_given(lines: Iterable[str]) -> GitIgnoreSpec:
-    """The patterns a person gave. Raises SourceError for one that is invalid."""
+def parse_patterns(lines: Iterable[str]) -> GitIgnoreSpec:
+    """Parse the patterns of a user.
+
+    Raises:
+        SourceError: a pattern is invalid.
+    """
     from pathspec import GitIgnoreSpec
 
     lines = list(lines)
@@ -53,19 +57,24 @@ def patterns_given(lines: Iterable[str]) -> GitIgnoreSpec:
         try:
             GitIgnoreSpec.from_lines([line])
         except ValueError as error:
-            raise SourceError(f"The pattern {line!r} cannot be used.") from error
+            raise SourceError(
+                f"The pattern {line!r} cannot be used.", remedy="Write patterns as in .gitignore."
+            ) from error
     return GitIgnoreSpec.from_lines(lines)
 
 
-def patterns_in(folder: str) -> Patterns:
-    """The patterns of the folder's own `.gitignore`; invalid ones are passed over, as git does. Raises OSError.
+def read_patterns(folder: str) -> Patterns:
+    """Read the `.gitignore` of a folder. Invalid patterns are ignored, as git does.
 
-    Passed over too are what stands beyond 256 kB and patterns of more than five wildcards: these files come with the
-    documents, and the time to match a pattern grows with the power of its wildcards.
+    The file may be hostile and the time to match grows exponentially with the number of wildcards. So patterns with
+    more than five wildcards are ignored too, as is everything after the first 256 KiB.
+
+    Raises:
+        OSError: the file cannot be read.
     """
     from pathspec import GitIgnoreSpec
 
-    lines = [line for line in _lines(Path(folder, IGNORE_FILE)) if len(_STARS.findall(line)) <= _MOST_STARS]
+    lines = [line for line in _read_lines(Path(folder, IGNORE_FILE)) if len(_WILDCARDS.findall(line)) <= _MAX_WILDCARDS]
     try:
         spec = GitIgnoreSpec.from_lines(lines)
     except ValueError:
@@ -73,28 +82,28 @@ def patterns_in(folder: str) -> Patterns:
     return Patterns(folder, spec)
 
 
-def rules_above(folder: Path) -> tuple[Patterns, ...]:
-    """The rules that the git work tree around `folder` lays down for it, innermost first.
+def enclosing_rules(folder: Path) -> tuple[Patterns, ...]:
+    """Return the rules of the folders above `folder` in its git work tree, innermost first.
 
-    None when it lies in no work tree, or when these very rules leave it out: a person who names an ignored folder
-    wants what is in it.
+    There are none if it is not in a work tree, or if these rules exclude it: a user who names an ignored folder wants
+    it to be indexed.
     """
     rules: list[Patterns] = []
     for inner, outer in zip((folder, *folder.parents), folder.parents, strict=False):
         if (inner / ".git").exists():
             break
         if (outer / IGNORE_FILE).is_file():
-            rules.append(patterns_in(str(outer)))
+            rules.append(read_patterns(str(outer)))
     else:
         return ()
     return () if is_ignored(str(folder), rules, is_folder=True) else tuple(rules)
 
 
-def _lines(path: Path) -> list[str]:
+def _read_lines(path: Path) -> list[str]:
     try:
         with open_file(path) as file:
-            return file.read(_MOST_BYTES).decode("utf-8-sig", "replace").splitlines()
-    except DocumentError:  # a pipe has taken its place
+            return file.read(_MAX_BYTES).decode("utf-8-sig", "replace").splitlines()
+    except DocumentError:  # not a regular file
         return []
 
 

@@ -1,4 +1,4 @@
-"""Sources become a stream of files. Follows no link to a folder, and opens a file only to see if it is text."""
+"""Find the files of sources, without following links to folders. Files are opened only to detect binary ones."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from echo_index.indexer.documents.formats import FORMATS
 from echo_index.indexer.sources.gitignore import (
     IGNORE_FILE,
     Patterns,
+    enclosing_rules,
     is_ignored,
-    patterns_given,
-    patterns_in,
-    rules_above,
+    parse_patterns,
+    read_patterns,
 )
 from echo_index.indexer.sources.source import Source
 from echo_index.indexer.storage.safe_open import plain_reason
@@ -31,9 +31,9 @@ __all__ = ["FoundFile", "Source", "scan"]
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A regular file: its absolute path, its size in bytes and when it was last modified, in nanoseconds.
+    """A regular file: its absolute path, size (bytes) and modification time (nanoseconds).
 
-    `real_path` is the same without links. Nothing else is to be read, should a link be put in its place.
+    `real_path` is the path without links. A reader must open only that, in case a link replaces the file later.
     """
 
     path: Path
@@ -48,47 +48,49 @@ def scan(
     skip: Sequence[Path] = (),
     on_error: Callable[[Path, str], None] | None = None,
 ) -> Iterator[FoundFile]:
-    """Find the files of `sources`, each once, in an order that depends on their paths alone.
+    """Yield the files of `sources`, each once, in an order that depends only on their paths.
 
-    Left out are what the source's patterns leave out, hidden files and folders, what `.gitignore` files name, empty
-    files, files of unknown suffix that are binary, links that lead out of their source, and the folders in `skip`. A
-    file that is a source itself is subject to its patterns and to `skip` alone.
+    Excluded are files that the source's patterns or a `.gitignore` exclude, hidden files and folders, empty files,
+    binary files of unknown suffix, links to a target outside their source, and the folders in `skip`. To a file that is
+    itself a source, only its patterns and `skip` apply.
 
-    `on_error` is told of each folder or file below a source that cannot be read, and why; the scan goes on. Raises
-    SourceError when a pattern is invalid, a source cannot be read or a glob matches nothing.
+    `on_error` is called with the path and the reason for each folder or file that cannot be read; the scan continues.
+
+    Raises:
+        SourceError: a pattern is invalid, a source cannot be read, or a glob matches nothing.
     """
     skipped = frozenset(os.path.realpath(folder) for folder in skip)
     scans = [
         _Scan(
             source,
-            include=patterns_given(source.include) if source.include else None,
-            exclude=patterns_given(source.exclude),
+            include=parse_patterns(source.include) if source.include else None,
+            exclude=parse_patterns(source.exclude),
             skipped=skipped,
             on_error=on_error or (lambda path, reason: None),
         )
         for source in sorted(set(sources), key=lambda source: (source.path, source.pattern))
     ]
     seen: set[str] = set()
-    for each in scans:
-        source, matched = each.source, False
-        for file in each.files():
-            matched = True
+    for source_scan in scans:
+        source, has_files = source_scan.source, False
+        for file in source_scan.files():
+            has_files = True
             if file.real_path not in seen:
                 seen.add(file.real_path)
                 yield file
-        if source.pattern and not matched:
+        if source.pattern and not has_files:
             raise SourceError(f"The pattern {source.name} matches no file that can be indexed.")
 
 
 @dataclass(frozen=True, slots=True)
 class _Folder:
-    """A folder on the way: its path, the same without links, and the ignore rules that hold in it, innermost first."""
+    """A folder of the scan: its path with and without links, and the ignore rules for it, innermost first."""
 
     path: str
     real_path: str
     rules: tuple[Patterns, ...]
 
-    def inner(self, name: str) -> _Folder:
+    def subfolder(self, name: str) -> _Folder:
         return replace(self, path=_join(self.path, name), real_path=_join(self.real_path, name))
 
 
@@ -97,7 +99,7 @@ _Listing = list[tuple[_Folder, "os.DirEntry[str]"]]
 
 @dataclass(frozen=True, slots=True)
 class _Scan:
-    """The filters of one source. Paths are strings here: a path object for each of 100,000 files takes its time."""
+    """The scan of one source. Paths are strings: creating 100,000 path objects is slow."""
 
     source: Source
     include: GitIgnoreSpec | None
@@ -106,47 +108,47 @@ class _Scan:
     on_error: Callable[[Path, str], None]
 
     def files(self) -> Iterator[FoundFile]:
-        """The source's files; their real paths tell which were found before."""
+        """Yield the files of the source. The same file may occur twice, through links."""
         source = self.source
         try:
             if source.path.is_file():
                 yield from self._named_file(source.path)
                 return
             real_root = os.path.realpath(source.path)
-            waiting = self._listing(_Folder(str(source.path), real_root, rules_above(source.path)))
+            waiting = self._listing(_Folder(str(source.path), real_root, enclosing_rules(source.path)))
         except OSError as error:
             raise SourceError(f"{source.name} cannot be read: {plain_reason(error)}.") from error
         while waiting:
             folder, entry = waiting.pop()
             try:
                 if entry.is_dir(follow_symlinks=False):
-                    if self._is_entered(entry, folder):
-                        waiting += self._listing(folder.inner(entry.name))
+                    if self._should_enter(entry, folder):
+                        waiting += self._listing(folder.subfolder(entry.name))
                     continue
-                found = self._file(entry, folder, real_root)
+                file = self._check_file(entry, folder, real_root)
             except FileNotFoundError:
-                continue  # gone since its folder was listed
+                continue  # deleted since its folder was listed
             except OSError as error:
                 self.on_error(Path(entry.path), plain_reason(error))
                 continue
-            if found:
-                yield found
+            if file:
+                yield file
 
     def _listing(self, folder: _Folder) -> _Listing:
-        """The folder's entries, last name first: they are taken from the end."""
+        """Return the entries of a folder, last name first, as they are taken from the end of the list."""
         if self._is_skipped(folder.real_path):
             return []
         with os.scandir(folder.path) as entries:
-            listed = sorted(entries, key=lambda entry: entry.name, reverse=True)
-        if any(entry.name == IGNORE_FILE and entry.is_file() for entry in listed):
-            folder = replace(folder, rules=(patterns_in(folder.path), *folder.rules))
-        return [(folder, entry) for entry in listed]
+            sorted_entries = sorted(entries, key=lambda entry: entry.name, reverse=True)
+        if any(entry.name == IGNORE_FILE and entry.is_file() for entry in sorted_entries):
+            folder = replace(folder, rules=(read_patterns(folder.path), *folder.rules))
+        return [(folder, entry) for entry in sorted_entries]
 
-    def _is_entered(self, entry: os.DirEntry[str], folder: _Folder) -> bool:
-        return self._is_let_through(entry, folder, is_folder=True) and self.source.may_lead_to_files(Path(entry.path))
+    def _should_enter(self, entry: os.DirEntry[str], folder: _Folder) -> bool:
+        return self._is_accepted(entry, folder, is_folder=True) and self.source.may_match_below(Path(entry.path))
 
-    def _file(self, entry: os.DirEntry[str], folder: _Folder, real_root: str) -> FoundFile | None:
-        if not self._is_let_through(entry, folder, is_folder=False):
+    def _check_file(self, entry: os.DirEntry[str], folder: _Folder, real_root: str) -> FoundFile | None:
+        if not self._is_accepted(entry, folder, is_folder=False):
             return None
         if self.source.pattern and not self.source.covers(Path(entry.path)):
             return None
@@ -160,8 +162,8 @@ class _Scan:
             return None
         return FoundFile(Path(entry.path), status.st_size, status.st_mtime_ns, real_path)
 
-    def _is_let_through(self, entry: os.DirEntry[str], folder: _Folder, *, is_folder: bool) -> bool:
-        """Whether neither its name, nor a `.gitignore`, nor the patterns of its source keep the entry out."""
+    def _is_accepted(self, entry: os.DirEntry[str], folder: _Folder, *, is_folder: bool) -> bool:
+        """Return whether neither the name, nor a `.gitignore`, nor the patterns of the source exclude an entry."""
         if entry.name.startswith(".") and not self.source.names_hidden_files():
             return False
         if not _is_text(entry.name):
@@ -170,16 +172,16 @@ class _Scan:
         if is_ignored(entry.path, folder.rules, is_folder=is_folder):
             return False
         relative = entry.path[len(str(self.source.path).rstrip(os.sep)) + 1 :]
-        return self._is_chosen(f"{relative}/" if is_folder else relative, is_folder=is_folder)
+        return self._matches_patterns(f"{relative}/" if is_folder else relative, is_folder=is_folder)
 
-    def _is_chosen(self, relative: str, *, is_folder: bool) -> bool:
+    def _matches_patterns(self, relative: str, *, is_folder: bool) -> bool:
         if self.exclude.match_file(relative):
             return False
         return is_folder or self.include is None or self.include.match_file(relative)
 
     def _named_file(self, path: Path) -> Iterator[FoundFile]:
         real_path = os.path.realpath(path)
-        if self._is_chosen(path.name, is_folder=False) and not self._is_skipped(real_path):
+        if self._matches_patterns(path.name, is_folder=False) and not self._is_skipped(real_path):
             status = path.stat()
             yield FoundFile(path, status.st_size, status.st_mtime_ns, real_path)
 
@@ -196,7 +198,7 @@ def _is_below(path: str, folder: str) -> bool:
 
 
 def _is_text(name: str) -> bool:
-    """Whether the name can be written as UTF-8: names are bytes on some systems, and need not be."""
+    """Return whether a name can be encoded as UTF-8. On some systems names are arbitrary bytes."""
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:
@@ -209,4 +211,4 @@ def _is_unknown_binary(path: str) -> bool:
     try:
         return file.suffix.lower() not in FORMATS and is_binary(file)
     except (PermissionError, DocumentError):
-        return False  # whoever reads the document will say so
+        return False  # the reader of the document will report it

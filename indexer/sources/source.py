@@ -1,4 +1,4 @@
-"""What a person names to be indexed: a folder, a file or a glob. Lists no folder and opens no file."""
+"""Describe what a user wants to index: a folder, a file or a glob, with patterns to include and exclude."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from echo_index.errors import SourceError
-from echo_index.indexer.sources.gitignore import patterns_given
+from echo_index.indexer.sources.gitignore import parse_patterns
 from echo_index.indexer.storage.safe_open import plain_reason
 
 if TYPE_CHECKING:
@@ -23,13 +23,13 @@ _WILDCARD = re.compile(r"[*?\[]")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One folder, file or glob.
+    """A folder, file or glob to index.
 
-    `name` is what the person wrote. `path` is absolute: the folder, the file, or the folder in which a glob's first
-    wildcard is to be matched. `pattern` is the rest of the glob, relative to `path`; '' for a folder or a file.
+    `name` is what the user wrote. `path` is absolute: the folder, the file, or for a glob the folder above its first
+    wildcard. `pattern` is the rest of the glob, relative to `path`; empty for a folder or a file.
 
-    `include` and `exclude` are patterns as in a `.gitignore`, relative to `path`: with `include`, only what it matches
-    is taken; `exclude` wins.
+    `include` and `exclude` are patterns as in `.gitignore`, relative to `path`. If there are patterns to include, only
+    files that match one are indexed. Files that match one of `exclude` are not.
     """
 
     name: str
@@ -40,16 +40,18 @@ class Source:
 
     @classmethod
     def parse(cls, text: str, *, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> Source:
-        """The source that `text` names, with these patterns; a path that exists is never taken for a glob.
+        """Return the source for a path or glob, with these patterns. An existing path is not read as a glob.
 
-        In a glob, `**` stands for any number of folders, and a folder that matches stands for all that is in it. Raises
-        SourceError when there is no such file or folder, or no folder to look for the glob in.
+        In a glob, `**` matches any number of folders, and a folder that matches includes everything in it.
+
+        Raises:
+            SourceError: there is no such file or folder, or the folder above the first wildcard does not exist.
         """
-        return replace(cls._named(text), include=tuple(include), exclude=tuple(exclude))
+        return replace(cls._resolve(text), include=tuple(include), exclude=tuple(exclude))
 
     @classmethod
-    def _named(cls, text: str) -> Source:
-        path = Path(os.path.abspath(os.path.expanduser(text)))  # noqa: PTH100, PTH111 - no link is to be resolved
+    def _resolve(cls, text: str) -> Source:
+        path = Path(os.path.abspath(os.path.expanduser(text)))  # noqa: PTH100, PTH111 - Path.resolve would follow links
         try:
             if text and path.exists():
                 if not path.is_dir() and not path.is_file():
@@ -67,31 +69,31 @@ class Source:
 
     @property
     def takes_all(self) -> bool:
-        """Whether its patterns keep nothing out."""
+        """Whether the patterns exclude no file."""
         return self.include in ((), ("*",)) and not self.exclude
 
     def covers(self, path: Path) -> bool:
-        """Whether a file at this absolute path would belong to this source, be it there or not, ignored or not."""
+        """Return whether an absolute path belongs to this source, even if no such file exists or it is ignored."""
         if not path.is_relative_to(self.path):
             return False
         return not self.pattern or _glob(self.pattern).match_file(path.relative_to(self.path).as_posix())
 
-    def may_lead_to_files(self, folder: Path) -> bool:
-        """Whether this source may cover files in a folder below its path."""
+    def may_match_below(self, folder: Path) -> bool:
+        """Return whether this source may cover files in a folder below its path."""
         if not self.pattern:
             return True
-        for wanted, name in zip(self.pattern.split("/"), folder.relative_to(self.path).parts, strict=False):
-            if "**" in wanted:
+        for part, name in zip(self.pattern.split("/"), folder.relative_to(self.path).parts, strict=False):
+            if "**" in part:
                 return True
-            if not fnmatchcase(name, wanted):
+            if not fnmatchcase(name, part):
                 return False
         return True
 
     def names_hidden_files(self) -> bool:
-        """Whether this is a glob that itself asks for names with a leading dot."""
+        """Return whether this is a glob with a part that begins with a dot."""
         return any(part.startswith(".") for part in self.pattern.split("/"))
 
 
 @lru_cache(maxsize=256)
 def _glob(pattern: str) -> GitIgnoreSpec:
-    return patterns_given([f"/{pattern}"])
+    return parse_patterns([f"/{pattern}"])

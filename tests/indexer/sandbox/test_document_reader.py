@@ -1,4 +1,4 @@
-"""Documents read in a process of its own: what is told of each, what it may cost, and that nothing is left behind."""
+"""Documents are read in a child process: results, limits, and no process left behind."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from echo_index.indexer.sandbox.document_reader import DocumentReader, ReadingLi
 from echo_index.indexer.sandbox.process import WorkerStopped
 
 MEGABYTE = 2**20
-SLOW = b"A line of text.\n\n" * 400_000  # takes docutils half a minute
+SLOW = b"A line of text.\n\n" * 400_000  # docutils needs half a minute for it
 
 
 @pytest.fixture
@@ -55,11 +55,11 @@ def wait_until_gone(pid: int, seconds: float) -> bool:
     return not is_running(pid)
 
 
-# What is told
+# Results
 
 
 @pytest.mark.parametrize("name", ["a.md", "caf\udce9.md", "new\nline.md"])
-def test_a_file_is_read_as_in_this_process_and_described(tmp_path: Path, reader: DocumentReader, name: str) -> None:
+def test_the_result_is_the_same_as_in_this_process(tmp_path: Path, reader: DocumentReader, name: str) -> None:
     path = put(tmp_path, name, "---\ntitle: Größe 🦊\n---\n# One\n\n## Two\n")
     os.utime(path, ns=(1, 123_456_789_012_345_678))
     read = reader.read(path)
@@ -69,34 +69,34 @@ def test_a_file_is_read_as_in_this_process_and_described(tmp_path: Path, reader:
     assert read.hash == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_pages_come_over_too(tmp_path: Path, reader: DocumentReader) -> None:
+def test_pages_are_transferred(tmp_path: Path, reader: DocumentReader) -> None:
     path = put(tmp_path, "a.pdf", pdf_file(["One", "Two"], title="T", outline=[("Two", 1)]))
     assert reader.read(path).document == read_document(path)
     assert len(read_document(path).pages) == 2
 
 
-def test_known_bytes_are_not_parsed_again(tmp_path: Path, reader: DocumentReader) -> None:
-    path = put(tmp_path, "a.pdf", b"%PDF-1.7 no more of it")
+def test_content_with_a_known_hash_is_not_parsed(tmp_path: Path, reader: DocumentReader) -> None:
+    path = put(tmp_path, "a.pdf", b"%PDF-1.7 truncated")
     first = reader.read(path)
     assert first.failure
     known = reader.read(path, known_hash=first.hash)
     assert (known.hash, known.document, known.failure) == (first.hash, None, None)
-    path.write_bytes(pdf_file(["Mended"]))
-    mended = reader.read(path, known_hash=first.hash).document
-    assert mended
-    assert mended.text == "Mended"
+    path.write_bytes(pdf_file(["Repaired"]))
+    repaired = reader.read(path, known_hash=first.hash).document
+    assert repaired
+    assert repaired.text == "Repaired"
 
 
-def test_one_process_reads_many(tmp_path: Path) -> None:
+def test_one_process_reads_many_files(tmp_path: Path) -> None:
     with DocumentReader() as reader:
-        assert reader._worker.pid is None, "it begins when it is needed"
+        assert reader._worker.pid is None, "it starts when it is needed"
         pids = {reader.read(put(tmp_path, f"{n}.md")) and reader._worker.pid for n in range(20)}
     [pid] = pids
     assert pid
     assert not psutil.pid_exists(pid)
 
 
-def test_a_path_may_be_relative_and_the_current_folder_is_hostile(
+def test_nothing_is_imported_from_the_current_folder(
     tmp_path: Path, reader: DocumentReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in ("json", "markdown_it", "indexer", "signal"):
@@ -106,17 +106,17 @@ def test_a_path_may_be_relative_and_the_current_folder_is_hostile(
     assert reader.read(Path("a.md")).document
 
 
-# What cannot be read
+# Files that cannot be read
 
 
-def test_a_file_that_is_gone_is_gone(tmp_path: Path, reader: DocumentReader) -> None:
+def test_a_missing_file_raises_file_not_found(tmp_path: Path, reader: DocumentReader) -> None:
     for path in (tmp_path / "a.md", put(tmp_path, "file") / "a.md"):
         with pytest.raises(FileNotFoundError):
             reader.read(path)
     assert reader.read(put(tmp_path, "b.md")).document
 
 
-def test_no_file_is_told_without_a_hash(tmp_path: Path, reader: DocumentReader) -> None:
+def test_what_is_not_a_regular_file_has_no_hash(tmp_path: Path, reader: DocumentReader) -> None:
     os.mkfifo(tmp_path / "pipe.md")
     for path in (tmp_path / "pipe.md", tmp_path, Path("/dev/zero")):
         read = reader.read(path)
@@ -125,7 +125,7 @@ def test_no_file_is_told_without_a_hash(tmp_path: Path, reader: DocumentReader) 
         assert read.failure.message == "It is not a file."
 
 
-def test_a_link_is_followed_only_where_it_was_found(tmp_path: Path, reader: DocumentReader) -> None:
+def test_a_link_that_replaced_a_file_is_not_followed(tmp_path: Path, reader: DocumentReader) -> None:
     (tmp_path / "inside").mkdir()
     (tmp_path / "outside").mkdir()
     path, secret = put(tmp_path / "inside", "a.md"), put(tmp_path / "outside", "a.md", "A secret.")
@@ -139,20 +139,20 @@ def test_a_link_is_followed_only_where_it_was_found(tmp_path: Path, reader: Docu
     path.symlink_to(secret)
     failure = reader.read(path, real_path=found).failure
     assert failure
-    assert failure.message == "A link has taken its place since it was found."
+    assert failure.message == "It was replaced by a link after it was found."
     path.unlink()
     (tmp_path / "inside/link.txt").unlink()
     (tmp_path / "inside").rmdir()
     (tmp_path / "inside").symlink_to(tmp_path / "outside")
     failure = reader.read(path, real_path=found).failure
     assert failure
-    assert failure.message == "A link has taken its place since it was found."
+    assert failure.message == "It was replaced by a link after it was found."
 
 
 # Limits
 
 
-def test_a_reader_that_takes_too_long_is_stopped_and_the_next_file_read(tmp_path: Path) -> None:
+def test_after_a_timeout_the_next_file_is_read(tmp_path: Path) -> None:
     slow, quick = put(tmp_path, "slow.rst", SLOW), put(tmp_path, "quick.md")
     with DocumentReader(ReadingLimits(seconds=1)) as reader:
         assert reader.read(quick).document
@@ -167,10 +167,10 @@ def test_a_reader_that_takes_too_long_is_stopped_and_the_next_file_read(tmp_path
         assert reader.read(quick).document
         assert reader._worker.pid != before
         time.sleep(1.5)
-        assert reader.read(quick).document, "the time runs only while a file is read"
+        assert reader.read(quick).document, "time counts only while a file is read"
 
 
-def test_a_reader_that_takes_too_much_memory_is_stopped_and_the_next_file_read(tmp_path: Path) -> None:
+def test_after_running_out_of_memory_the_next_file_is_read(tmp_path: Path) -> None:
     large, small = put(tmp_path, "large.txt", "🦊".encode() * (10 * MEGABYTE)), put(tmp_path, "small.txt")
     with DocumentReader(ReadingLimits(memory_bytes=205 * MEGABYTE)) as reader:
         read = reader.read(large)
@@ -180,7 +180,7 @@ def test_a_reader_that_takes_too_much_memory_is_stopped_and_the_next_file_read(t
         assert reader.read(small).document
 
 
-def test_a_reader_that_crashes_is_told_and_the_next_file_read(tmp_path: Path, reader: DocumentReader) -> None:
+def test_after_a_crash_the_next_file_is_read(tmp_path: Path, reader: DocumentReader) -> None:
     slow, quick = put(tmp_path, "slow.rst", SLOW), put(tmp_path, "quick.md")
     assert reader.read(quick).document
     assert reader._worker.pid
@@ -193,25 +193,25 @@ def test_a_reader_that_crashes_is_told_and_the_next_file_read(tmp_path: Path, re
     assert reader.read(quick).document
 
 
-def test_a_file_too_large_is_not_even_hashed(tmp_path: Path) -> None:
+def test_a_file_that_is_too_large_is_not_hashed(tmp_path: Path) -> None:
     path = put(tmp_path, "a.txt", "")
     os.truncate(path, 1 << 40)
     with DocumentReader() as reader:
         read = reader.read(path)
     assert read.failure
-    assert read.failure.message == "It is too large: 1048576.0 MB, where the limit is 64.0 MB."
+    assert read.failure.message == "It is too large: 1048576.0 MB; the limit is 64.0 MB."
     assert read.hash == ""
 
 
-def test_a_text_too_long_names_its_length_and_the_limit(tmp_path: Path) -> None:
+def test_the_error_for_a_long_text_names_its_length_and_the_limit(tmp_path: Path) -> None:
     path = put(tmp_path, "a.txt", "x" * 1001)
     with DocumentReader(ReadingLimits(characters=1000)) as reader:
-        assert reason(reader, path) == "It is too long: 1,001 characters, where the limit is 1,000."
+        assert reason(reader, path) == "It is too long: 1,001 characters; the limit is 1,000."
         path.write_text("x" * 1000)
         assert reader.read(path).document
 
 
-def test_large_and_innocent_files_are_within_the_limits(tmp_path: Path, reader: DocumentReader) -> None:
+def test_large_valid_files_are_within_the_limits(tmp_path: Path, reader: DocumentReader) -> None:
     lines = "\n".join(f"Line {number} of a page, with some words in it" for number in range(40))
     read = reader.read(put(tmp_path, "book.pdf", pdf_file([lines] * 2000))).document
     assert read
@@ -220,19 +220,19 @@ def test_large_and_innocent_files_are_within_the_limits(tmp_path: Path, reader: 
     assert read
     assert len(read.text) == 15 * MEGABYTE
     too_long = reason(reader, put(tmp_path, "ascii.txt", b"word " * (12 * MEGABYTE)))
-    assert too_long == "It is too long: 62,914,560 characters, where the limit is 16,000,000."
+    assert too_long == "It is too long: 62,914,560 characters; the limit is 16,000,000."
 
 
-def test_long_titles_are_cut_and_too_many_headings_refused(tmp_path: Path, reader: DocumentReader) -> None:
-    """A heading stands with each passage below it: a long one would take the square of its length."""
+def test_long_titles_are_truncated_and_too_many_headings_rejected(tmp_path: Path, reader: DocumentReader) -> None:
+    """A heading is stored with each chunk below it, so a long one would need quadratic space."""
     read = reader.read(put(tmp_path, "a.md", f"# {'word ' * 10_000}\n\nText.\n")).document
     assert read
     assert [len(read.title), len(read.headings[0].title)] == [500, 500]
     many = put(tmp_path, "b.html", "<h1>a</h1>" * 250_001)
-    assert reason(reader, many) == "It has 250,001 headings, where the limit is 250,000."
+    assert reason(reader, many) == "It has 250,001 headings; the limit is 250,000."
 
 
-def test_what_a_library_prints_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_output_of_a_library_is_not_a_reply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chatty = """
         import os, sys
         def from_bytes(content):
@@ -248,11 +248,11 @@ def test_what_a_library_prints_is_no_answer(tmp_path: Path, monkeypatch: pytest.
         assert reader.read(put(tmp_path, "b.txt")).document
 
 
-# Nothing is left behind
+# No process is left behind
 
 
-def test_a_stop_ends_what_is_read_and_whatever_would_be_read_next(tmp_path: Path) -> None:
-    """Without a word about the document: nothing is wrong with it."""
+def test_stop_ends_the_current_read_and_all_later_ones(tmp_path: Path) -> None:
+    """The document gets no failure: nothing is wrong with it."""
     slow, quick = put(tmp_path, "slow.rst", SLOW), put(tmp_path, "quick.md")
     with DocumentReader() as reader:
         assert reader.read(quick).document
@@ -268,18 +268,16 @@ def test_a_stop_ends_what_is_read_and_whatever_would_be_read_next(tmp_path: Path
             reader.read(quick)
 
 
-def test_a_process_that_does_not_start_is_an_error_of_the_build(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Not of each document: an index must not lose them all because of an environment that is broken."""
+def test_a_process_that_does_not_start_is_not_a_document_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise an index would lose all its documents in a broken environment."""
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with DocumentReader() as reader, pytest.raises(SourceError, match="does not start") as caught:
         reader.read(put(tmp_path, "a.md"))
     assert type(caught.value) is SourceError
 
 
-def began(tmp_path: Path, code: str) -> subprocess.Popen[str]:
-    """Begin a program in a process group of its own, as a terminal would."""
+def start(tmp_path: Path, code: str) -> subprocess.Popen[str]:
+    """Start a program in a new process group, as a terminal would."""
     return subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)],
         stdout=subprocess.PIPE,
@@ -301,10 +299,10 @@ READS_SLOWLY = """
 """
 
 
-def test_ctrl_c_ends_a_read_at_once_and_its_process_too(tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_reader_and_its_process_at_once(tmp_path: Path) -> None:
     put(tmp_path, "slow.rst", SLOW)
     put(tmp_path, "quick.md")
-    program = began(tmp_path, READS_SLOWLY)
+    program = start(tmp_path, READS_SLOWLY)
     assert program.stdout
     pid = int(program.stdout.readline())
     time.sleep(0.5)
@@ -317,11 +315,11 @@ def test_ctrl_c_ends_a_read_at_once_and_its_process_too(tmp_path: Path) -> None:
     assert wait_until_gone(pid, 1)
 
 
-def test_a_reader_whose_parent_was_killed_ends_by_itself(tmp_path: Path) -> None:
-    """In the middle of a document an alarm ends it, five seconds after its time."""
+def test_a_process_whose_parent_was_killed_in_the_middle_of_a_document_ends(tmp_path: Path) -> None:
+    """An alarm ends it five seconds after the time limit."""
     put(tmp_path, "slow.rst", SLOW)
     put(tmp_path, "quick.md")
-    program = began(tmp_path, READS_SLOWLY)
+    program = start(tmp_path, READS_SLOWLY)
     assert program.stdout
     pid = int(program.stdout.readline())
     time.sleep(0.5)
@@ -331,10 +329,10 @@ def test_a_reader_whose_parent_was_killed_ends_by_itself(tmp_path: Path) -> None
     assert wait_until_gone(pid, 9)
 
 
-def test_a_reader_that_is_not_asked_any_more_ends_with_its_parent(tmp_path: Path) -> None:
+def test_an_idle_process_ends_with_its_parent(tmp_path: Path) -> None:
     put(tmp_path, "quick.md")
     code = READS_SLOWLY.replace('reader.read(folder / "slow.rst")', "import time; time.sleep(60)")
-    program = began(tmp_path, code)
+    program = start(tmp_path, code)
     assert program.stdout
     pid = int(program.stdout.readline())
     program.kill()

@@ -1,4 +1,4 @@
-"""Which files a scan finds: in real trees, by the rules of `.gitignore`, of links and of patterns."""
+"""Files found by a scan, given `.gitignore` files, links and patterns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from echo_index.indexer.sources.scanner import FoundFile, Source, scan
 
 
 def plant(root: Path, *names: str) -> None:
-    """Write files below `root`: each name with a line of text; a `.gitignore` with what stands after a colon."""
+    """Write files below `root`. The content may follow the name after a colon, with `;` for line ends."""
     for name in names:
         name, _, content = name.partition(":")
         path = root / name
@@ -35,7 +35,7 @@ def found(
 # Sources
 
 
-def test_a_source_is_absolute_and_keeps_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_has_an_absolute_path_and_the_name_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(tmp_path, "docs/a.md", "docs/[x].md")
     monkeypatch.chdir(tmp_path)
     assert Source.parse("./docs/../docs") == Source("./docs/../docs", tmp_path / "docs")
@@ -46,7 +46,7 @@ def test_a_source_is_absolute_and_keeps_its_name(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize("name", ["./dcos", "dcos/a.md", "a\0b"])
-def test_a_missing_source_is_named(name: str) -> None:
+def test_the_error_names_a_missing_source(name: str) -> None:
     with pytest.raises(SourceError) as caught:
         Source.parse(name)
     assert caught.value.message == f"There is no file or folder at {name}."
@@ -54,7 +54,7 @@ def test_a_missing_source_is_named(name: str) -> None:
     assert not isinstance(caught.value, DocumentError)
 
 
-def test_other_sources_that_cannot_be(tmp_path: Path) -> None:
+def test_other_invalid_sources(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"There is no folder at .*dcos to look for"):
         Source.parse(str(tmp_path / "dcos/*.md"))
     os.mkfifo(tmp_path / "pipe")
@@ -84,10 +84,10 @@ def test_covers(tmp_path: Path) -> None:
     assert covering("docs2/a.md") == []
 
 
-# What is found
+# Files found
 
 
-def test_every_file_once_in_sorted_order_with_its_size_and_time(tmp_path: Path) -> None:
+def test_each_file_is_found_once_in_sorted_order_with_its_size_and_time(tmp_path: Path) -> None:
     plant(tmp_path, "b.md", "a/z.md", "a/b/c.md", "a.md", "c")
     os.utime(tmp_path / "b.md", ns=(1, 123_456_789_012_345_678))
     sources = [Source.parse(str(tmp_path / name)) for name in ("b.md", "a", "a/b", "", "*.md")]
@@ -98,7 +98,7 @@ def test_every_file_once_in_sorted_order_with_its_size_and_time(tmp_path: Path) 
     assert files == list(scan(sources[::-1]))
 
 
-def test_hidden_files_are_passed_over_unless_they_are_named(tmp_path: Path) -> None:
+def test_hidden_files_are_skipped_unless_they_are_named(tmp_path: Path) -> None:
     plant(tmp_path, ".hidden.md", ".folder/a.md", ".folder/.b.md", "c.md")
     assert found(tmp_path) == ["c.md"]
     assert found(tmp_path, tmp_path / ".hidden.md") == [".hidden.md"]
@@ -106,7 +106,7 @@ def test_hidden_files_are_passed_over_unless_they_are_named(tmp_path: Path) -> N
     assert found(tmp_path, tmp_path / ".*.md") == [".hidden.md"]
 
 
-def test_binary_files_of_unknown_suffix_and_empty_files_are_passed_over(tmp_path: Path) -> None:
+def test_binary_files_of_unknown_suffix_and_empty_files_are_skipped(tmp_path: Path) -> None:
     for name in ("a.bin", "b", "c.pdf", "d.txt", "e.png"):
         (tmp_path / name).write_bytes(b"x\0y")
     (tmp_path / "empty.md").touch()
@@ -137,7 +137,7 @@ def test_links(tmp_path: Path) -> None:
     assert found(tmp_path, tmp_path / "link", inside) == ["in/a.md", "in/hidden.md", "in/sub/b.md"]
 
 
-def test_skip_leaves_out_the_index(tmp_path: Path) -> None:
+def test_skip_excludes_the_index(tmp_path: Path) -> None:
     plant(tmp_path, "a.md", "index/b.md", "index/deep/c.md", "index2/d.md")
     assert found(tmp_path, skip=[tmp_path / "index"]) == ["a.md", "index2/d.md"]
     assert found(tmp_path, tmp_path / "index/deep", tmp_path / "index/b.md", skip=[tmp_path / "index"]) == []
@@ -146,7 +146,7 @@ def test_skip_leaves_out_the_index(tmp_path: Path) -> None:
 # Ignore files and patterns
 
 
-def test_ignore_files_hold_below_their_folder_and_the_deepest_wins(tmp_path: Path) -> None:
+def test_ignore_files_apply_below_their_folder_and_the_innermost_wins(tmp_path: Path) -> None:
     plant(
         tmp_path, ".gitignore:*.log;/build/;!kept.log;# comment;!;\\", "a.log", "kept.log", "build/x.md",
         "sub/.gitignore:!b.log;/only.md", "sub/b.log", "sub/c.log", "sub/only.md", "sub/deep/only.md", "sub/build/y.md",
@@ -155,12 +155,12 @@ def test_ignore_files_hold_below_their_folder_and_the_deepest_wins(tmp_path: Pat
     assert found(tmp_path) == ["kept.log", "other/only.md", "sub/b.log", "sub/build/y.md", "sub/deep/only.md"]
 
 
-def test_what_an_ignored_folder_holds_cannot_be_taken_back(tmp_path: Path) -> None:
+def test_files_in_an_ignored_folder_cannot_be_reincluded(tmp_path: Path) -> None:
     plant(tmp_path, ".gitignore:out/;!out/a.md", "out/a.md", "out/.gitignore:!a.md", "b.md")
     assert found(tmp_path) == ["b.md"]
 
 
-def test_rules_of_the_work_tree_above_the_source(tmp_path: Path) -> None:
+def test_rules_of_the_enclosing_work_tree_apply(tmp_path: Path) -> None:
     plant(tmp_path, ".gitignore:*.txt", "repo/.gitignore:docs/drafts/;*.tmp", "repo/docs/.gitignore:!kept.tmp")
     plant(tmp_path / "repo/docs", "drafts/a.md", "a.tmp", "kept.tmp", "b.txt", "c.md")
     without_git = found(tmp_path / "repo/docs")
@@ -196,7 +196,7 @@ def test_globs(tmp_path: Path) -> None:
         found(tmp_path, tmp_path / "*.mdd")
 
 
-def test_a_glob_enters_only_folders_that_may_hold_matches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_glob_enters_only_folders_that_may_contain_matches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(tmp_path, "a/b/c.md", "other/deep/d.md")
     listed: list[str] = []
 
@@ -210,10 +210,10 @@ def test_a_glob_enters_only_folders_that_may_hold_matches(tmp_path: Path, monkey
     assert listed == [".", "a", "a/b"]
 
 
-# Trouble
+# Errors and hostile input
 
 
-def test_unreadable_folders_are_told_and_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_folders_are_reported_and_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(tmp_path, "a/x.md", "b/y.md")
     real_scandir = os.scandir
 
@@ -231,7 +231,7 @@ def test_unreadable_folders_are_told_and_passed_over(tmp_path: Path, monkeypatch
         found(tmp_path, tmp_path / "a")
 
 
-def test_a_source_that_vanished_is_an_error_and_not_an_empty_folder(tmp_path: Path) -> None:
+def test_a_deleted_source_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     source = Source.parse(str(tmp_path / "docs"))
     (tmp_path / "docs").rmdir()
@@ -239,7 +239,7 @@ def test_a_source_that_vanished_is_an_error_and_not_an_empty_folder(tmp_path: Pa
         list(scan([source]))
 
 
-def test_names_that_are_not_text_are_told(tmp_path: Path) -> None:
+def test_names_that_are_not_text_are_reported(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("text")
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.md")).write_text("text")
     errors: list[str] = []
@@ -247,7 +247,7 @@ def test_names_that_are_not_text_are_told(tmp_path: Path) -> None:
     assert errors == ["its name is not valid text"]
 
 
-def test_a_scan_is_lazy_and_no_recursion(tmp_path: Path) -> None:
+def test_a_scan_is_lazy_and_not_recursive(tmp_path: Path) -> None:
     deep = tmp_path.joinpath(*["d"] * 400)
     deep.mkdir(parents=True)
     (deep / "a.md").write_text("text")
@@ -263,7 +263,7 @@ def test_many_files_under_many_ignore_files(tmp_path: Path) -> None:
     assert time.monotonic() - started < 3
 
 
-def test_ignore_files_cost_little_whatever_they_hold(tmp_path: Path) -> None:
+def test_hostile_ignore_files_are_fast(tmp_path: Path) -> None:
     plant(tmp_path, f"{'a' * 60}.md", "kept.md", f".gitignore:{'a*' * 12}b;{'**/a/' * 9}b;kept*;")
     with (tmp_path / ".gitignore").open("ab") as file:
         file.truncate(1 << 40)
@@ -272,7 +272,7 @@ def test_ignore_files_cost_little_whatever_they_hold(tmp_path: Path) -> None:
     assert time.process_time() - started < 20  # backtracking would take hours
 
 
-def test_what_is_no_file_is_passed_over_and_a_circle_of_links_is_told(tmp_path: Path) -> None:
+def test_special_files_are_skipped_and_circular_links_reported(tmp_path: Path) -> None:
     plant(tmp_path, "a.md")
     os.mkfifo(tmp_path / "pipe")
     os.mkfifo(tmp_path / ".gitignore")
@@ -286,15 +286,15 @@ def test_what_is_no_file_is_passed_over_and_a_circle_of_links_is_told(tmp_path: 
     listener.close()
 
 
-def test_names_with_control_characters_are_names(tmp_path: Path) -> None:
+def test_names_may_contain_control_characters(tmp_path: Path) -> None:
     names = ["new\nline.md", "tab\t.md", "\x1b[31mred.md", "\u202efdp.md", "n" * 252 + ".md", "back\\slash.md"]
     plant(tmp_path, *names)
     assert sorted(found(tmp_path)) == sorted(names)
     assert found(tmp_path, include=["new\nline.md"]) == ["new\nline.md"]
 
 
-def test_what_took_the_place_of_a_file_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file of unknown suffix is looked into, and may have become a pipe by then."""
+def test_a_pipe_that_replaced_a_file_does_not_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of unknown suffix is opened to detect binary content, and may be a pipe by then."""
     plant(tmp_path, "plain")
     is_binary = scanner.is_binary
 
@@ -304,4 +304,4 @@ def test_what_took_the_place_of_a_file_is_not_waited_for(tmp_path: Path, monkeyp
         return is_binary(path)
 
     monkeypatch.setattr(scanner, "is_binary", swapped)
-    assert found(tmp_path) == ["plain"], "whoever reads it will say what it is"
+    assert found(tmp_path) == ["plain"], "the reader will report it"
