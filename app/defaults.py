@@ -1,4 +1,4 @@
-"""The one place where defaults live. Knows nothing of how they are asked for or used."""
+"""Defaults of the command line and the web page, in one place."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ TASKS: dict[str, str] = {
     "Code": "Find the code that does this.",
     "Instructions": "Find the passage that says how to do this.",
 }
-"""Tasks for a search, by the name that a person chooses from."""
+"""Instructions for the query prompt, by the name that the web page shows."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a command does when nothing else is said."""
+    """Values of all options that are not given."""
 
     index_dir: Path = Path(".echo-index")
     results: int = 5
     passages: int = 3
-    """Given to the model that answers a question; small models do worse with more."""
+    """Passages given to the model that answers a question; small models do worse with more."""
     answer_tokens: int = 120
     precision: Literal["auto", "fp32", "bf16", "int8"] = "auto"
-    """Of the matrix products that embed."""
+    """Number format of the matrix products that compute embeddings."""
     chunk_tokens: int = 200
     overlap_tokens: int = 30
     longest_excerpt: int = 500
@@ -37,9 +37,9 @@ class Settings:
     page_results: int = 10
     """Passages that the web page shows."""
     upload_megabytes: int = 50
-    """The largest file that may be uploaded."""
+    """Size limit of an uploaded file."""
     uploads_name: str = "echo-index-uploads"
-    """The folder beside the index in which uploaded files are kept."""
+    """Name of the folder beside the index that uploaded files are stored in."""
     longest_question: int = 2000
     """Characters of a question on the web page."""
 

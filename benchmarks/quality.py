@@ -96,8 +96,8 @@ def _options(given: argparse.Namespace, precision: str) -> EvaluationOptions:
         ),
         rows=given.rows,
         baseline=given.baseline,
-        most=given.queries,
-        peers=tuple(given.sentence_transformers),
+        limit=given.queries,
+        baselines=tuple(given.sentence_transformers),
         work=given.work,
     )
 

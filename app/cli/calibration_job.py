@@ -1,4 +1,4 @@
-"""Calibration from the command line: reads an index, tells how far it is, prints what did best, writes a profile."""
+"""The work of `calibrate`: try settings on an index, show progress, print the best ones, write a profile."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from echo_index.errors import PromptError
 if TYPE_CHECKING:
     from echo_index.retriever.tuning.calibration import Calibration, Choice, Prompts
 
-_SHOWN = 12  # rows of the table
-_PASSAGES = 3  # times as many as questions
+_MAX_ROWS = 12
+_PASSAGES_PER_QUESTION = 3
 
 
 def calibrate_index(
@@ -26,18 +26,19 @@ def calibrate_index(
     options: EncoderOptions,
     *,
     questions: int,
-    tried: tuple[str | None, str | None] | None,
+    extra_prompts: tuple[str | None, str | None] | None,
     file: Path,
     out: Console,
     err: Console,
     notice: Callable[[str], None],
 ) -> None:
-    """Find what ranks the passages of an index best with a model, print it and write it to a profile.
+    """Find the settings with which a model ranks the passages of an index best, print them and write a profile.
 
     Raises:
-        IndexMissing, IndexDamaged: there is no index that can be read.
+        IndexMissing: there is no index.
+        IndexDamaged: the index cannot be read.
         ModelError: the model cannot be read.
-        PromptError: one of two new prompts is missing.
+        PromptError: only one of the two additional prompts is given.
         SourceError: the index has too few passages, or the profile cannot be written.
     """
     from echo_index.indexer.building.build_session import read_built_with
@@ -46,75 +47,77 @@ def calibrate_index(
     from echo_index.retriever.tuning.calibration import calibrate
     from echo_index.retriever.tuning.inverse_cloze import SourcePassage
 
-    also = None if tried is None else _both(*tried)
+    also = None if extra_prompts is None else _make_prompts(*extra_prompts)
     snapshot = open_snapshot(index_dir, index_device="cpu", notice=notice)
     before = read_built_with(index_dir)
     chunk_tokens = before.chunking.max_tokens if before else 0
     encoder = open_encoder(options, before=before, chunk_tokens=chunk_tokens, notice=notice)
-    sample = sample_chunks(snapshot.catalog, generation=snapshot.manifest.generation, most=_PASSAGES * questions)
+    sample = sample_chunks(
+        snapshot.catalog, generation=snapshot.manifest.generation, most=_PASSAGES_PER_QUESTION * questions
+    )
     passages = [SourcePassage(path, text) for _, path, text in sample]
     with WorkProgress(err) as progress:
-        found = calibrate(
+        result = calibrate(
             encoder,
             passages,
             queries=questions,
             also=also,
             progress=lambda prompt, done, total: progress.show(_one_line(prompt), done, total),
         )
-    for line in _told_prompts(found):
+    for line in _prompt_lines(result):
         out.print(line, soft_wrap=True)
-    out.print(_table(found))
-    chosen, layer = found.chosen, _layer(found.chosen.choice)
-    told = f"MRR {100 * chosen.mrr:.1f} over {found.queries} pseudo-questions among {found.passages} passages"
-    why = "kept" if chosen is found.before else f"before: {100 * found.before.mrr:.1f}"
-    out.print(f"Chosen: layer {layer}, {told} ({why}).", soft_wrap=True)
-    write_profile(file, chosen.choice, model=encoder.model.name, layer=layer, told=f"echo-index calibrate: {told}.")
+    out.print(_make_table(result))
+    chosen, layer = result.chosen, _layer_text(result.chosen.choice)
+    score = f"MRR {100 * chosen.mrr:.1f} over {result.queries} pseudo-questions among {result.passages} passages"
+    change = "unchanged" if chosen is result.before else f"before: {100 * result.before.mrr:.1f}"
+    out.print(f"Chosen: layer {layer}, {score} ({change}).", soft_wrap=True)
+    write_profile(file, chosen.choice, model=encoder.model.name, layer=layer, comment=f"echo-index calibrate: {score}.")
     out.print(f"Written to {file}. To use it: echo-index build --rebuild --profile {file} FOLDER", soft_wrap=True)
 
 
-def _both(document: str | None, query: str | None) -> Prompts:
+def _make_prompts(document: str | None, query: str | None) -> Prompts:
     from echo_index.retriever.tuning.calibration import Prompts
 
     if document is None or query is None:
         raise PromptError(
-            "A prompt is tried with its counterpart.", remedy="Give --document-prompt and --query-prompt."
+            "Only one of the two prompts is given.", remedy="Give both --document-prompt and --query-prompt."
         )
     return Prompts(document, query)
 
 
-def _table(found: Calibration) -> Table:
+def _make_table(result: Calibration) -> Table:
     table = Table(box=None, pad_edge=False)
     for name in ("layer", "pooling", "prompts"):
         table.add_column(name)
     for name in ("MRR x100", "raw"):
         table.add_column(name, justify="right")
-    numbers = _numbered_prompts(found)
-    shown = list(found.trials[:_SHOWN])
-    for trial in shown if found.before in shown else [*shown, found.before]:
+    numbers = _number_prompts(result)
+    shown = list(result.trials[:_MAX_ROWS])
+    for trial in shown if result.before in shown else [*shown, result.before]:
         table.add_row(
-            _layer(trial.choice),
+            _layer_text(trial.choice),
             trial.choice.pooling.value,
             str(numbers[trial.choice.prompts]),
             f"{100 * trial.mrr:.1f}",
             f"{100 * trial.raw:.1f}",
-            style="bold" if trial is found.chosen else None,
+            style="bold" if trial is result.chosen else None,
         )
     return table
 
 
-def _numbered_prompts(found: Calibration) -> dict[Prompts, int]:
-    """Return the prompts that were tried and their numbers, those of before first."""
-    tried = dict.fromkeys([found.before.choice.prompts, *(trial.choice.prompts for trial in found.trials)])
-    return {prompts: number for number, prompts in enumerate(tried, start=1)}
+def _number_prompts(result: Calibration) -> dict[Prompts, int]:
+    """Return the prompts that were tried, numbered from 1; those of the index come first."""
+    prompts = dict.fromkeys([result.before.choice.prompts, *(trial.choice.prompts for trial in result.trials)])
+    return {pair: number for number, pair in enumerate(prompts, start=1)}
 
 
-def _told_prompts(found: Calibration) -> list[str]:
-    return [f"prompts {number}: {_one_line(each.document)}" for each, number in _numbered_prompts(found).items()]
+def _prompt_lines(result: Calibration) -> list[str]:
+    return [f"prompts {number}: {_one_line(prompts.document)}" for prompts, number in _number_prompts(result).items()]
 
 
 def _one_line(prompt: str) -> str:
     return " ".join(prompt.split())
 
 
-def _layer(choice: Choice) -> str:
+def _layer_text(choice: Choice) -> str:
     return "+".join(map(str, choice.views))

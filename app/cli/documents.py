@@ -1,4 +1,4 @@
-"""What an index holds, whether it is sound, and what leaves it."""
+"""The commands `status`, `verify` and `remove`."""
 
 from __future__ import annotations
 
@@ -18,33 +18,37 @@ def status(
     index_device: SearchDevice = "auto",
     json: AsJson = False,
 ) -> None:
-    """Tell what is indexed, with which model, how large it is, what could not be read and why."""
+    """Show what is indexed, with which model, how large the index is, and which files could not be read."""
     from echo_index.app.services.status import read_status, status_lines
 
-    found = read_status(index, device=device, index_device=index_device, notice=notice)
+    facts = read_status(index, device=device, index_device=index_device, notice=notice)
     if json:
-        output.print_json(out, found)
+        output.print_json(out, facts)
         return
-    for name, value in status_lines(found):
-        out.print(Text.assemble((f"{name:<14}", "bold"), output.strip_controls(value)), soft_wrap=True)
-    output.print_failures(out, found["failures"])
+    for label, text in status_lines(facts):
+        out.print(Text.assemble((f"{label:<14}", "bold"), output.strip_controls(text)), soft_wrap=True)
+    output.print_failures(out, facts["failures"])
 
 
 def verify(
     index: IndexDir = DEFAULTS.index_dir,
-    repair: Annotated[bool, typer.Option("--repair", help="Make anew what is derived and damaged.")] = False,
-    without_model: Annotated[bool, typer.Option("--without-model", help="Leave the model out; it is faster.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Rebuild damaged parts that can be derived from others.")
+    ] = False,
+    without_model: Annotated[
+        bool, typer.Option("--without-model", help="Do not load the model and check its vectors; faster.")
+    ] = False,
     model: ModelName = None,
     device: ModelDevice = "auto",
     json: AsJson = False,
 ) -> None:
-    """Check every file, count, hash and vector of the index against each other, and the model against the index."""
+    """Check the files, counts, hashes and vectors of the index, and that the model still gives the same vectors."""
     from echo_index.app.services.encoder_factory import encoder_from_index
     from echo_index.app.services.json_fields import check_fields
     from echo_index.indexer.inspection.verify import verify_index
 
-    load = None if without_model else encoder_from_index(model, device=device, notice=notice)
-    checks = verify_index(index, load_encoder=load, repair=repair)
+    load_encoder = None if without_model else encoder_from_index(model, device=device, notice=notice)
+    checks = verify_index(index, load_encoder=load_encoder, repair=repair)
     if json:
         output.print_json(out, [check_fields(check) for check in checks])
     else:
@@ -55,12 +59,15 @@ def verify(
 
 def remove(
     paths: Annotated[
-        list[str], typer.Argument(help="Files, names as search shows them, or globs over these.", metavar="PATH...")
+        list[str],
+        typer.Argument(
+            help="Files, document names as search shows them, or globs over these names.", metavar="PATH..."
+        ),
     ],
     index: IndexDir = DEFAULTS.index_dir,
     json: AsJson = False,
 ) -> None:
-    """Take documents out of the index; builds leave them out from now on. The files themselves stay."""
+    """Remove documents from the index; later builds skip them. The files themselves are not deleted."""
     from dataclasses import asdict
 
     from echo_index.app.services.document_selection import select_documents
@@ -69,8 +76,8 @@ def remove(
     from echo_index.indexer.inspection.document_queries import list_documents
 
     snapshot = open_snapshot(index, index_device="cpu", notice=notice)
-    held = [document.path for document in list_documents(snapshot)]
-    report = remove_documents(select_documents(paths, held, index), index)
+    documents = [document.path for document in list_documents(snapshot)]
+    report = remove_documents(select_documents(paths, documents, index), index)
     if json:
         output.print_json(out, asdict(report))
     else:

@@ -1,4 +1,4 @@
-"""How good the search is, and which settings of a model make it better."""
+"""The commands `eval` and `calibrate`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ import typer
 
 from echo_index.app.cli.options import (
     Adapter,
+    DocumentPrompt,
     IndexDir,
     Instruction,
+    Layer,
     ModelDevice,
     ModelName,
     NoAdapter,
     Precision,
+    QueryPrompt,
     err,
     notice,
     out,
@@ -26,7 +29,7 @@ def evaluate(
     inputs: Annotated[
         list[Path],
         typer.Argument(
-            help="Folders in BEIR's layout, files with pairs of sentences, or with questions about the index.",
+            help="Folders in BEIR format, files of sentence pairs, or files of questions about the index.",
             metavar="INPUT...",
         ),
     ],
@@ -34,32 +37,34 @@ def evaluate(
     rows: Annotated[
         str | None,
         typer.Option(
-            help="Ways to rank, such as bm25,echo,hybrid. Default: all but the slow ones.", metavar="ROW,ROW…"
+            help="Systems to compare, such as bm25,echo,hybrid. Default: all but the slow ones.", metavar="ROW,ROW…"
         ),
     ] = None,
     baseline: Annotated[
-        str | None, typer.Option(help="The row that the others are compared with. Default: bm25.", metavar="ROW")
+        str | None, typer.Option(help="System that the others are compared with. Default: bm25.", metavar="ROW")
     ] = None,
-    queries: Annotated[int | None, typer.Option(min=1, help="Only the first N questions or pairs.")] = None,
+    queries: Annotated[
+        int | None, typer.Option(min=1, help="Use only the first N questions or pairs of each input.", metavar="N")
+    ] = None,
     instruction: Instruction = None,
     sentence_transformers: Annotated[
-        list[str], typer.Option(help="A model of sentence-transformers as a further row. Repeatable.", metavar="NAME")
+        list[str], typer.Option(help="Compare with this sentence-transformers model, too. Repeatable.", metavar="NAME")
     ] = [],  # noqa: B006
     model: ModelName = None,
     adapter: Adapter = None,
     no_adapter: NoAdapter = False,
-    layer: Annotated[str | None, typer.Option(help="The layer to read, or views of both copies, as for build.")] = None,
+    layer: Layer = None,
     precision: Precision = None,
     device: ModelDevice = "auto",
     work: Annotated[
         Path | None,
-        typer.Option(help="Where indexes and vectors are kept. Default: the cache folder."),
+        typer.Option(help="Folder for indexes and cached vectors. Default: the cache folder."),
     ] = None,
-    json: Annotated[Path | None, typer.Option(help="Write all that was measured to this file.")] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Write the tables to this file.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the scores: a name that ends in .svg or .png.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write all results to this JSON file.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the tables to this Markdown file.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Plot the scores to this .svg or .png file.")] = None,
 ) -> None:
-    """Measure how good the search is, on public sets or by questions of your own."""
+    """Measure the quality of search on public data sets or on your own questions."""
     from echo_index.app.cli.evaluation_command import EvaluationFiles, run_evaluation
     from echo_index.app.services.encoder_factory import EncoderOptions
     from echo_index.app.services.evaluation_job import EvaluationOptions
@@ -69,9 +74,9 @@ def evaluate(
         index=index,
         rows=tuple(rows.split(",")) if rows else (),
         baseline=baseline,
-        most=queries,
+        limit=queries,
         instruction=instruction,
-        peers=tuple(sentence_transformers),
+        baselines=tuple(sentence_transformers),
         work=work,
     )
     run_evaluation(inputs, options, EvaluationFiles(json, markdown, plot), out=out, err=err)
@@ -79,24 +84,34 @@ def evaluate(
 
 def calibrate(
     index: IndexDir = DEFAULTS.index_dir,
-    profile: Annotated[Path, typer.Option("--out", help="The file to write.")] = Path("profile.toml"),
-    questions: Annotated[int, typer.Option(min=20, help="The most questions that are made of passages.")] = 300,
+    profile: Annotated[Path, typer.Option("--out", help="Profile to write.")] = Path("profile.toml"),
+    questions: Annotated[int, typer.Option(min=20, help="Maximum number of questions to make from passages.")] = 300,
     model: ModelName = None,
     adapter: Adapter = None,
     no_adapter: NoAdapter = False,
-    document_prompt: Annotated[
-        str | None, typer.Option(help="One more template to try, with {text} and {echo}.")
-    ] = None,
-    query_prompt: Annotated[str | None, typer.Option(help="Its counterpart for questions, {instruction} too.")] = None,
+    document_prompt: DocumentPrompt = None,
+    query_prompt: QueryPrompt = None,
     precision: Precision = None,
     device: ModelDevice = "auto",
 ) -> None:
-    """Find the layer, prompt and pooling with which a model finds most in an index, without labels."""
+    """Find the best layer, prompts and pooling of a model for an index; no labelled data is needed.
+
+    --document-prompt and --query-prompt add one pair of templates to those that are tried.
+    """
     from echo_index.app.cli.calibration_job import calibrate_index
     from echo_index.app.cli.progress import interruptible
     from echo_index.app.services.encoder_factory import EncoderOptions
 
-    tried = None if document_prompt is None and query_prompt is None else (document_prompt, query_prompt)
+    no_prompts = document_prompt is None and query_prompt is None
     options = EncoderOptions(model, adapter, no_adapter, precision=precision, device=device)
     with interruptible(notice, kept="What was read"):
-        calibrate_index(index, options, questions=questions, tried=tried, file=profile, out=out, err=err, notice=notice)
+        calibrate_index(
+            index,
+            options,
+            questions=questions,
+            extra_prompts=None if no_prompts else (document_prompt, query_prompt),
+            file=profile,
+            out=out,
+            err=err,
+            notice=notice,
+        )

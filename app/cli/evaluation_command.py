@@ -1,4 +1,4 @@
-"""echo-index eval, behind its options: checks what was asked for, shows progress and results, writes files."""
+"""The work of `eval`: validate options, show progress, print results and write files."""
 
 from __future__ import annotations
 
@@ -28,29 +28,31 @@ _PACKAGES = (
 
 @dataclass(frozen=True)
 class EvaluationFiles:
-    """Where the results go, besides the terminal."""
+    """Files to write the results to."""
 
     json: Path | None = None
     markdown: Path | None = None
     plot: Path | None = None
 
     def validate(self) -> None:
-        """See that all files can be written, before hours are spent.
+        """Check before hours of work that the files can be written.
 
         Raises:
-            MissingPackage: matplotlib is not installed, and a plot is wanted.
-            EchoIndexError: a folder is not there, or the plot's name ends in something else than .svg or .png.
+            MissingPackage: a plot is requested and matplotlib is not installed.
+            EchoIndexError: a folder does not exist, or the name of the plot does not end in .svg or .png.
         """
         for path in (self.json, self.markdown, self.plot):
             if path is not None and not path.absolute().parent.is_dir():
-                raise EchoIndexError(f"{path} cannot be written: there is no folder {path.parent}.")
+                raise EchoIndexError(f"{path} cannot be written: the folder {path.parent} does not exist.")
         if self.plot is not None:
             require_matplotlib()
             if self.plot.suffix.lower() not in PLOT_SUFFIXES:
-                raise EchoIndexError(f"{self.plot} is no name of a plot.", remedy="It ends in .svg or .png.")
+                raise EchoIndexError(
+                    f"A plot cannot be written as {self.plot.name}.", remedy="Use a name in .svg or .png."
+                )
 
     def write(self, results: Sequence[DatasetResult]) -> None:
-        """Write what was asked for.
+        """Write the requested files.
 
         Raises:
             EchoIndexError: a file cannot be written.
@@ -73,14 +75,14 @@ def _write_text(path: Path, text: str) -> None:
 def run_evaluation(
     inputs: Sequence[Path], options: EvaluationOptions, files: EvaluationFiles, *, out: Console, err: Console
 ) -> None:
-    """Evaluate, print the tables to `out`, all else to `err`, and write the files.
+    """Evaluate, print tables to `out` and progress to `err`, and write the files.
 
     Raises:
-        typer.BadParameter: a row is named that there is not.
-        typer.Exit: with 130, after Ctrl-C.
-        EchoIndexError: it cannot be done.
+        typer.BadParameter: a row has an unknown name.
+        typer.Exit: Ctrl-C was pressed; the exit code is 130.
+        EchoIndexError: an input, model, index or file cannot be used.
     """
-    _refuse_unknown_rows(options)
+    _validate_rows(options)
     files.validate()
 
     def notice(line: str) -> None:
@@ -92,21 +94,21 @@ def run_evaluation(
     files.write(results)
 
 
-def _refuse_unknown_rows(options: EvaluationOptions) -> None:
+def _validate_rows(options: EvaluationOptions) -> None:
     from echo_index.retriever.evaluation.retrieval_systems import SYSTEMS
     from echo_index.retriever.evaluation.similarity_methods import SIMILARITY_METHODS
 
     known = [*dict.fromkeys((*SYSTEMS, *SIMILARITY_METHODS))]
-    named = [(row, "--rows") for row in options.rows]
+    names = [(row, "--rows") for row in options.rows]
     if options.baseline is not None:
-        named.append((options.baseline, "--baseline"))
-    for row, option in named:
+        names.append((options.baseline, "--baseline"))
+    for row, option in names:
         if row not in known:
-            raise typer.BadParameter(f"there is no row {row!r}; there are {', '.join(known)}.", param_hint=option)
+            raise typer.BadParameter(f"there is no row {row!r}; choose from {', '.join(known)}.", param_hint=option)
 
 
 def _versions() -> Iterator[tuple[str, str]]:
-    """Yield the packages that decide what is measured, as far as they are installed, and their versions."""
+    """Yield name and version of the installed packages that affect results."""
     for package in _PACKAGES:
         try:
             yield package, version(package)

@@ -1,4 +1,4 @@
-"""Results of an evaluation as tables, for terminals and in Markdown, and as JSON. Knows not how they were made."""
+"""Format the results of an evaluation: tables for the terminal and in Markdown, and JSON."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Table:
-    """A title, the names of the columns, and lines of cells; notes stand below."""
+    """A table: title, column names, rows of cells, and notes below them."""
 
     title: str
     columns: tuple[str, ...]
-    lines: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
 
 
-def tables(results: Sequence[DatasetResult]) -> list[Table]:
-    """Return a table for each collection, then the means of each kind where there are several of that kind."""
-    return [*map(_collection_table, results), *_mean_tables(results)]
+def make_tables(results: Sequence[DatasetResult]) -> list[Table]:
+    """Return a table for each data set, then the means of each kind that has several data sets."""
+    return [*map(_dataset_table, results), *_mean_tables(results)]
 
 
 def print_tables(console: Console, results: Sequence[DatasetResult]) -> None:
     """Print all tables."""
-    for table in tables(results):
-        shown = RichTable(title=Text(one_line(table.title)), title_justify="left", box=None, padding=(0, 1, 0, 0))
+    for table in make_tables(results):
+        rich_table = RichTable(title=Text(one_line(table.title)), title_justify="left", box=None, padding=(0, 1, 0, 0))
         for number, column in enumerate(table.columns):
-            shown.add_column(column, justify="right" if number else "left", no_wrap=True)
-        for line in table.lines:
-            shown.add_row(*map(Text, line))
-        console.print(shown)
+            rich_table.add_column(column, justify="right" if number else "left", no_wrap=True)
+        for row in table.rows:
+            rich_table.add_row(*map(Text, row))
+        console.print(rich_table)
         for note in table.notes:
             console.print(Text(one_line(note), style="dim"), soft_wrap=True)
         console.print()
@@ -51,39 +51,39 @@ def print_tables(console: Console, results: Sequence[DatasetResult]) -> None:
 def as_markdown(results: Sequence[DatasetResult]) -> str:
     """Return all tables in Markdown."""
     blocks = []
-    for table in tables(results):
+    for table in make_tables(results):
         rule = ("---", *("---:" for _ in table.columns[1:]))
-        lines = [f"| {' | '.join(cells)} |" for cells in (table.columns, rule, *table.lines)]
+        lines = [f"| {' | '.join(cells)} |" for cells in (table.columns, rule, *table.rows)]
         blocks += [f"### {table.title}", "\n".join(lines), *table.notes]
     return "\n\n".join(blocks) + "\n"
 
 
 def as_json(results: Sequence[DatasetResult], versions: Iterable[tuple[str, str]]) -> str:
-    """Return all that was measured, and with what, as JSON."""
+    """Return all results, and the versions of the packages they were measured with, as JSON."""
     from echo_index.retriever.evaluation.results import mean_scores
 
-    told = {
+    report = {
         "versions": dict(versions),
         "means": {kind: mean_scores(results, kind) for kind in ("rankings", "similarities")},
         "collections": [dataset_fields(result) for result in results],
     }
-    return json.dumps(told, ensure_ascii=False, indent=1) + "\n"
+    return json.dumps(report, ensure_ascii=False, indent=1) + "\n"
 
 
-def _collection_table(result: DatasetResult) -> Table:
-    asked = len(result.questions)
-    title = f"{result.collection}: {pluralize(asked, 'question' if result.kind == 'rankings' else 'pair')}"
+def _dataset_table(result: DatasetResult) -> Table:
+    count = len(result.questions)
+    title = f"{result.collection}: {pluralize(count, 'question' if result.kind == 'rankings' else 'pair')}"
     if result.documents is not None and result.passages is not None:
         title += f", {pluralize(result.documents, 'document')} in {pluralize(result.passages, 'passage')}"
     return Table(
         title,
         ("row", *result.metrics, f"to {result.baseline}", "95 % interval", "ms"),
-        tuple(_line(row, result.metrics) for row in result.rows),
-        tuple(f"{row} is left out: {reason}." for row, reason in result.left_out.items()),
+        tuple(_row_cells(row, result.metrics) for row in result.rows),
+        tuple(f"{row} is skipped: {reason}." for row, reason in result.left_out.items()),
     )
 
 
-def _line(row: SystemResult, metrics: Sequence[str]) -> tuple[str, ...]:
+def _row_cells(row: SystemResult, metrics: Sequence[str]) -> tuple[str, ...]:
     difference, interval = "", ""
     if row.difference is not None:
         difference = f"{row.difference.value:+.1f}"
@@ -96,12 +96,12 @@ def _line(row: SystemResult, metrics: Sequence[str]) -> tuple[str, ...]:
 def _mean_tables(results: Sequence[DatasetResult]) -> list[Table]:
     from echo_index.retriever.evaluation.results import mean_scores
 
-    found = []
+    tables = []
     for kind, noun in (("rankings", "collections"), ("similarities", "sets of pairs")):
         of_kind = [result for result in results if result.kind == kind]
         if len(of_kind) > 1:
             metrics = of_kind[0].metrics
             means = mean_scores(of_kind, of_kind[0].kind)
-            lines = [(row, *(f"{scores[metric]:.1f}" for metric in metrics)) for row, scores in means.items()]
-            found.append(Table(f"Means over {len(of_kind)} {noun}", ("row", *metrics), tuple(lines)))
-    return found
+            rows = [(row, *(f"{scores[metric]:.1f}" for metric in metrics)) for row, scores in means.items()]
+            tables.append(Table(f"Means over {len(of_kind)} {noun}", ("row", *metrics), tuple(rows)))
+    return tables

@@ -1,4 +1,4 @@
-"""The command line: its commands, and how it ends. What a command does is in app/commands."""
+"""The command `echo-index` and its subcommands."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from echo_index.app.cli.tune import tune
 
 app = typer.Typer(
     name="echo-index",
-    help="Search your own documents, and ask them questions, with echo embeddings. "
-    "Nothing leaves this machine, except with ask --llm.",
+    help="Search your own documents and ask questions about them, with echo embeddings. "
+    "Your data stays on this machine, unless you choose another model with --llm.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -38,7 +38,7 @@ app.command()(remove)
 
 
 def main() -> None:
-    """Run the command line; errors that are ours end in one sentence and exit code 1, wrong usage in 2."""
+    """Run the command line. An EchoIndexError is printed as one sentence, with exit code 1."""
     from echo_index.errors import EchoIndexError
 
     try:
@@ -47,4 +47,4 @@ def main() -> None:
         err.print(Text.assemble(("Error: ", "bold red"), output.strip_controls(str(error))), soft_wrap=True)
         sys.exit(1)
     finally:
-        gc.freeze()  # all goes with the process: to look through it for garbage would take a quarter of a second
+        gc.freeze()  # a final garbage collection would take a quarter of a second

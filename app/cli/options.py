@@ -1,4 +1,4 @@
-"""What several commands share: options, the two consoles, and how an index is opened for a question."""
+"""Options, consoles and helpers that several commands share."""
 
 from __future__ import annotations
 
@@ -9,63 +9,83 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from echo_index.indexer.catalog.records import SearchFilter
+    from echo_index.retriever.search.hits import Hit
     from echo_index.retriever.search.retriever import Retriever
 
 out = Console(highlight=False, markup=False)
 err = Console(stderr=True, highlight=False, markup=False)
 
-IndexDir = Annotated[Path, typer.Option("--index", help="The folder of the index.")]
+IndexDir = Annotated[Path, typer.Option("--index", help="Folder of the index.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-ModelDevice = Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device", help="Where the model runs.")]
-SearchDevice = Annotated[Literal["auto", "cpu", "gpu"], typer.Option("--index-device", help="Where FAISS searches.")]
+ModelDevice = Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device", help="Device the model runs on.")]
+SearchDevice = Annotated[Literal["auto", "cpu", "gpu"], typer.Option("--index-device", help="Device FAISS runs on.")]
 ModelName = Annotated[
     str | None,
     typer.Option(
         "--model",
-        help="An embedded model's name, a folder, a GGUF file or a hub id. Default: the index's own, or gemma3-270m.",
+        help="Name of a bundled model, a folder, a GGUF file or a Hugging Face id. "
+        "Default: the index's model, or gemma3-270m.",
     ),
 ]
-SearchMode = Annotated[
-    Literal["hybrid", "dense", "lexical"], typer.Option(help="By meaning (dense), by words (lexical), or both.")
-]
 Adapter = Annotated[
-    Path | None, typer.Option(help="An adapter's folder, from tune. Default: the one that comes along for the model.")
+    Path | None, typer.Option(help="Folder of an adapter that tune wrote. Default: the bundled one for the model.")
 ]
-NoAdapter = Annotated[bool, typer.Option("--no-adapter", help="The model as it is, without the adapter for it.")]
+NoAdapter = Annotated[bool, typer.Option("--no-adapter", help="Use the model without its bundled adapter.")]
+Layer = Annotated[
+    str | None,
+    typer.Option(help="Layer whose hidden states become the embedding, such as 16, or a sum: echo:16+0.5*text:13."),
+]
+DocumentPrompt = Annotated[str | None, typer.Option(help="Template for passages, with {text} and {echo}.")]
+QueryPrompt = Annotated[
+    str | None, typer.Option(help="Template for questions, with {text}, {echo} and, optionally, {instruction}.")
+]
+Profile = Annotated[
+    Path | None, typer.Option(help="File that calibrate wrote: model, layer, prompts and pooling.", metavar="FILE")
+]
 Precision = Annotated[
     Literal["auto", "fp32", "bf16", "int8"] | None,
     typer.Option(
-        "--precision", help="Of the matrix products. Default: auto, int8 where it is fast and nearly as good."
+        "--precision",
+        help="Number format of the matrix products. Default: auto (int8 where it is fast and nearly as accurate).",
     ),
 ]
-Instruction = Annotated[str | None, typer.Option(help="The task in words, such as 'Find code that does this.'")]
-Paths = Annotated[list[str], typer.Option("--path", help="Only documents whose path matches this glob. Repeatable.")]
-Rerank = Annotated[
-    int, typer.Option(min=0, help="Reorder the best so many by how likely each makes the question; slower.")
+SearchMode = Annotated[
+    Literal["hybrid", "dense", "lexical"],
+    typer.Option(help="Search by meaning (dense), by words (lexical) or by both (hybrid)."),
 ]
-Formats = Annotated[list[str], typer.Option("--format", help="Only this format: markdown, pdf … Repeatable.")]
+Instruction = Annotated[str | None, typer.Option(help="What to find, such as 'Find code that does this.'")]
+Paths = Annotated[list[str], typer.Option("--path", help="Only documents whose path matches this glob. Repeatable.")]
+Formats = Annotated[list[str], typer.Option("--format", help="Only this format, such as markdown or pdf. Repeatable.")]
+Rerank = Annotated[
+    int,
+    typer.Option(min=0, help="Reorder the best N passages by how likely each makes the question; slower.", metavar="N"),
+]
 
 
 def notice(line: str) -> None:
-    """Tell something beside the result."""
+    """Print a message to standard error."""
     err.print(line, style="dim", soft_wrap=True)
 
 
-def open_retriever(
+def search_index(
+    query: str,
+    *,
     index: Path,
     model: str | None,
     device: Literal["auto", "cpu", "cuda"],
     index_device: Literal["auto", "cpu", "gpu"],
-) -> Retriever:
-    """Open an index to be searched."""
+    k: int,
+    mode: Literal["hybrid", "dense", "lexical"],
+    instruction: str | None,
+    paths: list[str],
+    formats: list[str],
+    rerank: int,
+) -> tuple[Retriever, list[Hit]]:
+    """Open an index and return its retriever and the best hits, duplicates grouped."""
+    from echo_index.indexer.catalog.records import SearchFilter
     from echo_index.retriever.search.retriever import Retriever
 
-    return Retriever.open(index, model=model, device=device, index_device=index_device, notice=notice)
-
-
-def make_filter(paths: list[str], formats: list[str]) -> SearchFilter:
-    """Return the filter that a person asks for."""
-    from echo_index.indexer.catalog.records import SearchFilter
-
-    return SearchFilter(paths=tuple(paths), formats=tuple(formats))
+    retriever = Retriever.open(index, model=model, device=device, index_device=index_device, notice=notice)
+    where = SearchFilter(paths=tuple(paths), formats=tuple(formats))
+    hits = retriever.search(query, k=k, mode=mode, instruction=instruction, where=where, rerank=rerank, group=True)
+    return retriever, hits

@@ -1,8 +1,8 @@
-"""Questions to an index: passages, or an answer."""
+"""The commands `search` and `ask`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -18,23 +18,18 @@ from echo_index.app.cli.options import (
     Rerank,
     SearchDevice,
     SearchMode,
-    make_filter,
     notice,
-    open_retriever,
     out,
+    search_index,
 )
 from echo_index.app.defaults import DEFAULTS
 from echo_index.app.services.json_fields import answer_fields, hit_fields
-
-if TYPE_CHECKING:
-    from echo_index.retriever.rag.chat_model import EchoChatModel
-    from echo_index.retriever.search.retriever import Retriever
 
 
 def search(
     query: Annotated[str, typer.Argument(help="What to look for.")],
     index: IndexDir = DEFAULTS.index_dir,
-    k: Annotated[int, typer.Option("-k", min=1, help="How many passages.")] = DEFAULTS.results,
+    k: Annotated[int, typer.Option("-k", min=1, help="Number of passages.")] = DEFAULTS.results,
     mode: SearchMode = "hybrid",
     instruction: Instruction = None,
     path: Paths = [],  # noqa: B006
@@ -45,10 +40,20 @@ def search(
     model: ModelName = None,
     json: AsJson = False,
 ) -> None:
-    """Find the passages that fit a question, best first."""
-    retriever = open_retriever(index, model, device, index_device)
-    where = make_filter(path, format)
-    hits = retriever.search(query, k=k, mode=mode, instruction=instruction, where=where, rerank=rerank, group=True)
+    """Find the passages that best match a question."""
+    _, hits = search_index(
+        query,
+        index=index,
+        model=model,
+        device=device,
+        index_device=index_device,
+        k=k,
+        mode=mode,
+        instruction=instruction,
+        paths=path,
+        formats=format,
+        rerank=rerank,
+    )
     if json:
         output.print_json(out, [hit_fields(hit) for hit in hits])
     else:
@@ -58,7 +63,7 @@ def search(
 def ask(
     question: Annotated[str, typer.Argument(help="The question.")],
     index: IndexDir = DEFAULTS.index_dir,
-    k: Annotated[int, typer.Option("-k", min=1, help="How many passages the model is given.")] = DEFAULTS.passages,
+    k: Annotated[int, typer.Option("-k", min=1, help="Number of passages given to the model.")] = DEFAULTS.passages,
     mode: SearchMode = "hybrid",
     instruction: Instruction = None,
     path: Paths = [],  # noqa: B006
@@ -69,31 +74,39 @@ def ask(
     model: ModelName = None,
     llm: Annotated[
         str | None,
-        typer.Option(help="Another model writes the answer: openai:MODEL, ollama:MODEL or an OpenAI-compatible URL."),
+        typer.Option(
+            help="Let another model write the answer: openai:MODEL, ollama:MODEL or an OpenAI-compatible URL.",
+            metavar="NAME",
+        ),
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Answer a question from the passages that are found, with citations."""
+    """Answer a question from the documents, with citations."""
     from contextlib import nullcontext
 
     from echo_index.app.services.external_llm import open_llm, redact, translate_llm_errors, untraced
+    from echo_index.app.services.index_service import own_chat_model
     from echo_index.retriever.rag.answer_stream import stream_answer
 
-    other = None if llm is None else open_llm(llm)
-    retriever = open_retriever(index, model, device, index_device)
+    external_model = None if llm is None else open_llm(llm)
     if llm is not None:
         notice(f"The question and the passages that are found are sent to {redact(llm)}.")
-    where = make_filter(path, format)
-    hits = retriever.search(question, k=k, mode=mode, instruction=instruction, where=where, rerank=rerank, group=True)
+    retriever, hits = search_index(
+        question,
+        index=index,
+        model=model,
+        device=device,
+        index_device=index_device,
+        k=k,
+        mode=mode,
+        instruction=instruction,
+        paths=path,
+        formats=format,
+        rerank=rerank,
+    )
     with nullcontext() if llm is None else translate_llm_errors(llm), untraced():
-        stream = stream_answer(question, hits, model=other or _own_writer(retriever))
+        stream = stream_answer(question, hits, model=external_model or own_chat_model(retriever))
         if json:
             output.print_json(out, answer_fields(stream.answer))
         else:
             output.print_answer(out, stream)
-
-
-def _own_writer(retriever: Retriever) -> EchoChatModel:
-    from echo_index.retriever.rag.chat_model import EchoChatModel
-
-    return EchoChatModel(language_model=retriever.encoder.model, max_tokens=DEFAULTS.answer_tokens)

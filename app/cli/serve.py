@@ -1,4 +1,4 @@
-"""The web page."""
+"""The command `serve`."""
 
 from __future__ import annotations
 
@@ -13,34 +13,40 @@ from echo_index.app.defaults import DEFAULTS
 def serve(
     index: IndexDir = DEFAULTS.index_dir,
     host: Annotated[
-        str, typer.Option(help="The address to listen at; 0.0.0.0 lets other machines in.")
+        str, typer.Option(help="Address to listen on; 0.0.0.0 makes the page reachable from other machines.")
     ] = DEFAULTS.host,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = DEFAULTS.port,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 chooses a free one.")
+    ] = DEFAULTS.port,
     auth: Annotated[
         str | None,
-        typer.Option(help="Ask for a name and password: a file with NAME:PASSWORD lines, or env (ECHO_INDEX_AUTH)."),
+        typer.Option(
+            help="Require a login: a file with NAME:PASSWORD lines, or env for the variable ECHO_INDEX_AUTH.",
+            metavar="FILE|env",
+        ),
     ] = None,
     llm: Annotated[
-        list[str], typer.Option(help="Another model that may write the answers, as for ask. Repeatable.")
+        list[str], typer.Option(help="Offer another model for the answers, as for ask. Repeatable.", metavar="NAME")
     ] = [],  # noqa: B006
     mcp: Annotated[
-        bool, typer.Option("--mcp", help="Let assistants search: an MCP server at /gradio_api/mcp/.")
+        bool, typer.Option("--mcp", help="Let AI assistants search: run an MCP server at /gradio_api/mcp/.")
     ] = False,
-    read_only: Annotated[bool, typer.Option("--read-only", help="Nobody adds or removes documents.")] = False,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Do not let visitors add or remove documents.")
+    ] = False,
     upload_megabytes: Annotated[
-        int, typer.Option(min=1, help="The largest file that may be uploaded.")
+        int, typer.Option(min=1, help="Size limit of an uploaded file.")
     ] = DEFAULTS.upload_megabytes,
     device: ModelDevice = "auto",
     index_device: SearchDevice = "auto",
     model: ModelName = None,
 ) -> None:
-    """Open the web page: search, ask, compare, explore, and manage the documents."""
+    """Serve the web page: search, ask, compare, explore, and manage documents."""
     from echo_index.app.services.credentials import read_authenticator
     from echo_index.app.services.index_service import ServiceOptions
-    from echo_index.app.web.server import ServerOptions
-    from echo_index.app.web.server import serve as listen
+    from echo_index.app.web.server import ServerOptions, run_server
 
-    listen(
+    run_server(
         ServiceOptions(index, model=model, device=device, index_device=index_device, llms=tuple(llm)),
         ServerOptions(
             host=host,

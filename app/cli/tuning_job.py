@@ -1,4 +1,4 @@
-"""Tuning from the command line: reads pairs, opens model and teacher, tells how far it is, draws the losses."""
+"""The work of `tune`: read pairs, open model and teacher, show progress, plot the loss_axes."""
 
 from __future__ import annotations
 
@@ -23,22 +23,27 @@ if TYPE_CHECKING:
     from echo_index.embeddings.training.pairs import TrainingPair
     from echo_index.embeddings.training.trainer import TuningOptions
 
-_PLOT = "log.svg"
-_SMOOTHED = 10  # steps
+_PLOT_NAME = "log.svg"
+_SMOOTHING_STEPS = 10
 
 
 @dataclass(frozen=True)
 class TuningSources:
-    """Where pairs come from and what is learned from besides; None and () are nothing.
+    """Sources of training pairs, and what is added to them.
 
-    `from_index` gives up to `most_from_index` pairs; `hard_negatives` is how many are looked up for each pair;
-    `most_pairs` of each source are taken. `held_out` are files of pairs to measure on.
+    Attributes:
+        files: Files of pairs.
+        from_index: Folder of an index that up to `max_from_index` pairs are made from.
+        max_pairs: Maximum number of pairs of each source.
+        hard_negatives: Number of hard negatives to find for each pair.
+        teacher: Name of a sentence-transformers model to distill.
+        held_out: Files of pairs to evaluate on.
     """
 
     files: tuple[Path, ...] = ()
     from_index: Path | None = None
-    most_from_index: int = 10_000
-    most_pairs: int | None = None
+    max_from_index: int = 10_000
+    max_pairs: int | None = None
     hard_negatives: int = 0
     teacher: str | None = None
     held_out: tuple[Path, ...] = ()
@@ -55,12 +60,12 @@ def tune_model(
     err: Console,
     notice: Callable[[str], None],
 ) -> None:
-    """Tune a model, by low-rank additions or by a head, print how it went, and leave an adapter in the folder.
+    """Train a LoRA adapter or a linear head, write it to the folder, and print the result.
 
     Raises:
-        SourceError: there are no pairs, or a file of them cannot be read.
-        MissingPackage: a package of the extra `tune` is not installed, or sentence-transformers for a teacher.
-        EchoIndexError: the model or index cannot be opened, or the folder cannot be written.
+        SourceError: there are no pairs, or a file of pairs cannot be read.
+        MissingPackage: a package of the extra `tune` is missing, or sentence-transformers for a teacher.
+        EchoIndexError: the model or index cannot be opened, or the folder cannot be written to.
     """
     from echo_index.embeddings.training.head_trainer import HeadOptions, tune_head
     from echo_index.embeddings.training.trainer import tune
@@ -69,15 +74,15 @@ def tune_model(
     from echo_index.retriever.tuning.pair_files import read_pairs
 
     require_matplotlib()
-    pairs = _pairs(sources, notice)
+    pairs = _read_training_pairs(sources, notice)
     held_out = [pair for path in sources.held_out for pair in read_pairs(path)]
-    notice(f"{pluralize(len(pairs), 'pair')} of {pluralize(len({pair.source for pair in pairs}), 'source')}.")
+    notice(f"{pluralize(len(pairs), 'pair')} from {pluralize(len({pair.source for pair in pairs}), 'source')}.")
     encoder = open_encoder(encoder_options, before=None, chunk_tokens=0, notice=notice).with_options(
         max_tokens=max_tokens
     )
-    _refuse_what_the_adapter_decides(encoder, options)
+    _validate_adapter_options(encoder, options)
     teacher = None if sources.teacher is None else sentence_transformer_teacher(sources.teacher, most_tokens=max_tokens)
-    last = None
+    last_step = None
     with WorkProgress(err) as progress:
         if sources.hard_negatives:
             pairs = add_hard_negatives(
@@ -87,46 +92,48 @@ def tune_model(
                 progress=lambda done, total: progress.show("Looking for hard negatives", done, total),
             )
 
-        def reading(done: int, total: int) -> None:
+        def show_reading(done: int, total: int) -> None:
             progress.show("Reading texts", done, total)
 
         try:
-            made = (
-                tune_head(encoder, pairs, folder, options=options, held_out=held_out, progress=reading)
+            training = (
+                tune_head(encoder, pairs, folder, options=options, held_out=held_out, progress=show_reading)
                 if isinstance(options, HeadOptions)
                 else tune(encoder, pairs, folder, options=options, teacher=teacher, held_out=held_out)
             )
-            for last in made:
-                progress.show("Tuning", last.number, options.steps)
-                if last.loss is None:
-                    notice(f"Before: held-out MRR {last.held_out:.1f}.")
-                elif last.held_out is not None:
-                    notice(f"Step {last.number}: loss {last.loss:.3f}, held-out MRR {last.held_out:.1f}.")
+            for last_step in training:
+                progress.show("Tuning", last_step.number, options.steps)
+                if last_step.loss is None:
+                    notice(f"Before: held-out MRR {last_step.held_out:.1f}.")
+                elif last_step.held_out is not None:
+                    notice(
+                        f"Step {last_step.number}: loss {last_step.loss:.3f}, held-out MRR {last_step.held_out:.1f}."
+                    )
         except OSError as error:
             raise EchoIndexError(f"{folder} cannot be written: {error.strerror}.") from None
-    if last is None:
-        notice("There was nothing left to do.")
-    if os.environ.get("RANK", "0") != "0":  # of several processes, the first tells
+    if last_step is None:
+        notice("The training was already complete.")
+    if os.environ.get("RANK", "0") != "0":  # of several processes, only the first one reports
         return
     draw_log(folder)
-    out.print(_told(folder), soft_wrap=True)
+    out.print(_summary(folder), soft_wrap=True)
     out.print(f"Written to {folder}. To use it: echo-index build --rebuild --adapter {folder} FOLDER", soft_wrap=True)
 
 
-def _refuse_what_the_adapter_decides(encoder: EchoEncoder, options: TuningOptions | HeadOptions) -> None:
+def _validate_adapter_options(encoder: EchoEncoder, options: TuningOptions | HeadOptions) -> None:
     from echo_index.embeddings.training.trainer import TuningOptions
 
     if encoder.model.adapter is None or not isinstance(options, TuningOptions):
         return
-    usual = TuningOptions()
-    if (options.rank, options.first_layer) != (usual.rank, usual.first_layer):
+    defaults = TuningOptions()
+    if (options.rank, options.first_layer) != (defaults.rank, defaults.first_layer):
         raise ModelError(
-            f"The adapter {encoder.model.adapter} keeps its rank and its layers; these are of a new one.",
-            remedy="Begin a new one: --no-adapter",
+            f"The rank and the layers of the adapter {encoder.model.adapter} cannot be changed.",
+            remedy="Train a new adapter: --no-adapter",
         )
 
 
-def _pairs(sources: TuningSources, notice: Callable[[str], None]) -> list[TrainingPair]:
+def _read_training_pairs(sources: TuningSources, notice: Callable[[str], None]) -> list[TrainingPair]:
     from echo_index.indexer.generations.snapshot import open_snapshot
     from echo_index.retriever.tuning.index_pairs import pairs_from_index
     from echo_index.retriever.tuning.pair_files import read_pairs
@@ -135,27 +142,25 @@ def _pairs(sources: TuningSources, notice: Callable[[str], None]) -> list[Traini
     if sources.from_index is not None:
         snapshot = open_snapshot(sources.from_index, index_device="cpu", notice=notice)
         with snapshot.reading():
-            pairs += pairs_from_index(snapshot, most=sources.most_from_index)
+            pairs += pairs_from_index(snapshot, most=sources.max_from_index)
     if not pairs:
-        raise SourceError(
-            "There are no pairs to tune with.", remedy="Name a file (--pairs) or an index (--from-index)."
-        )
-    return _first_of_each(pairs, sources.most_pairs)
+        raise SourceError("There are no pairs to train on.", remedy="Name a file (--pairs) or an index (--from-index).")
+    return _limit_per_source(pairs, sources.max_pairs)
 
 
-def _first_of_each(pairs: Sequence[TrainingPair], most: int | None) -> list[TrainingPair]:
-    if most is None:
+def _limit_per_source(pairs: Sequence[TrainingPair], limit: int | None) -> list[TrainingPair]:
+    if limit is None:
         return list(pairs)
-    taken: dict[str, int] = {}
-    kept = []
+    counts: dict[str, int] = {}
+    selected = []
     for pair in pairs:
-        taken[pair.source] = taken.get(pair.source, 0) + 1
-        if taken[pair.source] <= most:
-            kept.append(pair)
-    return kept
+        counts[pair.source] = counts.get(pair.source, 0) + 1
+        if counts[pair.source] <= limit:
+            selected.append(pair)
+    return selected
 
 
-def _told(folder: Path) -> str:
+def _summary(folder: Path) -> str:
     from echo_index.embeddings.training.step_log import TUNING_LOG
 
     steps = [json.loads(line) for line in (folder / TUNING_LOG).read_text(encoding="utf-8").splitlines()]
@@ -165,35 +170,37 @@ def _told(folder: Path) -> str:
         return f"{pluralize(count, 'step')}, loss {steps[-1]['loss']:.3f}."
     number = max(measured, key=lambda number: measured[number])
     if number == 0:
-        return f"{pluralize(count, 'step')}, none of which was better than before: held-out MRR {measured[0]:.1f}."
+        return f"{pluralize(count, 'step')} without improvement: held-out MRR {measured[0]:.1f} before."
     before = f", {measured[0]:.1f} before" if 0 in measured else ""
     return f"{pluralize(count, 'step')}; best at step {number}: held-out MRR {measured[number]:.1f}{before}."
 
 
 def draw_log(folder: Path) -> None:
-    """Draw the losses and held-out scores of a training as log.svg in its folder."""
+    """Plot the losses and held-out scores of a training to log.svg in its folder."""
     from matplotlib.figure import Figure
 
     from echo_index.embeddings.training.step_log import TUNING_LOG
 
     steps = [json.loads(line) for line in (folder / TUNING_LOG).read_text(encoding="utf-8").splitlines()]
     figure = Figure(figsize=(7.0, 3.4), layout="constrained")
-    losses = figure.subplots()
-    made = [step for step in steps if step["loss"] is not None]
-    losses.plot([step["number"] for step in made], _smoothed([step["loss"] for step in made]), color="#0072B2")
-    losses.set_xlabel("step")
-    losses.set_ylabel(f"loss, mean of {_SMOOTHED} steps", color="#0072B2")
+    loss_axes = figure.subplots()
+    trained = [step for step in steps if step["loss"] is not None]
+    loss_axes.plot(
+        [step["number"] for step in trained], _moving_average([step["loss"] for step in trained]), color="#0072B2"
+    )
+    loss_axes.set_xlabel("step")
+    loss_axes.set_ylabel(f"loss, mean of {_SMOOTHING_STEPS} steps", color="#0072B2")
     measured = [step for step in steps if step["held_out"] is not None]
     if measured:
-        scores = losses.twinx()
+        score_axes = loss_axes.twinx()
         numbers = [step["number"] for step in measured]
-        scores.plot(numbers, [step["held_out"] for step in measured], marker="o", color="#D55E00")
-        scores.set_ylabel("held-out MRR", color="#D55E00")
-    figure.savefig(folder / _PLOT)
+        score_axes.plot(numbers, [step["held_out"] for step in measured], marker="o", color="#D55E00")
+        score_axes.set_ylabel("held-out MRR", color="#D55E00")
+    figure.savefig(folder / _PLOT_NAME)
 
 
-def _smoothed(values: Sequence[float]) -> list[float]:
+def _moving_average(values: Sequence[float]) -> list[float]:
     return [
-        sum(values[max(0, end - _SMOOTHED) : end]) / (end - max(0, end - _SMOOTHED))
+        sum(values[max(0, end - _SMOOTHING_STEPS) : end]) / (end - max(0, end - _SMOOTHING_STEPS))
         for end in range(1, len(values) + 1)
     ]

@@ -1,1 +1,1 @@
-"""What the command line and the web page share."""
+"""Services behind both the command line and the web page."""

@@ -1,14 +1,14 @@
-"""A question to a streamed answer that can be stopped, in a thread of its own. Knows chains, nothing of pages."""
+"""Stream the answer to a question from a thread of its own; the answer can be stopped at any time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import nullcontext
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from echo_index.app.defaults import DEFAULTS
 from echo_index.app.services.external_llm import translate_llm_errors, untraced
@@ -17,13 +17,14 @@ from echo_index.app.services.index_service import OWN_MODEL, IndexService
 if TYPE_CHECKING:
     from echo_index.indexer.catalog.records import SearchFilter
     from echo_index.retriever.rag.citations import Answer
+    from echo_index.retriever.rag.query_rewriting import Conversation
     from echo_index.retriever.search.hits import Hit
     from echo_index.retriever.search.retriever import Mode
 
 
 @dataclass(frozen=True)
 class Turn:
-    """A question and what has been written in answer to it so far; `answer` is there when it is complete."""
+    """A question and the text written so far; `answer` is set once the text is complete."""
 
     question: str
     passages: tuple[Hit, ...] = ()
@@ -33,7 +34,10 @@ class Turn:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked, after which turns, of which documents and which model."""
+    """A question with the earlier turns of its conversation, the documents to search and the model that answers.
+
+    `llm` is OWN_MODEL or one of `ServiceOptions.llms`; `passages` is how many passages that model is given.
+    """
 
     question: str
     before: tuple[Turn, ...] = ()
@@ -44,64 +48,58 @@ class Request:
 
 
 def stream_turn(service: IndexService, request: Request) -> Iterator[Turn]:
-    """Yield the turn as it grows. The model stops where the iterator is closed.
+    """Yield the turn each time its text grows. Closing the iterator stops the model.
 
     Raises:
-        EchoIndexError: the question cannot be answered; what it says is for people.
+        EchoIndexError: the question cannot be answered.
     """
-    pieces: SimpleQueue[dict[str, Any] | BaseException | None] = SimpleQueue()
+    turns: SimpleQueue[Turn | BaseException | None] = SimpleQueue()
     stopped = Event()
 
     def write() -> None:
         try:
-            for piece in _chain_pieces(service, request):
-                pieces.put(piece)
+            for turn in _answer(service, request):
+                turns.put(turn)
                 if stopped.is_set():
                     return
-            pieces.put(None)
-        except BaseException as error:  # noqa: BLE001 - raised again where somebody waits for it
-            pieces.put(error)
+            turns.put(None)
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that reads the stream
+            turns.put(error)
 
     Thread(target=copy_context().run, args=(write,), name="answer", daemon=True).start()
-    turn = Turn(request.question)
     try:
-        while (piece := pieces.get()) is not None:
-            if isinstance(piece, BaseException):
-                raise piece
-            turn = _grown(turn, piece)
+        while (turn := turns.get()) is not None:
+            if isinstance(turn, BaseException):
+                raise turn
             yield turn
     finally:
         stopped.set()
 
 
-def _chain_pieces(service: IndexService, request: Request) -> Iterator[dict[str, Any]]:
-    from echo_index.retriever.rag.adapters import EchoRetriever
-    from echo_index.retriever.rag.rag_chain import rag_chain
+def _answer(service: IndexService, request: Request) -> Iterator[Turn]:
+    from echo_index.retriever.rag.answer_stream import answer_question
 
-    writer = service.chat_model(request.llm)
-    where = request.where
-    documents = service.with_retriever(
-        lambda opened: EchoRetriever(
-            retriever=opened,
-            k=request.passages,
-            mode=request.mode,
-            group=True,
-            paths=where.paths if where else (),
-            formats=where.formats if where else (),
+    def search(query: str) -> list[Hit]:
+        return service.with_retriever(
+            lambda retriever: retriever.search(
+                query, k=request.passages, mode=request.mode, where=request.where, group=True
+            )
         )
-    )
-    asked = {"question": request.question, "chat_history": _history(request.before)}
+
+    model = service.chat_model(request.llm)
     with translate_llm_errors(request.llm) if request.llm else nullcontext(), untraced():
-        yield from rag_chain(documents, writer).stream(asked)  # type: ignore[misc]
+        stream = answer_question(_conversation(request), search=search, model=model)
+        turn = Turn(request.question, passages=stream.passages)
+        yield turn
+        for text in stream:
+            turn = replace(turn, text=turn.text + text)
+            yield turn
+        yield replace(turn, answer=stream.answer)
 
 
-def _history(turns: Sequence[Turn]) -> list[tuple[str, str]]:
-    return [said for turn in turns if turn.answer for said in (("human", turn.question), ("ai", turn.answer.text))]
+def _conversation(request: Request) -> Conversation:
+    from echo_index.retriever.rag.query_rewriting import Conversation
 
-
-def _grown(turn: Turn, piece: dict[str, Any]) -> Turn:
-    from echo_index.retriever.rag.adapters import hit_from_document
-
-    if "passages" in piece:
-        turn = replace(turn, passages=tuple(hit_from_document(document) for document in piece["passages"]))
-    return replace(turn, text=turn.text + piece.get("text", ""), answer=piece.get("answer", turn.answer))
+    return Conversation.from_exchanges(
+        request.question, [(turn.question, turn.answer.text) for turn in request.before if turn.answer]
+    )

@@ -1,8 +1,7 @@
-"""A build in the background, for everybody to watch and to stop. Knows how far it is, nothing of how that is shown."""
+"""Build an index in a background thread that reports its progress and can be stopped."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING, Literal
 
 from echo_index.app.services.encoder_factory import EncoderOptions, choose_chunking, open_encoder
+from echo_index.app.services.progress import RateMeter, seconds_left
 from echo_index.errors import EchoIndexError, IndexBusy
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ BuildPhase = Literal["idle", "starting", "running", "stopping", "done", "stopped
 
 @dataclass(frozen=True)
 class BuildState:
-    """How a build stands. `rate` is per second, `seconds_left` is None while it cannot be told."""
+    """Progress of a build: `done` of `total` items of a stage, at `rate` per second; at the end `report` or `error`."""
 
     phase: BuildPhase = "idle"
     stage: Stage | None = None
@@ -34,21 +34,21 @@ class BuildState:
 
     @property
     def is_active(self) -> bool:
-        """Whether something is being done."""
+        """Whether a build is running."""
         return self.phase in ("starting", "running", "stopping")
 
     @property
     def seconds_left(self) -> int | None:
-        """How long the stage goes on at this rate."""
-        return None if self.total is None or not self.rate else round((self.total - self.done) / self.rate)
+        """Time left for the stage at this rate, or None while it is unknown."""
+        return seconds_left(self.done, self.total, self.rate)
 
 
 class _Stopped(Exception):
-    """Leaves a build from within its progress; what was embedded is kept."""
+    """Raised in the progress callback to stop a build; the index keeps the embeddings made so far."""
 
 
 class BuildJob:
-    """Builds one index, one build at a time. Thread-safe."""
+    """Run builds of one index, one at a time. Thread-safe."""
 
     def __init__(self, index_dir: Path, options: EncoderOptions) -> None:
         self.index_dir = index_dir
@@ -56,38 +56,39 @@ class BuildJob:
         self._state = BuildState()
         self._lock = Lock()
         self._thread: Thread | None = None
-        self._stage_began, self._done_before = 0.0, 0
+        self._meter = RateMeter()
 
     @property
     def state(self) -> BuildState:
-        """How the last build that was started stands."""
+        """The state of the build that was started last."""
         return self._state
 
     def start(self, sources: Sequence[str]) -> None:
-        """Begin to build from folders, files or globs; `state` tells how it goes.
+        """Start to build from folders, files or globs; `state` has its progress.
 
         Raises:
             SourceError: a source cannot be used.
-            IndexBusy: a build is on its way already.
+            IndexBusy: a build is already running.
         """
         from echo_index.indexer.sources.source import Source
 
         parsed = [Source.parse(source) for source in sources]
         with self._lock:
             if self._state.is_active:
-                raise IndexBusy("A build is on its way already.", remedy="Wait for it, or stop it.")
+                raise IndexBusy("A build is already running.", remedy="Wait for it to end, or stop it.")
             self._state = BuildState(phase="starting")
+            self._meter = RateMeter()
             self._thread = Thread(target=self._run, args=(parsed,), name="build", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
-        """Ask the build to end after the batch in flight."""
+        """Ask the build to stop after the current batch."""
         with self._lock:
             if self._state.is_active:
                 self._state = replace(self._state, phase="stopping")
 
     def wait(self) -> BuildState:
-        """Return the state when the build has ended."""
+        """Wait until the build has ended, and return its state."""
         if self._thread is not None:
             self._thread.join()
         return self._state
@@ -105,23 +106,19 @@ class BuildJob:
             report = build_index(
                 sources, self.index_dir, encoder=encoder, chunking=chunking, progress=self._on_progress
             )
-            ended = BuildState(phase="done", report=report)
+            final = BuildState(phase="done", report=report)
         except _Stopped:
-            ended = replace(self._state, phase="stopped")
+            final = replace(self._state, phase="stopped")
         except EchoIndexError as error:
-            ended = BuildState(phase="failed", error=str(error))
-        except Exception as error:  # noqa: BLE001 - nobody else would tell the person who waits
-            ended = BuildState(phase="failed", error=f"The build failed: {error}")
+            final = BuildState(phase="failed", error=str(error))
+        except Exception as error:  # noqa: BLE001 - otherwise the page would wait for ever
+            final = BuildState(phase="failed", error=f"The build failed: {error}")
         with self._lock:
-            self._state = ended
+            self._state = final
 
     def _on_progress(self, stage: Stage, done: int, total: int | None) -> None:
-        now = time.monotonic()
         with self._lock:
             if self._state.phase == "stopping":
                 raise _Stopped
-            if stage != self._state.stage:
-                self._stage_began, self._done_before = now, done
-            seconds = now - self._stage_began
-            rate = (done - self._done_before) / seconds if seconds > 0 else 0.0
+            rate = self._meter.update(stage, done)
             self._state = BuildState(phase="running", stage=stage, done=done, total=total, rate=rate)

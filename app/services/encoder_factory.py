@@ -1,4 +1,4 @@
-"""From what a person asked for to a loaded encoder: the options given, then what the index was built with."""
+"""Choose encoder, sources and chunking of a build: the options that were given, else those of the index."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from echo_index.indexer.sources.source import Source
 
 Notice = Callable[[str], None]
-_PREFIX_TOKENS = 56  # room for title and headings
+_PREFIX_TOKENS = 56  # for the title and headings in front of a chunk
 
 
 @dataclass(frozen=True)
 class EncoderOptions:
-    """What a person said about the encoder; None is nothing. `no_adapter` is the plain model, where it has one."""
+    """Options of the encoder; None means not given. `no_adapter` is the model without any adapter."""
 
     model: str | None = None
     adapter: Path | None = None
@@ -39,47 +39,47 @@ class EncoderOptions:
 def open_encoder(
     options: EncoderOptions, *, before: BuiltWith | None, chunk_tokens: int, notice: Notice
 ) -> EchoEncoder:
-    """Load the encoder for a build: an index goes on with the encoder it was built with, unless options say otherwise.
+    """Load the encoder for a build: the one that the index was built with, changed by the options.
 
-    A new index takes the adapter that comes along for its model. Each copy of a text is given room for a whole chunk
-    and the title and headings in front of it.
+    A new index uses the bundled adapter of its model, if there is one. The token limit of each copy of a text is
+    raised, where needed, to a whole chunk with its title and headings.
 
     Raises:
-        ModelError, PromptError: the options name something that does not work.
+        ModelError: the model or the adapter cannot be loaded.
+        PromptError: a prompt template is invalid.
     """
     from echo_index.embeddings.encoder import EchoEncoder
     from echo_index.embeddings.models.bundled import DEFAULT_MODEL
     from echo_index.embeddings.models.language_model import load_model
     from echo_index.embeddings.text.echo_prompt import EchoPrompt
 
-    goes_on = before is not None and options.model in (None, before.encoder["model"])
-    if before is not None and goes_on and options.adapter is None and not options.no_adapter:
+    same_model = before is not None and options.model in (None, before.encoder["model"])
+    if before is not None and same_model and options.adapter is None and not options.no_adapter:
         encoder = EchoEncoder.from_config(before.encoder, device=options.device, notice=notice)
     else:
         name = DEFAULT_MODEL if options.model is None else options.model
-        own: Literal["own"] | None = None if options.no_adapter else "own"
-        adapter = options.adapter or own
-        loaded = load_model(name, adapter=adapter, device=options.device, notice=notice)
-        encoder = EchoEncoder(loaded, precision=options.precision or DEFAULTS.precision)
-    return encoder.with_options(
+        bundled: Literal["own"] | None = None if options.no_adapter else "own"
+        model = load_model(name, adapter=options.adapter or bundled, device=options.device, notice=notice)
+        encoder = EchoEncoder(model).with_precision(options.precision or DEFAULTS.precision)
+    encoder = encoder.with_options(
         layer=options.layer,
         pooling=options.pooling,
         document_prompt=EchoPrompt(options.document_prompt) if options.document_prompt else None,
         query_prompt=EchoPrompt(options.query_prompt) if options.query_prompt else None,
         max_tokens=max(encoder.max_tokens, chunk_tokens + _PREFIX_TOKENS),
-        precision=options.precision,
     )
+    return encoder if options.precision is None else encoder.with_precision(options.precision)
 
 
 def encoder_from_index(
     model: str | None, *, device: DeviceChoice, notice: Notice
 ) -> Callable[[dict[str, str | int | None]], EchoEncoder]:
-    """Return what loads the encoder that an index describes; `model` is where its model lies now, if it has moved."""
+    """Return a function that loads an encoder from its configuration; `model` overrides the path of its model."""
 
-    def load(described: dict[str, str | int | None]) -> EchoEncoder:
+    def load(config: dict[str, str | int | None]) -> EchoEncoder:
         from echo_index.embeddings.encoder import EchoEncoder
 
-        return EchoEncoder.from_config(described, model=model, device=device, notice=notice)
+        return EchoEncoder.from_config(config, model=model, device=device, notice=notice)
 
     return load
 
@@ -87,10 +87,10 @@ def encoder_from_index(
 def choose_sources(
     names: Sequence[str], index_dir: Path, *, include: Sequence[str], exclude: Sequence[str], notice: Notice
 ) -> list[Source]:
-    """Return the sources that are named, else those of earlier builds, with these patterns; none where there are none.
+    """Return the named sources, else those of earlier builds; `include` and `exclude` are gitignore patterns.
 
     Raises:
-        SourceError: a source is not there, or not any more.
+        SourceError: a source does not exist.
     """
     from echo_index.indexer.generations.source_registry import read_sources
     from echo_index.indexer.sources.source import Source
@@ -105,15 +105,15 @@ def choose_sources(
             reason = error.message[0].lower() + error.message[1:]
             raise SourceError(
                 f"A source of the index in {index_dir} cannot be built again: {reason}",
-                remedy="Put it back, or name the others, and it is forgotten: echo-index build SOURCE...",
+                remedy="Put it back, or name the sources to keep: echo-index build SOURCE...",
             ) from None
     if sources:
-        notice(f"The sources of earlier builds: {', '.join(source.name for source in sources)}")
+        notice(f"Sources of earlier builds: {', '.join(source.name for source in sources)}")
     return sources
 
 
 def choose_chunking(max_tokens: int | None, overlap_tokens: int | None, *, before: BuiltWith | None) -> Chunking:
-    """Return how documents are cut: as asked, else as the index was begun, else by default."""
+    """Return the chunking: the sizes that are given, else those of the index, else the defaults."""
     from echo_index.indexer.documents.chunking import Chunking
 
     base = Chunking(DEFAULTS.chunk_tokens, DEFAULTS.overlap_tokens) if before is None else before.chunking

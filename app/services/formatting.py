@@ -1,22 +1,91 @@
-"""Words for counts, stages and patterns, the same on the command line and on the web page."""
+"""Text that the command line and the web page have in common: locations, reasons for a match, counts, times."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from echo_index.indexer.building.document_sync import BuildReport
+    from echo_index.indexer.building.removal import RemovalReport
+    from echo_index.retriever.search.hits import Hit, Location
 
 STAGE_LABELS = {
     "reading": "Reading files",
     "embedding": "Embedding passages",
-    "asking": "Asking for passages",
+    "normalizing": "Normalizing",
     "indexing": "Building the vector index",
 }
+MAX_DUPLICATES = 5
+"""How many locations of duplicates are named for each hit."""
+
+
+@dataclass(frozen=True)
+class MatchReason:
+    """A ranking that found a hit: its name, what its scores are, and the hit's rank (from 1) and score in it."""
+
+    ranking: str
+    measure: str
+    rank: int
+    score: float
+
+
+def match_reasons(hit: Hit) -> list[MatchReason]:
+    """Return the rankings that a hit was found in, and reranked by."""
+    rankings = (
+        ("meaning", "cosine", hit.dense),
+        ("words", "BM25", hit.lexical),
+        ("likelihood", "log probability of a token of the question", hit.likelihood),
+    )
+    return [MatchReason(name, measure, found.rank, found.score) for name, measure, found in rankings if found]
+
+
+def position_text(place: Hit | Location) -> str:
+    """Return "page 3" or "line 7", or "" where neither is known."""
+    return f"page {place.page}" if place.page else f"line {place.line}" if place.line else ""
+
+
+def location_text(place: Hit | Location, *, compact: bool = False) -> str:
+    """Return "notes.md, line 7" or, if compact, "notes.md:7", which editors and terminals open at the line."""
+    position = position_text(place)
+    if compact and position and not place.page:
+        return f"{place.source}:{place.line}"
+    return f"{place.source}, {position}" if position else place.source
+
+
+def duplicate_text(duplicate: Location, hit: Hit, *, compact: bool = False) -> str:
+    """Return where a duplicate of a hit is, without the name of the document if both are in the same one."""
+    if duplicate.source == hit.source:
+        return position_text(duplicate) or "elsewhere in it"
+    return location_text(duplicate, compact=compact)
+
+
+def heading_path(title: str, headings: Sequence[str], *, separator: str = " > ") -> str:
+    """Return a document's title and the headings above a passage, in one line."""
+    from echo_index.indexer.documents.chunking import title_path
+
+    return separator.join(title_path(title, headings))
+
+
+def change_counts(report: BuildReport) -> str:
+    """Return how many files a build found new, changed, unchanged and removed: "2 new, 1 changed"."""
+    counts = (
+        (report.added, "new"),
+        (report.changed, "changed"),
+        (report.unchanged, "unchanged"),
+        (report.removed, "removed"),
+    )
+    return ", ".join(f"{count:,} {word}" for count, word in counts if count)
+
+
+def index_size(report: BuildReport | RemovalReport) -> str:
+    """Return how much an index contains: "2 documents in 5 passages"."""
+    return f"{pluralize(report.documents, 'document')} in {pluralize(report.chunks, 'passage')}"
 
 
 def pattern_lines(report: BuildReport) -> list[str]:
-    """Return a line for each source of which patterns of an earlier build left something out."""
+    """Return one line for each source whose patterns are those of an earlier build."""
     return [
         f"{source}: "
         + " and ".join(
@@ -28,5 +97,20 @@ def pattern_lines(report: BuildReport) -> list[str]:
 
 
 def pluralize(count: int, noun: str) -> str:
-    """Return "1 passage", "2 passages"."""
+    """Return "1 passage" or "2 passages"."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def byte_count(count: int) -> str:
+    """Return a number of bytes as "1.2 MB" or "3.4 kB"."""
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
+
+
+def rate_text(per_second: float) -> str:
+    """Return a rate as "2.5/s", or per minute where it is below one per second."""
+    return f"{per_second:.1f}/s" if per_second >= 1 or per_second == 0 else f"{60 * per_second:.1f}/min"
+
+
+def minutes_text(seconds: int) -> str:
+    """Return a duration as "2:05" (minutes and seconds)."""
+    return f"{seconds // 60}:{seconds % 60:02}"

@@ -1,4 +1,4 @@
-"""One index and its models, shared by everyone who is served: opened when there is one, loaded once. Knows no page."""
+"""One index and its models, opened and loaded once and shared by all visitors of the web page."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ if TYPE_CHECKING:
     from echo_index.embeddings.runtime.devices import DeviceChoice
     from echo_index.indexer.generations.snapshot import Snapshot
     from echo_index.indexer.vectors.faiss_index import IndexDevice
+    from echo_index.retriever.rag.chat_model import EchoChatModel
     from echo_index.retriever.search.retriever import Retriever
 
 T = TypeVar("T")
 
 OWN_MODEL = ""
-"""The name, among those that may write answers, of the model that embeds."""
+"""Name of the embedding model where a model that writes answers is chosen."""
 
 
 @dataclass(frozen=True)
 class ServiceOptions:
-    """What a person said about what is served; `llms` are further models that may write the answers."""
+    """The index to serve and the models to use; `llms` are names of other models that may write the answers."""
 
     index_dir: Path
     model: str | None = None
@@ -37,72 +38,73 @@ class ServiceOptions:
 
 
 class IndexService:
-    """What all visitors share. Thread-safe."""
+    """Retriever and chat models of one index, shared by all visitors. Thread-safe."""
 
     def __init__(self, options: ServiceOptions, *, notice: Callable[[str], None] = lambda line: None) -> None:
         self.options = options
         self._notice = notice
         self._retriever: Retriever | None = None
-        self._writers: dict[str, BaseChatModel] = {}
+        self._chat_models: dict[str, BaseChatModel] = {}
         self._lock = Lock()
         self._ready = False
 
     @property
     def index_dir(self) -> Path:
-        """The folder of the index, be there one or not."""
+        """Folder of the index, whether or not it exists."""
         return self.options.index_dir
 
     @property
     def ready(self) -> bool:
-        """Whether the model is loaded, where there is an index that needs one."""
+        """Whether `warm` has finished: questions do not wait for the model to load."""
         return self._ready
 
     def warm(self) -> None:
-        """Load the model before anybody asks."""
+        """Load the model before the first question."""
         try:
-            self.with_retriever(lambda retriever: retriever.encoder.model.tokenizer.whole())
+            self.with_retriever(lambda retriever: retriever.encoder.model.tokenizer.full())
         except IndexMissing:
-            pass  # there is nothing to search yet: the page says how to begin
+            pass  # the page itself explains how to build one
         except EchoIndexError as error:
-            self._notice(str(error))  # every question will be told the same
+            self._notice(str(error))  # every question will show the same error
         self._ready = True
 
     def with_retriever(self, act: Callable[[Retriever], T]) -> T:
-        """Return what `act` makes of the retriever of the newest index, also where it was rebuilt with another model.
+        """Return `act(retriever)` for the current index, which is opened again if it was rebuilt with another model.
 
         Raises:
-            IndexMissing, IndexDamaged: there is no index that can be opened.
+            IndexMissing: there is no index.
+            IndexDamaged: the index cannot be read.
         """
-        retriever = self._opened()
+        retriever = self._open()
         try:
             retriever.current_snapshot()
             return act(retriever)
         except IndexMismatch:
-            return act(self._opened(instead_of=retriever))
+            return act(self._open(instead_of=retriever))
 
     def with_snapshot(self, act: Callable[[Snapshot], T]) -> T:
-        """Return what `act` makes of the newest generation of the index; no model is loaded for it."""
+        """Return `act(snapshot)` for the newest generation of the index; this loads no model."""
         return self.with_retriever(lambda retriever: retriever.with_snapshot(act))
 
     def chat_model(self, name: str = OWN_MODEL) -> BaseChatModel:
-        """Return the model that writes the answers: one of the names in the options, or the one that embeds.
+        """Return the model that writes the answers: the embedding model, or one of `ServiceOptions.llms` by name.
 
         Raises:
-            ModelError: it cannot be used, or is none of those that were configured.
+            ModelError: the model cannot be opened, or is not in `ServiceOptions.llms`.
         """
         if name == OWN_MODEL:
-            return self.with_retriever(_own_writer)
+            return self.with_retriever(own_chat_model)
         from echo_index.app.services.external_llm import open_llm
         from echo_index.errors import ModelError
 
         if name not in self.options.llms:
-            raise ModelError(f"The model {name!r} is not one of those that were configured.")
+            raise ModelError(f"The model {name!r} is not one of the configured models.")
         with self._lock:
-            if name not in self._writers:
-                self._writers[name] = open_llm(name)
-            return self._writers[name]
+            if name not in self._chat_models:
+                self._chat_models[name] = open_llm(name)
+            return self._chat_models[name]
 
-    def _opened(self, *, instead_of: Retriever | None = None) -> Retriever:
+    def _open(self, *, instead_of: Retriever | None = None) -> Retriever:
         from echo_index.retriever.search.retriever import Retriever
 
         with self._lock:
@@ -117,7 +119,8 @@ class IndexService:
             return self._retriever
 
 
-def _own_writer(retriever: Retriever) -> BaseChatModel:
+def own_chat_model(retriever: Retriever) -> EchoChatModel:
+    """Return the embedding model of a retriever as a chat model."""
     from echo_index.retriever.rag.chat_model import EchoChatModel
 
     return EchoChatModel(language_model=retriever.encoder.model, max_tokens=DEFAULTS.answer_tokens)

@@ -1,4 +1,4 @@
-"""Records as JSON. The keys are a contract with programs: where a field has a newer name, its key stays."""
+"""Convert records to JSON objects. Programs depend on the keys, so a renamed field keeps its old key."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ if TYPE_CHECKING:
 
 def hit_fields(hit: Hit) -> dict[str, Any]:
     """Return the JSON object of a hit."""
-    return _with_key(asdict(hit), duplicates="alike")
+    return _rename_keys(asdict(hit), duplicates="alike")
 
 
 def answer_fields(answer: Answer) -> dict[str, Any]:
     """Return the JSON object of an answer."""
     return {
         **asdict(answer),
-        "citations": [{"number": each.number, "hit": hit_fields(each.hit)} for each in answer.citations],
+        "citations": [{"number": citation.number, "hit": hit_fields(citation.hit)} for citation in answer.citations],
         "passages": [hit_fields(hit) for hit in answer.passages],
     }
 
 
 def check_fields(check: Check) -> dict[str, Any]:
     """Return the JSON object of an integrity check."""
-    return _with_key(asdict(check), repaired="mended")
+    return _rename_keys(asdict(check), repaired="mended")
 
 
 def dataset_fields(result: DatasetResult) -> dict[str, Any]:
-    """Return the JSON object of what was measured on a data set."""
-    return {**asdict(result), "rows": [_with_key(asdict(row), description="told") for row in result.rows]}
+    """Return the JSON object of the results on one data set."""
+    return {**asdict(result), "rows": [_rename_keys(asdict(row), description="told") for row in result.rows]}
 
 
-def _with_key(fields: dict[str, Any], **keys: str) -> dict[str, Any]:
-    """Rename fields to their JSON keys, in the same order."""
-    return {keys.get(name, name): value for name, value in fields.items()}
+def _rename_keys(fields: dict[str, Any], **new_names: str) -> dict[str, Any]:
+    """Rename keys without changing their order."""
+    return {new_names.get(name, name): value for name, value in fields.items()}

@@ -1,4 +1,4 @@
-"""A model's settings in a file of a person's own: written by a calibration, read by a build. Knows no model."""
+"""Profiles: TOML files with the encoder settings that a calibration found best and that a build can use."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _KEYS = ("model", "layer", "pooling", "document_prompt", "query_prompt")
 
 
-def write_profile(path: Path, choice: Choice, *, model: str, layer: int | str, told: str) -> None:
-    """Write what was chosen for a model; `told` says where it comes from, a line.
+def write_profile(path: Path, choice: Choice, *, model: str, layer: int | str, comment: str) -> None:
+    """Write the chosen settings of a model to a profile that begins with a one-line comment.
 
     Raises:
         SourceError: the file cannot be written.
@@ -35,8 +35,8 @@ def write_profile(path: Path, choice: Choice, *, model: str, layer: int | str, t
         "document_prompt": choice.prompts.document,
         "query_prompt": choice.prompts.query,
     }
-    # A string of JSON is one of TOML too.
-    lines = [f"# {told}", *(f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in settings.items())]
+    # A JSON string is also a valid TOML string.
+    lines = [f"# {comment}", *(f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in settings.items())]
     try:
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     except OSError as error:
@@ -44,22 +44,22 @@ def write_profile(path: Path, choice: Choice, *, model: str, layer: int | str, t
 
 
 def with_profile(options: EncoderOptions, path: Path) -> EncoderOptions:
-    """Return the options, with what they leave open as the profile has it.
+    """Return the options completed from a profile; options that are given override it.
 
     Raises:
-        SourceError: the file cannot be read, or holds something else than a profile.
+        SourceError: the file cannot be read, or is not a profile.
     """
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SourceError(f"The profile {path} cannot be read: {error.strerror}.") from None
     except ValueError as error:
         raise SourceError(f"The profile {path} is not TOML: {error}.", remedy=_REMEDY) from None
-    for key, value in found.items():
+    for key, value in settings.items():
         if key not in _KEYS or not isinstance(value, str):
-            raise SourceError(f"The profile {path} has {key} = {value!r}, which is no setting of one.", remedy=_REMEDY)
+            raise SourceError(f"The profile {path} has an unknown setting: {key} = {value!r}.", remedy=_REMEDY)
     given = {field.name for field in fields(options) if getattr(options, field.name) is not None}
-    return replace(options, **{key: value for key, value in found.items() if key not in given})
+    return replace(options, **{key: value for key, value in settings.items() if key not in given})
 
 
-_REMEDY = f"Its settings are {', '.join(_KEYS)}; echo-index calibrate writes one."
+_REMEDY = f"The settings are {', '.join(_KEYS)}, all strings; echo-index calibrate writes a profile."

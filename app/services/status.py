@@ -1,10 +1,12 @@
-"""What there is to tell about an index: what is in it, what built it, how large it is, where it runs and why."""
+"""Collect the facts about an index: its content, encoder, size and devices."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from echo_index.app.services.formatting import byte_count
 
 if TYPE_CHECKING:
     from echo_index.embeddings.runtime.devices import DeviceChoice
@@ -17,8 +19,9 @@ def read_status(
     """Return the facts of an index, ready for JSON.
 
     Raises:
-        IndexMissing, IndexDamaged: there is no index that can be read.
-        DeviceError: a device that was asked for is not there.
+        IndexMissing: there is no index.
+        IndexDamaged: the index cannot be read.
+        DeviceError: a requested device is not available.
     """
     from echo_index.embeddings.runtime.devices import choose_device
     from echo_index.indexer.generations.snapshot import open_snapshot
@@ -26,7 +29,7 @@ def read_status(
     snapshot = open_snapshot(index_dir, index_device=index_device, notice=notice)
     manifest = snapshot.manifest
     counts = snapshot.catalog.counts(generation=manifest.generation)
-    place = choose_device(device)
+    model_device = choose_device(device)
     return {
         "index": str(index_dir.resolve()),
         "generation": manifest.generation,
@@ -39,7 +42,7 @@ def read_status(
         "encoder": manifest.encoder,
         "fingerprint": manifest.fingerprint,
         "chunking": manifest.chunking,
-        "device": {"name": place.name, "reason": place.reason},
+        "device": {"name": model_device.name, "reason": model_device.reason},
         "index_device": {"name": snapshot.vectors.placement.device, "reason": snapshot.vectors.placement.reason},
         "vectors": snapshot.vectors.kind,
         "space_passages": None if snapshot.normalization.is_identity else snapshot.normalization.passages,
@@ -49,19 +52,22 @@ def read_status(
 
 
 def status_lines(status: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the facts as lines for people: (name, value)."""
+    """Return the facts as (label, text) pairs for people to read."""
     encoder, chunking = status["encoder"], status["chunking"]
     formats = ", ".join(f"{count} {name}" for name, count in status["formats"].items())
-    size = f"{size_words(status['text_bytes'])} of text, {size_words(status['disk_bytes'])} on disk"
+    sizes = f"{byte_count(status['text_bytes'])} of text, {byte_count(status['disk_bytes'])} on disk"
     lines = [
         ("Index", f"{status['index']}, generation {status['generation']} of {status['finished']}"),
         ("Documents", f"{status['documents']} ({formats})" if formats else str(status["documents"])),
-        ("Passages", f"{status['chunks']}; {size}"),
+        ("Passages", f"{status['chunks']}; {sizes}"),
         ("Model", f"{encoder['model']}, layer {encoder['layer']}, {encoder['pooling']} pooling, {encoder['dtype']}"),
         ("Prompt", repr(encoder["document_prompt"])),
         ("Question", repr(encoder["query_prompt"])),
         ("Instruction", str(encoder["instruction"])),
-        ("Cut at", f"{chunking['max_tokens']} tokens, {chunking['overlap_tokens']} in common"),
+        (
+            "Cut at",
+            f"{chunking['max_tokens']} tokens, {chunking['overlap_tokens']} of them shared with the previous passage",
+        ),
         ("Device", f"{status['device']['name']} ({status['device']['reason']})"),
         (
             "Search",
@@ -69,14 +75,9 @@ def status_lines(status: dict[str, Any]) -> list[tuple[str, str]]:
         ),
     ]
     if status["space_passages"]:
-        told = f"estimated when there were {status['space_passages']} passages"
-        adapt = "; what is left is about other things: echo-index build adapts it"
-        lines.append(("Space", told + (adapt if status["space_has_drifted"] else "")))
+        text = f"estimated from {status['space_passages']} passages"
+        drifted = "; the documents have changed since: echo-index build adapts it"
+        lines.append(("Normalization", text + (drifted if status["space_has_drifted"] else "")))
     if encoder["adapter"]:
         lines.insert(4, ("Adapter", str(encoder["adapter"])))
     return lines
-
-
-def size_words(count: int) -> str:
-    """Return a number of bytes as people say it."""
-    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"

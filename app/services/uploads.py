@@ -1,65 +1,64 @@
-"""Files that visitors give: checked, and kept in a folder of their own beside the index. Knows no index."""
+"""Check uploaded files and store them in a folder beside the index."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from itertools import chain, count
 from pathlib import Path
 
+from echo_index.embeddings.runtime.atomic_write import replace_file
 from echo_index.errors import DocumentError
 
-_LONGEST_NAME = 200  # bytes: file systems take 255, and names are made longer for a moment
-_LONGEST_SUFFIX = 16
+_MAX_NAME_BYTES = 200  # file systems allow 255, and a number may be added to the name
+_MAX_SUFFIX_BYTES = 16
 
 
-def keep_uploads(files: Sequence[Path], folder: Path, *, most_bytes: int) -> list[Path]:
-    """Copy files into the folder under their own names, all of them or none.
+def store_uploads(files: Sequence[Path], folder: Path, *, max_bytes: int) -> list[Path]:
+    """Copy files into the folder under their own names, or none of them if one is not accepted.
 
-    One that was uploaded earlier under the same name is replaced; two of one name that come together are both kept.
+    A file replaces an earlier upload of the same name. Files of the same name within one upload are numbered.
 
     Raises:
-        DocumentError: a file is of no kind that can be read, or too large; it is named.
+        DocumentError: a file has an unsupported format or is too large.
     """
     for file in files:
-        _check(file, most_bytes)
+        _validate_upload(file, max_bytes)
     folder.mkdir(parents=True, exist_ok=True)
-    kept: list[Path] = []
+    stored: list[Path] = []
     for file in files:
-        target = _free_name(folder / safe_name(file.name), taken=kept)
-        unfinished = folder / ".unfinished"
-        shutil.copyfile(file, unfinished)
-        unfinished.replace(target)
-        kept.append(target)
-    return kept
+        target = _free_name(folder / safe_name(file.name), taken=stored)
+        replace_file(target, partial(shutil.copyfile, file))
+        stored.append(target)
+    return stored
 
 
 def safe_name(name: str) -> str:
-    """Return a name that is one visible file in one folder: no separators, no control characters, no leading dots."""
-    name = os.path.basename(name.replace("\\", "/"))  # noqa: PTH119 - a name as another system may write it
-    plain = "".join(character if character.isprintable() else "_" for character in name).strip(". ")
-    stem, suffix = os.path.splitext(plain)  # noqa: PTH122
-    if len(suffix.encode()) > _LONGEST_SUFFIX:
-        stem, suffix = plain, ""
-    room = _LONGEST_NAME - len(suffix.encode())
-    return f"{stem.encode()[:room].decode(errors='ignore').strip() or 'file'}{suffix}"
+    """Return a safe file name: no path separators, control characters or leading dots, and not too long."""
+    name = os.path.basename(name.replace("\\", "/"))  # noqa: PTH119 - the name may be a Windows path
+    printable = "".join(character if character.isprintable() else "_" for character in name).strip(". ")
+    stem, suffix = os.path.splitext(printable)  # noqa: PTH122
+    if len(suffix.encode()) > _MAX_SUFFIX_BYTES:
+        stem, suffix = printable, ""
+    stem_bytes = _MAX_NAME_BYTES - len(suffix.encode())
+    return f"{stem.encode()[:stem_bytes].decode(errors='ignore').strip() or 'file'}{suffix}"
 
 
 def _free_name(path: Path, *, taken: Sequence[Path]) -> Path:
     numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(2))
-    return next(name for name in chain([path], numbered) if name not in taken)
+    return next(candidate for candidate in chain([path], numbered) if candidate not in taken)
 
 
-def _check(file: Path, most_bytes: int) -> None:
+def _validate_upload(file: Path, max_bytes: int) -> None:
     from echo_index.indexer.documents.formats import FORMATS
 
     if Path(safe_name(file.name)).suffix.lower() not in FORMATS:
         raise DocumentError(
-            f"{file.name} is of no kind that can be read.",
-            remedy="Text, Markdown, reST, HTML, PDF, DOCX and source code can.",
+            f"{file.name} has a format that cannot be read.",
+            remedy="Upload text, Markdown, reST, HTML, PDF, DOCX or source code.",
         )
     size = file.stat().st_size
-    if size > most_bytes:
-        limit = f"{most_bytes / 1e6:.0f} MB"
-        raise DocumentError(f"{file.name} is too large: {size / 1e6:.1f} MB, where the limit is {limit}.")
+    if size > max_bytes:
+        raise DocumentError(f"{file.name} is too large: {size / 1e6:.1f} MB; the limit is {max_bytes / 1e6:.0f} MB.")

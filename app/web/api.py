@@ -1,4 +1,4 @@
-"""What programs may ask: named endpoints with typed answers, which are also the tools of the MCP server."""
+"""API endpoints of the page, which are also the tools of the MCP server."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ from echo_index.errors import EchoIndexError
 from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.indexer.inspection.document_queries import list_documents, read_indexed_document
 
-_MOST_PASSAGES = 100
-_MOST_RERANKED = 50
-_MOST_DOCUMENTS = 1000
-_MOST_CHARACTERS = 20_000
+_MAX_PASSAGES = 100
+_MAX_RERANKED = 50
+_MAX_DOCUMENTS = 1000
+_MAX_CHARACTERS = 20_000
+_MAX_ANSWER_PASSAGES = 10
 
 
-def offer_endpoints(service: IndexService) -> None:
-    """Add the endpoints to the page that is being made."""
+def add_endpoints(service: IndexService) -> None:
+    """Add the endpoints to the current gr.Blocks."""
     endpoints = _Endpoints(service)
-    for offered in (endpoints.search, endpoints.similar, endpoints.ask, endpoints.documents, endpoints.read):
-        api(offered, api_name=offered.__name__, concurrency_limit=8)
+    for endpoint in (endpoints.search, endpoints.similar, endpoints.ask, endpoints.documents, endpoints.read):
+        api(endpoint, api_name=endpoint.__name__, concurrency_limit=8)
 
 
 class _Endpoints:
-    """One method an endpoint; what it says of itself is what programs are told."""
+    """One method for each endpoint; Gradio publishes its docstring as the description."""
 
     def __init__(self, service: IndexService) -> None:
         self._service = service
@@ -47,50 +48,50 @@ class _Endpoints:
         formats: list[str] | None = None,
         rerank: int = 0,
     ) -> list[dict[str, Any]]:
-        """Find the passages of the indexed documents that fit a question best.
+        """Find the passages of the indexed documents that best match a question.
 
         Args:
-            question: What to look for, in natural language or as a few words.
+            question: What to look for, as a sentence or as a few words.
             k: How many passages to return, at most 100.
             mode: By meaning (dense), by words (lexical), or both (hybrid).
-            instruction: The task in words, such as "Find code that does this."; empty for answering a question.
+            instruction: What to find, such as "Find code that does this."; empty for passages that answer a question.
             paths: Only documents whose path matches one of these globs, such as "docs/*".
             formats: Only documents of these formats, such as "markdown" or "pdf".
             rerank: How many of the best passages the language model reorders, at most 50; slower.
 
         Returns:
             Passages, best first: text, source, title, headings, start and end (character offsets), page or line, score,
-            and alike: where passages are that say the same.
+            and alike (locations of passages with the same text).
         """
         where = SearchFilter(paths=tuple(paths or ()), formats=tuple(formats or ()))
-        with _told_plainly():
+        with _api_errors():
             hits = self._service.with_retriever(
                 lambda retriever: retriever.search(
                     question,
-                    k=min(int(k), _MOST_PASSAGES),
+                    k=min(int(k), _MAX_PASSAGES),
                     mode=mode,
                     instruction=instruction or None,
                     where=where,
-                    rerank=min(int(rerank), _MOST_RERANKED),
+                    rerank=min(int(rerank), _MAX_RERANKED),
                     group=True,
                 )
             )
         return [hit_fields(hit) for hit in hits]
 
     def similar(self, source: str, start: int, k: int = DEFAULTS.results) -> list[dict[str, Any]]:
-        """Find the passages that say something like a given passage.
+        """Find passages that are similar to a given passage.
 
         Args:
-            source: The document of the passage, as a search gives it.
-            start: The character offset at which the passage begins, as a search gives it.
+            source: The document of the passage, as returned by search.
+            start: The character offset of the passage, as returned by search.
             k: How many passages to return, at most 100.
 
         Returns:
-            Passages, best first, as a search gives them.
+            Passages, best first, in the format of search.
         """
-        with _told_plainly():
+        with _api_errors():
             hits = self._service.with_retriever(
-                lambda retriever: retriever.similar(source, int(start), k=min(int(k), _MOST_PASSAGES))
+                lambda retriever: retriever.similar(source, int(start), k=min(int(k), _MAX_PASSAGES))
             )
         return [hit_fields(hit) for hit in hits]
 
@@ -99,13 +100,13 @@ class _Endpoints:
 
         Args:
             question: The question.
-            passages: How many passages the model is given, at most 10.
+            passages: How many passages to give to the model, at most 10.
 
         Returns:
-            The text with numbered citations, whether an answer was found, and the passages that are cited.
+            The answer with numbered citations, whether the documents contain an answer, and the cited passages.
         """
-        request = Request(question, passages=max(1, min(int(passages), 10)))
-        with _told_plainly():
+        request = Request(question, passages=max(1, min(int(passages), _MAX_ANSWER_PASSAGES)))
+        with _api_errors():
             turns = list(stream_turn(self._service, request))
         answer = turns[-1].answer if turns else None
         return answer_fields(answer) if answer else {}
@@ -114,30 +115,31 @@ class _Endpoints:
         """List the indexed documents, at most 1000.
 
         Args:
-            contains: Only documents whose path holds this text.
+            contains: Only documents whose path contains this text.
 
         Returns:
-            Documents by path: path, title, format, size in bytes, number of passages, and why it failed, if it did.
+            Documents sorted by path: path, title, format, size in bytes, number of passages, and the failure, if any.
         """
-        with _told_plainly():
-            found = self._service.with_snapshot(list_documents)
-        return [asdict(document) for document in found if contains.lower() in document.path.lower()][:_MOST_DOCUMENTS]
+        with _api_errors():
+            documents = self._service.with_snapshot(list_documents)
+        matching = [document for document in documents if contains.lower() in document.path.lower()]
+        return [asdict(document) for document in matching[:_MAX_DOCUMENTS]]
 
     def read(self, source: str, start: int = 0, characters: int = 4000) -> dict[str, Any]:
-        """Read the text of an indexed document, for instance around a passage that was found.
+        """Read the text of an indexed document, for instance around a passage.
 
         Args:
-            source: The document, as a search gives it.
-            start: The character offset to begin at.
+            source: The document, as returned by search.
+            start: The character offset to start from.
             characters: How many characters to return, at most 20000.
 
         Returns:
-            The text, its source and title, where it begins, and the length of the whole document.
+            The text, its source, title and start, and the length of the whole document in characters.
         """
-        with _told_plainly():
+        with _api_errors():
             document = self._service.with_snapshot(lambda snapshot: read_indexed_document(snapshot, source))
         begin = max(0, int(start))
-        text = document.text[begin : begin + max(0, min(int(characters), _MOST_CHARACTERS))]
+        text = document.text[begin : begin + max(0, min(int(characters), _MAX_CHARACTERS))]
         return {
             "source": source,
             "title": document.title,
@@ -148,8 +150,8 @@ class _Endpoints:
 
 
 @contextmanager
-def _told_plainly() -> Iterator[None]:
-    """Tell programs of our errors in their own words, and log no trace of them."""
+def _api_errors() -> Iterator[None]:
+    """Return an EchoIndexError to the caller as its message, without logging a traceback."""
     try:
         yield
     except EchoIndexError as error:

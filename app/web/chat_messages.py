@@ -1,4 +1,4 @@
-"""Turns of a conversation as messages of the chat, and as a Markdown file. What is said in them is never markup."""
+"""Format the turns of a conversation as chat messages and as a Markdown file. Their text is always escaped in chat."""
 
 from __future__ import annotations
 
@@ -6,42 +6,42 @@ import re
 from collections.abc import Sequence
 
 from echo_index.app.services.answer_job import Turn
-from echo_index.app.web.hit_cards import location_html
+from echo_index.app.services.formatting import location_text
 from echo_index.app.web.html import as_markdown
 
 _MARKER = re.compile(r"\[(\d+)\]")
 _SEARCHING = "Searching your documents …"
-_READING = "Reading what was found …"
+_READING = "Reading the passages …"
 _CURSOR = " ▍"
 _STOPPED = "\n\n*Stopped.*"
-_NOT_FOUND = "⚠️ **Not in your documents.** {text}\n\n*The passages that came nearest are shown with this answer.*"
+_NOT_FOUND = "⚠️ **Not in your documents.** {text}\n\n*The nearest passages are shown beside this answer.*"
 
 Message = dict[str, str]
 
 
 def conversation(turns: Sequence[Turn], *, is_running: bool = False) -> list[Message]:
-    """Return the messages of a conversation; with `is_running`, the last answer is still being written."""
+    """Return the chat messages of a conversation; `is_running` means that the last answer is still being generated."""
     messages = []
     for number, turn in enumerate(turns, start=1):
         messages.append({"role": "user", "content": as_markdown(turn.question)})
-        running = is_running and number == len(turns)
-        messages.append({"role": "assistant", "content": _said(turn, number, is_running=running)})
+        content = _answer_markdown(turn, number, is_running=is_running and number == len(turns))
+        messages.append({"role": "assistant", "content": content})
     return messages
 
 
 def export_markdown(turns: Sequence[Turn]) -> str:
-    """Return a conversation as a Markdown document, with the passages that are cited."""
+    """Return a conversation as a Markdown document with the cited passages."""
     parts = ["# Conversation\n"]
     for turn in turns:
         parts.append(f"## {_one_line(turn.question)}\n")
         parts.append(f"{turn.answer.text if turn.answer else turn.text}\n")
         for citation in turn.answer.citations if turn.answer else ():
-            quoted = "\n".join(f"> {line}" for line in citation.hit.text.splitlines())
-            parts.append(f"[{citation.number}] {location_html(citation.hit)}\n\n{quoted}\n")
+            quotation = "\n".join(f"> {line}" for line in citation.hit.text.splitlines())
+            parts.append(f"[{citation.number}] {location_text(citation.hit)}\n\n{quotation}\n")
     return "\n".join(parts)
 
 
-def _said(turn: Turn, number: int, *, is_running: bool) -> str:
+def _answer_markdown(turn: Turn, number: int, *, is_running: bool) -> str:
     if is_running and not turn.text:
         return f"*{_READING if turn.passages else _SEARCHING}*"
     if is_running:
@@ -54,13 +54,13 @@ def _said(turn: Turn, number: int, *, is_running: bool) -> str:
 
 
 def _with_links(text: str, number: int) -> str:
-    """Return the text as it is, its markers linked to the passages of this turn."""
+    """Escape a text, and link its citation markers to the passages of this turn."""
     pieces = _MARKER.split(text)
-    linked = [as_markdown(pieces[0])]
+    parts = [as_markdown(pieces[0])]
     for marker, after in zip(pieces[1::2], pieces[2::2], strict=True):
-        label = f'title="Show passage {marker}" aria-label="Passage {marker}"'
-        linked.append(f'<a class="citation" href="#cite-{number}-{marker}" {label}>{marker}</a>{as_markdown(after)}')
-    return "".join(linked)
+        labels = f'title="Show passage {marker}" aria-label="Passage {marker}"'
+        parts.append(f'<a class="citation" href="#cite-{number}-{marker}" {labels}>{marker}</a>{as_markdown(after)}')
+    return "".join(parts)
 
 
 def _one_line(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What goes wrong in a callback, told on the page in a sentence and with what mends it."""
+"""Show errors of callbacks on the page, as a sentence with its remedy."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ P = ParamSpec("P")
 
 NO_INDEX = notice(
     "Nothing is indexed yet.",
-    remedy="Add a folder or some files, and build the index: then everything in them can be found.",
+    remedy="Add a folder or some files and build the index to search them.",
     kind="empty",
     actions=f'<p class="actions">{button("Go to the Library", "tab", name="Library")}</p>',
 )
 
 
 def show_errors(callback: Callable[P, str]) -> Callable[P, str]:
-    """Return the callback, its errors shown in the place of its HTML."""
+    """Decorate a callback to return the HTML of its EchoIndexError instead of raising it."""
 
     @wraps(callback)
-    def telling(*args: P.args, **kwargs: P.kwargs) -> str:
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> str:
         try:
             return callback(*args, **kwargs)
         except EchoIndexError as error:
             return error_html(error)
 
-    return telling
+    return wrapper
 
 
 def error_html(error: EchoIndexError) -> str:
-    """Return the HTML that tells of an error."""
+    """Return an error as HTML."""
     if isinstance(error, IndexMissing):
         return NO_INDEX
     return notice(error.message, remedy=error.remedy, kind="error")

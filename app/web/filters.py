@@ -1,4 +1,4 @@
-"""The filters by folder and by format, filled with what the index holds, and how many hits are reranked."""
+"""Inputs for filters by folder and format, and for reranking."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from echo_index.indexer.inspection.document_queries import list_documents
 if TYPE_CHECKING:
     from echo_index.indexer.inspection.document_queries import ListedDocument
 
-_MOST_FOLDERS = 500
-_RERANKED = (10, 20, 50)
+_MAX_FOLDERS = 500
+_RERANK_COUNTS = (10, 20, 50)
 
 
-class FilterChoices:
-    """Two dropdowns; `refresh` fills them."""
+class FilterInputs:
+    """Dropdowns for the folders and formats of the index; `refresh` updates them."""
 
     def __init__(self, service: IndexService) -> None:
         self._service = service
@@ -31,31 +31,32 @@ class FilterChoices:
             self.formats = gr.Dropdown([], label="Only these formats", multiselect=True, scale=1)
 
     def refresh(self) -> tuple[Any, Any]:
-        """Return both dropdowns with what the index holds now."""
+        """Return both dropdowns with the folders and formats that the index has now."""
         try:
             documents = self._service.with_snapshot(list_documents)
         except EchoIndexError:
             documents = []
-        folders, formats = _folders(documents), Counter(found.format for found in documents if not found.failure)
+        folders = _count_folders(documents)
+        formats = Counter(document.format for document in documents if not document.failure)
         return (
             gr.Dropdown([(f"{folder} ({count})", folder) for folder, count in folders]),
             gr.Dropdown([(f"{name} ({count})", name) for name, count in formats.most_common()]),
         )
 
 
-def rerank_choice() -> gr.Dropdown:
-    """Return the choice of how many of the best hits are reranked; 0 is none of them."""
-    amounts = [("None", 0), *((f"Best {amount}", amount) for amount in _RERANKED)]
-    return gr.Dropdown(amounts, value=0, label="Rerank (slower)", scale=1)
+def rerank_input() -> gr.Dropdown:
+    """Return the dropdown for how many of the best hits are reranked; 0 disables reranking."""
+    options = [("None", 0), *((f"Best {count}", count) for count in _RERANK_COUNTS)]
+    return gr.Dropdown(options, value=0, label="Rerank (slower)", scale=1)
 
 
 def make_filter(folders: Sequence[str], formats: Sequence[str]) -> SearchFilter:
-    """Return the filter for folders and all that is below them, and for formats."""
-    return SearchFilter(paths=tuple(f"{_literally(folder)}/*" for folder in folders), formats=tuple(formats))
+    """Return a filter for all documents below the folders, and for the formats."""
+    return SearchFilter(paths=tuple(f"{_escape_glob(folder)}/*" for folder in folders), formats=tuple(formats))
 
 
-def _folders(documents: Sequence[ListedDocument]) -> list[tuple[str, int]]:
-    """Return the folders with how many documents are below each, in order."""
+def _count_folders(documents: Sequence[ListedDocument]) -> list[tuple[str, int]]:
+    """Return (folder, number of documents below it), sorted by folder."""
     counts = Counter(
         str(parent)
         for document in documents
@@ -63,9 +64,9 @@ def _folders(documents: Sequence[ListedDocument]) -> list[tuple[str, int]]:
         for parent in PurePosixPath(document.path).parents
         if str(parent) not in (".", "/")
     )
-    return sorted(counts.items())[:_MOST_FOLDERS]
+    return sorted(counts.items())[:_MAX_FOLDERS]
 
 
-def _literally(folder: str) -> str:
-    """Return a glob that stands for exactly this text."""
+def _escape_glob(folder: str) -> str:
+    """Return a glob that matches exactly this text."""
     return "".join(f"[{character}]" if character in "*?[" else character for character in folder)

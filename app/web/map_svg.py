@@ -1,4 +1,4 @@
-"""A map of passages as a drawing: points that tell what they are and open what they stand for. Knows no index."""
+"""Draw the map of passages as an SVG; each point shows its passage as a tooltip and opens it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from itertools import product
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from echo_index.app.web.html import attributes, escape_html, notice, readable
+from echo_index.app.services.formatting import heading_path
+from echo_index.app.web.html import attributes, escape_html, notice, strip_controls
 
 if TYPE_CHECKING:
     from echo_index.indexer.catalog.records import StoredChunk
@@ -19,117 +20,123 @@ if TYPE_CHECKING:
 Point = tuple[float, float]
 
 _WIDTH, _HEIGHT, _MARGIN = 1000, 560, 24
-_COLOURS = 9  # the style sheet has as many; what is not among the largest groups is grey
-_SMALL, _LARGE = 4, 6  # pixels: the radius of a point
-_CROWDED = 300  # points
-_RINGS = 5  # around a place, in which another one is looked for
-_LONGEST_TOLD = 180
+_COLOURS = 9  # as in the style sheet; smaller groups are grey
+_SMALL_RADIUS, _LARGE_RADIUS = 4, 6  # of a point, in pixels
+_MAX_LARGE_POINTS = 300
+_RINGS = 5  # around a point, on which a free position is searched
+_MAX_TOOLTIP_CHARACTERS = 180
 
 
 def map_svg(
-    drawn: CorpusMap, *, question: tuple[str, Point] | None = None, near: AbstractSet[int] = frozenset()
+    corpus: CorpusMap, *, question: tuple[str, Point] | None = None, near: AbstractSet[int] = frozenset()
 ) -> str:
-    """Return the map as an SVG with a legend; `near` are the ids of the passages to be joined to the question."""
-    if not drawn.passages:
-        return notice("There is nothing on the map yet.", remedy="The index holds no passages.", kind="empty")
-    places = [(float(x), float(y)) for x, y in drawn.points]
-    small = _SMALL if len(places) > _CROWDED else _LARGE
-    scale = _Scale([*places, question[1]] if question else places)
-    groups = _groups(drawn.passages)
+    """Return the map as an SVG with a legend; lines connect the question with the passages whose ids are in `near`."""
+    if not corpus.passages:
+        return notice("There is nothing on the map yet.", remedy="The index contains no passages.", kind="empty")
+    points = [(float(x), float(y)) for x, y in corpus.points]
+    radius = _SMALL_RADIUS if len(points) > _MAX_LARGE_POINTS else _LARGE_RADIUS
+    scale = _Scale([*points, question[1]] if question else points)
+    positions = _spread([scale(point) for point in points], radius + 2)
+    groups = _group_names(corpus.passages)
     legend = [name for name, _ in Counter(groups).most_common(_COLOURS)]
-    drawn_at = _apart([scale(place) for place in places], small + 2)
     circles: list[str] = []
     near_circles: list[str] = []
     lines: list[str] = []
-    for found, (x, y), group in zip(drawn.passages, drawn_at, groups, strict=True):
-        is_near = found.id in near
+    for passage, (x, y), group in zip(corpus.passages, positions, groups, strict=True):
+        is_near = passage.id in near
         colour = f"c{legend.index(group)}" if group in legend else "other"
-        data = attributes(action="open", source=found.path, start=found.chunk.start, told=_told(found))
-        reached = f' tabindex="0" role="button" aria-label="Open {escape_html(found.title)}"' if is_near else ""
-        kind, radius = (f"{colour} near", small + 3) if is_near else (colour, small)
-        circle = f'<circle class="{kind}" cx="{x}" cy="{y}" r="{radius}" {data}{reached}/>'
+        circle = _circle(passage, x, y, radius=radius, colour=colour, is_near=is_near)
         (near_circles if is_near else circles).append(circle)
         if is_near and question:
             from_x, from_y = scale(question[1])
             lines.append(f'<line x1="{from_x}" y1="{from_y}" x2="{x}" y2="{y}"/>')
-    asked = ""
-    if question:
-        x, y = scale(question[1])
-        asked = (
-            f'<g class="question" data-told="{escape_html(question[0])}"><circle cx="{x}" cy="{y}" r="11"/>'
-            f'<text x="{x}" y="{y}" dy="5" text-anchor="middle">?</text></g>'
-        )
-    shown_of = (
-        f"All {drawn.total:,} passages"
-        if len(drawn.passages) == drawn.total
-        else f"{len(drawn.passages):,} of {drawn.total:,} passages"
+    marker = _question_marker(question[0], *scale(question[1])) if question else ""
+    count = (
+        f"All {corpus.total:,} passages"
+        if len(corpus.passages) == corpus.total
+        else f"{len(corpus.passages):,} of {corpus.total:,} passages"
     )
-    label = f"Map of the passages: {shown_of}, those that say alike near each other"
-    said = (
-        f"{shown_of}; passages that say alike lie near each other. "
-        f"The two axes hold {drawn.explained_variance:.0%} of what "
-        "tells the passages apart. Press a point to read it."
+    label = f"Map of the passages: {count}, similar ones near each other"
+    caption = (
+        f"{count}; similar passages are near each other. The two axes explain {corpus.explained_variance:.0%} of the "
+        "variance between passages. Press a point to read its passage."
     )
     return (
         f'<figure class="map"><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="group" aria-label="{label}">'
-        f"{''.join(circles)}<g class='lines'>{''.join(lines)}</g>{''.join(near_circles)}{asked}</svg>"
+        f"{''.join(circles)}<g class='lines'>{''.join(lines)}</g>{''.join(near_circles)}{marker}</svg>"
         '<div class="tip" hidden dir="auto"></div>'
-        f"<figcaption>{_legend(legend, groups)}<p>{said}</p></figcaption></figure>"
+        f"<figcaption>{_legend(legend, groups)}<p>{caption}</p></figcaption></figure>"
+    )
+
+
+def _circle(passage: StoredChunk, x: float, y: float, *, radius: int, colour: str, is_near: bool) -> str:
+    data = attributes(action="open", source=passage.path, start=passage.chunk.start, tooltip=_tooltip(passage))
+    if not is_near:
+        return f'<circle class="{colour}" cx="{x}" cy="{y}" r="{radius}" {data}/>'
+    # Only the near points can be reached with the Tab key: there may be thousands of others.
+    keyboard = f'tabindex="0" role="button" aria-label="Open {escape_html(passage.title)}"'
+    return f'<circle class="{colour} near" cx="{x}" cy="{y}" r="{radius + 3}" {data} {keyboard}/>'
+
+
+def _question_marker(question: str, x: float, y: float) -> str:
+    return (
+        f'<g class="question" data-tooltip="{escape_html(question)}"><circle cx="{x}" cy="{y}" r="11"/>'
+        f'<text x="{x}" y="{y}" dy="5" text-anchor="middle">?</text></g>'
     )
 
 
 class _Scale:
-    """Coordinates of the map to pixels of the drawing."""
+    """Convert coordinates of the map to pixels of the drawing."""
 
-    def __init__(self, places: Sequence[Point]) -> None:
-        xs, ys = [x for x, _ in places], [y for _, y in places]
+    def __init__(self, points: Sequence[Point]) -> None:
+        xs, ys = [x for x, _ in points], [y for _, y in points]
         self._left, self._top = min(xs), min(ys)
-        self._wide, self._high = max(max(xs) - self._left, 1e-9), max(max(ys) - self._top, 1e-9)
+        self._width, self._height = max(max(xs) - self._left, 1e-9), max(max(ys) - self._top, 1e-9)
 
-    def __call__(self, place: Point) -> tuple[float, float]:
-        x = _MARGIN + (place[0] - self._left) / self._wide * (_WIDTH - 2 * _MARGIN)
-        y = _MARGIN + (place[1] - self._top) / self._high * (_HEIGHT - 2 * _MARGIN)
+    def __call__(self, point: Point) -> tuple[float, float]:
+        x = _MARGIN + (point[0] - self._left) / self._width * (_WIDTH - 2 * _MARGIN)
+        y = _MARGIN + (point[1] - self._top) / self._height * (_HEIGHT - 2 * _MARGIN)
         return round(x, 1), round(y, 1)
 
 
-def _apart(places: Sequence[Point], least: float) -> list[Point]:
-    """Return places in pixels so that each can be pressed: one that lies on another is moved aside by a few pixels.
+def _spread(points: Sequence[Point], min_distance: float) -> list[Point]:
+    """Move points that overlap, in pixels, to the nearest free position, so that each can be pressed.
 
-    `least` is how far apart they come to lie, unless they are too many for that.
+    A point stays in place if there is no free position near it.
     """
     cells: defaultdict[tuple[int, int], list[Point]] = defaultdict(list)
-    found = []
-    for place in places:
-        near = (each for each in _around(place, least) if _is_free(each, least, cells))
-        chosen = next(near, place)
-        cells[int(chosen[0] // least), int(chosen[1] // least)].append(chosen)
-        found.append(chosen)
-    return found
+    positions = []
+    for point in points:
+        free = (candidate for candidate in _around(point, min_distance) if _is_free(candidate, min_distance, cells))
+        position = next(free, point)
+        cells[int(position[0] // min_distance), int(position[1] // min_distance)].append(position)
+        positions.append(position)
+    return positions
 
 
-def _around(place: Point, step: float) -> Iterator[Point]:
-    """Yield a place, then those on rings around it, as far as they are on the drawing."""
-    yield place
+def _around(point: Point, step: float) -> Iterator[Point]:
+    """Yield a point, then points on rings around it that are inside the drawing."""
+    yield point
     for ring in range(1, _RINGS + 1):
         for number in range(6 * ring):
             angle = math.tau * number / (6 * ring)
-            x, y = place[0] + ring * step * math.cos(angle), place[1] + ring * step * math.sin(angle)
+            x, y = point[0] + ring * step * math.cos(angle), point[1] + ring * step * math.sin(angle)
             if 0 < x < _WIDTH and 0 < y < _HEIGHT:
                 yield round(x, 1), round(y, 1)
 
 
-def _is_free(place: Point, least: float, taken: Mapping[tuple[int, int], Sequence[Point]]) -> bool:
-    column, row = int(place[0] // least), int(place[1] // least)
+def _is_free(point: Point, min_distance: float, taken: Mapping[tuple[int, int], Sequence[Point]]) -> bool:
+    column, row = int(point[0] // min_distance), int(point[1] // min_distance)
     return all(
-        math.dist(place, other) > least - 0.2  # places are rounded
-        for near in product((column - 1, column, column + 1), (row - 1, row, row + 1))
-        for other in taken.get(near, ())
+        math.dist(point, other) > min_distance - 0.2  # positions are rounded
+        for cell in product((column - 1, column, column + 1), (row - 1, row, row + 1))
+        for other in taken.get(cell, ())
     )
 
 
-def _groups(passages: Sequence[StoredChunk]) -> list[str]:
-    """Return what each passage is coloured by: its document, or its folder where the documents are many."""
-    documents = [found.path for found in passages]
+def _group_names(passages: Sequence[StoredChunk]) -> list[str]:
+    """Return the group that gives each passage its colour: its document or, if there are many, its folder."""
+    documents = [passage.path for passage in passages]
     if len(set(documents)) <= _COLOURS:
         return documents
     folders = [str(PurePosixPath(path).parent) for path in documents]
@@ -143,9 +150,9 @@ def _legend(names: Sequence[str], groups: Sequence[str]) -> str:
     return f'<ul class="legend">{"".join(items)}</ul>'
 
 
-def _told(found: StoredChunk) -> str:
-    from echo_index.indexer.documents.chunking import title_path
-
-    text = " ".join(found.chunk.text.split())
-    titles = " › ".join(title_path(found.title, found.chunk.headings))
-    return readable(f"{titles}\n{text[:_LONGEST_TOLD]}{' …' if len(text) > _LONGEST_TOLD else ''}")
+def _tooltip(passage: StoredChunk) -> str:
+    text = " ".join(passage.chunk.text.split())
+    titles = heading_path(passage.title, passage.chunk.headings, separator=" › ")
+    return strip_controls(
+        f"{titles}\n{text[:_MAX_TOOLTIP_CHARACTERS]}{' …' if len(text) > _MAX_TOOLTIP_CHARACTERS else ''}"
+    )

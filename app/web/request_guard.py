@@ -1,4 +1,4 @@
-"""Between the network and the page: which requests come in, and what a browser may do with what goes out."""
+"""Reject requests of other sites, and send the security headers that restrict what a browser does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
 _POLICY = "; ".join(
     (
         "default-src 'self'",
-        # Gradio's own page starts from a script in its text, and components compile theirs.
+        # Gradio's page contains inline scripts, and its components compile theirs at run time.
         "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
         "style-src 'self' 'unsafe-inline'",
         "img-src 'self' data: blob:",
@@ -33,32 +33,35 @@ _HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
 }
-_READING = ("GET", "HEAD", "OPTIONS")
-# Gradio would fetch other sites' files for a visitor.
-_ELSEWHERE = re.compile(r"/(?:file[=/]\w+:/|proxy=)")
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+# Paths with which Gradio fetches files from other sites for a visitor.
+_REMOTE_FILE = re.compile(r"/(?:file[=/]\w+:/|proxy=)")
 _UPLOAD = re.compile(r"/upload/?$")
 
 
 class Guard:
-    """Refuses what another site sends through a visitor's browser, and lets pages ask nobody but this server.
+    """ASGI middleware against cross-site requests and DNS rebinding, with a content security policy on every response.
 
-    `names` are the host names that the server goes by; None is any. A site that has its own name point at this machine
-    is refused by it, since browsers tell which name they asked for.
+    `hosts` are the accepted host names; None accepts any. The name in a request is the one in the browser's address
+    bar, so a foreign name that resolves to this machine (DNS rebinding) is rejected.
     """
 
-    def __init__(self, app: ASGIApp, *, names: Collection[str] | None, may_upload: bool = True) -> None:
+    # Starlette's TrustedHostMiddleware cannot answer 403 with our headers, and its earlier releases cannot parse IPv6.
+
+    def __init__(self, app: ASGIApp, *, hosts: Collection[str] | None, may_upload: bool = True) -> None:
         self._app = app
-        self._names = names
+        self._hosts = hosts
         self._may_upload = may_upload
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or pass it on."""
+        """Reject a request with status 403, or pass it on."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        refusal = self._refusal(Headers(scope=scope), str(scope["method"])) or self._closed(str(scope["path"]))
-        if refusal:
-            await PlainTextResponse(refusal, status_code=403, headers=_HEADERS)(scope, receive, send)
+        headers = Headers(scope=scope)
+        reason = self._check_origin(headers, str(scope["method"])) or self._check_path(str(scope["path"]))
+        if reason:
+            await PlainTextResponse(reason, status_code=403, headers=_HEADERS)(scope, receive, send)
             return
 
         async def send_with_headers(message: Message) -> None:
@@ -68,25 +71,25 @@ class Guard:
 
         await self._app(scope, receive, send_with_headers)
 
-    def _refusal(self, headers: Headers, method: str) -> str:
+    def _check_origin(self, headers: Headers, method: str) -> str:
         host = headers.get("host", "")
-        if self._names is not None and _hostname(host) not in self._names:
-            return "This server goes by another name."
+        if self._hosts is not None and _hostname(host) not in self._hosts:
+            return "This host name is not allowed."
         origin = headers.get("origin")
-        if origin and method not in _READING and origin.partition("://")[2] != host:
+        if origin and method not in _SAFE_METHODS and origin.partition("://")[2] != host:
             return "This request comes from another site."
         return ""
 
-    def _closed(self, path: str) -> str:
-        if _ELSEWHERE.search(path):
-            return "Nothing is fetched from other sites."
+    def _check_path(self, path: str) -> str:
+        if _REMOTE_FILE.search(path):
+            return "Files of other sites are not fetched."
         if _UPLOAD.search(path) and not self._may_upload:
-            return "Files are not taken here."
+            return "Uploads are not allowed."
         return ""
 
 
 def _hostname(host: str) -> str | None:
     try:
         return urlsplit(f"//{host}").hostname
-    except ValueError:  # an address that is none
+    except ValueError:  # not a valid host
         return None

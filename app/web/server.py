@@ -1,4 +1,4 @@
-"""The page behind a port: readiness, passwords, limits, MCP. Knows how to listen, nothing of what is on the page."""
+"""Serve the web page over HTTP, with readiness check, login, upload limits and MCP."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ READY_PATH = "/healthz"
 
 @dataclass(frozen=True)
 class ServerOptions:
-    """Where to listen and what to allow. `gate` is None where anybody may come in."""
+    """Where to listen and what to allow; `authenticator` is None if no login is required."""
 
     host: str = DEFAULTS.host
     port: int = DEFAULTS.port
@@ -38,12 +38,12 @@ class ServerOptions:
 
     @property
     def is_local(self) -> bool:
-        """Whether only this machine can reach the server."""
+        """Whether only this machine can connect."""
         return self.host in ("127.0.0.1", "localhost", "::1")
 
     @property
     def may_change(self) -> bool:
-        """Whether visitors may add and remove documents: never those whom nobody knows, from another machine."""
+        """Whether visitors may add and remove documents: from other machines only after a login."""
         return not self.read_only and (self.is_local or self.authenticator is not None)
 
 
@@ -51,9 +51,9 @@ def make_app(service: IndexService, options: ServerOptions) -> FastAPI:
     """Return the application: the page at /, its endpoints below /gradio_api, readiness at /healthz.
 
     Raises:
-        MissingPackage: MCP is wanted and its package is not installed.
+        MissingPackage: `mcp` is set and the package mcp is not installed.
     """
-    # Before Gradio is imported: it would ask its makers for news otherwise.
+    # Set before Gradio is imported, which otherwise calls home.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     import gradio as gr
     from fastapi import FastAPI
@@ -64,21 +64,21 @@ def make_app(service: IndexService, options: ServerOptions) -> FastAPI:
     from echo_index.app.web.theme import asset, theme
 
     if options.mcp:
-        _refuse_missing_mcp()
-    builder = BuildJob(service.index_dir, EncoderOptions(model=service.options.model, device=service.options.device))
-    most_bytes = options.upload_megabytes * 10**6
+        _require_mcp()
+    build_job = BuildJob(service.index_dir, EncoderOptions(model=service.options.model, device=service.options.device))
+    max_bytes = options.upload_megabytes * 10**6
     page = make_page(
         service,
-        builder,
+        build_job,
         PageOptions(
-            uploads=uploads_folder(service.index_dir), most_upload_bytes=most_bytes, may_change=options.may_change
+            uploads=uploads_folder(service.index_dir), max_upload_bytes=max_bytes, may_change=options.may_change
         ),
     )
     app = FastAPI(title="echo-index", docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get(READY_PATH)
     def ready() -> JSONResponse:
-        """Tell whether questions are answered without waiting for the model."""
+        """Return whether the model is loaded."""
         state = "ready" if service.ready else "starting"
         return JSONResponse({"status": state}, status_code=200 if service.ready else 503)
 
@@ -88,26 +88,26 @@ def make_app(service: IndexService, options: ServerOptions) -> FastAPI:
         path="",
         auth=options.authenticator,
         footer_links=["api", "settings"],
-        max_file_size=most_bytes,
+        max_file_size=max_bytes,
         mcp_server=options.mcp,
         show_error=True,
         ssr_mode=False,
         theme=theme(),
-        head=f"<style>{asset('page.css')}</style>",  # as `css`, Gradio would rewrite its selectors
+        head=f"<style>{asset('page.css')}</style>",  # Gradio rewrites the selectors of its `css` option
     )
-    app.add_middleware(Guard, names=LOOPBACK_NAMES if options.is_local else None, may_upload=options.may_change)
+    app.add_middleware(Guard, hosts=LOOPBACK_NAMES if options.is_local else None, may_upload=options.may_change)
     return app
 
 
-def serve(service_options: ServiceOptions, options: ServerOptions, *, notice: Callable[[str], None]) -> None:
-    """Listen until Ctrl-C; the model is loaded while the page can be seen already.
+def run_server(service_options: ServiceOptions, options: ServerOptions, *, notice: Callable[[str], None]) -> None:
+    """Serve until Ctrl-C. The page is available while the model is still loading.
 
     Raises:
-        EchoIndexError: the address cannot be listened at.
+        EchoIndexError: the address or port is not available.
     """
-    listening = _listen(options)
+    listener = _listen(options)
     temporary = tempfile.mkdtemp(prefix="echo-index-")
-    os.environ["GRADIO_TEMP_DIR"] = temporary  # what is uploaded passes through it
+    os.environ["GRADIO_TEMP_DIR"] = temporary  # Gradio stores uploads there first
     try:
         import uvicorn
 
@@ -117,40 +117,42 @@ def serve(service_options: ServiceOptions, options: ServerOptions, *, notice: Ca
             service = IndexService(service_options, notice=notice)
             app = make_app(service, options)
             Thread(target=service.warm, name="warm", daemon=True).start()
-            host, port = listening.getsockname()[:2]
-            notice(f"The page is at http://{host}:{port} - Ctrl-C ends it.")
+            host, port = listener.getsockname()[:2]
+            notice(f"The page is at http://{host}:{port} - press Ctrl-C to stop.")
             if not options.may_change and not options.read_only:
-                notice("Other machines can reach it without a password: the library cannot be changed. See --auth.")
+                notice("Other machines can connect without a password, so the library is read-only. See --auth.")
             config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=3)
-            uvicorn.Server(config).run(sockets=[listening])
+            uvicorn.Server(config).run(sockets=[listener])
     finally:
-        listening.close()
+        listener.close()
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 def uploads_folder(index_dir: Path) -> Path:
-    """Return where uploaded files are kept: beside the index, so that both can move together."""
+    """Return the folder of uploaded files: beside the index, so that both can be moved together."""
     return index_dir.absolute().parent / DEFAULTS.uploads_name
 
 
 def _listen(options: ServerOptions) -> socket.socket:
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((options.host, options.port))
-        listening.listen()
+        listener.bind((options.host, options.port))
+        listener.listen()
     except OSError as error:
-        listening.close()
+        listener.close()
         raise EchoIndexError(
-            f"Port {options.port} of {options.host} cannot be listened at: {(error.strerror or str(error)).lower()}.",
-            remedy=f"Choose another: --port {options.port + 1 if options.port < 65535 else DEFAULTS.port}",
+            f"Port {options.port} of {options.host} is not available: {(error.strerror or str(error)).lower()}.",
+            remedy=f"Choose another port: --port {options.port + 1 if options.port < 65535 else DEFAULTS.port}",
         ) from None
-    return listening
+    return listener
 
 
-def _refuse_missing_mcp() -> None:
+def _require_mcp() -> None:
     from importlib.util import find_spec
 
     if find_spec("mcp") is None:
-        raise MissingPackage("The MCP server needs a package.", remedy="Install it: pip install 'echo-index[mcp]'")
+        raise MissingPackage(
+            "The MCP server needs the package mcp.", remedy="Install it: pip install 'echo-index[mcp]'"
+        )

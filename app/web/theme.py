@@ -1,4 +1,4 @@
-"""How the page looks, and what runs in the browser: theme, style sheet, scripts. Nothing of it comes from elsewhere."""
+"""Theme, style sheet and scripts of the page; none of them is loaded from another server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _CODE_FONTS = ("ui-monospace", "SFMono-Regular", "DejaVu Sans Mono", "monospace"
 
 
 def theme() -> gr.themes.Base:
-    """Return the theme: fonts of the machine, one accent colour, light and dark."""
+    """Return the theme: system fonts and one accent colour, in light and dark."""
     return gr.themes.Soft(
         primary_hue="teal",
         secondary_hue="teal",
@@ -21,7 +21,7 @@ def theme() -> gr.themes.Base:
         font=_FONTS,
         font_mono=_CODE_FONTS,
     ).set(
-        # The soft theme's own greys and greens are too light to be read on white.
+        # The default greys and greens of the theme have too little contrast on white.
         body_text_color_subdued="*neutral_600",
         body_text_color_subdued_dark="*neutral_300",
         color_accent="*primary_700",
@@ -63,10 +63,10 @@ def theme() -> gr.themes.Base:
 
 @cache
 def asset(name: str) -> str:
-    """Return the text of a style sheet or script that comes with the page."""
+    """Return the text of a style sheet or script in assets/."""
     return (files("echo_index.app.web") / "assets" / name).read_text(encoding="utf-8")
 
 
-def acting_html(value: str = "", *, elem_id: str, label: str) -> gr.HTML:
-    """Return a place for HTML whose buttons tell of `open`, `similar`, `back` and `turn`."""
+def interactive_html(value: str = "", *, elem_id: str, label: str) -> gr.HTML:
+    """Return an HTML component whose buttons trigger the events `open`, `similar`, `back` and `turn`."""
     return gr.HTML(value, elem_id=elem_id, label=label, js_on_load=asset("actions.js"), apply_default_css=False)

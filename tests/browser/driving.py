@@ -7,7 +7,7 @@ import re
 from playwright.sync_api import Locator, Page, expect
 
 TABS = ("Search", "Ask", "Compare", "Explore", "Library")
-_UNFINISHED = re.compile("▍|Searching your documents|Reading what was found")
+_UNFINISHED = re.compile("▍|Searching your documents|Reading the passages")
 LONG = 180_000  # milliseconds: a model writes, a build goes on, on a busy machine
 
 

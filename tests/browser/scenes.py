@@ -39,7 +39,7 @@ def _explore(page: Page) -> None:
 def _lists(page: Page) -> None:
     explore(page)
     unfold(page, "Documents")
-    unfold(page, "What is odd")
+    unfold(page, "Possible problems")
     expect(page.locator("#oddities .odd").first).to_be_visible()
 
 

@@ -45,7 +45,7 @@ def test_a_password_is_asked_for_and_nothing_is_changed(visit: Visit, guarded: S
     expect(page.locator("#question")).to_be_visible()
     expect(search(page, "Who built the lighthouse of Norvik?").first).to_contain_text("Edda Holm")
     turn_to(page, "Library")
-    expect(page.get_by_text("This page does not change the library.")).to_be_visible()
+    expect(page.get_by_text("The library is read-only.")).to_be_visible()
     expect(page.locator("#held")).to_contain_text("14 documents")
     expect(page.get_by_role("button", name="Build the index")).to_be_hidden()
     expect(page.locator("#remove")).to_be_hidden()

@@ -24,7 +24,7 @@ def test_the_map_shows_all_passages_and_opens_them(page: Page) -> None:
     drawn = explore(page)
     expect(drawn.locator("circle")).to_have_count(28)
     expect(drawn.locator(".legend li").first).to_be_visible()
-    expect(drawn).to_contain_text(re.compile(r"The two axes hold \d+% of what tells the passages apart"))
+    expect(drawn).to_contain_text(re.compile(r"The two axes explain \d+% of the variance between passages"))
     point = bakery(drawn)
     assert drawn.locator("circle").evaluate_all(_COVERED) == 0, "some points cannot be pressed"
     for _ in range(3):  # a point is drawn a moment before it can be pressed
@@ -82,11 +82,11 @@ def test_all_documents_are_listed_and_open(page: Page) -> None:
 
 def test_what_is_odd_is_listed(page: Page) -> None:
     explore(page)
-    unfold(page, "What is odd")
+    unfold(page, "Possible problems")
     odd = page.locator("#oddities")
     expect(odd).to_contain_text("1 file could not be read")
     expect(odd).to_contain_text("documents/papers/broken.pdf: It is not a readable PDF")
     twins = odd.locator("li", has_text="glacier-again.md")
-    expect(twins).to_contain_text("word for word")
+    expect(twins).to_contain_text("identical")
     twins.get_by_role("button", name="documents/notes/glacier.md").click()
     expect(page.locator("#document h2")).to_have_text("Glacier")

@@ -61,7 +61,7 @@ def test_more_like_one_and_the_copied_citation(visit: Visit, site: Site) -> None
     expect(card.get_by_text("Copied")).to_be_visible()
     assert _SCRIPT in page.evaluate("navigator.clipboard.readText()")
     card.get_by_text("More like this").click()
-    _reads(page.locator("#results .head"), f"Passages like one of {_FOLDER}/script.md")
+    _reads(page.locator("#results .head"), f"Passages similar to one of {_FOLDER}/script.md")
     _holds_no_markup_of_documents(page)
 
 

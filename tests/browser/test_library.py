@@ -105,7 +105,7 @@ def test_uploaded_built_found_answered_and_removed(visit: Visit, new_library: Si
     expect(page.locator("#upload")).to_contain_text("cheese")
     _build(page)
     expect(page.get_by_role("progressbar")).to_be_visible()
-    _is_done(page, "the index holds 2 documents in 2 passages")
+    _is_done(page, "the index contains 2 documents in 2 passages")
     expect(page.locator("#held")).to_contain_text("2 documents")
     assert sorted(path.name for path in (new_library.folder / "echo-index-uploads").iterdir()) == [
         "cheese.txt",
@@ -120,7 +120,7 @@ def test_uploaded_built_found_answered_and_removed(visit: Visit, new_library: Si
     turn_to(page, "Library")
     unfold(page, "Remove documents")
     page.locator("#removable").get_by_text("lantern.md").click()
-    page.get_by_role("button", name="Remove the chosen documents").click()
+    page.get_by_role("button", name="Remove the selected documents").click()
     expect(page.locator("#removed")).to_contain_text("1 document removed; 1 document left.")
     expect(page.locator("#held")).to_contain_text("1 document")
     expect(page.locator("#removable input")).to_have_count(1)
@@ -137,7 +137,7 @@ def test_a_build_is_seen_by_all_stopped_and_gone_on_with(visit: Visit, new_libra
     turn_to(page, "Library")
     page.locator("#sources textarea").fill(str(first))
     _build(page)
-    _is_done(page, "the index holds 1 document in 1 passage.")
+    _is_done(page, "the index contains 1 document in 1 passage.")
 
     page.reload()
     turn_to(page, "Library")
@@ -163,7 +163,7 @@ def test_a_build_is_seen_by_all_stopped_and_gone_on_with(visit: Visit, new_libra
     expect(page.locator("#held")).to_contain_text("1 document")
 
     _build(page)
-    _is_done(page, f"the index holds {_MANY + 1} documents in {_MANY + 1} passages")
+    _is_done(page, f"the index contains {_MANY + 1} documents in {_MANY + 1} passages")
     told = page.locator("#progress .notice").inner_text()
     assert f"{_MANY} passages embedded" not in told, "what was embedded before the stop was embedded again"
     turn_to(visitor, "Search")

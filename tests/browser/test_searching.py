@@ -65,7 +65,7 @@ def test_the_task_changes_what_is_asked_for(page: Page) -> None:
     search(page, "floats free of the ground")
     expect(page.locator("#results .badge.meaning").first).to_be_visible()
     before = _cosines(page)
-    box = page.get_by_label("Task (choose, or write your own)")
+    box = page.get_by_label("Task (choose one or write your own)")
     box.click()
     page.get_by_role("option", name="Code").click()
     page.wait_for_function(f"before => {_COSINES} !== before", arg=before)
@@ -131,7 +131,7 @@ def test_a_pdf_opens_with_a_picture_of_the_page(page: Page) -> None:
     panel.get_by_role("button", name="Next page").click()
     expect(panel.get_by_text("Page 2", exact=True)).to_be_visible()
     expect(picture).not_to_have_attribute("src", first)
-    panel.get_by_role("button", name="Page before").click()
+    panel.get_by_role("button", name="Previous page").click()
     expect(picture).to_have_attribute("src", first)
 
 
@@ -153,7 +153,7 @@ def test_more_like_this_and_back(page: Page) -> None:
     card = search(page, "Pia Brandt measures the Orlo glacier").filter(has_text="Orlo").first
     here = str(card.get_attribute("data-source"))
     card.get_by_text("More like this").click()
-    expect(page.locator("#results .head")).to_contain_text(f"Passages like one of {here}")
+    expect(page.locator("#results .head")).to_contain_text(f"Passages similar to one of {here}")
     expect(page.locator("#results .hit").first).to_contain_text("Orlo")  # the copy of it
     expect(page.locator("#results .hit").first).not_to_have_attribute("data-source", here)
     page.get_by_role("button", name="Back to the results").click()

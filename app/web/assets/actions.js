@@ -1,9 +1,9 @@
-// Buttons inside a component: what they do in the browser is done here, the rest is told to the server.
+// Handles the buttons inside an HTML component: in the browser, or by an event that the server handles.
 const actions = ['open', 'similar', 'back', 'turn', 'tab'];
 
 async function copy(text) {
   if (window.isSecureContext) return navigator.clipboard.writeText(text);
-  const area = document.createElement('textarea'); // plain HTTP from another machine has no clipboard
+  const area = document.createElement('textarea'); // the clipboard API needs HTTPS or localhost
   area.value = text;
   document.body.append(area);
   area.select();
@@ -28,30 +28,30 @@ element.addEventListener('click', async (event) => {
   }
 });
 
-// What is no button by nature, such as a point of a map, is pressed with the keyboard too.
+// Elements that are not buttons, such as points of the map, react to the Enter key, too.
 element.addEventListener('keydown', (event) => {
   if (event.key === 'Enter' && event.target.matches('[data-action]:not(button)')) event.target.dispatchEvent(
     new MouseEvent('click', { bubbles: true }));
 });
 
-// A map tells what is under the pointer.
-const tell = (event) => {
+// Tooltips of the map.
+const showTooltip = (event) => {
   const tip = element.querySelector('.tip');
   if (!tip) return;
-  const point = event.target.closest?.('[data-told]');
+  const point = event.target.closest?.('[data-tooltip]');
   tip.hidden = !point;
   if (!point) return;
-  tip.textContent = point.dataset.told;
+  tip.textContent = point.dataset.tooltip;
   const frame = tip.parentElement.getBoundingClientRect();
   const spot = point.getBoundingClientRect();
   tip.style.left = `${Math.max(0, Math.min(spot.left - frame.left + 12, frame.width - tip.offsetWidth - 8))}px`;
   tip.style.top = `${Math.max(0, Math.min(spot.top - frame.top + 12, frame.height - tip.offsetHeight - 4))}px`;
 };
-element.addEventListener('pointerover', tell);
-element.addEventListener('focusin', tell);
+element.addEventListener('pointerover', showTooltip);
+element.addEventListener('focusin', showTooltip);
 element.addEventListener('pointerleave', () => element.querySelector('.tip')?.setAttribute('hidden', ''));
 
-// A document opens at its passage.
-const find = () => [60, 500].forEach((wait) => setTimeout(
-  () => element.querySelector('.here')?.scrollIntoView({ block: 'center' }), wait)); // again when the panel is open
-watch('value', find);
+// Scrolls a document to its passage.
+const scrollToPassage = () => [60, 500].forEach((wait) => setTimeout(
+  () => element.querySelector('.here')?.scrollIntoView({ block: 'center' }), wait)); // again once the panel has opened
+watch('value', scrollToPassage);

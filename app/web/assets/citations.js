@@ -1,4 +1,4 @@
-// The numbers in an answer are links to its passages.
+// Handles clicks on the citation numbers in an answer.
 document.addEventListener('click', (event) => {
   const link = event.target.closest?.('a[href*="#cite-"]');
   if (!link) return;

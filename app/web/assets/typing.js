@@ -1,4 +1,4 @@
-// Tells when somebody who types a question has paused.
+// Triggers the event `pause` when typing in the question box pauses, and focuses the box with the key /.
 const PAUSE = 350; // milliseconds
 let timer;
 const isQuestion = (target) => target.matches?.('#question textarea, #question input');
@@ -8,10 +8,10 @@ document.addEventListener('input', (event) => {
   timer = setTimeout(() => trigger('pause'), PAUSE);
 });
 document.addEventListener('keydown', (event) => {
-  if (event.key === 'Enter' && isQuestion(event.target)) clearTimeout(timer); // it is asked for at once
+  if (event.key === 'Enter' && isQuestion(event.target)) clearTimeout(timer); // Enter searches at once
   const typing = event.target.matches?.('input, textarea, select, [contenteditable]');
   if (event.key === '/' && !typing && !event.ctrlKey && !event.metaKey) {
-    const box = [...document.querySelectorAll('#question textarea, #question input')].find((found) => found.offsetParent);
+    const box = [...document.querySelectorAll('#question textarea, #question input')].find((candidate) => candidate.offsetParent);
     if (box) { event.preventDefault(); box.focus(); }
   }
 });

@@ -1,4 +1,4 @@
-"""The tab Compare: one question by echo, classical and lexical search side by side; sentences compared by each way."""
+"""The Compare tab: a question searched by echo, classical and lexical search, and sentences compared by cosine."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from echo_index.app.defaults import DEFAULTS
+from echo_index.app.services.formatting import heading_path, location_text
 from echo_index.app.services.index_service import IndexService
 from echo_index.app.web.error_html import show_errors
-from echo_index.app.web.hit_cards import location_html
 from echo_index.app.web.html import button, escape_html, notice
-from echo_index.app.web.theme import acting_html
+from echo_index.app.web.tabs.query_row import query_row
+from echo_index.app.web.theme import interactive_html
 from echo_index.retriever.search.comparison import compare, compare_sentences
 from echo_index.retriever.search.retriever import Retriever
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from echo_index.retriever.search.comparison import Comparison, PairSimilarity, Ranking
     from echo_index.retriever.search.hits import Hit
 
-_RANKS = 10
-_ROW = 64  # pixels of a row; the style sheet has the same
+_HITS = 10  # of each ranking
+_ROW_HEIGHT = 64  # pixels, as in the style sheet
 _TITLES = {
     "classical": ("Classical", "reads once"),
     "echo": ("Echo", "reads twice"),
     "lexical": ("Words", "BM25"),
 }
 _WELCOME = notice(
-    "The same question, three ways to search.",
-    remedy="Echo embeddings read each passage twice, classical ones once; the third way counts words.",
+    "One question, three ways to search.",
+    remedy="Echo embeddings read each passage twice and classical embeddings once; the third way compares words.",
     kind="empty",
 )
-# Where reading twice shows best; other sentences show it less, and some not at all.
+# Chosen because they show the effect clearly; with other sentences it is smaller or absent.
 _EXAMPLES = [
     [
         "She loves summer but dislikes the heat.",
@@ -53,21 +53,16 @@ _EXAMPLES = [
 
 
 class CompareTab:
-    """What stands in the tab; `results` holds passages that can be opened."""
+    """The components of the tab; passages in `results` can be opened."""
 
     def __init__(self, service: IndexService) -> None:
         self._service = service
-        with gr.Row(equal_height=True, elem_classes="ask-row"):
-            question = gr.Textbox(
-                value="",
-                label="Question",
-                placeholder="Ask something to see how the three ways rank it",
-                elem_id="compare-question",
-                max_length=DEFAULTS.longest_question,
-                scale=8,
-            )
-            go = gr.Button("Compare", variant="primary", scale=1, min_width=110)
-        self.results = acting_html(_WELCOME, elem_id="comparison", label="Comparison")
+        question, go = query_row(
+            "Compare",
+            elem_id="compare-question",
+            placeholder="Ask a question to compare the three rankings",
+        )
+        self.results = interactive_html(_WELCOME, elem_id="comparison", label="Comparison")
         gr.on(
             [go.click, question.submit],
             self._compare,
@@ -80,20 +75,20 @@ class CompareTab:
         with gr.Accordion("Why reading twice helps", open=True):
             gr.Markdown(
                 "A language model reads from left to right: when it reads the first words, it has not seen the last. "
-                "Sentences that begin alike therefore look alike, whatever they come to say. In the second reading "
-                "every word has seen the whole sentence."
+                "Sentences with the same beginning therefore get similar embeddings, however they continue. In the "
+                "second reading every word has seen the whole sentence."
             )
             with gr.Row():
                 sentence = gr.Textbox(label="A sentence", value=_EXAMPLES[0][0], max_length=500)
-                alike = gr.Textbox(label="One that means the same", value=_EXAMPLES[0][1], max_length=500)
-                other = gr.Textbox(label="One that begins the same", value=_EXAMPLES[0][2], max_length=500)
+                paraphrase = gr.Textbox(label="One that means the same", value=_EXAMPLES[0][1], max_length=500)
+                same_start = gr.Textbox(label="One that begins the same", value=_EXAMPLES[0][2], max_length=500)
             measure = gr.Button("Measure", size="sm")
             similarities = gr.HTML(elem_id="similarities", apply_default_css=False)
-            gr.Examples(_EXAMPLES, [sentence, alike, other], label="Examples", api_visibility="private")
+            gr.Examples(_EXAMPLES, [sentence, paraphrase, same_start], label="Examples", api_visibility="private")
         gr.on(
-            [measure.click, sentence.submit, alike.submit, other.submit],
+            [measure.click, sentence.submit, paraphrase.submit, same_start.submit],
             self._measure,
-            [sentence, alike, other],
+            [sentence, paraphrase, same_start],
             similarities,
             concurrency_limit=4,
             show_progress="minimal",
@@ -104,20 +99,22 @@ class CompareTab:
     def _compare(self, question: str) -> str:
         if not question.strip():
             return _WELCOME
-        return self._service.with_retriever(lambda retriever: comparison_view(compare(retriever, question, k=_RANKS)))
+        return self._service.with_retriever(lambda retriever: comparison_html(compare(retriever, question, k=_HITS)))
 
     @show_errors
-    def _measure(self, sentence: str, alike: str, other: str) -> str:
-        def measured(retriever: Retriever) -> str:
+    def _measure(self, sentence: str, paraphrase: str, same_start: str) -> str:
+        def measure(retriever: Retriever) -> str:
             normalizations = retriever.with_snapshot(lambda snapshot: snapshot.normalizations())
-            pairs = compare_sentences(retriever.encoder, sentence, [alike, other], normalizations=normalizations)
-            return similarities_view(pairs, without_mean=normalizations is not None)
+            pairs = compare_sentences(
+                retriever.encoder, sentence, [paraphrase, same_start], normalizations=normalizations
+            )
+            return similarities_html(pairs, without_mean=normalizations is not None)
 
-        return self._service.with_retriever(measured)
+        return self._service.with_retriever(measure)
 
 
-def comparison_view(comparison: Comparison) -> str:
-    """Return the rankings as columns, echo in the middle, with lines between the places of the same passage."""
+def comparison_html(comparison: Comparison) -> str:
+    """Return the rankings as columns, echo in the middle, with lines between the ranks of the same passage."""
     rankings = {ranking.name: ranking for ranking in comparison.rankings}
     echo = rankings["echo"]
     classical, lexical = rankings.get("classical"), rankings["lexical"]
@@ -125,89 +122,86 @@ def comparison_view(comparison: Comparison) -> str:
     if classical is not None:
         parts += [_column(classical, echo), _lines(classical.hits, echo.hits)]
     parts += [_column(echo, echo), _lines(echo.hits, lexical.hits), _column(lexical, echo)]
-    told = ""
+    warning = ""
     if comparison.without_classical:
-        told = notice(
-            f"{comparison.without_classical:,} passages were embedded by a version that kept no classical vectors.",
-            remedy="Build the index anew to have them compared: echo-index build --rebuild",
+        warning = notice(
+            f"{comparison.without_classical:,} passages have no classical embeddings: an older version indexed them.",
+            remedy="To include them, rebuild the index: echo-index build --rebuild",
             kind="warning",
         )
-    return f'{told}<div class="comparison">{"".join(parts)}</div>'
+    return f'{warning}<div class="comparison">{"".join(parts)}</div>'
 
 
 def _column(ranking: Ranking, echo: Ranking) -> str:
-    name, means = _TITLES[ranking.name]
-    there = {_key(hit): rank for rank, hit in enumerate(echo.hits, start=1)}
+    name, description = _TITLES[ranking.name]
+    echo_ranks = {_key(hit): rank for rank, hit in enumerate(echo.hits, start=1)}
     rows = [
-        _row(hit, rank, there.get(_key(hit)), is_echo=ranking is echo) for rank, hit in enumerate(ranking.hits, start=1)
+        _row(hit, rank, echo_ranks.get(_key(hit)), is_echo=ranking is echo)
+        for rank, hit in enumerate(ranking.hits, start=1)
     ]
     body = "".join(rows) or '<li class="rank-row none">Nothing was found.</li>'
-    return f'<section class="ranking {ranking.name}"><h3>{name} <small>{means}</small></h3><ol>{body}</ol></section>'
+    return (
+        f'<section class="ranking {ranking.name}"><h3>{name} <small>{description}</small></h3><ol>{body}</ol></section>'
+    )
 
 
 def _row(hit: Hit, rank: int, echo_rank: int | None, *, is_echo: bool) -> str:
-    label = f"{rank}. {heading_text(hit)}"
-    where = button(label, "open", title=f"Open {location_html(hit)}", source=hit.source, start=hit.start)
+    label = f"{rank}. {heading_path(hit.title, hit.headings, separator=' › ') or hit.source}"
+    link = button(label, "open", title=f"Open {location_text(hit)}", source=hit.source, start=hit.start)
     return (
-        f'<li class="rank-row">{where}<span class="place">{escape_html(location_html(hit))}</span>'
-        f"{'' if is_echo else _move(rank, echo_rank)}</li>"
+        f'<li class="rank-row">{link}<span class="place">{escape_html(location_text(hit))}</span>'
+        f"{'' if is_echo else _rank_change(rank, echo_rank)}</li>"
     )
 
 
-def heading_text(hit: Hit) -> str:
-    """Return the title and headings of a passage on one line."""
-    from echo_index.indexer.documents.chunking import title_path
-
-    return " › ".join(title_path(hit.title, hit.headings)) or hit.source
-
-
-def _move(rank: int, echo_rank: int | None) -> str:
-    """Say how far from its place by echo a passage stands here."""
+def _rank_change(rank: int, echo_rank: int | None) -> str:
+    """Return how far the rank of a passage is from its rank by echo."""
     if echo_rank is None:
-        return '<span class="move new" title="not among the first by echo">only here</span>'
+        return '<span class="move new" title="not among the first ranks by echo">only here</span>'
     if rank == echo_rank:
-        return '<span class="move same" title="the same place by echo">=</span>'
-    way, arrow = ("up", "▲") if rank < echo_rank else ("down", "▼")
-    return f'<span class="move {way}" title="{echo_rank}. by echo">{arrow}{abs(rank - echo_rank)}</span>'
+        return '<span class="move same" title="the same rank by echo">=</span>'
+    direction, arrow = ("up", "▲") if rank < echo_rank else ("down", "▼")
+    return f'<span class="move {direction}" title="rank {echo_rank} by echo">{arrow}{abs(rank - echo_rank)}</span>'
 
 
 def _lines(left: Sequence[Hit], right: Sequence[Hit]) -> str:
-    """Draw a line from each passage on the left to the same one on the right."""
-    there = {_key(hit): rank for rank, hit in enumerate(right)}
-    height = _ROW * max(len(left), len(right), 1)
+    """Draw a line from each passage on the left to the same passage on the right."""
+    right_ranks = {_key(hit): rank for rank, hit in enumerate(right)}
+    height = _ROW_HEIGHT * max(len(left), len(right), 1)
     lines = []
     for rank, hit in enumerate(left):
-        if (other := there.get(_key(hit))) is not None:
-            way = "same" if other == rank else "crossed"
-            first, last = _ROW * rank + _ROW // 2, _ROW * other + _ROW // 2
-            lines.append(f'<path class="{way}" d="M0 {first} C30 {first} 30 {last} 60 {last}"/>')
-    drawn = "".join(lines)
-    return f'<svg class="moves" viewBox="0 0 60 {height}" width="60" height="{height}" aria-hidden="true">{drawn}</svg>'
+        if (other := right_ranks.get(_key(hit))) is not None:
+            kind = "same" if other == rank else "crossed"
+            first, last = _ROW_HEIGHT * rank + _ROW_HEIGHT // 2, _ROW_HEIGHT * other + _ROW_HEIGHT // 2
+            lines.append(f'<path class="{kind}" d="M0 {first} C30 {first} 30 {last} 60 {last}"/>')
+    size = f'viewBox="0 0 60 {height}" width="60" height="{height}"'
+    return f'<svg class="moves" {size} aria-hidden="true">{"".join(lines)}</svg>'
 
 
-def similarities_view(pairs: Sequence[PairSimilarity], *, without_mean: bool) -> str:
-    """Return how like each other the sentences are, by each way, and by how much the right one is nearer."""
-    alike, other = pairs
-    rows = [_way("Echo", "reads twice", alike.echo, other.echo)]
-    if alike.classical is not None and other.classical is not None:
-        rows.append(_way("Classical", "reads once", alike.classical, other.classical))
+def similarities_html(pairs: Sequence[PairSimilarity], *, without_mean: bool) -> str:
+    """Return a table of the cosines, and which sentence is nearer and by how much."""
+    paraphrase, same_start = pairs
+    rows = [_similarity_row("Echo", "reads twice", paraphrase.echo, same_start.echo)]
+    if paraphrase.classical is not None and same_start.classical is not None:
+        rows.append(_similarity_row("Classical", "reads once", paraphrase.classical, same_start.classical))
     head = (
-        "<tr><th scope='col'>Way</th><th scope='col'>Means the same</th><th scope='col'>Begins the same</th>"
-        "<th scope='col'>Nearer is</th></tr>"
+        "<tr><th scope='col'>Embedding</th><th scope='col'>Means the same</th><th scope='col'>Begins the same</th>"
+        "<th scope='col'>Nearer</th></tr>"
     )
-    measure = "Cosines, without what all passages of this index have in common." if without_mean else "Cosines."
-    note = f"{measure} Three sentences are an example, not a proof: the figures of the README are."
+    measure = "Cosines, less the mean of all passages of the index." if without_mean else "Cosines."
+    note = f"{measure} Three sentences are only an example; see the README for measurements."
     table = f'<table class="ways"><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table>'
     return f'{table}<p class="head">{note}</p>'
 
 
-def _way(name: str, means: str, alike: float, other: float) -> str:
-    right = alike > other
-    verdict = "what means the same" if right else "what begins the same"
-    kind = "right" if right else "wrong"
+def _similarity_row(name: str, description: str, paraphrase: float, same_start: float) -> str:
+    is_right = paraphrase > same_start
+    nearer = "means the same" if is_right else "begins the same"
+    kind = "right" if is_right else "wrong"
     return (
-        f"<tr><th scope='row'>{name} <small>{means}</small></th><td>{_bar(alike)}</td><td>{_bar(other)}</td>"
-        f'<td class="{kind}">{verdict}, by {abs(alike - other):.3f}</td></tr>'
+        f"<tr><th scope='row'>{name} <small>{description}</small></th>"
+        f"<td>{_bar(paraphrase)}</td><td>{_bar(same_start)}</td>"
+        f'<td class="{kind}">{nearer}, by {abs(paraphrase - same_start):.3f}</td></tr>'
     )
 
 

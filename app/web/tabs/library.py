@@ -1,4 +1,4 @@
-"""The tab Library: add files and folders, build, watch and stop it, see what failed, remove documents."""
+"""The Library tab: add files and folders, build the index, and remove documents."""
 
 from __future__ import annotations
 
@@ -8,13 +8,21 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from echo_index.app.services.build_job import BuildJob, BuildState
-from echo_index.app.services.formatting import STAGE_LABELS, pattern_lines, pluralize
+from echo_index.app.services.formatting import (
+    STAGE_LABELS,
+    byte_count,
+    change_counts,
+    index_size,
+    minutes_text,
+    pattern_lines,
+    pluralize,
+    rate_text,
+)
 from echo_index.app.services.index_service import IndexService
-from echo_index.app.services.status import size_words
-from echo_index.app.services.uploads import keep_uploads
+from echo_index.app.services.uploads import store_uploads
 from echo_index.app.web.error_html import error_html
 from echo_index.app.web.html import escape_html, notice
-from echo_index.app.web.theme import acting_html
+from echo_index.app.web.theme import interactive_html
 from echo_index.errors import EchoIndexError, IndexMissing
 from echo_index.indexer.building.removal import remove_documents
 from echo_index.indexer.documents.formats import FORMATS
@@ -25,52 +33,52 @@ if TYPE_CHECKING:
     from echo_index.indexer.building.document_sync import BuildReport
     from echo_index.indexer.generations.snapshot import Snapshot
 
-_TICK = 0.7  # seconds between two looks at a build
-_IN_TURN: dict[str, Any] = {
+_REFRESH_SECONDS = 0.7  # while a build is running
+_SEQUENTIAL: dict[str, Any] = {
     "concurrency_id": "library",
     "concurrency_limit": 1,
     "show_progress": "hidden",
     "api_visibility": "private",
 }
-"""One event of the tab after the other: what was seen before a build began must not be shown after that it began."""
-_MOST_LISTED = 100
-_MOST_FAILURES = 200
+"""Run the events of the tab one at a time: a state from before a build must not be shown after it has started."""
+_MAX_LISTED = 100
+_MAX_FAILURES = 200
 _READ_ONLY = notice(
-    "This page does not change the library.",
-    remedy="It is open to other machines without passwords, or was started with --read-only.",
+    "The library is read-only.",
+    remedy="The server was started with --read-only, or other machines can connect to it without a password.",
     kind="info",
 )
 
 
 class LibraryTab:
-    """What stands in the tab; `fill_in` keeps it at what the index holds now."""
+    """The components of the tab; `connect` updates them when the page or the tab is opened."""
 
     def __init__(
-        self, service: IndexService, builder: BuildJob, *, uploads: Path, most_bytes: int, may_change: bool
+        self, service: IndexService, build_job: BuildJob, *, uploads: Path, max_bytes: int, may_change: bool
     ) -> None:
         self._service = service
-        self._builder = builder
+        self._build_job = build_job
         self._uploads = uploads
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self._may_change = may_change
-        self.held = acting_html(elem_id="held", label="What the index holds")
-        self.timer = gr.Timer(_TICK, active=False)
+        self.contents = interactive_html(elem_id="held", label="Content of the index")
+        self.timer = gr.Timer(_REFRESH_SECONDS, active=False)
         if not may_change:
             gr.HTML(_READ_ONLY)
         with gr.Row(visible=may_change):
             with gr.Column(min_width=300):
                 files = gr.File(
-                    label=f"Upload files (up to {most_bytes // 10**6} MB each)",
+                    label=f"Upload files (up to {max_bytes // 10**6} MB each)",
                     file_count="multiple",
                     file_types=sorted(FORMATS),
                     height=160,
                     elem_id="upload",
                 )
             with gr.Column(min_width=300):
-                self._remembered = gr.Textbox(visible=False)
+                self._saved_sources = gr.Textbox(visible=False)
                 self._sources = gr.Textbox(
                     value="",
-                    label="Folders, files or globs on this machine, one a line",
+                    label="Folders, files or globs on this machine, one per line",
                     placeholder="/home/me/handbook\n~/notes/**/*.md",
                     lines=4,
                     max_lines=8,
@@ -81,49 +89,55 @@ class LibraryTab:
             self.stop = gr.Button("Stop", variant="stop", elem_id="stop-build", visible=False)
         self.progress = gr.HTML(elem_id="progress")
         with gr.Accordion("Remove documents", open=False, visible=may_change):
-            gr.Markdown("They are no longer found. The files themselves stay where they are.")
-            wanted = gr.Textbox(
-                value="", label="Show documents whose path holds", elem_id="remove-filter", max_length=200
+            gr.Markdown("Removed documents are no longer found. The files themselves are not deleted.")
+            self._path_filter = gr.Textbox(
+                value="", label="Show documents whose path contains", elem_id="remove-filter", max_length=200
             )
             self.removable = gr.CheckboxGroup([], label="Documents", elem_id="removable")
-            remove = gr.Button("Remove the chosen documents", variant="stop", elem_id="remove")
-            removed = gr.HTML(elem_id="removed")
-        self._shown = [self.held, self.removable, self.progress, self.timer, self.build, self.stop]
-        running = [self.progress, self.timer, self.build, self.stop]
-        self._wanted = wanted
+            remove = gr.Button("Remove the selected documents", variant="stop", elem_id="remove")
+            result = gr.HTML(elem_id="removed")
+        self._outputs = [self.contents, self.removable, self.progress, self.timer, self.build, self.stop]
+        build_outputs = [self.progress, self.timer, self.build, self.stop]
         if may_change:
-            self.build.click(self._build, [files, self._sources], [files, *running], **_IN_TURN)
-            self.stop.click(self._stop, None, running, **_IN_TURN)
-            wanted.input(self._listed, wanted, self.removable, trigger_mode="always_last", **_IN_TURN)
-            remove.click(self._remove, [self.removable, wanted], [removed, self.held, self.removable], **_IN_TURN)
-        self.timer.tick(self._tick, wanted, self._shown, **_IN_TURN)
+            self.build.click(self._build, [files, self._sources], [files, *build_outputs], **_SEQUENTIAL)
+            self.stop.click(self._stop, None, build_outputs, **_SEQUENTIAL)
+            self._path_filter.input(
+                self._removable, self._path_filter, self.removable, trigger_mode="always_last", **_SEQUENTIAL
+            )
+            remove.click(
+                self._remove,
+                [self.removable, self._path_filter],
+                [result, self.contents, self.removable],
+                **_SEQUENTIAL,
+            )
+        self.timer.tick(self._tick, self._path_filter, self._outputs, **_SEQUENTIAL)
 
-    def fill_in(self, page: gr.Blocks, tab: gr.Tab) -> None:
-        """Fill the tab when somebody comes, or turns to it; what they have typed by then stays."""
-        page.load(self._read_sources, None, self._remembered, **_IN_TURN).then(
-            None, [self._remembered, self._sources], self._sources, js="(remembered, typed) => typed || remembered"
+    def connect(self, page: gr.Blocks, tab: gr.Tab) -> None:
+        """Fill the tab when the page or the tab is opened, but keep sources that were already typed."""
+        page.load(self._read_sources, None, self._saved_sources, **_SEQUENTIAL).then(
+            None, [self._saved_sources, self._sources], self._sources, js="(saved, typed) => typed || saved"
         )
         for event in (page.load, tab.select):
-            event(self._refresh, self._wanted, self._shown, **_IN_TURN)
+            event(self._refresh, self._path_filter, self._outputs, **_SEQUENTIAL)
 
-    def _refresh(self, wanted: str) -> tuple[Any, ...]:
-        """Return what is held, how a build stands, whether to go on looking, and what can be removed."""
-        return self._held(), self._listed(wanted), *self._running()
+    def _refresh(self, path_part: str) -> tuple[Any, ...]:
+        """Return new values of all components that change."""
+        return self._contents(), self._removable(path_part), *self._build_state()
 
     def _read_sources(self) -> str:
-        """Return what the index was built from, one a line."""
+        """Return the sources of the index, one per line."""
         return "\n".join(read_sources(self._service.index_dir)) if self._may_change else ""
 
-    def _tick(self, wanted: str) -> tuple[Any, ...]:
-        if self._builder.state.is_active:
-            return gr.skip(), gr.skip(), *self._running()
-        return self._refresh(wanted)
+    def _tick(self, path_part: str) -> tuple[Any, ...]:
+        if self._build_job.state.is_active:
+            return gr.skip(), gr.skip(), *self._build_state()
+        return self._refresh(path_part)
 
-    def _running(self) -> tuple[Any, ...]:
-        """Return how a build stands, whether to go on looking, and the button that makes sense now."""
-        state = self._builder.state
+    def _build_state(self) -> tuple[Any, ...]:
+        """Return the progress of a build, whether to continue to refresh, and the visible button."""
+        state = self._build_job.state
         return (
-            progress_view(state),
+            progress_html(state),
             gr.Timer(active=state.is_active),
             gr.Button(visible=not state.is_active),
             gr.Button(visible=state.is_active),
@@ -131,122 +145,117 @@ class LibraryTab:
 
     def _build(self, files: list[str] | None, sources: str) -> tuple[Any, ...]:
         try:
-            kept = keep_uploads([Path(file) for file in files or []], self._uploads, most_bytes=self._most_bytes)
-            named = [line.strip() for line in sources.splitlines() if line.strip()]
-            if not kept and not named:
-                said = notice("There is nothing to build.", remedy="Upload files, or name a folder.", kind="warning")
-                return gr.skip(), said, gr.skip(), gr.skip(), gr.skip()
-            self._builder.start([*named, *map(str, kept)])
+            stored = store_uploads([Path(file) for file in files or []], self._uploads, max_bytes=self._max_bytes)
+            sources_list = [line.strip() for line in sources.splitlines() if line.strip()]
+            if not stored and not sources_list:
+                warning = notice("There is nothing to build.", remedy="Upload files or name a folder.", kind="warning")
+                return gr.skip(), warning, gr.skip(), gr.skip(), gr.skip()
+            self._build_job.start([*sources_list, *map(str, stored)])
         except EchoIndexError as error:
             return gr.skip(), error_html(error), gr.skip(), gr.skip(), gr.skip()
-        return None, *self._running()
+        return None, *self._build_state()
 
     def _stop(self) -> tuple[Any, ...]:
-        self._builder.stop()
-        return self._running()
+        self._build_job.stop()
+        return self._build_state()
 
-    def _remove(self, paths: list[str], wanted: str) -> tuple[Any, ...]:
+    def _remove(self, paths: list[str], path_part: str) -> tuple[Any, ...]:
         if not paths:
-            return notice("No document is chosen.", kind="warning"), gr.skip(), gr.skip()
+            return notice("No document is selected.", kind="warning"), gr.skip(), gr.skip()
         try:
             report = remove_documents(paths, self._service.index_dir)
         except EchoIndexError as error:
             return error_html(error), gr.skip(), gr.skip()
-        said = f"{pluralize(len(report.removed), 'document')} removed; {pluralize(report.documents, 'document')} left."
-        return notice(said), self._held(), self._listed(wanted)
+        message = (
+            f"{pluralize(len(report.removed), 'document')} removed; {pluralize(report.documents, 'document')} left."
+        )
+        return notice(message), self._contents(), self._removable(path_part)
 
-    def _held(self) -> str:
+    def _contents(self) -> str:
         try:
-            return self._service.with_snapshot(held_view)
+            return self._service.with_snapshot(contents_html)
         except IndexMissing:
             return notice("Nothing is indexed yet.", remedy="Upload files or name a folder, then build.", kind="empty")
         except EchoIndexError as error:
             return error_html(error)
 
-    def _listed(self, wanted: str) -> Any:
+    def _removable(self, path_part: str) -> Any:
         try:
             paths = [document.path for document in self._service.with_snapshot(list_documents)]
         except EchoIndexError:
             paths = []
-        fitting = [path for path in paths if wanted.lower() in path.lower()]
-        more = f"; {len(fitting) - _MOST_LISTED:,} more fit" if len(fitting) > _MOST_LISTED else ""
-        return gr.CheckboxGroup(fitting[:_MOST_LISTED], value=[], label=f"{pluralize(len(paths), 'document')}{more}")
+        matching = [path for path in paths if path_part.lower() in path.lower()]
+        more = f"; {len(matching) - _MAX_LISTED:,} more match" if len(matching) > _MAX_LISTED else ""
+        return gr.CheckboxGroup(matching[:_MAX_LISTED], value=[], label=f"{pluralize(len(paths), 'document')}{more}")
 
 
-def held_view(snapshot: Snapshot) -> str:
-    """Return what an index holds, in numbers, and which files could not be read."""
+def contents_html(snapshot: Snapshot) -> str:
+    """Return the size and the model of an index, and the files that could not be read."""
     manifest = snapshot.manifest
     counts = snapshot.catalog.counts(generation=manifest.generation)
     facts = (
         (f"{counts.documents:,}", "documents"),
         (f"{counts.chunks:,}", "passages"),
-        (size_words(counts.bytes), "of text"),
+        (byte_count(counts.bytes), "of text"),
         (str(manifest.encoder.get("model", "")), f"model, layer {manifest.encoder.get('layer', '')}"),
     )
-    told_facts = "".join(f"<li><b>{escape_html(value)}</b> {escape_html(name)}</li>" for value, name in facts)
+    items = "".join(f"<li><b>{escape_html(value)}</b> {escape_html(name)}</li>" for value, name in facts)
     failures = snapshot.catalog.failures(generation=manifest.generation)
-    return f'<ul class="facts">{told_facts}</ul>{failures_view(failures)}'
+    return f'<ul class="facts">{items}</ul>{failures_html(failures)}'
 
 
-def failures_view(failures: list[tuple[str, str]]) -> str:
-    """Return which files could not be read, and why."""
+def failures_html(failures: list[tuple[str, str]]) -> str:
+    """Return the files that could not be read, with the reasons."""
     if not failures:
         return ""
     rows = "".join(
-        f"<li><b>{escape_html(path)}</b>: {escape_html(reason)}</li>" for path, reason in failures[:_MOST_FAILURES]
+        f"<li><b>{escape_html(path)}</b>: {escape_html(reason)}</li>" for path, reason in failures[:_MAX_FAILURES]
     )
-    more = f"<li>and {len(failures) - _MOST_FAILURES:,} more</li>" if len(failures) > _MOST_FAILURES else ""
+    more = f"<li>and {len(failures) - _MAX_FAILURES:,} more</li>" if len(failures) > _MAX_FAILURES else ""
     return (
         f'<details class="failures"><summary>{pluralize(len(failures), "file")} could not be read</summary>'
         f"<ul>{rows}{more}</ul></details>"
     )
 
 
-def progress_view(state: BuildState) -> str:
-    """Return how a build stands: a bar with rate and time left, or how it ended."""
+def progress_html(state: BuildState) -> str:
+    """Return the progress of a build as a bar with rate and time left, or its result."""
     if state.phase == "idle":
         return ""
     if state.phase == "failed":
         return notice("The build failed.", remedy=state.error, kind="error")
     if state.phase == "stopped":
-        return notice("Stopped.", remedy="What was embedded is kept: build again to go on from here.", kind="warning")
+        return notice("Stopped.", remedy="What was embedded is kept; build again to continue.", kind="warning")
     if state.phase == "done" and state.report:
-        return notice(_done(state.report), remedy=_changes(state.report), kind="done")
+        return notice(_result(state.report), remedy=_changes(state.report), kind="done")
     if state.stage is None or state.phase == "starting":
         return _bar("Opening the model", None, "")
     if state.phase == "stopping":
-        return _bar("Stopping after the batch in flight", None, "")
+        return _bar("Stopping after the current batch", None, "")
     share = state.done / state.total if state.total else None
     total = f" of {state.total:,}" if state.total else ""
-    left = f", {state.seconds_left // 60}:{state.seconds_left % 60:02} left" if state.seconds_left is not None else ""
-    return _bar(STAGE_LABELS[state.stage], share, f"{state.done:,}{total} ({state.rate:.1f}/s{left})")
+    left = f", {minutes_text(state.seconds_left)} left" if state.seconds_left is not None else ""
+    return _bar(STAGE_LABELS[state.stage], share, f"{state.done:,}{total} ({rate_text(state.rate)}{left})")
 
 
-def _bar(label: str, share: float | None, told: str) -> str:
+def _bar(label: str, share: float | None, details: str) -> str:
     percent = f"{100 * share:.1f}" if share is not None else ""
     now = f' aria-valuenow="{percent}"' if percent else ""
     width = f' style="width:{percent}%"' if percent else ' class="unknown"'
     return (
-        f'<div class="progress"><p>{escape_html(label)} <span>{escape_html(told)}</span></p>'
+        f'<div class="progress"><p>{escape_html(label)} <span>{escape_html(details)}</span></p>'
         f'<div class="track" role="progressbar" aria-label="{escape_html(label)}"'
         f' aria-valuemin="0" aria-valuemax="100"{now}>'
         f"<span{width}></span></div></div>"
     )
 
 
-def _done(report: BuildReport) -> str:
-    held = f"{pluralize(report.documents, 'document')} in {pluralize(report.chunks, 'passage')}"
-    return f"Done in {report.seconds:.1f} s: the index holds {held}."
+def _result(report: BuildReport) -> str:
+    return f"Done in {report.seconds:.1f} s: the index contains {index_size(report)}."
 
 
 def _changes(report: BuildReport) -> str:
-    changes = (
-        (report.added, "new"),
-        (report.changed, "changed"),
-        (report.unchanged, "unchanged"),
-        (report.removed, "gone"),
-        (report.left_out, "left out because they were removed here"),
-    )
-    files = ", ".join(f"{count:,} {word}" for count, word in changes if count)
+    skipped = f", {report.left_out:,} skipped because they were removed here" if report.left_out else ""
     patterns = "".join(f" {line}." for line in pattern_lines(report))
-    return f"Files: {files}. {pluralize(report.embedded, 'passage')} embedded.{patterns}"
+    files = f"Files: {change_counts(report) or 'none'}{skipped}."
+    return f"{files} {pluralize(report.embedded, 'passage')} embedded.{patterns}"

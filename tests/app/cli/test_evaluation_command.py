@@ -89,8 +89,8 @@ def test_an_index_is_asked_and_keeps_its_encoder(run: Run, tmp_path: Path) -> No
         (("small", "--rows", "nonsense"), 2, "there is no row 'nonsense'"),
         (("small", "--baseline", "nonsense"), 2, "there is no row 'nonsense'"),
         (("nowhere",), 1, "Error: nowhere cannot be read"),
-        (("small", "--plot", "all.gif"), 1, "It ends in .svg or .png."),
-        (("small", "--json", "nowhere/all.json"), 1, "there is no folder nowhere"),
+        (("small", "--plot", "all.gif"), 1, "Use a name in .svg or .png."),
+        (("small", "--json", "nowhere/all.json"), 1, "the folder nowhere does not exist"),
     ],
 )
 def test_what_is_wrong_is_told_before_anything_is_embedded(

@@ -43,7 +43,7 @@ def test_a_tuned_model_builds_an_index(tiny_folder: Path, pairs: Path, tmp_path:
     adapter, docs, index = tmp_path / "adapter", tmp_path / "docs", tmp_path / "index"
     options = ("--steps", "6", "--batch", "8", "--held-out", "10", "--evaluate-every", "3", "--rank", "2")
     told = run("tune", "--pairs", pairs, "--model", tiny_folder, "--layer", "3", "--out", adapter, *options)
-    assert "60 pairs of 1 source." in told
+    assert "60 pairs from 1 source." in told
     assert "Step 3: loss" in told
     assert f"echo-index build --rebuild --adapter {adapter}" in told.replace("\n", "")
     assert "6 steps; best at step" in told
@@ -57,7 +57,7 @@ def test_a_tuned_model_builds_an_index(tiny_folder: Path, pairs: Path, tmp_path:
     assert built["encoder"]["adapter"] == str(adapter)
     assert built["encoder"]["layer"] == 3
     again = run("tune", "--pairs", pairs, "--model", tiny_folder, "--layer", "3", "--out", adapter, *options)
-    assert "There was nothing left to do." in again
+    assert "The training was already complete." in again
 
 
 @pytest.mark.parametrize("kind", [("--rank", "2"), ("--head",)])
@@ -93,7 +93,7 @@ def test_an_index_can_be_tuned_on(tiny_folder: Path, tmp_path: Path) -> None:
         (docs / f"{number}.txt").write_text(text, encoding="utf-8")
     run("build", docs, "--model", tiny_folder, "--index", index)
     options = ("--steps", "2", "--batch", "4", "--held-out", "5", "--model", tiny_folder, "--out", tmp_path / "adapter")
-    assert "30 pairs of 1 source." in run("tune", "--from-index", index, *options)
+    assert "30 pairs from 1 source." in run("tune", "--from-index", index, *options)
 
 
 def test_an_adapter_is_tuned_further(tiny_folder: Path, pairs: Path, tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_an_adapter_is_tuned_further(tiny_folder: Path, pairs: Path, tmp_path: P
     run("tune", *options, "--rank", "2", "--out", tmp_path / "first")
     further = (*options, "--adapter", tmp_path / "first", "--out", tmp_path / "second")
     told = run("tune", *further, "--rank", "4", code=1)
-    assert "keeps its rank and its layers; these are of a new one. Begin a new one: --no-adapter" in told
+    assert "cannot be changed. Train a new adapter: --no-adapter" in told
     assert "2 steps, loss" in run("tune", *further)
     first, second = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("first", "second"))
     assert first.keys() == second.keys()
@@ -120,7 +120,7 @@ def test_two_processes_train_what_one_trains(tiny_folder: Path, pairs: Path, tmp
         [sys.executable, *launch, *words, str(tmp_path / "two")], capture_output=True, text=True, cwd=ROOT, timeout=300
     )
     assert run.returncode == 0, run.stderr
-    assert run.stderr.count("60 pairs of 1 source.") == 2
+    assert run.stderr.count("60 pairs from 1 source.") == 2
     assert run.stdout.count("5 steps") == 1
     run_one = subprocess.run([sys.executable, "-m", "echo_index", *words, str(tmp_path / "one")], cwd=ROOT, timeout=300)
     assert run_one.returncode == 0
@@ -137,14 +137,14 @@ def test_two_processes_train_what_one_trains(tiny_folder: Path, pairs: Path, tmp
         (
             ("--pairs", "{pairs}", "--model", "{tiny}", "--learning-rate", "0"),
             0,
-            "none of which was better",
+            "without improvement",
         ),
-        ((), 1, "There are no pairs to tune with. Name a file (--pairs) or an index (--from-index)."),
+        ((), 1, "There are no pairs to train on. Name a file (--pairs) or an index (--from-index)."),
         (("--pairs", "{pairs}", "--held-out-pairs", "apart.tsv"), 1, "apart.tsv cannot be read: No such file"),
         (("--pairs", "gone.jsonl"), 1, "gone.jsonl cannot be read: No such file or directory."),
-        (("--pairs", "{pairs}", "--dimensions", "64,x"), 2, "is no list of lengths"),
-        (("--pairs", "{pairs}", "--head", "--rank", "4"), 2, "are not for a head"),
-        (("--pairs", "{pairs}", "--model", "{tiny}", "--first-layer", "9"), 1, "There is no layer from 9 on to tune"),
+        (("--pairs", "{pairs}", "--dimensions", "64,x"), 2, "is not a list of lengths"),
+        (("--pairs", "{pairs}", "--head", "--rank", "4"), 2, "cannot be used with a head"),
+        (("--pairs", "{pairs}", "--model", "{tiny}", "--first-layer", "9"), 1, "No layer from 9 on can be tuned"),
         (("--pairs", "{pairs}", "--model", "{tiny}", "--teacher", "no/such"), 1, "no/such"),
     ],
 )
@@ -153,3 +153,11 @@ def test_what_cannot_be_done_is_told(
 ) -> None:
     given = [word.format(pairs=pairs, tiny=tiny_folder) for word in (*words, "--steps", "2")]
     assert told in run("tune", *given, "--out", tmp_path / "adapter", code=code)
+
+
+@pytest.mark.parametrize("option", [("--alike", "2"), ("--teacher-share", "0.25"), ("--dimensions", "8,4")])
+def test_options_of_the_training_are_accepted(
+    option: tuple[str, str], tiny_folder: Path, pairs: Path, tmp_path: Path
+) -> None:
+    words = ("--pairs", pairs, "--model", tiny_folder, "--steps", "1", "--batch", "4", "--held-out", "0", *option)
+    assert "1 step, loss" in run("tune", *words, "--out", tmp_path / "adapter")

@@ -177,7 +177,7 @@ class Endless(GenericFakeChatModel):
 
 def test_a_stopped_answer_is_not_written_to_its_end(tiny: IndexService) -> None:
     service = IndexService(replace(tiny.options, llms=("endless",)))
-    service._writers["endless"] = Endless(messages=iter(()))
+    service._chat_models["endless"] = Endless(messages=iter(()))
     stream = stream_turn(service, Request(QUESTION, llm="endless"))
     for turn in stream:
         if turn.text.count("word") >= 3:
@@ -203,7 +203,7 @@ def test_an_empty_question_is_an_error_of_the_caller(tiny: IndexService, questio
 def test_errors_come_to_who_waits(tiny: IndexService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(IndexMissing):
         next(stream_turn(IndexService(ServiceOptions(tmp_path / "nowhere")), Request(QUESTION)))
-    with pytest.raises(ModelError, match="is not one of those that were configured"):
+    with pytest.raises(ModelError, match="is not one of the configured models"):
         next(stream_turn(tiny, Request(QUESTION, llm="openai:gpt-4o")))
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(ModelError, match="needs a key") as raised:

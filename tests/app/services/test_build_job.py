@@ -151,7 +151,7 @@ def test_a_build_is_stopped_before_its_model_is_there(builder: BuildJob, notes: 
 
 def test_one_build_at_a_time(builder: BuildJob, notes: Path) -> None:
     builder.start([str(notes)])
-    with pytest.raises(IndexBusy, match="on its way already") as raised:
+    with pytest.raises(IndexBusy, match="already running") as raised:
         builder.start([str(notes)])
     assert raised.value.remedy
     assert builder.wait().phase == "done", "the first is not disturbed"

@@ -67,13 +67,13 @@ def test_no_passwords_are_an_error_and_not_an_open_door(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     (tmp_path / "visitors").write_text(text, encoding="utf-8")
-    with pytest.raises(EchoIndexError, match=r"visitors holds no passwords\."):
+    with pytest.raises(EchoIndexError, match=r"visitors contains no passwords\."):
         read_authenticator(str(tmp_path / "visitors"))
     monkeypatch.setenv(AUTH_VARIABLE, text)
-    with pytest.raises(EchoIndexError, match=rf"The environment variable {AUTH_VARIABLE} holds no passwords\."):
+    with pytest.raises(EchoIndexError, match=rf"The environment variable {AUTH_VARIABLE} contains no passwords\."):
         read_authenticator(ENVIRONMENT)
     monkeypatch.delenv(AUTH_VARIABLE)
-    with pytest.raises(EchoIndexError, match="holds no passwords"):
+    with pytest.raises(EchoIndexError, match="contains no passwords"):
         read_authenticator(ENVIRONMENT)
 
 

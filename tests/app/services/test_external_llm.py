@@ -240,7 +240,7 @@ def test_a_model_behind_a_url_answers_at_once_too(server: ModelServer) -> None:
 def test_a_server_that_lists_no_model_is_asked_nothing(ask: Ask, recorder: ModelServer) -> None:
     recorder.names = []
     assert ask("--llm", recorder.url).says(
-        f"The server at {recorder.url} lists no model. Name one: {recorder.url}#MODEL"
+        f"The server at {recorder.url} lists no models. Name one: {recorder.url}#MODEL"
     )
     assert [got.path for got in recorder.received] == ["/v1/models"]
 
@@ -323,10 +323,10 @@ def test_a_server_that_is_not_there_is_told_soon_and_in_one_sentence(
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("", "The name '' is not one of a language model. Name it as PROVIDER:MODEL, such as openai:gpt-4o-mini"),
-        ("gpt-4o", "The name 'gpt-4o' is not one of a language model. Name it as PROVIDER:MODEL"),
-        ("openai:", "The name 'openai:' is not one of a language model."),
-        (":gpt-4o", "The name ':gpt-4o' is not one of a language model."),
+        ("", "The name '' is not the name of a language model. Name it as PROVIDER:MODEL, such as openai:gpt-4o-mini"),
+        ("gpt-4o", "The name 'gpt-4o' is not the name of a language model. Name it as PROVIDER:MODEL"),
+        ("openai:", "The name 'openai:' is not the name of a language model."),
+        (":gpt-4o", "The name ':gpt-4o' is not the name of a language model."),
         ("nobody:gpt-4o", "There is no provider 'nobody' of language models. Name it as PROVIDER:MODEL"),
         ("claude:gpt-4o", "There is no provider 'claude' of language models."),
         ("http://", "http:// is not the URL of a language model. Name it as PROVIDER:MODEL"),

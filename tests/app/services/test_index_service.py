@@ -187,7 +187,7 @@ def test_the_model_that_embeds_writes_unless_another_is_named(
 
 @pytest.mark.parametrize("name", ["openai:gpt-4o", "http://evil.example/v1", "OPENAI:gpt-4o-mini"])
 def test_a_visitor_chooses_only_among_the_models_that_were_configured(service: IndexService, name: str) -> None:
-    with pytest.raises(ModelError, match="is not one of those that were configured"):
+    with pytest.raises(ModelError, match="is not one of the configured models"):
         service.chat_model(name)
 
 

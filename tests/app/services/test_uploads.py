@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from echo_index.app.services.uploads import keep_uploads, safe_name
+from echo_index.app.services.uploads import safe_name, store_uploads
 from echo_index.errors import DocumentError
 from echo_index.indexer.documents.formats import FORMATS
 
@@ -26,7 +26,7 @@ def given_files(tmp_path: Path) -> Path:
 
 def test_files_are_kept_under_their_names_and_nothing_else_is_left(tmp_path: Path, given_files: Path) -> None:
     folder = tmp_path / "not/there/yet"
-    kept = keep_uploads([given_files / "fox.md", given_files / "Vow.TXT"], folder, most_bytes=MOST)
+    kept = store_uploads([given_files / "fox.md", given_files / "Vow.TXT"], folder, max_bytes=MOST)
     assert kept == [folder / "fox.md", folder / "Vow.TXT"]
     assert kept[0].read_text() == "# The fox\n"
     assert sorted(path.name for path in folder.iterdir()) == ["Vow.TXT", "fox.md"]
@@ -35,9 +35,9 @@ def test_files_are_kept_under_their_names_and_nothing_else_is_left(tmp_path: Pat
 
 def test_a_file_of_the_same_name_is_replaced(tmp_path: Path, given_files: Path) -> None:
     folder = tmp_path / "uploads"
-    keep_uploads([given_files / "fox.md"], folder, most_bytes=MOST)
+    store_uploads([given_files / "fox.md"], folder, max_bytes=MOST)
     (given_files / "fox.md").write_text("# Another fox\n")
-    [kept] = keep_uploads([given_files / "fox.md"], folder, most_bytes=MOST)
+    [kept] = store_uploads([given_files / "fox.md"], folder, max_bytes=MOST)
     assert kept.read_text() == "# Another fox\n"
     assert [path.name for path in folder.iterdir()] == ["fox.md"]
 
@@ -45,15 +45,15 @@ def test_a_file_of_the_same_name_is_replaced(tmp_path: Path, given_files: Path) 
 def test_two_files_of_one_name_are_both_kept(tmp_path: Path, given_files: Path) -> None:
     (given_files / "more").mkdir()
     (given_files / "more/fox.md").write_text("# Another fox\n")
-    kept = keep_uploads([given_files / "fox.md", given_files / "more/fox.md"], tmp_path / "uploads", most_bytes=MOST)
+    kept = store_uploads([given_files / "fox.md", given_files / "more/fox.md"], tmp_path / "uploads", max_bytes=MOST)
     assert sorted(path.read_text() for path in {*kept}) == ["# Another fox\n", "# The fox\n"]
 
 
 @pytest.mark.parametrize("name", ["setup.exe", "no-suffix", "page.md.gz", ".md"])
 def test_a_kind_that_cannot_be_read_is_refused_and_none_is_kept(tmp_path: Path, given_files: Path, name: str) -> None:
     (given_files / name).write_text("x")
-    with pytest.raises(DocumentError, match="is of no kind that can be read") as raised:
-        keep_uploads([given_files / "fox.md", given_files / name], tmp_path / "uploads", most_bytes=MOST)
+    with pytest.raises(DocumentError, match="has a format that cannot be read") as raised:
+        store_uploads([given_files / "fox.md", given_files / name], tmp_path / "uploads", max_bytes=MOST)
     assert raised.value.message.startswith(name)
     assert raised.value.remedy
     assert not (tmp_path / "uploads").exists()
@@ -61,17 +61,17 @@ def test_a_kind_that_cannot_be_read_is_refused_and_none_is_kept(tmp_path: Path, 
 
 def test_a_file_that_is_too_large_is_refused_with_the_limit(tmp_path: Path, given_files: Path) -> None:
     (given_files / "large.txt").write_bytes(b"x" * 2_500_000)
-    with pytest.raises(DocumentError, match=r"large\.txt is too large: 2\.5 MB, where the limit is 2 MB\."):
-        keep_uploads([given_files / "fox.md", given_files / "large.txt"], tmp_path / "uploads", most_bytes=2_000_000)
+    with pytest.raises(DocumentError, match=r"large\.txt is too large: 2\.5 MB; the limit is 2 MB\."):
+        store_uploads([given_files / "fox.md", given_files / "large.txt"], tmp_path / "uploads", max_bytes=2_000_000)
     assert not (tmp_path / "uploads").exists()
-    assert keep_uploads([given_files / "large.txt"], tmp_path / "uploads", most_bytes=2_500_000)
+    assert store_uploads([given_files / "large.txt"], tmp_path / "uploads", max_bytes=2_500_000)
 
 
 def test_whatever_is_kept_can_be_read(tmp_path: Path, given_files: Path) -> None:
     for name in (" .md", "..md", "a.md"):
         (given_files / name).write_text("# A page\n")
         try:
-            [kept] = keep_uploads([given_files / name], tmp_path / "uploads", most_bytes=MOST)
+            [kept] = store_uploads([given_files / name], tmp_path / "uploads", max_bytes=MOST)
         except DocumentError:
             continue
         assert kept.suffix.lower() in FORMATS, f"{name!r} became {kept.name!r}"
@@ -80,7 +80,7 @@ def test_whatever_is_kept_can_be_read(tmp_path: Path, given_files: Path) -> None
 def test_a_long_name_of_another_script_is_kept(tmp_path: Path, given_files: Path) -> None:
     name = "灯" * 83 + ".md"  # 252 bytes: as long as a file system takes
     (given_files / name).write_text("# A page\n")
-    [kept] = keep_uploads([given_files / name], tmp_path / "uploads", most_bytes=MOST)
+    [kept] = store_uploads([given_files / name], tmp_path / "uploads", max_bytes=MOST)
     assert kept.read_text() == "# A page\n"
 
 

@@ -8,7 +8,7 @@ import pytest
 from indexer_helpers import build
 
 from echo_index.app.services.index_service import IndexService, ServiceOptions
-from echo_index.app.web.filters import FilterChoices, make_filter
+from echo_index.app.web.filters import FilterInputs, make_filter
 from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.indexer.generations.snapshot import open_snapshot
 
@@ -79,7 +79,7 @@ def test_several_folders_are_either_and_formats_narrow_them(index: Path) -> None
 def test_the_choices_are_the_folders_and_formats_that_the_index_holds(index: Path) -> None:
     gr = pytest.importorskip("gradio")
     with gr.Blocks(analytics_enabled=False):
-        choices = FilterChoices(IndexService(ServiceOptions(index, index_device="cpu")))
+        choices = FilterInputs(IndexService(ServiceOptions(index, index_device="cpu")))
     folders, formats = choices.refresh()
     told = {value: label for label, value in folders.choices}
     assert {*told} == {"docs", *(f"docs/{name}" for name in FOLDERS)}, "none of which nothing could be read"
@@ -94,5 +94,5 @@ def test_the_choices_are_the_folders_and_formats_that_the_index_holds(index: Pat
 def test_without_an_index_there_is_nothing_to_choose(tmp_path: Path) -> None:
     gr = pytest.importorskip("gradio")
     with gr.Blocks(analytics_enabled=False):
-        choices = FilterChoices(IndexService(ServiceOptions(tmp_path / "nowhere")))
+        choices = FilterInputs(IndexService(ServiceOptions(tmp_path / "nowhere")))
     assert [dropdown.choices for dropdown in choices.refresh()] == [[], []]

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from seen_html import HOSTILE, Seen, visible
 
-from echo_index.app.web.hit_cards import citation, flowing, heading, hit_card, hit_cards, location_html, marked
+from echo_index.app.services.formatting import location_text
+from echo_index.app.web.hit_cards import citation_text, heading_html, hit_card, hit_cards, mark_html, unwrap
 from echo_index.retriever.search.hits import Location, RankedScore
 
 MARK = (0, 52)
@@ -32,7 +33,7 @@ def test_a_card_has_buttons_that_know_their_passage() -> None:
     assert [found["data-action"] for found in buttons] == ["open", "copy", "similar"]
     for found in (buttons[0], buttons[2]):
         assert (found["data-source"], found["data-start"]) == ("island/ferry.md", "120")
-    assert buttons[1]["data-text"] == citation(HIT, MARK)
+    assert buttons[1]["data-text"] == citation_text(HIT, MARK)
     assert 'data-action="similar"' not in hit_card(HIT, MARK, number=1, similar=False)
 
 
@@ -50,14 +51,14 @@ def test_a_card_opens_where_the_same_is_said() -> None:
         Location(HIT.source, 11, None, None),
     )
     seen = Seen(hit_card(replace(HIT, duplicates=spots), None, number=1))
-    assert "The same: line 2 copy & co.pdf page 4 elsewhere in it" in " ".join(seen.text.split())
+    assert "The same text: line 2 copy & co.pdf, page 4 elsewhere in it" in " ".join(seen.text.split())
     opened = [
         (found["data-source"], found["data-start"]) for found in seen.attributes if found.get("data-action") == "open"
     ]
     assert opened == [(HIT.source, "9"), ("copy & co.pdf", "30"), (HIT.source, "11"), (HIT.source, "120")]
     many = Seen(hit_card(replace(HIT, duplicates=spots * 3), None, number=1))
     assert "and 4 more" in many.text
-    assert "The same" not in Seen(hit_card(HIT, None, number=1)).text
+    assert "The same text" not in Seen(hit_card(HIT, None, number=1)).text
 
 
 def test_a_card_tells_how_likely_the_question_is_after_the_passage() -> None:
@@ -126,24 +127,24 @@ def test_ranks_are_ordinals(rank: int, said: str) -> None:
 
 
 def test_a_place_is_a_page_a_line_or_a_file() -> None:
-    assert location_html(HIT) == "island/ferry.md, line 7"
-    assert location_html(replace(HIT, page=12, line=None)) == "island/ferry.md, page 12"
-    assert location_html(replace(HIT, line=None)) == "island/ferry.md"
+    assert location_text(HIT) == "island/ferry.md, line 7"
+    assert location_text(replace(HIT, page=12, line=None)) == "island/ferry.md, page 12"
+    assert location_text(replace(HIT, line=None)) == "island/ferry.md"
 
 
 def test_a_citation_is_the_sentence_and_where_it_stands() -> None:
     sentence = "The ferry to the island leaves at eight and at noon."
-    assert citation(HIT, MARK) == f"“{sentence}” — The ferry > Times (island/ferry.md, line 7)"
-    assert citation(HIT, None) == "The ferry > Times (island/ferry.md, line 7)"
+    assert citation_text(HIT, MARK) == f"“{sentence}” — The ferry > Times (island/ferry.md, line 7)"
+    assert citation_text(HIT, None) == "The ferry > Times (island/ferry.md, line 7)"
     wrapped = replace(HIT, text=TEXT.replace(" leaves ", "\n  leaves\t"))
-    assert citation(wrapped, (0, 54)).startswith(f"“{sentence}”")
-    assert citation(replace(HIT, title="", headings=()), None).strip() == "(island/ferry.md, line 7)"
+    assert citation_text(wrapped, (0, 54)).startswith(f"“{sentence}”")
+    assert citation_text(replace(HIT, title="", headings=()), None).strip() == "(island/ferry.md, line 7)"
 
 
 def test_a_heading_is_the_way_to_the_passage() -> None:
-    assert Seen(heading(HIT)).text == "The ferry › Times"
-    assert Seen(heading(replace(HIT, headings=("Timetable", "Summer")))).text == "The ferry › Timetable › Summer"
-    assert Seen(heading(replace(HIT, title="", headings=()))).text == "island/ferry.md"
+    assert Seen(heading_html(HIT)).text == "The ferry › Times"
+    assert Seen(heading_html(replace(HIT, headings=("Timetable", "Summer")))).text == "The ferry › Timetable › Summer"
+    assert Seen(heading_html(replace(HIT, title="", headings=()))).text == "island/ferry.md"
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, 40), (900, 960), (1500, 1540), (1960, 2000), (300, 1100), (0, 2000)])
@@ -165,9 +166,9 @@ def test_a_short_passage_is_shown_whole() -> None:
 def test_code_keeps_its_lines_and_prose_flows() -> None:
     code = "def add(first, second):\n    return first + second\nprint(add(1, 2))"
     assert code in Seen(hit_card(replace(HIT, text=code, format="code"), None, number=1)).text
-    assert flowing(code, "code") == code
+    assert unwrap(code, "code") == code
     wrapped = "The ferry\nleaves at\neight."
-    assert flowing(wrapped, "markdown") == "The ferry leaves at eight."
+    assert unwrap(wrapped, "markdown") == "The ferry leaves at eight."
     assert "The ferry leaves at eight." in hit_card(replace(HIT, text=wrapped), None, number=1)
 
 
@@ -187,18 +188,18 @@ def test_code_keeps_its_lines_and_prose_flows() -> None:
     ],
 )
 def test_line_ends_that_mean_something_stay(text: str) -> None:
-    assert flowing(text, "markdown") == text
+    assert unwrap(text, "markdown") == text
 
 
 @pytest.mark.parametrize("fence", ["```", "~~~"])
 def test_code_that_stands_in_prose_keeps_its_lines(fence: str) -> None:
     text = f"Add them:\n\n{fence}python\nfirst = 1\nsecond = 2\nprint(first + second)\n{fence}\n\nThat is\nall."
-    assert flowing(text, "markdown") == text.replace("is\nall", "is all")
+    assert unwrap(text, "markdown") == text.replace("is\nall", "is all")
 
 
 @given(st.text(st.sampled_from("ab \n\r\t#->1*|é灯\u2028."), max_size=60))
 def test_flowing_moves_nothing(text: str) -> None:
-    flows = flowing(text, "markdown")
+    flows = unwrap(text, "markdown")
     assert len(flows) == len(text)
     assert all(new == old or (old, new) == ("\n", " ") for old, new in zip(text, flows, strict=True))
 
@@ -215,13 +216,13 @@ def test_a_mark_stays_on_its_words_where_text_flows() -> None:
 def test_marking_changes_no_character(text: str, data: st.DataObject) -> None:
     first = data.draw(st.integers(0, len(text)))
     last = data.draw(st.integers(first, len(text)))
-    html = marked(text, (first, last))
-    assert Seen(html).text == Seen(marked(text, None)).text == text
+    html = mark_html(text, (first, last))
+    assert Seen(html).text == Seen(mark_html(text, None)).text == text
     assert Seen(html).tags == ["mark"]
     assert Seen(html[html.index("<mark>") :].split("</mark>")[0]).text == text[first:last]
 
 
-def test_of_a_stretch_only_what_is_in_it_is_marked() -> None:
-    assert marked("abcdef", (1, 3), start=2, end=5) == "<mark>c</mark>de"
-    assert marked("abcdef", (3, 6), start=2, end=5) == "c<mark>de</mark>"
-    assert marked("abcdef", None, start=2, end=5) == "cde"
+def test_of_a_stretch_only_what_is_in_it_is_mark_html() -> None:
+    assert mark_html("abcdef", (1, 3), start=2, end=5) == "<mark>c</mark>de"
+    assert mark_html("abcdef", (3, 6), start=2, end=5) == "c<mark>de</mark>"
+    assert mark_html("abcdef", None, start=2, end=5) == "cde"

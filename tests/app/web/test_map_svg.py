@@ -56,7 +56,7 @@ def test_no_passages_are_no_map() -> None:
 def test_a_point_opens_its_passage_and_tells_what_it_is() -> None:
     [point] = points_of(map_svg(drawn([replace(FERRY, chunk=replace(CHUNK, start=120))])))
     assert (point["data-action"], point["data-source"], point["data-start"]) == ("open", "island/ferry.md", "120")
-    assert point["data-told"] == "The ferry › Times\nThe ferry leaves at eight."
+    assert point["data-tooltip"] == "The ferry › Times\nThe ferry leaves at eight."
 
 
 @pytest.mark.parametrize("points", [[(0.5, 0.5)], [(0.0, 0.0)], [(0.5, 0.5)] * 3, [(1e-20, 0.0), (0.0, 1.0)]])
@@ -99,7 +99,7 @@ def test_a_question_is_joined_to_the_passages_near_it() -> None:
     ends = [(found["x2"], found["y2"]) for found in Seen(html).attributes if "x2" in found]
     assert ends == [(point["cx"], point["cy"]) for point in near]
     assert {found["x1"] for found in Seen(html).attributes if "x1" in found} == {"976.0"}, "the question has its place"
-    assert 'data-told="Where?"' in html
+    assert 'data-tooltip="Where?"' in html
     assert "<line" not in map_svg(drawn(passages))
 
 
@@ -114,7 +114,7 @@ def test_hostile_titles_are_told_and_do_nothing(text: str) -> None:
     } == set()
     assert visible(legend_of(html)[0]) == visible(text)
     [point] = points_of(html)
-    assert visible(text) in visible(str(point["data-told"]))
+    assert visible(text) in visible(str(point["data-tooltip"]))
     if text.isprintable():  # XML holds no control characters, HTML does
         ElementTree.fromstring(html.replace(" hidden ", " "))
 
@@ -144,4 +144,4 @@ def test_points_are_small_where_they_are_many() -> None:
 def test_a_long_passage_is_told_in_short() -> None:
     long = replace(FERRY, chunk=replace(CHUNK, text="word " * 100))
     [point] = points_of(map_svg(drawn([long])))
-    assert str(point["data-told"]).endswith(" …") and len(str(point["data-told"])) < 220
+    assert str(point["data-tooltip"]).endswith(" …") and len(str(point["data-tooltip"])) < 220

@@ -24,10 +24,10 @@ def stream(request: Request) -> Response:
     return StreamingResponse(iter(["come ", "in"]))
 
 
-def guarded(names: Collection[str] | None = LOOPBACK_NAMES) -> TestClient:
+def guarded(hosts: Collection[str] | None = LOOPBACK_NAMES) -> TestClient:
     methods = ["GET", "POST", "PUT", "DELETE", "OPTIONS"]
     app = Starlette(routes=[Route("/", page, methods=methods), Route("/stream", stream)])
-    app.add_middleware(Guard, names=names)
+    app.add_middleware(Guard, hosts=hosts)
     return TestClient(app, base_url="http://127.0.0.1:7860", raise_server_exceptions=False)
 
 
@@ -57,7 +57,7 @@ def test_this_machine_goes_by_its_names_at_any_port(host: str) -> None:
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_site_that_points_its_name_at_this_machine_is_refused(host: str, method: str) -> None:
     answer = guarded().request(method, "/", headers={"host": host})
-    assert (answer.status_code, answer.text) == (403, "This server goes by another name.")
+    assert (answer.status_code, answer.text) == (403, "This host name is not allowed.")
 
 
 def test_other_machines_may_use_any_name() -> None:

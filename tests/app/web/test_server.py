@@ -132,16 +132,16 @@ def test_a_port_that_is_taken_is_told_with_another(by: str) -> None:
         port = taken.getsockname()[1]
         with pytest.raises(EchoIndexError) as raised:
             _listen(ServerOptions(port=port)).close()
-    assert raised.value.message == f"Port {port} of 127.0.0.1 cannot be listened at: address already in use."
-    assert raised.value.remedy == f"Choose another: --port {port + 1}"
+    assert raised.value.message == f"Port {port} of 127.0.0.1 is not available: address already in use."
+    assert raised.value.remedy == f"Choose another port: --port {port + 1}"
 
 
 @pytest.mark.parametrize("host", ["203.0.113.7", "no such host.invalid", "::ffff:203.0.113.7"])
 def test_an_address_that_is_not_of_this_machine_is_told(host: str) -> None:
-    with pytest.raises(EchoIndexError, match="cannot be listened at") as raised:
+    with pytest.raises(EchoIndexError, match="is not available") as raised:
         _listen(ServerOptions(host=host, port=65535)).close()
     assert "\n" not in str(raised.value)
-    assert raised.value.remedy == f"Choose another: --port {DEFAULTS.port}", "there is no port 65536"
+    assert raised.value.remedy == f"Choose another port: --port {DEFAULTS.port}", "there is no port 65536"
 
 
 def test_uploads_are_kept_beside_the_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -344,7 +344,7 @@ def test_where_nothing_may_be_changed_nothing_can_be(
     assert offered(visitor) >= CHANGES
     with TestClient(make_app(served, options), base_url=HERE, raise_server_exceptions=False) as client:
         assert offered(client) & CHANGES == set()
-        assert "does not change the library" in client.get("/config").text
+        assert "The library is read-only." in client.get("/config").text
         for name in CHANGES:
             for way in ("call", "run"):
                 assert client.post(f"/gradio_api/{way}/{name}", json={"data": []}).status_code >= 400
@@ -361,7 +361,7 @@ def test_where_nothing_may_be_changed_no_file_is_taken(served: IndexService, opt
 
 def test_a_build_is_shown_in_the_order_in_which_it_went(served: IndexService, tmp_path: Path) -> None:
     builder = BuildJob(served.index_dir, EncoderOptions())
-    page = make_page(served, builder, PageOptions(uploads=tmp_path, most_upload_bytes=1))
+    page = make_page(served, builder, PageOptions(uploads=tmp_path, max_upload_bytes=1))
     showing = [event for event in page.fns.values() if "progress" in {output.elem_id for output in event.outputs}]
     assert {event.name for event in showing} == {"_build", "_stop", "_tick", "_refresh"}
     assert {(event.concurrency_id, event.concurrency_limit) for event in showing} == {("library", 1)}

@@ -194,7 +194,7 @@ CHOICE = Choice(Prompts('Say "{text}" → {echo}', "{instruction}: {text} {echo}
 
 def test_a_profile_says_what_the_options_leave_open(tmp_path: Path) -> None:
     path = tmp_path / "profile.toml"
-    write_profile(path, CHOICE, model="some-model", layer="echo:3", told="by hand")
+    write_profile(path, CHOICE, model="some-model", layer="echo:3", comment="by hand")
     found = with_profile(EncoderOptions(layer="2", device="cpu"), path)
     assert found == EncoderOptions(
         model="some-model",
