@@ -47,8 +47,7 @@ class EchoEncoder:
     """Computes echo embeddings with a language model, by default as its profile says (arXiv 2402.15449). Thread-safe.
 
     Args:
-        layer: Number of the layer to read, as in `hidden_states` of transformers, or several views in the notation of
-            `parse_views`; the weighted unit vectors of several views are added.
+        layer: Layer to read, as in `hidden_states` of transformers, or a weighted sum of views as in `parse_views`.
         max_tokens: Maximum number of tokens of each copy of a text; the rest is cut off.
         instruction: Task instruction of queries without their own.
         precision: Precision of the matrix products. See `with_precision` for "auto".
@@ -245,7 +244,8 @@ class EchoEncoder:
         Raises:
             ModelError: the precision does not exist, or the model cannot run in it on its device.
         """
-        return self.with_options(precision=self.best_precision() if choice == "auto" else parse_precision(choice))
+        precision = self.best_precision() if choice == "auto" else parse_precision(choice)
+        return self if precision is self.precision else self.with_options(precision=precision)
 
     def best_precision(self) -> Precision:
         """Return int8 if it is fast on this processor and nearly as accurate as fp32 for this encoder, else fp32.

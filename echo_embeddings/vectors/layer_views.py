@@ -18,7 +18,7 @@ class TextPass(str, Enum):
     TEXT = "text"
     """The first copy: each token attends only to the tokens before it."""
     ECHO = "echo"
-    """The second copy, or the only one. As a second copy, each token attends to the whole text."""
+    """The second copy, or the only one. In a second copy, each token attends to the whole text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ class Pooling(str, Enum):
 
 
 def pool(states: torch.Tensor, lengths: Sequence[int], pooling: Pooling) -> torch.Tensor:
-    """Pool consecutive spans of `states` (tokens, dimension), of these lengths, to float32 (spans, dimension), unit rows.
+    """Pool consecutive spans of these lengths of `states` (tokens, dimension): float32 (spans, dimension), unit rows.
 
     Implements the poolings of "Repetition Improves Language Model Embeddings" (arXiv 2402.15449).
     """
