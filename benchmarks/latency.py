@@ -39,10 +39,10 @@ from echo_index.indexer.catalog.records import ChunkRow, DocumentRow
 from echo_index.indexer.generations.commit import commit_generation
 from echo_index.indexer.generations.snapshot import open_snapshot
 from echo_index.indexer.sources.source import Source
+from echo_index.indexer.text.language_detection import ENGLISH, stop_words
 from echo_index.retriever.rag.answer_prompt import answer_prompt
 from echo_index.retriever.rag.chat_model import EchoChatModel, conversation
 from echo_index.retriever.search.retriever import Mode, Retriever
-from echo_index.retriever.search.words import FUNCTION_WORDS
 
 _QUESTIONS = Path(__file__).parents[1] / "data" / "guide_questions.jsonl"
 _COMMAND = Path(sys.executable).with_name("echo-index")
@@ -67,7 +67,7 @@ def main(words: Sequence[str] | None = None) -> None:
     torch.set_num_threads(given.threads)
     print(" | ".join(f"{name}: {told}" for name, told in machine(threads=given.threads).items()))
     model = load_model(given.model)
-    encoder = EchoEncoder(model, precision="auto")
+    encoder = EchoEncoder(model).with_precision("auto")
     print(f"{given.model}, layer {encoder.layer}, {encoder.precision.value}")
     asked = [json.loads(line)["question"] for line in _QUESTIONS.read_text(encoding="utf-8").splitlines()]
     with tempfile.TemporaryDirectory() as scratch:
@@ -156,7 +156,7 @@ def _say(what: str, seconds: Sequence[float], unit: str) -> None:
 def _vocabulary(random: np.random.Generator) -> list[str]:
     """Return words, the most frequent first: English function words, those of the guide, and made-up ones."""
     known = [word.lower() for sentence in guide_sentences() for word in re.findall("[A-Za-z]+", sentence)]
-    words = list(dict.fromkeys([*sorted(FUNCTION_WORDS), *known]))
+    words = list(dict.fromkeys([*sorted(stop_words(ENGLISH)), *known]))
     pairs = random.integers(len(words), size=(_VOCABULARY - len(words), 2))
     return [*words, *(words[first] + words[second] for first, second in pairs)]
 

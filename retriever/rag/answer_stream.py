@@ -1,42 +1,44 @@
-"""Passages and a question to an answer that streams and ends in a checked Answer. Knows nothing of indexes."""
+"""Answer a question from passages of an index: rewrite it, search, prompt a chat model, stream the checked answer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from langchain_core.language_models import BaseChatModel
+from langchain_core.runnables import RunnableConfig
 
 from echo_index.retriever.rag.answer_prompt import Prompt, answer_prompt
 from echo_index.retriever.rag.chat_model import EchoChatModel
 from echo_index.retriever.rag.citations import NOT_FOUND, Answer, check_answer, may_say_not_found, visible_text
+from echo_index.retriever.rag.query_rewriting import Conversation, follow_up, rewriting_messages, standalone_query
 from echo_index.retriever.search.hits import Hit
 
 WITHDRAWN = f"\n\nNo passage says so. {NOT_FOUND}"
-"""What ends a text that was shown and that the passages do not support."""
+"""Appended to a text that was already shown and that no passage supports."""
 
 
 class AnswerText:
-    """An answer in the making: show what `add` and at last `end` return; then `answer` is there.
+    """The text of an answer while it is written: show what `add` and finally `end` return, then read `answer`.
 
-    What is shown never has a marker that points at no passage, and where nothing was found it says so.
+    What is shown never has a citation marker that names no passage, and it says so if nothing was found.
     """
 
     def __init__(self, question: str, passages: Sequence[Hit], *, trust_citations: bool = False) -> None:
         self.question = question
         self.passages = tuple(passages)
-        self._markers_believed = trust_citations
+        self._trust_citations = trust_citations
         self._text = ""
         self._shown = ""
 
     def add(self, piece: str) -> str:
-        """Take the next piece that the model wrote; return what may be shown now."""
+        """Append what the model wrote next; return the text that can be shown now."""
         self._text = (self._text + piece).lstrip()
         return (
             "" if may_say_not_found(self._text) else self._show(visible_text(self._text, passages=len(self.passages)))
         )
 
     def end(self) -> str:
-        """Return what is left to show when the model has ended."""
+        """Return the rest of the text to show when the model has finished."""
         answer = self.answer
         if answer.text.startswith(self._shown):
             return self._show(answer.text)
@@ -44,8 +46,8 @@ class AnswerText:
 
     @property
     def answer(self) -> Answer:
-        """The answer that the text makes so far, checked."""
-        return check_answer(self.question, self._text, self.passages, trust_citations=self._markers_believed)
+        """The checked answer that the text so far makes."""
+        return check_answer(self.question, self._text, self.passages, trust_citations=self._trust_citations)
 
     def _show(self, text: str) -> str:
         new, self._shown = text[len(self._shown) :], text
@@ -53,43 +55,83 @@ class AnswerText:
 
 
 class AnswerStream:
-    """An answer that a model is writing: iterate for what is to be shown; `answer` is the whole of it, checked."""
+    """An answer that a model is writing: iterate over the text to show; `answer` is the complete, checked answer.
 
-    def __init__(self, text: AnswerText, pieces: Iterator[str]) -> None:
+    `passages` are all that the search returned, best first; `answer.passages` those that fit into the prompt.
+    """
+
+    def __init__(self, text: AnswerText, pieces: Iterator[str], *, passages: Sequence[Hit] | None = None) -> None:
+        self.passages = text.passages if passages is None else tuple(passages)
         self._text = text
         self._pieces = pieces
 
     def __iter__(self) -> Iterator[str]:
         """Yield the text piece by piece."""
         for piece in self._pieces:
-            if shown := self._text.add(piece):
-                yield shown
+            if visible := self._text.add(piece):
+                yield visible
         if rest := self._text.end():
             yield rest
 
     @property
     def answer(self) -> Answer:
-        """The checked answer; what has not been written yet is written first."""
+        """The checked answer; the model writes the rest of it first."""
         for piece in self._pieces:
             self._text.add(piece)
         return self._text.answer
 
 
-def stream_answer(question: str, passages: Sequence[Hit], *, model: BaseChatModel) -> AnswerStream:
-    """Let a chat model answer from these passages, the best first; the weakest are left out where not all fit.
+def answer_question(
+    conversation: Conversation,
+    *,
+    search: Callable[[str], Sequence[Hit]],
+    model: BaseChatModel,
+    config: RunnableConfig | None = None,
+) -> AnswerStream:
+    """Answer the question of a conversation: rewrite it to stand alone, search for it, and let the model write.
+
+    The search is done when this returns; the model writes while the stream is read. `config` is LangChain's, with the
+    callbacks of the model.
 
     Raises:
         TextError: not even one passage fits into the model's context.
     """
-    prompt = answer_prompt(question, passages, model=model)
-    chunks = model.stream(prompt.messages, stop=prompt.stop) if prompt.messages else iter(())
-    return AnswerStream(begin_answer(prompt, model=model), (str(chunk.text) for chunk in chunks))
+    messages = rewriting_messages(conversation, model)
+    rewritten = str(model.invoke(messages, rewriting_config(config)).text) if messages else ""
+    query = standalone_query(conversation, rewritten)
+    return _stream(query, search(query), model=model, conversation=conversation, config=config)
+
+
+def stream_answer(question: str, passages: Sequence[Hit], *, model: BaseChatModel) -> AnswerStream:
+    """Let a chat model answer from these passages, best first; the last ones are left out if not all fit.
+
+    Raises:
+        TextError: not even one passage fits into the model's context.
+    """
+    return _stream(question, passages, model=model, conversation=Conversation(question), config=None)
 
 
 def begin_answer(prompt: Prompt, *, model: BaseChatModel) -> AnswerText:
-    """Return the empty answer to a prompt, to which is added what the model writes.
+    """Return the empty answer to a prompt.
 
-    The markers of a model that is not ours are believed where they point at a passage; those of our small ones only
-    where the passage holds the words of the answer.
+    Citations of other models are trusted if they name a passage; those of our small ones are checked against it.
     """
     return AnswerText(prompt.question, prompt.passages, trust_citations=not isinstance(model, EchoChatModel))
+
+
+def rewriting_config(config: RunnableConfig | None) -> RunnableConfig:
+    """Return the config of the run that rewrites a question, under a name of its own in traces."""
+    return {**(config or {}), "run_name": "rewrite_follow_up"}
+
+
+def _stream(
+    query: str,
+    passages: Sequence[Hit],
+    *,
+    model: BaseChatModel,
+    conversation: Conversation,
+    config: RunnableConfig | None,
+) -> AnswerStream:
+    prompt = answer_prompt(query, passages, model=model, follow_up=follow_up(conversation))
+    chunks = model.stream(prompt.messages, config, stop=prompt.stop) if prompt.messages else iter(())
+    return AnswerStream(begin_answer(prompt, model=model), (str(chunk.text) for chunk in chunks), passages=passages)

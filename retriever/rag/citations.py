@@ -1,7 +1,4 @@
-"""A model's text to an Answer: which markers stay, which passage supports what, and when nothing was found.
-
-Knows words and passages, nothing of models.
-"""
+"""Check a generated answer against its passages: which citations stay, and whether anything supports the text."""
 
 from __future__ import annotations
 
@@ -11,29 +8,30 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
+from echo_index.indexer.text.language_detection import detect_language
+from echo_index.indexer.text.sentences import ANSWER_SENTENCE_END
+from echo_index.retriever.search.content_terms import content_terms, question_terms
 from echo_index.retriever.search.hits import Hit
-from echo_index.retriever.search.words import stems
 
 NOT_FOUND = "The passages do not hold an answer to this question."
 
 _MARKER = re.compile(r"\s?\[(\d+)\]")
 _MARKERS = re.compile(r"(\s?)((?:\s?\[\d+\])+)")
 _UNFINISHED_MARKER = re.compile(r"\s?(\[\d*)?$")
-_SENTENCE_END = re.compile(r"\n|[.!?]+[\"'”’)]*(?:\s?\[\d+\])*(?=\s|$)|[。！？](?:\s?\[\d+\])*")
 _WORD = re.compile(r"\w+")
 _REFUSALS = ("not found", "the passages do not", "the passages don t", "i don t know", "no answer")
 _NUMBER_WORDS = frozenset(
     "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen "
     "nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion".split()
 )
-_LEAST_SUPPORT = 0.5  # of a sentence's words must stand in a passage that supports it
-_LEAST_ASKED = 0.25  # of the question's words must stand there too
-_LEAST_COSINE = 0.15  # where none do: in our corpora right passages in another language had 0.2, wrong ones 0.1
+_MIN_SUPPORT = 0.5  # share of a sentence's terms that a supporting passage has
+_MIN_QUESTION_OVERLAP = 0.25  # share of the question's terms that a relevant passage has
+_MIN_COSINE = 0.15  # if none has any: in our corpora right passages in another language had 0.2, wrong ones 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """The number of a passage that was given, and the passage."""
+    """A cited passage and its number in the prompt, from 1."""
 
     number: int
     hit: Hit
@@ -41,10 +39,10 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the model wrote, checked.
+    """A checked answer with its citations.
 
-    `found` is false where the passages do not hold an answer: `text` says so then and nothing is cited.
-    `removed_markers` counts the markers that pointed at no passage, or at one that does not say what was answered.
+    `found` is False if the passages do not contain an answer: `text` then says so, and nothing is cited.
+    `removed_markers` counts the citation markers that named no passage, or one that does not support the sentence.
     """
 
     question: str
@@ -55,113 +53,125 @@ class Answer:
     removed_markers: int = 0
 
 
-def check_answer(question: str, text: str, passages: Sequence[Hit], *, trust_citations: bool = False) -> Answer:
-    """Return the Answer that a model's text makes.
+class _Passage:
+    """A passage as it is compared with sentences: the terms of its title, headings and text, in its language."""
 
-    A passage supports a sentence if it holds at least half of the words that the sentence adds to the question, all its
-    numbers, and a quarter of the question's words. Where no passage holds any of these, as in another language, only
-    the nearest by meaning can support anything, if it is near at all.
-    A marker stays where its passage was given and supports the sentence; with `markers_believed`, for a model that can
-    be trusted to know what it cites, where its passage was given. An answer without a marker is given that of the
-    passage that supports most of it. A text of which less than half is supported is no answer.
+    def __init__(self, hit: Hit, question: str) -> None:
+        text = " ".join((hit.title, *hit.headings, hit.text))
+        self.cosine = hit.dense.score if hit.dense else None
+        self._language = detect_language(text)
+        self._terms = {*content_terms(text, self._language)}
+        self._numbers = _numbers(text) | _numbers(question)
+        self._question_terms = {*question_terms(question, self._language)}
+
+    @property
+    def question_overlap(self) -> float:
+        """The share of the question's terms that the passage has."""
+        return len(self._question_terms & self._terms) / max(1, len(self._question_terms))
+
+    def support(self, sentence: str, *, written_in: str) -> float:
+        """Return the share of the sentence's own terms, those not in the question, that the passage has.
+
+        A number that is in neither of them gives 0: small models tend to make up dates.
+        """
+        if _numbers(sentence) - self._numbers:
+            return 0.0
+        terms = {*content_terms(sentence, self._language, written_in=written_in)}
+        own = terms - self._question_terms or terms
+        return len(own & self._terms) / len(own) if own else 0.0
+
+
+def check_answer(question: str, text: str, passages: Sequence[Hit], *, trust_citations: bool = False) -> Answer:
+    """Return the Answer for a text that a model wrote: unsupported citation markers removed, missing ones added.
+
+    A passage supports a sentence if it has at least half of the terms that the sentence adds to the question, all its
+    numbers, and a quarter of the question's terms. If no passage has any term of the question, as in another language,
+    only the nearest passage of dense search can support a sentence, and only if its cosine is high enough.
+
+    A marker is kept if its passage exists and supports the sentence; with `trust_citations`, for models that cite
+    reliably, it is enough that the passage exists. An answer without a marker cites the passage that supports most of
+    it. A text of which less than half is supported counts as not found.
     """
-    removed = words = supported_words = 0
     cited: set[int] = set()
-    support_of: Counter[int] = Counter()
+    support_totals: Counter[int] = Counter()
+    removed = total_size = supported_size = 0
     checked = ""
-    asked_about = _asked_about(question, passages)
+    relevant = _relevant_passages([_Passage(hit, question) for hit in passages])
+    language = detect_language(text)
     for sentence in _sentences(text):
-        size = len(stems(without_markers(sentence)))
-        support = {
-            number: _support(without_markers(sentence), hit, question) if number in asked_about else 0.0
-            for number, hit in enumerate(passages, start=1)
-        }
-        supporting = {number for number, share in support.items() if share >= _LEAST_SUPPORT}
+        unmarked = without_markers(sentence)
+        size = len({*content_terms(unmarked, language)})
+        support = {number: passage.support(unmarked, written_in=language) for number, passage in relevant.items()}
+        supporting = {number for number, share in support.items() if share >= _MIN_SUPPORT}
         markers = [int(number) for number in _MARKER.findall(sentence)]
-        kept = (support.keys() if trust_citations else supporting) & set(markers)
-        removed += sum(number not in kept for number in markers)
-        cited |= kept
-        words += size
-        supported_words += size if supporting | kept else 0
-        support_of.update({number: round(100 * support[number] * size) for number in sorted(supporting)})
-        checked += _only_markers(sentence, kept)
-    if says_not_found(text) or not words or supported_words < _LEAST_SUPPORT * words:
+        accepted = ({*range(1, len(passages) + 1)} if trust_citations else supporting) & {*markers}
+        removed += sum(number not in accepted for number in markers)
+        cited |= accepted
+        total_size += size
+        supported_size += size if supporting | accepted else 0
+        support_totals.update({number: round(100 * support[number] * size) for number in sorted(supporting)})
+        checked += _filter_markers(sentence, accepted)
+    if says_not_found(text) or not total_size or supported_size < _MIN_SUPPORT * total_size:
         return Answer(question, NOT_FOUND, False, (), tuple(passages), len(_MARKER.findall(text)))
     if not cited:
-        [(best, _)] = support_of.most_common(1)
+        [(best, _)] = support_totals.most_common(1)
         cited, checked = {best}, f"{checked.rstrip()} [{best}]"
     citations = tuple(Citation(number, passages[number - 1]) for number in sorted(cited))
     return Answer(question, checked.strip(), True, citations, tuple(passages), removed)
 
 
 def says_not_found(text: str) -> bool:
-    """Whether a text says that nothing was found."""
-    return f"{_words(text)} ".startswith(tuple(f"{refusal} " for refusal in _REFUSALS))
+    """Return whether a text says that nothing was found."""
+    return f"{_normalized_words(text)} ".startswith(tuple(f"{refusal} " for refusal in _REFUSALS))
 
 
 def may_say_not_found(text: str) -> bool:
-    """Whether the beginning of a text says that nothing was found, or may come to say so."""
-    words = _words(text)
+    """Return whether an unfinished text says that nothing was found, or may still become such a text."""
+    words = _normalized_words(text)
     return says_not_found(text) or any(refusal.startswith(words) for refusal in _REFUSALS)
 
 
 def visible_text(text: str, *, passages: int) -> str:
-    """Return what a reader may see of an unfinished text: no marker that is unfinished or points at no passage."""
-    return _only_markers(_UNFINISHED_MARKER.sub("", text), range(1, passages + 1))
+    """Return an unfinished text without markers that are unfinished or name none of the `passages` passages."""
+    return _filter_markers(_UNFINISHED_MARKER.sub("", text), range(1, passages + 1))
 
 
-def _only_markers(text: str, kept: AbstractSet[int] | range) -> str:
-    def keep(markers: re.Match[str]) -> str:
-        found = "".join(marker[0] for marker in _MARKER.finditer(markers[2]) if int(marker[1]) in kept)
-        return f"{markers[1]}{found.lstrip()}" if found else ""
+def without_markers(text: str) -> str:
+    """Return a text without its citation markers."""
+    return _MARKER.sub("", text)
 
-    return _MARKERS.sub(keep, text)
+
+def _filter_markers(text: str, accepted: AbstractSet[int] | range) -> str:
+    def filtered(markers: re.Match[str]) -> str:
+        remaining = "".join(marker[0] for marker in _MARKER.finditer(markers[2]) if int(marker[1]) in accepted)
+        return f"{markers[1]}{remaining.lstrip()}" if remaining else ""
+
+    return _MARKERS.sub(filtered, text)
 
 
 def _sentences(text: str) -> Iterator[str]:
-    """Split a text into sentences, each with the markers that stand in it or right after it."""
+    """Split a text into sentences, each with the markers inside it and right after it."""
     start = 0
-    for end in _SENTENCE_END.finditer(text):
+    for end in ANSWER_SENTENCE_END.finditer(text):
         yield text[start : end.end()]
         start = end.end()
     yield text[start:]
 
 
-def without_markers(text: str) -> str:
-    """Return a text without its markers."""
-    return _MARKER.sub("", text)
+def _relevant_passages(passages: Sequence[_Passage]) -> dict[int, _Passage]:
+    """Return by their numbers the passages that share terms with the question; if none does, the nearest."""
+    numbered = dict(enumerate(passages, start=1))
+    if any(passage.question_overlap for passage in passages):
+        return {n: passage for n, passage in numbered.items() if passage.question_overlap >= _MIN_QUESTION_OVERLAP}
+    cosines = {number: passage.cosine for number, passage in numbered.items() if passage.cosine is not None}
+    if not cosines:
+        return numbered
+    nearest = max(cosines, key=cosines.__getitem__)
+    return {nearest: numbered[nearest]} if cosines[nearest] >= _MIN_COSINE else {}
 
 
-def _words(text: str) -> str:
+def _normalized_words(text: str) -> str:
     return " ".join(_WORD.findall(without_markers(text).lower()))
-
-
-def _asked_about(question: str, passages: Sequence[Hit]) -> set[int]:
-    """Return the numbers of the passages that are about the question, by its words, else the nearest by meaning."""
-    asked = stems(question)
-    held = {number: len(asked & stems(_read(hit))) for number, hit in enumerate(passages, start=1)}
-    if not any(held.values()):
-        cosines = {number: hit.dense.score for number, hit in enumerate(passages, start=1) if hit.dense}
-        nearest = max(cosines, key=cosines.__getitem__, default=0)
-        return {number for number in held if not cosines or (number == nearest and cosines[number] >= _LEAST_COSINE)}
-    return {number for number, count in held.items() if count >= _LEAST_ASKED * len(asked)}
-
-
-def _support(text: str, hit: Hit, question: str) -> float:
-    """Return the share of the text's own words (those not in the question) that stand in the passage.
-
-    A number that does not stand there is no support at all: small models like to make up dates.
-    """
-    passage = _read(hit)
-    if _numbers(text) - _numbers(question) - _numbers(passage):
-        return 0.0
-    words = stems(text)
-    own = words - stems(question) or words
-    return len(own & stems(passage)) / len(own) if own else 0.0
-
-
-def _read(hit: Hit) -> str:
-    return " ".join((hit.title, *hit.headings, hit.text))
 
 
 def _numbers(text: str) -> set[str]:

@@ -1,75 +1,96 @@
-"""A follow-up question to one that can be searched for without the conversation. Knows questions, no passages."""
+"""Rewrite a follow-up question so that it can be searched for without the conversation before it."""
 
 from __future__ import annotations
 
-from operator import itemgetter
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, get_buffer_string
-from langchain_core.output_parsers import StrOutputParser
-from langchain_core.runnables import Runnable, RunnableBranch, RunnableLambda, RunnablePassthrough
 
+from echo_index.errors import QuestionError
 from echo_index.retriever.rag.answer_prompt import FollowUp
 from echo_index.retriever.rag.chat_model import EchoChatModel
 from echo_index.retriever.rag.citations import says_not_found, without_markers
-from echo_index.retriever.search.words import stems
+from echo_index.retriever.search.content_terms import content_terms, short_text_language
 
 _TASK = (
     "Rewrite the last question so that it can be understood without the conversation. "
     "Write only the question. Do not answer it."
 )
-_LONGEST = 400  # characters of a question
-_LATEST = 6  # messages of the conversation that are looked back at
+_MAX_LENGTH = 400  # characters of a question
+_MAX_HISTORY = 6  # messages that the model reads
 
 
-Asked = dict[str, Any]
-"""`question`: str; `chat_history`: list[BaseMessage], what was said before it, oldest first."""
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A question and the messages before it, oldest first.
 
-
-def standalone_query(chat_model: BaseChatModel) -> Runnable[Asked, str]:
-    """Return what turns a question with its conversation into one that stands alone.
-
-    A base model cannot do this: the question before is put in front instead. So it is where the model wrote no
-    question, or one with words of its own.
+    Raises:
+        QuestionError: the question is empty.
     """
-    rewrite = (RunnableLambda(_messages) | chat_model | StrOutputParser()).with_config(run_name="rewrite_follow_up")
-    return RunnableBranch(
-        (lambda asked: not asked["chat_history"], RunnableLambda(itemgetter("question"))),
-        (lambda asked: not _is_able(chat_model), RunnableLambda(_joined)),
-        RunnablePassthrough.assign(written=rewrite) | RunnableLambda(_checked),
-    )
+
+    question: str
+    history: tuple[BaseMessage, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Validate the question."""
+        if not self.question.strip():
+            raise QuestionError(f"The question is {self.question!r}.", remedy="Ask something.")
+
+    @classmethod
+    def from_exchanges(cls, question: str, exchanges: Sequence[tuple[str, str]]) -> Conversation:
+        """Return a question after earlier (question, answer) pairs."""
+        history = [message for asked, answer in exchanges for message in (HumanMessage(asked), AIMessage(answer))]
+        return cls(question, tuple(history))
 
 
-def follow_up(asked: Asked) -> FollowUp | None:
-    """Return a question with what it goes on from; None where nothing was said before it."""
-    match asked["chat_history"][-2:]:
+def rewriting_messages(conversation: Conversation, model: BaseChatModel) -> list[BaseMessage]:
+    """Return the messages that make a model rewrite the question.
+
+    Empty if there is no history, or if the model is a base model, which cannot rewrite.
+    """
+    if not conversation.history or not _follows_instructions(model):
+        return []
+    history = get_buffer_string(conversation.history[-_MAX_HISTORY:])
+    return [SystemMessage(_TASK), HumanMessage(f"{history}\n\nThe last question: {conversation.question}")]
+
+
+def standalone_query(conversation: Conversation, rewritten: str = "") -> str:
+    """Return the query to search for: the rewritten question if it can be used, else a simple fallback.
+
+    It can be used if it is a question of at most 400 characters in words of the conversation only. The fallback is the
+    question itself, after the previous question if there is one.
+    """
+    if not conversation.history:
+        return conversation.question
+    lines = rewritten.strip().splitlines() or [""]
+    query = lines[0].strip(" \"'")
+    is_question = query.endswith(("?", "？", "؟")) and len(query) <= _MAX_LENGTH
+    return query if is_question and _adds_no_words(query, conversation) else _with_previous_question(conversation)
+
+
+def follow_up(conversation: Conversation) -> FollowUp | None:
+    """Return the question as it was asked, with the exchange that it follows; None if there is no history."""
+    match conversation.history[-2:]:
         case []:
             return None
-        case [HumanMessage() as before, AIMessage() as answer] if not says_not_found(str(answer.text)):
-            return FollowUp(asked["question"], (str(before.text), without_markers(str(answer.text))))
+        case [HumanMessage() as question, AIMessage() as answer] if not says_not_found(str(answer.text)):
+            return FollowUp(conversation.question, (str(question.text), without_markers(str(answer.text))))
         case _:
-            return FollowUp(asked["question"], None)
+            return FollowUp(conversation.question, None)
 
 
-def _is_able(chat_model: BaseChatModel) -> bool:
-    return not isinstance(chat_model, EchoChatModel) or chat_model.load().generation_mode == "chat"
+def _follows_instructions(model: BaseChatModel) -> bool:
+    return not isinstance(model, EchoChatModel) or model.load().generation_mode == "chat"
 
 
-def _messages(asked: Asked) -> list[BaseMessage]:
-    told = get_buffer_string(asked["chat_history"][-_LATEST:])
-    return [SystemMessage(_TASK), HumanMessage(f"{told}\n\nThe last question: {asked['question']}")]
+def _adds_no_words(query: str, conversation: Conversation) -> bool:
+    spoken = " ".join([conversation.question, *(str(message.text) for message in conversation.history)])
+    language = short_text_language(spoken)
+    return {*content_terms(query, language)} <= {*content_terms(spoken, language)}
 
 
-def _checked(asked: Asked) -> str:
-    """Return what the model wrote if it is a question in words that were said, else what was asked, joined."""
-    lines = asked["written"].strip().splitlines() or [""]
-    written = lines[0].strip(" \"'")
-    said = stems(" ".join([asked["question"], *(str(message.text) for message in asked["chat_history"])]))
-    is_question = written.endswith(("?", "？", "؟")) and len(written) <= _LONGEST
-    return written if is_question and stems(written) <= said else _joined(asked)
-
-
-def _joined(asked: Asked) -> str:
-    before = [str(message.text) for message in asked["chat_history"] if isinstance(message, HumanMessage)]
-    return " ".join([*before[-1:], asked["question"]])
+def _with_previous_question(conversation: Conversation) -> str:
+    questions = [str(message.text) for message in conversation.history if isinstance(message, HumanMessage)]
+    return " ".join([*questions[-1:], conversation.question])

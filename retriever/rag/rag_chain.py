@@ -1,88 +1,95 @@
-"""rag_chain: LangChain's own parts from a question to a streamed, cited answer. Composes, knows no details."""
+"""LangChain chain from a question to a streamed answer with citations, on the functions of `answer_stream`."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from operator import itemgetter
 from typing import Any, TypedDict, cast
 
 from langchain_core.documents import Document
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import convert_to_messages
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda, RunnablePassthrough
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from langchain_core.runnables.config import run_in_executor
 from langchain_core.runnables.utils import AddableDict
 
 from echo_index.errors import QuestionError
 from echo_index.retriever.rag.adapters import hit_from_document
 from echo_index.retriever.rag.answer_prompt import Prompt, answer_prompt
-from echo_index.retriever.rag.answer_stream import begin_answer
+from echo_index.retriever.rag.answer_stream import answer_question, begin_answer, rewriting_config
 from echo_index.retriever.rag.citations import Answer
-from echo_index.retriever.rag.query_rewriting import Asked, follow_up, standalone_query
+from echo_index.retriever.rag.query_rewriting import Conversation, follow_up, rewriting_messages, standalone_query
+from echo_index.retriever.search.hits import Hit
 
 
 class RagOutput(TypedDict):
-    """What the chain gives; streamed, the parts come in this order and `text` piece by piece."""
+    """Output of the chain. A stream yields the keys in this order, `text` piece by piece."""
 
     question: str
-    """The question that was searched for: that of the user, or a follow-up made to stand alone."""
+    """The query that was searched for: the user's question, or a follow-up rewritten to stand alone."""
     passages: list[Document]
-    """All that the retriever gave, best first."""
+    """All documents that the retriever returned, best first."""
     text: str
-    """The answer as it was written."""
+    """The answer as it was shown."""
     answer: Answer
-    """The answer, checked, with its citations."""
+    """The checked answer with its citations."""
 
 
 def rag_chain(retriever: BaseRetriever, chat_model: BaseChatModel) -> Runnable[str | dict[str, Any], RagOutput]:
     """Return a chain: question → passages → streamed answer with numbered citations → Answer.
 
-    Its input is a question, or `{"question": …, "chat_history": […]}` with LangChain messages, oldest first. Any
-    retriever and any chat model of LangChain's will do.
+    The input is a question, or `{"question": …, "chat_history": […]}` with LangChain messages, oldest first. Any
+    LangChain retriever and chat model can be used.
 
     Raises (when it runs):
-        QuestionError: the question is empty, or the input is neither of the two forms.
+        QuestionError: the question is empty, or the input has neither of the two forms.
     """
 
-    def write(found: dict[str, Any], config: RunnableConfig) -> Iterator[AddableDict]:
-        prompt = _prompt(found)
-        text = begin_answer(prompt, model=chat_model)
-        yield AddableDict(question=found["question"], passages=found["passages"])
-        if prompt.messages:
-            for chunk in chat_model.stream(prompt.messages, config, stop=prompt.stop):
-                if shown := text.add(str(chunk.text)):
-                    yield AddableDict(text=shown)
-        yield AddableDict(text=text.end(), answer=text.answer)
+    def stream(given: str | dict[str, Any], config: RunnableConfig) -> Iterator[AddableDict]:
+        found = AddableDict()
 
-    async def awrite(found: dict[str, Any], config: RunnableConfig) -> AsyncIterator[AddableDict]:
-        prompt = await run_in_executor(config, _prompt, found)
-        text = begin_answer(prompt, model=chat_model)
-        yield AddableDict(question=found["question"], passages=found["passages"])
+        def search(query: str) -> list[Hit]:
+            documents = retriever.invoke(query, config)
+            found.update(question=query, passages=documents)
+            return [hit_from_document(document) for document in documents]
+
+        answer = answer_question(_conversation(given), search=search, model=chat_model, config=config)
+        yield found
+        for text in answer:
+            yield AddableDict(text=text)
+        yield AddableDict(text="", answer=answer.answer)
+
+    async def astream(given: str | dict[str, Any], config: RunnableConfig) -> AsyncIterator[AddableDict]:
+        conversation = _conversation(given)
+        messages = await run_in_executor(config, rewriting_messages, conversation, chat_model)
+        rewritten = str((await chat_model.ainvoke(messages, rewriting_config(config))).text) if messages else ""
+        query = standalone_query(conversation, rewritten)
+        documents = await retriever.ainvoke(query, config)
+
+        def prompt_for_passages() -> Prompt:
+            passages = [hit_from_document(document) for document in documents]
+            return answer_prompt(query, passages, model=chat_model, follow_up=follow_up(conversation))
+
+        prompt = await run_in_executor(config, prompt_for_passages)
+        answer = begin_answer(prompt, model=chat_model)
+        yield AddableDict(question=query, passages=documents)
         if prompt.messages:
             async for chunk in chat_model.astream(prompt.messages, config, stop=prompt.stop):
-                if shown := text.add(str(chunk.text)):
-                    yield AddableDict(text=shown)
-        yield AddableDict(text=text.end(), answer=text.answer)
+                if text := answer.add(str(chunk.text)):
+                    yield AddableDict(text=text)
+        if rest := answer.end():
+            yield AddableDict(text=rest)
+        yield AddableDict(text="", answer=answer.answer)
 
-    def _prompt(found: dict[str, Any]) -> Prompt:
-        passages = [hit_from_document(document) for document in found["passages"]]
-        return answer_prompt(found["question"], passages, model=chat_model, follow_up=found["follow_up"])
-
-    chain = (
-        RunnableLambda(_asked)
-        | {"question": standalone_query(chat_model), "follow_up": RunnableLambda(follow_up)}
-        | RunnablePassthrough.assign(passages=itemgetter("question") | retriever)
-        | RunnableLambda(write, afunc=awrite, name="write_answer")  # type: ignore[arg-type]  # it knows no async generators
-    )
-    return cast("Runnable[str | dict[str, Any], RagOutput]", chain.with_config(run_name="rag_chain"))
+    chain = RunnableLambda(stream, afunc=astream, name="rag_chain")  # type: ignore[arg-type]  # async generators work
+    return cast("Runnable[str | dict[str, Any], RagOutput]", chain)
 
 
-def _asked(given: str | dict[str, Any]) -> Asked:
+def _conversation(given: str | dict[str, Any]) -> Conversation:
     question = given if isinstance(given, str) else given.get("question")
     if not isinstance(question, str) or not question.strip():
         raise QuestionError(
-            f"The question is {question!r}.", remedy='Give a text, or {"question": …, "chat_history": […]}.'
+            f"The question is {question!r}.", remedy='Pass a text, or {"question": …, "chat_history": […]}.'
         )
     history = [] if isinstance(given, str) else convert_to_messages(given.get("chat_history") or [])
-    return {"question": question, "chat_history": history}
+    return Conversation(question, tuple(history))

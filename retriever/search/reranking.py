@@ -26,7 +26,7 @@ class Reranker:
 
     def __init__(self, encoder: Callable[[], EchoEncoder]) -> None:
         self._encoder = encoder
-        self._known: VectorLRU[tuple[str, str]] = VectorLRU(most=2048)
+        self._known: VectorLRU[tuple[str, str]] = VectorLRU(capacity=2048)
 
     def rerank(self, query: str, hits: Sequence[Hit], *, most: int) -> list[Hit]:
         """Return the hits with the first `most` of them reordered by score and likelihood; the others follow as before.

@@ -47,8 +47,8 @@ class Retriever:
         self._index_device: IndexDevice = index_device
         self._lock = Lock()
         self._gatherer = QueryBatcher(lambda queries, task: self.encoder.encode_queries(queries, instruction=task))
-        self._questions: VectorLRU[tuple[str, str | None]] = VectorLRU(most=64)
-        self._sentences: VectorLRU[str] = VectorLRU(most=1024)
+        self._questions: VectorLRU[tuple[str, str | None]] = VectorLRU(capacity=64)
+        self._sentences: VectorLRU[str] = VectorLRU(capacity=1024)
         self._reranker = Reranker(lambda: self.encoder)
 
     @classmethod
@@ -187,10 +187,8 @@ class Retriever:
             QuestionError: the question is empty.
         """
         _validate_not_empty(query)
-        [compared] = self.current_snapshot().normalization.normalize_queries(
-            self._query_vector(query, instruction)[None, :]
-        )
-        return np.asarray(compared)
+        normalization = self.current_snapshot().normalization
+        return normalization.normalize_query(self._query_vector(query, instruction)).vector
 
     def highlight(self, query: str, hits: Sequence[Hit], *, instruction: str | None = None) -> list[Span | None]:
         """Return for each hit start and end, in its text, of the sentence that answers best to the question.
@@ -202,13 +200,13 @@ class Retriever:
             QuestionError: the question is empty.
         """
 
-        def nearness(sentences: list[str]) -> Vectors:
+        def similarity(sentences: list[str]) -> Vectors:
             vectors = self._sentences.get(sentences, self.encoder.encode_documents)
             centred = self._snapshot.normalization.normalize_documents(vectors)
             return np.asarray(centred @ self.project_query(query, instruction=instruction))
 
         _validate_not_empty(query)
-        return highlight_hits(query, hits, nearness=nearness)
+        return highlight_hits(query, hits, similarity=similarity)
 
     def _query_vector(self, query: str, instruction: str | None) -> Vectors:
         """Return the vector (dimension,) of a question as the encoder gives it."""

@@ -112,6 +112,31 @@ def test_a_question_in_another_language_can_be_answered() -> None:
     assert check_answer("Wann fährt die Fähre?", "At eight and at noon.", PASSAGES).found
 
 
+FÄHRE = hit("Die Fähre zu der Insel legt um acht und um zwölf ab, aber nicht an den Feiertagen.")
+HÄUSER = hit("Die Häuser in dem Dorf wurden von einem Baumeister aus Lübeck errichtet und sind aus Ziegeln.")
+FERRY_FRENCH = hit("Le bateau pour les îles part à huit heures et à midi, mais pas dans les jours fériés.")
+HOUSES_FRENCH = hit("Les maisons du village ont été construites par des maçons italiens avec des pierres blanches.")
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "passages", "expected"),
+    [
+        ("Wer errichtete das Haus?", "Ein Baumeister aus Lübeck.", (FÄHRE, HÄUSER), 2),
+        ("Woraus ist ein Haus im Dorf?", "Das Haus ist aus dem Ziegel [1].", (FÄHRE, HÄUSER), 2),
+        ("Wann gehen Fähren zu den Inseln?", "Nicht am Feiertag.", (FÄHRE, HÄUSER), 1),
+        ("Wer errichtete das Haus?", "Das waren sie, und zwar mit ihrem Schiff.", (FÄHRE, HÄUSER), None),
+        ("Qui a construit la maison ?", "Un maçon italien.", (FERRY_FRENCH, HOUSES_FRENCH), 2),
+        ("Quand part un bateau pour l'île ?", "Pas le jour férié [2].", (FERRY_FRENCH, HOUSES_FRENCH), 1),
+        ("Qui a construit la maison ?", "Ce sont eux, avec leur bateau.", (FERRY_FRENCH, HOUSES_FRENCH), None),
+    ],
+)
+def test_inflected_words_support_an_answer_by_the_stems_of_their_language(
+    question: str, text: str, passages: tuple[Hit, ...], expected: int | None
+) -> None:
+    answer = check_answer(question, text, passages)
+    assert [citation.number for citation in answer.citations] == ([] if expected is None else [expected])
+
+
 def test_markers_of_a_model_that_is_trusted_stay_where_they_point_at_a_passage() -> None:
     text = "Die Fähre legt morgens und mittags ab [1] [3]."
     assert not check_answer("Wann fährt sie?", text, PASSAGES).found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,12 @@ from echo_index.indexer.building.build_files import build_index
 from echo_index.indexer.sources.source import Source
 from echo_index.retriever.rag.adapters import EchoEmbeddings, EchoRetriever
 from echo_index.retriever.rag.answer_prompt import FollowUp
-from echo_index.retriever.rag.answer_stream import stream_answer
+from echo_index.retriever.rag.answer_stream import answer_question, stream_answer
 from echo_index.retriever.rag.chat_model import EchoChatModel
 from echo_index.retriever.rag.citations import NOT_FOUND, Answer
-from echo_index.retriever.rag.query_rewriting import follow_up, standalone_query
+from echo_index.retriever.rag.query_rewriting import Conversation, follow_up
 from echo_index.retriever.rag.rag_chain import rag_chain
+from echo_index.retriever.search.hits import Hit
 from echo_index.retriever.search.retriever import Retriever
 
 
@@ -200,19 +202,24 @@ def test_a_base_model_is_not_asked_to_rewrite_but_gets_the_question_before(
 def test_a_follow_up_goes_on_from_the_last_answer(
     said: list[AIMessage | HumanMessage], before: tuple[str, str] | None
 ) -> None:
-    assert follow_up({"question": "Where?", "chat_history": said}) == FollowUp("Where?", before)
-    assert follow_up({"question": "Where?", "chat_history": []}) is None
+    assert follow_up(Conversation("Where?", tuple(said))) == FollowUp("Where?", before)
+    assert follow_up(Conversation("Where?")) is None
 
 
 @pytest.mark.model
 def test_an_instruction_tuned_model_is_asked_to_rewrite(smollm: LanguageModel) -> None:
-    rewrite = standalone_query(EchoChatModel(language_model=smollm, max_tokens=40))
-    asked = {
-        "question": "And where?",
-        "chat_history": [HumanMessage("When was Nikola Tesla born?"), AIMessage("In 1856.")],
-    }
-    assert "Tesla" in rewrite.invoke(asked)
-    assert rewrite.invoke({**asked, "chat_history": []}) == "And where?"
+    model = EchoChatModel(language_model=smollm, max_tokens=40)
+    conversation = Conversation("And where?", (HumanMessage("When was Nikola Tesla born?"), AIMessage("In 1856.")))
+    searched: list[str] = []
+
+    def search(query: str) -> list[Hit]:
+        searched.append(query)
+        return []
+
+    answer_question(conversation, search=search, model=model)
+    answer_question(replace(conversation, history=()), search=search, model=model)
+    assert "Tesla" in searched[0]
+    assert searched[1] == "And where?"
 
 
 ORDERS = FIXTURES / "orders"

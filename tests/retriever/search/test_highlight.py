@@ -179,6 +179,36 @@ def test_other_scripts_are_matched_too(question: str, text: str, expected: str) 
     assert matched(question, text) == expected
 
 
+GERMAN = """# Das Dorf
+
+Die Häuser des Dorfes wurden aus Holz gebaut, und sie sind nicht mit Stroh gedeckt. Der Bürgermeister ist seit zehn
+Jahren im Amt. Im Sommer werden in den Gärten Äpfel und Birnen geerntet.
+"""
+FRENCH = """# Le village
+
+Les maisons du village ont été construites en bois, et elles ne sont pas couvertes de chaume. Le maire est dans son
+bureau depuis dix ans. En été, les habitants récoltent des pommes et des poires dans les jardins.
+"""
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "begins"),
+    [
+        ("Wie ist das Haus gebaut?", GERMAN, "Die Häuser"),
+        ("Was wächst im Garten?", GERMAN, "Im Sommer"),
+        ("Wann erntet man den Apfel?", GERMAN, "Im Sommer"),
+        ("Comment construit-on la maison ?", FRENCH, "Les maisons"),
+        ("Que fait un habitant du jardin ?", FRENCH, "En été"),
+        ("Où récolte-t-on la pomme ?", FRENCH, "En été"),
+        ("Was ist das und wie sind sie?", GERMAN, None),
+        ("Qu'est-ce que c'est dans le sien ?", FRENCH, None),
+    ],
+)
+def test_inflected_words_are_matched_by_the_stems_of_the_language(question: str, text: str, begins: str | None) -> None:
+    found = matched(question, text)
+    assert found is None if begins is None else (found or "").startswith(begins)
+
+
 def test_particles_alone_are_not_a_match() -> None:
     assert matched("これはどうですか", "猫がいます。犬もいるのですか。") is None
 
@@ -194,21 +224,21 @@ def by_length(sentences: list[str]) -> npt.NDArray[np.float32]:
 def test_meaning_is_asked_only_where_words_fail() -> None:
     asked: list[list[str]] = []
 
-    def nearness(sentences: list[str]) -> npt.NDArray[np.float32]:
+    def similarity(sentences: list[str]) -> npt.NDArray[np.float32]:
         asked.append(sentences)
         return by_length(sentences)
 
     texts = ["A cat sat. It slept for long.", "Whales. Dolphins swim far out. Sea.", "Salt. Bread and butter."]
     hits = [hit(texts[0]), hit(texts[1]), hit(texts[2], dense=False)]
-    marks = highlight_hits("cat", hits, nearness=nearness)
+    marks = highlight_hits("cat", hits, similarity=similarity)
     assert [mark and text[mark[0] : mark[1]] for mark, text in zip(marks, texts, strict=True)] == [
         "A cat sat.",
         "Dolphins swim far out.",
         None,
     ]
     assert asked == [["Whales.", "Dolphins swim far out.", "Sea."]]
-    assert highlight_hits("cat", hits[::2], nearness=nearness) == [marks[0], None]
-    assert highlight_hits("cat", [], nearness=nearness) == []
+    assert highlight_hits("cat", hits[::2], similarity=similarity) == [marks[0], None]
+    assert highlight_hits("cat", [], similarity=similarity) == []
     assert len(asked) == 1
 
 
@@ -218,7 +248,7 @@ def test_headings_and_questions_are_not_compared_unless_there_is_nothing_else() 
         hit("# Heading\n"),
         hit("a?b. Why so?\nNo.", format="code"),
     ]
-    marks = highlight_hits("zebra", hits, nearness=by_length)
+    marks = highlight_hits("zebra", hits, similarity=by_length)
     assert [mark and one.text[slice(*mark)] for one, mark in zip(hits, marks, strict=True)] == [
         "Short.",
         "# Heading",
@@ -229,13 +259,13 @@ def test_headings_and_questions_are_not_compared_unless_there_is_nothing_else() 
 def test_so_many_sentences_are_compared_and_passages_as_a_whole() -> None:
     seen: list[int] = []
 
-    def nearness(sentences: list[str]) -> npt.NDArray[np.float32]:
+    def similarity(sentences: list[str]) -> npt.NDArray[np.float32]:
         seen.append(len(sentences))
         return by_length(sentences)
 
     ten = " ".join(f"Sentence {number}." for number in range(10))
-    marks = highlight_hits("zebra", [hit(ten)] * 3, nearness=nearness)
+    marks = highlight_hits("zebra", [hit(ten)] * 3, similarity=similarity)
     assert [mark is not None for mark in marks] == [True, True, False]
-    marks = highlight_hits("zebra", [hit(" ".join([ten] * 3)), hit("One.")], nearness=nearness)
+    marks = highlight_hits("zebra", [hit(" ".join([ten] * 3)), hit("One.")], similarity=similarity)
     assert [mark is not None for mark in marks] == [True, False]
     assert seen == [20, 24]

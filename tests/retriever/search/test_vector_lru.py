@@ -22,7 +22,7 @@ class Embedder:
 
 
 def test_only_what_is_new_is_embedded_once_and_in_one_batch() -> None:
-    recent, embed = VectorLRU[str](most=10), Embedder()
+    recent, embed = VectorLRU[str](capacity=10), Embedder()
     assert recent.get(["a", "bbb", "a"], embed).tolist() == [[1, 1], [3, 1], [1, 1]]
     assert recent.get(["cc", "a"], embed).tolist() == [[2, 1], [1, 1]]
     assert recent.get(["bbb"], embed).tolist() == [[3, 1]]
@@ -30,7 +30,7 @@ def test_only_what_is_new_is_embedded_once_and_in_one_batch() -> None:
 
 
 def test_what_was_used_longest_ago_goes_first() -> None:
-    recent, embed = VectorLRU[str](most=2), Embedder()
+    recent, embed = VectorLRU[str](capacity=2), Embedder()
     for key in ("a", "b", "a", "c", "a", "b"):
         recent.get([key], embed)
     assert embed.asked == [["a"], ["b"], ["c"], ["b"]]
@@ -38,7 +38,7 @@ def test_what_was_used_longest_ago_goes_first() -> None:
 
 
 def test_threads_share_it() -> None:
-    recent = VectorLRU[str](most=5)
+    recent = VectorLRU[str](capacity=5)
     keys = [["x" * ((start + step) % 9 + 1) for step in range(4)] for start in range(200)]
     with ThreadPoolExecutor(4) as threads:
         for found, wanted in zip(threads.map(lambda some: recent.get(some, Embedder()), keys), keys, strict=True):
