@@ -1,4 +1,4 @@
-"""The passages of a generation by the many: whose they are, what they say, which are equal. Reads the catalog alone."""
+"""Query the documents and chunks of one generation."""
 
 from __future__ import annotations
 
@@ -9,34 +9,71 @@ import numpy as np
 import numpy.typing as npt
 
 from echo_index.indexer.catalog.catalog import EMBEDDED_TITLE, Catalog
+from echo_index.indexer.catalog.records import DocumentRow, StoredChunk
 from echo_index.indexer.catalog.visibility_sql import FROM_VISIBLE_CHUNKS, VISIBLE
 from echo_index.indexer.documents.chunking import title_path
 
 
+def document_paths(catalog: Catalog, *, generation: int) -> set[str]:
+    """Return the stored paths of all documents, including those that could not be read."""
+    rows = catalog.database.rows(f"SELECT path FROM documents WHERE {VISIBLE}", {"generation": generation})
+    return {path for (path,) in rows}
+
+
+def document_sizes(catalog: Catalog, *, generation: int) -> list[tuple[str, str, str, int, int, str | None]]:
+    """Return (path, title, format, file size in bytes, number of chunks, failure) of all documents, ordered by path."""
+    query = (
+        "SELECT path, title, format, size, (SELECT count(*) FROM chunks WHERE document = documents.id), failure "
+        f"FROM documents WHERE {VISIBLE} ORDER BY path"
+    )
+    return catalog.database.rows(query, {"generation": generation})
+
+
+def find_document(catalog: Catalog, path: str, *, generation: int) -> DocumentRow | None:
+    """Return the document with this stored path, or None; `has_own_title` and `language` are left at their defaults."""
+    columns = "path, hash, size, modified_ns, format, title, failure"  # the others may be missing in older catalogs
+    query = f"SELECT {columns} FROM documents WHERE path = :path AND {VISIBLE}"
+    rows = catalog.database.rows(query, {"path": path, "generation": generation})
+    return DocumentRow(*rows[0]) if rows else None
+
+
+def document_chunks(catalog: Catalog, path: str, *, generation: int, start: int | None = None) -> list[StoredChunk]:
+    """Return the chunks of a document in reading order, or only the one that begins at character offset `start`."""
+    query = (
+        "SELECT chunks.id FROM chunks JOIN documents ON documents.id = chunks.document "
+        f"WHERE documents.path = :path AND {VISIBLE}{'' if start is None else ' AND chunks.start = :start'} "
+        "ORDER BY chunks.start"
+    )
+    parameters: dict[str, str | int] = {"path": path, "generation": generation, "start": start or 0}
+    ids = [row[0] for row in catalog.database.rows(query, parameters)]
+    chunks = catalog.chunks(ids)
+    return [chunks[identifier] for identifier in ids]
+
+
 def chunk_owners(catalog: Catalog, *, generation: int) -> npt.NDArray[np.int64]:
-    """Return (chunk id, document id) of all chunks of a generation, int64 (n, 2), by chunk id."""
+    """Return (chunk id, document id) of all chunks, int64 (n, 2), ordered by chunk id."""
     query = f"SELECT chunks.id, chunks.document {FROM_VISIBLE_CHUNKS} ORDER BY chunks.id"
     rows = catalog.database.rows(query, {"generation": generation})
     return np.fromiter((key for row in rows for key in row), dtype=np.int64).reshape(-1, 2)
 
 
 def chunk_texts(catalog: Catalog, *, generation: int) -> Iterator[tuple[int, str]]:
-    """Yield (chunk id, text) of all chunks of a generation, by id."""
+    """Yield (chunk id, text) of all chunks, ordered by id."""
     query = f"SELECT chunks.id, chunks.text {FROM_VISIBLE_CHUNKS} ORDER BY chunks.id"
     yield from catalog.database.stream(query, {"generation": generation})
 
 
 def embedded_chunks(catalog: Catalog, *, generation: int) -> Iterator[tuple[int, str, tuple[str, ...], str]]:
-    """Yield (chunk id, title, headings, text) of all chunks of a generation, by id, with what is embedded of each."""
+    """Yield (chunk id, title, headings, text) of all chunks, ordered by id; the title is '' if it is not embedded."""
     query = f"SELECT chunks.id, {EMBEDDED_TITLE}, chunks.headings, chunks.text {FROM_VISIBLE_CHUNKS} ORDER BY chunks.id"
     for key, title, headings, text in catalog.database.stream(query, {"generation": generation}):
         yield key, title, tuple(json.loads(headings)), text
 
 
 def sample_chunks(catalog: Catalog, *, generation: int, most: int) -> list[tuple[int, tuple[str, ...], str]]:
-    """Return (chunk id, title and headings, text) of up to `most` different passages from all over a generation.
+    """Return (chunk id, title and headings, text) of up to `most` chunks with different texts.
 
-    They are the same ones in whatever order it was built.
+    The sample is ordered by text hash, so it does not depend on the order in which the index was built.
     """
     query = (
         f"SELECT min(chunks.id), {EMBEDDED_TITLE}, chunks.headings, chunks.text {FROM_VISIBLE_CHUNKS} "
@@ -47,13 +84,16 @@ def sample_chunks(catalog: Catalog, *, generation: int, most: int) -> list[tuple
 
 
 def evenly_spaced(ids: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
-    """Return `most` of the ids, or all, at even distances."""
+    """Return `most` of the ids at equal distances, or all if there are fewer."""
     count = min(most, len(ids))
     return ids[(np.arange(count) * len(ids)) // max(1, count)]
 
 
 def equal_chunks(catalog: Catalog, *, generation: int, limit: int) -> list[tuple[int, int]]:
-    """Return (first, other) ids of chunks with the same text, up to `limit` pairs; of each text one pair first."""
+    """Return up to `limit` pairs of ids of chunks with the same text, one pair of each text before any second one.
+
+    The first id of a pair is the lowest of all chunks with that text.
+    """
     query = (
         "SELECT first, id FROM (SELECT chunks.id AS id, min(chunks.id) OVER same AS first, "
         f"row_number() OVER (same ORDER BY chunks.id) AS number {FROM_VISIBLE_CHUNKS} "
@@ -63,9 +103,9 @@ def equal_chunks(catalog: Catalog, *, generation: int, limit: int) -> list[tuple
 
 
 def overlapping_chunks(catalog: Catalog, path: str, start: int, *, generation: int) -> list[int]:
-    """Return the id of the chunk that begins at `start` of a document, then those of the chunks that overlap it.
+    """Return the id of the chunk that begins at `start` in a document, then the ids of the chunks that overlap it.
 
-    There are none where no chunk begins there.
+    The list is empty if no chunk begins there.
     """
     query = (
         "SELECT other.id FROM chunks JOIN documents ON documents.id = chunks.document "

@@ -1,6 +1,6 @@
-"""The full text of a catalog: the terms of each passage, by which passages are ranked, and its words as they are.
+"""Maintain the full-text tables of a catalog: the terms that rank chunks, and the exact words for phrases and prefixes.
 
-Written along with the rows of the passages, in their transaction. Knows no question.
+They are written in the same transaction as the rows of the chunks.
 """
 
 from __future__ import annotations
@@ -9,37 +9,38 @@ import json
 from collections.abc import Iterator
 
 from echo_index.indexer.storage.sqlite import Connection, Database, Parameters
-from echo_index.indexer.text.analyzer import TERM_SIGNS, document_terms
+from echo_index.indexer.text.analyzer import TERM_PUNCTUATION, document_terms
 from echo_index.indexer.text.language_detection import ENGLISH, detect_language
 
 CREATE_FULL_TEXT = (
-    f"""CREATE VIRTUAL TABLE terms USING fts5 (text, title, headings, tokenize = "ascii tokenchars '{TERM_SIGNS}'")""",
+    "CREATE VIRTUAL TABLE terms USING fts5 "
+    f"""(text, title, headings, tokenize = "ascii tokenchars '{TERM_PUNCTUATION}'")""",
     """CREATE VIRTUAL TABLE exact_words USING fts5 (
         text, title, headings,
         content = 'searched', content_rowid = 'id', tokenize = 'unicode61 remove_diacritics 2')""",
 )
-"""The tables. `terms` keeps what it was given, so that a later stemmer need not give the same terms to delete them."""
+"""The tables. `terms` stores its own content, so rows can be deleted even after the stemmer has changed."""
 
 _CODE = "code"  # the format
-_PASSAGE_COLUMNS = "chunks.id, documents.language, chunks.text, documents.title, chunks.headings"
-_FROM_PASSAGES = "FROM chunks JOIN documents ON documents.id = chunks.document"
+_CHUNK_COLUMNS = "chunks.id, documents.language, chunks.text, documents.title, chunks.headings"
+_FROM_CHUNKS = "FROM chunks JOIN documents ON documents.id = chunks.document"
 _INSERT_TERMS = "INSERT INTO terms (rowid, text, title, headings) VALUES (?, ?, ?, ?)"
 _INSERT_WORDS = "INSERT INTO exact_words (rowid, text, title, headings) VALUES (?, ?, ?, ?)"
 
 
 def document_language(format_name: str, text: str) -> str:
-    """Return the language by whose stems a document is found: English where it is code, or of none that we know."""
+    """Return the language whose stemmer a document is indexed with: English for code and for unsupported languages."""
     return ENGLISH if format_name == _CODE else detect_language(text)
 
 
 def add_chunk(connection: Connection, chunk_id: int, language: str, text: str, title: str, headings: str) -> None:
-    """Let a passage be found by its text, its document's title and its headings, which are a list in JSON."""
+    """Index a chunk by its text, its document's title and its headings (a JSON list)."""
     connection.execute(_INSERT_TERMS, (chunk_id, *_term_columns(language, text, title, headings)))
     connection.execute(_INSERT_WORDS, (chunk_id, text, title, headings))
 
 
 def remove_chunks(connection: Connection, chunks: str, parameters: Parameters) -> None:
-    """Let the passages whose ids a SELECT gives not be found any more; their rows must still be there."""
+    """Remove from the full text the chunks whose ids the SELECT `chunks` returns; call it before their rows go."""
     connection.execute(f"DELETE FROM terms WHERE rowid IN ({chunks})", parameters)
     connection.execute(
         "INSERT INTO exact_words (exact_words, rowid, text, title, headings) "
@@ -49,8 +50,8 @@ def remove_chunks(connection: Connection, chunks: str, parameters: Parameters) -
 
 
 def fill_full_text(connection: Connection) -> None:
-    """Make the full text anew from the passages, whatever it held."""
-    for table in ("terms", "exact_words"):  # what is damaged cannot be trusted to be emptied
+    """Rebuild the full text from the chunks."""
+    for table in ("terms", "exact_words"):  # dropped, because deleting rows of a damaged table may fail
         connection.execute(f"DROP TABLE IF EXISTS {table}")
     for statement in CREATE_FULL_TEXT:
         connection.execute(statement)
@@ -59,7 +60,7 @@ def fill_full_text(connection: Connection) -> None:
 
 
 def detect_languages(connection: Connection) -> None:
-    """Note the language of every document, as its passages tell it."""
+    """Detect the language of every document from its chunks and store it."""
     for document, format_name in connection.execute("SELECT id, format FROM documents").fetchall():
         rows = connection.execute("SELECT text FROM chunks WHERE document = ? ORDER BY id", (document,))
         language = document_language(format_name, "\n".join(text for (text,) in rows))
@@ -67,35 +68,33 @@ def detect_languages(connection: Connection) -> None:
 
 
 def count_mismatched_chunks(database: Database) -> int:
-    """Return how many passages have other terms than they should have, or terms without being there.
+    """Return the number of chunks whose stored terms are wrong, plus that of stored terms without a chunk.
 
     Raises:
         IndexDamaged: the terms cannot be read.
     """
     query = (
-        f"SELECT {_PASSAGE_COLUMNS}, terms.text, terms.title, terms.headings {_FROM_PASSAGES} "
+        f"SELECT {_CHUNK_COLUMNS}, terms.text, terms.title, terms.headings {_FROM_CHUNKS} "
         "LEFT JOIN terms ON terms.rowid = chunks.id"
     )
-    unlike = sum(_term_columns(*row[1:5]) != row[5:] for row in database.stream(query))
-    return unlike + int(database.value("SELECT count(*) FROM terms WHERE rowid NOT IN (SELECT id FROM chunks)"))
+    wrong = sum(_term_columns(*row[1:5]) != row[5:] for row in database.stream(query))
+    return wrong + int(database.value("SELECT count(*) FROM terms WHERE rowid NOT IN (SELECT id FROM chunks)"))
 
 
 def _all_terms(connection: Connection) -> Iterator[tuple[int, str, str, str]]:
-    for chunk_id, *passage in connection.execute(f"SELECT {_PASSAGE_COLUMNS} {_FROM_PASSAGES}"):
-        yield (chunk_id, *_term_columns(*passage))
+    for chunk_id, *fields in connection.execute(f"SELECT {_CHUNK_COLUMNS} {_FROM_CHUNKS}"):
+        yield (chunk_id, *_term_columns(*fields))
 
 
 def _term_columns(language: str, text: str, title: str, headings: str) -> tuple[str, str, str]:
-    """Return what the columns of `terms` hold."""
-    return _terms(text, language), _terms(title, language), _terms("\n".join(_names(headings)), language)
+    """Return the values of the columns text, title and headings of `terms`."""
+    fields = (text, title, "\n".join(_parse_headings(headings)))
+    terms, title_terms, heading_terms = (" ".join(document_terms(field, language)) for field in fields)
+    return terms, title_terms, heading_terms
 
 
-def _terms(text: str, language: str) -> str:
-    return " ".join(document_terms(text, language))
-
-
-def _names(headings: str) -> list[str]:
+def _parse_headings(headings: str) -> list[str]:
     try:
-        return [str(name) for name in json.loads(headings)]
-    except (ValueError, TypeError):  # damaged: that is told where passages are compared with their hashes
+        return [str(heading) for heading in json.loads(headings)]
+    except (ValueError, TypeError):  # damaged: the check that compares chunks with their hashes reports it
         return [str(headings)]

@@ -1,4 +1,4 @@
-"""What the catalog takes and gives: one frozen record for each kind of row. Knows nothing of how they are kept."""
+"""Define the records that the catalog accepts and returns."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from echo_index.indexer.documents.chunking import Chunk
 
 @dataclass(frozen=True, slots=True)
 class DocumentRow:
-    """One version of a document. `failure` says why it could not be read; it has no chunks then.
+    """One version of a document.
 
-    `titled`: the title is the document's own, and so embedded with its chunks; else it is the name of its file.
-    `language`: by whose stems it is found, as Snowball names it.
+    `failure` is the reason why it could not be read; such a document has no chunks. With `has_own_title` the title is
+    from the document and is embedded with its chunks; otherwise it is the file name. `language` is the Snowball name of
+    the language whose stemmer is used.
     """
 
     path: str
@@ -28,7 +29,7 @@ class DocumentRow:
 
 @dataclass(frozen=True, slots=True)
 class ChunkRow:
-    """One chunk as the catalog keeps it; `hash` is of the text that is embedded."""
+    """One chunk as the catalog stores it; `hash` is the SHA-256 of the text that is embedded."""
 
     text: str
     headings: tuple[str, ...]
@@ -46,7 +47,7 @@ class ChunkRow:
 
 @dataclass(frozen=True, slots=True)
 class StoredChunk:
-    """A chunk with what is told about its document."""
+    """A chunk with its id and the path, title and format of its document."""
 
     id: int
     path: str
@@ -57,9 +58,9 @@ class StoredChunk:
 
 @dataclass(frozen=True, slots=True)
 class SearchFilter:
-    """Which documents are searched: those whose path matches one of the globs and whose format is one of those named.
+    """Restrict a search to documents whose path matches one of the globs and whose format is one of `formats`.
 
-    `*` in a glob crosses folders. Nothing named means everything.
+    `*` in a glob also matches `/`. An empty field matches every document.
     """
 
     paths: tuple[str, ...] = ()
@@ -68,10 +69,9 @@ class SearchFilter:
 
 @dataclass(frozen=True, slots=True)
 class LexicalQuery:
-    """What full-text search looks for: any of these words and beginnings of words; every phrase must be there.
+    """A full-text query: words and prefixes add to the score of a chunk, and every phrase must occur in it.
 
-    Words are stemmed and taken apart as those of the passages are; phrases and prefixes are compared as they stand,
-    but for capitals and accents.
+    Words are analyzed like those of the chunks; phrases and prefixes match literally, except for case and accents.
     """
 
     words: tuple[str, ...] = ()
@@ -81,7 +81,7 @@ class LexicalQuery:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How much a generation holds; `bytes` of text in its chunks."""
+    """The sizes of a generation; `bytes` is the UTF-8 length of the text of all its chunks."""
 
     documents: int
     failed: int

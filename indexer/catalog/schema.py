@@ -1,4 +1,4 @@
-"""The tables of a catalog, and how those of earlier versions become those of this one. Knows no rows."""
+"""Create the tables of a catalog and migrate those of earlier versions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _Migration = str | Callable[[Connection], None]
 
 
 def _analyse_words(connection: Connection) -> None:
-    """Let passages be found by the stems of their language, where all were by those of English."""
+    """Replace the full text of English stems by terms in the language of each document."""
     connection.execute("ALTER TABLE documents ADD COLUMN language TEXT NOT NULL DEFAULT 'english'")
     connection.execute("CREATE INDEX documents_of_language ON documents (language)")
     connection.execute("DROP TABLE full_text")
@@ -44,27 +44,27 @@ _MIGRATIONS: tuple[_Migration, ...] = (
         text, title, headings,
         content = 'searched', content_rowid = 'id', tokenize = 'porter unicode61 remove_diacritics 2');
     """,
-    # Whether the title is the document's own, and so embedded with its passages, or only the name of its file.
+    # Whether the title is the document's own, and so embedded with its chunks, or only the name of its file.
     "ALTER TABLE documents ADD COLUMN titled INTEGER NOT NULL DEFAULT 1;",
     _analyse_words,
 )
-"""Each takes a catalog one version further, in SQL or by a function.
+"""Each migration, SQL or a function, raises the schema version by one.
 
-A catalog from before versions were counted may have all of the first.
+A catalog from before schema versions has version 0 but may already have all tables of the first migration.
 """
 
 SCHEMA_VERSION = len(_MIGRATIONS)
 _TABLES = {"settings", "documents", "chunks", "vectors"}
 _FULL_TEXT = {"terms", "exact_words"}
-_FULL_TEXT_BEFORE = {"full_text"}  # up to version 2
+_FULL_TEXT_TO_VERSION_2 = {"full_text"}
 _REBUILD = "Build it again: echo-index build --rebuild FOLDER"
 
 
 def migrate(database: Database) -> None:
-    """Bring the tables of a catalog, which may be an empty file, to this version: all of the way or none of it.
+    """Migrate a catalog, or an empty file, to the current schema version in one transaction.
 
     Raises:
-        IndexMismatch: the catalog was written by a later version.
+        IndexMismatch: a later version of echo-index wrote the catalog.
     """
     version = validate_version(database)
     if version == SCHEMA_VERSION:
@@ -80,36 +80,37 @@ def migrate(database: Database) -> None:
 
 
 def validate_version(database: Database) -> int:
-    """Return the version of a catalog's tables.
+    """Return the schema version of a catalog.
 
     Raises:
-        IndexMismatch: it is later than those that are known here.
+        IndexMismatch: a later version of echo-index wrote the catalog.
     """
     version = int(database.value("PRAGMA user_version"))
     if version > SCHEMA_VERSION:
         raise IndexMismatch(
-            f"The catalog {database.path} has schema version {version}; this version of echo-index knows versions up "
-            f"to {SCHEMA_VERSION}.",
+            f"The catalog {database.path} has schema version {version}; this version of echo-index supports versions "
+            f"up to {SCHEMA_VERSION}.",
             remedy="Update echo-index, or build another index with --index FOLDER.",
         )
     return version
 
 
 def validate_tables(database: Database) -> None:
-    """See that a catalog can be read from.
+    """Check that a catalog has all tables of its schema version.
 
     Raises:
-        IndexMismatch: it was written by a later version.
-        IndexDamaged: it has not the tables of a catalog.
+        IndexMismatch: a later version of echo-index wrote the catalog.
+        IndexDamaged: a table is missing.
     """
-    needed = _TABLES | (_FULL_TEXT if validate_version(database) > 2 else _FULL_TEXT_BEFORE)
+    needed = _TABLES | (_FULL_TEXT if validate_version(database) > 2 else _FULL_TEXT_TO_VERSION_2)
     tables = {name for (name,) in database.rows("SELECT name FROM sqlite_master")}
     if missing := sorted(needed - tables):
         raise IndexDamaged(
-            f"The catalog {database.path} is damaged: it has no {' and no '.join(missing)}.", remedy=_REBUILD
+            f"The catalog {database.path} is damaged: it has no table {' and no table '.join(missing)}.",
+            remedy=_REBUILD,
         )
 
 
 def schema_version(connection: Connection) -> int:
-    """Return the version of the tables as a transaction sees it."""
+    """Return the schema version inside a transaction."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])

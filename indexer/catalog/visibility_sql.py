@@ -1,4 +1,4 @@
-"""Which rows a query of the catalog sees: those of its generation, and those that a filter lets through. SQL alone."""
+"""Build the SQL conditions that limit a query to one generation and to a search filter."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import json
 from echo_index.indexer.catalog.records import SearchFilter
 
 VISIBLE = "documents.added <= :generation AND (documents.removed IS NULL OR documents.removed > :generation)"
-"""The condition under which a row of `documents` belongs to the generation that is a query's parameter."""
+"""True for the rows of `documents` that belong to the generation given as parameter."""
 FROM_VISIBLE_CHUNKS = f"FROM chunks JOIN documents ON documents.id = chunks.document WHERE {VISIBLE}"
 
 
 def filter_sql(where: SearchFilter) -> tuple[str, dict[str, str]]:
-    """Return what a filter adds to a condition on `documents`, '' or beginning with AND, and its parameters."""
+    """Return the SQL that adds a filter to a condition on `documents` ('' or "AND …") and its parameters."""
     clauses: list[str] = []
     values: dict[str, str] = {}
     if where.paths:

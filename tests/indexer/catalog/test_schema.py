@@ -86,7 +86,7 @@ def test_a_table_that_is_gone_is_named(tmp_path: Path, table: str) -> None:
     with closing(Database(path)) as database, database.transaction() as connection:
         connection.execute(f"DROP TABLE {table}")
     for write_it in (False, True):
-        with pytest.raises(IndexDamaged, match=f"it has no {table}"):
+        with pytest.raises(IndexDamaged, match=f"it has no table {table}"):
             Catalog(path, write=write_it)
 
 
