@@ -44,7 +44,7 @@ def main(words: Sequence[str] | None = None) -> None:
     print(" | ".join(f"{name}: {told}" for name, told in machine(threads=given.threads).items()))
     print(f"{given.model}, {given.precision}")
     print(f"{'folder':24}{'files':>7}{'KB':>9}{'passages':>10}{'seconds':>9}{'passages/s':>12}", end="")
-    print(f"{'reading':>9}{'embedding':>11}{'asking':>8}{'indexing':>10}{'model':>8}{'peak MB':>9}{'more':>7}")
+    print(f"{'reading':>9}{'embedding':>11}{'normalizing':>12}{'indexing':>10}{'model':>8}{'peak MB':>9}{'more':>7}")
     with tempfile.TemporaryDirectory() as scratch:
         cases = [(folder.name, folder) for folder in given.folders] or _generated(given.cases, Path(scratch))
         for number, (name, folder) in enumerate(cases):
@@ -53,7 +53,13 @@ def main(words: Sequence[str] | None = None) -> None:
             row = _in_a_process_of_its_own(folder, Path(scratch) / f"index{number}", given)
             parts = "".join(
                 f"{row[stage] / row['seconds']:{width}.1%}"
-                for stage, width in (("reading", 9), ("embedding", 11), ("asking", 8), ("indexing", 10), ("model", 8))
+                for stage, width in (
+                    ("reading", 9),
+                    ("embedding", 11),
+                    ("normalizing", 12),
+                    ("indexing", 10),
+                    ("model", 8),
+                )
             )
             print(
                 f"{name[:23]:24}{len(files):7}{kilobytes:9.0f}{row['passages']:10.0f}{row['seconds']:9.1f}"
@@ -128,13 +134,16 @@ def _build(folder: Path, index: Path, given: argparse.Namespace) -> dict[str, fl
     import torch
 
     torch.set_num_threads(given.threads)
-    encoder = _Clocked(load_model(given.model), precision=given.precision)
+    model = load_model(given.model)
+    encoder = _Clocked(model, precision=EchoEncoder(model).with_precision(given.precision).precision)
     encoder.encode_documents(["The layers are made ready with the first text."])
     before = _peak()
-    stages = {"reading": 0.0, "embedding": 0.0, "asking": 0.0, "indexing": 0.0}
+    stages = {"reading": 0.0, "embedding": 0.0, "normalizing": 0.0, "indexing": 0.0}
     started = told = time.perf_counter()
 
-    def progress(stage: Literal["reading", "embedding", "asking", "indexing"], done: int, total: int | None) -> None:
+    def progress(
+        stage: Literal["reading", "embedding", "normalizing", "indexing"], done: int, total: int | None
+    ) -> None:
         """Give the time since the last word to the stage that says this one."""
         nonlocal told
         now = time.perf_counter()

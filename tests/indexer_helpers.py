@@ -166,7 +166,7 @@ def contents(index_dir: Path) -> dict[str, Any]:
         hits: dict[str, Any] = {}
         for query in ("whales in the deep sea", "bread and salt", "nothing of the kind"):
             [vector] = WordEncoder().encode_queries([query])
-            dense = snapshot.nearest(vector, k=len(ids), where=SearchFilter())
+            dense = snapshot.nearest(snapshot.normalization.normalize_query(vector), k=len(ids), where=SearchFilter())
             lexical = snapshot.matching(LexicalQuery(tuple(query.split())), k=len(ids), where=SearchFilter())
             hits[query] = (
                 sorted((round(score, 5), *_told(chunks[key])) for key, score in dense),

@@ -48,6 +48,7 @@ OWNERS = {
         "embeddings/training/trainable_encoder.py",
     ),
     "Stemmer": ("indexer/text/analyzer.py",),
+    "yaml": ("indexer/documents/readers/markdown.py",),
     "peft": (
         "embeddings/models/lora.py",
         "embeddings/training/trainable_encoder.py",
@@ -169,6 +170,17 @@ def test_no_module_needs_itself_through_others() -> None:
 def test_private_names_stay_in_their_modules() -> None:
     borrowed = [(path, module, name) for path, module, name in imports_inside() if name and name.startswith("_")]
     assert borrowed == []
+
+
+def test_only_the_catalog_package_runs_sql() -> None:
+    users = {
+        path
+        for path, file in modules().items()
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr == "database"
+    }
+    assert users
+    assert {path for path in users if not path.startswith("indexer/catalog/")} == set()
 
 
 def test_packages_hold_no_code_of_their_own() -> None:

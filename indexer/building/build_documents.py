@@ -1,4 +1,4 @@
-"""An index brought up to date with documents that are given in memory, under names. Knows nothing of files."""
+"""Build an index from documents that are given as objects instead of files."""
 
 from __future__ import annotations
 
@@ -31,62 +31,61 @@ def index_documents(
     chunking: Chunking | None = None,
     progress: Progress = lambda stage, done, total: None,
 ) -> BuildReport:
-    """Let an index hold just these documents, each a pair of its name and what it says: only what is new is embedded.
+    """Make an index hold exactly these (name, document) pairs; only new or changed documents are embedded.
 
-    A document whose content the index knows under its name is passed over; documents that are not given any more are
-    removed. Interrupted at any time, the next call goes on where this one ended. Such an index is for documents from
-    memory alone: those of files would be removed.
+    Documents that are not given, including those of files, are removed. If a call is interrupted, the next one
+    continues where it stopped.
 
     Raises:
-        SourceError: no document was given, or two of them under one name.
-        IndexMismatch: the index was built with another encoder or chunking, or by a later version.
+        SourceError: no document was given, or two have the same name.
+        IndexMismatch: the index was built with another encoder or chunking, or by a later version of echo-index.
         IndexDamaged: the catalog cannot be read.
         IndexBusy: another process is writing this index.
-        IndexUnwritable: the disk is full, or nothing can be written to the folder.
+        IndexUnwritable: the disk is full or the folder cannot be written.
     """
     started = time.monotonic()
     with writer_lock(index_dir):
-        work = begin_build(
+        session = begin_build(
             index_dir, encoder=encoder, chunking=chunking or Chunking(), rebuild=False, progress=progress
         )
-        with closing(work.catalog):
-            _update(work, documents)
-            work.embed()
-            work.commit()
-    work.report.seconds = time.monotonic() - started
-    return work.report
+        with closing(session.catalog):
+            _update_catalog(session, documents)
+            session.embed()
+            session.commit()
+    session.report.seconds = time.monotonic() - started
+    return session.report
 
 
-def _update(work: BuildSession, documents: Iterable[tuple[str, Document]]) -> None:
-    """Cut every document that is new or changed; let go of those that were not given."""
-    known = work.catalog.current_documents()
+def _update_catalog(session: BuildSession, documents: Iterable[tuple[str, Document]]) -> None:
+    """Chunk every new or changed document, and remove those that were not given."""
+    known = session.catalog.current_documents()
     given: set[str] = set()
     for name, document in documents:
         if name in given:
-            raise SourceError(f"Two documents were given under the name {name!r}.", remedy="Give each its own.")
+            raise SourceError(f"Two documents have the name {name!r}.", remedy="Give each document its own name.")
         given.add(name)
-        _update_document(work, name, document, known.get(name))
-        work.progress("reading", len(given), None)
+        _update_document(session, name, document, known.get(name))
+        session.progress("reading", len(given), None)
     if not given:
-        raise SourceError("No document was given to be indexed.")
-    gone = [name for name in known if name not in given]
-    work.catalog.remove_documents(gone, generation=work.generation)
-    work.report.removed = len(gone)
+        raise SourceError("There is no document to index.", remedy="Give at least one document.")
+    missing = [name for name in known if name not in given]
+    session.catalog.remove_documents(missing, generation=session.generation)
+    session.report.removed = len(missing)
 
 
-def _update_document(work: BuildSession, name: str, document: Document, known: DocumentRow | None) -> None:
+def _update_document(session: BuildSession, name: str, document: Document, known: DocumentRow | None) -> None:
     document = valid_document(document)
     fields = asdict(document)
-    fields["titled"] = fields.pop("has_own_title")  # the name that it has in the hashes of earlier builds
-    content = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
-    if known and known.hash == content:
-        work.report.unchanged += 1
+    fields["titled"] = fields.pop("has_own_title")  # hashes of earlier builds contain this name
+    content_hash = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+    if known and known.hash == content_hash:
+        session.report.unchanged += 1
         return
     size = len(document.text.encode())
-    row = document_row(document, name, content, size=size, modified_ns=0)
-    chunks = [*chunk_rows(document, work.encoder.token_starts, work.chunking)]
-    work.catalog.put_document(row, chunks, generation=work.generation)
+    row = document_row(document, name, content_hash, size=size, modified_ns=0)
+    chunks = [*chunk_rows(document, session.encoder.token_starts, session.chunking)]
+    session.catalog.put_document(row, chunks, generation=session.generation)
     if known:
-        work.report.changed += 1
+        session.report.changed += 1
     else:
-        work.report.added += 1
+        session.report.added += 1

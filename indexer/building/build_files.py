@@ -1,4 +1,4 @@
-"""The composer of a build from files: scan, diff, chunk and, meanwhile, embed; then commit. Knows no details."""
+"""Build an index from files: scan, read and chunk them while chunks are embedded, then commit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from echo_index.indexer.building.build_session import BuildSession, Progress, begin_build
 from echo_index.indexer.building.document_sync import BuildReport, DocumentUpdate
-from echo_index.indexer.building.prefetch import Prefetch, Tell
+from echo_index.indexer.building.prefetch import OnFileRead, Prefetch
 from echo_index.indexer.documents.chunking import Chunking
 from echo_index.indexer.generations.source_registry import remember_sources, with_patterns
 from echo_index.indexer.sandbox.document_reader import DocumentReader
@@ -31,50 +31,59 @@ def build_index(
     rebuild: bool = False,
     progress: Progress = lambda stage, done, total: None,
 ) -> BuildReport:
-    """Bring an index up to date with its sources: only what is new or changed is read, cut and embedded.
+    """Update an index from its sources; only new or changed files are read, chunked and embedded.
 
-    Documents that no source covers stay as they are; documents that were removed from the index are left out, unless a
-    source is that very file. `rebuild` fills a new catalog beside the old one, which it replaces when it is complete.
-    Interrupted at any time, the next build goes on where this one ended. The sources are remembered: `read_sources`;
-    so are their patterns, by which later builds go unless they give others.
+    Documents that no source covers stay in the index. Documents that were removed from the index are skipped, unless a
+    source is that file itself. The sources and their patterns are remembered (see `read_sources`); later builds reuse
+    the patterns unless they are given others. If a build is interrupted, the next one continues where it stopped.
+
+    Args:
+        sources: the folders, files and globs to index.
+        index_dir: the folder of the index, created if missing.
+        encoder: embeds the chunks; an index accepts only one encoder.
+        chunking: how documents are split; an index accepts only one chunking.
+        rebuild: fill a new catalog, which replaces the old one when it is complete.
+        progress: receives the stage, the number of items done, and of all items or None.
 
     Raises:
-        SourceError: there is nothing to index in the sources, or one of them is gone.
+        SourceError: the sources hold nothing to index, or one of them does not exist.
         IndexMismatch: the index was built with another encoder or chunking, and `rebuild` is false; or by a later
-            version.
+            version of echo-index.
         IndexDamaged: the catalog cannot be read, and `rebuild` is false.
         IndexBusy: another process is writing this index.
-        IndexUnwritable: the disk is full, or nothing can be written to the folder.
+        IndexUnwritable: the disk is full or the folder cannot be written.
     """
     started = time.monotonic()
     with writer_lock(index_dir):
-        work = begin_build(
+        session = begin_build(
             index_dir, encoder=encoder, chunking=chunking or Chunking(), rebuild=rebuild, progress=progress
         )
-        with closing(work.catalog):
-            given, sources = sources, with_patterns(work.catalog, index_dir, sources)
-            work.report.kept_patterns = [
+        with closing(session.catalog):
+            given, sources = sources, with_patterns(session.catalog, index_dir, sources)
+            session.report.kept_patterns = [
                 (source.name, source.include, source.exclude)
                 for before, source in zip(given, sources, strict=True)
                 if source != before
             ]
             with DocumentReader() as reader:
-                work.embed_during(Prefetch(partial(_read, work, sources, reader), stop=reader.stop))
-            work.commit()
-    work.report.seconds = time.monotonic() - started
-    return work.report
+                session.embed_during(Prefetch(partial(_update_catalog, session, sources, reader), stop=reader.stop))
+            session.commit()
+    session.report.seconds = time.monotonic() - started
+    return session.report
 
 
-def _read(work: BuildSession, sources: Sequence[Source], reader: DocumentReader, tell: Tell) -> None:
-    """Bring the catalog up to date with the files; remember their sources when all are read."""
+def _update_catalog(
+    session: BuildSession, sources: Sequence[Source], reader: DocumentReader, on_file_read: OnFileRead
+) -> None:
+    """Update the catalog from the files, then remember their sources."""
     update = DocumentUpdate(
-        work.catalog,
-        work.index_dir,
-        generation=work.generation,
-        chunking=work.chunking,
-        token_starts=work.encoder.token_starts,
+        session.catalog,
+        session.index_dir,
+        generation=session.generation,
+        chunking=session.chunking,
+        token_starts=session.encoder.token_starts,
         reader=reader,
-        report=work.report,
+        report=session.report,
     )
-    update.run(sources, skip=[work.index_dir], tell=tell)
-    remember_sources(work.catalog, work.index_dir, sources)
+    update.run(sources, skip=[session.index_dir], on_file_read=on_file_read)
+    remember_sources(session.catalog, session.index_dir, sources)

@@ -1,4 +1,4 @@
-"""The steps that all builds share: open the catalog to be written, embed what comes into it, commit. Knows no files."""
+"""Provide the steps that all builds share: open the catalog for writing, embed new chunks, commit a generation."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from echo_index.indexer.vectors.normalization import estimate_normalizations, ha
 if TYPE_CHECKING:
     from echo_index.embeddings.encoder import EchoEncoder
 
-Stage = Literal["reading", "embedding", "asking", "indexing"]
+Stage = Literal["reading", "embedding", "normalizing", "indexing"]
 Progress = Callable[[Stage, int, int | None], None]
-"""Told the stage, how much of it is done, and of how much; None while that is not known."""
+"""Receives the stage, the number of items done, and the number of all items, or None if it is not known yet."""
 
-_WINDOW = 1024  # chunks taken from the catalog at a time: enough for batches of like length, little in memory
-_ENOUGH = 128  # chunks that are waited for while files are read: fewer make poor batches
+_WINDOW = 1024  # chunks loaded at a time: enough to form batches of similar length, few enough for little RAM
+_LEAST_CHUNKS = 128  # to embed at once while files are still being read: fewer make inefficient batches
 _CANARIES = (
     "She loves summer but dislikes the heat.",
     "An index is complete when its manifest stands in its place.",
@@ -40,14 +40,14 @@ _CANARIES = (
 
 @dataclass(frozen=True)
 class BuiltWith:
-    """What an index was begun with: its encoder's description, and how its documents are cut."""
+    """The encoder configuration and the chunking with which an index was started."""
 
     encoder: dict[str, str | int | None]
     chunking: Chunking
 
     @classmethod
     def parse(cls, text: str) -> BuiltWith:
-        """Read what was written as JSON."""
+        """Parse the JSON that the catalog stores."""
         fields = json.loads(text)
         return cls(encoder=fields["encoder"], chunking=Chunking(**fields["chunking"]))
 
@@ -55,42 +55,44 @@ class BuiltWith:
 def begin_build(
     index_dir: Path, *, encoder: EchoEncoder, chunking: Chunking, rebuild: bool, progress: Progress
 ) -> BuildSession:
-    """Open the catalog that is to be written, and see that it fits the encoder and the chunking.
+    """Open the catalog for writing and check that it matches the encoder and the chunking.
 
-    The caller holds the write lock.
+    The caller holds the writer's lock.
 
     Raises:
-        IndexMismatch, IndexDamaged, IndexUnwritable: as `build_index` does.
+        IndexMismatch: the index was built with another encoder or chunking, or by a later version of echo-index.
+        IndexDamaged: the catalog cannot be read, and `rebuild` is false.
+        IndexUnwritable: the disk is full or the folder cannot be written.
     """
     try:
-        found = recover_commit(index_dir)
+        recovered = recover_commit(index_dir)
     except IndexDamaged:
         if not rebuild:
             raise
-        found = VisibleGeneration(None)  # nothing can be read: what there is goes when the new index is complete
-    visible = found.manifest
+        recovered = VisibleGeneration(None)  # the damaged files are deleted when the new index is complete
+    visible = recovered.manifest
     begin = partial(BuildSession, index_dir, visible=visible, encoder=encoder, chunking=chunking, progress=progress)
     if not rebuild:
-        return begin(_catalog_to_go_on_with(index_dir, visible), continues=visible is not None)
-    if found.finished_rebuild:
-        with suppress(IndexMismatch):  # that was another one
-            return begin(_catalog_to_go_on_with(index_dir, visible), continues=True)
+        return begin(_open_current_catalog(index_dir, visible), continues=visible is not None)
+    if recovered.finished_rebuild:
+        with suppress(IndexMismatch):  # the finished rebuild had other settings
+            return begin(_open_current_catalog(index_dir, visible), continues=True)
     current = visible.catalog_file if visible else None
     for path, was_complete in other_catalogs(index_dir, current):
         try:
-            if not was_complete:  # but left by a rebuild that was interrupted
-                work = begin(Catalog(path, write=True), continues=False)
+            if not was_complete:  # an interrupted rebuild left it
+                session = begin(Catalog(path, write=True), continues=False)
                 break
         except IndexMismatch:
-            pass  # and that was another one
+            pass  # the interrupted rebuild had other settings
         delete_catalog(path)
     else:
-        work = begin(Catalog(_new_catalog_path(index_dir, visible), create=True), continues=False)
-    copy_settings(index_dir / (current or CATALOG), work.catalog)
-    return work
+        session = begin(Catalog(_new_catalog_path(index_dir, visible), create=True), continues=False)
+    copy_settings(index_dir / (current or CATALOG), session.catalog)
+    return session
 
 
-def _catalog_to_go_on_with(index_dir: Path, visible: Manifest | None) -> Catalog:
+def _open_current_catalog(index_dir: Path, visible: Manifest | None) -> Catalog:
     if visible is None:
         return Catalog(index_dir / CATALOG, create=True)
     return Catalog(index_dir / visible.catalog_file, write=True)
@@ -103,9 +105,9 @@ def _new_catalog_path(index_dir: Path, visible: Manifest | None) -> Path:
 
 
 class BuildSession:
-    """What the steps of one build share.
+    """The state that the steps of one build share.
 
-    `shown` is the generation that readers see meanwhile; the build `continues` it, or fills a catalog of its own.
+    `visible` is the generation that readers see during the build, which `continues` its catalog or fills a new one.
     """
 
     def __init__(
@@ -129,79 +131,79 @@ class BuildSession:
         self.visible = visible
         self.before = visible if continues else None
         try:
-            self._refuse_mismatch()
+            self._validate_settings()
             self.generation = visible.generation + 1 if visible else catalog.newest_generation()
-            # What a removal had put off, and what an interrupted rebuild had begun.
+            # Changes of an interrupted build become part of this generation.
             catalog.move_unfinished(beyond=self.before.generation if self.before else 0, to=self.generation)
         except BaseException:
             catalog.close()
             raise
 
-    def _refuse_mismatch(self) -> None:
-        """Let one index hold the vectors of one encoder and the chunks of one chunking only."""
-        before = self.catalog.setting("built_with")
-        if before is None or (self.before is None and not self.catalog.current_documents()):
-            now = {"encoder": self.encoder.config(), "chunking": asdict(self.chunking)}
-            self.catalog.set_settings({"built_with": json.dumps(now)})
+    def _validate_settings(self) -> None:
+        """Check that the index has the same encoder and chunking, or record them in a new one."""
+        stored = self.catalog.setting("built_with")
+        if stored is None or (self.before is None and not self.catalog.current_documents()):
+            settings = {"encoder": self.encoder.config(), "chunking": asdict(self.chunking)}
+            self.catalog.set_settings({"built_with": json.dumps(settings)})
             return
-        had = BuiltWith.parse(before)
-        differences = self.encoder.differences(had.encoder)
-        cut = (
-            ("chunk_tokens", had.chunking.max_tokens, self.chunking.max_tokens),
-            ("overlap_tokens", had.chunking.overlap_tokens, self.chunking.overlap_tokens),
+        built_with = BuiltWith.parse(stored)
+        differences = self.encoder.differences(built_with.encoder)
+        lengths = (
+            ("chunk_tokens", built_with.chunking.max_tokens, self.chunking.max_tokens),
+            ("overlap_tokens", built_with.chunking.overlap_tokens, self.chunking.overlap_tokens),
         )
-        differences += [f"{name} was {then} and is now {now}" for name, then, now in cut if then != now]
+        differences += [f"{name} was {old} and is now {new}" for name, old, new in lengths if old != new]
         if differences:
             raise IndexMismatch(
                 f"The index in {self.index_dir} was built with other settings: {'; '.join(differences)}.",
-                remedy="Build it anew with --rebuild, or keep both with another --index.",
+                remedy="Rebuild it with --rebuild, or build a second index with another --index.",
             )
 
     def embed_during(self, reading: Prefetch) -> None:
-        """Read, and embed what is read as it comes; then whatever else has no vector yet."""
-        # What an interrupted build left may be of files that have changed since: it comes last, if it is still there.
+        """Embed chunks while files are being read, then everything else that has no vector yet."""
+        # Chunks that an interrupted build left come last: their files may have changed, and then they are removed.
         after = self.catalog.newest_chunk()
         with reading:
-            while not reading.is_over():
-                self._tell(reading)
-                if reading.brings(_ENOUGH):
-                    after = self._embed(reading, after=after, least=_ENOUGH)
+            while not reading.is_finished():
+                self._report_progress(reading)
+                if reading.wait_for_chunks(_LEAST_CHUNKS):
+                    after = self._embed(reading, after=after, least=_LEAST_CHUNKS)
         if self._to_embed is None:
-            self.progress("reading", reading.looked_at, None)
+            self.progress("reading", reading.files_seen, None)
         self._embed(reading)
 
     def embed(self) -> None:
-        """Embed every text that has no vector yet, once; each batch is kept as soon as it is there."""
+        """Embed every distinct text that has no vector yet; each batch is stored at once."""
         self._embed(None)
 
     def _embed(self, reading: Prefetch | None, *, after: int = -1, least: int = 1) -> int:
-        """Embed what waits beyond a chunk, by id, while it is at least so many; return the last one."""
+        """Embed chunks with ids above `after` while at least `least` are waiting; return the last id."""
         while len(waiting := self.catalog.without_vector(after=after, limit=_WINDOW)) >= least:
             after = waiting[-1].id
-            different = list({found.chunk.hash: found for found in waiting}.values())
-            texts = [embedded_text(found.title, found.chunk.headings, found.chunk.text) for found in different]
+            distinct = list({stored.chunk.hash: stored for stored in waiting}.values())
+            texts = [embedded_text(stored.title, stored.chunk.headings, stored.chunk.text) for stored in distinct]
             for positions, pairs in self.encoder.encode_document_pairs(texts):
-                hashes = [different[position].chunk.hash for position in positions]
+                hashes = [distinct[position].chunk.hash for position in positions]
                 self.catalog.put_vectors(hashes, pairs.echo, classical=pairs.classical)
                 self.report.embedded += len(positions)
-                self._tell(reading)
+                self._report_progress(reading)
         return after
 
-    def _tell(self, reading: Prefetch | None) -> None:
-        """Tell how much is read; how much is embedded once that is known to be of how much."""
-        if reading is not None and not reading.is_over():
-            self.progress("reading", reading.looked_at, None)
+    def _report_progress(self, reading: Prefetch | None) -> None:
+        """Report the number of files while they are being read, afterwards the number of embedded texts."""
+        if reading is not None and not reading.is_finished():
+            self.progress("reading", reading.files_seen, None)
             return
         if self._to_embed is None:
             self._to_embed = self.report.embedded + self.catalog.count_without_vector()
         self.progress("embedding", self.report.embedded, self._to_embed)
 
     def commit(self) -> None:
-        """Make the new generation the one that readers see, if anything in it is new."""
+        """Make the new generation visible to readers if anything has changed."""
         report = self.report
         changed = (
             self.before is None
-            or self.before.format_version < FORMAT_VERSION  # an earlier version's, brought up to date
+            or self.before.format_version < FORMAT_VERSION
             or bool(report.embedded)
             or self.catalog.differs_in(self.generation)
             or has_drifted(self.before.normalizations.echo, self.catalog, generation=self.generation)
@@ -219,7 +221,7 @@ class BuildSession:
             generation=generation,
             count=counts.chunks,
             encoder=self.encoder,
-            asked=partial(self.progress, "asking"),
+            on_progress=partial(self.progress, "normalizing"),
         )
         self.progress("indexing", 0, counts.chunks)
         commit_generation(
@@ -241,7 +243,7 @@ class BuildSession:
 
 
 def read_built_with(index_dir: Path) -> BuiltWith | None:
-    """Return what an index was begun with, be it complete or not; None where there is none, or none to be read."""
+    """Return the settings of a complete or unfinished index, or None if there is no readable one."""
     try:
         with closing(Catalog(catalog_path(index_dir))) as catalog:
             settings = catalog.setting("built_with")

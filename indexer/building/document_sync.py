@@ -1,7 +1,4 @@
-"""The documents of the catalog brought up to date with the files: read and cut what is new, let go of what is gone.
-
-Knows files and the catalog; knows nothing of vectors.
-"""
+"""Update the documents of a catalog from files: read and chunk new and changed ones, remove missing ones."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from echo_index.errors import SourceError
-from echo_index.indexer.building.prefetch import Tell
+from echo_index.indexer.building.prefetch import OnFileRead
 from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.catalog.fts_index import document_language
 from echo_index.indexer.catalog.records import ChunkRow, DocumentRow
@@ -26,10 +23,11 @@ from echo_index.indexer.storage.stored_paths import full_path, stored_path
 
 @dataclass
 class BuildReport:
-    """What a build did, and what the index holds now. `failures` are (path, reason), those of earlier builds too.
+    """The changes that a build made, and the sizes of the index afterwards.
 
-    `left_out` counts the files of the sources that were passed over because they were removed from the index.
-    `kept_patterns` are (source, include, exclude) where the patterns are those of an earlier build.
+    `left_out` counts the files that were skipped because they had been removed from the index. `failures` are (path,
+    reason), including those of earlier builds. `kept_patterns` are (source, include, exclude) of the sources that reuse
+    the patterns of an earlier build.
     """
 
     added: int = 0
@@ -47,55 +45,55 @@ class BuildReport:
 
 @dataclass(frozen=True)
 class DocumentUpdate:
-    """One pass over the files for one generation of an index; `report` is told what happened."""
+    """One pass over the files for one generation of an index; the results are added to `report`."""
 
     catalog: Catalog
     index_dir: Path
     generation: int
     chunking: Chunking
     token_starts: Callable[[str], Sequence[int]]
-    """The offsets at which the tokens of a text begin."""
+    """Returns the character offset of each token of a text."""
     reader: DocumentReader
     report: BuildReport
 
-    def run(self, sources: Sequence[Source], *, skip: Sequence[Path], tell: Tell) -> None:
-        """Go through the files of the sources; `tell` is told of each, and may raise an error to end this.
+    def run(self, sources: Sequence[Source], *, skip: Sequence[Path], on_file_read: OnFileRead) -> None:
+        """Process the files of the sources; `on_file_read` is called for each and may raise an error to stop.
 
-        A document that was removed from the index is left out, unless a source is that very file.
+        A document that was removed from the index is skipped, unless a source is that file itself.
 
         Raises:
-            SourceError: there is not a single file, or a source vanished while it was gone through.
+            SourceError: the sources hold no file, or one of them disappeared meanwhile.
         """
         known = self.catalog.current_documents()
-        removed = excluded_paths(self.catalog)
-        named = {stored_path(source.path, self.index_dir) for source in sources if not source.pattern}
+        excluded = excluded_paths(self.catalog)
+        file_sources = {stored_path(source.path, self.index_dir) for source in sources if not source.pattern}
         seen: set[str] = set()
         unreadable: list[Path] = []
 
-        def note_folder(folder: Path, reason: str) -> None:
+        def record_unreadable(folder: Path, reason: str) -> None:
             unreadable.append(folder)
             self.report.failures.append((stored_path(folder, self.index_dir), reason))
 
-        for file in scan(sources, skip=skip, on_error=note_folder):
+        for file in scan(sources, skip=skip, on_error=record_unreadable):
             path = stored_path(file.path, self.index_dir)
-            if path in removed and path not in named:
+            if path in excluded and path not in file_sources:
                 self.report.left_out += 1
                 continue
             chunks = self._update_document(file, path, known.get(path))
             if chunks is not None:
                 seen.add(path)
-                tell(len(seen), chunks)
-        _refuse_vanished(sources)
+                on_file_read(len(seen), chunks)
+        _validate_sources_exist(sources)
         if not seen and not unreadable and not self.report.left_out:
             raise SourceError(
                 f"There is no document to index in {', '.join(source.name for source in sources)}.",
-                remedy="Check the folder, --include and --exclude; hidden and git-ignored files are left out.",
+                remedy="Check the folder, --include and --exclude; hidden and git-ignored files are skipped.",
             )
-        set_excluded_paths(self.catalog, removed - seen)
-        self._let_go([path for path in known if path not in seen], sources, unreadable)
+        set_excluded_paths(self.catalog, excluded - seen)
+        self._remove_missing([path for path in known if path not in seen], sources, unreadable)
 
     def _update_document(self, file: FoundFile, path: str, known: DocumentRow | None) -> int | None:
-        """Read a file if it seems new or changed; return into how many chunks it was cut, None if it is gone."""
+        """Read a file if it is new or changed; return its number of new chunks, or None if the file is missing."""
         if known and known.hash and (known.size, known.modified_ns) == (file.size, file.modified_ns):
             self.report.unchanged += 1
             return 0
@@ -117,34 +115,34 @@ class DocumentUpdate:
         return len(chunks)
 
     def _is_unchanged(self, known: DocumentRow, read: ReadFile) -> bool:
-        """Whether the file has the bytes it had, or still none that can be read, for the same reason."""
+        """Return whether the file has the same content as before, or still cannot be read for the same reason."""
         if read.document:
             return False
         return known.hash == read.hash and (not read.failure or known.failure == read.failure.message)
 
-    def _let_go(self, missing: Sequence[str], sources: Sequence[Source], unreadable: Sequence[Path]) -> None:
-        """Remove what the sources would hold if it still existed; what lies in a folder that cannot be read stays."""
-        gone = []
+    def _remove_missing(self, missing: Sequence[str], sources: Sequence[Source], unreadable: Sequence[Path]) -> None:
+        """Remove the missing documents that a source covers, except those in folders that cannot be read."""
+        removed = []
         for path in missing:
             full = full_path(path, self.index_dir)
-            hidden = any(full.is_relative_to(folder) for folder in unreadable)
-            if not hidden and any(source.covers(full) for source in sources):
-                gone.append(path)
-        self.catalog.remove_documents(gone, generation=self.generation)
-        self.report.removed = len(gone)
+            may_exist = any(full.is_relative_to(folder) for folder in unreadable)
+            if not may_exist and any(source.covers(full) for source in sources):
+                removed.append(path)
+        self.catalog.remove_documents(removed, generation=self.generation)
+        self.report.removed = len(removed)
 
 
 def chunk_rows(
     document: Document, token_starts: Callable[[str], Sequence[int]], chunking: Chunking
 ) -> Iterator[ChunkRow]:
-    """Yield what the catalog keeps of the chunks of a document."""
+    """Split a document into chunks and yield their catalog rows."""
     for chunk in split_into_chunks(document, token_starts=token_starts(document.text), chunking=chunking):
         embedded = embedded_text(embedded_title(document), chunk.headings, chunk.text)
         yield ChunkRow.of(chunk, hash=hashlib.sha256(embedded.encode()).digest())
 
 
 def document_row(document: Document, path: str, hash: str, *, size: int, modified_ns: int) -> DocumentRow:
-    """Return what the catalog keeps of a document besides its chunks."""
+    """Return the catalog row of a document."""
     return DocumentRow(
         path,
         hash,
@@ -165,11 +163,11 @@ def _row(path: str, file: FoundFile, read: ReadFile) -> DocumentRow:
     return DocumentRow(path, read.hash, size, modified_ns, format="", title=file.path.name, failure=failure)
 
 
-def _refuse_vanished(sources: Sequence[Source]) -> None:
-    """Let go of nothing because a disk went away: the documents of a folder that is gone may come back with it."""
+def _validate_sources_exist(sources: Sequence[Source]) -> None:
+    """Raise an error if a source has disappeared: a disconnected disk must not empty the index."""
     for source in sources:
         if not source.path.exists():
             raise SourceError(
-                f"{source.name} vanished while it was being read; nothing was removed from the index.",
-                remedy="Put it back, and run echo-index build again.",
+                f"{source.name} disappeared while it was being read; nothing was removed from the index.",
+                remedy="Restore it and run echo-index build again.",
             )

@@ -1,4 +1,4 @@
-"""Files are read in a thread of their own while what they hold is embedded. Knows neither files nor vectors."""
+"""Read files in a background thread while their chunks are embedded."""
 
 from __future__ import annotations
 
@@ -6,75 +6,75 @@ from collections.abc import Callable
 from threading import Condition, Thread
 from types import TracebackType
 
-_MOMENT = 0.2  # seconds without a word, at most: so that who watches can stop the work
+_POLL_SECONDS = 0.2  # the longest wait, so that the caller can report progress or be stopped
 
-Tell = Callable[[int, int], None]
-"""Told how many files were looked at, and how many chunks the last one was cut into."""
+OnFileRead = Callable[[int, int], None]
+"""Receives the number of files that were looked at, and the number of chunks of the last one."""
 
 
-class _Left(Exception):
-    """Ends a reading that nobody waits for any more."""
+class _Cancelled(Exception):
+    """Ends a reading whose result is no longer needed."""
 
 
 class Prefetch:
-    """Runs `read` in a thread from the moment this is entered; leaving this early ends it, with the help of `stop`.
+    """Run `read` in a thread inside the `with` block; leaving the block early cancels it.
 
-    `stop` is called from another thread, and is to let what `read` may be waiting for raise an error.
+    `stop` is called from another thread to cancel: it must make whatever `read` is waiting for raise an error.
     """
 
-    def __init__(self, read: Callable[[Tell], None], *, stop: Callable[[], None]) -> None:
-        self.looked_at = 0
+    def __init__(self, read: Callable[[OnFileRead], None], *, stop: Callable[[], None]) -> None:
+        self.files_seen = 0
         self._read, self._stop = read, stop
-        self._brought = 0
-        self._is_over = self._is_left = False
+        self._new_chunks = 0
+        self._is_finished = self._is_cancelled = False
         self._failure: BaseException | None = None
         self._changed = Condition()
         self._thread = Thread(target=self._run, name="reading", daemon=True)
 
     def __enter__(self) -> Prefetch:
-        """Begin to read."""
+        """Start to read."""
         self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Return when the thread has ended: after this, it writes nothing."""
-        self._is_left = True
-        if not self._is_over:
+        """Wait for the thread to end, so that it writes nothing afterwards."""
+        self._is_cancelled = True
+        if not self._is_finished:
             self._stop()
         self._thread.join()
 
-    def is_over(self) -> bool:
-        """Whether all is read. Raises what ended the reading, if it was an error."""
+    def is_finished(self) -> bool:
+        """Return whether everything has been read; raise the error that ended the reading, if any."""
         with self._changed:
             if self._failure is not None:
                 raise self._failure
-            return self._is_over
+            return self._is_finished
 
-    def brings(self, enough: int) -> bool:
-        """Wait a moment for `enough` chunks since this was last true; tell whether they came."""
+    def wait_for_chunks(self, count: int) -> bool:
+        """Wait a moment for `count` chunks since the last call that returned True; return whether they have arrived."""
         with self._changed:
-            self._changed.wait_for(lambda: self._brought >= enough or self._is_over, timeout=_MOMENT)
-            came = self._brought >= enough
-            if came:
-                self._brought = 0
-            return came
+            self._changed.wait_for(lambda: self._new_chunks >= count or self._is_finished, timeout=_POLL_SECONDS)
+            has_enough = self._new_chunks >= count
+            if has_enough:
+                self._new_chunks = 0
+            return has_enough
 
-    def _tell(self, looked_at: int, chunks: int) -> None:
-        if self._is_left:
-            raise _Left
+    def _on_file_read(self, files_seen: int, chunks: int) -> None:
+        if self._is_cancelled:
+            raise _Cancelled
         with self._changed:
-            self.looked_at = looked_at
-            self._brought += chunks
+            self.files_seen = files_seen
+            self._new_chunks += chunks
             self._changed.notify()
 
     def _run(self) -> None:
         failure: BaseException | None = None
         try:
-            self._read(self._tell)
-        except BaseException as error:  # noqa: BLE001 - raised again where the reading is waited for
+            self._read(self._on_file_read)
+        except BaseException as error:  # noqa: BLE001 - `is_finished` raises it in the thread that waits
             failure = error
         with self._changed:
-            self._failure, self._is_over = failure, True
+            self._failure, self._is_finished = failure, True
             self._changed.notify()

@@ -1,4 +1,4 @@
-"""Documents taken out of an index, without a model: what is left is a new generation. Touches no document's file."""
+"""Remove documents from an index by committing a new generation without them. Needs no model and deletes no files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from echo_index.errors import QuestionError
 from echo_index.indexer.catalog.catalog import Catalog
-from echo_index.indexer.catalog.visibility_sql import VISIBLE
+from echo_index.indexer.catalog.chunk_queries import document_paths
 from echo_index.indexer.generations.commit import commit_generation
 from echo_index.indexer.generations.manifest import Manifest, manifest_stamp, read_manifest
 from echo_index.indexer.generations.recovery import recover_commit
@@ -20,7 +20,7 @@ from echo_index.indexer.vectors.normalization import truncated_normalizations
 
 @dataclass(frozen=True, slots=True)
 class RemovalReport:
-    """The stored paths of what was removed, and how many documents and chunks the index holds now."""
+    """The stored paths of the removed documents, and the numbers of documents and chunks that remain."""
 
     removed: tuple[str, ...]
     documents: int
@@ -28,40 +28,40 @@ class RemovalReport:
 
 
 def remove_documents(paths: Sequence[str], index_dir: Path) -> RemovalReport:
-    """Take documents, named by their stored paths, out of an index; all of them or, where it fails, none.
+    """Remove the documents with these stored paths from an index: all of them or, on an error, none.
 
-    It is remembered: a build leaves these files out until a source is the very file. What a build that has not ended
-    had embedded stays for the next one.
+    Later builds skip their files unless a file itself is given as a source. Texts that an unfinished build has embedded
+    stay available to the next build.
 
     Raises:
-        QuestionError: the index holds no document of such a path.
-        IndexMissing, IndexDamaged: there is no index that can be read.
+        QuestionError: the index has no document with such a path.
+        IndexMissing: there is no complete index in the folder.
+        IndexDamaged: the index cannot be read.
         IndexBusy: another process is writing the index.
-        IndexUnwritable: the disk is full, or nothing can be written to the folder.
+        IndexUnwritable: the disk is full or the folder cannot be written.
     """
-    manifest_stamp(index_dir)  # where there is no index, none is begun by locking it
-    wanted = tuple(dict.fromkeys(paths))
+    manifest_stamp(index_dir)  # raises before the lock would create the folder of a missing index
+    removed = tuple(dict.fromkeys(paths))
     with ExitStack() as stack:
         stack.enter_context(writer_lock(index_dir))
         before = recover_commit(index_dir).manifest or read_manifest(index_dir)
         catalog = stack.enter_context(closing(Catalog(index_dir / before.catalog_file, write=True)))
-        query = f"SELECT path FROM documents WHERE {VISIBLE}"
-        held = {path for (path,) in catalog.database.rows(query, {"generation": before.generation})}
-        for path in wanted:
-            if path not in held:
+        known = document_paths(catalog, generation=before.generation)
+        for path in removed:
+            if path not in known:
                 raise QuestionError(
                     f"There is no document {path} in the index in {index_dir}.",
-                    remedy="Name it as search shows it; echo-index status tells what is indexed.",
+                    remedy="Use the path that search shows; echo-index status lists what is indexed.",
                 )
-        if not wanted:
+        if not removed:
             return RemovalReport((), before.documents, before.chunks)
-        # Remembered first: were this interrupted, the next build would let go of what is to be left out.
-        set_excluded_paths(catalog, excluded_paths(catalog) | {*wanted})
-        forget_sources(catalog, wanted)
-        return _without(wanted, index_dir, catalog, before)
+        # Excluded first: if this is interrupted, the next build completes the removal.
+        set_excluded_paths(catalog, excluded_paths(catalog) | {*removed})
+        forget_sources(catalog, removed)
+        return _commit_removal(removed, index_dir, catalog, before)
 
 
-def _without(paths: tuple[str, ...], index_dir: Path, catalog: Catalog, before: Manifest) -> RemovalReport:
+def _commit_removal(paths: tuple[str, ...], index_dir: Path, catalog: Catalog, before: Manifest) -> RemovalReport:
     generation = before.generation + 1
     catalog.move_unfinished(beyond=before.generation, to=generation + 1)
     catalog.remove_documents(paths, generation=generation)

@@ -1,1 +1,1 @@
-"""Generations of an index: written, committed, recovered and opened."""
+"""Generations of an index: commit, recover and open them."""

@@ -1,4 +1,4 @@
-"""The one way in which a generation becomes visible: its vectors, then its manifest, then the old is swept away."""
+"""Commit a generation: write its vector index, then its manifest, then delete the files of older generations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from echo_index.indexer.catalog.catalog import Catalog, delete_catalog
 from echo_index.indexer.catalog.records import Counts
 from echo_index.indexer.generations.manifest import Canary, Manifest, write_manifest
 from echo_index.indexer.generations.recovery import other_catalogs, store_manifest
-from echo_index.indexer.generations.snapshot import index_vectors
+from echo_index.indexer.generations.vector_file import build_vector_index
 from echo_index.indexer.storage.atomic_write import translate_write_errors
 from echo_index.indexer.vectors.normalization import NormalizationPair
 
@@ -29,13 +29,25 @@ def commit_generation(
     canaries: Sequence[Canary],
     before: Manifest | None,
 ) -> None:
-    """Make a generation of the catalog the one that readers see. The caller holds the write lock.
+    """Make a generation of the catalog visible to readers. The caller holds the writer's lock.
 
-    `counts` is what the generation holds, `before` the manifest that is replaced. Interrupted, readers go on with that.
+    If it is interrupted, readers still see the previous generation.
+
+    Args:
+        index_dir: the folder of the index.
+        catalog: the catalog that holds the generation.
+        generation: its number.
+        counts: the sizes of the generation.
+        fingerprint: that of the encoder.
+        encoder: the encoder's configuration.
+        chunking: the chunking options.
+        normalizations: those of the vectors in the generation.
+        canaries: texts and the vectors that the encoder returned for them.
+        before: the manifest that is replaced, or None.
 
     Raises:
         IndexDamaged: a chunk of the generation has no vector.
-        IndexUnwritable: the disk is full, or nothing can be written to the folder.
+        IndexUnwritable: the disk is full or the folder cannot be written.
     """
     manifest = Manifest(
         generation=generation,
@@ -50,18 +62,18 @@ def commit_generation(
         canaries=tuple(canaries),
         catalog_file=catalog.path.name,
     )
-    vectors = index_vectors(catalog, generation=generation, count=counts.chunks, normalization=normalizations.echo)
+    vectors = build_vector_index(catalog, generation=generation, count=counts.chunks, normalization=normalizations.echo)
     vectors.save(index_dir / manifest.vectors_file)
     store_manifest(catalog, manifest)
     write_manifest(index_dir, manifest)
-    _sweep(index_dir, catalog, manifest, before)
+    _remove_old_generations(index_dir, catalog, manifest, before)
 
 
 def remove_replaced_files(index_dir: Path, catalog: Catalog) -> None:
-    """Delete the catalogs that were complete before this one, and what writers that were killed had begun.
+    """Delete the catalogs that this one has replaced, and temporary files of writers that were killed.
 
     Raises:
-        IndexUnwritable: nothing can be deleted in the folder.
+        IndexUnwritable: the folder cannot be written.
     """
     with translate_write_errors(index_dir):
         for path, was_complete in other_catalogs(index_dir, catalog.path.name):
@@ -70,13 +82,13 @@ def remove_replaced_files(index_dir: Path, catalog: Catalog) -> None:
         delete_unfinished(index_dir)
 
 
-def _sweep(index_dir: Path, catalog: Catalog, manifest: Manifest, before: Manifest | None) -> None:
-    """Delete what only readers of a generation before the last one could still want."""
+def _remove_old_generations(index_dir: Path, catalog: Catalog, manifest: Manifest, before: Manifest | None) -> None:
+    """Delete the rows and files of all generations but this one and the one before, which may still have readers."""
     if before is not None and before.catalog_file == manifest.catalog_file:
         catalog.purge(before=before.generation)
-    kept = {manifest.vectors_file, before.vectors_file if before else ""}
+    in_use = {manifest.vectors_file, before.vectors_file if before else ""}
     with translate_write_errors(index_dir):
         for path in index_dir.glob("vectors-*.faiss"):
-            if path.name not in kept:
+            if path.name not in in_use:
                 path.unlink(missing_ok=True)
     remove_replaced_files(index_dir, catalog)

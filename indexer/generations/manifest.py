@@ -1,4 +1,4 @@
-"""What built an index, as one JSON file that is written last: where it stands, the index is complete."""
+"""Read and write the manifest of an index: a JSON file that is written last, so that it marks a complete generation."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from echo_index.indexer.vectors.normalization import NormalizationPair, VectorNo
 
 FORMAT_VERSION = 3
 MANIFEST = "manifest.json"
-_WITHOUT_CHECKSUM = 1  # the format before manifests and vector files carried checksums
+_WITHOUT_CHECKSUM = 1  # the format before manifests and vector files had checksums
 _CHECKSUM = "checksum"
-_STORED_NAMES = {"gains": "kept"}  # fields whose names in the manifest are older than those in the code
+_STORED_NAMES = {"gains": "kept"}  # attributes with another name in the manifest
 
 
 @dataclass(frozen=True)
 class Canary:
-    """A text and the vector it had when the index was built, as its encoder gave it."""
+    """A text and the vector that the encoder returned for it at build time, to notice changes of the model."""
 
     text: str
     vector: tuple[float, ...]
@@ -31,12 +31,12 @@ class Canary:
 
 @dataclass(frozen=True)
 class Manifest:
-    """One complete generation of an index."""
+    """The description of one complete generation of an index."""
 
     generation: int
     fingerprint: str
     encoder: dict[str, str | int | None]
-    """The readable parts of the fingerprint."""
+    """The encoder's configuration, which the fingerprint identifies."""
     chunking: dict[str, int]
     documents: int
     chunks: int
@@ -44,29 +44,29 @@ class Manifest:
     finished: str
     """UTC, ISO 8601."""
     normalizations: NormalizationPair
-    """What is done to the vectors of passages and questions before they are compared."""
+    """What is applied to encoder outputs before they are compared."""
     canaries: tuple[Canary, ...]
     catalog_file: str = "catalog.sqlite"
     format_version: int = FORMAT_VERSION
 
     @property
     def has_checksums(self) -> bool:
-        """Whether the vector file ends with a checksum: the first format had none."""
+        """Whether the vector file ends with a checksum; the first index format had none."""
         return self.format_version > _WITHOUT_CHECKSUM
 
     def as_text(self) -> str:
-        """Return the manifest as JSON, with a checksum of all the rest."""
+        """Return the manifest as JSON with a checksum of all other fields."""
         fields = {**asdict(self), "spaces": _stored_normalizations(self.normalizations)}
         del fields["normalizations"]
         return json.dumps({**fields, _CHECKSUM: _checksum(fields)}, indent=1, ensure_ascii=False)
 
     @classmethod
     def parse(cls, text: str | bytes, *, path: Path) -> Manifest:
-        """Read what `as_text` wrote; `path` is where it stood.
+        """Parse the JSON of `as_text`; `path` is named in errors.
 
         Raises:
-            IndexMismatch: it has a format of a later version.
-            IndexDamaged: it is not what was written.
+            IndexMismatch: a later version of echo-index wrote it.
+            IndexDamaged: it is incomplete or has changed since it was written.
         """
         try:
             fields: Any = json.loads(text)
@@ -74,7 +74,7 @@ class Manifest:
             raise _damage(path, str(error)) from None
         version = fields.get("format_version") if isinstance(fields, dict) else None
         if not isinstance(version, int) or version < _WITHOUT_CHECKSUM:
-            raise _damage(path, "it tells no format version")
+            raise _damage(path, "it has no format version")
         if version > FORMAT_VERSION:
             raise IndexMismatch(
                 f"The index in {path.parent} has format {version}; this version of echo-index reads formats up to "
@@ -82,13 +82,11 @@ class Manifest:
                 remedy="Update echo-index, or build another index with --index FOLDER.",
             )
         if version > _WITHOUT_CHECKSUM and fields.pop(_CHECKSUM, "") != _checksum(fields):
-            raise _damage(path, "its checksum does not fit")
+            raise _damage(path, "its checksum is wrong")
         try:
             canaries = tuple(Canary(item["text"], tuple(item["vector"])) for item in fields.pop("canaries"))
             normalizations = (
-                _read_normalizations(fields.pop("spaces"))
-                if "spaces" in fields
-                else _normalizations_of_means(fields.pop("means"))
+                _parse_normalizations(fields.pop("spaces")) if "spaces" in fields else _parse_means(fields.pop("means"))
             )
             manifest = cls(canaries=canaries, normalizations=normalizations, **fields)
         except (KeyError, TypeError, AttributeError) as error:
@@ -100,12 +98,12 @@ class Manifest:
 
 
 def read_manifest(index_dir: Path) -> Manifest:
-    """Return the manifest of an index, as its file has it.
+    """Read the manifest file of an index.
 
     Raises:
         IndexMissing: there is no complete index in the folder.
-        IndexMismatch: the index has a format of a later version.
-        IndexDamaged: the file is not what was written.
+        IndexMismatch: a later version of echo-index wrote the index.
+        IndexDamaged: the file is damaged.
     """
     path = index_dir / MANIFEST
     try:
@@ -118,7 +116,7 @@ def read_manifest(index_dir: Path) -> Manifest:
 
 
 def manifest_stamp(index_dir: Path) -> tuple[int, int]:
-    """Return what changes whenever a new manifest is put in place; cheap enough to ask before every search.
+    """Return a value that changes with every new manifest file; cheap enough to be called before every search.
 
     Raises:
         IndexMissing: there is no complete index in the folder.
@@ -131,51 +129,57 @@ def manifest_stamp(index_dir: Path) -> tuple[int, int]:
 
 
 def write_manifest(index_dir: Path, manifest: Manifest) -> None:
-    """Put the manifest in place, whole or not at all.
+    """Replace the manifest file atomically.
 
     Raises:
-        IndexUnwritable: it cannot be written.
+        IndexUnwritable: the file cannot be written.
     """
     text = manifest.as_text().encode()
     write_atomically(index_dir / MANIFEST, lambda file: file.write(text))
 
 
 def _stored_normalizations(normalizations: NormalizationPair) -> dict[str, dict[str, Any] | None]:
-    """Return the normalizations as the manifest stores them, under the names that the format has always had."""
+    def with_stored_names(normalization: VectorNormalization) -> dict[str, Any]:
+        return {_STORED_NAMES.get(name, name): value for name, value in asdict(normalization).items()}
+
+    classical = normalizations.classical
     return {
-        kind: None if each is None else {_STORED_NAMES.get(name, name): value for name, value in asdict(each).items()}
-        for kind, each in (("echo", normalizations.echo), ("classical", normalizations.classical))
+        "echo": with_stored_names(normalizations.echo),
+        "classical": None if classical is None else with_stored_names(classical),
     }
 
 
-def _read_normalizations(parsed: Any) -> NormalizationPair:
+def _parse_normalizations(parsed: Any) -> NormalizationPair:
     classical = parsed["classical"]
-    return NormalizationPair(_normalization(parsed["echo"]), None if classical is None else _normalization(classical))
+    return NormalizationPair(
+        _parse_normalization(parsed["echo"]), None if classical is None else _parse_normalization(classical)
+    )
 
 
-def _normalization(parsed: dict[str, Any]) -> VectorNormalization:
+def _parse_normalization(parsed: dict[str, Any]) -> VectorNormalization:
     names = {stored: name for name, stored in _STORED_NAMES.items()}
     return VectorNormalization(**{names.get(name, name): value for name, value in parsed.items()})
 
 
-def _normalizations_of_means(parsed: Any) -> NormalizationPair:
-    """Return what the first two formats had: the means of the echo vectors, and no directions."""
+def _parse_means(parsed: Any) -> NormalizationPair:
+    """Return the normalization of the first two formats: the means of the echo vectors, and no directions."""
     document, query = (np.array(parsed[side], dtype=np.float32) for side in ("document", "query"))
-    nothing = np.empty((0, len(document)), dtype=np.float32)
-    return NormalizationPair(VectorNormalization.of(document, query, nothing, nothing[:, 0], parsed["passages"]), None)
+    no_directions = np.empty((0, len(document)), dtype=np.float32)
+    echo = VectorNormalization.of(document, query, no_directions, no_directions[:, 0], parsed["passages"])
+    return NormalizationPair(echo, None)
 
 
 def _checksum(fields: dict[str, Any]) -> str:
-    """Return the SHA-256 of the fields in one spelling."""
+    """Return the SHA-256 of the fields in canonical JSON."""
     return hashlib.sha256(json.dumps(fields, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 def _damage(path: Path, reason: str) -> IndexDamaged:
-    return IndexDamaged(f"The manifest {path} is damaged: {reason}.", remedy="Mend it: echo-index build")
+    return IndexDamaged(f"The manifest {path} is damaged: {reason}.", remedy="Repair it: echo-index build")
 
 
 def _missing(index_dir: Path) -> IndexMissing:
     if index_dir.is_dir() and any(index_dir.iterdir()):
-        begun = f"There is no complete index in {index_dir} yet: a build was begun and has not ended."
-        return IndexMissing(begun, remedy="Go on with it: echo-index build FOLDER")
+        message = f"There is no complete index in {index_dir} yet: a build was started but has not finished."
+        return IndexMissing(message, remedy="Continue it: echo-index build FOLDER")
     return IndexMissing(f"There is no complete index in {index_dir}.", remedy="Build one: echo-index build FOLDER")

@@ -1,6 +1,6 @@
-"""Which generation is the newest complete one: the manifest tells, and where it is damaged the catalog does.
+"""Find the newest complete generation from the manifest or, if that is damaged, from its copy in a catalog.
 
-Every catalog keeps a copy of the manifest of its newest complete generation, written just before the manifest itself.
+Every catalog stores a copy of the manifest of its newest complete generation, written just before the manifest file.
 """
 
 from __future__ import annotations
@@ -14,33 +14,33 @@ from echo_index.errors import EchoIndexError, IndexDamaged, IndexMissing
 from echo_index.indexer.catalog.catalog import CATALOG, Catalog
 from echo_index.indexer.generations.manifest import MANIFEST, Manifest, read_manifest, write_manifest
 
-_KEPT = "manifest"
+_MANIFEST_SETTING = "manifest"
 _CATALOGS = "catalog*.sqlite"
 
 
 def complete_manifest(index_dir: Path, *, notice: Callable[[str], None] = lambda line: None) -> Manifest:
-    """Return the manifest of the newest complete generation; `notice` is told where it had to come from the catalog.
+    """Return the manifest of the newest complete generation; `notice` receives one line if the file is damaged.
 
     Raises:
         IndexMissing: there is no complete index in the folder.
-        IndexMismatch: the index has a format of a later version.
-        IndexDamaged: the manifest is damaged, and the catalog too.
+        IndexMismatch: a later version of echo-index wrote the index.
+        IndexDamaged: the manifest is damaged, and no catalog has a copy.
     """
     try:
         return read_manifest(index_dir)
     except IndexDamaged as damage:
-        kept = _newest_kept(index_dir)
-        if kept is None:
+        copy = _newest_copy(index_dir)
+        if copy is None:
             raise
         notice(f"{damage.message} Its copy in the catalog is used. {damage.remedy}")
-        return kept
+        return copy
 
 
 @dataclass(frozen=True, slots=True)
 class VisibleGeneration:
-    """What readers see: the manifest of the newest complete generation, None where there is none.
+    """The manifest of the newest complete generation, which readers see, or None.
 
-    `finished_rebuild`: it became that just now, and has a catalog of its own: a rebuild had lacked its last step.
+    `finished_rebuild` is set if recovery has just completed the interrupted commit of a rebuild.
     """
 
     manifest: Manifest | None
@@ -48,14 +48,16 @@ class VisibleGeneration:
 
 
 def recover_commit(index_dir: Path) -> VisibleGeneration:
-    """Return what readers see from now on: the newest complete manifest, and its file holds it.
+    """Complete an interrupted commit or repair a damaged manifest file, and return the visible generation.
 
-    A writer that was killed between the catalog's copy and the file had completed its generation; a damaged file is
-    mended. Catalogs of the first format keep no copy: then there is none until the next build. The caller holds the
-    write lock.
+    A writer that was killed after it had stored the catalog's copy of the manifest, but before it had written the file,
+    had a complete generation. Catalogs of the first format have no copy; they get one with the next build. The caller
+    holds the writer's lock.
 
     Raises:
-        IndexMismatch, IndexDamaged, IndexUnwritable: as for reading and writing it.
+        IndexMismatch: a later version of echo-index wrote the index.
+        IndexDamaged: the manifest and the catalog are damaged.
+        IndexUnwritable: the manifest file cannot be written.
     """
     damage: IndexDamaged | None = None
     written: Manifest | None = None
@@ -65,29 +67,29 @@ def recover_commit(index_dir: Path) -> VisibleGeneration:
         pass
     except IndexDamaged as error:
         damage = error
-    kept = _newest_kept(index_dir)
-    if kept is not None and (written is None or kept.generation > written.generation):
-        write_manifest(index_dir, kept)
+    copy = _newest_copy(index_dir)
+    if copy is not None and (written is None or copy.generation > written.generation):
+        write_manifest(index_dir, copy)
         before = written.catalog_file if written else CATALOG
-        return VisibleGeneration(kept, finished_rebuild=damage is None and kept.catalog_file != before)
-    if damage is not None and not _can_be_read(index_dir / CATALOG):
+        return VisibleGeneration(copy, finished_rebuild=damage is None and copy.catalog_file != before)
+    if damage is not None and not _is_readable(index_dir / CATALOG):
         raise damage
-    return VisibleGeneration(written)  # or nothing, and the next build completes what the catalog holds
+    return VisibleGeneration(written)  # if None, the next build completes what the catalog holds
 
 
 def store_manifest(catalog: Catalog, manifest: Manifest) -> None:
-    """Keep a copy of a manifest in its catalog. When this returns, all that the catalog holds is on the disk."""
-    catalog.set_settings({_KEPT: manifest.as_text()}, durable=True)
+    """Store a copy of a manifest in its catalog and flush the whole catalog to the disk."""
+    catalog.set_settings({_MANIFEST_SETTING: manifest.as_text()}, durable=True)
 
 
 def stored_manifest(catalog: Catalog, index_dir: Path) -> Manifest | None:
-    """Return the copy that a catalog keeps, None where it never was complete."""
-    text = catalog.setting(_KEPT)
+    """Return the copy of the manifest in a catalog, or None if it never held a complete generation."""
+    text = catalog.setting(_MANIFEST_SETTING)
     return None if text is None else Manifest.parse(text, path=index_dir / MANIFEST)
 
 
 def catalog_path(index_dir: Path) -> Path:
-    """Return where the catalog of the newest complete generation lies, or will lie where none is complete yet."""
+    """Return the path of the catalog of the newest complete generation, or of a first build if none is complete."""
     try:
         return index_dir / complete_manifest(index_dir).catalog_file
     except (IndexMissing, IndexDamaged):
@@ -95,20 +97,20 @@ def catalog_path(index_dir: Path) -> Path:
 
 
 def other_catalogs(index_dir: Path, current: str | None) -> Iterator[tuple[Path, bool]]:
-    """Yield the catalogs besides the current one, and whether each was complete once: else it is being rebuilt.
+    """Yield the readable catalogs except the current one, and whether each ever held a complete generation.
 
-    One that cannot be read counts as neither, and is not among them.
+    One that did not belongs to an unfinished rebuild.
     """
     for path in sorted(index_dir.glob(_CATALOGS)):
         if path.name != current:
             try:
                 with closing(Catalog(path)) as catalog:
-                    yield path, catalog.setting(_KEPT) is not None
+                    yield path, catalog.setting(_MANIFEST_SETTING) is not None
             except EchoIndexError:
                 continue
 
 
-def _can_be_read(path: Path) -> bool:
+def _is_readable(path: Path) -> bool:
     try:
         Catalog(path).close()
     except EchoIndexError:
@@ -116,8 +118,8 @@ def _can_be_read(path: Path) -> bool:
     return True
 
 
-def _newest_kept(index_dir: Path) -> Manifest | None:
-    kept = []
+def _newest_copy(index_dir: Path) -> Manifest | None:
+    copies = []
     for path in index_dir.glob(_CATALOGS):
         try:
             with closing(Catalog(path)) as catalog:
@@ -125,5 +127,5 @@ def _newest_kept(index_dir: Path) -> Manifest | None:
         except EchoIndexError:
             continue
         if manifest is not None and manifest.catalog_file == path.name:
-            kept.append(manifest)
-    return max(kept, key=lambda manifest: (manifest.generation, manifest.finished), default=None)
+            copies.append(manifest)
+    return max(copies, key=lambda manifest: (manifest.generation, manifest.finished), default=None)

@@ -1,6 +1,6 @@
-"""What people said of an index that later builds go by: its sources, their patterns, and what they took out of it.
+"""Remember the sources of an index, their patterns, and the documents that were removed, for later builds.
 
-Kept in the settings of the catalog, named as documents are, so that the folder and its index can move together.
+They are stored in the settings of the catalog under stored paths, so a folder can be moved together with its index.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from echo_index.indexer.storage.stored_paths import full_path, stored_path
 
 _SOURCES = "sources"
 _PATTERNS = "patterns"
-_LEFT_OUT = "left_out"
+_EXCLUDED = "left_out"
 
 _Patterns = dict[str, tuple[tuple[str, ...], tuple[str, ...]]]
-"""What is included and what is excluded, by the name of a source."""
+"""The include and exclude patterns by the name of a source."""
 
 
 def read_sources(index_dir: Path) -> list[str]:
-    """Return the sources that builds of an index were given, as texts for `Source.parse`, in the order of their names.
+    """Return the sources of all builds of an index as texts for `Source.parse`, ordered by name.
 
-    None are remembered where there is no index, or none that can be read.
+    The list is empty if there is no readable index.
     """
     try:
         with closing(Catalog(catalog_path(index_dir))) as catalog:
@@ -38,52 +38,52 @@ def read_sources(index_dir: Path) -> list[str]:
 
 
 def with_patterns(catalog: Catalog, index_dir: Path, sources: Sequence[Source]) -> list[Source]:
-    """Return the sources of a build; one that is given no patterns has those of earlier builds."""
+    """Return the sources of a build; those without patterns get the patterns of earlier builds."""
     known = _patterns(catalog)
-    found = []
+    result = []
     for source in sources:
         include, exclude = known.get(_name(source, index_dir), ((), ()))
-        found.append(source if source.include or source.exclude else replace(source, include=include, exclude=exclude))
-    return found
+        result.append(source if source.include or source.exclude else replace(source, include=include, exclude=exclude))
+    return result
 
 
 def remember_sources(catalog: Catalog, index_dir: Path, sources: Sequence[Source]) -> None:
-    """Note the sources of a build besides those of earlier ones, and forget what is not there any more."""
-    now = {_name(source, index_dir): source for source in sources}
-    before = {name for name in _names(catalog, _SOURCES) if _is_there(str(full_path(name, index_dir)))}
-    _set_names(catalog, _SOURCES, before | now.keys())
-    kept = {name: each for name, each in _patterns(catalog).items() if name in before - now.keys()}
-    given = {name: (source.include, source.exclude) for name, source in now.items() if not source.takes_all}
-    _set_patterns(catalog, kept | given)
+    """Add the sources of a build to those of earlier builds, and forget sources that no longer exist."""
+    current = {_name(source, index_dir): source for source in sources}
+    earlier = {name for name in _names(catalog, _SOURCES) if _exists(str(full_path(name, index_dir)))}
+    _set_names(catalog, _SOURCES, earlier | current.keys())
+    others = {name: patterns for name, patterns in _patterns(catalog).items() if name in earlier - current.keys()}
+    own = {name: (source.include, source.exclude) for name, source in current.items() if not source.takes_all}
+    _set_patterns(catalog, others | own)
 
 
 def forget_sources(catalog: Catalog, names: Iterable[str]) -> None:
-    """Forget the sources of these names: files that were removed from the index."""
+    """Forget the sources with these names: files that were removed from the index."""
     forgotten = {*names}
     _set_names(catalog, _SOURCES, {*_names(catalog, _SOURCES)} - forgotten)
-    _set_patterns(catalog, {name: each for name, each in _patterns(catalog).items() if name not in forgotten})
+    _set_patterns(catalog, {name: patterns for name, patterns in _patterns(catalog).items() if name not in forgotten})
 
 
 def excluded_paths(catalog: Catalog) -> set[str]:
-    """Return the documents that were removed, by their stored paths: a build of their folder leaves them out."""
-    return {*_names(catalog, _LEFT_OUT)}
+    """Return the stored paths of removed documents, which builds of their folder skip."""
+    return {*_names(catalog, _EXCLUDED)}
 
 
 def set_excluded_paths(catalog: Catalog, paths: Iterable[str]) -> None:
-    """Keep the stored paths of the documents that builds leave out."""
-    _set_names(catalog, _LEFT_OUT, paths)
+    """Store the paths of the documents that builds skip."""
+    _set_names(catalog, _EXCLUDED, paths)
 
 
 def copy_settings(old: Path, catalog: Catalog) -> None:
-    """Take what is remembered in an old catalog over to the one that is to replace it."""
+    """Copy sources, patterns and excluded paths from an old catalog to the one that will replace it."""
     try:
         with closing(Catalog(old)) as before:
-            kept = {name: _names(before, name) for name in (_SOURCES, _LEFT_OUT)}
+            lists = {setting: _names(before, setting) for setting in (_SOURCES, _EXCLUDED)}
             patterns = _patterns(before)
     except IndexDamaged:
-        return  # there was no index before, or none that can be read
-    for name, names in kept.items():
-        _set_names(catalog, name, names)
+        return  # there is no readable index to copy from
+    for setting, names in lists.items():
+        _set_names(catalog, setting, names)
     _set_patterns(catalog, patterns)
 
 
@@ -91,7 +91,7 @@ def _name(source: Source, index_dir: Path) -> str:
     return stored_path(source.path / source.pattern, index_dir)
 
 
-def _is_there(text: str) -> bool:
+def _exists(text: str) -> bool:
     try:
         Source.parse(text)
     except SourceError:
@@ -105,7 +105,7 @@ def _names(catalog: Catalog, setting: str) -> list[str]:
 
 
 def _set_names(catalog: Catalog, setting: str, names: Iterable[str]) -> None:
-    """Write a list of names, if it is another: a build that finds nothing new writes nothing."""
+    """Store a list of names if it has changed: a build that finds nothing new must write nothing."""
     ordered = sorted(names)
     if ordered != _names(catalog, setting):
         catalog.set_settings({setting: json.dumps(ordered, ensure_ascii=False)})
@@ -117,6 +117,5 @@ def _patterns(catalog: Catalog) -> _Patterns:
 
 
 def _set_patterns(catalog: Catalog, patterns: _Patterns) -> None:
-    """Write the patterns, if they are others."""
     if patterns != _patterns(catalog):
         catalog.set_settings({_PATTERNS: json.dumps(patterns, ensure_ascii=False, sort_keys=True)})

@@ -1,4 +1,4 @@
-"""A page of an indexed PDF as a picture. Draws only what the index holds, from the very file that was read."""
+"""Render a page of an indexed PDF as an image, provided that its file is unchanged."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from echo_index.indexer.sandbox.process import Worker
 from echo_index.indexer.sandbox.protocol import Message
 from echo_index.indexer.storage.stored_paths import full_path
 
-# A page that takes forever, or all there is, must not take the web server with it.
+# A separate process with limits, because a page may need so much time or RAM that it would block the web server.
 _worker = Worker(seconds=20, memory_bytes=2**30)
 _one_at_a_time = Lock()
 atexit.register(_worker.close)
 
 
 def render_page(snapshot: Snapshot, path: str, page: int, *, width: int) -> bytes:
-    """Draw a page of a document, named by its stored path, as a PNG of `width` pixels; `page` counts from 1.
+    """Render a page (counted from 1) of the document with this stored path as a PNG of `width` pixels.
 
-    A page of unusual size is drawn smaller, within 4 million pixels and 4096 in each direction. Drawn is in a process
-    of its own, within 20 seconds and 1 GB of memory.
+    Pages of unusual size are rendered smaller, with at most 4 million pixels and 4096 in each direction. Rendering is
+    limited to 20 seconds and 1 GB of memory.
 
     Raises:
-        DocumentError: the index holds no such PDF, its file has changed since it was indexed, or it has no such page;
-            drawing the page takes too long or too much memory.
+        DocumentError: the index has no such PDF or page, the file has changed since it was indexed, or rendering takes
+            too much time or memory.
         MissingPackage: Pillow is not installed.
     """
     document = indexed_path(snapshot, path)
@@ -35,7 +35,7 @@ def render_page(snapshot: Snapshot, path: str, page: int, *, width: int) -> byte
         raise DocumentError(f"{path} is not a PDF that could be read, so it has no pages to draw.")
     if width < 1:
         raise DocumentError(f"A page cannot be drawn {width} pixels wide.")
-    answer = _asked(
+    answer = _run_worker(
         {
             "operation": "draw",
             "path": str(full_path(document.path, snapshot.catalog.path.parent)),
@@ -52,12 +52,12 @@ def render_page(snapshot: Snapshot, path: str, page: int, *, width: int) -> byte
     raise failure(answer["message"], remedy=answer["remedy"])
 
 
-def _asked(request: Message) -> Message:
+def _run_worker(request: Message) -> Message:
     try:
         with _one_at_a_time:
-            [answer] = _worker.ask(request, doing=f"Drawing page {request['page']} of {request['name']}")
+            [answer] = _worker.call(request, activity=f"Drawing page {request['page']} of {request['name']}")
     except DocumentError:
         raise
-    except SourceError as error:  # the process does not start
+    except SourceError as error:  # the process could not be started
         raise DocumentError(error.message, remedy=error.remedy) from error
     return answer

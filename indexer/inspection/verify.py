@@ -1,8 +1,7 @@
-"""An index verified, and what is derived in it repaired. What is wrong is found elsewhere, in `inspection`."""
+"""Verify an index, including the vectors of its model, and repair what can be derived from the catalog."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -12,9 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from echo_index.errors import DeviceError, IndexDamaged, IndexMismatch, ModelError
-from echo_index.indexer.catalog.catalog import EMBEDDED_TITLE, Catalog
-from echo_index.indexer.catalog.fts_index import fill_full_text
-from echo_index.indexer.documents.chunking import embedded_text
+from echo_index.indexer.catalog.catalog import Catalog
+from echo_index.indexer.catalog.integrity_queries import embedded_texts, repair_catalog
 from echo_index.indexer.generations.manifest import (
     FORMAT_VERSION,
     Manifest,
@@ -23,7 +21,7 @@ from echo_index.indexer.generations.manifest import (
     write_manifest,
 )
 from echo_index.indexer.generations.recovery import complete_manifest, recover_commit, store_manifest
-from echo_index.indexer.generations.snapshot import index_vectors
+from echo_index.indexer.generations.vector_file import build_vector_index
 from echo_index.indexer.inspection.integrity_checks import Check, Inspection, inspect_index
 from echo_index.indexer.storage.writer_lock import writer_lock
 
@@ -31,25 +29,25 @@ if TYPE_CHECKING:
     from echo_index.embeddings.encoder import EchoEncoder
 
 _LEAST_COSINE = 0.999
-"""Between a canary's vector now and when the index was built: another machine or library moves it by less."""
+"""Between the vector of a canary text now and at build time; other hardware or libraries change it by less."""
 LoadEncoder = Callable[[dict[str, str | int | None]], "EchoEncoder"]
 
 
 def verify_index(index_dir: Path, *, load_encoder: LoadEncoder | None = None, repair: bool = False) -> list[Check]:
     """Check every file, count, hash and vector of an index against each other, and the model against the canaries.
 
-    Without `load_encoder` the model is left out. `repair` makes anew what is derived: the manifest, the full text, the
-    vector index, and vectors that are missing or not their text's, for which the encoder is needed; documents whose
-    passages are damaged are read again by the next build.
+    Without `load_encoder` the model is not checked. `repair` rebuilds the manifest, the full text and the vector index,
+    and, with an encoder, embeds texts again whose vector is missing or wrong. Documents with damaged passages are read
+    again by the next build.
 
     Raises:
         IndexMissing: there is no complete index in the folder.
-        IndexMismatch: it was written by a later version.
+        IndexMismatch: a later version of echo-index wrote the index.
         IndexDamaged: manifest and catalog are both damaged.
         IndexBusy: another process is writing the index.
-        IndexUnwritable: the disk is full, or nothing can be written to the folder.
+        IndexUnwritable: the disk is full or the folder cannot be written.
     """
-    manifest_stamp(index_dir)  # where there is no index, none is begun by locking it
+    manifest_stamp(index_dir)  # raises before the lock would create the folder of a missing index
     with writer_lock(index_dir):
         manifest_check = _check_manifest(index_dir, repair=repair)
         manifest = complete_manifest(index_dir)
@@ -60,7 +58,7 @@ def verify_index(index_dir: Path, *, load_encoder: LoadEncoder | None = None, re
         with closing(catalog):
             try:
                 return [manifest_check, *_verify(index_dir, manifest, catalog, load_encoder, repair=repair)]
-            except IndexDamaged as damage:  # so badly that it cannot even be gone through
+            except IndexDamaged as damage:  # too badly for its rows to be read
                 return [manifest_check, Check("catalog", manifest.catalog_file, (damage.message,))]
 
 
@@ -82,15 +80,15 @@ def _verify(
     if not repair or not inspection.has_problem(*(check.name for check in inspection.checks)):
         return [*inspection.checks, *canaries]
     _repair(index_dir, manifest, catalog, inspection, encoder)
-    again = inspect_index(index_dir, complete_manifest(index_dir), catalog)
+    after = inspect_index(index_dir, complete_manifest(index_dir), catalog)
     return [
-        replace(check, repaired=bool(check.problems) and not again.has_problem(check.name))
+        replace(check, repaired=bool(check.problems) and not after.has_problem(check.name))
         for check in inspection.checks
     ] + canaries
 
 
 def _check_canaries(manifest: Manifest, load_encoder: LoadEncoder) -> tuple[EchoEncoder | None, list[Check]]:
-    """Return the encoder, None unless it still gives the vectors that the index was built with, and the check."""
+    """Return the encoder and the check of its vectors; the encoder is None if they differ from those at build time."""
     name = "model"
     try:
         encoder = load_encoder(manifest.encoder)
@@ -103,7 +101,7 @@ def _check_canaries(manifest: Manifest, load_encoder: LoadEncoder) -> tuple[Echo
     then = np.array([canary.vector for canary in manifest.canaries], dtype=np.float32)
     least = float((now * then).sum(axis=1).min())
     if not least >= _LEAST_COSINE:
-        problem = f"it gives other vectors than when the index was built: a cosine of {least:.4f} for the same text"
+        problem = f"its vectors have changed since the index was built: a cosine of {least:.4f} for the same text"
         return None, [Check(name, looked_at, (problem,))]
     return encoder, [Check(name, f"{looked_at}, least cosine {least:.6f}")]
 
@@ -111,40 +109,28 @@ def _check_canaries(manifest: Manifest, load_encoder: LoadEncoder) -> tuple[Echo
 def _repair(
     index_dir: Path, manifest: Manifest, catalog: Catalog, inspection: Inspection, encoder: EchoEncoder | None
 ) -> None:
-    """Make anew what is derived, each thing from what it is derived from."""
-    with catalog.database.transaction() as connection:
-        if inspection.has_problem("catalog"):
-            connection.execute("REINDEX")
-        if inspection.has_problem("catalog", "full text"):
-            fill_full_text(connection)
-        to_be_read_again = "UPDATE documents SET hash = '', size = -1 WHERE path = ? AND removed IS NULL"
-        connection.executemany(to_be_read_again, [(path,) for path in inspection.invalid_documents])
+    repair_catalog(
+        catalog,
+        reindex=inspection.has_problem("catalog"),
+        rebuild_full_text=inspection.has_problem("catalog", "full text"),
+        invalid_paths=inspection.invalid_documents,
+    )
     if inspection.invalid_vectors:
         if encoder is None:
-            return  # there is not a vector for every passage to make a vector index of
+            return  # a vector index needs a vector for every chunk
         _embed_again(catalog, inspection.invalid_vectors, encoder)
     counts = catalog.counts(generation=manifest.generation)
-    mended = replace(manifest, documents=counts.documents, chunks=counts.chunks, format_version=FORMAT_VERSION)
-    vectors = index_vectors(
-        catalog, generation=mended.generation, count=mended.chunks, normalization=mended.normalizations.echo
+    repaired = replace(manifest, documents=counts.documents, chunks=counts.chunks, format_version=FORMAT_VERSION)
+    vectors = build_vector_index(
+        catalog, generation=repaired.generation, count=repaired.chunks, normalization=repaired.normalizations.echo
     )
-    vectors.save(index_dir / mended.vectors_file)
-    store_manifest(catalog, mended)
-    write_manifest(index_dir, mended)
+    vectors.save(index_dir / repaired.vectors_file)
+    store_manifest(catalog, repaired)
+    write_manifest(index_dir, repaired)
 
 
 def _embed_again(catalog: Catalog, hashes: set[bytes], encoder: EchoEncoder) -> None:
-    """Embed the texts that have one of these hashes, each once."""
-    query = (
-        f"SELECT chunks.hash, {EMBEDDED_TITLE}, chunks.headings, chunks.text "
-        "FROM chunks JOIN documents ON documents.id = chunks.document"
-    )
-    wanted = {
-        key: embedded_text(title, json.loads(headings), text)
-        for key, title, headings, text in catalog.database.stream(query)
-        if key in hashes
-    }
-    texts = list(wanted.items())
+    texts = list(embedded_texts(catalog, hashes).items())
     for positions, pairs in encoder.encode_document_pairs([text for _, text in texts]):
         keys = [texts[position][0] for position in positions]
         catalog.put_vectors(keys, pairs.echo, classical=pairs.classical)

@@ -1,4 +1,4 @@
-"""The classical vectors of one generation, searched: what one reading of each text finds. Knows no model by name."""
+"""Search the classical vectors of one generation."""
 
 from __future__ import annotations
 
@@ -8,41 +8,41 @@ from threading import Lock
 from echo_index.embeddings.vectors.vector_ops import Vectors
 from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.vectors.faiss_index import Ids, VectorIndex
-from echo_index.indexer.vectors.normalization import VectorNormalization
+from echo_index.indexer.vectors.normalization import NormalizedQuery, VectorNormalization
 
 
 class ClassicalIndex:
-    """An exact vector index on the CPU, made when it is first searched and kept in memory only. Thread-safe.
+    """An exact vector index on the CPU, built in RAM at the first search. Thread-safe.
 
-    It takes 2,560 bytes a passage with the default model: it is for comparing, not for searching large indexes.
+    It needs 2,560 bytes per chunk with the default model. It is meant for comparisons, not for searching large indexes.
     """
 
     def __init__(self, catalog: Catalog, *, generation: int, normalization: VectorNormalization) -> None:
+        self.normalization = normalization
         self._catalog = catalog
         self._generation = generation
-        self._normalization = normalization
         self._lock = Lock()
-        self._made: VectorIndex | None = None
+        self._index: VectorIndex | None = None
 
     @property
     def count(self) -> int:
-        """How many passages have a classical vector; those embedded before these vectors were kept have none."""
+        """The number of chunks with a classical vector; chunks that an early version embedded have none."""
         return self._catalog.count_classical_vectors(generation=self._generation)
 
-    def search(self, query: Vectors, *, k: int, among: Ids | None) -> list[tuple[int, float]]:
-        """Return (chunk id, cosine) of the best `k` for a question's vector (dimension,), as the encoder gave it."""
-        return self._index().search(self._normalization.normalize_queries(query[None, :])[0], k=k, among=among)
+    def search(self, query: NormalizedQuery, *, k: int, among: Ids | None) -> list[tuple[int, float]]:
+        """Return (chunk id, cosine) of the `k` chunks nearest to a query that `normalization` has normalized."""
+        return self._get_index().search(query.vector, k=k, among=among)
 
-    def _index(self) -> VectorIndex:
+    def _get_index(self) -> VectorIndex:
         with self._lock:
-            if self._made is None:
+            if self._index is None:
                 count = self.count
 
                 def blocks() -> Iterator[tuple[Ids, Vectors]]:
                     for ids, vectors in self._catalog.classical_vectors(generation=self._generation):
-                        yield ids, self._normalization.normalize_documents(vectors)
+                        yield ids, self.normalization.normalize_documents(vectors)
 
-                self._made = VectorIndex.build(
-                    blocks, count=count, dimension=self._normalization.dimension, exact_up_to=count
+                self._index = VectorIndex.build(
+                    blocks, count=count, dimension=self.normalization.dimension, exact_up_to=count
                 )
-            return self._made
+            return self._index

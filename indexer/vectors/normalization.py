@@ -1,6 +1,6 @@
-"""How an index compares vectors: less what all of them have in common, and less of what only the wording changes.
+"""Normalize vectors before they are compared: subtract the mean, and attenuate directions that only reflect phrasing.
 
-Estimated from the index itself, without labels. Knows no FAISS.
+The normalization is estimated from the index itself, without labels.
 """
 
 from __future__ import annotations
@@ -31,25 +31,33 @@ from echo_index.indexer.text.synthetic_queries import synthetic_queries
 if TYPE_CHECKING:
     from echo_index.embeddings.encoder import EchoEncoder
 
-_LEAST_PASSAGES = 16  # of fewer, the mean says more about them than about the model
-_ASKED = 200  # passages: each in three wordings
-_DIRECTIONS = 128  # that are weakened; what is beyond them changed nothing on six public sets
-_SHARE_OF_DIMENSION = 4  # but no more of them than one in so many dimensions
-_RIDGE = 3.0  # of 1 to 12, the best mean of six public sets, all from 2 to 4 near it
-_RIDGE_TUNED = 6.0  # for a model with an adapter, which has learnt some of it: 4 to 8 are near the best of nine sets
-_FAR = 0.2  # an error of 0.3 in the mean of questions costs about 2 points of nDCG@10
-_LOOKED_AT = 4096  # passages, to tell whether they are about other things
-_AT_ONCE = 64  # questions between two reports of progress
+_LEAST_CHUNKS = 16  # the mean of fewer vectors describes these chunks rather than the model
+_SAMPLE_SIZE = 200  # chunks, each with three synthetic queries
+_DIRECTIONS = 128  # attenuated ones; more of them changed nothing on six public data sets
+_DIMENSIONS_PER_DIRECTION = 4  # at least, for vectors of few dimensions
+_RIDGE = 3.0  # of 1 to 12 the best mean over six public data sets; 2 to 4 are close
+_RIDGE_TUNED = 6.0  # an adapter has learnt part of the correction: 4 to 8 are close to the best of nine data sets
+_DRIFT_THRESHOLD = 0.2  # an error of 0.3 in the mean of queries costs about 2 points of nDCG@10
+_DRIFT_SAMPLE = 4096  # chunks that are compared with the old mean
+_QUERY_BATCH = 64  # synthetic queries between two reports of progress
 
 QueryProgress = Callable[[int, int], None]
-"""Told how many questions have been embedded, and of how many."""
+"""Receives the number of synthetic queries that have been embedded, and the number of all."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class NormalizedQuery:
+    """The unit vector (dimension,) of a query, normalized and so comparable with normalized document vectors."""
+
+    vector: Vectors
 
 
 @dataclass(frozen=True)
 class VectorNormalization:
-    """What is done to vectors of an encoder before they are compared: means leave, directions are weakened.
+    """The means to subtract from encoder outputs, and the directions to attenuate, before vectors are compared.
 
-    Arrays are kept in base64: means float32, directions float16 (count, dimension), `kept` float32 (count,).
+    Arrays are stored in base64: means as float32, `directions` as float16 (count, dimension), `gains` as float32
+    (count,): the factors from 0 to 1 of the components along each direction.
     """
 
     document_mean: str
@@ -57,65 +65,69 @@ class VectorNormalization:
     directions: str
     gains: str
     passages: int
-    """How many there were when it was estimated."""
+    """The number of chunks at the time of the estimate."""
 
     @classmethod
     def of(
         cls, document_mean: Vectors, query_mean: Vectors, directions: Vectors, gains: Vectors, passages: int
     ) -> VectorNormalization:
-        """Return the space of these arrays, as the class describes them."""
+        """Encode the arrays as the class describes them."""
         return cls(
-            document_mean=_packed(document_mean.astype("<f4")),
-            query_mean=_packed(query_mean.astype("<f4")),
-            directions=_packed(directions.astype("<f2")),
-            gains=_packed(gains.astype("<f4")),
+            document_mean=_base64(document_mean.astype("<f4")),
+            query_mean=_base64(query_mean.astype("<f4")),
+            directions=_base64(directions.astype("<f2")),
+            gains=_base64(gains.astype("<f4")),
             passages=passages,
         )
 
     @classmethod
     def identity(cls, dimension: int, passages: int) -> VectorNormalization:
-        """Return the space in which vectors are compared as they are."""
-        nothing = np.zeros(dimension, dtype=np.float32)
-        return cls.of(nothing, nothing, np.empty((0, dimension), np.float32), np.empty(0, np.float32), passages)
+        """Return the normalization that leaves unit vectors unchanged."""
+        zeros = np.zeros(dimension, dtype=np.float32)
+        return cls.of(zeros, zeros, np.empty((0, dimension), np.float32), np.empty(0, np.float32), passages)
 
     @property
     def dimension(self) -> int:
-        """The length of a vector."""
+        """The number of components of a vector."""
         return len(self._means[0])
 
     @property
     def is_identity(self) -> bool:
-        """Whether vectors are compared as they are: there were too few passages to estimate anything."""
+        """Whether vectors stay unchanged, because there were too few chunks for an estimate."""
         return not self._means[0].any()
 
     def is_far_from(self, mean: Vectors) -> bool:
-        """Whether passages whose mean is this one (dimension,) are about other things than those it was estimated from.
+        """Return whether document vectors with this `mean` (dimension,) need another normalization.
 
-        The distance between the means is taken in units of how far unit vectors lie from their mean. A mean of n of
-        them lies 1/√n from that of all by chance.
+        The distance between the means is compared with the distance of unit vectors from their mean. The mean of a
+        random sample of n vectors differs by 1/√n of that by chance.
         """
         spread = np.sqrt(max(1e-12, 1.0 - float(mean @ mean)))
-        return bool(np.linalg.norm(mean - self._means[0]) > (_FAR + self.passages**-0.5) * spread)
+        return bool(np.linalg.norm(mean - self._means[0]) > (_DRIFT_THRESHOLD + self.passages**-0.5) * spread)
 
     def normalize_documents(self, vectors: Vectors) -> Vectors:
-        """Return vectors of texts (n, dimension), as the encoder gave them, as they are compared: unit rows."""
-        return self._weakened(vectors - self._means[0])
+        """Normalize document vectors (n, dimension) from the encoder; the result has unit rows."""
+        return self._attenuate(vectors - self._means[0])
 
     def normalize_queries(self, vectors: Vectors) -> Vectors:
-        """Return vectors of questions (n, dimension), as the encoder gave them, as they are compared: unit rows."""
-        return self._weakened(vectors - self._means[1])
+        """Normalize query vectors (n, dimension) from the encoder; the result has unit rows."""
+        return self._attenuate(vectors - self._means[1])
+
+    def normalize_query(self, vector: Vectors) -> NormalizedQuery:
+        """Normalize one query vector (dimension,) from the encoder."""
+        return NormalizedQuery(self.normalize_queries(vector[None, :])[0])
 
     def center_documents(self, vectors: Vectors) -> Vectors:
-        """Return vectors of texts (n, dimension) less their mean only: unit rows."""
+        """Subtract the mean from document vectors (n, dimension), without attenuation; the result has unit rows."""
         return center(vectors, self._means[0])
 
     def center_queries(self, vectors: Vectors) -> Vectors:
-        """Return vectors of questions (n, dimension) less their mean only: unit rows."""
+        """Subtract the mean from query vectors (n, dimension), without attenuation; the result has unit rows."""
         return center(vectors, self._means[1])
 
-    def _weakened(self, vectors: Vectors) -> Vectors:
-        directions, kept = self._directions
-        return attenuate(vectors, directions, kept) if len(kept) else l2_normalize(vectors)
+    def _attenuate(self, vectors: Vectors) -> Vectors:
+        directions, gains = self._decoded_directions
+        return attenuate(vectors, directions, gains) if len(gains) else l2_normalize(vectors)
 
     @cached_property
     def _means(self) -> tuple[Vectors, Vectors]:
@@ -123,15 +135,15 @@ class VectorNormalization:
         return document, query
 
     @cached_property
-    def _directions(self) -> tuple[Vectors, Vectors]:
-        kept = np.frombuffer(b64decode(self.gains), "<f4")
+    def _decoded_directions(self) -> tuple[Vectors, Vectors]:
+        gains = np.frombuffer(b64decode(self.gains), "<f4")
         directions = np.frombuffer(b64decode(self.directions), "<f2").astype(np.float32)
-        return directions.reshape(len(kept), self.dimension), kept
+        return directions.reshape(len(gains), self.dimension), gains
 
 
 @dataclass(frozen=True)
 class NormalizationPair:
-    """The space of each way of embedding; `classical` is None unless every passage has a classical vector."""
+    """The normalizations of echo and classical vectors; `classical` is None if chunks lack a classical vector."""
 
     echo: VectorNormalization
     classical: VectorNormalization | None
@@ -144,14 +156,14 @@ def estimate_normalizations(
     generation: int,
     count: int,
     encoder: EchoEncoder,
-    asked: QueryProgress,
+    on_progress: QueryProgress,
 ) -> NormalizationPair:
-    """Return the spaces for an index of `count` passages.
+    """Estimate the normalizations for an index of `count` chunks from a sample of them and synthetic queries.
 
-    They are the old ones until it has twice as many passages as they came from, or its passages are about other things.
+    The normalizations `before` are reused until the number of chunks has doubled or their mean has drifted.
     """
-    if count < _LEAST_PASSAGES:
-        return _nothing(encoder.dimension, count)
+    if count < _LEAST_CHUNKS:
+        return _identity_pair(encoder.dimension, count)
     if (
         before is not None
         and before.echo.gains
@@ -160,17 +172,18 @@ def estimate_normalizations(
     ):
         return before
     mean = _mean(catalog.vectors(generation=generation))
-    sample = sample_chunks(catalog, generation=generation, most=_ASKED)
+    sample = sample_chunks(catalog, generation=generation, most=_SAMPLE_SIZE)
     chance, languages = random.Random(0), catalog.languages()
-    ways = {
-        key: synthetic_queries("\n".join([*path[-1:], text]), languages=languages, chance=chance)
+    variants = {
+        key: synthetic_queries("\n".join([*path[-1:], text]), languages=languages, rng=chance)
         for key, path, text in sample
     }
-    ids = [key for key, said in ways.items() if said is not None]
+    ids = [key for key, queries in variants.items() if queries is not None]
     if not ids:
-        return _nothing(encoder.dimension, count)
-    queries = [question for said in zip(*(ways[key] or () for key in ids), strict=True) for question in said]
-    pairs = _ask(encoder, queries, asked)
+        return _identity_pair(encoder.dimension, count)
+    # All first variants, then all second ones, and so on: the order that `estimate_normalization` expects.
+    queries = [query for same_kind in zip(*(variants[key] or () for key in ids), strict=True) for query in same_kind]
+    pairs = _embed_queries(encoder, queries, on_progress)
     tuned = encoder.config().get("adapter") is not None
     echo = estimate_normalization(mean, catalog.vectors_of(ids), pairs.echo, passages=count, tuned=tuned)
     if pairs.classical is None or catalog.count_classical_vectors(generation=generation) < count:
@@ -181,40 +194,36 @@ def estimate_normalizations(
 
 
 def has_drifted(normalization: VectorNormalization, catalog: Catalog, *, generation: int) -> bool:
-    """Whether the passages of a generation are about other things than those that a space was estimated from.
-
-    Some thousands from all over it are looked at.
-    """
+    """Return whether the mean of some thousand chunks of a generation is too far from that of a normalization."""
     ids = catalog.chunk_ids(SearchFilter(), generation=generation)
     if normalization.is_identity or not len(ids):
         return False
-    return normalization.is_far_from(catalog.vectors_of(evenly_spaced(ids, _LOOKED_AT).tolist()).mean(axis=0))
+    return normalization.is_far_from(catalog.vectors_of(evenly_spaced(ids, _DRIFT_SAMPLE).tolist()).mean(axis=0))
 
 
 def truncated_normalizations(before: NormalizationPair, *, count: int) -> NormalizationPair:
-    """Return the spaces for an index that lost passages: the old ones, unless too few passages are left."""
-    return before if count >= _LEAST_PASSAGES else _nothing(before.echo.dimension, count)
+    """Return the normalizations for an index after a removal: those `before`, unless too few chunks are left."""
+    return before if count >= _LEAST_CHUNKS else _identity_pair(before.echo.dimension, count)
 
 
-def _nothing(dimension: int, count: int) -> NormalizationPair:
+def _identity_pair(dimension: int, count: int) -> NormalizationPair:
     return NormalizationPair(
         VectorNormalization.identity(dimension, count), VectorNormalization.identity(dimension, count)
     )
 
 
-def _ask(encoder: EchoEncoder, queries: list[str], asked: QueryProgress) -> EmbeddingPair:
-    def parts() -> Iterator[tuple[list[int], EmbeddingPair]]:
-        for start in range(0, len(queries), _AT_ONCE):
-            asked(start, len(queries))
-            positions = list(range(start, min(start + _AT_ONCE, len(queries))))
+def _embed_queries(encoder: EchoEncoder, queries: list[str], on_progress: QueryProgress) -> EmbeddingPair:
+    def batches() -> Iterator[tuple[list[int], EmbeddingPair]]:
+        for start in range(0, len(queries), _QUERY_BATCH):
+            on_progress(start, len(queries))
+            positions = list(range(start, min(start + _QUERY_BATCH, len(queries))))
             yield positions, encoder.encode_query_pairs([queries[position] for position in positions])
-        asked(len(queries), len(queries))
+        on_progress(len(queries), len(queries))
 
-    return EmbeddingPair.gather(parts(), shape=(len(queries), encoder.dimension))
+    return EmbeddingPair.gather(batches(), shape=(len(queries), encoder.dimension))
 
 
 def _mean(blocks: Iterable[Block]) -> Vectors:
-    """Return the mean (dimension,) of all vectors in some blocks."""
     total: npt.NDArray[np.float64] | float = 0.0
     count = 0
     for ids, vectors in blocks:
@@ -226,22 +235,27 @@ def _mean(blocks: Iterable[Block]) -> Vectors:
 def estimate_normalization(
     mean: Vectors, sampled: Vectors, queries: Vectors, *, passages: int, tuned: bool = False
 ) -> VectorNormalization:
-    """Return the space for passages of this `mean` (dimension,), some of which were asked for in some wordings.
+    """Estimate a normalization from vectors that an encoder returned.
 
-    `sampled` (n, dimension) are these; `questions` (wordings * n, dimension) are all their first wordings, then all
-    second ones, in the same order. All as the encoder gave them, whose model was `tuned` to embed or was not.
+    Args:
+        mean: of all document vectors, (dimension,).
+        sampled: the vectors of a sample of documents, (n, dimension).
+        queries: synthetic queries for the sample, (variants * n, dimension): the first variant of each document in the
+            order of `sampled`, then the second variants, and so on.
+        passages: the number of all documents.
+        tuned: whether the model has an adapter that was trained to embed.
     """
     dimension = sampled.shape[1]
     query_mean = queries.mean(axis=0)
-    directions, kept = within_class_directions(
+    directions, gains = within_class_directions(
         l2_normalize(sampled - mean),
         l2_normalize(queries - query_mean).reshape(-1, len(sampled), dimension),
-        count=min(_DIRECTIONS, dimension // _SHARE_OF_DIMENSION),
-        # a few passages say little of a model
-        ridge=(_RIDGE_TUNED if tuned else _RIDGE) * max(1.0, _ASKED / len(sampled)),
+        count=min(_DIRECTIONS, dimension // _DIMENSIONS_PER_DIRECTION),
+        # A smaller sample is less reliable, so it is given less weight.
+        ridge=(_RIDGE_TUNED if tuned else _RIDGE) * max(1.0, _SAMPLE_SIZE / len(sampled)),
     )
-    return VectorNormalization.of(mean, query_mean, directions, kept, passages)
+    return VectorNormalization.of(mean, query_mean, directions, gains, passages)
 
 
-def _packed(array: np.ndarray) -> str:
+def _base64(array: np.ndarray) -> str:
     return b64encode(np.ascontiguousarray(array).tobytes()).decode()

@@ -41,7 +41,7 @@ KEPT_NAME = 16
 _STAGES = {
     "reading": "reading documents",
     "embedding": "embedding passages",
-    "asking": "asking for passages",
+    "normalizing": "normalizing",
     "indexing": "building the vector index",
 }
 

@@ -80,9 +80,8 @@ def _without_directions(count: int) -> RetrievalSystem:
 
 def _echo(dataset: IndexedDataset) -> list[Ranking]:
     snapshot = dataset.retriever.snapshot
-    return dataset.rank_scored(
-        snapshot.nearest(vector, k=MORE_PASSAGES, where=SearchFilter()) for vector in dataset.embeddings.echo
-    )
+    queries = map(snapshot.normalization.normalize_query, dataset.embeddings.echo)
+    return dataset.rank_scored(snapshot.nearest(query, k=MORE_PASSAGES, where=SearchFilter()) for query in queries)
 
 
 def _fused_once(dataset: IndexedDataset) -> list[Ranking]:
@@ -107,16 +106,19 @@ def _fused_by_ranks(dataset: IndexedDataset) -> list[Ranking]:
 
 
 def _classical(dataset: IndexedDataset) -> list[Ranking]:
-    vectors, snapshot = dataset.classical_queries, dataset.retriever.snapshot
+    snapshot = dataset.retriever.snapshot
+    queries = map(snapshot.classical.normalization.normalize_query, dataset.classical_queries)
     return dataset.rank_scored(
-        snapshot.nearest_classical(vector, k=MORE_PASSAGES, where=SearchFilter()) for vector in vectors
+        snapshot.nearest_classical(query, k=MORE_PASSAGES, where=SearchFilter()) for query in queries
     )
 
 
 def _prepare_classical(dataset: IndexedDataset) -> float:
     """Search once: the first search by classical vectors gathers them."""
     [first, *_] = dataset.classical_queries
-    dataset.retriever.snapshot.nearest_classical(first, k=1, where=SearchFilter())
+    snapshot = dataset.retriever.snapshot
+    query = snapshot.classical.normalization.normalize_query(first)
+    snapshot.nearest_classical(query, k=1, where=SearchFilter())
     return dataset.seconds_per_query
 
 

@@ -78,10 +78,12 @@ def compare(
     pairs = encoder.encode_query_pairs([query], instruction=instruction)
 
     def rank(snapshot: Snapshot) -> Comparison:
-        rankings = [_dense(snapshot, "echo", snapshot.nearest(pairs.echo[0], k=k, where=filtered))]
+        echo = snapshot.normalization.normalize_query(pairs.echo[0])
+        rankings = [_dense(snapshot, "echo", snapshot.nearest(echo, k=k, where=filtered))]
         with_classical = snapshot.classical.count
         if with_classical and pairs.classical is not None:
-            nearest = snapshot.nearest_classical(pairs.classical[0], k=k, where=filtered)
+            classical = snapshot.classical.normalization.normalize_query(pairs.classical[0])
+            nearest = snapshot.nearest_classical(classical, k=k, where=filtered)
             rankings.append(_dense(snapshot, "classical", nearest))
         matching = lexical_ranking(snapshot, query, k, filtered)
         rankings.append(Ranking("lexical", tuple(make_hits(snapshot, matching, {}, ranked_scores(matching)))))

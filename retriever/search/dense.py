@@ -30,9 +30,9 @@ def dense_ranking(snapshot: Snapshot, vector: Vectors, *, k: int, where: SearchF
 
     `vector` (dimension,) is the question's, as its encoder gave it.
     """
-    nearest = snapshot.nearest(vector, k=max(k, CANDIDATES), where=where)
+    asked = snapshot.normalization.normalize_query(vector)
+    nearest = snapshot.nearest(asked, k=max(k, CANDIDATES), where=where)
     ids = chunk_ids(nearest)
-    vectors = dict(zip(ids, snapshot.compared_chunks(ids), strict=True))
-    [asked] = snapshot.normalization.normalize_queries(vector[None, :])
-    ranked = cosines(vectors, rocchio(asked, ids, vectors))
+    vectors = dict(zip(ids, snapshot.chunk_vectors(ids), strict=True))
+    ranked = cosines(vectors, rocchio(asked.vector, ids, vectors))
     return DenseRanking(sorted(ranked.items(), key=lambda scored: -scored[1]), nearest)

@@ -40,18 +40,18 @@ def hybrid_ranking(
     are ranked once more. Where the question has a phrase, what has it not is no candidate.
     """
     depth = max(k, CANDIDATES)
-    [asked] = snapshot.normalization.normalize_queries(vector[None, :])
+    asked = snapshot.normalization.normalize_query(vector)
     words_asked = parse_lexical_query(query, snapshot.languages())
-    dense = snapshot.nearest(vector, k=depth, where=where)
+    dense = snapshot.nearest(asked, k=depth, where=where)
     lexical = snapshot.matching(words_asked, k=depth, where=where)
     words = dict(lexical)
     words |= snapshot.scores(words_asked, [each for each in chunk_ids(dense) if each not in words])
     candidates = [each for each, score in words.items() if score > 0 or not words_asked.phrases]
-    vectors = dict(zip(candidates, snapshot.compared_chunks(candidates), strict=True))
+    vectors = dict(zip(candidates, snapshot.chunk_vectors(candidates), strict=True))
     words = {each: words[each] for each in candidates}
-    fused = _fused(vectors, words, asked)
+    fused = _fused(vectors, words, asked.vector)
     if feedback:
-        fused = _fused(vectors, words, rocchio(asked, chunk_ids(fused), vectors, most=feedback))
+        fused = _fused(vectors, words, rocchio(asked.vector, chunk_ids(fused), vectors, most=feedback))
     return HybridRanking(fused, dense, lexical)
 
 

@@ -18,7 +18,7 @@ def group_duplicates(snapshot: Snapshot, ranked: Scored, hits: Sequence[Hit], *,
     `hits` are those of the ranking, in its order. Two say the same if they have the same text, wherever they are, or
     are of one document and nearly equal. What says the same as a hit that is returned is looked for in all of them.
     """
-    vectors = snapshot.compared_chunks(chunk_ids(ranked))
+    vectors = snapshot.chunk_vectors(chunk_ids(ranked))
     leaders: list[int] = []
     alike: dict[int, list[Location]] = {}
     for number, hit in enumerate(hits):

@@ -21,7 +21,7 @@ def test_a_whole_run(tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert int(generated[3]) >= 6, "no section comes twice"
     assert own[:4] == ["own", "1", "0", "1"]
     for row in (generated, own):
-        reading, embedding, asking, indexing, model = (float(share.rstrip("%")) for share in row[6:11])
-        assert reading + embedding + asking + indexing == pytest.approx(100, abs=1)
+        reading, embedding, normalizing, indexing, model = (float(share.rstrip("%")) for share in row[6:11])
+        assert reading + embedding + normalizing + indexing == pytest.approx(100, abs=1)
         assert 0 < model <= embedding + 1
         assert float(row[11]) > float(row[12]) >= 0

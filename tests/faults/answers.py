@@ -61,7 +61,8 @@ def read_answers(index_dir: Path, encoder: EchoEncoder) -> Answers | None:
         position = {key: number for number, key in enumerate(order)}
         nearness = np.full((_QUESTIONS, len(ids)), np.nan, dtype=np.float32)
         for row, vector in zip(nearness, _question_vectors(encoder), strict=True):
-            for key, score in snapshot.nearest(vector, k=len(ids), where=SearchFilter()):
+            query = snapshot.normalization.normalize_query(vector)
+            for key, score in snapshot.nearest(query, k=len(ids), where=SearchFilter()):
                 row[position[key]] = score
         return Answers(
             passages=tuple(_passage(found[key]) for key in order),

@@ -82,7 +82,7 @@ def test_a_document_that_was_removed_comes_back_when_it_is_given(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("given", "said"), [([], "No document was given"), ([("1", WHALES), ("1", BREAD)], "under the name '1'")]
+    ("given", "said"), [([], "There is no document to index"), ([("1", WHALES), ("1", BREAD)], "have the name '1'")]
 )
 def test_nothing_and_two_of_one_name_are_errors(tmp_path: Path, given: list[tuple[str, Document]], said: str) -> None:
     index([("1", WHALES), ("2", BREAD)], tmp_path)

@@ -32,7 +32,7 @@ from echo_index.indexer.sandbox.document_reader import DocumentReader
 from echo_index.indexer.sources.scanner import FoundFile
 
 PATIENCE = 60  # seconds
-STAGES = ["reading", "embedding", "asking", "indexing"]
+STAGES = ["reading", "embedding", "normalizing", "indexing"]
 
 
 @pytest.fixture
@@ -196,7 +196,7 @@ def test_progress_tells_the_stages_in_order(folder: Path, index: Path) -> None:
     assert told == [
         *read,
         *(("embedding", done, 27) for done in (8, 16, 24, 27)),
-        *(("asking", done, 81) for done in (0, 64, 81)),
+        *(("normalizing", done, 81) for done in (0, 64, 81)),
         ("indexing", 0, 27),
     ]
     told.clear()
@@ -600,7 +600,7 @@ def test_a_damaged_manifest_is_mended_without_embedding(folder: Path, index: Pat
     with closing(open_snapshot(index, index_device="cpu", notice=notices.append).catalog):
         [notice] = notices
     assert "manifest.json is damaged" in notice
-    assert notice.endswith("Its copy in the catalog is used. Mend it: echo-index build")
+    assert notice.endswith("Its copy in the catalog is used. Repair it: echo-index build")
     assert contents(index) == before
     encoder = WordEncoder()
     assert figures(build(folder, index, encoder)) == (0, 0, 3, 0)
@@ -696,7 +696,7 @@ def test_an_interrupted_build_does_not_wait_for_a_file_that_takes_long_and_think
         ("reading", 23),
         ("embedding", 8),
         ("embedding", 16),
-        ("asking", 0),
+        ("normalizing", 0),
         ("indexing", 0),
     ],
 )

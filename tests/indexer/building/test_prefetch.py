@@ -1,4 +1,4 @@
-"""Reading ahead: what comes is told in time, errors are raised where it is waited for, nothing goes on unwatched."""
+"""Prefetch: new chunks are counted, errors reach the caller, and the thread never outlives the block."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from echo_index.indexer.building.prefetch import Prefetch, Tell
+from echo_index.indexer.building.prefetch import OnFileRead, Prefetch
 
 PATIENCE = 60  # seconds
 
@@ -16,91 +16,91 @@ def no_stop() -> None:
     pass
 
 
-def until_over(ahead: Prefetch) -> None:
+def wait_until_finished(prefetch: Prefetch) -> None:
     deadline = time.monotonic() + PATIENCE
-    while not ahead.is_over():
+    while not prefetch.is_finished():
         assert time.monotonic() < deadline
-        ahead.brings(1000)
+        prefetch.wait_for_chunks(1000)
 
 
-def test_enough_is_what_came_since_enough_had_come() -> None:
-    goes_on = threading.Event()
+def test_chunks_are_counted_since_the_last_successful_wait() -> None:
+    resume = threading.Event()
 
-    def read(tell: Tell) -> None:
-        tell(1, 3)
-        tell(2, 5)
-        assert goes_on.wait(PATIENCE)
-        tell(3, 7)
+    def read(on_file_read: OnFileRead) -> None:
+        on_file_read(1, 3)
+        on_file_read(2, 5)
+        assert resume.wait(PATIENCE)
+        on_file_read(3, 7)
 
-    with Prefetch(read, stop=no_stop) as ahead:
-        while not ahead.brings(8):
+    with Prefetch(read, stop=no_stop) as prefetch:
+        while not prefetch.wait_for_chunks(8):
             pass
-        assert ahead.looked_at == 2
-        assert not ahead.brings(1), "the eight are told"
-        assert not ahead.is_over()
-        goes_on.set()
-        until_over(ahead)
-        assert ahead.brings(7)
-        assert not ahead.brings(1)
-    assert ahead.looked_at == 3
+        assert prefetch.files_seen == 2
+        assert not prefetch.wait_for_chunks(1), "the eight have been counted"
+        assert not prefetch.is_finished()
+        resume.set()
+        wait_until_finished(prefetch)
+        assert prefetch.wait_for_chunks(7)
+        assert not prefetch.wait_for_chunks(1)
+    assert prefetch.files_seen == 3
 
 
-def test_who_waits_for_enough_waits_no_longer_than_a_moment_or_than_the_reading() -> None:
-    goes_on = threading.Event()
-    with Prefetch(lambda tell: goes_on.wait(PATIENCE) and None, stop=goes_on.set) as ahead:
+def test_a_wait_ends_after_a_moment_or_with_the_reading() -> None:
+    resume = threading.Event()
+    with Prefetch(lambda on_file_read: resume.wait(PATIENCE) and None, stop=resume.set) as prefetch:
         started = time.monotonic()
-        assert not ahead.brings(1)
+        assert not prefetch.wait_for_chunks(1)
         assert time.monotonic() - started < 5
-        goes_on.set()
-        until_over(ahead)
-        assert not ahead.brings(1)
+        resume.set()
+        wait_until_finished(prefetch)
+        assert not prefetch.wait_for_chunks(1)
 
 
-def test_an_error_is_raised_where_the_reading_is_waited_for() -> None:
+def test_an_error_of_the_reading_is_raised_in_the_caller() -> None:
     error = OSError("no such disk")
 
-    def read(tell: Tell) -> None:
+    def read(on_file_read: OnFileRead) -> None:
         raise error
 
-    with pytest.raises(OSError) as caught, Prefetch(read, stop=no_stop) as ahead:
-        until_over(ahead)
+    with pytest.raises(OSError) as caught, Prefetch(read, stop=no_stop) as prefetch:
+        wait_until_finished(prefetch)
     assert caught.value is error
 
 
-def test_who_leaves_early_ends_the_reading_at_the_next_file() -> None:
-    told = []
+def test_leaving_early_ends_the_reading_at_the_next_file() -> None:
+    read_files = []
 
-    def read(tell: Tell) -> None:
+    def read(on_file_read: OnFileRead) -> None:
         for number in range(1, 5000):
-            tell(number, 1)
-            told.append(number)
+            on_file_read(number, 1)
+            read_files.append(number)
             time.sleep(0.001)
 
-    with Prefetch(read, stop=no_stop) as ahead:
-        while not ahead.brings(3):
+    with Prefetch(read, stop=no_stop) as prefetch:
+        while not prefetch.wait_for_chunks(3):
             pass
-    assert 3 <= len(told) < 4000
-    count = len(told)
+    assert 3 <= len(read_files) < 4000
+    count = len(read_files)
     time.sleep(0.05)
-    assert len(told) == count, "the thread has ended"
+    assert len(read_files) == count, "the thread has ended"
 
 
-def test_who_leaves_early_stops_what_the_reading_waits_for() -> None:
+def test_leaving_early_stops_what_the_reading_waits_for() -> None:
     stopped = threading.Event()
     ends = []
 
-    def read(tell: Tell) -> None:
+    def read(on_file_read: OnFileRead) -> None:
         assert stopped.wait(PATIENCE)
         ends.append(True)
-        raise RuntimeError("stopped")  # which is nobody's business any more
+        raise RuntimeError("stopped")  # the caller has left and must not see it
 
     with Prefetch(read, stop=stopped.set):
         pass
     assert ends == [True]
 
 
-def test_a_reading_that_is_over_is_not_stopped() -> None:
+def test_a_finished_reading_is_not_stopped() -> None:
     calls = []
-    with Prefetch(lambda tell: tell(1, 0), stop=lambda: calls.append(True)) as ahead:
-        until_over(ahead)
+    with Prefetch(lambda on_file_read: on_file_read(1, 0), stop=lambda: calls.append(True)) as prefetch:
+        wait_until_finished(prefetch)
     assert calls == []

@@ -62,7 +62,8 @@ def test_readers_of_the_generation_before_still_see_what_was_removed(index: Path
     remove_documents(["bread.md"], index)
     with closing(reader.catalog):
         [vector] = WordEncoder().encode_documents(["bread"])
-        found = reader.catalog.chunks([key for key, _ in reader.nearest(vector, k=99, where=SearchFilter())])
+        query = reader.normalization.normalize_query(vector)
+        found = reader.catalog.chunks([key for key, _ in reader.nearest(query, k=99, where=SearchFilter())])
         assert {chunk.path for chunk in found.values()} == {"bread.md", "deep/stars.md", "whales.md"}
     assert sorted(path.name for path in index.glob("vectors-*")) == ["vectors-1.faiss", "vectors-2.faiss"]
 
@@ -105,7 +106,8 @@ def test_all_documents_can_be_removed(folder: Path, index: Path) -> None:
     snapshot = open_snapshot(index, index_device="cpu")
     with closing(snapshot.catalog):
         [vector] = WordEncoder().encode_queries(["bread"])
-        assert snapshot.nearest(vector, k=5, where=SearchFilter()) == []
+        query = snapshot.normalization.normalize_query(vector)
+        assert snapshot.nearest(query, k=5, where=SearchFilter()) == []
         assert snapshot.matching(LexicalQuery(("bread",)), k=5, where=SearchFilter()) == []
     report = build(folder, index)
     assert (report.left_out, report.documents) == (3, 0)

@@ -56,9 +56,9 @@ def test_where_none_was_written_there_is_no_index(tmp_path: Path) -> None:
 
 def test_an_index_that_was_only_begun_is_said_to_be_so(tmp_path: Path) -> None:
     (tmp_path / "catalog.sqlite").touch()
-    with pytest.raises(IndexMissing, match="a build was begun and has not ended") as caught:
+    with pytest.raises(IndexMissing, match="a build was started but has not finished") as caught:
         read_manifest(tmp_path)
-    assert caught.value.remedy == "Go on with it: echo-index build FOLDER"
+    assert caught.value.remedy == "Continue it: echo-index build FOLDER"
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_garbage_is_called_damaged(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "manifest.json").write_bytes(content)
     with pytest.raises(IndexDamaged, match=r"manifest\.json is damaged: ") as caught:
         read_manifest(tmp_path)
-    assert caught.value.remedy == "Mend it: echo-index build"
+    assert caught.value.remedy == "Repair it: echo-index build"
 
 
 def test_a_later_format_is_named_beside_ours(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_later_format_is_named_beside_ours(tmp_path: Path) -> None:
 @pytest.mark.parametrize("version", [0, "1", None])
 def test_what_is_no_format_is_damage(tmp_path: Path, version: object) -> None:
     write_manifest(tmp_path, replace(MANIFEST, format_version=version))  # type: ignore[arg-type]
-    with pytest.raises(IndexDamaged, match="tells no format version"):
+    with pytest.raises(IndexDamaged, match="has no format version"):
         read_manifest(tmp_path)
 
 
@@ -149,7 +149,7 @@ def test_a_field_that_is_wrong_is_noticed(tmp_path: Path, change: dict[str, obje
     write_manifest(tmp_path, MANIFEST)
     written = json.loads((tmp_path / "manifest.json").read_text())
     (tmp_path / "manifest.json").write_text(json.dumps({**written, **change}))
-    with pytest.raises(IndexDamaged, match="its checksum does not fit"):
+    with pytest.raises(IndexDamaged, match="its checksum is wrong"):
         read_manifest(tmp_path)
     del written["checksum"]  # as in the first format
     (tmp_path / "manifest.json").write_text(json.dumps({**written, **change, "format_version": 1}))

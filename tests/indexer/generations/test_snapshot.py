@@ -15,6 +15,7 @@ from echo_index.errors import IndexDamaged, IndexMissing
 from echo_index.indexer.generations.manifest import read_manifest, write_manifest
 from echo_index.indexer.generations.snapshot import open_snapshot
 from echo_index.indexer.storage.sqlite import Database
+from echo_index.indexer.storage.writer_lock import writer_lock
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +66,35 @@ def test_damaged_vectors_are_made_anew_from_the_catalog(index: Path, damage: Cal
     with closing(closing_one.catalog):
         [notice] = notices
     assert "vectors-1.faiss" in notice
-    assert notice.endswith("It is made again from the catalog.")
+    assert notice.endswith("It is rebuilt from the catalog.")
     assert (index / "vectors-1.faiss").read_bytes() == whole
     assert contents(index) == before
     with closing(open_snapshot(index, index_device="cpu", notice=pytest.fail).catalog):
         pass
+
+
+def test_rebuilt_vectors_are_not_saved_while_another_process_writes(index: Path) -> None:
+    before = contents(index)
+    (index / "vectors-1.faiss").unlink()
+    notices: list[str] = []
+    with writer_lock(index):
+        with closing(open_snapshot(index, index_device="cpu", notice=notices.append).catalog):
+            pass
+        assert not (index / "vectors-1.faiss").exists()
+        assert contents(index) == before
+    [missing, not_saved] = notices
+    assert missing.endswith("It is rebuilt from the catalog.")
+    assert "is being written by process" in not_saved
+    assert not_saved.endswith("The rebuilt vector index is used without being saved.")
+
+
+def test_rebuilt_vectors_are_not_saved_after_a_newer_generation_was_committed(
+    index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (index / "vectors-1.faiss").unlink()
+    monkeypatch.setattr("echo_index.indexer.generations.vector_file.manifest_stamp", lambda index_dir: (0, 0))
+    with closing(open_snapshot(index, index_device="cpu").catalog):
+        assert not (index / "vectors-1.faiss").exists()
 
 
 def test_vectors_of_another_index_are_made_anew(index: Path, tmp_path: Path) -> None:
@@ -90,7 +115,7 @@ def test_a_missing_catalog_is_refused(index: Path) -> None:
 
 def test_a_catalog_that_contradicts_the_manifest_is_refused(index: Path) -> None:
     write_manifest(index, replace(read_manifest(index), chunks=19))
-    with pytest.raises(IndexDamaged, match="holds 20 chunks where the manifest says 19") as caught:
+    with pytest.raises(IndexDamaged, match="holds 20 passages, but the manifest says 19") as caught:
         open_snapshot(index)
     assert "echo-index verify" in caught.value.remedy
 

@@ -65,7 +65,7 @@ def test_a_map_shows_every_passage_where_there_is_room(opened: Opened) -> None:
 def test_points_are_the_projections_of_the_vectors_that_are_searched(opened: Opened) -> None:
     snapshot = opened(**notes(20))
     drawn = map_corpus(snapshot)
-    vectors = snapshot.compared_chunks([passage.id for passage in drawn.passages])
+    vectors = snapshot.chunk_vectors([passage.id for passage in drawn.passages])
     assert np.allclose(drawn.project(vectors), drawn.points, atol=1e-6)
     assert drawn.project(vectors[:0]).shape == (0, 2)
     values = np.linalg.svd(vectors - vectors.mean(axis=0), compute_uv=False) ** 2
@@ -168,7 +168,7 @@ def test_a_changed_copy_is_a_near_duplicate_and_the_same_subject_is_none(opened:
     oddities = find_corpus_issues(snapshot, least_cosine=0.7)
     assert pairs(oddities) == [("notes/first.md", "notes/second.md")]
     [pair] = oddities.near_duplicates
-    vectors = snapshot.compared_chunks([pair.first.id, pair.second.id])
+    vectors = snapshot.chunk_vectors([pair.first.id, pair.second.id])
     assert pair.cosine == pytest.approx(float(vectors[0] @ vectors[1]), abs=1e-5)
     assert find_corpus_issues(snapshot, least_cosine=0.9999).near_duplicates == ()
 

@@ -157,7 +157,7 @@ def test_headings_that_are_no_names_are_found(index: Path) -> None:
 def test_terms_of_another_passage_are_made_anew(index: Path, damage: str) -> None:
     before = contents(index)
     execute(index, damage)
-    assert bad(verify_index(index))["full text"] == ("it does not fit the passages",)
+    assert bad(verify_index(index))["full text"] == ("it does not match the passages",)
     checks = verify_index(index, repair=True)
     assert (bad(checks), mended(checks)) == ({}, ["full text"])
     assert contents(index) == before
@@ -197,7 +197,7 @@ def test_what_is_there_twice_is_found(index: Path) -> None:
         "SELECT document, text, headings, start, end, page, line, hash FROM chunks WHERE id = 3",
     )
     first, second = bad(verify_index(index))["counts"]
-    assert first == "the catalog holds 21 passages where the manifest says 20"
+    assert first == "the catalog holds 21 passages, but the manifest says 20"
     assert second.startswith("the passage at 0 of ")
 
 
@@ -222,7 +222,7 @@ def test_another_model_is_found(index: Path) -> None:
             return np.roll(super().encode_documents(texts), 1, axis=1)
 
     [problem] = bad(verify_index(index, load_encoder=lambda described: Other()))["model"]  # type: ignore[arg-type,return-value]
-    assert problem.startswith("it gives other vectors than when the index was built: a cosine of ")
+    assert problem.startswith("its vectors have changed since the index was built: a cosine of ")
     [problem] = bad(verify_index(index, load_encoder=lambda described: WordEncoder(name="new")))["model"]  # type: ignore[arg-type,return-value]
     assert problem == "weights was 'words' and is now 'new'"
 

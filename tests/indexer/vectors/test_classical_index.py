@@ -62,8 +62,8 @@ def classical_of(texts: list[str]) -> Vectors:
 
 
 def nearest(snapshot: Snapshot, *, where: SearchFilter | None = None) -> list[tuple[int, float]]:
-    question = classical_of([QUESTION])[0]
-    return snapshot.nearest_classical(question, k=100, where=where or SearchFilter())
+    query = snapshot.classical.normalization.normalize_query(classical_of([QUESTION])[0])
+    return snapshot.nearest_classical(query, k=100, where=where or SearchFilter())
 
 
 def space_of(snapshot: Snapshot) -> VectorNormalization:

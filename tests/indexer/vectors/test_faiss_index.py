@@ -135,9 +135,9 @@ def test_ids_may_come_in_any_order() -> None:
 
 @pytest.mark.parametrize("missing", [FAR - 1, FAR + 1, FAR + 3 * 4000])
 def test_vectors_that_the_index_lacks_are_damage(either: VectorIndex, missing: int) -> None:
-    with pytest.raises(IndexDamaged, match="lacks chunks of the catalog"):
+    with pytest.raises(IndexDamaged, match="lacks passages of the catalog"):
         either.vectors_of([FAR, missing])
-    with pytest.raises(IndexDamaged, match="lacks chunks"):
+    with pytest.raises(IndexDamaged, match="lacks passages"):
         build(VECTORS[:0]).vectors_of([missing])
 
 
@@ -287,7 +287,7 @@ def test_search_gives_the_best_k_of_what_is_allowed(count: int, k: int, among: l
 
 
 def test_a_build_counts_what_it_is_given() -> None:
-    with pytest.raises(IndexDamaged, match="gave 3 vectors where it counted 4"):
+    with pytest.raises(IndexDamaged, match="holds 3 vectors, but 4 passages"):
         VectorIndex.build(lambda: [(np.arange(3), VECTORS[:3])], count=4, dimension=DIMENSION)
 
 

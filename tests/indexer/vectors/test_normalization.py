@@ -217,7 +217,7 @@ def test_an_index_gets_the_same_space_in_whatever_order_it_was_filled(tmp_path: 
 def test_search_compares_in_the_space(tmp_path: Path, encoder: EchoEncoder) -> None:
     snapshot = grown(tmp_path, encoder, pages=20)
     query = encoder.encode_queries(["number seven"])
-    found = snapshot.nearest(query[0], k=20, where=SearchFilter())
+    found = snapshot.nearest(snapshot.normalization.normalize_query(query[0]), k=20, where=SearchFilter())
     ids, vectors = next(iter(snapshot.catalog.vectors(generation=snapshot.manifest.generation)))
     cosines = snapshot.normalization.normalize_documents(vectors) @ snapshot.normalization.normalize_queries(query)[0]
     assert [identifier for identifier, _ in found] == ids[np.argsort(-cosines)].tolist()

@@ -122,7 +122,8 @@ def test_the_dense_row_is_the_search_echo_lacks_its_feedback_and_raw_rows_keep_t
     for question, vector, searched, compared_once in zip(made.queries, made.embeddings.echo, *rows, strict=True):
         hits = made.retriever.search(question.text, k=100, mode="dense")
         assert searched == [*dict.fromkeys(hit.source for hit in hits)]
-        nearest = [key for key, _ in snapshot.nearest(vector, k=100, where=SearchFilter())]
+        query = snapshot.normalization.normalize_query(vector)
+        nearest = [key for key, _ in snapshot.nearest(query, k=100, where=SearchFilter())]
         paths_of = snapshot.catalog.chunks(nearest)
         assert compared_once == [*dict.fromkeys(paths_of[key].path for key in nearest)]
     [(ids, vectors)] = snapshot.catalog.vectors(generation=snapshot.manifest.generation)
@@ -142,7 +143,8 @@ def test_the_classical_rows_rank_by_the_first_copy_on_both_sides(tmp_path: Path)
     nearest = ids[np.argsort(-(made.embeddings.classical @ vectors.T), axis=1, kind="stable")]
     assert SYSTEMS["classical-raw"].rank(made) == [[paths[key].path for key in row] for row in nearest.tolist()]
     for vector, ranking in zip(made.embeddings.classical, SYSTEMS["classical"].rank(made), strict=True):
-        found = snapshot.nearest_classical(vector, k=100, where=SearchFilter())
+        query = snapshot.classical.normalization.normalize_query(vector)
+        found = snapshot.nearest_classical(query, k=100, where=SearchFilter())
         assert ranking == [paths[key].path for key, _ in found]
 
 

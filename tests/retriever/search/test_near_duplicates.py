@@ -66,7 +66,7 @@ def test_of_one_document_what_is_nearly_the_same_is_named(snapshot: Snapshot, mo
     ids = [int(key) for key in snapshot.catalog.chunk_ids(SearchFilter(paths=("island.md",)), generation=1)]
     ranked = [(key, 1.0 / number) for number, key in enumerate(ids, start=1)]
     hits = make_hits(snapshot, ranked, {}, {})
-    vectors = snapshot.compared_chunks(ids)
+    vectors = snapshot.chunk_vectors(ids)
     cosine = float(vectors[0] @ vectors[2])
     for least, named in ((cosine - 1e-3, True), (cosine + 1e-3, False)):
         monkeypatch.setattr("echo_index.retriever.search.near_duplicates.NEAR_DUPLICATE", least)

@@ -100,7 +100,8 @@ def test_a_candidate_of_one_ranking_has_its_score_in_the_other_too(
     monkeypatch.setattr("echo_index.retriever.search.hybrid.CANDIDATES", 1)
     vector = encoder.encode_queries(["wizards"])[0]
     snapshot = retriever.snapshot
-    everything = dict(snapshot.nearest(vector, k=3, where=SearchFilter()))
+    query = snapshot.normalization.normalize_query(vector)
+    everything = dict(snapshot.nearest(query, k=3, where=SearchFilter()))
     nearest = max(everything, key=everything.__getitem__)
     ranking = hybrid_ranking(snapshot, "wizards jugs fox", vector, k=1, where=SearchFilter())
     assert [len(each) for each in (ranking.dense, ranking.lexical)] == [1, 1]
@@ -116,7 +117,7 @@ def test_a_question_moves_towards_the_best_passages(retriever: Retriever, encode
     vector = encoder.encode_queries(["wizards"])[0]
     snapshot, asked = retriever.snapshot, "wizards jugs"
     ids = [int(key) for key in snapshot.catalog.chunk_ids(SearchFilter(), generation=1)]
-    passages, [question] = snapshot.compared_chunks(ids), snapshot.normalization.normalize_queries(vector[None, :])
+    passages, [question] = snapshot.chunk_vectors(ids), snapshot.normalization.normalize_queries(vector[None, :])
     words = snapshot.scores(parse_lexical_query(asked, snapshot.languages()), ids)
 
     def fused(towards: npt.NDArray[np.float32]) -> list[tuple[int, float]]:
@@ -303,7 +304,7 @@ def test_passages_like_one_are_found_by_its_vector_in_the_index(subjects: Path) 
     assert all(hit.lexical is None and hit.dense and hit.dense.score == hit.score for hit in hits)
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
     found = {passage.path: passage.id for passage in map_corpus(retriever.snapshot).passages}
-    vectors = retriever.snapshot.compared_chunks([found["notes/note00.md"], found[hits[0].source]])
+    vectors = retriever.snapshot.chunk_vectors([found["notes/note00.md"], found[hits[0].source]])
     assert hits[0].score == pytest.approx(float(vectors[0] @ vectors[1]), abs=1e-5)
 
 
@@ -345,7 +346,7 @@ def test_a_question_stands_on_the_map_where_its_answers_are(subjects: Path) -> N
     best = retriever.search("Whales swim deep in the salt sea", k=1, mode="dense")[0]
     drawn = map_corpus(retriever.snapshot)
     [passage] = [p for p in drawn.passages if (p.path, p.chunk.start) == (best.source, best.start)]
-    [answer] = retriever.snapshot.compared_chunks([passage.id])
+    [answer] = retriever.snapshot.chunk_vectors([passage.id])
     assert best.dense is not None
     assert best.dense.score == pytest.approx(float(vector @ answer), abs=1e-5)
     assert drawn.project(vector[None, :]).shape == (1, 2)
