@@ -18,7 +18,7 @@ from echo_index.errors import DocumentError, SourceError
 from echo_index.indexer.sandbox.protocol import OUT_OF_MEMORY, Message, receive, send
 
 _MODULE = "echo_index.indexer.sandbox.server"
-_ROOT = str(Path(__file__).parents[3])  # the folder that holds the package
+_ROOT = str(Path(__file__).parents[3])  # the folder that contains the package
 _GIGABYTE = 2**30
 _EXIT_TIMEOUT_SECONDS = 5
 

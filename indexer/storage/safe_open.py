@@ -48,8 +48,8 @@ def open_file(path: str | Path, *, follow_link: bool = True) -> BufferedReader:
 def read_file(path: Path, *, max_bytes: int, real_path: str = "") -> FileContent:
     """Read a whole file.
 
-    If `real_path` is given, the path without links at which a scan found the file, exactly that file is read: not one
-    that a link put in its place points to.
+    `real_path` is the path without links at which a scan found the file. If it is given, it is the path that is opened,
+    and a link that has replaced the file since then is not followed.
 
     Raises:
         DocumentError: the file cannot be read, is not a regular file, is larger than `max_bytes`, or was replaced by a

@@ -76,9 +76,9 @@ def _front_matter_title(front_matter: str) -> str:
     if len(front_matter) > _MAX_FRONT_MATTER_LENGTH:
         return ""
     try:
-        # Composed, not loaded: a title such as 2024 stays text, and aliases cannot blow up.
+        # Composing instead of loading leaves a title such as 2024 a string, and does not expand merged aliases.
         root = yaml.compose(front_matter, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, ValueError, OverflowError, RecursionError):  # ValueError, OverflowError: invalid escapes
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError):  # PyYAML raises any of these
         return ""
     entries = root.value if isinstance(root, yaml.MappingNode) else []
     titles = (value.value for key, value in entries if key.value == "title" and isinstance(value, yaml.ScalarNode))

@@ -83,9 +83,7 @@ def _parse(text: str) -> nodes.document:
     from docutils.utils import new_document
 
     settings = get_default_settings(Parser)
-    settings.report_level = settings.halt_level = (
-        5  # above the most severe level: nothing is printed and parsing never stops
-    )
+    settings.report_level = settings.halt_level = 5  # above the most severe level: never print, never stop
     settings.warning_stream = False
     settings.file_insertion_enabled = False
     settings.raw_enabled = False
