@@ -1,4 +1,4 @@
-"""HTML as a browser would see it, and texts that try to break out of it."""
+"""A parser that sees HTML as a browser does, and hostile texts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HOSTILE = (
 
 
 class Seen(HTMLParser):
-    """What a browser makes of HTML: its text, its tags, and their attributes."""
+    """The text, tags and attributes of HTML."""
 
     def __init__(self, html: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -50,12 +50,12 @@ class Seen(HTMLParser):
 
 
 def rendered(markdown: str) -> Seen:
-    """Render Markdown as generously as there is: raw HTML, tables, strikethrough."""
+    """Render Markdown with all risky features: raw HTML, tables, strikethrough."""
     return Seen(MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(markdown))
 
 
 def visible(text: str) -> str:
-    """What of a text can be seen: no control characters, no marks of direction, white space as one space."""
+    """Return the visible part of a text: control characters replaced, direction marks removed, white space merged."""
     text = re.sub("[\u202a-\u202e\u2066-\u2069]", "", text)
     text = re.sub("[\x00-\x08\x0b-\x1f\x7f-\x9f]", "\ufffd", text)
     return " ".join(text.split())

@@ -25,6 +25,16 @@ from echo_index.app.cli.options import (
 )
 from echo_index.app.defaults import DEFAULTS
 
+_Include = Annotated[
+    list[str],
+    typer.Option(
+        help="Index only files that match a .gitignore pattern; '*' matches all. Repeatable.", metavar="PATTERN"
+    ),
+]
+_Exclude = Annotated[
+    list[str], typer.Option(help="Skip files that match a .gitignore pattern. Repeatable.", metavar="PATTERN")
+]
+
 
 def build(
     sources: Annotated[
@@ -48,15 +58,8 @@ def build(
     overlap_tokens: Annotated[
         int | None, typer.Option(min=0, help="Tokens that neighbouring passages share. Default: 30.")
     ] = None,
-    include: Annotated[
-        list[str],
-        typer.Option(
-            help="Index only files that match a .gitignore pattern; '*' matches all. Repeatable.", metavar="PATTERN"
-        ),
-    ] = [],  # noqa: B006
-    exclude: Annotated[
-        list[str], typer.Option(help="Skip files that match a .gitignore pattern. Repeatable.", metavar="PATTERN")
-    ] = [],  # noqa: B006
+    include: _Include = [],  # noqa: B006
+    exclude: _Exclude = [],  # noqa: B006
     profile: Profile = None,
     rebuild: Annotated[
         bool, typer.Option(help="Build from scratch; searches use the old index until the new one is complete.")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 STAGE_LABELS = {
     "reading": "Reading files",
     "embedding": "Embedding passages",
-    "normalizing": "Normalizing",
+    "normalizing": "Normalizing vectors",
     "indexing": "Building the vector index",
 }
 MAX_DUPLICATES = 5

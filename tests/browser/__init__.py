@@ -1,1 +1,1 @@
-"""The page in a browser, on the default model: what docs/web-page.md promises."""
+"""Tests of the web page in a browser, with the default model: what docs/web-interface.md promises."""

@@ -1,4 +1,4 @@
-"""A browser, servers on the default model, and pages in it that fail a test when they do what they must not."""
+"""Fixtures: a browser, servers with the default model, and pages that fail a test if they do something forbidden."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ expect.set_options(timeout=15_000)
 
 
 class Visit(Protocol):
-    """Opens a page of a site in a context of its own; the rest are options of the context."""
+    """Open a page of a site in its own browser context with these options."""
 
     def __call__(self, site: Site, path: str = "/", **options: Any) -> Page: ...
 
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Return a browser that ends with these tests: while it runs, nothing asynchronous can."""
+    """Return a browser that is closed after these tests: asyncio code cannot run while it is open."""
     with sync_playwright() as playwright:
         browser = launch(playwright)
         yield browser
@@ -31,7 +31,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Return a server of the corpus; no test changes it."""
+    """Return a server of the corpus, which no test changes."""
     folder = tmp_path_factory.mktemp("site")
     write_corpus(folder / "documents")
     command("build", "documents", "--index", "idx", folder=folder)
@@ -41,7 +41,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Visit]:
-    """Return what opens pages; all of them are watched until the test ends."""
+    """Return a function that opens pages, which are watched until the test ends."""
     opened = []
 
     def open_page(site: Site, path: str = "/", **options: Any) -> Page:
@@ -52,7 +52,7 @@ def visit(browser: Browser) -> Iterator[Visit]:
         opened.append((context, watch))
         page = context.new_page()
         page.goto(f"{site.url}{path}")
-        # The page is there before it answers: its buttons are bound when the first events were sent.
+        # The page is visible before its buttons work; the focus shows that its first events were sent.
         expect(page.locator("#question textarea")).to_be_focused() if path == "/" else None
         return page
 
@@ -65,5 +65,5 @@ def visit(browser: Browser) -> Iterator[Visit]:
 
 @pytest.fixture
 def page(visit: Visit, site: Site) -> Page:
-    """Return a fresh page of the corpus."""
+    """Return a new page of the corpus."""
     return visit(site)

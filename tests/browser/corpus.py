@@ -1,10 +1,10 @@
-"""Small document collections on disk: made-up facts to be found, and documents that try to take the page over."""
+"""Small document collections: invented facts to find, and documents that try to attack the page."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-ATTACK = "<img src=x onerror=window.__hacked=1>"  # no slash in it: a file may be called so
+ATTACK = "<img src=x onerror=window.__hacked=1>"  # without a slash, so that it can be a file name
 LONG_TITLE = "A very long title " + "of a chronicle that nobody ever shortened " * 12
 
 _MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November")
@@ -63,7 +63,7 @@ _ARABIC = """# مكتبة المدينة
 تفتح المكتبة أبوابها في الساعة التاسعة صباحا. يمكن استعارة خمسة كتب لمدة ثلاثة أسابيع. مدير المكتبة هو سليم حداد.
 """
 
-# What each hostile document says in plain words comes with what it tries: the words are how it is found.
+# Each hostile document contains its attack and some plain words to find it by.
 _HOSTILE = {
     "script.md": f"# <script>window.__hacked=1</script> heading {ATTACK}\n\n"
     "The zeppelin password is <script>window.__hacked=1</script> and <svg onload=window.__hacked=1> says the "
@@ -83,7 +83,7 @@ _HOSTILE = {
 
 
 def write_corpus(folder: Path, *, hostile: bool = True) -> Path:
-    """Write documents that are found, one that is broken, and those that are hostile."""
+    """Write ordinary documents, a broken one and, optionally, hostile ones."""
     write(
         folder,
         {
@@ -107,7 +107,7 @@ def write_corpus(folder: Path, *, hostile: bool = True) -> Path:
 
 
 def write_many(folder: Path, count: int) -> Path:
-    """Write so many documents of one passage each, long enough that embedding them takes a while."""
+    """Write `count` documents of one long passage each, which take a while to embed."""
     letter = (
         "The station recorded the temperature, the wind and the height of the snow, and sent a letter with all of it. "
     )
@@ -116,7 +116,7 @@ def write_many(folder: Path, count: int) -> Path:
 
 
 def write(folder: Path, texts: dict[str, str]) -> None:
-    """Write files by the name below a folder."""
+    """Write files by their path below a folder."""
     for name, text in texts.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +124,7 @@ def write(folder: Path, texts: dict[str, str]) -> None:
 
 
 def pdf(pages: list[str], *, title: str) -> bytes:
-    """Return a PDF with one line of Helvetica for each line of a page."""
+    """Return a PDF with the lines of each page in Helvetica."""
     kids = " ".join(f"{4 + 2 * number} 0 R" for number in range(len(pages)))
     objects = [
         "<</Type/Catalog/Pages 2 0 R>>",

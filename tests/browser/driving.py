@@ -1,4 +1,4 @@
-"""What a person does on the page, in words: turn to a tab, ask, open a passage."""
+"""Actions of a visitor: open a tab, ask, open a passage."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from playwright.sync_api import Locator, Page, expect
 
 TABS = ("Search", "Ask", "Compare", "Explore", "Library")
 _UNFINISHED = re.compile("▍|Searching your documents|Reading the passages")
-LONG = 180_000  # milliseconds: a model writes, a build goes on, on a busy machine
+LONG = 180_000  # milliseconds, for a model or a build on a busy machine
 
 
 def turn_to(page: Page, tab: str) -> None:
-    """Press a tab, which stands in a menu where the page is narrow."""
+    """Open a tab, through the menu if the page is narrow."""
     expect(page.get_by_role("tab", selected=True)).to_be_visible()
     button = page.get_by_role("tab", name=tab, exact=True)
     if not button.is_visible():
@@ -22,20 +22,20 @@ def turn_to(page: Page, tab: str) -> None:
 
 
 def search(page: Page, question: str) -> Locator:
-    """Type a question and return the cards; nothing else is pressed."""
+    """Type a question, without pressing a button, and return the cards."""
     cards = fresh(page, "#results")
     page.locator("#question textarea").fill(question)
     return cards
 
 
 def fresh(page: Page, place: str) -> Locator:
-    """Return the cards of a place that come from now on: those that are there already do not count."""
+    """Return the cards of a component that appear from now on."""
     page.locator(place).locator(".hit").evaluate_all("cards => cards.forEach(card => card.classList.add('old'))")
     return page.locator(f"{place} .hit:not(.old)")
 
 
 def open_passage(card: Locator) -> Locator:
-    """Press Open on a card and return the panel when the document is in it."""
+    """Press Open on a card, wait for the document and return the viewer."""
     page = card.page
     card.get_by_role("button", name=re.compile("^Open")).click()
     expect(page.locator("#viewer")).to_have_class(re.compile(r"\bopen\b"))
@@ -55,7 +55,7 @@ def ask(page: Page, question: str) -> Locator:
 
 
 def begin_to_ask(page: Page, question: str) -> None:
-    """Ask in the tab Ask, and wait until the page is about it."""
+    """Ask in the tab Ask, and wait until the answer has started."""
     _send(page, question)
     expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
 
@@ -89,12 +89,12 @@ def explore(page: Page, question: str = "") -> Locator:
 
 
 def unfold(page: Page, name: str) -> None:
-    """Open an accordion of the tab that is shown."""
+    """Open an accordion of the current tab."""
     page.locator("button.label-wrap", has_text=name).filter(visible=True).click()
 
 
 def is_within(inner: Locator, outer: Locator) -> bool:
-    """Tell whether some of an element can be seen in the frame of another."""
+    """Return whether an element is partly visible inside another one."""
     return bool(
         inner.evaluate(
             """(inner, outer) => {

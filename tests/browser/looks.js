@@ -1,4 +1,4 @@
-// What of the page that is shown can hardly be read: texts whose contrast to what is behind them is too low.
+// Returns the visible texts whose contrast with the background is too low.
 () => {
   const parse = (colour) => {
     const canvas = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });

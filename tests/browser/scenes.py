@@ -1,4 +1,4 @@
-"""Each tab with something on it, as it is looked at by the tests of its looks and drawn for the documentation."""
+"""Each tab with content, for the tests of its appearance and for screenshots."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of the page for the documentation: python -m tests.browser.screenshots FOLDER [ADDRESS]."""
+"""Take the screenshots of the documentation: python -m tests.browser.screenshots FOLDER [ADDRESS]."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from .serving import Site, command, launch, serving
 Theme = Literal["light", "dark"]
 THEMES: tuple[Theme, ...] = ("light", "dark")
 SIZES = {1440: 900, 390: 844}
-_SETTLED = 1000  # milliseconds: panels have slid in and documents have scrolled to their place
-_COLOURS = 64  # enough for a page, and a third of the file
+_SETTLED = 1000  # milliseconds until animations and scrolling have ended
+_COLOURS = 64  # enough for the page, and a third of the file size
 
 
 def picture(browser: Browser, site: Site, scene: str, *, theme: Theme, width: int) -> bytes:
-    """Return one tab as a PNG."""
+    """Return a screenshot of one scene as PNG."""
     context = browser.new_context(viewport={"width": width, "height": SIZES[width]}, color_scheme=theme)
     try:
         page = context.new_page()
@@ -47,7 +47,7 @@ def _small(png: bytes) -> bytes:
 
 
 def main(folder: Path, address: str = "") -> None:
-    """Draw all tabs, light and dark, wide and narrow; of the test corpus unless another server is named."""
+    """Take all screenshots, light and dark, wide and narrow, of the test corpus or of another server."""
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         if address:

@@ -1,4 +1,4 @@
-"""The real server as another process, and a page in the browser that is watched for what it must never do."""
+"""The real server in another process, and a watch over pages for forbidden actions."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog,
 
 _ROOT = Path(__file__).parents[2]
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
-_PATIENCE = 90.0  # seconds until a model is loaded
-# Documents that run code set this; the trap outlives the page that it happened on.
+_PATIENCE = 90.0  # seconds for loading a model
+# Attacks in the test documents set this variable; the console message outlives their page.
 _TRAP = "Object.defineProperty(window, '__hacked', { set() { console.error('HACKED'); }, get() { return undefined; } })"
 
 
 @dataclass(frozen=True)
 class Site:
-    """A server that answers: its address and the folder that it was made in."""
+    """A running server: its address and the folder it was started in."""
 
     url: str
     folder: Path
@@ -41,7 +41,7 @@ def command(*words: str, folder: Path) -> str:
 
 @contextmanager
 def serving(folder: Path, *options: str) -> Iterator[Site]:
-    """Serve the index `idx` of a folder at a free port until the block ends."""
+    """Serve the index `idx` of a folder on a free port for the duration of the block."""
     errors = folder / "server.log"
     words = ("serve", "--index", "idx", "--port", "0", *options)
     with errors.open("w") as log:
@@ -83,7 +83,7 @@ def launch(playwright: Playwright) -> Browser:
 
 @dataclass
 class Watch:
-    """What a page did that it must not do; `check` fails when there is any."""
+    """Records forbidden actions of pages: code execution, dialogs, errors, and requests to other servers."""
 
     origin: str
     happened: list[str] = field(default_factory=list)
@@ -98,7 +98,7 @@ class Watch:
         context.on("page", self._page)
 
     def check(self) -> None:
-        """Fail when something happened."""
+        """Fail if something was recorded."""
         assert not self.happened, f"The page did what it must not do: {self.happened}"
 
     def _page(self, page: Page) -> None:

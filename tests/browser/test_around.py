@@ -1,4 +1,4 @@
-"""What stands around the tabs: the footer, and the door where there are passwords."""
+"""The footer and the login."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .serving import Site, serving
 
 @pytest.fixture(scope="module")
 def guarded(site: Site) -> Iterator[Site]:
-    """Return a second server of the corpus that asks for a password and lets nobody change the library."""
+    """Return a second server of the corpus, which is read-only and requires a login."""
     passwords = site.folder / "passwords"
     passwords.write_text("ann:correct horse\n", encoding="utf-8")
     with serving(site.folder, "--read-only", "--auth", str(passwords)) as running:
@@ -32,7 +32,7 @@ def test_the_footer(page: Page) -> None:
     expect(page.get_by_text("Display Theme").first).to_be_visible()
 
 
-def test_a_password_is_asked_for_and_nothing_is_changed(visit: Visit, guarded: Site) -> None:
+def test_login_and_read_only_library(visit: Visit, guarded: Site) -> None:
     page = visit(guarded, "/?")
     expect(page.get_by_label("username")).to_be_visible()
     expect(page.locator("#question")).to_have_count(0)

@@ -1,4 +1,4 @@
-"""The tab Ask, on a model that can hardly speak: what is said is not judged, how it is shown is."""
+"""The Ask tab, with a weak model: tests of how answers are shown, not of what they say."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _RECORD = """() => {
 
 @pytest.fixture
 def page(page: Page) -> Page:
-    """Return a page that is turned to the tab."""
+    """Return a page with the tab open."""
     turn_to(page, "Ask")
     return page
 
@@ -32,9 +32,7 @@ def test_an_answer_grows_and_its_citations_show_their_passages(page: Page) -> No
     expect(answer).to_contain_text("Edda Holm")
     seen = page.evaluate("window.seen")
     stages = ("Searching your documents", "Reading the passages", "▍")
-    assert [any(stage in text for text in seen) for stage in stages] == [True] * 3, (
-        "the page does not tell how far it is"
-    )
+    assert [any(stage in text for text in seen) for stage in stages] == [True] * 3, "the page does not show its state"
     expect(page.locator("#passages .hit")).to_have_count(3)
     expect(page.locator("#passages .hit.cited")).to_have_count(1)
 
@@ -51,7 +49,7 @@ def test_an_answer_grows_and_its_citations_show_their_passages(page: Page) -> No
     assert is_within(panel.locator("mark.here"), panel.locator(".document"))
 
 
-def test_a_follow_up_and_the_same_again(page: Page) -> None:
+def test_follow_up_and_ask_again(page: Page) -> None:
     ask(page, _QUESTION)
     expect(ask(page, "What colours is it painted in?")).to_contain_text("Red and white", ignore_case=True)
     expect(page.locator("#conversation .bot")).to_have_count(2)
@@ -65,7 +63,7 @@ def test_a_follow_up_and_the_same_again(page: Page) -> None:
 
 
 @pytest.mark.parametrize("button", ["button.sm", "#conversation button"])
-def test_a_conversation_that_was_cleared_does_not_come_back(page: Page, button: str) -> None:
+def test_a_cleared_conversation_stays_cleared(page: Page, button: str) -> None:
     ask(page, _QUESTION)
     page.locator(button, has=page.get_by_text("Clear")).or_(page.locator(f"{button}[title=Clear]")).click()
     expect(page.locator("#conversation .bot")).to_have_count(0)
@@ -74,7 +72,7 @@ def test_a_conversation_that_was_cleared_does_not_come_back(page: Page, button: 
     expect(page.locator("#conversation .bot")).to_have_count(1)
 
 
-def test_what_the_documents_do_not_hold_is_not_guessed(page: Page) -> None:
+def test_questions_outside_the_documents_are_not_answered(page: Page) -> None:
     # The example that the prompt answers with "Not found.": the small model refuses it whatever the processor rounds.
     answer = ask(page, "Who painted the ceiling of the town hall?")
     expect(answer).to_contain_text("Not in your documents.")
@@ -82,7 +80,7 @@ def test_what_the_documents_do_not_hold_is_not_guessed(page: Page) -> None:
     expect(page.locator("#passages .hit.cited")).to_have_count(0)
 
 
-def test_stopped_then_another(page: Page) -> None:
+def test_a_question_after_a_stopped_one(page: Page) -> None:
     begin_to_ask(page, "What is the zeppelin password?")
     page.get_by_role("button", name="Stop", exact=True).click()
     expect(page.locator("#conversation .bot")).to_contain_text("Stopped.")
@@ -92,10 +90,10 @@ def test_stopped_then_another(page: Page) -> None:
 
 def test_a_conversation_is_saved_with_its_citations(page: Page, tmp_path: Path) -> None:
     ask(page, _QUESTION)
-    with page.expect_download() as told:
+    with page.expect_download() as download:
         page.get_by_role("button", name="Export as Markdown").click()
-    assert told.value.suggested_filename == "conversation.md"
-    told.value.save_as(tmp_path / "conversation.md")
+    assert download.value.suggested_filename == "conversation.md"
+    download.value.save_as(tmp_path / "conversation.md")
     saved = (tmp_path / "conversation.md").read_text(encoding="utf-8")
     assert f"## {_QUESTION}" in saved
     assert "Edda Holm [1]" in saved

@@ -1,4 +1,4 @@
-"""The tab Compare."""
+"""The Compare tab."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from .driving import compare, turn_to
 
 
-def test_three_rankings_and_what_joins_them(page: Page) -> None:
+def test_three_rankings_and_the_lines_between_them(page: Page) -> None:
     view = compare(page, "Who built the lighthouse of Norvik?")
     expect(view.locator(".ranking h3")).to_have_text([re.compile("Classical"), re.compile("Echo"), re.compile("Words")])
     for way in ("classical", "echo"):
@@ -19,7 +19,7 @@ def test_three_rankings_and_what_joins_them(page: Page) -> None:
     expect(view.locator(".classical .move")).to_have_count(10)
     expect(view.locator(".move").first).to_have_text(re.compile(r"^(=|[▲▼]\d+|only here)$"))
 
-    # The lines end at the rows that they join.
+    # Lines end at the rows that they connect.
     lines = view.locator("svg.moves").first.locator("path")
     both = set(
         view.locator(".classical button").evaluate_all(
@@ -37,7 +37,7 @@ def test_three_rankings_and_what_joins_them(page: Page) -> None:
     expect(page.locator("#document .here")).to_be_visible()
 
 
-def test_sentences_are_measured(page: Page) -> None:
+def test_similarities_of_sentences(page: Page) -> None:
     turn_to(page, "Compare")
     page.get_by_role("button", name="Measure").click()
     table = page.locator("#similarities table")

@@ -1,4 +1,4 @@
-"""The tab Explore."""
+"""The Explore tab."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COVERED = """points => points.filter(point => {
 
 
 def bakery(drawn: Locator) -> Locator:
-    """Return the point of a short document."""
+    """Return the point of a short document on the map."""
     drawn.scroll_into_view_if_needed()
     return drawn.locator('circle[data-source$="bakery.md"]').first
 
@@ -27,7 +27,7 @@ def test_the_map_shows_all_passages_and_opens_them(page: Page) -> None:
     expect(drawn).to_contain_text(re.compile(r"The two axes explain \d+% of the variance between passages"))
     point = bakery(drawn)
     assert drawn.locator("circle").evaluate_all(_COVERED) == 0, "some points cannot be pressed"
-    for _ in range(3):  # a point is drawn a moment before it can be pressed
+    for _ in range(3):  # a point is visible before it can be pressed
         point.click(force=True)
         page.wait_for_timeout(1500)
         if page.locator("#document h2").is_visible():
@@ -35,7 +35,7 @@ def test_the_map_shows_all_passages_and_opens_them(page: Page) -> None:
     expect(page.locator("#document h2")).to_have_text("Bakery")
 
 
-def test_the_map_tells_what_is_under_the_pointer(page: Page) -> None:
+def test_the_map_shows_tooltips(page: Page) -> None:
     drawn = explore(page)
     bakery(drawn).hover(force=True)
     expect(drawn.locator(".tip")).to_be_visible()
@@ -44,7 +44,7 @@ def test_the_map_tells_what_is_under_the_pointer(page: Page) -> None:
     expect(drawn.locator(".tip")).to_be_hidden()
 
 
-def test_a_question_stands_on_the_map_joined_to_its_neighbours(page: Page) -> None:
+def test_a_question_on_the_map_is_connected_with_its_neighbours(page: Page) -> None:
     drawn = explore(page, "Who built the lighthouse of Norvik?")
     expect(drawn.locator(".lines line")).to_have_count(8)
     expect(drawn.locator("circle.near")).to_have_count(8)
@@ -80,7 +80,7 @@ def test_all_documents_are_listed_and_open(page: Page) -> None:
     expect(page.locator("#document h2")).to_have_text("Bakery")
 
 
-def test_what_is_odd_is_listed(page: Page) -> None:
+def test_possible_problems_are_listed(page: Page) -> None:
     explore(page)
     unfold(page, "Possible problems")
     odd = page.locator("#oddities")

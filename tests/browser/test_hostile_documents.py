@@ -1,4 +1,4 @@
-"""Documents and questions that try to take the page over are shown as the text they are; `Watch` sees what runs."""
+"""Hostile documents and questions are shown as plain text; `Watch` detects code that runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .serving import Site
 
 _SCRIPT = "<script>window.__hacked=1</script>"
 _FOLDER = f"documents/hostile/{ATTACK}"
-# By the file, what can be read of it.
+# The visible text by file.
 _SAID = {
     "script.md": f"The zeppelin password is {_SCRIPT} and <svg onload=window.__hacked=1> says the captain.",
     "links.md": "[this](javascript:window.__hacked=1) and [that](data:text/html,<script>window.__hacked=1</script>) "
@@ -26,13 +26,13 @@ _SAID = {
 
 
 def _reads(place: Locator, text: str) -> None:
-    """Wait until a text can be read, as it stands, in what is shown of a place."""
+    """Wait until a text is visible, unchanged, in a component."""
     expect(place.filter(visible=True).filter(has_text=text).first).to_be_visible()
     assert " ".join(text.split()) in " ".join(" ".join(place.all_inner_texts()).split())
 
 
 def _holds_no_markup_of_documents(page: Page) -> None:
-    """Nothing but what the page itself is made of stands in it."""
+    """Check that the page contains no markup from documents."""
     made = page.locator(
         "[onerror], [onload], iframe:not([src='about:blank']), a[href^='javascript:'], a[href^='data:'], "
         "a[href*='evil.example'], img[src*='evil.example'], img[src='x'], [style*='9999']"
@@ -41,7 +41,7 @@ def _holds_no_markup_of_documents(page: Page) -> None:
     assert page.locator("body").evaluate("body => getComputedStyle(body).backgroundColor") != "rgb(255, 0, 0)"
 
 
-def test_search_and_the_documents_at_the_side(page: Page) -> None:
+def test_search_and_viewer(page: Page) -> None:
     cards = search(page, "zeppelin")
     expect(cards.nth(9)).to_be_visible()
     for name, said in _SAID.items():
@@ -54,7 +54,7 @@ def test_search_and_the_documents_at_the_side(page: Page) -> None:
     _holds_no_markup_of_documents(page)
 
 
-def test_more_like_one_and_the_copied_citation(visit: Visit, site: Site) -> None:
+def test_similar_passages_and_copied_citation(visit: Visit, site: Site) -> None:
     page = visit(site, permissions=["clipboard-read", "clipboard-write"])
     card = search(page, "zeppelin password").filter(has_text="says the captain").first
     card.get_by_text("Copy citation").click()
@@ -65,13 +65,13 @@ def test_more_like_one_and_the_copied_citation(visit: Visit, site: Site) -> None
     _holds_no_markup_of_documents(page)
 
 
-def test_letters_that_turn_the_direction_stay_in_their_place(page: Page) -> None:
+def test_direction_marks_have_no_effect(page: Page) -> None:
     card = search(page, "Who bought the zeppelin ticket?").filter(has_text="inspector").first
     said = card.locator(".passage").inner_text()
-    assert "elpmaxe.live and hidden people" in said  # as it is written, not as it would be turned
+    assert "elpmaxe.live and hidden people" in said  # in the order of the characters in the file
 
 
-def test_right_to_left_text_stands_right_to_left(page: Page) -> None:
+def test_right_to_left_text_is_shown_right_to_left(page: Page) -> None:
     card = search(page, "متى تفتح المكتبة؟").filter(has_text="سليم").first
     passage = card.locator(".passage")
     assert passage.evaluate("passage => getComputedStyle(passage).direction") == "rtl"
@@ -80,7 +80,7 @@ def test_right_to_left_text_stands_right_to_left(page: Page) -> None:
     assert panel.locator(".document").evaluate("text => getComputedStyle(text).direction") == "rtl"
 
 
-def test_filters_name_folders_as_they_are(page: Page) -> None:
+def test_filters_show_folder_names_unchanged(page: Page) -> None:
     unfold(page, "Filters")
     box = page.get_by_label("Only in these folders")
     box.click()
@@ -88,7 +88,7 @@ def test_filters_name_folders_as_they_are(page: Page) -> None:
     _reads(page.locator(".token"), f"{_FOLDER} (6)")
     cards = fresh(page, "#results")
     page.locator("#question textarea").fill("zeppelin")
-    expect(cards).to_have_count(6)  # and the folder is found, brackets or not
+    expect(cards).to_have_count(6)  # the folder is found although its name contains brackets
     _holds_no_markup_of_documents(page)
 
 

@@ -1,4 +1,4 @@
-"""The tab Library, and the page of somebody who has no index yet."""
+"""The Library tab, and the page without an index."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MANY = 40
 
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Return a server without an index; no test builds one."""
+    """Return a server without an index, which no test builds."""
     with serving(tmp_path_factory.mktemp("empty"), "--upload-megabytes", "1") as running:
         yield running
 
@@ -30,7 +30,7 @@ def new_library(tmp_path: Path) -> Iterator[Site]:
         yield running
 
 
-def test_every_tab_says_that_nothing_is_indexed(visit: Visit, empty: Site) -> None:
+def test_every_tab_shows_that_nothing_is_indexed(visit: Visit, empty: Site) -> None:
     page = visit(empty)
     expect(page.locator("#results .notice")).to_contain_text("Nothing is indexed yet.")
     turn_to(page, "Ask")
@@ -51,7 +51,7 @@ def test_every_tab_says_that_nothing_is_indexed(visit: Visit, empty: Site) -> No
     expect(page.locator(".toast-body")).to_have_count(0)
 
 
-def test_what_is_typed_before_the_page_is_filled_in_stays(visit: Visit, empty: Site) -> None:
+def test_text_typed_while_the_page_loads_is_kept(visit: Visit, empty: Site) -> None:
     page = visit(empty)
     held: list[Route] = []
     page.route("**/queue/join*", lambda route: held.append(route))
@@ -65,7 +65,7 @@ def test_what_is_typed_before_the_page_is_filled_in_stays(visit: Visit, empty: S
     expect(page.locator("#sources textarea")).to_have_value("/early")
 
 
-def test_what_cannot_be_built_is_said_in_a_sentence(visit: Visit, empty: Site) -> None:
+def test_build_errors_are_shown(visit: Visit, empty: Site) -> None:
     page = visit(empty)
     turn_to(page, "Library")
     _build(page)
@@ -76,7 +76,7 @@ def test_what_cannot_be_built_is_said_in_a_sentence(visit: Visit, empty: Site) -
     expect(page.get_by_role("button", name="Build the index")).to_be_visible()
 
 
-def test_files_that_may_not_be_uploaded(visit: Visit, empty: Site) -> None:
+def test_rejected_uploads(visit: Visit, empty: Site) -> None:
     page = visit(empty)
     turn_to(page, "Library")
     too_large = {"name": "large.md", "mimeType": "text/markdown", "buffer": b"word " * 300_000}
@@ -90,7 +90,7 @@ def test_files_that_may_not_be_uploaded(visit: Visit, empty: Site) -> None:
     expect(page.locator("#upload")).not_to_contain_text("program.exe")
 
 
-def test_uploaded_built_found_answered_and_removed(visit: Visit, new_library: Site) -> None:
+def test_upload_build_search_ask_and_remove(visit: Visit, new_library: Site) -> None:
     page = visit(new_library)
     turn_to(page, "Library")
     files = [
@@ -130,7 +130,7 @@ def test_uploaded_built_found_answered_and_removed(visit: Visit, new_library: Si
     assert (new_library.folder / "echo-index-uploads/lantern.md").exists()
 
 
-def test_a_build_is_seen_by_all_stopped_and_gone_on_with(visit: Visit, new_library: Site) -> None:
+def test_a_build_is_shown_to_all_visitors_and_can_be_stopped_and_continued(visit: Visit, new_library: Site) -> None:
     first, many = new_library.folder / "first", write_many(new_library.folder / "many", _MANY)
     write(first, {"ferry.md": "# Ferry\n\nThe ferry to Ulm sails at noon on Thursdays.\n"})
     page = visit(new_library)
@@ -146,7 +146,7 @@ def test_a_build_is_seen_by_all_stopped_and_gone_on_with(visit: Visit, new_libra
     _build(page)
     expect(page.locator("#progress")).to_contain_text("Embedding passages", timeout=LONG)
 
-    page.reload()  # it goes on without its page, and is shown again
+    page.reload()  # the build continues without its page and is shown again
     turn_to(page, "Library")
     expect(page.get_by_role("progressbar")).to_be_visible()
     expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
@@ -164,8 +164,8 @@ def test_a_build_is_seen_by_all_stopped_and_gone_on_with(visit: Visit, new_libra
 
     _build(page)
     _is_done(page, f"the index contains {_MANY + 1} documents in {_MANY + 1} passages")
-    told = page.locator("#progress .notice").inner_text()
-    assert f"{_MANY} passages embedded" not in told, "what was embedded before the stop was embedded again"
+    text = page.locator("#progress .notice").inner_text()
+    assert f"{_MANY} passages embedded" not in text, "what was embedded before the stop was embedded again"
     turn_to(visitor, "Search")
     expect(search(visitor, "Station 32").first).to_contain_text("station")
 
@@ -174,6 +174,6 @@ def _build(page: Page) -> None:
     page.get_by_role("button", name="Build the index").click()
 
 
-def _is_done(page: Page, told: str) -> None:
-    expect(page.locator("#progress .notice")).to_contain_text(told, timeout=LONG)
+def _is_done(page: Page, text: str) -> None:
+    expect(page.locator("#progress .notice")).to_contain_text(text, timeout=LONG)
     expect(page.get_by_role("button", name="Build the index")).to_be_visible()

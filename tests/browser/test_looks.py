@@ -1,4 +1,4 @@
-"""How every tab looks: wide and narrow, light and dark. What is measured here is what people with poor sight need."""
+"""Accessibility of every tab, wide and narrow, light and dark: contrast, focus, names and width."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _TOO_WIDE = """() => [...document.querySelectorAll('.gradio-container *')]
   .filter((element) => document.documentElement.scrollWidth > document.documentElement.clientWidth + 1
     && element.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
   .map((element) => element.tagName + '.' + element.className).slice(0, 5)"""
-# The styles of what has the focus and of what is around it: one of them must tell that it has.
+# Styles of the focused element and its ancestors: one of them must change with the focus.
 _STYLES = """() => {
-  let told = '';
+  let text = '';
   for (let at = document.activeElement, step = 0; at && step < 5; at = at.parentElement, step++) {
     const style = getComputedStyle(at);
-    told += [style.outlineStyle, style.outlineWidth, style.outlineColor, style.boxShadow, style.borderColor,
+    text += [style.outlineStyle, style.outlineWidth, style.outlineColor, style.boxShadow, style.borderColor,
       style.backgroundColor, style.color, style.textDecorationLine].join(' ') + '|';
   }
-  return told;
+  return text;
 }"""
 _NEXT = "() => { window.at = document.activeElement; window.at.blur(); }"
 _BLURRED = f"() => {{ const real = window.at; return (({_STYLES.replace('document.activeElement', 'real')}))(); }}"
@@ -50,7 +50,7 @@ def scene(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def test_it_can_be_read_and_used(page: Page, scene: str) -> None:
+def test_contrast_width_and_names_of_controls(page: Page, scene: str) -> None:
     page.add_style_tag(content=_STILL)
     SCENES[scene](page)
     found = []
@@ -59,14 +59,14 @@ def test_it_can_be_read_and_used(page: Page, scene: str) -> None:
         for theme in THEMES:
             page.emulate_media(color_scheme=theme)
             page.wait_for_function("dark => document.body.classList.contains('dark') === dark", arg=theme == "dark")
-            found += [f"{theme} {width}: {told}" for told in page.evaluate(_LOW_CONTRASTS)]
+            found += [f"{theme} {width}: {text}" for text in page.evaluate(_LOW_CONTRASTS)]
         page.mouse.move(0, 0)
-        found += [f"{width}: wider than the window: {told}" for told in page.evaluate(_TOO_WIDE)]
-        found += [f"{width}: without a name: {told}" for told in _nameless(page)]
+        found += [f"{width}: wider than the window: {text}" for text in page.evaluate(_TOO_WIDE)]
+        found += [f"{width}: without a name: {text}" for text in _nameless(page)]
     assert not found, "\n".join(found)
 
 
-def test_the_focus_can_be_seen(page: Page, scene: str) -> None:
+def test_the_focus_is_visible(page: Page, scene: str) -> None:
     page.add_style_tag(content=_STILL)
     SCENES[scene](page)
     hidden = []
@@ -83,13 +83,13 @@ def test_the_focus_can_be_seen(page: Page, scene: str) -> None:
     assert not hidden, "\n".join(dict.fromkeys(hidden))
 
 
-def test_a_picture_of_it_is_drawn(browser: Browser, site: Site) -> None:
+def test_a_screenshot_is_taken(browser: Browser, site: Site) -> None:
     drawn = picture(browser, site, "search", theme="dark", width=390)
     assert drawn.startswith(b"\x89PNG") and 5_000 < len(drawn) < 60_000
 
 
 def _nameless(page: Page) -> list[str]:
-    """Return the controls whose name is empty as the browser tells it to a screen reader."""
+    """Return the controls without an accessible name."""
     session = page.context.new_cdp_session(page)
     nodes = session.send("Accessibility.getFullAXTree")["nodes"]
     found = []

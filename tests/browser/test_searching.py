@@ -1,4 +1,4 @@
-"""The tab Search."""
+"""The Search tab."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from .driving import LONG, fresh, is_within, open_passage, search, unfold
 from .serving import Site
 
 
-def test_results_come_when_typing_has_stopped(page: Page) -> None:
+def test_results_appear_when_typing_pauses(page: Page) -> None:
     page.keyboard.type("Who built the lighthouse?", delay=20)  # the box has the focus
     expect(page.locator("#results .hit").first).to_contain_text("Edda Holm")
     expect(page.locator("#results .hit")).to_have_count(10)
 
 
-def test_results_come_by_one_stream_that_stays_open(page: Page) -> None:
+def test_results_use_one_stream_that_stays_open(page: Page) -> None:
     search(page, "lighthouse")
     expect(page.locator("#results .hit").first).to_be_visible()
     opened = []
@@ -28,13 +28,13 @@ def test_results_come_by_one_stream_that_stays_open(page: Page) -> None:
     assert opened == []
 
 
-def test_a_question_in_the_address_is_searched_for(visit: Visit, site: Site) -> None:
+def test_a_question_in_the_address_is_searched(visit: Visit, site: Site) -> None:
     page = visit(site, "/?q=Who+built+the+lighthouse%3F")
     expect(page.locator("#question textarea")).to_have_value("Who built the lighthouse?")
     expect(page.locator("#results .hit").first).to_contain_text("Edda Holm")
 
 
-def test_a_card_says_why_it_was_found_and_marks_the_sentence(page: Page) -> None:
+def test_a_card_shows_reasons_and_marks_the_sentence(page: Page) -> None:
     card = search(page, "Which lens did the keeper Jorun Vale row for?").filter(has_text="eleven miles").first
     expect(card.locator("mark")).to_contain_text("The keeper Jorun Vale rowed eleven miles")
     expect(card.locator(".place")).to_have_text(re.compile(r"documents/notes/norvik\.md, line \d+"))
@@ -43,7 +43,7 @@ def test_a_card_says_why_it_was_found_and_marks_the_sentence(page: Page) -> None
     assert card.locator(".strength").get_attribute("aria-label") == "100 percent of the best score"
 
 
-def test_by_meaning_by_words_and_by_both(page: Page) -> None:
+def test_search_modes(page: Page) -> None:
     search(page, "goat and cider")
     expect(page.locator("#results .badge.words").first).to_be_visible()
     expect(page.locator("#results .badge.meaning").first).to_be_visible()
@@ -55,13 +55,13 @@ def test_by_meaning_by_words_and_by_both(page: Page) -> None:
     expect(page.locator("#results .hit").first).to_contain_text("goat")
 
 
-def test_nothing_found_is_said(page: Page) -> None:
+def test_no_results_show_a_notice(page: Page) -> None:
     page.get_by_role("radio", name="Words", exact=True).check()
     page.locator("#question textarea").fill("quxquuxgarply")
     expect(page.locator("#results .notice")).to_contain_text("Nothing was found.")
 
 
-def test_the_task_changes_what_is_asked_for(page: Page) -> None:
+def test_the_task_changes_the_results(page: Page) -> None:
     search(page, "floats free of the ground")
     expect(page.locator("#results .badge.meaning").first).to_be_visible()
     before = _cosines(page)
@@ -99,7 +99,7 @@ def test_filters_by_folder_and_by_format(page: Page) -> None:
     expect(page.locator("#results .place")).to_have_text(re.compile(r"kites\.pdf, page 1"))
 
 
-def test_the_best_are_reranked(page: Page) -> None:
+def test_reranking(page: Page) -> None:
     search(page, "Who built the lighthouse?")
     expect(page.locator("#results .hit")).to_have_count(10)
     expect(page.locator("#results .badge.likelihood")).to_have_count(0)
@@ -110,7 +110,7 @@ def test_the_best_are_reranked(page: Page) -> None:
     expect(page.locator("#results .badge.likelihood", has_text="1st by likelihood")).to_have_count(1)
 
 
-def test_open_shows_the_document_at_the_passage(page: Page) -> None:
+def test_open_scrolls_the_document_to_the_passage(page: Page) -> None:
     card = search(page, "Jorun Vale rowed eleven miles to fetch a new lens").filter(has_text="eleven miles").first
     panel = open_passage(card)
     expect(panel.locator("h2")).to_have_text("The lighthouse of Norvik")
@@ -120,7 +120,7 @@ def test_open_shows_the_document_at_the_passage(page: Page) -> None:
     assert is_within(panel.locator("mark.here"), panel.locator(".document"))
 
 
-def test_a_pdf_opens_with_a_picture_of_the_page(page: Page) -> None:
+def test_a_pdf_opens_with_an_image_of_the_page(page: Page) -> None:
     panel = open_passage(search(page, "goat and cider for the kite festival").filter(has_text="goat").first)
     picture = panel.locator("img.pdf-page")
     width, height = picture.evaluate(
@@ -146,7 +146,7 @@ def test_a_citation_is_copied(visit: Visit, site: Site) -> None:
         "“The lighthouse of Norvik was built in 1874 by the carpenter Edda Holm.” — "
         "The lighthouse of Norvik (documents/notes/norvik.md, line 1)"
     )
-    expect(button).to_be_visible()  # and it can be copied again
+    expect(button).to_be_visible()  # it can be copied again
 
 
 def test_more_like_this_and_back(page: Page) -> None:

@@ -1,4 +1,4 @@
-"""The watch over pages: whatever a hostile document could do fails a test."""
+"""The watch over pages: every action of a hostile document fails a test."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ORIGIN = "http://127.0.0.1:1"
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("<script>window.__hacked = 1</script>", "HACKED"),
         ("<img src=x onerror='window.__hacked = 1'>", "HACKED"),
@@ -22,7 +22,7 @@ _ORIGIN = "http://127.0.0.1:1"
         ("<script>fetch('http://127.0.0.1:2/')</script>", "request: http://127.0.0.1:2/"),
     ],
 )
-def test_what_a_page_must_not_do_is_noticed(browser: Browser, content: str, told: str) -> None:
+def test_forbidden_actions_of_a_page_are_detected(browser: Browser, content: str, message: str) -> None:
     context = browser.new_context()
     watch = Watch(_ORIGIN)
     watch.over(context)
@@ -31,11 +31,11 @@ def test_what_a_page_must_not_do_is_noticed(browser: Browser, content: str, told
     page.goto(f"{_ORIGIN}/")
     page.wait_for_timeout(300)
     context.close()
-    with pytest.raises(AssertionError, match=told):
+    with pytest.raises(AssertionError, match=message):
         watch.check()
 
 
-def test_a_page_that_does_nothing_is_good(browser: Browser) -> None:
+def test_a_harmless_page_passes(browser: Browser) -> None:
     context = browser.new_context()
     watch = Watch(_ORIGIN)
     watch.over(context)

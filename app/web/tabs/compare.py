@@ -188,7 +188,7 @@ def similarities_html(pairs: Sequence[PairSimilarity], *, without_mean: bool) ->
         "<tr><th scope='col'>Embedding</th><th scope='col'>Means the same</th><th scope='col'>Begins the same</th>"
         "<th scope='col'>Nearer</th></tr>"
     )
-    measure = "Cosines, less the mean of all passages of the index." if without_mean else "Cosines."
+    measure = "Cosines after the normalization of this index." if without_mean else "Cosines."
     note = f"{measure} Three sentences are only an example; see the README for measurements."
     table = f'<table class="ways"><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table>'
     return f'{table}<p class="head">{note}</p>'

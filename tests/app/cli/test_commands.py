@@ -1,4 +1,4 @@
-"""The command line as a person uses it: what it prints, and how it ends when something is wrong."""
+"""The command line: output, exit codes and errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from echo_index.app.services.status import status_lines
 
 
 class Ran(NamedTuple):
-    """How a command ended and what it printed."""
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -33,7 +33,7 @@ Run = Callable[..., Ran]
 
 @pytest.fixture
 def run(tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command in an empty folder; `build` takes the tiny model unless another is named."""
+    """Return a function that runs a command in an empty folder; `build` uses the tiny model by default."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
 
@@ -60,7 +60,7 @@ def notes(tmp_path: Path) -> Path:
     return folder
 
 
-def test_build_tells_what_it_did_and_a_second_build_that_it_did_nothing(run: Run, notes: Path) -> None:
+def test_build_reports_its_changes(run: Run, notes: Path) -> None:
     first = run("build", "notes")
     assert first.code == 0
     assert "Files: 2 new; 2 passages embedded" in first.out
@@ -72,7 +72,7 @@ def test_build_tells_what_it_did_and_a_second_build_that_it_did_nothing(run: Run
     assert "1 removed; nothing had to be embedded" in run("build", "notes").out
 
 
-def test_search_shows_title_place_and_passage(run: Run, notes: Path) -> None:
+def test_search_shows_title_location_and_passage(run: Run, notes: Path) -> None:
     run("build", "notes")
     found = run("search", "lazy dog", "--mode", "lexical")
     assert found.code == 0
@@ -83,14 +83,14 @@ def test_search_shows_title_place_and_passage(run: Run, notes: Path) -> None:
     assert run("search", "unheard", "--mode", "lexical").out == "Nothing was found.\n"
 
 
-def test_json_holds_the_whole_hit(run: Run, notes: Path) -> None:
+def test_json_contains_the_whole_hit(run: Run, notes: Path) -> None:
     run("build", "notes")
     hits = json.loads(run("search", "wizards", "-k", "1", "--mode", "lexical", "--json").out)
     assert [(hit["source"], hit["line"], hit["dense"]) for hit in hits] == [("notes/vow.md", 1, None)]
     assert (notes / "vow.md").read_text()[hits[0]["start"] : hits[0]["end"]] == hits[0]["text"]
 
 
-def test_ask_answers_or_says_that_it_cannot(run: Run, notes: Path) -> None:
+def test_ask_answers_or_finds_no_answer(run: Run, notes: Path) -> None:
     run("build", "notes")
     assert "do not hold an answer" in run("ask", "fox?", "--format", "pdf").out
     answer = json.loads(run("ask", "Who sleeps?", "--json").out)
@@ -98,7 +98,7 @@ def test_ask_answers_or_says_that_it_cannot(run: Run, notes: Path) -> None:
     assert len(answer["passages"]) == 2
 
 
-def test_status_tells_what_is_there_and_why_it_runs_where_it_runs(run: Run, notes: Path, tiny_folder: Path) -> None:
+def test_status_shows_content_and_devices(run: Run, notes: Path, tiny_folder: Path) -> None:
     (notes / "broken.pdf").write_text("this is no PDF")
     assert run("build", "notes").code == 0
     shown = run("status", "--device", "cpu").out
@@ -110,23 +110,23 @@ def test_status_tells_what_is_there_and_why_it_runs_where_it_runs(run: Run, note
         "notes/broken.pdf: It is not a readable PDF",
     ):
         assert said in shown
-    told = json.loads(run("status", "--json").out)
-    assert (told["documents"], told["chunks"], told["formats"]) == (2, 2, {"markdown": 2})
-    assert told["space_passages"] is None, "two passages say nothing of the others"
-    assert told["space_has_drifted"] is False
-    drifted = {**told, "space_passages": 20, "space_has_drifted": True}
+    facts = json.loads(run("status", "--json").out)
+    assert (facts["documents"], facts["chunks"], facts["formats"]) == (2, 2, {"markdown": 2})
+    assert facts["space_passages"] is None, "two passages are too few to estimate it"
+    assert facts["space_has_drifted"] is False
+    drifted = {**facts, "space_passages": 20, "space_has_drifted": True}
     assert "have changed since" in dict(status_lines(drifted))["Normalization"]
-    assert told["failures"][0][0] == "notes/broken.pdf"
-    assert told["disk_bytes"] > 1000
+    assert facts["failures"][0][0] == "notes/broken.pdf"
+    assert facts["disk_bytes"] > 1000
 
 
-def test_filters_and_instruction_are_understood(run: Run, notes: Path) -> None:
+def test_filters_and_instruction_are_applied(run: Run, notes: Path) -> None:
     run("build", "notes")
     hits = json.loads(run("search", "fox", "--path", "*vow*", "--instruction", "Find wizards.", "--json").out)
     assert [hit["source"] for hit in hits] == ["notes/vow.md"]
 
 
-def test_copies_are_named_by_one_of_them(run: Run, notes: Path) -> None:
+def test_duplicates_are_named_once(run: Run, notes: Path) -> None:
     for copy in ("copy.md", "other.md"):
         shutil.copy(notes / "fox.md", notes / copy)
     run("build", "notes")
@@ -140,7 +140,7 @@ def test_copies_are_named_by_one_of_them(run: Run, notes: Path) -> None:
     assert [len(hit["alike"]) for hit in answer["passages"] if "fox" in hit["text"]] == [2]
 
 
-def test_the_best_are_reranked_where_that_is_asked_for(run: Run, notes: Path) -> None:
+def test_rerank_adds_likelihoods(run: Run, notes: Path) -> None:
     run("build", "notes")
     plain, reranked = run("search", "wizards"), run("search", "wizards", "--rerank", "2")
     assert "likelihood" not in plain.out
@@ -186,7 +186,7 @@ def test_bad_input_ends_in_one_sentence_and_exit_code_1(run: Run, notes: Path, w
     assert ended.err.startswith("Error: ")
     assert ended.err.count("\n") == 1
     assert ended.out == ""
-    assert json.loads(run("status", "--json").out) == before, "nothing was lost"
+    assert json.loads(run("status", "--json").out) == before, "the index has changed"
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_wrong_usage_ends_with_exit_code_2(run: Run, words: list[str]) -> None:
     assert run(*words).code == 2
 
 
-def test_a_folder_in_which_nothing_can_be_read_ends_with_exit_code_1(run: Run, tmp_path: Path) -> None:
+def test_a_folder_without_readable_files_ends_with_exit_code_1(run: Run, tmp_path: Path) -> None:
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad/broken.pdf").write_text("this is no PDF")
     ended = run("build", "bad")
@@ -213,7 +213,7 @@ def test_a_folder_in_which_nothing_can_be_read_ends_with_exit_code_1(run: Run, t
     assert "1 file could not be read:" in ended.out
 
 
-def test_build_without_a_source_builds_those_of_earlier_builds(
+def test_build_without_sources_uses_those_of_earlier_builds(
     run: Run, notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "more").mkdir()
@@ -234,27 +234,27 @@ def test_build_without_a_source_builds_those_of_earlier_builds(
     assert json.loads(run("status", "--index", "../.echo-index", "--json").out)["documents"] == 3
 
 
-def test_what_was_excluded_stays_so_until_something_else_is_said(run: Run, notes: Path) -> None:
+def test_patterns_are_remembered_until_others_are_given(run: Run, notes: Path) -> None:
     first = run("build", "notes", "--exclude", "*.txt", "--exclude", "vow*")
     assert "as before" not in first.out
-    held = json.loads(run("status", "--json").out)["documents"]
+    document_count = json.loads(run("status", "--json").out)["documents"]
     for words in (["notes"], []):
         again = run("build", *words)
         assert "without *.txt, vow*, as before; to index all files: --include '*'" in again.out
-        assert json.loads(run("status", "--json").out)["documents"] == held
+        assert json.loads(run("status", "--json").out)["documents"] == document_count
     run("build", "--include", "*")
-    assert json.loads(run("status", "--json").out)["documents"] > held
+    assert json.loads(run("status", "--json").out)["documents"] > document_count
     assert "as before" not in run("build").out
 
 
-def test_build_without_a_source_and_without_an_index_says_what_to_name(run: Run) -> None:
+def test_build_without_sources_and_index_is_wrong_usage(run: Run) -> None:
     ended = run("build", "--index", "nowhere")
     assert ended.code == 2
     assert "the index in nowhere has no known sources; name one." in ended.err
     assert not Path("nowhere").exists()
 
 
-def test_remove_takes_out_what_is_named_as_a_file_a_name_or_a_glob(
+def test_remove_accepts_files_names_and_globs(
     run: Run, notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("a.md", "a[1].md", "deep/b.md", "deep/er/c.md", "deep/d.txt"):
@@ -267,8 +267,8 @@ def test_remove_takes_out_what_is_named_as_a_file_a_name_or_a_glob(
         "The index contains 4 documents in 4 passages.\n"
     )
     monkeypatch.chdir(notes / "deep")
-    told = run("remove", "d.txt", str(notes / "fox.md"), "notes/a[1].md", "--index", "../../.echo-index", "--json")
-    assert json.loads(told.out) == {
+    removed = run("remove", "d.txt", str(notes / "fox.md"), "notes/a[1].md", "--index", "../../.echo-index", "--json")
+    assert json.loads(removed.out) == {
         "removed": ["notes/a[1].md", "notes/deep/d.txt", "notes/fox.md"], "documents": 1, "chunks": 1
     }  # fmt: skip
     assert (notes / "fox.md").exists()
@@ -276,11 +276,11 @@ def test_remove_takes_out_what_is_named_as_a_file_a_name_or_a_glob(
     assert json.loads(run("search", "fox", "--mode", "lexical", "--json").out) == []
 
 
-def test_what_was_removed_stays_out_until_it_is_named(run: Run, notes: Path) -> None:
+def test_removed_documents_stay_out_until_they_are_named(run: Run, notes: Path) -> None:
     run("build", "notes")
     assert run("remove", "notes/*").code == 0
     built = run("build")
-    assert built.code == 0, "there is nothing to complain of"
+    assert built.code == 0, "this is not an error"
     assert (
         "2 files skipped because they were removed from the index; to add one again: echo-index build FILE" in built.out
     )
@@ -303,24 +303,24 @@ main()"""
     assert ended.stdout.splitlines()[-1] == "set()"
 
 
-def test_a_model_named_for_an_empty_folder_is_not_remembered(run: Run, notes: Path, tmp_path: Path) -> None:
+def test_options_of_a_failed_build_are_not_remembered(run: Run, notes: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert run("build", "empty", "--layer", "2").code == 1
     assert run("build", "notes").code == 0
 
 
-def test_k_larger_than_the_index_gives_what_there_is(run: Run, notes: Path) -> None:
+def test_k_may_exceed_the_size_of_the_index(run: Run, notes: Path) -> None:
     run("build", "notes")
     assert len(json.loads(run("search", "fox", "-k", "500", "--json").out)) == 2
 
 
-def test_an_index_goes_on_with_its_own_settings(run: Run, notes: Path, tiny_folder: Path) -> None:
+def test_an_index_keeps_its_settings(run: Run, notes: Path, tiny_folder: Path) -> None:
     run("build", "notes", "--layer", "2", "--chunk-tokens", "64")
     (notes / "new.md").write_text("# New\n\nA new page.\n")
     assert "1 new" in run("build", "notes", "--model", str(tiny_folder)).out
-    told = json.loads(run("status", "--json").out)
-    assert told["encoder"]["layer"] == 2
-    assert told["chunking"]["max_tokens"] == 64
+    facts = json.loads(run("status", "--json").out)
+    assert facts["encoder"]["layer"] == 2
+    assert facts["chunking"]["max_tokens"] == 64
 
 
 def test_rebuild_changes_the_settings(run: Run, notes: Path) -> None:
@@ -329,7 +329,7 @@ def test_rebuild_changes_the_settings(run: Run, notes: Path) -> None:
     assert json.loads(run("status", "--json").out)["encoder"]["layer"] == 2
 
 
-def test_a_name_never_looks_like_another(run: Run, tmp_path: Path) -> None:
+def test_control_characters_in_names_are_replaced(run: Run, tmp_path: Path) -> None:
     (tmp_path / "new\nline\u202e.txt").write_text("Whales live in the sea.")
     (tmp_path / "bro\nken\x1b[2J.pdf").write_bytes(b"no PDF")
     built = run("build", str(tmp_path))
@@ -338,7 +338,7 @@ def test_a_name_never_looks_like_another(run: Run, tmp_path: Path) -> None:
     assert "new\ufffdline\ufffd.txt:1" in place
 
 
-def test_what_a_document_says_never_steers_the_terminal(run: Run, tmp_path: Path) -> None:
+def test_documents_cannot_control_the_terminal(run: Run, tmp_path: Path) -> None:
     (tmp_path / "evil.txt").write_text("\x1b[2J\x1b]0;owned\x07 [bold red]markup[/] and [link=http://x]y[/link]")
     run("build", "evil.txt")
     shown = run("search", "markup").out
@@ -346,7 +346,7 @@ def test_what_a_document_says_never_steers_the_terminal(run: Run, tmp_path: Path
     assert "[bold red]markup[/]" in shown
 
 
-def test_ctrl_c_keeps_what_was_done_and_says_how_to_go_on(tmp_path: Path, tiny_folder: Path) -> None:
+def test_ctrl_c_keeps_finished_work_and_names_the_remedy(tmp_path: Path, tiny_folder: Path) -> None:
     notes = tmp_path / "notes"
     notes.mkdir()
     for number in range(400):
@@ -390,7 +390,7 @@ def _vectors_in(catalog: Path) -> int:
 
 
 @pytest.mark.model
-def test_the_newcomers_way_on_the_real_model(run: Run, tmp_path: Path) -> None:
+def test_build_search_and_ask_with_the_default_model(run: Run, tmp_path: Path) -> None:
     docs = ROOT / "docs"
     (tmp_path / "docs").mkdir()
     for page in ("documents.md", "models.md"):

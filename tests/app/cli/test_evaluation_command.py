@@ -1,4 +1,4 @@
-"""echo-index eval as a person uses it: tables, files, what it says when something is wrong, and Ctrl-C."""
+"""echo-index eval: tables, files, errors and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def run(tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command in a folder that has something to evaluate on; `eval` keeps its work there."""
+    """Return a function that runs a command in a folder with evaluation data; `eval` caches its work there."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")
     write_beir(tmp_path / "small")
@@ -47,21 +47,21 @@ def test_tables_and_files_of_several_inputs(run: Run, tmp_path: Path) -> None:
     assert "Means over 2 collections" in out
     [first, *_] = [line.split() for line in out.splitlines() if line.startswith("bm25")]
     assert first[:5] == ["bm25", "100.0", "100.0", "100.0", "100.0"]
-    told = json.loads((tmp_path / "all.json").read_text())
-    assert told["versions"]["ir-measures"]
-    collection, _, pairs = told["collections"]
+    report = json.loads((tmp_path / "all.json").read_text())
+    assert report["versions"]["ir-measures"]
+    collection, _, pairs = report["collections"]
     assert collection["instruction"] == "Find it."
     assert collection["chunking"] == {"max_tokens": 200, "overlap_tokens": 30}
     assert {"query_prompt", "document_prompt", "layer", "pooling", "dtype", "weights"} <= {*collection["encoder"]}
     less = [f"echo-less-{count}" for count in (1, 2, 4, 8)]
     assert [row["row"] for row in pairs["rows"]] == ["classical", "echo", *less, "classical-raw", "echo-raw"]
-    assert told["means"]["rankings"]["bm25"]["nDCG@10"] == 100
+    assert report["means"]["rankings"]["bm25"]["nDCG@10"] == 100
     markdown = (tmp_path / "all.md").read_text()
     assert "| row | nDCG@10 | recall@10 | recall@100 | MRR@10 | to bm25 | 95 % interval | ms |" in markdown
     assert "<svg" in (tmp_path / "all.svg").read_text()
 
 
-def test_only_the_rows_named_and_the_baseline(run: Run) -> None:
+def test_only_the_named_rows_and_the_baseline_are_evaluated(run: Run) -> None:
     code, out, _ = run("eval", "small", "--rows", "echo,hybrid", "--baseline", "classical", "--queries", "1")
     assert code == 0
     rows = [line.split()[0] for line in out.splitlines()[2:] if line.strip()]
@@ -70,7 +70,7 @@ def test_only_the_rows_named_and_the_baseline(run: Run) -> None:
     assert "to classical" in out
 
 
-def test_an_index_is_asked_and_keeps_its_encoder(run: Run, tmp_path: Path) -> None:
+def test_questions_are_evaluated_with_the_encoder_of_the_index(run: Run, tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "bread.md").write_text("# Bread\n\nIt is baked at five.\n")
     json_lines(tmp_path / "mine.jsonl", [{"question": "When is it baked?", "page": "notes/bread.md"}])
@@ -93,7 +93,7 @@ def test_an_index_is_asked_and_keeps_its_encoder(run: Run, tmp_path: Path) -> No
         (("small", "--json", "nowhere/all.json"), 1, "the folder nowhere does not exist"),
     ],
 )
-def test_what_is_wrong_is_told_before_anything_is_embedded(
+def test_errors_are_reported_before_anything_is_embedded(
     run: Run, tmp_path: Path, words: tuple[str, ...], code: int, said: str
 ) -> None:
     ended, out, err = run("eval", *words)
@@ -102,7 +102,7 @@ def test_what_is_wrong_is_told_before_anything_is_embedded(
     assert not (tmp_path / "work").exists()
 
 
-def test_a_plot_without_matplotlib_is_told_first(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_matplotlib_is_reported_first(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation_plot, "find_spec", lambda name: None)
     code, _, err = run("eval", "small", "--plot", "all.svg")
     assert code == 1

@@ -1,4 +1,4 @@
-"""echo-index tune: pairs in, an adapter out that build uses; what is wrong is told in a sentence."""
+"""echo-index tune: training an adapter from pairs, building with it, and errors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def pairs(tmp_path: Path) -> Path:
 
 
 def run(*words: str | Path, code: int = 0) -> str:
-    """Run the command line and return all that it printed."""
+    """Run the command line and return its output."""
     result = RUNNER.invoke(app, [*map(str, words)])
     if isinstance(result.exception, EchoIndexError):
         assert code == 1
@@ -42,12 +42,12 @@ def run(*words: str | Path, code: int = 0) -> str:
 def test_a_tuned_model_builds_an_index(tiny_folder: Path, pairs: Path, tmp_path: Path) -> None:
     adapter, docs, index = tmp_path / "adapter", tmp_path / "docs", tmp_path / "index"
     options = ("--steps", "6", "--batch", "8", "--held-out", "10", "--evaluate-every", "3", "--rank", "2")
-    told = run("tune", "--pairs", pairs, "--model", tiny_folder, "--layer", "3", "--out", adapter, *options)
-    assert "60 pairs from 1 source." in told
-    assert "Step 3: loss" in told
-    assert f"echo-index build --rebuild --adapter {adapter}" in told.replace("\n", "")
-    assert "6 steps; best at step" in told
-    assert "Before: held-out MRR" in told
+    output = run("tune", "--pairs", pairs, "--model", tiny_folder, "--layer", "3", "--out", adapter, *options)
+    assert "60 pairs from 1 source." in output
+    assert "Step 3: loss" in output
+    assert f"echo-index build --rebuild --adapter {adapter}" in output.replace("\n", "")
+    assert "6 steps; best at step" in output
+    assert "Before: held-out MRR" in output
     assert len((adapter / TUNING_LOG).read_text(encoding="utf-8").splitlines()) == 7
     assert b"<svg" in (adapter / "log.svg").read_bytes()
     docs.mkdir()
@@ -61,14 +61,14 @@ def test_a_tuned_model_builds_an_index(tiny_folder: Path, pairs: Path, tmp_path:
 
 
 @pytest.mark.parametrize("kind", [("--rank", "2"), ("--head",)])
-def test_pairs_of_a_file_of_their_own_are_measured_on(
+def test_held_out_pairs_can_come_from_a_file(
     tiny_folder: Path, pairs: Path, tmp_path: Path, kind: tuple[str, ...]
 ) -> None:
     lines = pairs.read_text(encoding="utf-8").splitlines()
-    (tmp_path / "apart.jsonl").write_text(lines[7], encoding="utf-8")  # one alone is found first, whatever the model
+    (tmp_path / "apart.jsonl").write_text(lines[7], encoding="utf-8")  # a single pair is always ranked first
     options = ("--steps", "2", "--batch", "4", "--model", tiny_folder, "--out", tmp_path / "adapter", *kind)
-    told = run("tune", "--pairs", pairs, "--held-out-pairs", tmp_path / "apart.jsonl", *options)
-    assert "Before: held-out MRR 100.0." in told
+    output = run("tune", "--pairs", pairs, "--held-out-pairs", tmp_path / "apart.jsonl", *options)
+    assert "Before: held-out MRR 100.0." in output
     measured = [json.loads(line)["held_out"] for line in (tmp_path / "adapter" / TUNING_LOG).read_text().splitlines()]
     assert measured == [100.0, None, 100.0]
 
@@ -76,8 +76,8 @@ def test_pairs_of_a_file_of_their_own_are_measured_on(
 def test_a_head_builds_an_index(tiny_folder: Path, pairs: Path, tmp_path: Path) -> None:
     adapter, docs, index = tmp_path / "adapter", tmp_path / "docs", tmp_path / "index"
     options = ("--steps", "6", "--batch", "8", "--evaluate-every", "3", "--layer", "echo:4+0.5*text:3")
-    told = run("tune", "--head", "--pairs", pairs, "--model", tiny_folder, "--out", adapter, *options)
-    assert "6 steps" in told
+    output = run("tune", "--head", "--pairs", pairs, "--model", tiny_folder, "--out", adapter, *options)
+    assert "6 steps" in output
     docs.mkdir()
     (docs / "a.txt").write_text("The quick brown fox jumps over the lazy dog.", encoding="utf-8")
     run("build", docs, "--adapter", adapter, "--model", tiny_folder, "--index", index)
@@ -85,7 +85,7 @@ def test_a_head_builds_an_index(tiny_folder: Path, pairs: Path, tmp_path: Path) 
     assert "a.txt" in run("search", "fox", "--index", index)
 
 
-def test_an_index_can_be_tuned_on(tiny_folder: Path, tmp_path: Path) -> None:
+def test_pairs_can_come_from_an_index(tiny_folder: Path, tmp_path: Path) -> None:
     docs, index = tmp_path / "docs", tmp_path / "index"
     docs.mkdir()
     for number in range(30):
@@ -96,25 +96,27 @@ def test_an_index_can_be_tuned_on(tiny_folder: Path, tmp_path: Path) -> None:
     assert "30 pairs from 1 source." in run("tune", "--from-index", index, *options)
 
 
-def test_an_adapter_is_tuned_further(tiny_folder: Path, pairs: Path, tmp_path: Path) -> None:
+def test_an_adapter_can_be_trained_further(tiny_folder: Path, pairs: Path, tmp_path: Path) -> None:
     options = ("--steps", "2", "--batch", "8", "--held-out", "0", "--model", tiny_folder, "--pairs", pairs)
     run("tune", *options, "--rank", "2", "--out", tmp_path / "first")
     further = (*options, "--adapter", tmp_path / "first", "--out", tmp_path / "second")
-    told = run("tune", *further, "--rank", "4", code=1)
-    assert "cannot be changed. Train a new adapter: --no-adapter" in told
+    output = run("tune", *further, "--rank", "4", code=1)
+    assert "cannot be changed. Train a new adapter: --no-adapter" in output
     assert "2 steps, loss" in run("tune", *further)
     first, second = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("first", "second"))
     assert first.keys() == second.keys()
     assert any(not np.array_equal(first[name], second[name]) for name in first)
-    assert all(np.allclose(first[name], second[name], atol=2e-3) for name in first)  # from there, not from nothing
+    assert all(
+        np.allclose(first[name], second[name], atol=2e-3) for name in first
+    )  # training started from the first adapter
 
 
 def test_two_processes_train_what_one_trains(tiny_folder: Path, pairs: Path, tmp_path: Path) -> None:
-    # a batch of more tokens than go through at once, so that both have a share of it
+    # more tokens than fit into one pass, so that both processes have a share
     options = ["--steps", "5", "--batch", "50", "--held-out", "10", "--evaluate-every", "5", "--rank", "2"]
     options += ["--learning-rate", "0.01"]
     words = ["tune", "--pairs", str(pairs), "--model", str(tiny_folder), "--device", "cpu", *options, "--out"]
-    # accelerate starts several processes where there are several GPUs; on a CPU what it uses does
+    # on a CPU, torch.distributed.run does what accelerate does on several GPUs
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "echo_index"]
     run = subprocess.run(
         [sys.executable, *launch, *words, str(tmp_path / "two")], capture_output=True, text=True, cwd=ROOT, timeout=300
@@ -132,7 +134,7 @@ def test_two_processes_train_what_one_trains(tiny_folder: Path, pairs: Path, tmp
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "output"),
     [
         (
             ("--pairs", "{pairs}", "--model", "{tiny}", "--learning-rate", "0"),
@@ -148,11 +150,11 @@ def test_two_processes_train_what_one_trains(tiny_folder: Path, pairs: Path, tmp
         (("--pairs", "{pairs}", "--model", "{tiny}", "--teacher", "no/such"), 1, "no/such"),
     ],
 )
-def test_what_cannot_be_done_is_told(
-    words: tuple[str, ...], code: int, told: str, tiny_folder: Path, pairs: Path, tmp_path: Path
+def test_impossible_options_are_reported(
+    words: tuple[str, ...], code: int, output: str, tiny_folder: Path, pairs: Path, tmp_path: Path
 ) -> None:
     given = [word.format(pairs=pairs, tiny=tiny_folder) for word in (*words, "--steps", "2")]
-    assert told in run("tune", *given, "--out", tmp_path / "adapter", code=code)
+    assert output in run("tune", *given, "--out", tmp_path / "adapter", code=code)
 
 
 @pytest.mark.parametrize("option", [("--alike", "2"), ("--teacher-share", "0.25"), ("--dimensions", "8,4")])

@@ -1,4 +1,4 @@
-"""A streamed answer: it grows, it is checked at its end, and the model stops where nobody waits any more."""
+"""Streamed answers: they grow, are checked at the end, and stop when the stream is closed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PATIENCE = 20  # seconds
 
 @pytest.fixture(scope="module")
 def facts(gemma: LanguageModel, tmp_path_factory: pytest.TempPathFactory) -> IndexService:
-    """Return what is served over a page for each fact, by the real model."""
+    """Return a service for an index with one document per fact, with the default model."""
     folder = write_facts(tmp_path_factory.mktemp("facts") / "facts")
     index_dir = tmp_path_factory.mktemp("index")
     build_index([Source.parse(str(folder))], index_dir, encoder=EchoEncoder(gemma))
@@ -45,7 +45,7 @@ def facts(gemma: LanguageModel, tmp_path_factory: pytest.TempPathFactory) -> Ind
 
 @pytest.fixture(scope="module")
 def tiny(tiny_model: LanguageModel, tmp_path_factory: pytest.TempPathFactory) -> IndexService:
-    """Return what is served by a random model, which writes on and on."""
+    """Return a service with a random model, whose answers have no end."""
     folder = write_facts(tmp_path_factory.mktemp("facts") / "facts")
     index_dir = tmp_path_factory.mktemp("index")
     build_index([Source.parse(str(folder))], index_dir, encoder=EchoEncoder(tiny_model))
@@ -54,32 +54,34 @@ def tiny(tiny_model: LanguageModel, tmp_path_factory: pytest.TempPathFactory) ->
     return service
 
 
-def writing() -> list[threading.Thread]:
-    """The threads in which answers are being written."""
+def writing_threads() -> list[threading.Thread]:
+    """Return the threads that write answers."""
     return [thread for thread in threading.enumerate() if thread.name == "answer"]
 
 
-def soon(is_so: Callable[[], bool], seconds: float = PATIENCE) -> bool:
+def wait_until(condition: Callable[[], bool], seconds: float = PATIENCE) -> bool:
     deadline = time.monotonic() + seconds
-    while not is_so() and time.monotonic() < deadline:
+    while not condition() and time.monotonic() < deadline:
         time.sleep(0.005)
-    return is_so()
+    return condition()
 
 
 @pytest.fixture(autouse=True)
-def nothing_goes_on() -> Iterator[None]:
-    """After a test, nothing is being written."""
+def no_thread_is_left() -> Iterator[None]:
+    """Check after each test that no answer is being written."""
     yield
-    assert soon(lambda: not writing())
+    assert wait_until(lambda: not writing_threads())
 
 
 @pytest.mark.model
-def test_a_turn_grows_and_ends_with_its_answer(facts: IndexService, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[bool] = []
+def test_a_turn_grows_until_its_answer_is_complete(facts: IndexService, monkeypatch: pytest.MonkeyPatch) -> None:
+    grouped: list[bool] = []
     search = Retriever.search
-    monkeypatch.setattr(Retriever, "search", lambda *given, **how: asked.append(how["group"]) or search(*given, **how))
+    monkeypatch.setattr(
+        Retriever, "search", lambda *given, **how: grouped.append(how["group"]) or search(*given, **how)
+    )
     turns = list(stream_turn(facts, Request(QUESTION)))
-    assert asked == [True], "the same is not read twice"
+    assert grouped == [True], "duplicates are grouped"
     first, last = turns[0], turns[-1]
     assert first.passages and first.text == "" and first.answer is None, "the passages come first"
     assert all(turn.question == QUESTION and turn.passages == first.passages for turn in turns)
@@ -98,26 +100,26 @@ def test_a_turn_grows_and_ends_with_its_answer(facts: IndexService, monkeypatch:
 
 
 @pytest.mark.model
-def test_a_follow_up_is_understood_from_the_turns_before(facts: IndexService) -> None:
+def test_a_follow_up_is_rewritten_from_earlier_turns(facts: IndexService) -> None:
     turns = [Turn("An unfinished question")]
     turns.append([*stream_turn(facts, Request(FACTS["castle"][1]))][-1])
     follow_up = "And the bridge?"
     alone = [*stream_turn(facts, Request(follow_up))][-1].answer
     after = [*stream_turn(facts, Request(follow_up, before=tuple(turns)))][-1]
-    assert after.question == follow_up, "the person's own words are shown"
+    assert after.question == follow_up, "the question is shown as it was asked"
     assert alone is not None and alone.question == follow_up
     assert after.answer is not None and after.answer.question != follow_up
     assert "bridge" in after.answer.question.lower()
 
 
 @pytest.mark.model
-def test_what_the_documents_do_not_say_is_not_found(facts: IndexService) -> None:
+def test_a_question_without_an_answer_in_the_documents_is_not_found(facts: IndexService) -> None:
     answer = [*stream_turn(facts, Request("Which wines go with roast goose?"))][-1].answer
     assert answer is not None
     assert not answer.found and answer.citations == ()
 
 
-def test_the_request_says_how_many_passages_of_which_documents_and_how(tiny: IndexService) -> None:
+def test_number_filter_and_mode_of_a_request_are_applied(tiny: IndexService) -> None:
     def passages(request: Request) -> list[Hit]:
         stream = stream_turn(tiny, request)
         try:
@@ -133,41 +135,41 @@ def test_the_request_says_how_many_passages_of_which_documents_and_how(tiny: Ind
     assert [(Path(hit.source).name, hit.dense) for hit in words] == [("ferry.md", None)]
 
 
-def start_of(service: IndexService) -> Iterator[Turn]:
-    """Return an answer of which the model has begun to write, and goes on."""
+def started_stream(service: IndexService) -> Iterator[Turn]:
+    """Return a stream whose answer is still being written."""
     stream = stream_turn(service, Request(QUESTION))
     for turn in stream:
         if turn.text:
             break
-    assert writing()
+    assert writing_threads()
     return stream
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("how", ["close", "let go"])
-def test_the_model_stops_where_nobody_waits_any_more(facts: IndexService, how: str) -> None:
+@pytest.mark.parametrize("how", ["close", "delete"])
+def test_the_model_stops_when_the_stream_is_closed_or_deleted(facts: IndexService, how: str) -> None:
     writer = facts.chat_model()
     assert isinstance(writer, EchoChatModel)
     began = time.monotonic()
     whole = [*stream_turn(facts, Request(QUESTION))]
     took = time.monotonic() - began
-    stream = start_of(facts)
+    stream = started_stream(facts)
     if how == "close":
         stream.close()  # type: ignore[attr-defined]
     else:
         del stream
     began = time.monotonic()
-    assert soon(lambda: not writing(), 2.0), "it writes on for nobody"
+    assert wait_until(lambda: not writing_threads(), 2.0), "the model did not stop"
     assert time.monotonic() - began < took
     free = threading.Thread(target=writer.invoke, args=["Hello"], kwargs={"max_tokens": 1})
     free.start()
     free.join(PATIENCE)
-    assert not free.is_alive(), "the model is free for others"
+    assert not free.is_alive(), "the model is blocked"
     assert [*stream_turn(facts, Request(QUESTION))][-1] == whole[-1]
 
 
 class Endless(GenericFakeChatModel):
-    """Writes on for ten seconds, as long as somebody waits."""
+    """Writes for ten seconds unless it is stopped."""
 
     def _stream(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
         for number in range(1000):
@@ -175,32 +177,32 @@ class Endless(GenericFakeChatModel):
             time.sleep(0.01)
 
 
-def test_a_stopped_answer_is_not_written_to_its_end(tiny: IndexService) -> None:
+def test_a_stopped_answer_is_not_completed(tiny: IndexService) -> None:
     service = IndexService(replace(tiny.options, llms=("endless",)))
     service._chat_models["endless"] = Endless(messages=iter(()))
     stream = stream_turn(service, Request(QUESTION, llm="endless"))
     for turn in stream:
         if turn.text.count("word") >= 3:
             break
-    assert writing()
+    assert writing_threads()
     stream.close()  # type: ignore[attr-defined]
-    assert soon(lambda: not writing(), 3.0)
+    assert wait_until(lambda: not writing_threads(), 3.0)
 
 
-def test_a_stream_that_nobody_reads_starts_nothing(tiny: IndexService) -> None:
+def test_an_unread_stream_starts_no_thread(tiny: IndexService) -> None:
     stream = stream_turn(tiny, Request(QUESTION))
-    assert not writing()
+    assert not writing_threads()
     stream.close()  # type: ignore[attr-defined]
-    assert not writing()
+    assert not writing_threads()
 
 
 @pytest.mark.parametrize("question", ["", "   \n"])
-def test_an_empty_question_is_an_error_of_the_caller(tiny: IndexService, question: str) -> None:
+def test_an_empty_question_raises(tiny: IndexService, question: str) -> None:
     with pytest.raises(QuestionError):
         list(stream_turn(tiny, Request(question)))
 
 
-def test_errors_come_to_who_waits(tiny: IndexService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_are_raised_by_the_stream(tiny: IndexService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(IndexMissing):
         next(stream_turn(IndexService(ServiceOptions(tmp_path / "nowhere")), Request(QUESTION)))
     with pytest.raises(ModelError, match="is not one of the configured models"):
@@ -223,10 +225,10 @@ def test_an_index_that_was_rebuilt_with_another_model_is_opened_again_once(
     build_index([Source.parse(str(folder))], tmp_path / "index", encoder=EchoEncoder(other), rebuild=True)
     assert [*stream_turn(service, Request(QUESTION))][-1].answer is not None
     used = service.with_retriever(lambda retriever: retriever.encoder.model.name)
-    assert used == other.name, "the next question does not open the index again"
+    assert used == other.name, "the next question opens the index again"
 
 
-def test_several_answers_at_once_get_each_their_own(tiny: IndexService) -> None:
+def test_concurrent_answers_do_not_mix(tiny: IndexService) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     questions = [question for _, question, _ in FACTS.values()]

@@ -1,4 +1,4 @@
-"""A build in the background: how it tells of itself, how it is stopped and goes on, and how it fails."""
+"""Builds in the background: progress, stop and continuation, and failures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PATIENCE = 60  # seconds
 
 @pytest.fixture
 def notes(tmp_path: Path) -> Path:
-    """Return a folder of some batches."""
+    """Return a folder of documents for several batches."""
     folder = tmp_path / "notes"
     folder.mkdir()
     for number in range(200):
@@ -35,75 +35,75 @@ def notes(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def builder(tmp_path: Path, tiny_folder: Path) -> Iterator[BuildJob]:
+def build_job(tmp_path: Path, tiny_folder: Path) -> Iterator[BuildJob]:
     built = BuildJob(tmp_path / "index", EncoderOptions(model=str(tiny_folder), device="cpu"))
     yield built
     built.stop()
     built.wait()
 
 
-def until(builder: BuildJob, is_so: Callable[[BuildState], bool]) -> list[BuildState]:
-    """Look at a build until it is so or has ended; return what was seen, each once."""
-    seen = [builder.state]
+def until(build_job: BuildJob, condition: Callable[[BuildState], bool]) -> list[BuildState]:
+    """Return the different states of a build until a condition is true or the build has ended."""
+    states = [build_job.state]
     deadline = time.monotonic() + PATIENCE
-    while not is_so(seen[-1]) and seen[-1].is_active:
+    while not condition(states[-1]) and states[-1].is_active:
         assert time.monotonic() < deadline
-        if (state := builder.state) != seen[-1]:
-            seen.append(state)
+        if (state := build_job.state) != states[-1]:
+            states.append(state)
         time.sleep(0.001)
-    return seen
+    return states
 
 
-def held(index_dir: Path) -> int:
+def count_documents(index_dir: Path) -> int:
     return len(list_documents(open_snapshot(index_dir, index_device="cpu")))
 
 
-def test_a_builder_that_was_not_asked_has_nothing_to_tell(builder: BuildJob) -> None:
-    assert builder.state == builder.wait() == BuildState()
-    assert not builder.state.is_active
-    builder.stop()
-    assert builder.state.phase == "idle", "there is nothing to stop"
-    assert not builder.index_dir.exists()
+def test_a_new_build_job_is_idle(build_job: BuildJob) -> None:
+    assert build_job.state == build_job.wait() == BuildState()
+    assert not build_job.state.is_active
+    build_job.stop()
+    assert build_job.state.phase == "idle", "no build is running"
+    assert not build_job.index_dir.exists()
 
 
-def test_a_build_tells_how_far_it_is_and_ends_with_its_report(builder: BuildJob, notes: Path) -> None:
-    builder.start([str(notes)])
-    seen = until(builder, lambda state: False)
-    assert [*dict.fromkeys(state.phase for state in seen)] == ["starting", "running", "done"]
-    embedding = [state for state in seen if state.stage == "embedding"]
+def test_a_build_reports_progress_and_ends_with_a_report(build_job: BuildJob, notes: Path) -> None:
+    build_job.start([str(notes)])
+    states = until(build_job, lambda state: False)
+    assert [*dict.fromkeys(state.phase for state in states)] == ["starting", "running", "done"]
+    embedding = [state for state in states if state.stage == "embedding"]
     assert [state.done for state in embedding] == sorted(state.done for state in embedding)
     assert {state.total for state in embedding} == {200}
     assert 0 < embedding[0].done < embedding[-1].done <= 200
     assert all(state.rate > 0 and state.seconds_left is not None for state in embedding[1:])
-    assert all(state.seconds_left is None for state in seen if state.stage == "reading"), "nobody knows how many"
-    ended = builder.wait()
+    assert all(state.seconds_left is None for state in states if state.stage == "reading"), "the total is unknown"
+    ended = build_job.wait()
     assert isinstance(ended.report, BuildReport)
     assert (ended.report.added, ended.report.embedded, ended.report.documents) == (200, 200, 200)
     assert (ended.phase, ended.error, ended.is_active) == ("done", "", False)
-    assert held(builder.index_dir) == 200
+    assert count_documents(build_job.index_dir) == 200
 
 
-def test_the_rate_is_of_what_was_done_since_the_stage_was_first_told(
-    builder: BuildJob, notes: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_rate_counts_only_work_since_the_first_update_of_the_stage(
+    build_job: BuildJob, notes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Much may have been embedded while files were read."""
+    """Documents may have been embedded while files were read."""
     states: list[BuildState] = []
 
     def build_slowly(*given: Any, progress: Callable[[str, int, int | None], None], **named: Any) -> BuildReport:
         for done in (1000, 1010):
             progress("embedding", done, 2000)
-            states.append(builder.state)
+            states.append(build_job.state)
             time.sleep(0.1)
         return BuildReport()
 
     monkeypatch.setattr(build_files, "build_index", build_slowly)
-    builder.start([str(notes)])
-    assert builder.wait().phase == "done"
+    build_job.start([str(notes)])
+    assert build_job.wait().phase == "done"
     assert [state.rate == 0 for state in states] == [True, False]
     assert 0 < states[1].rate <= 100
 
 
-def test_the_time_left_is_what_is_left_at_the_rate() -> None:
+def test_the_time_left_follows_from_the_rate() -> None:
     assert BuildState("running", "embedding", done=20, total=100, rate=4.0).seconds_left == 20
     assert BuildState("running", "embedding", done=100, total=100, rate=4.0).seconds_left == 0
     assert BuildState("running", "reading", done=20, total=None, rate=4.0).seconds_left is None
@@ -122,50 +122,50 @@ def test_the_time_left_is_what_is_left_at_the_rate() -> None:
         ("failed", False),
     ],
 )
-def test_what_is_being_done_is_active(phase: str, is_active: bool) -> None:
+def test_running_phases_are_active(phase: str, is_active: bool) -> None:
     assert BuildState(phase=phase).is_active == is_active  # type: ignore[arg-type]
 
 
-def test_what_was_embedded_before_a_stop_is_kept_and_a_later_start_finishes(builder: BuildJob, notes: Path) -> None:
-    builder.start([str(notes)])
-    until(builder, lambda state: state.stage == "embedding" and state.done > 0)
-    builder.stop()
-    assert builder.state.phase == "stopping" and builder.state.is_active
-    stopped = builder.wait()
+def test_a_stopped_build_keeps_embeddings_and_a_later_one_finishes(build_job: BuildJob, notes: Path) -> None:
+    build_job.start([str(notes)])
+    until(build_job, lambda state: state.stage == "embedding" and state.done > 0)
+    build_job.stop()
+    assert build_job.state.phase == "stopping" and build_job.state.is_active
+    stopped = build_job.wait()
     assert (stopped.phase, stopped.report, stopped.error) == ("stopped", None, "")
     assert 0 < stopped.done < 200
-    builder.start([str(notes)])
-    report = builder.wait().report
+    build_job.start([str(notes)])
+    report = build_job.wait().report
     assert report is not None
-    assert 0 < report.embedded <= 200 - stopped.done, "the rest, and nothing twice"
-    assert report.documents == held(builder.index_dir) == 200
+    assert 0 < report.embedded <= 200 - stopped.done, "only the rest"
+    assert report.documents == count_documents(build_job.index_dir) == 200
 
 
-def test_a_build_is_stopped_before_its_model_is_there(builder: BuildJob, notes: Path) -> None:
-    builder.start([str(notes)])
-    builder.stop()
-    assert builder.wait().phase == "stopped"
-    builder.start([str(notes / "000.md")])
-    assert builder.wait().phase == "done", "a stop is for one build"
+def test_a_build_can_be_stopped_while_the_model_loads(build_job: BuildJob, notes: Path) -> None:
+    build_job.start([str(notes)])
+    build_job.stop()
+    assert build_job.wait().phase == "stopped"
+    build_job.start([str(notes / "000.md")])
+    assert build_job.wait().phase == "done", "a stop affects one build"
 
 
-def test_one_build_at_a_time(builder: BuildJob, notes: Path) -> None:
-    builder.start([str(notes)])
+def test_one_build_at_a_time(build_job: BuildJob, notes: Path) -> None:
+    build_job.start([str(notes)])
     with pytest.raises(IndexBusy, match="already running") as raised:
-        builder.start([str(notes)])
+        build_job.start([str(notes)])
     assert raised.value.remedy
-    assert builder.wait().phase == "done", "the first is not disturbed"
-    builder.start([str(notes)])
-    report = builder.wait().report
+    assert build_job.wait().phase == "done", "the first one continues"
+    build_job.start([str(notes)])
+    report = build_job.wait().report
     assert report is not None and report.unchanged == 200
 
 
-def test_many_who_start_at_once_start_one(builder: BuildJob, notes: Path) -> None:
+def test_concurrent_starts_start_one_build(build_job: BuildJob, notes: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     def start(_: int) -> bool:
         try:
-            builder.start([str(notes / "000.md")])
+            build_job.start([str(notes / "000.md")])
         except IndexBusy:
             return False
         return True
@@ -174,47 +174,47 @@ def test_many_who_start_at_once_start_one(builder: BuildJob, notes: Path) -> Non
         assert sum(pool.map(start, range(16))) == 1
 
 
-def test_a_source_that_is_not_there_is_told_at_once(builder: BuildJob, tmp_path: Path) -> None:
+def test_a_missing_source_raises_at_once(build_job: BuildJob, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="There is no file or folder at"):
-        builder.start([str(tmp_path / "nowhere")])
-    assert builder.state == BuildState()
+        build_job.start([str(tmp_path / "nowhere")])
+    assert build_job.state == BuildState()
 
 
-def test_a_build_that_fails_says_why_and_what_mends_it(builder: BuildJob, tmp_path: Path, notes: Path) -> None:
+def test_a_failed_build_has_an_error_and_can_be_repeated(build_job: BuildJob, tmp_path: Path, notes: Path) -> None:
     (tmp_path / "empty").mkdir()
-    builder.start([str(tmp_path / "empty")])
-    failed = builder.wait()
+    build_job.start([str(tmp_path / "empty")])
+    failed = build_job.wait()
     assert failed.phase == "failed" and not failed.is_active
     assert "There is no document to index in" in failed.error
-    builder.start([str(notes / "000.md")])
-    assert builder.wait().phase == "done"
-    assert builder.state.error == "", "what was wrong before is forgotten"
+    build_job.start([str(notes / "000.md")])
+    assert build_job.wait().phase == "done"
+    assert build_job.state.error == "", "the earlier error is cleared"
 
 
-def test_a_model_that_is_not_there_fails_the_build(tmp_path: Path, notes: Path) -> None:
-    builder = BuildJob(tmp_path / "index", EncoderOptions(model="no-such-model", device="cpu"))
-    builder.start([str(notes)])
-    assert builder.wait().phase == "failed"
-    assert "The model 'no-such-model' is not in the cache" in builder.state.error
+def test_a_missing_model_fails_the_build(tmp_path: Path, notes: Path) -> None:
+    build_job = BuildJob(tmp_path / "index", EncoderOptions(model="no-such-model", device="cpu"))
+    build_job.start([str(notes)])
+    assert build_job.wait().phase == "failed"
+    assert "The model 'no-such-model' is not in the cache" in build_job.state.error
 
 
-def test_what_nobody_thought_of_fails_the_build_too(tmp_path: Path, tiny_folder: Path, notes: Path) -> None:
-    (tmp_path / "index").write_text("this is no folder")
-    builder = BuildJob(tmp_path / "index", EncoderOptions(model=str(tiny_folder), device="cpu"))
-    builder.start([str(notes)])
-    assert builder.wait().phase == "failed"
-    assert builder.state.error.count("\n") == 0 and builder.state.error
+def test_an_unexpected_exception_fails_the_build(tmp_path: Path, tiny_folder: Path, notes: Path) -> None:
+    (tmp_path / "index").write_text("this is not a folder")
+    build_job = BuildJob(tmp_path / "index", EncoderOptions(model=str(tiny_folder), device="cpu"))
+    build_job.start([str(notes)])
+    assert build_job.wait().phase == "failed"
+    assert build_job.state.error.count("\n") == 0 and build_job.state.error
 
 
-def test_an_index_that_another_process_builds_is_left_alone(builder: BuildJob, notes: Path) -> None:
-    builder.start([str(notes / "000.md")])
-    builder.wait()
+def test_an_index_locked_by_another_process_is_not_changed(build_job: BuildJob, notes: Path) -> None:
+    build_job.start([str(notes / "000.md")])
+    build_job.wait()
     script = (
         "import sys; from pathlib import Path; from echo_index.indexer.storage.writer_lock import writer_lock\n"
         "with writer_lock(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     )
     other = subprocess.Popen(
-        [sys.executable, "-c", script, str(builder.index_dir)],
+        [sys.executable, "-c", script, str(build_job.index_dir)],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -222,21 +222,21 @@ def test_an_index_that_another_process_builds_is_left_alone(builder: BuildJob, n
     )
     assert other.stdout is not None and other.stdout.readline() == "held\n"
     try:
-        builder.start([str(notes)])
-        busy = builder.wait()
+        build_job.start([str(notes)])
+        busy = build_job.wait()
     finally:
         other.communicate()
     assert busy.phase == "failed"
     assert f"is being written by process {other.pid}." in busy.error
-    assert held(builder.index_dir) == 1
-    builder.start([str(notes)])
-    assert builder.wait().phase == "done"
+    assert count_documents(build_job.index_dir) == 1
+    build_job.start([str(notes)])
+    assert build_job.wait().phase == "done"
 
 
-def test_an_index_goes_on_with_the_encoder_it_was_built_with(builder: BuildJob, notes: Path) -> None:
-    builder.start([str(notes / "000.md")])
-    builder.wait()
-    again = BuildJob(builder.index_dir, EncoderOptions(device="cpu"))
+def test_an_index_keeps_its_encoder(build_job: BuildJob, notes: Path) -> None:
+    build_job.start([str(notes / "000.md")])
+    build_job.wait()
+    again = BuildJob(build_job.index_dir, EncoderOptions(device="cpu"))
     again.start([str(notes / "001.md")])
     assert again.wait().phase == "done", again.state.error
-    assert held(builder.index_dir) == 2
+    assert count_documents(build_job.index_dir) == 2

@@ -1,4 +1,4 @@
-"""Who may come in: which passwords are read from where, and that a name and its password must fit."""
+"""Passwords from the environment and from files, and checks against them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def passwords(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(("name", "password"), [("marta", "green door"), ("bob", "with:colons:"), ("åsa", "lösen")])
-def test_a_name_and_its_password_come_in(passwords: Path, name: str, password: str) -> None:
+def test_a_name_with_its_password_is_accepted(passwords: Path, name: str, password: str) -> None:
     assert read_authenticator(str(passwords))(name, password)
 
 
@@ -37,24 +37,24 @@ def test_a_name_and_its_password_come_in(passwords: Path, name: str, password: s
         ("# visitors", ""),
     ],
 )
-def test_anything_else_does_not(passwords: Path, name: str, password: str) -> None:
+def test_anything_else_is_rejected(passwords: Path, name: str, password: str) -> None:
     assert not read_authenticator(str(passwords))(name, password)
 
 
-def test_the_environment_holds_passwords_in_the_same_form(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_has_the_same_format(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(AUTH_VARIABLE, LINES)
     gate = read_authenticator(ENVIRONMENT)
     assert gate("bob", "with:colons:")
     assert not gate("bob", "green door")
 
 
-def test_a_file_that_an_editor_began_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "visitors").write_text("marta:green door\n", encoding="utf-8-sig")
     assert read_authenticator(str(tmp_path / "visitors"))("marta", "green door")
 
 
 @pytest.mark.parametrize("text", ["marta:green\nhunter2\n", "marta:green\n:hunter2\n", "marta:green\nhunter2:\n"])
-def test_a_line_that_is_no_password_is_named_but_not_shown(tmp_path: Path, text: str) -> None:
+def test_an_invalid_line_is_numbered_but_not_quoted(tmp_path: Path, text: str) -> None:
     (tmp_path / "visitors").write_text(text, encoding="utf-8")
     with pytest.raises(EchoIndexError, match="has no NAME:PASSWORD in line 2") as raised:
         read_authenticator(str(tmp_path / "visitors"))
@@ -63,9 +63,7 @@ def test_a_line_that_is_no_password_is_named_but_not_shown(tmp_path: Path, text:
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# nobody yet\n"])
-def test_no_passwords_are_an_error_and_not_an_open_door(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
-) -> None:
+def test_missing_passwords_raise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     (tmp_path / "visitors").write_text(text, encoding="utf-8")
     with pytest.raises(EchoIndexError, match=r"visitors contains no passwords\."):
         read_authenticator(str(tmp_path / "visitors"))

@@ -1,4 +1,4 @@
-"""Another model that writes the answers: a real one behind a real server, and what happens when it is not there."""
+"""Answers by another model, behind a real server, and errors of models and servers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OPENAI_SECRET = "sk-openai-secret-81b2d0"
 
 
 class Received(NamedTuple):
-    """A request that a server got."""
+    """A request that a server received."""
 
     path: str
     headers: dict[str, str]
@@ -39,10 +39,7 @@ class Received(NamedTuple):
 
 
 class ModelServer(ThreadingHTTPServer):
-    """A server with OpenAI's interface, and a real model behind it; it writes down what it gets.
-
-    With `refusal`, a status and a body, that is all it has to say.
-    """
+    """OpenAI-compatible server with a real model that records its requests; `refusal` is a fixed status and body."""
 
     daemon_threads = True
 
@@ -55,18 +52,18 @@ class ModelServer(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}/v1"
 
     @property
-    def asked(self) -> list[dict[str, Any]]:
-        """The bodies of the questions that were asked."""
+    def chat_requests(self) -> list[dict[str, Any]]:
+        """The bodies of the chat requests."""
         return [json.loads(got.body) for got in self.received if got.path == "/v1/chat/completions"]
 
 
 class Handler(BaseHTTPRequestHandler):
-    """What a ModelServer does with a request."""
+    """Request handler of a ModelServer."""
 
     server: ModelServer
 
     def handle_any(self) -> None:
-        """Write down the request, and answer it."""
+        """Record and answer a request."""
         body = self.rfile.read(int(self.headers.get("content-length") or 0)).decode("utf-8", errors="replace")
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.server.received.append(Received(self.path, headers, body))
@@ -82,12 +79,12 @@ class Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PATCH = handle_any
 
-    def write_answer(self, asked: dict[str, Any]) -> None:
-        """Let the model write, as a stream or at once."""
+    def write_answer(self, request: dict[str, Any]) -> None:
+        """Generate an answer, streamed or whole."""
         chat = EchoChatModel(language_model=self.server.model, max_tokens=40)
-        messages = convert_to_messages(asked["messages"])
-        answer = {"id": "1", "created": 0, "model": asked["model"]}
-        if not asked.get("stream"):
+        messages = convert_to_messages(request["messages"])
+        answer = {"id": "1", "created": 0, "model": request["model"]}
+        if not request.get("stream"):
             message = {"role": "assistant", "content": str(chat.invoke(messages).text)}
             choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
             self.reply(200, json.dumps({**answer, "object": "chat.completion", "choices": choices}))
@@ -103,18 +100,18 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"data: [DONE]\n\n")
 
     def reply(self, status: int, body: str) -> None:
-        """Send a whole body."""
+        """Send a response."""
         self.send_response(status)
         self.send_header("Content-Type", "application/json" if body.startswith("{") else "text/event-stream")
         self.end_headers()
         self.wfile.write(body.encode())
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Keep quiet."""
+        """Print nothing."""
 
 
 def serve(model: LanguageModel | None) -> Iterator[ModelServer]:
-    """Let a server run for the length of a test."""
+    """Run a server for the duration of a test."""
     server = ModelServer(model)
     Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
     yield server
@@ -130,29 +127,29 @@ def server(smollm: LanguageModel) -> Iterator[ModelServer]:
 
 @pytest.fixture
 def recorder() -> Iterator[ModelServer]:
-    """Return a server without a model, which only writes down what it gets."""
+    """Return a server without a model that only records requests."""
     yield from serve(None)
 
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take away what the machine's own environment says of keys, hosts, proxies and traces."""
+    """Remove keys, hosts, proxies and tracing settings from the environment."""
     for name in tuple(os.environ):
         if name.startswith(("OPENAI_", "LANGSMITH_", "LANGCHAIN_", "OLLAMA_", URL_KEY)) or "_proxy" in name.lower():
             monkeypatch.delenv(name)
 
 
 class Ran(NamedTuple):
-    """How a command ended and what it printed."""
+    """Exit code and output of a command."""
 
     code: int
     out: str
     err: str
 
-    def says(self, said: str) -> bool:
-        """Whether it ended in one sentence about an error that holds this, under at most the notice."""
+    def failed_with(self, text: str) -> bool:
+        """Return whether the command ended with a one-line error that contains a text, after at most one notice."""
         *before, error, _ = self.err.split("\n") if "\n" in self.err else ("", "", "")
-        return self.code == 1 and error.startswith("Error: ") and said in error and len(before) <= 1
+        return self.code == 1 and error.startswith("Error: ") and text in error and len(before) <= 1
 
     def __contains__(self, text: object) -> bool:
         return str(text) in self.out or str(text) in self.err
@@ -173,7 +170,7 @@ def run_main(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Path:
-    """Return a folder with an index of two notes, made by a copy of the tiny model that lies there, too."""
+    """Return a folder with an index of two notes and the copy of the tiny model it was built with."""
     folder = tmp_path_factory.mktemp("ask")
     shutil.copytree(tiny_folder, folder / "model")
     (folder / "notes").mkdir()
@@ -187,7 +184,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Path:
 
 @pytest.fixture
 def ask(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
-    """Ask a question, by words unless another mode is named."""
+    """Return a function that asks a question, with lexical search by default."""
     monkeypatch.chdir(folder)
     monkeypatch.setenv("COLUMNS", "200")
 
@@ -201,7 +198,7 @@ def ask(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 
 @pytest.fixture
 def closed_port() -> int:
-    """Return a port on which nobody listens."""
+    """Return an unused port."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         return int(listening.getsockname()[1])
@@ -215,10 +212,10 @@ def test_a_model_behind_a_url_answers_and_the_answer_is_cited(ask: Ask, server: 
     assert "eight" in text
     assert "The ferry  notes/ferry.md:1" in cited
     assert answered.err == f"The question and the passages that are found are sent to {server.url}#another.\n"
-    [asked] = server.asked
-    assert (asked["model"], asked["stream"]) == ("another", True)
-    assert QUESTION in asked["messages"][-1]["content"]
-    assert "A ticket for the ferry costs eleven euros." in asked["messages"][-1]["content"]
+    [request] = server.chat_requests
+    assert (request["model"], request["stream"]) == ("another", True)
+    assert QUESTION in request["messages"][-1]["content"]
+    assert "A ticket for the ferry costs eleven euros." in request["messages"][-1]["content"]
     assert [got.path for got in server.received] == ["/v1/chat/completions"]
 
 
@@ -228,25 +225,25 @@ def test_without_a_name_the_first_model_of_the_server_answers(ask: Ask, server: 
     answer = json.loads(answered.out)
     assert (answered.code, answer["question"], answer["found"]) == (0, QUESTION, True)
     assert "notes/ferry.md" in [citation["hit"]["source"] for citation in answer["citations"]]
-    assert [asked["model"] for asked in server.asked] == ["smollm2"]
+    assert [request["model"] for request in server.chat_requests] == ["smollm2"]
 
 
 @pytest.mark.model
-def test_a_model_behind_a_url_answers_at_once_too(server: ModelServer) -> None:
+def test_a_model_behind_a_url_answers_without_streaming(server: ModelServer) -> None:
     assert "Paris" in str(open_llm(f"{server.url}#any").invoke("What is the capital of France?").text)
-    assert not server.asked[0].get("stream")
+    assert not server.chat_requests[0].get("stream")
 
 
-def test_a_server_that_lists_no_model_is_asked_nothing(ask: Ask, recorder: ModelServer) -> None:
+def test_no_question_is_sent_to_a_server_without_models(ask: Ask, recorder: ModelServer) -> None:
     recorder.names = []
-    assert ask("--llm", recorder.url).says(
+    assert ask("--llm", recorder.url).failed_with(
         f"The server at {recorder.url} lists no models. Name one: {recorder.url}#MODEL"
     )
     assert [got.path for got in recorder.received] == ["/v1/models"]
 
 
 @pytest.mark.model
-def test_a_url_gets_its_own_key_and_nothing_that_is_meant_for_openai(
+def test_a_url_receives_its_own_key_and_no_openai_settings(
     ask: Ask, server: ModelServer, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(URL_KEY, URL_SECRET)
@@ -281,7 +278,9 @@ def test_a_password_in_a_url_is_sent_and_never_shown(ask: Ask, server: ModelServ
     assert f"are sent to {server.url}." in answered.err
     server.refusal = (400, json.dumps({"error": {"message": f"{with_password}/chat?token=abcdef is no good"}}))
     refused = ask("--llm", with_password)
-    assert refused.says(f"The language model {server.url} failed: Error code: 400 - {server.url}/chat is no good.")
+    assert refused.failed_with(
+        f"The language model {server.url} failed: Error code: 400 - {server.url}/chat is no good."
+    )
     assert "pass-word" not in refused and "someone" not in refused
 
 
@@ -295,26 +294,26 @@ def test_a_key_that_a_server_sends_back_is_not_shown(
     error = {"message": message, "type": "invalid_request_error", "param": None, "code": "invalid_api_key"}
     recorder.refusal = (401, json.dumps({"error": error}))
     refused = ask("--llm", name.format(url=recorder.url))
-    assert refused.says("failed: Error code: 401 - Incorrect API key: … (…). It is not ….")
+    assert refused.failed_with("failed: Error code: 401 - Incorrect API key: … (…). It is not ….")
     for shown_of_it in (URL_SECRET, OPENAI_SECRET, "url-s", "1c77", "Second line", "Traceback"):
         assert shown_of_it not in refused
     assert refused.out == ""
 
 
-def test_what_is_no_stream_of_a_model_is_told_in_one_sentence(ask: Ask, recorder: ModelServer) -> None:
+def test_an_invalid_stream_is_reported_in_one_sentence(ask: Ask, recorder: ModelServer) -> None:
     for body in ("data: {nonsense\n\n", "<html>Welcome!</html>", 'data: {"error": {"message": "out of memory"}}\n\n'):
         recorder.refusal = (200, body)
-        assert ask("--llm", f"{recorder.url}#any").says(f"The language model {recorder.url}#any failed: "), body
+        assert ask("--llm", f"{recorder.url}#any").failed_with(f"The language model {recorder.url}#any failed: "), body
 
 
-def test_a_server_that_is_not_there_is_told_soon_and_in_one_sentence(
+def test_an_unreachable_server_is_reported_quickly_in_one_sentence(
     ask: Ask, closed_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started = time.monotonic()
     monkeypatch.setenv("OLLAMA_HOST", f"127.0.0.1:{closed_port}")
     for name in (f"http://127.0.0.1:{closed_port}/v1", f"http://127.0.0.1:{closed_port}/v1#any", "ollama:any"):
         ended = ask("--llm", name)
-        assert ended.says(f"The language model {name} failed: ")
+        assert ended.failed_with(f"The language model {name} failed: ")
         assert "Connection refused" in ended.err
         assert ended.out == ""
     assert time.monotonic() - started < 8
@@ -337,14 +336,14 @@ def test_a_server_that_is_not_there_is_told_soon_and_in_one_sentence(
         ("nvidia:any", "needs the package langchain-nvidia-ai-endpoints. Install it: pip install langchain-nvidia-ai"),
     ],
 )
-def test_a_name_that_cannot_be_used_is_refused_before_the_index_is_opened(ask: Ask, name: str, said: str) -> None:
+def test_an_invalid_name_is_rejected_before_the_index_is_opened(ask: Ask, name: str, said: str) -> None:
     refused = ask("--llm", name, "--index", "nowhere")
-    assert refused.says(said)
+    assert refused.failed_with(said)
     assert "sent to" not in refused.err
     assert "hidden" not in refused
 
 
-def test_the_forms_that_are_accepted_are_named(ask: Ask) -> None:
+def test_the_accepted_formats_are_named(ask: Ask) -> None:
     assert all(
         form in ask("--llm", "gpt-4o").err for form in ("ollama:llama3.2", "http://127.0.0.1:8080/v1", "/v1#MODEL")
     )
@@ -377,7 +376,7 @@ def test_without_passages_nothing_is_sent(ask: Ask, recorder: ModelServer) -> No
 
 
 @pytest.mark.model
-def test_the_embedding_model_is_not_needed_by_words_with_another_model(
+def test_lexical_search_with_another_model_needs_no_embedding_model(
     ask: Ask, server: ModelServer, folder: Path
 ) -> None:
     there, gone = folder / "model", folder / "gone"
@@ -388,8 +387,8 @@ def test_the_embedding_model_is_not_needed_by_words_with_another_model(
     finally:
         gone.rename(there)
     assert by_words.code == 0
-    assert by_meaning.says("There is no model")
-    assert len(server.asked) == 1
+    assert by_meaning.failed_with("There is no model")
+    assert len(server.chat_requests) == 1
 
 
 @pytest.mark.model
@@ -403,7 +402,7 @@ def test_no_trace_is_sent_whatever_the_environment_says(
         "LANGSMITH_ENDPOINT": recorder.url,
         "LANGSMITH_API_KEY": "lsv2-any",
     }
-    # In a process of its own: langsmith reads the environment once, and sends what it has when the process ends.
+    # In its own process: langsmith reads the environment once and sends traces when the process ends.
     command = [sys.executable, "-m", "echo_index", "ask", QUESTION, "--mode", "lexical"]
     ran = subprocess.run(
         [*command, "--llm", f"{server.url}#any"] if another else command,
@@ -414,10 +413,10 @@ def test_no_trace_is_sent_whatever_the_environment_says(
     )
     assert ran.returncode == 0, ran.stderr
     assert recorder.received == []
-    assert len(server.asked) == another
+    assert len(server.chat_requests) == another
 
 
-def test_errors_of_ours_and_ctrl_c_stay_what_they_are() -> None:
+def test_own_errors_and_ctrl_c_are_not_translated() -> None:
     for error in (TextError("Too long."), MissingPackage("Not there."), KeyboardInterrupt()):
         with pytest.raises(type(error)) as raised, translate_llm_errors("openai:any"):
             raise error
@@ -433,7 +432,7 @@ def test_errors_of_ours_and_ctrl_c_stay_what_they_are() -> None:
         (ValueError("x" * 100_000), f"{'x' * 300}."),
     ],
 )
-def test_an_error_is_its_first_line(error: Exception, said: str) -> None:
+def test_only_the_first_line_of_an_error_is_shown(error: Exception, said: str) -> None:
     with pytest.raises(ModelError) as raised, translate_llm_errors("openai:any"):
         raise error
     assert str(raised.value) == f"The language model openai:any failed: {said}"

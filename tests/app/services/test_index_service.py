@@ -1,4 +1,4 @@
-"""What all visitors share: the index as it is now, models loaded once, and what is said while there is none."""
+"""The service shared by all visitors: the current index, and models that are loaded once."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def notes(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def index(tmp_path: Path) -> Path:
-    """Return where the index will be."""
+    """Return the folder for the index."""
     return tmp_path / "index"
 
 
@@ -57,7 +57,7 @@ def documents(service: IndexService) -> set[str]:
     return {document.path for document in service.with_snapshot(list_documents)}
 
 
-def test_without_an_index_it_says_so_until_there_is_one(
+def test_a_missing_index_raises_until_it_is_built(
     service: IndexService, notes: Path, index: Path, encoder: EchoEncoder
 ) -> None:
     assert service.index_dir == index
@@ -89,7 +89,7 @@ def test_a_new_generation_is_listed_before_anybody_searches(
 
 
 def other_encoder(folder: Path) -> EchoEncoder:
-    """Return the encoder of another model."""
+    """Return an encoder of another model."""
     config = llama_config(num_hidden_layers=3)
     return EchoEncoder(load_model(str(save_model(folder / "other", config, seed=7, chat_template=CHAT_TEMPLATE))))
 
@@ -106,16 +106,16 @@ def test_an_index_that_was_rebuilt_with_another_model_is_opened_again(
     assert service.with_retriever(lambda retriever: retriever.encoder.fingerprint) == other.fingerprint
 
 
-@pytest.mark.parametrize("asked_first", ["list", "write"])
-def test_after_a_rebuild_with_another_model_that_one_is_listed_and_writes(
-    service: IndexService, notes: Path, index: Path, encoder: EchoEncoder, tmp_path: Path, asked_first: str
+@pytest.mark.parametrize("first_call", ["list", "write"])
+def test_after_a_rebuild_the_new_model_lists_and_writes(
+    service: IndexService, notes: Path, index: Path, encoder: EchoEncoder, tmp_path: Path, first_call: str
 ) -> None:
     build(notes, index, encoder)
     service.warm()
     other = other_encoder(tmp_path)
     (notes / "vow.md").write_text("# Wizards\n\nSeven wizards quietly judge my vow.\n")
     build(notes, index, other, rebuild=True)
-    if asked_first == "list":
+    if first_call == "list":
         assert documents(service) == {"notes/fox.md", "notes/vow.md"}
     writer = service.chat_model()
     assert isinstance(writer, EchoChatModel)
@@ -123,7 +123,7 @@ def test_after_a_rebuild_with_another_model_that_one_is_listed_and_writes(
     assert documents(service) == {"notes/fox.md", "notes/vow.md"}
 
 
-def test_an_index_that_is_gone_is_missing_again(
+def test_a_deleted_index_is_missing_again(
     service: IndexService, notes: Path, index: Path, encoder: EchoEncoder
 ) -> None:
     build(notes, index, encoder)
@@ -141,38 +141,38 @@ def test_it_is_ready_when_the_model_is_loaded(
     build(notes, index, encoder)
     assert not service.ready
     sources(service)
-    assert not service.ready, "it was not asked to be"
+    assert not service.ready, "warm was not called"
     service.warm()
     assert service.ready
-    assert service.with_retriever(lambda retriever: retriever._encoder) is not None, "nobody waits for the model now"
+    assert service.with_retriever(lambda retriever: retriever._encoder) is not None, "the model is loaded"
 
 
-def test_it_is_ready_where_there_is_no_index_yet(index: Path) -> None:
-    told: list[str] = []
-    service = IndexService(ServiceOptions(index), notice=told.append)
+def test_it_is_ready_without_an_index(index: Path) -> None:
+    notices: list[str] = []
+    service = IndexService(ServiceOptions(index), notice=notices.append)
     service.warm()
     assert service.ready
-    assert told == [], "the page says how to begin"
+    assert notices == [], "the page shows the remedy"
 
 
-def test_it_is_ready_where_the_model_is_gone_and_says_so(notes: Path, index: Path, tmp_path: Path) -> None:
+def test_it_is_ready_without_its_model_and_reports_the_error(notes: Path, index: Path, tmp_path: Path) -> None:
     build(notes, index, other_encoder(tmp_path))
     shutil.rmtree(tmp_path / "other")
-    told: list[str] = []
-    service = IndexService(ServiceOptions(index, device="cpu", index_device="cpu"), notice=told.append)
+    notices: list[str] = []
+    service = IndexService(ServiceOptions(index, device="cpu", index_device="cpu"), notice=notices.append)
     service.warm()
     assert service.ready
-    assert len(told) == 1 and str(tmp_path / "other") in told[0]
+    assert len(notices) == 1 and str(tmp_path / "other") in notices[0]
 
 
-def test_a_model_that_has_moved_is_found_where_it_lies_now(notes: Path, index: Path, tmp_path: Path) -> None:
+def test_a_moved_model_is_loaded_from_its_new_path(notes: Path, index: Path, tmp_path: Path) -> None:
     build(notes, index, other_encoder(tmp_path))
     (tmp_path / "other").rename(tmp_path / "moved")
     service = IndexService(ServiceOptions(index, model=str(tmp_path / "moved"), device="cpu", index_device="cpu"))
     assert sources(service) == {"notes/fox.md"}
 
 
-def test_the_model_that_embeds_writes_unless_another_is_named(
+def test_the_embedding_model_writes_unless_another_is_named(
     service: IndexService, notes: Path, index: Path, encoder: EchoEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build(notes, index, encoder)
@@ -186,7 +186,7 @@ def test_the_model_that_embeds_writes_unless_another_is_named(
 
 
 @pytest.mark.parametrize("name", ["openai:gpt-4o", "http://evil.example/v1", "OPENAI:gpt-4o-mini"])
-def test_a_visitor_chooses_only_among_the_models_that_were_configured(service: IndexService, name: str) -> None:
+def test_visitors_can_only_choose_configured_models(service: IndexService, name: str) -> None:
     with pytest.raises(ModelError, match="is not one of the configured models"):
         service.chat_model(name)
 
@@ -205,7 +205,7 @@ def test_all_visitors_get_the_same_retriever_and_encoder(
         assert len({(id(retriever), id(loaded)) for retriever, loaded in pool.map(visit, range(16))}) == 1
 
 
-def test_all_visitors_move_to_the_rebuilt_index_together(
+def test_all_visitors_switch_to_the_rebuilt_index(
     service: IndexService, notes: Path, index: Path, encoder: EchoEncoder, tmp_path: Path
 ) -> None:
     build(notes, index, encoder)

@@ -1,4 +1,4 @@
-"""Files that visitors give: their names are made harmless, and what cannot be read is refused before any is kept."""
+"""Uploads: names are made safe, and files that cannot be read are rejected before any is stored."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from echo_index.app.services.uploads import safe_name, store_uploads
 from echo_index.errors import DocumentError
 from echo_index.indexer.documents.formats import FORMATS
 
-MOST = 1000
+MAX_BYTES = 1000
 
 
 @pytest.fixture
@@ -24,42 +24,44 @@ def given_files(tmp_path: Path) -> Path:
     return folder
 
 
-def test_files_are_kept_under_their_names_and_nothing_else_is_left(tmp_path: Path, given_files: Path) -> None:
+def test_files_are_stored_under_their_names(tmp_path: Path, given_files: Path) -> None:
     folder = tmp_path / "not/there/yet"
-    kept = store_uploads([given_files / "fox.md", given_files / "Vow.TXT"], folder, max_bytes=MOST)
-    assert kept == [folder / "fox.md", folder / "Vow.TXT"]
-    assert kept[0].read_text() == "# The fox\n"
+    stored = store_uploads([given_files / "fox.md", given_files / "Vow.TXT"], folder, max_bytes=MAX_BYTES)
+    assert stored == [folder / "fox.md", folder / "Vow.TXT"]
+    assert stored[0].read_text() == "# The fox\n"
     assert sorted(path.name for path in folder.iterdir()) == ["Vow.TXT", "fox.md"]
     assert (given_files / "fox.md").exists(), "it is copied"
 
 
 def test_a_file_of_the_same_name_is_replaced(tmp_path: Path, given_files: Path) -> None:
     folder = tmp_path / "uploads"
-    store_uploads([given_files / "fox.md"], folder, max_bytes=MOST)
+    store_uploads([given_files / "fox.md"], folder, max_bytes=MAX_BYTES)
     (given_files / "fox.md").write_text("# Another fox\n")
-    [kept] = store_uploads([given_files / "fox.md"], folder, max_bytes=MOST)
-    assert kept.read_text() == "# Another fox\n"
+    [stored] = store_uploads([given_files / "fox.md"], folder, max_bytes=MAX_BYTES)
+    assert stored.read_text() == "# Another fox\n"
     assert [path.name for path in folder.iterdir()] == ["fox.md"]
 
 
-def test_two_files_of_one_name_are_both_kept(tmp_path: Path, given_files: Path) -> None:
+def test_two_files_of_the_same_name_are_both_stored(tmp_path: Path, given_files: Path) -> None:
     (given_files / "more").mkdir()
     (given_files / "more/fox.md").write_text("# Another fox\n")
-    kept = store_uploads([given_files / "fox.md", given_files / "more/fox.md"], tmp_path / "uploads", max_bytes=MOST)
-    assert sorted(path.read_text() for path in {*kept}) == ["# Another fox\n", "# The fox\n"]
+    stored = store_uploads(
+        [given_files / "fox.md", given_files / "more/fox.md"], tmp_path / "uploads", max_bytes=MAX_BYTES
+    )
+    assert sorted(path.read_text() for path in {*stored}) == ["# Another fox\n", "# The fox\n"]
 
 
 @pytest.mark.parametrize("name", ["setup.exe", "no-suffix", "page.md.gz", ".md"])
-def test_a_kind_that_cannot_be_read_is_refused_and_none_is_kept(tmp_path: Path, given_files: Path, name: str) -> None:
+def test_an_unsupported_format_is_rejected_and_no_file_is_stored(tmp_path: Path, given_files: Path, name: str) -> None:
     (given_files / name).write_text("x")
     with pytest.raises(DocumentError, match="has a format that cannot be read") as raised:
-        store_uploads([given_files / "fox.md", given_files / name], tmp_path / "uploads", max_bytes=MOST)
+        store_uploads([given_files / "fox.md", given_files / name], tmp_path / "uploads", max_bytes=MAX_BYTES)
     assert raised.value.message.startswith(name)
     assert raised.value.remedy
     assert not (tmp_path / "uploads").exists()
 
 
-def test_a_file_that_is_too_large_is_refused_with_the_limit(tmp_path: Path, given_files: Path) -> None:
+def test_a_file_that_is_too_large_is_rejected_with_the_limit(tmp_path: Path, given_files: Path) -> None:
     (given_files / "large.txt").write_bytes(b"x" * 2_500_000)
     with pytest.raises(DocumentError, match=r"large\.txt is too large: 2\.5 MB; the limit is 2 MB\."):
         store_uploads([given_files / "fox.md", given_files / "large.txt"], tmp_path / "uploads", max_bytes=2_000_000)
@@ -67,21 +69,21 @@ def test_a_file_that_is_too_large_is_refused_with_the_limit(tmp_path: Path, give
     assert store_uploads([given_files / "large.txt"], tmp_path / "uploads", max_bytes=2_500_000)
 
 
-def test_whatever_is_kept_can_be_read(tmp_path: Path, given_files: Path) -> None:
+def test_stored_files_have_a_supported_suffix(tmp_path: Path, given_files: Path) -> None:
     for name in (" .md", "..md", "a.md"):
         (given_files / name).write_text("# A page\n")
         try:
-            [kept] = store_uploads([given_files / name], tmp_path / "uploads", max_bytes=MOST)
+            [stored] = store_uploads([given_files / name], tmp_path / "uploads", max_bytes=MAX_BYTES)
         except DocumentError:
             continue
-        assert kept.suffix.lower() in FORMATS, f"{name!r} became {kept.name!r}"
+        assert stored.suffix.lower() in FORMATS, f"{name!r} became {stored.name!r}"
 
 
-def test_a_long_name_of_another_script_is_kept(tmp_path: Path, given_files: Path) -> None:
-    name = "灯" * 83 + ".md"  # 252 bytes: as long as a file system takes
+def test_a_long_non_latin_name_is_stored(tmp_path: Path, given_files: Path) -> None:
+    name = "灯" * 83 + ".md"  # 252 bytes, about the limit of a file system
     (given_files / name).write_text("# A page\n")
-    [kept] = store_uploads([given_files / name], tmp_path / "uploads", max_bytes=MOST)
-    assert kept.read_text() == "# A page\n"
+    [stored] = store_uploads([given_files / name], tmp_path / "uploads", max_bytes=MAX_BYTES)
+    assert stored.read_text() == "# A page\n"
 
 
 @pytest.mark.parametrize(
@@ -101,13 +103,13 @@ def test_a_long_name_of_another_script_is_kept(tmp_path: Path, given_files: Path
         ("x" * 300 + ".md", "x" * 197 + ".md"),
     ],
 )
-def test_a_name_is_made_harmless(name: str, safe: str) -> None:
+def test_names_are_made_safe(name: str, safe: str) -> None:
     assert safe_name(name) == safe
 
 
 @example("a." + "b" * 150)
 @given(st.text(st.characters() | st.sampled_from("./\\ \0\n"), max_size=200))
-def test_whatever_it_is_called_it_is_one_visible_file_in_the_folder(name: str) -> None:
+def test_any_name_becomes_one_visible_file_in_the_folder(name: str) -> None:
     safe = safe_name(name)
     assert safe and safe.isprintable()
     assert not safe.startswith(".")

@@ -1,4 +1,4 @@
-"""Turns of a conversation as messages and as a file: what is said in them is shown, and only our own links link."""
+"""Turns as chat messages and as a file: their text is escaped, and only citations are links."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def answered(text: str = WRITTEN, *, question: str = QUESTION, found: bool = Tru
     return Turn(question, hits, text, Answer(question, text, found, citations, hits))
 
 
-def said(turn: Turn, *, is_running: bool = False) -> str:
-    """What stands in the chat as the answer of a single turn."""
+def answer_of(turn: Turn, *, is_running: bool = False) -> str:
+    """Return the chat message with the answer of a single turn."""
     [_, message] = conversation([turn], is_running=is_running)
     return message["content"]
 
 
-def test_questions_and_answers_take_turns() -> None:
+def test_questions_and_answers_alternate() -> None:
     messages = conversation([answered(), answered("At noon [1].", question="And on Sundays?")])
     assert [message["role"] for message in messages] == ["user", "assistant"] * 2
     seen = [rendered(message["content"]).text.strip() for message in messages]
@@ -39,7 +39,7 @@ def test_questions_and_answers_take_turns() -> None:
     assert conversation([]) == []
 
 
-def test_a_number_in_an_answer_links_to_the_passage_of_its_turn() -> None:
+def test_citation_numbers_link_to_passages_of_their_turn() -> None:
     [_, first, _, second] = conversation([answered(), answered("At noon [2].")])
     links = rendered(first["content"] + "\n\n" + second["content"])
     assert links.tags == ["p", "a", "a", "p", "a"]
@@ -69,15 +69,15 @@ HOSTILE_MARKDOWN = (
 
 @pytest.mark.parametrize("text", HOSTILE_MARKDOWN)
 @pytest.mark.parametrize("kind", ["question", "running", "answer", "stopped", "not found"])
-def test_what_is_said_is_shown_and_nothing_else(text: str, kind: str) -> None:
+def test_text_of_turns_is_never_markup(text: str, kind: str) -> None:
     if kind == "question":
         content = conversation([answered(question=text)])[0]["content"]
     elif kind == "answer":
-        content = said(answered(text))
+        content = answer_of(answered(text))
     elif kind == "not found":
-        content = said(answered(text, found=False))
+        content = answer_of(answered(text, found=False))
     else:
-        content = said(Turn(QUESTION, (HIT,), text), is_running=kind == "running")
+        content = answer_of(Turn(QUESTION, (HIT,), text), is_running=kind == "running")
     seen = rendered(content)
     ours = {"em", "strong"} if kind in ("stopped", "not found") else set()
     links = [found for found in seen.attributes if "href" in found]
@@ -89,35 +89,35 @@ def test_what_is_said_is_shown_and_nothing_else(text: str, kind: str) -> None:
 
 
 @given(st.text("<>&#*_`~[]()!|\\/:;.-+=$\"'@ \n01ahtpsw灯", max_size=40))
-def test_no_answer_becomes_more_than_text_and_citations(text: str) -> None:
-    seen = rendered(said(answered(text)))
+def test_answers_contain_only_text_and_citations(text: str) -> None:
+    seen = rendered(answer_of(answered(text)))
     assert {*seen.tags} <= {"p", "br", "a"}
     assert all(found["class"] == "citation" for found in seen.attributes if found)
 
 
-def test_an_answer_that_is_being_written_says_how_far_it_is() -> None:
-    assert "Searching" in said(Turn(QUESTION), is_running=True)
-    assert "Reading" in said(Turn(QUESTION, (HIT,)), is_running=True)
-    growing = said(Turn(QUESTION, (HIT,), "The ferry leaves [1]"), is_running=True)
+def test_a_running_answer_shows_its_state() -> None:
+    assert "Searching" in answer_of(Turn(QUESTION), is_running=True)
+    assert "Reading" in answer_of(Turn(QUESTION, (HIT,)), is_running=True)
+    growing = answer_of(Turn(QUESTION, (HIT,), "The ferry leaves [1]"), is_running=True)
     assert rendered(growing).text.strip() == "The ferry leaves 1 ▍"
     first, last = conversation([answered(), Turn(QUESTION)], is_running=True)[1::2]
     assert "▍" not in first["content"] and "Searching" in last["content"], "only the last is running"
 
 
-def test_an_answer_that_was_stopped_says_so() -> None:
-    seen = rendered(said(Turn(QUESTION, (HIT,), "The ferry leaves [1] at")))
+def test_a_stopped_answer_is_marked() -> None:
+    seen = rendered(answer_of(Turn(QUESTION, (HIT,), "The ferry leaves [1] at")))
     assert visible(seen.text) == "The ferry leaves 1 at Stopped."
-    assert visible(rendered(said(Turn(QUESTION))).text) == "Stopped."
+    assert visible(rendered(answer_of(Turn(QUESTION))).text) == "Stopped."
 
 
-def test_what_was_not_found_is_told_apart() -> None:
-    seen = rendered(said(answered(SAYS_NOT_FOUND, found=False)))
+def test_an_answer_that_was_not_found_is_marked() -> None:
+    seen = rendered(answer_of(answered(SAYS_NOT_FOUND, found=False)))
     assert "Not in your documents." in seen.text and SAYS_NOT_FOUND in seen.text
     assert "a" not in seen.tags
-    assert "Not in your documents." not in said(answered())
+    assert "Not in your documents." not in answer_of(answered())
 
 
-def test_a_conversation_is_exported_with_the_passages_that_are_cited() -> None:
+def test_a_conversation_is_exported_with_cited_passages() -> None:
     written = export_markdown([answered(), answered(SAYS_NOT_FOUND, question="And\n on Sundays?", found=False)])
     assert written.startswith("# Conversation\n")
     for line in (
@@ -131,9 +131,9 @@ def test_a_conversation_is_exported_with_the_passages_that_are_cited() -> None:
         SAYS_NOT_FOUND,
     ):
         assert f"\n{line}\n" in written, line
-    assert written.index("[2] island") < written.index("## And"), "passages stand below their answer"
+    assert written.index("[2] island") < written.index("## And"), "passages are below their answer"
 
 
-def test_what_was_stopped_is_exported_as_far_as_it_came() -> None:
+def test_a_stopped_answer_is_exported() -> None:
     assert "The ferry lea" in export_markdown([Turn(QUESTION, (HIT,), "The ferry lea")])
     assert export_markdown([]).strip() == "# Conversation"

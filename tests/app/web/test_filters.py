@@ -1,4 +1,4 @@
-"""The filters: a folder that is chosen is that folder, whatever is in its name, and all that is below it."""
+"""Filters by folder and format: a folder matches exactly its own documents, whatever its name contains."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ FOLDERS = (
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return an index of a page in each folder, and of code."""
+    """Return an index with a page in each folder, and with code."""
     folder = tmp_path_factory.mktemp("choices")
     for name in FOLDERS:
         (folder / "docs" / name).mkdir(parents=True, exist_ok=True)
@@ -62,36 +62,36 @@ def found(index: Path, where: SearchFilter) -> list[str]:
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_a_folder_that_is_chosen_is_exactly_that_one_and_what_is_below_it(index: Path, folder: str) -> None:
+def test_a_folder_filter_matches_exactly_its_documents(index: Path, folder: str) -> None:
     files = [f"{name}/page.md" for name in FOLDERS] + ["plain/add.py", "top.md"]
     below = sorted(f"docs/{file}" for file in files if file.startswith(f"{folder}/"))
     assert below
     assert found(index, make_filter([f"docs/{folder}"], [])) == below
 
 
-def test_several_folders_are_either_and_formats_narrow_them(index: Path) -> None:
+def test_folders_are_alternatives_and_formats_narrow_them(index: Path) -> None:
     assert found(index, make_filter(["docs/a*b", "docs/[x]"], [])) == ["docs/[x]/page.md", "docs/a*b/page.md"]
     assert found(index, make_filter(["docs/plain"], ["code"])) == ["docs/plain/add.py"]
     assert found(index, make_filter([], ["code"])) == ["docs/plain/add.py"]
     assert make_filter([], []) == SearchFilter()
 
 
-def test_the_choices_are_the_folders_and_formats_that_the_index_holds(index: Path) -> None:
+def test_the_choices_are_the_folders_and_formats_of_the_index(index: Path) -> None:
     gr = pytest.importorskip("gradio")
     with gr.Blocks(analytics_enabled=False):
         choices = FilterInputs(IndexService(ServiceOptions(index, index_device="cpu")))
     folders, formats = choices.refresh()
-    told = {value: label for label, value in folders.choices}
-    assert {*told} == {"docs", *(f"docs/{name}" for name in FOLDERS)}, "none of which nothing could be read"
-    assert [value for _, value in folders.choices] == sorted(told)
-    assert told["docs/plain"] == "docs/plain (3)"
-    assert told["docs"] == f"docs ({len(FOLDERS) + 2})"
+    labels = {value: label for label, value in folders.choices}
+    assert {*labels} == {"docs", *(f"docs/{name}" for name in FOLDERS)}, "no folder without readable documents"
+    assert [value for _, value in folders.choices] == sorted(labels)
+    assert labels["docs/plain"] == "docs/plain (3)"
+    assert labels["docs"] == f"docs ({len(FOLDERS) + 2})"
     assert formats.choices == [(f"markdown ({len(FOLDERS) + 1})", "markdown"), ("code (1)", "code")]
-    for value in told:
+    for value in labels:
         assert found(index, make_filter([value], [])), value
 
 
-def test_without_an_index_there_is_nothing_to_choose(tmp_path: Path) -> None:
+def test_without_an_index_there_are_no_choices(tmp_path: Path) -> None:
     gr = pytest.importorskip("gradio")
     with gr.Blocks(analytics_enabled=False):
         choices = FilterInputs(IndexService(ServiceOptions(tmp_path / "nowhere")))

@@ -1,4 +1,4 @@
-"""Hits as cards: what is said of a passage, what of it is shown and marked, and that hostile documents do nothing."""
+"""Cards of hits: their content, excerpts and marks, and hostile documents."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MARK = (0, 52)
 CARD_TAGS = {"li", "div", "span", "h3", "p", "mark", "button", "pre"}
 
 
-def test_a_card_tells_where_the_passage_is_why_it_was_found_and_what_it_says() -> None:
+def test_a_card_shows_location_reasons_and_text() -> None:
     html = hit_card(HIT, MARK, number=3, strength=0.5)
     seen = Seen(html)
     for said in ("3", "The ferry › Times", "island/ferry.md, line 7", "2nd by meaning", "11th by words", TEXT):
@@ -28,7 +28,7 @@ def test_a_card_tells_where_the_passage_is_why_it_was_found_and_what_it_says() -
     assert 'title="50 % of the best score"' in html and 'style="width:50%"' in html
 
 
-def test_a_card_has_buttons_that_know_their_passage() -> None:
+def test_the_buttons_of_a_card_have_its_passage() -> None:
     buttons = [found for found in Seen(hit_card(HIT, MARK, number=1)).attributes if found.get("type") == "button"]
     assert [found["data-action"] for found in buttons] == ["open", "copy", "similar"]
     for found in (buttons[0], buttons[2]):
@@ -37,14 +37,14 @@ def test_a_card_has_buttons_that_know_their_passage() -> None:
     assert 'data-action="similar"' not in hit_card(HIT, MARK, number=1, similar=False)
 
 
-def test_what_is_not_known_is_not_said() -> None:
+def test_missing_fields_are_not_shown() -> None:
     bare = hit_card(replace(HIT, dense=None, lexical=None), None, number=1)
     assert "badge" not in bare and "strength" not in bare and 'class="why"' not in bare and "<mark>" not in bare
     assert "by words" not in hit_card(replace(HIT, lexical=None), None, number=1)
     assert "likelihood" not in hit_card(HIT, None, number=1)
 
 
-def test_a_card_opens_where_the_same_is_said() -> None:
+def test_a_card_links_to_duplicates() -> None:
     spots = (
         Location(HIT.source, 9, None, 2),
         Location("copy & co.pdf", 30, 4, None),
@@ -61,7 +61,7 @@ def test_a_card_opens_where_the_same_is_said() -> None:
     assert "The same text" not in Seen(hit_card(HIT, None, number=1)).text
 
 
-def test_a_card_tells_how_likely_the_question_is_after_the_passage() -> None:
+def test_a_card_shows_the_query_likelihood() -> None:
     html = hit_card(replace(HIT, likelihood=RankedScore(3, -2.346)), None, number=1)
     assert (
         'class="badge likelihood" title="log probability of a token of the question -2.35">3rd by likelihood<' in html
@@ -70,7 +70,7 @@ def test_a_card_tells_how_likely_the_question_is_after_the_passage() -> None:
 
 @pytest.mark.parametrize("text", [*HOSTILE, "</pre></p><script>alert(1)</script>", "javascript:alert(1)"])
 @pytest.mark.parametrize("format", ["markdown", "code"])
-def test_hostile_documents_are_shown_and_do_nothing(text: str, format: str) -> None:
+def test_hostile_documents_are_shown_as_text(text: str, format: str) -> None:
     hit = replace(HIT, text=text, source=text, title=text, headings=(text, text), format=format)
     html = hit_cards([hit, replace(hit, page=2)], [(0, len(text)), None])
     seen = Seen(html)
@@ -83,7 +83,7 @@ def test_hostile_documents_are_shown_and_do_nothing(text: str, format: str) -> N
         assert {"data-source", "title", "data-text"} & found.keys() or visible(text) not in map(visible, found)
 
 
-def test_the_best_hit_is_the_measure_of_the_others() -> None:
+def test_scores_are_relative_to_the_best_hit() -> None:
     hits = [replace(HIT, score=0.8), replace(HIT, score=0.2)]
     html = hit_cards(hits, [None, None])
     assert [html.count(f"width:{share}%") for share in (100, 25)] == [1, 1]
@@ -91,7 +91,7 @@ def test_the_best_hit_is_the_measure_of_the_others() -> None:
         assert "width:0%" in hit_cards([replace(HIT, score=score) for score in scores], [None, None])
 
 
-def test_nothing_found_says_what_to_try() -> None:
+def test_without_hits_there_is_advice() -> None:
     html = hit_cards([], [])
     assert "Nothing was found." in html and "Try other words" in html
 
@@ -126,13 +126,13 @@ def test_ranks_are_ordinals(rank: int, said: str) -> None:
     assert f">{said} by meaning<" in hit_card(replace(HIT, dense=RankedScore(rank, 0.5)), None, number=1)
 
 
-def test_a_place_is_a_page_a_line_or_a_file() -> None:
+def test_a_location_has_a_page_or_a_line_if_known() -> None:
     assert location_text(HIT) == "island/ferry.md, line 7"
     assert location_text(replace(HIT, page=12, line=None)) == "island/ferry.md, page 12"
     assert location_text(replace(HIT, line=None)) == "island/ferry.md"
 
 
-def test_a_citation_is_the_sentence_and_where_it_stands() -> None:
+def test_a_citation_has_the_sentence_and_its_location() -> None:
     sentence = "The ferry to the island leaves at eight and at noon."
     assert citation_text(HIT, MARK) == f"“{sentence}” — The ferry > Times (island/ferry.md, line 7)"
     assert citation_text(HIT, None) == "The ferry > Times (island/ferry.md, line 7)"
@@ -141,14 +141,14 @@ def test_a_citation_is_the_sentence_and_where_it_stands() -> None:
     assert citation_text(replace(HIT, title="", headings=()), None).strip() == "(island/ferry.md, line 7)"
 
 
-def test_a_heading_is_the_way_to_the_passage() -> None:
+def test_a_heading_has_the_path_to_the_passage() -> None:
     assert Seen(heading_html(HIT)).text == "The ferry › Times"
     assert Seen(heading_html(replace(HIT, headings=("Timetable", "Summer")))).text == "The ferry › Timetable › Summer"
     assert Seen(heading_html(replace(HIT, title="", headings=()))).text == "island/ferry.md"
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, 40), (900, 960), (1500, 1540), (1960, 2000), (300, 1100), (0, 2000)])
-def test_an_excerpt_of_a_long_passage_holds_the_whole_mark(first: int, last: int) -> None:
+def test_an_excerpt_contains_the_whole_mark(first: int, last: int) -> None:
     text = "".join(f"{number:04} " for number in range(400))  # 2000 characters, none like another
     html = hit_card(replace(HIT, text=text, format="code"), (first, last), number=1)
     passage = html[html.index('<pre class="passage"') :].split("</pre>")[0]
@@ -163,7 +163,7 @@ def test_a_short_passage_is_shown_whole() -> None:
     assert " …" in hit_card(replace(HIT, text="x" * 521), None, number=1)
 
 
-def test_code_keeps_its_lines_and_prose_flows() -> None:
+def test_code_keeps_its_lines_and_prose_is_unwrapped() -> None:
     code = "def add(first, second):\n    return first + second\nprint(add(1, 2))"
     assert code in Seen(hit_card(replace(HIT, text=code, format="code"), None, number=1)).text
     assert unwrap(code, "code") == code
@@ -187,24 +187,24 @@ def test_code_keeps_its_lines_and_prose_flows() -> None:
         "Code:\n\ttabbed",
     ],
 )
-def test_line_ends_that_mean_something_stay(text: str) -> None:
+def test_meaningful_line_ends_are_kept(text: str) -> None:
     assert unwrap(text, "markdown") == text
 
 
 @pytest.mark.parametrize("fence", ["```", "~~~"])
-def test_code_that_stands_in_prose_keeps_its_lines(fence: str) -> None:
+def test_fenced_code_keeps_its_lines(fence: str) -> None:
     text = f"Add them:\n\n{fence}python\nfirst = 1\nsecond = 2\nprint(first + second)\n{fence}\n\nThat is\nall."
     assert unwrap(text, "markdown") == text.replace("is\nall", "is all")
 
 
 @given(st.text(st.sampled_from("ab \n\r\t#->1*|é灯\u2028."), max_size=60))
-def test_flowing_moves_nothing(text: str) -> None:
+def test_unwrapping_keeps_offsets(text: str) -> None:
     flows = unwrap(text, "markdown")
     assert len(flows) == len(text)
     assert all(new == old or (old, new) == ("\n", " ") for old, new in zip(text, flows, strict=True))
 
 
-def test_a_mark_stays_on_its_words_where_text_flows() -> None:
+def test_a_mark_stays_on_its_words_in_unwrapped_text() -> None:
     text = "It is written\nthat the ferry\nleaves at eight."
     first = text.index("ferry")
     assert "<mark>ferry leaves</mark> at" in hit_card(
@@ -222,7 +222,7 @@ def test_marking_changes_no_character(text: str, data: st.DataObject) -> None:
     assert Seen(html[html.index("<mark>") :].split("</mark>")[0]).text == text[first:last]
 
 
-def test_of_a_stretch_only_what_is_in_it_is_mark_html() -> None:
+def test_a_mark_is_cut_to_the_shown_span() -> None:
     assert mark_html("abcdef", (1, 3), start=2, end=5) == "<mark>c</mark>de"
     assert mark_html("abcdef", (3, 6), start=2, end=5) == "c<mark>de</mark>"
     assert mark_html("abcdef", None, start=2, end=5) == "cde"

@@ -1,4 +1,4 @@
-"""Text as markup: whatever a text says, it is shown and does nothing."""
+"""Escaping: any text is shown as it is and never becomes markup."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_html_shows_the_text_and_nothing_else(text: str) -> None:
         assert visible(str(seen.attributes[0]["title"])) == visible(text)
 
 
-def test_control_characters_are_shown_as_such_and_lines_stay() -> None:
+def test_control_characters_are_replaced_and_line_ends_kept() -> None:
     assert escape_html("a\x00b\x1bc\x85d") == "a\ufffdb\ufffdc\ufffdd"
     assert escape_html("one\n\ttwo") == "one\n\ttwo"
     assert escape_html("fdp.\u202eexe\u2066!") == "fdp.exe!"
@@ -88,12 +88,12 @@ def test_no_text_becomes_markup_in_markdown(text: str) -> None:
     assert visible(seen.text) == visible(text)
 
 
-def test_as_many_lines_as_before() -> None:
+def test_line_ends_are_kept() -> None:
     assert rendered(as_markdown("one\ntwo\n\nthree")).tags == ["p", "br", "br", "br"]
 
 
 @pytest.mark.parametrize("text", ["https://evil.example/a_b", "www.evil.example", "me@evil.example", "1. x", "$x$"])
-def test_nothing_is_left_that_a_reader_of_markdown_could_take_for_more(text: str) -> None:
+def test_all_special_characters_are_escaped(text: str) -> None:
     assert not re.search(r"[:./@$_*`<>|\[\]]", as_markdown(text))
 
 
@@ -108,13 +108,13 @@ def test_nothing_is_left_that_a_reader_of_markdown_could_take_for_more(text: str
         "bell\x07.md",
     ],
 )
-def test_data_comes_back_as_it_was(value: str) -> None:
-    [found] = Seen(f"<p {attributes(source=value, start=3, told_to='x')}></p>").attributes
-    assert found == {"data-source": value, "data-start": "3", "data-told-to": "x"}
+def test_data_attributes_keep_their_values(value: str) -> None:
+    [found] = Seen(f"<p {attributes(source=value, start=3, shown_to='x')}></p>").attributes
+    assert found == {"data-source": value, "data-start": "3", "data-shown-to": "x"}
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_a_button_tells_its_action_and_data(text: str) -> None:
+def test_a_button_has_its_action_and_data(text: str) -> None:
     seen = Seen(button(text, "open", title=text, source=text))
     assert seen.tags == ["button"]
     assert visible(seen.text) == visible(text)
@@ -128,7 +128,7 @@ def test_a_button_without_a_title_is_named_by_its_label() -> None:
     assert "title=" not in button("Open", "open") and "aria-label" not in button("Open", "open")
 
 
-def test_every_button_does_something_in_the_browser() -> None:
+def test_the_script_handles_every_action() -> None:
     script = (ROOT / "app/web/assets/actions.js").read_text(encoding="utf-8")
     listed = re.search(r"const actions = \[(.*?)\]", script)
     assert listed
@@ -144,14 +144,14 @@ def test_every_button_does_something_in_the_browser() -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_a_notice_says_its_sentence_and_remedy(text: str) -> None:
+def test_a_notice_shows_sentence_and_remedy(text: str) -> None:
     seen = Seen(notice(text, remedy=text, kind="error"))
     assert seen.tags == ["div", "p", "strong", "p"]
     assert visible(seen.text) == visible(text) * 2
     assert seen.attributes[0] == {"class": "notice error", "role": "alert"}
 
 
-def test_only_errors_interrupt_who_listens() -> None:
+def test_only_errors_have_the_role_alert() -> None:
     assert Seen(notice("Saved.")).attributes[0] == {"class": "notice info", "role": "status"}
     assert Seen(notice("Saved.")).tags == ["div", "p", "strong"]
     assert "</strong></p><b>x</b></div>" in notice("Saved.", actions="<b>x</b>")

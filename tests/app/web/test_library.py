@@ -1,4 +1,4 @@
-"""The Library: what it tells of a build that has ended."""
+"""The Library tab: the result of a build."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from echo_index.app.web.tabs.library import progress_html
 from echo_index.indexer.building.document_sync import BuildReport
 
 
-def test_a_build_that_went_by_earlier_patterns_says_so() -> None:
+def test_patterns_of_earlier_builds_are_shown() -> None:
     report = BuildReport(unchanged=2, documents=2, chunks=3, kept_patterns=[("/<docs>", ("*.md",), ("drafts/", "old"))])
-    told = progress_html(BuildState(phase="done", report=report))
-    assert "/&lt;docs&gt;: only *.md and without drafts/, old, as before." in told
+    html = progress_html(BuildState(phase="done", report=report))
+    assert "/&lt;docs&gt;: only *.md and without drafts/, old, as before." in html
     assert "as before" not in progress_html(BuildState(phase="done", report=BuildReport(unchanged=2)))

@@ -1,4 +1,4 @@
-"""The page behind a port: who is let in, what is served and what never is, and what programs may ask."""
+"""The server: address, login, files, security and API endpoints."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def is_marta(name: str, password: str) -> bool:
 
 @pytest.fixture(scope="session", autouse=True)
 def temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Let what is uploaded pass through a folder of the tests' own."""
+    """Store uploads of the tests in a temporary folder."""
     folder = tmp_path_factory.mktemp("temporary")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder))
@@ -48,7 +48,7 @@ def temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def served(tiny_model: LanguageModel, tmp_path_factory: pytest.TempPathFactory) -> IndexService:
-    """Return what is served: a folder with an index of two documents beside it."""
+    """Return a service for an index of two documents."""
     folder = tmp_path_factory.mktemp("served")
     (folder / "notes").mkdir()
     (folder / "notes/fox.md").write_text(FOX)
@@ -59,7 +59,7 @@ def served(tiny_model: LanguageModel, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="session")
 def visitor(served: IndexService) -> Iterator[TestClient]:
-    """Return a browser on this machine; the model is loaded."""
+    """Return a client on this machine; the model is loaded."""
     served.warm()
     with TestClient(make_app(served, ServerOptions()), base_url=HERE, raise_server_exceptions=False) as client:
         yield client
@@ -67,18 +67,18 @@ def visitor(served: IndexService) -> Iterator[TestClient]:
 
 @pytest.fixture(scope="session")
 def stranger(served: IndexService) -> Iterator[TestClient]:
-    """Return a browser that nobody has let in yet."""
+    """Return a client of a server that requires a login."""
     options = ServerOptions(authenticator=is_marta)
     with TestClient(make_app(served, options), base_url=HERE, raise_server_exceptions=False) as client:
         yield client
 
 
 def call(visitor: TestClient, endpoint: str, *arguments: Any) -> tuple[str, Any]:
-    """Ask an endpoint as a program does; return how it ended, and what it said."""
-    asked = visitor.post(f"/gradio_api/call/{endpoint}", json={"data": list(arguments)})
-    assert asked.status_code == 200, asked.text
-    told = visitor.get(f"/gradio_api/call/{endpoint}/{asked.json()['event_id']}").text
-    event, data = told.strip().splitlines()[-2:]
+    """Call an endpoint as a program does, and return the last event and its data."""
+    accepted = visitor.post(f"/gradio_api/call/{endpoint}", json={"data": list(arguments)})
+    assert accepted.status_code == 200, accepted.text
+    stream = visitor.get(f"/gradio_api/call/{endpoint}/{accepted.json()['event_id']}").text
+    event, data = stream.strip().splitlines()[-2:]
     return event.removeprefix("event: "), json.loads(data.removeprefix("data: "))
 
 
@@ -89,7 +89,7 @@ def answer(visitor: TestClient, endpoint: str, *arguments: Any) -> Any:
     return result
 
 
-# Who may change the library, and where it listens
+# Address and permissions
 
 
 @pytest.mark.parametrize(
@@ -107,25 +107,25 @@ def answer(visitor: TestClient, endpoint: str, *arguments: Any) -> Any:
         ("0.0.0.0", is_marta, True, False),
     ],
 )
-def test_strangers_from_other_machines_never_change_the_library(
+def test_visitors_without_a_login_from_other_machines_cannot_change_the_library(
     host: str, gate: Authenticator | None, read_only: bool, may_change: bool
 ) -> None:
     assert ServerOptions(host=host, authenticator=gate, read_only=read_only).may_change == may_change
 
 
-def test_only_this_machine_is_let_in_unless_another_address_is_named() -> None:
+def test_the_default_address_is_local() -> None:
     assert ServerOptions().is_local and ServerOptions().host == "127.0.0.1"
     assert not ServerOptions(host="0.0.0.0").is_local and not ServerOptions(host="").is_local
 
 
-def test_it_listens_at_a_free_port() -> None:
+def test_port_0_chooses_a_free_port() -> None:
     with closing(_listen(ServerOptions(port=0))) as listening:
         host, port = listening.getsockname()
         assert host == "127.0.0.1" and port > 0
 
 
 @pytest.mark.parametrize("by", ["another program", "another server that begins"])
-def test_a_port_that_is_taken_is_told_with_another(by: str) -> None:
+def test_a_port_in_use_is_reported_with_another_one(by: str) -> None:
     options = ServerOptions(port=0)
     taken = _listen(options) if by == "another server that begins" else socket.create_server(("127.0.0.1", 0))
     with closing(taken):
@@ -137,20 +137,20 @@ def test_a_port_that_is_taken_is_told_with_another(by: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["203.0.113.7", "no such host.invalid", "::ffff:203.0.113.7"])
-def test_an_address_that_is_not_of_this_machine_is_told(host: str) -> None:
+def test_an_address_of_another_machine_is_reported(host: str) -> None:
     with pytest.raises(EchoIndexError, match="is not available") as raised:
         _listen(ServerOptions(host=host, port=65535)).close()
     assert "\n" not in str(raised.value)
-    assert raised.value.remedy == f"Choose another port: --port {DEFAULTS.port}", "there is no port 65536"
+    assert raised.value.remedy == f"Choose another port: --port {DEFAULTS.port}", "65536 is not a port"
 
 
-def test_uploads_are_kept_beside_the_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uploads_are_stored_beside_the_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert uploads_folder(Path(".echo-index")) == tmp_path / DEFAULTS.uploads_name
     assert uploads_folder(tmp_path / "deep/index") == tmp_path / "deep" / DEFAULTS.uploads_name
 
 
-# What is served
+# Pages and files
 
 
 def test_it_is_ready_when_the_model_is_loaded(served: IndexService) -> None:
@@ -158,21 +158,21 @@ def test_it_is_ready_when_the_model_is_loaded(served: IndexService) -> None:
     with TestClient(make_app(waiting, ServerOptions()), base_url=HERE) as client:
         cold = client.get(READY_PATH)
         assert (cold.status_code, cold.json()) == (503, {"status": "starting"})
-        assert client.get("/").status_code == 200, "the page can be seen already"
+        assert client.get("/").status_code == 200, "the page is available"
         waiting.warm()
         warm = client.get(READY_PATH)
         assert (warm.status_code, warm.json()) == (200, {"status": "ready"})
 
 
 @pytest.mark.parametrize("path", ["/", READY_PATH, "/config", "/gradio_api/info", "/theme.css", "/nothing"])
-def test_everything_is_served_with_the_rules_for_a_browser(visitor: TestClient, path: str) -> None:
-    told = visitor.get(path).headers
-    assert "default-src 'self'" in told["content-security-policy"]
-    assert told["x-content-type-options"] == "nosniff"
-    assert told["referrer-policy"] == "no-referrer"
+def test_every_path_has_the_security_headers(visitor: TestClient, path: str) -> None:
+    headers = visitor.get(path).headers
+    assert "default-src 'self'" in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
 
 
-def test_other_names_and_other_sites_are_refused(visitor: TestClient, served: IndexService) -> None:
+def test_foreign_hosts_and_origins_are_rejected(visitor: TestClient, served: IndexService) -> None:
     assert visitor.get("/", headers={"host": "evil.example"}).status_code == 403
     evil = {"origin": "https://evil.example"}
     body = {"data": ["fox", 1, "lexical", "", None, None]}
@@ -199,24 +199,24 @@ def test_no_file_is_served(
             assert "secret" not in got.text and "fox" not in got.text.replace(str(file), "")
 
 
-def test_nothing_is_fetched_from_elsewhere(visitor: TestClient) -> None:
-    # Nothing answers at this port; what was asked there all the same would be told as 502.
+def test_no_file_of_another_site_is_fetched(visitor: TestClient) -> None:
+    # This address does not answer: an attempt to fetch would end with status 502.
     for path in ("file=https://1.1.1.1:1/x.png", "file/https://1.1.1.1:1/x.png", "proxy=https://1.1.1.1:1/x.png"):
         assert visitor.get(f"/gradio_api/{path}").status_code in (400, 403, 404), path
 
 
-# What programs may ask
+# API endpoints
 
 
 def test_the_endpoints_are_the_only_public_ones(visitor: TestClient) -> None:
-    told = visitor.get("/gradio_api/info").json()
-    assert {*told["named_endpoints"]} == {f"/{name}" for name in ENDPOINTS}
-    assert told["unnamed_endpoints"] == {}
+    info = visitor.get("/gradio_api/info").json()
+    assert {*info["named_endpoints"]} == {f"/{name}" for name in ENDPOINTS}
+    assert info["unnamed_endpoints"] == {}
     dependencies = visitor.get("/config").json()["dependencies"]
     assert {found["api_name"] for found in dependencies if found["api_visibility"] == "public"} == ENDPOINTS
 
 
-def test_a_program_searches(visitor: TestClient) -> None:
+def test_the_search_endpoint(visitor: TestClient) -> None:
     [hit] = answer(visitor, "search", "lazy dog", 1, "lexical", "", None, None, 0)
     assert (hit["source"], hit["title"], hit["line"], hit["dense"]) == ("notes/fox.md", "The fox", 1, None)
     assert FOX[hit["start"] : hit["end"]] == hit["text"]
@@ -228,26 +228,28 @@ def test_a_program_searches(visitor: TestClient) -> None:
     assert sorted(hit["likelihood"]["rank"] for hit in hits) == [1, 2]
 
 
-def test_a_program_is_told_of_the_same_once(visitor: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[bool] = []
+def test_the_search_endpoint_groups_duplicates(visitor: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    grouped: list[bool] = []
     search = Retriever.search
-    monkeypatch.setattr(Retriever, "search", lambda *given, **how: asked.append(how["group"]) or search(*given, **how))
+    monkeypatch.setattr(
+        Retriever, "search", lambda *given, **how: grouped.append(how["group"]) or search(*given, **how)
+    )
     [hit] = answer(visitor, "search", "lazy dog", 1, "lexical", "", None, None, 0)
-    assert asked == [True] and hit["alike"] == []
+    assert grouped == [True] and hit["alike"] == []
 
 
-def test_a_program_asks_for_the_like(visitor: TestClient) -> None:
+def test_the_similar_endpoint(visitor: TestClient) -> None:
     [hit] = answer(visitor, "similar", "notes/fox.md", 0, 5)
     assert hit["source"] == "notes/vow.md"
 
 
-def test_a_program_asks_for_an_answer(visitor: TestClient) -> None:
-    told = answer(visitor, "ask", "Who judges my vow?", 50)
-    assert {"question", "text", "found", "citations", "passages"} <= told.keys()
-    assert len(told["passages"]) == 2
+def test_the_ask_endpoint(visitor: TestClient) -> None:
+    result = answer(visitor, "ask", "Who judges my vow?", 50)
+    assert {"question", "text", "found", "citations", "passages"} <= result.keys()
+    assert len(result["passages"]) == 2
 
 
-def test_a_program_lists_and_reads_documents(visitor: TestClient) -> None:
+def test_the_documents_and_read_endpoints(visitor: TestClient) -> None:
     assert [document["path"] for document in answer(visitor, "documents", "")] == ["notes/fox.md", "notes/vow.md"]
     assert [document["path"] for document in answer(visitor, "documents", "FOX")] == ["notes/fox.md"]
     text = FOX.strip()
@@ -263,7 +265,7 @@ def test_a_program_lists_and_reads_documents(visitor: TestClient) -> None:
     assert answer(visitor, "read", "notes/fox.md", 9999, 5)["text"] == ""
 
 
-def test_a_program_reads_no_more_than_it_may(served: IndexService, visitor: TestClient) -> None:
+def test_a_negative_length_reads_nothing(served: IndexService, visitor: TestClient) -> None:
     assert answer(visitor, "read", "notes/fox.md", 0, -1)["text"] == ""
 
 
@@ -281,16 +283,16 @@ def test_a_program_reads_no_more_than_it_may(served: IndexService, visitor: Test
         ("ask", ("  ", 3), "The question is"),
     ],
 )
-def test_an_error_is_told_in_a_sentence(
+def test_errors_are_returned_as_one_sentence(
     visitor: TestClient, endpoint: str, arguments: tuple[Any, ...], said: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     ended, data = call(visitor, endpoint, *arguments)
     assert ended == "error"
     assert said in data["error"] and "\n" not in data["error"]
-    assert "Traceback" not in capfd.readouterr().err, "it is no fault of the server's"
+    assert "Traceback" not in capfd.readouterr().err, "expected errors are not logged"
 
 
-def test_without_an_index_programs_are_told_how_to_begin(tmp_path: Path) -> None:
+def test_without_an_index_endpoints_return_the_remedy(tmp_path: Path) -> None:
     with TestClient(
         make_app(IndexService(ServiceOptions(tmp_path / "index")), ServerOptions()), base_url=HERE
     ) as client:
@@ -300,10 +302,10 @@ def test_without_an_index_programs_are_told_how_to_begin(tmp_path: Path) -> None
             assert "There is no complete index in" in data["error"] and "echo-index build" in data["error"]
 
 
-# Who is let in
+# Login
 
 
-def test_with_a_gate_everything_asks_for_a_login(stranger: TestClient) -> None:
+def test_everything_requires_a_login(stranger: TestClient) -> None:
     stranger.cookies.clear()
     page = stranger.get("/").text
     assert '"auth_required":true' in page.replace(" ", "") and "Library" not in page
@@ -317,10 +319,10 @@ def test_with_a_gate_everything_asks_for_a_login(stranger: TestClient) -> None:
             assert stranger.post(f"/gradio_api/{way}/{endpoint}", json=body).status_code == 401, (way, endpoint)
     assert stranger.post("/gradio_api/queue/join", json={**body, "fn_index": 0}).status_code == 401
     assert stranger.post("/gradio_api/upload", files={"files": ("x.md", b"x")}).status_code == 401
-    assert stranger.get(READY_PATH).status_code in (200, 503), "whoever watches over it needs no password"
+    assert stranger.get(READY_PATH).status_code in (200, 503), "monitoring needs no password"
 
 
-def test_a_right_password_gets_in_and_a_wrong_one_does_not(stranger: TestClient) -> None:
+def test_only_the_right_password_logs_in(stranger: TestClient) -> None:
     stranger.cookies.clear()
     for name, password in (("marta", "green"), ("nobody", ""), ("nobody", "green door")):
         assert stranger.post("/login", data={"username": name, "password": password}).status_code in (400, 422)
@@ -335,7 +337,7 @@ def test_a_right_password_gets_in_and_a_wrong_one_does_not(stranger: TestClient)
 @pytest.mark.parametrize(
     "options", [ServerOptions(host="0.0.0.0"), ServerOptions(read_only=True)], ids=["open to all", "read-only"]
 )
-def test_where_nothing_may_be_changed_nothing_can_be(
+def test_a_read_only_server_has_no_events_that_change_the_library(
     served: IndexService, options: ServerOptions, visitor: TestClient
 ) -> None:
     def offered(client: TestClient) -> set[str]:
@@ -354,12 +356,12 @@ def test_where_nothing_may_be_changed_nothing_can_be(
 @pytest.mark.parametrize(
     "options", [ServerOptions(host="0.0.0.0"), ServerOptions(read_only=True)], ids=["open to all", "read-only"]
 )
-def test_where_nothing_may_be_changed_no_file_is_taken(served: IndexService, options: ServerOptions) -> None:
+def test_a_read_only_server_accepts_no_uploads(served: IndexService, options: ServerOptions) -> None:
     with TestClient(make_app(served, options), base_url=HERE, raise_server_exceptions=False) as client:
         assert client.post("/gradio_api/upload", files={"files": ("x.md", b"x")}).status_code in (403, 404, 405, 413)
 
 
-def test_a_build_is_shown_in_the_order_in_which_it_went(served: IndexService, tmp_path: Path) -> None:
+def test_events_of_the_library_run_sequentially(served: IndexService, tmp_path: Path) -> None:
     builder = BuildJob(served.index_dir, EncoderOptions())
     page = make_page(served, builder, PageOptions(uploads=tmp_path, max_upload_bytes=1))
     showing = [event for event in page.fns.values() if "progress" in {output.elem_id for output in event.outputs}]
@@ -367,14 +369,14 @@ def test_a_build_is_shown_in_the_order_in_which_it_went(served: IndexService, tm
     assert {(event.concurrency_id, event.concurrency_limit) for event in showing} == {("library", 1)}
 
 
-def test_a_file_that_is_too_large_is_not_taken(served: IndexService) -> None:
+def test_an_upload_that_is_too_large_is_rejected(served: IndexService) -> None:
     with TestClient(make_app(served, ServerOptions(upload_megabytes=1)), base_url=HERE) as client:
         for size, status in ((900_000, 200), (1_100_000, 413)):
             sent = client.post("/gradio_api/upload", files={"files": ("x.md", b"x" * size)})
             assert sent.status_code == status
 
 
-def test_assistants_are_given_the_endpoints_where_that_is_wanted(served: IndexService, visitor: TestClient) -> None:
+def test_mcp_offers_the_endpoints_as_tools(served: IndexService, visitor: TestClient) -> None:
     assert visitor.get("/gradio_api/mcp/schema").status_code == 404
     with TestClient(make_app(served, ServerOptions(mcp=True)), base_url=HERE) as client:
         tools = client.get("/gradio_api/mcp/schema").json()
