@@ -1,4 +1,4 @@
-"""An encoder without a model, and small things that the tests of the index share."""
+"""An encoder without a model, and helpers that the tests of the index share."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _BATCH = 8
 
 
 def token_starts(text: str) -> list[int]:
-    """One token a word."""
+    """Return the offset of each word."""
     return [word.start() for word in _WORD.finditer(text)]
 
 
 class WordEncoder:
-    """Hashed bags of words as unit vectors. Counts what it embeds, and stops after `patience` texts as Ctrl-C would.
+    """Embeds texts as hashed bags of words, records them, and raises KeyboardInterrupt after `patience` texts.
 
-    It reads `twice`: the classical reading sees the first half of a text only.
+    With `twice` it also returns classical vectors, which are those of the first half of each text.
     """
 
     def __init__(
@@ -75,14 +75,14 @@ class WordEncoder:
         return self.encode_documents(texts)
 
     def encode_query_pairs(self, texts: Sequence[str], *, instruction: str | None = None) -> EmbeddingPair:
-        return self.readings(texts)
+        return self.embedding_pair(texts)
 
-    def readings(self, texts: Sequence[str]) -> EmbeddingPair:
+    def embedding_pair(self, texts: Sequence[str]) -> EmbeddingPair:
         halves = [text[: len(text) // 2] for text in texts]
         return EmbeddingPair(self.encode_documents(texts), self.encode_documents(halves) if self.twice else None)
 
     def encode_document_pairs(self, texts: Sequence[str]) -> Iterator[tuple[list[int], EmbeddingPair]]:
-        """Batches of like length, as an encoder makes them: in another order than the texts."""
+        """Yield batches of similar length, not in the order of the texts, like a real encoder."""
         order = sorted(range(len(texts)), key=lambda position: len(texts[position]))
         for start in range(0, len(texts), _BATCH):
             positions = order[start : start + _BATCH]
@@ -90,7 +90,7 @@ class WordEncoder:
                 raise KeyboardInterrupt
             batch = [texts[position] for position in positions]
             self.embedded += batch
-            yield positions, self.readings(batch)
+            yield positions, self.embedding_pair(batch)
 
 
 _FULL_TEXT_OF_VERSION_2 = """
@@ -100,7 +100,7 @@ _FULL_TEXT_OF_VERSION_2 = """
 
 
 def make_version_2(path: Path) -> None:
-    """Let a catalog have the tables that version 2 made, one of English stems for its full text."""
+    """Replace the tables of a catalog by those of schema version 2, with English stems as full text."""
     with closing(Database(path)) as database, database.transaction() as connection:
         connection.execute("DROP TABLE terms")
         connection.execute("DROP TABLE exact_words")
@@ -111,13 +111,13 @@ def make_version_2(path: Path) -> None:
         connection.execute("PRAGMA user_version = 2")
 
 
-def _told(found: StoredChunk) -> tuple[object, ...]:
+def _content(found: StoredChunk) -> tuple[object, ...]:
     chunk = found.chunk
     return (found.path, found.title, found.format, chunk.start, chunk.end, chunk.text, chunk.headings, chunk.line)
 
 
 def write(folder: Path, **files: str) -> None:
-    """Write Markdown files by name; `__` in it stands for a folder."""
+    """Write Markdown files by name; `__` in a name separates folders."""
     for name, text in files.items():
         path = folder / f"{name.replace('__', '/')}.md"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -133,7 +133,7 @@ def build(
     exclude: Sequence[str] = (),
     **options: Any,
 ) -> BuildReport:
-    """Build with short chunks, so that a few lines make several of them."""
+    """Build an index with short chunks, so that a few lines give several."""
     folders = [folder] if isinstance(folder, Path) else folder
     options = {"chunking": Chunking(12, 3), **options}
     sources = [Source.parse(str(path), include=include, exclude=exclude) for path in folders]
@@ -141,18 +141,18 @@ def build(
 
 
 def documents(index_dir: Path) -> dict[str, list[str]]:
-    """The chunks of each document that a reader of the index sees."""
-    told: dict[str, list[str]] = {}
+    """Return the texts of the chunks of each document that readers see."""
+    texts: dict[str, list[str]] = {}
     snapshot = open_snapshot(index_dir, index_device="cpu")
     with closing(snapshot.catalog) as catalog:
         ids = catalog.chunk_ids(SearchFilter(), generation=snapshot.manifest.generation)
         for found in catalog.chunks([*map(int, ids)]).values():
-            told.setdefault(found.path, []).append(found.chunk.text)
-    return dict(sorted(told.items()))
+            texts.setdefault(found.path, []).append(found.chunk.text)
+    return dict(sorted(texts.items()))
 
 
 def contents(index_dir: Path) -> dict[str, Any]:
-    """All that a reader of the index can find out, but for ids, dates, generations and BM25 scores."""
+    """Return everything that readers see except ids, dates, generations and BM25 scores."""
     snapshot = open_snapshot(index_dir, index_device="cpu")
     generation = snapshot.manifest.generation
     with closing(snapshot.catalog) as catalog:
@@ -169,11 +169,11 @@ def contents(index_dir: Path) -> dict[str, Any]:
             dense = snapshot.nearest(snapshot.normalization.normalize_query(vector), k=len(ids), where=SearchFilter())
             lexical = snapshot.matching(LexicalQuery(tuple(query.split())), k=len(ids), where=SearchFilter())
             hits[query] = (
-                sorted((round(score, 5), *_told(chunks[key])) for key, score in dense),
-                sorted(_told(chunks[key]) for key, _ in lexical),
+                sorted((round(score, 5), *_content(chunks[key])) for key, score in dense),
+                sorted(_content(chunks[key]) for key, _ in lexical),
             )
         return {
-            "chunks": sorted(map(_told, chunks.values())),
+            "chunks": sorted(map(_content, chunks.values())),
             "vectors": vectors,
             "hits": hits,
             "counts": catalog.counts(generation=generation),

@@ -1,4 +1,4 @@
-"""Documents given in memory: only what is new is embedded, what is not given any more goes, nothing is parsed."""
+"""Builds from document objects: only new ones are embedded, and those that are not given are removed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def figures(report: BuildReport) -> tuple[int, ...]:
     return report.added, report.changed, report.unchanged, report.removed, report.embedded
 
 
-def test_documents_are_kept_under_their_names_as_they_are(tmp_path: Path) -> None:
+def test_documents_are_indexed_unchanged_under_their_names(tmp_path: Path) -> None:
     encoder = WordEncoder()
     report = index([("MED-1/a?b", WHALES), ("2", BREAD)], tmp_path, encoder)
     assert figures(report) == (2, 0, 0, 0, 2)
@@ -40,7 +40,7 @@ def test_documents_are_kept_under_their_names_as_they_are(tmp_path: Path) -> Non
     assert sorted(encoder.embedded) == sorted([BREAD.text, f"Mammals\n{WHALES.text}"])
 
 
-def test_only_what_is_new_is_embedded_and_what_is_not_given_goes(tmp_path: Path) -> None:
+def test_only_new_documents_are_embedded_and_missing_ones_are_removed(tmp_path: Path) -> None:
     index([("1", WHALES), ("2", BREAD)], tmp_path)
     encoder = WordEncoder()
     assert figures(index([("2", BREAD), ("1", WHALES)], tmp_path, encoder)) == (0, 0, 2, 0, 0)
@@ -52,7 +52,7 @@ def test_only_what_is_new_is_embedded_and_what_is_not_given_goes(tmp_path: Path)
     assert [*documents(tmp_path)] == ["1", "3"]
 
 
-def test_an_interrupted_build_goes_on_where_it_ended(tmp_path: Path) -> None:
+def test_an_interrupted_build_is_continued(tmp_path: Path) -> None:
     given = [(str(number), Document(f"Text {number}.", "", "text", has_own_title=False)) for number in range(20)]
     with pytest.raises(KeyboardInterrupt):
         index(given, tmp_path, WordEncoder(patience=10))
@@ -61,19 +61,19 @@ def test_an_interrupted_build_goes_on_where_it_ended(tmp_path: Path) -> None:
     assert len(documents(tmp_path)) == 20
 
 
-def test_a_document_is_found_by_the_stems_of_its_language(tmp_path: Path) -> None:
+def test_a_document_is_stemmed_in_its_language(tmp_path: Path) -> None:
     german = "Die Häuser der alten Stadt stehen am Fluss, und in den Gärten wachsen Bäume und Blumen."
     index([("1", WHALES), ("2", Document(german, "", "text", has_own_title=False))], tmp_path)
     retriever = Retriever.open(tmp_path, encoder=WordEncoder())  # type: ignore[arg-type]
     assert [hit.source for hit in retriever.search("Wo wächst ein Baum?", mode="lexical")] == ["2"]
 
 
-def test_a_document_without_text_is_held_and_has_no_passage(tmp_path: Path) -> None:
+def test_a_document_without_text_is_listed_without_chunks(tmp_path: Path) -> None:
     report = index([("1", WHALES), ("empty", Document("", "", "text", has_own_title=False))], tmp_path)
     assert (report.documents, report.chunks) == (2, 1)
 
 
-def test_a_document_that_was_removed_comes_back_when_it_is_given(tmp_path: Path) -> None:
+def test_a_removed_document_is_indexed_again_when_it_is_given(tmp_path: Path) -> None:
     index([("1", WHALES), ("2", BREAD)], tmp_path)
     remove_documents(["2"], tmp_path)
     assert [*documents(tmp_path)] == ["1"]
@@ -82,16 +82,18 @@ def test_a_document_that_was_removed_comes_back_when_it_is_given(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("given", "said"), [([], "There is no document to index"), ([("1", WHALES), ("1", BREAD)], "have the name '1'")]
+    ("given", "message"), [([], "There is no document to index"), ([("1", WHALES), ("1", BREAD)], "have the name '1'")]
 )
-def test_nothing_and_two_of_one_name_are_errors(tmp_path: Path, given: list[tuple[str, Document]], said: str) -> None:
+def test_no_documents_and_duplicate_names_are_errors(
+    tmp_path: Path, given: list[tuple[str, Document]], message: str
+) -> None:
     index([("1", WHALES), ("2", BREAD)], tmp_path)
-    with pytest.raises(SourceError, match=said):
+    with pytest.raises(SourceError, match=message):
         index(given, tmp_path)
     assert [*documents(tmp_path)] == ["1", "2"]
 
 
-def test_another_encoder_or_chunking_is_refused(tmp_path: Path) -> None:
+def test_another_encoder_or_chunking_is_an_error(tmp_path: Path) -> None:
     index([("1", WHALES)], tmp_path)
     with pytest.raises(IndexMismatch, match="weights was 'words'"):
         index([("1", WHALES)], tmp_path, WordEncoder(name="others"))
@@ -99,7 +101,7 @@ def test_another_encoder_or_chunking_is_refused(tmp_path: Path) -> None:
         index([("1", WHALES)], tmp_path, words=24)
 
 
-def test_what_is_no_valid_unicode_is_replaced(tmp_path: Path) -> None:
+def test_invalid_unicode_is_replaced(tmp_path: Path) -> None:
     given = {"a": Document("Half \ud83d of a pair.", title="\udcff", format="text")}
     report = index_documents(given.items(), tmp_path / "index", encoder=WordEncoder())
     assert (report.added, report.chunks) == (1, 1)

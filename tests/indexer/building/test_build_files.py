@@ -1,4 +1,4 @@
-"""A build: only what is new is read and embedded, readers see whole generations, and no interruption is felt later."""
+"""Builds from files: incremental updates, complete generations for readers, and recovery from interruptions."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def index(folder: Path) -> Path:
-    """Where the index will lie: hidden in the folder, as most people have it."""
+    """Return the path of an index hidden in the folder, the usual place."""
     return folder / ".echo-index"
 
 
@@ -58,7 +58,7 @@ def generation(index: Path) -> int:
 
 
 def state(index: Path) -> dict[str, bytes]:
-    """What lies on disk, but for SQLite's and the lock's own files."""
+    """Return the files on disk except those of SQLite's log and the lock."""
     ignored = ("-wal", "-shm", ".lock")
     return {path.name: path.read_bytes() for path in index.iterdir() if not path.name.endswith(ignored)}
 
@@ -67,10 +67,10 @@ def figures(report: BuildReport) -> tuple[int, int, int, int]:
     return report.added, report.changed, report.unchanged, report.removed
 
 
-# From build to build
+# Updates
 
 
-def test_a_first_build_indexes_all(folder: Path, index: Path) -> None:
+def test_a_first_build_indexes_all_files(folder: Path, index: Path) -> None:
     encoder = WordEncoder()
     report = build(folder, index, encoder)
     assert figures(report) == (3, 0, 0, 0)
@@ -107,7 +107,7 @@ def test_a_second_build_does_nothing(folder: Path, index: Path) -> None:
     assert state(index) == before
 
 
-def test_a_new_time_alone_is_noted_and_no_more(folder: Path, index: Path) -> None:
+def test_a_new_modification_time_alone_is_only_recorded(folder: Path, index: Path) -> None:
     build(folder, index)
     os.utime(folder / "bread.md", (1, 1))
     encoder = WordEncoder()
@@ -118,7 +118,7 @@ def test_a_new_time_alone_is_noted_and_no_more(folder: Path, index: Path) -> Non
         assert catalog.current_documents()["bread.md"].modified_ns == 1_000_000_000
 
 
-def test_of_a_changed_file_only_what_is_new_is_embedded(folder: Path, index: Path) -> None:
+def test_only_new_chunks_of_a_changed_file_are_embedded(folder: Path, index: Path) -> None:
     build(folder, index)
     before = documents(index)
     write(folder, bread=(folder / "bread.md").read_text() + "\n# Rolls\n\nRolls are small.\n")
@@ -129,7 +129,7 @@ def test_of_a_changed_file_only_what_is_new_is_embedded(folder: Path, index: Pat
     assert generation(index) == 2
 
 
-def test_a_change_that_keeps_size_and_time_is_the_only_one_missed(folder: Path, index: Path) -> None:
+def test_a_change_of_equal_size_and_time_is_missed(folder: Path, index: Path) -> None:
     build(folder, index)
     stat = (folder / "bread.md").stat()
     write(folder, bread=(folder / "bread.md").read_text().replace("salt", "malt"))
@@ -152,7 +152,7 @@ def test_a_renamed_file_is_not_embedded_again(folder: Path, index: Path) -> None
     }  # fmt: skip
 
 
-def test_a_removed_file_is_gone_from_the_next_generation_and_not_from_this_one(folder: Path, index: Path) -> None:
+def test_a_removed_file_stays_visible_in_the_previous_generation(folder: Path, index: Path) -> None:
     build(folder, index)
     reader = open_snapshot(index, index_device="cpu")
     (folder / "bread.md").unlink()
@@ -166,7 +166,7 @@ def test_a_removed_file_is_gone_from_the_next_generation_and_not_from_this_one(f
         assert len(reader.catalog.chunks([key for key, _ in hits])) == 7
 
 
-def test_the_generation_before_is_kept_for_its_readers_and_older_ones_are_not(folder: Path, index: Path) -> None:
+def test_only_the_previous_generation_stays_for_its_readers(folder: Path, index: Path) -> None:
     for number in range(1, 5):
         write(folder, bread=f"# Bread\n\nVersion {number}.\n")
         build(folder, index)
@@ -177,7 +177,7 @@ def test_the_generation_before_is_kept_for_its_readers_and_older_ones_are_not(fo
     assert len(read_manifest(index).canaries) == 3
 
 
-def test_like_texts_are_embedded_once(folder: Path, index: Path) -> None:
+def test_equal_texts_are_embedded_once(folder: Path, index: Path) -> None:
     write(folder, copy=(folder / "whales.md").read_text(), deep__copy=(folder / "whales.md").read_text())
     encoder = WordEncoder()
     report = build(folder, index, encoder)
@@ -185,28 +185,28 @@ def test_like_texts_are_embedded_once(folder: Path, index: Path) -> None:
     assert len(encoder.embedded) == len({*encoder.embedded}) == 7
 
 
-def test_progress_tells_the_stages_in_order(folder: Path, index: Path) -> None:
-    told: list[tuple[str, int, int | None]] = []
+def test_progress_reports_the_stages_in_order(folder: Path, index: Path) -> None:
+    reports: list[tuple[str, int, int | None]] = []
     for number in range(20):
         write(folder, **{f"more{number}": f"# More {number}\n\nText {number}.\n"})
-    build(folder, index, progress=lambda *line: told.append(line))
-    read = [line for line in told if line[0] == "reading"]
+    build(folder, index, progress=lambda *line: reports.append(line))
+    read = [line for line in reports if line[0] == "reading"]
     assert read == sorted(read, key=lambda line: line[1])
     assert read[-1] == ("reading", 23, None)
-    assert told == [
+    assert reports == [
         *read,
         *(("embedding", done, 27) for done in (8, 16, 24, 27)),
         *(("normalizing", done, 81) for done in (0, 64, 81)),
         ("indexing", 0, 27),
     ]
-    told.clear()
-    build(folder, index, progress=lambda *line: told.append(line))
-    assert {stage for stage, *_ in told} == {"reading"}
-    assert told[-1] == ("reading", 23, None)
+    reports.clear()
+    build(folder, index, progress=lambda *line: reports.append(line))
+    assert {stage for stage, *_ in reports} == {"reading"}
+    assert reports[-1] == ("reading", 23, None)
 
 
 class WaitingEncoder(WordEncoder):
-    """Cuts `at_once` texts into tokens; the next ones when it is told to go on."""
+    """Splits `at_once` texts into tokens, and others only after it is released."""
 
     def __init__(self, at_once: int) -> None:
         super().__init__()
@@ -221,8 +221,8 @@ class WaitingEncoder(WordEncoder):
         return super().token_starts(text)
 
 
-def test_what_was_read_is_embedded_while_more_is_read(folder: Path, index: Path) -> None:
-    """The reading goes on only when something has been embedded."""
+def test_chunks_are_embedded_while_files_are_read(folder: Path, index: Path) -> None:
+    """Reading continues only after something has been embedded."""
     write(folder, **{f"more{number}": f"# More {number}\n\nText {number}.\n" for number in range(240)})
 
     class GoesOn(WaitingEncoder):
@@ -230,12 +230,12 @@ def test_what_was_read_is_embedded_while_more_is_read(folder: Path, index: Path)
             yield from super().encode_document_pairs(texts)
             self.goes_on.set()
 
-    told: list[tuple[str, int, int | None]] = []
+    reports: list[tuple[str, int, int | None]] = []
     encoder = GoesOn(at_once=150)
-    report = build(folder, index, encoder, progress=lambda *line: told.append(line))
+    report = build(folder, index, encoder, progress=lambda *line: reports.append(line))
     assert (report.added, report.chunks, report.embedded, len(encoder.embedded)) == (243, 247, 247, 247)
-    assert [stage for stage, *_ in told] == sorted((stage for stage, *_ in told), key=STAGES.index), "no way back"
-    embedding = [(done, total) for stage, done, total in told if stage == "embedding"]
+    assert [stage for stage, *_ in reports] == sorted((stage for stage, *_ in reports), key=STAGES.index), "no way back"
+    embedding = [(done, total) for stage, done, total in reports if stage == "embedding"]
     assert {total for _, total in embedding} == {247}
     assert embedding[0][0] > 128, "the others were embedded before the reading was over"
     assert embedding[-1] == (247, 247)
@@ -243,7 +243,7 @@ def test_what_was_read_is_embedded_while_more_is_read(folder: Path, index: Path)
     assert contents(index) == contents(folder / ".straight")
 
 
-def test_a_reading_that_fails_ends_the_build_though_there_is_more_to_embed(folder: Path, index: Path) -> None:
+def test_an_error_of_the_reading_ends_the_build(folder: Path, index: Path) -> None:
     write(folder, **{f"more{number}": f"# More {number}\n\nText {number}.\n" for number in range(240)})
     error = SourceError("The disk went away.")
 
@@ -265,7 +265,7 @@ def test_a_reading_that_fails_ends_the_build_though_there_is_more_to_embed(folde
     assert len(encoder.embedded) < 200, "not even the texts that were taken"
 
 
-def test_an_encoder_that_fails_ends_the_reading(folder: Path, index: Path) -> None:
+def test_an_error_of_the_encoder_ends_the_reading(folder: Path, index: Path) -> None:
     write(folder, **{f"more{number}": f"# More {number}\n\nText {number}.\n" for number in range(240)})
 
     class Fails(WaitingEncoder):
@@ -297,7 +297,7 @@ def test_building_one_source_keeps_the_documents_of_others(tmp_path: Path, folde
     assert figures(build(folder, index)) == (0, 0, 2, 1)
 
 
-def test_what_is_now_excluded_is_dropped(folder: Path, index: Path) -> None:
+def test_newly_excluded_files_are_removed(folder: Path, index: Path) -> None:
     build(folder, index)
     assert figures(build(folder, index, exclude=["deep/"])) == (0, 0, 2, 1)
     assert [*documents(index)] == ["bread.md", "whales.md"]
@@ -319,7 +319,7 @@ def test_an_index_within_the_folder_is_not_indexed(folder: Path, rebuild: bool) 
 
 
 @pytest.mark.parametrize("vanished", [False, True])
-def test_nothing_to_index_is_an_error_and_the_index_stays(folder: Path, tmp_path: Path, vanished: bool) -> None:
+def test_nothing_to_index_is_an_error_and_changes_nothing(folder: Path, tmp_path: Path, vanished: bool) -> None:
     index, copy = tmp_path / ".echo-index", tmp_path / "copy"
     build(folder, index)
     before = state(index)
@@ -341,7 +341,7 @@ def test_nothing_to_index_is_an_error_and_the_index_stays(folder: Path, tmp_path
     assert figures(build(folder, index)) == (0, 0, 3, 0)
 
 
-def test_a_first_build_that_found_nothing_binds_no_one(tmp_path: Path, folder: Path) -> None:
+def test_a_first_build_without_documents_fixes_no_settings(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(SourceError):
         build(tmp_path / "empty", tmp_path / "index", WordEncoder(name="others"))
@@ -351,7 +351,7 @@ def test_a_first_build_that_found_nothing_binds_no_one(tmp_path: Path, folder: P
     assert len(documents(tmp_path / "index")) == 3
 
 
-def test_a_moved_folder_takes_its_index_along(tmp_path: Path, folder: Path, index: Path) -> None:
+def test_a_folder_can_be_moved_with_its_index(tmp_path: Path, folder: Path, index: Path) -> None:
     build(folder, index)
     before = contents(index)
     moved = folder.rename(tmp_path / "elsewhere")
@@ -380,10 +380,10 @@ def test_documents_outside_the_folder_of_the_index_are_named_in_full(tmp_path: P
     assert figures(build(folder, tmp_path / "elsewhere/index")) == (0, 0, 2, 1)
 
 
-# What cannot be read
+# Unreadable files
 
 
-def test_a_broken_document_costs_itself_alone(folder: Path, index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_document_does_not_affect_others(folder: Path, index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "broken.pdf").write_bytes(b"%PDF-1.7 no more of it")
     report = build(folder, index)
     [(path, reason)] = report.failures
@@ -405,7 +405,7 @@ def test_a_broken_document_costs_itself_alone(folder: Path, index: Path, monkeyp
     assert documents(index)["mended.md"] == ["# Mended\n\nIt is text now."]
 
 
-def test_a_document_that_breaks_leaves_the_index(folder: Path, index: Path) -> None:
+def test_a_document_that_becomes_unreadable_is_removed(folder: Path, index: Path) -> None:
     build(folder, index)
     (folder / "bread.md").write_bytes(b"\x00\x01\x02" * 100)
     report = build(folder, index)
@@ -416,7 +416,7 @@ def test_a_document_that_breaks_leaves_the_index(folder: Path, index: Path) -> N
 def test_a_file_that_cannot_be_opened_is_tried_again_each_time(
     folder: Path, index: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Played by a file that is found, and is a pipe when it is to be read."""
+    """The file is replaced by a pipe between the scan and the reading."""
     found, lost = document_sync.scan, folder / "lost.md"
     os.mkfifo(lost)
 
@@ -460,7 +460,7 @@ def test_a_folder_that_cannot_be_read_keeps_its_documents(
     assert figures(build(folder, index)) == (0, 0, 2, 0)
 
 
-def test_an_index_of_nothing_that_could_be_read_is_an_index(
+def test_an_index_may_hold_only_unreadable_documents(
     folder: Path, index: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.rmtree(folder / "deep")
@@ -498,27 +498,27 @@ def test_a_file_without_a_title_is_renamed_without_embedding(folder: Path, index
 
 
 @pytest.mark.parametrize(
-    ("encoder", "chunking", "told"),
+    ("encoder", "chunking", "message"),
     [
         (WordEncoder(name="other"), Chunking(12, 3), "weights was 'words' and is now 'other'"),
         (WordEncoder(), Chunking(13, 3), "chunk_tokens was 12 and is now 13"),
         (WordEncoder(), Chunking(12, 0), "overlap_tokens was 3 and is now 0"),
     ],
 )
-def test_other_settings_are_refused_by_name(
-    folder: Path, index: Path, encoder: WordEncoder, chunking: Chunking, told: str
+def test_other_settings_are_an_error_that_names_them(
+    folder: Path, index: Path, encoder: WordEncoder, chunking: Chunking, message: str
 ) -> None:
     build(folder, index)
     before = state(index)
     write(folder, new="# New\n\nNew.\n")
-    with pytest.raises(IndexMismatch, match=told) as caught:
+    with pytest.raises(IndexMismatch, match=message) as caught:
         build(folder, index, encoder, chunking=chunking)
     assert "--rebuild" in caught.value.remedy
     assert state(index) == before
     assert encoder.embedded == []
 
 
-def test_other_settings_are_refused_before_the_first_build_is_complete(folder: Path, index: Path) -> None:
+def test_other_settings_are_an_error_before_the_first_build_is_complete(folder: Path, index: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         build(folder, index, WordEncoder(patience=0))
     with pytest.raises(IndexMismatch):
@@ -532,7 +532,7 @@ def test_other_settings_are_refused_before_the_first_build_is_complete(folder: P
 # Rebuilding
 
 
-def test_a_rebuild_takes_the_place_of_the_index_when_it_is_complete(folder: Path, index: Path) -> None:
+def test_a_rebuild_replaces_the_index_when_it_is_complete(folder: Path, index: Path) -> None:
     build(folder, index)
     before = contents(index)
     write(folder, new="# New\n\nNew.\n")
@@ -549,7 +549,7 @@ def test_a_rebuild_takes_the_place_of_the_index_when_it_is_complete(folder: Path
     assert figures(build(folder, index, WordEncoder(name="other"))) == (0, 0, 4, 0)
 
 
-def test_an_interrupted_rebuild_leaves_the_index_and_goes_on_later(folder: Path, index: Path) -> None:
+def test_an_interrupted_rebuild_changes_nothing_and_is_continued_later(folder: Path, index: Path) -> None:
     for number in range(20):
         write(folder, **{f"more{number}": f"# More {number}\n\nText {number}.\n"})
     build(folder, index)
@@ -566,7 +566,7 @@ def test_an_interrupted_rebuild_leaves_the_index_and_goes_on_later(folder: Path,
     assert [path.name for path in index.glob("*.sqlite")] == ["catalog-2.sqlite"]
 
 
-def test_a_rebuild_with_other_settings_does_not_stumble_over_an_interrupted_one(folder: Path, index: Path) -> None:
+def test_a_rebuild_with_other_settings_replaces_an_interrupted_one(folder: Path, index: Path) -> None:
     build(folder, index)
     with pytest.raises(KeyboardInterrupt):
         build(folder, index, WordEncoder(name="second", patience=0), rebuild=True)
@@ -574,7 +574,7 @@ def test_a_rebuild_with_other_settings_does_not_stumble_over_an_interrupted_one(
     assert read_manifest(index).encoder == WordEncoder(name="third").config()
 
 
-def test_a_rebuild_mends_a_damaged_catalog(folder: Path, index: Path) -> None:
+def test_a_rebuild_replaces_a_damaged_catalog(folder: Path, index: Path) -> None:
     build(folder, index)
     before = contents(index)
     damaged = b"garbage " * 1000
@@ -585,13 +585,13 @@ def test_a_rebuild_mends_a_damaged_catalog(folder: Path, index: Path) -> None:
     assert read_built_with(index) is None
     with pytest.raises(KeyboardInterrupt):
         build(folder, index, WordEncoder(patience=0), rebuild=True)
-    assert (index / "catalog.sqlite").read_bytes() == damaged  # somebody may have a use for it still
+    assert (index / "catalog.sqlite").read_bytes() == damaged  # it can still be examined
     build(folder, index, rebuild=True)
     assert contents(index) == before
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", bytes(3000)])
-def test_a_damaged_manifest_is_mended_without_embedding(folder: Path, index: Path, content: bytes) -> None:
+def test_a_damaged_manifest_is_repaired_without_embedding(folder: Path, index: Path, content: bytes) -> None:
     build(folder, index)
     before = contents(index)
     whole = (index / "manifest.json").read_bytes()
@@ -608,7 +608,7 @@ def test_a_damaged_manifest_is_mended_without_embedding(folder: Path, index: Pat
     assert (index / "manifest.json").read_bytes() == whole
 
 
-def test_a_rebuild_that_is_asked_for_is_done_also_where_the_manifest_is_damaged(folder: Path, index: Path) -> None:
+def test_a_rebuild_works_with_a_damaged_manifest(folder: Path, index: Path) -> None:
     for _ in range(2):  # so that the catalog is already one of a rebuild
         build(folder, index, rebuild=True)
     (index / "manifest.json").write_bytes(b"")
@@ -618,7 +618,7 @@ def test_a_rebuild_that_is_asked_for_is_done_also_where_the_manifest_is_damaged(
 
 
 @pytest.mark.parametrize("damage", [b"", bytes(4096)])
-def test_a_damaged_catalog_is_not_silently_made_anew(folder: Path, index: Path, damage: bytes) -> None:
+def test_a_damaged_catalog_is_not_silently_replaced(folder: Path, index: Path, damage: bytes) -> None:
     build(folder, index)
     (index / "catalog.sqlite").write_bytes(damage)
     for manifest in (None, b"garbage"):
@@ -656,7 +656,7 @@ def change(folder: Path) -> None:
 
 @pytest.mark.parametrize("cut", [0, 1, 13])
 @pytest.mark.parametrize("first", [True, False])
-def test_a_build_that_is_interrupted_while_it_reads_ends_like_any_other(
+def test_a_build_interrupted_while_reading_gives_the_same_index_later(
     tmp_path: Path, folder: Path, index: Path, cut: int, first: bool
 ) -> None:
     encoder = WaitingEncoder(at_once=cut)
@@ -666,12 +666,10 @@ def test_a_build_that_is_interrupted_while_it_reads_ends_like_any_other(
             encoder.goes_on.set()
             raise KeyboardInterrupt
 
-    ends_like_any_other(tmp_path, folder, index, encoder, progress, first=first)
+    assert_same_index_after_interruption(tmp_path, folder, index, encoder, progress, first=first)
 
 
-def test_an_interrupted_build_does_not_wait_for_a_file_that_takes_long_and_thinks_no_ill_of_it(
-    folder: Path, index: Path
-) -> None:
+def test_an_interrupted_build_does_not_wait_for_a_slow_file_or_record_a_failure(folder: Path, index: Path) -> None:
     (folder / "zslow.rst").write_bytes(b"A line of text.\n\n" * 400_000)  # takes docutils half a minute
     seen = 0.0
 
@@ -679,7 +677,7 @@ def test_an_interrupted_build_does_not_wait_for_a_file_that_takes_long_and_think
         nonlocal seen
         if done == 3:
             seen = seen or time.monotonic()
-            if time.monotonic() > seen + 1:  # it is being read by now
+            if time.monotonic() > seen + 1:  # by now it is being read
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -701,13 +699,15 @@ def test_an_interrupted_build_does_not_wait_for_a_file_that_takes_long_and_think
     ],
 )
 @pytest.mark.parametrize("first", [True, False])
-def test_an_interrupted_build_ends_like_any_other(
+def test_an_interrupted_build_gives_the_same_index_later(
     tmp_path: Path, folder: Path, index: Path, stage: str, done: int, first: bool
 ) -> None:
-    ends_like_any_other(tmp_path, folder, index, WordEncoder(), interrupted_at(stage, done), first=first)
+    assert_same_index_after_interruption(
+        tmp_path, folder, index, WordEncoder(), interrupted_at(stage, done), first=first
+    )
 
 
-def ends_like_any_other(
+def assert_same_index_after_interruption(
     tmp_path: Path, folder: Path, index: Path, encoder: WordEncoder, progress: Any, *, first: bool
 ) -> None:
     before = None
@@ -734,7 +734,7 @@ def ends_like_any_other(
     assert generation(index) == (1 if first else 2)
 
 
-def test_what_changes_between_an_interruption_and_the_next_build_counts(folder: Path, index: Path) -> None:
+def test_changes_after_an_interruption_are_indexed(folder: Path, index: Path) -> None:
     build(folder, index)
     before = contents(index)
     original = (folder / "bread.md").read_text()
@@ -749,9 +749,7 @@ def test_what_changes_between_an_interruption_and_the_next_build_counts(folder: 
     assert encoder.embedded == []
 
 
-def test_what_an_interrupted_build_had_cut_is_not_embedded_before_it_is_known_to_be_there(
-    folder: Path, index: Path
-) -> None:
+def test_chunks_of_an_interrupted_build_are_not_embedded_if_their_files_have_changed(folder: Path, index: Path) -> None:
     write(folder, **{f"more{number}": f"# More {number}\n\nIt is old.\n" for number in range(200)})
     with pytest.raises(KeyboardInterrupt):
         build(folder, index, progress=interrupted_at("reading", 203))
@@ -762,7 +760,7 @@ def test_what_an_interrupted_build_had_cut_is_not_embedded_before_it_is_known_to
     assert not any("It is old." in text for text in encoder.embedded)
 
 
-def test_a_file_that_came_and_went_between_two_generations_makes_none(folder: Path, index: Path) -> None:
+def test_a_file_added_and_removed_between_builds_makes_no_generation(folder: Path, index: Path) -> None:
     build(folder, index)
     before = contents(index)
     write(folder, extra="# Extra\n\nExtra.\n")
@@ -774,7 +772,7 @@ def test_a_file_that_came_and_went_between_two_generations_makes_none(folder: Pa
     assert contents(index) == before
 
 
-def test_a_lost_manifest_costs_no_embedding_and_no_document(folder: Path, index: Path) -> None:
+def test_a_lost_manifest_is_replaced_without_embedding(folder: Path, index: Path) -> None:
     build(folder, index)
     write(folder, new="# New\n\nNew.\n", bread="# Bread\n\nIt is old.\n")
     (folder / "whales.md").unlink()
@@ -802,7 +800,7 @@ with writer_lock(Path(sys.argv[1])):
 
 @pytest.fixture
 def holder(index: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that holds the lock of the index."""
+    """Start another process that holds the lock of the index."""
     index.mkdir(parents=True)
     process = subprocess.Popen([sys.executable, "-c", _HOLDER, str(index)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -813,7 +811,7 @@ def holder(index: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.parametrize("rebuild", [False, True])
-def test_a_second_writer_is_told_who_is_the_first(
+def test_a_second_writer_gets_the_process_id_of_the_first(
     folder: Path, index: Path, holder: subprocess.Popen[str], rebuild: bool
 ) -> None:
     with pytest.raises(IndexBusy, match=f"being written by process {holder.pid}"):
@@ -825,18 +823,18 @@ def test_a_second_writer_is_told_who_is_the_first(
     assert not (index / "writer.pid").exists()
 
 
-def test_a_build_lets_go_of_its_lock_when_it_fails(folder: Path, index: Path) -> None:
+def test_a_failed_build_releases_the_lock(folder: Path, index: Path) -> None:
     for rebuild in (False, True):
         with pytest.raises(KeyboardInterrupt):
             build(folder, index, WordEncoder(patience=0), rebuild=rebuild)
         build(folder, index, rebuild=rebuild)
 
 
-def test_a_document_is_kept_with_its_language(tmp_path: Path) -> None:
+def test_the_language_of_a_document_is_stored(tmp_path: Path) -> None:
     german = "Die Häuser stehen am Meer, und der Wal ist nicht in dem Meer.\n"
     write(tmp_path / "docs", german=german, english="The houses stand by the sea.\n")
     (tmp_path / "docs" / "code.py").write_text(f'"""{german}"""\n', encoding="utf-8")
     build(tmp_path / "docs", tmp_path / "index")
     with closing(Catalog(tmp_path / "index" / "catalog.sqlite")) as catalog:
-        held = {Path(path).name: row.language for path, row in catalog.current_documents().items()}
-    assert held == {"code.py": "english", "english.md": "english", "german.md": "german"}
+        languages = {Path(path).name: row.language for path, row in catalog.current_documents().items()}
+    assert languages == {"code.py": "english", "english.md": "english", "german.md": "german"}

@@ -1,4 +1,4 @@
-"""Removal: what is taken out is gone, stays out until it is named, and costs no embedding and no file."""
+"""Removal: documents disappear from the index and stay excluded; nothing is embedded and no file deleted."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def index(folder: Path) -> Path:
-    """The folder of an index that was built."""
+    """Build an index and return its folder."""
     build(folder, folder / ".echo-index")
     return folder / ".echo-index"
 
@@ -43,7 +43,7 @@ def interrupt(folder: Path, index: Path, *, after: int) -> None:
         build(folder, index, WordEncoder(patience=after))
 
 
-def test_a_removed_document_is_gone_as_if_it_had_never_been_there(tmp_path: Path, folder: Path, index: Path) -> None:
+def test_a_removal_gives_the_index_of_the_other_documents(tmp_path: Path, folder: Path, index: Path) -> None:
     before = {path.name: path.read_bytes() for path in folder.rglob("*.md")}
     assert remove_documents(["bread.md", "deep/stars.md", "bread.md"], index) == RemovalReport(
         ("bread.md", "deep/stars.md"), documents=1, chunks=2
@@ -57,7 +57,7 @@ def test_a_removed_document_is_gone_as_if_it_had_never_been_there(tmp_path: Path
     assert contents(index) == contents(tmp_path / "alone/index")
 
 
-def test_readers_of_the_generation_before_still_see_what_was_removed(index: Path) -> None:
+def test_readers_of_the_previous_generation_still_see_removed_documents(index: Path) -> None:
     reader = open_snapshot(index, index_device="cpu")
     remove_documents(["bread.md"], index)
     with closing(reader.catalog):
@@ -68,7 +68,7 @@ def test_readers_of_the_generation_before_still_see_what_was_removed(index: Path
     assert sorted(path.name for path in index.glob("vectors-*")) == ["vectors-1.faiss", "vectors-2.faiss"]
 
 
-def test_builds_leave_out_what_was_removed_until_it_is_named(folder: Path, index: Path) -> None:
+def test_builds_skip_removed_files_until_they_are_named(folder: Path, index: Path) -> None:
     before = contents(index)
     remove_documents(["bread.md"], index)
     write(folder, bread="# Bread\n\nA new version.\n")
@@ -84,13 +84,13 @@ def test_builds_leave_out_what_was_removed_until_it_is_named(folder: Path, index
     assert contents(index)["counts"].documents == before["counts"].documents
 
 
-def test_a_file_that_is_named_and_kept_out_by_a_pattern_stays_left_out(folder: Path, index: Path) -> None:
+def test_a_named_file_that_a_pattern_excludes_is_still_skipped(folder: Path, index: Path) -> None:
     remove_documents(["bread.md"], index)
     build([folder, folder / "bread.md"], index, exclude=["bread*"])
     assert build(folder, index, include=["*"]).left_out == 1
 
 
-def test_a_rebuild_leaves_out_what_was_removed_also_where_it_was_begun_before(folder: Path, index: Path) -> None:
+def test_a_rebuild_skips_files_that_were_removed_after_it_was_started(folder: Path, index: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         build(folder, index, WordEncoder(patience=0), rebuild=True)
     remove_documents(["bread.md"], index)
@@ -122,7 +122,7 @@ def test_a_document_that_could_not_be_read_can_be_removed(folder: Path, index: P
     assert (report.failures, report.left_out) == ([], 1)
 
 
-def test_one_unknown_document_and_none_is_removed(index: Path) -> None:
+def test_an_unknown_document_prevents_the_whole_removal(index: Path) -> None:
     before = contents(index)
     with pytest.raises(QuestionError, match=r"There is no document nowhere\.md in the index") as caught:
         remove_documents(["bread.md", "nowhere.md"], index)
@@ -131,7 +131,7 @@ def test_one_unknown_document_and_none_is_removed(index: Path) -> None:
     assert (contents(index), read_manifest(index).generation) == (before, 1)
 
 
-def test_a_removal_waits_for_no_other_writer_and_begins_no_index(tmp_path: Path, index: Path) -> None:
+def test_a_removal_fails_while_another_process_writes_and_creates_no_index(tmp_path: Path, index: Path) -> None:
     with writer_lock(index), pytest.raises(IndexBusy):
         remove_documents(["bread.md"], index)
     with pytest.raises(IndexMissing):
@@ -142,7 +142,7 @@ def test_a_removal_waits_for_no_other_writer_and_begins_no_index(tmp_path: Path,
         remove_documents(["bread.md"], index)
 
 
-def test_the_space_stays_while_there_are_passages_enough(tmp_path: Path) -> None:
+def test_a_removal_reuses_the_normalization_if_enough_chunks_remain(tmp_path: Path) -> None:
     for number in range(20):
         write(tmp_path, **{f"note{number}": f"# Note {number}\n\nWhales number {number} swim in the sea.\n"})
     index = tmp_path / "index"
@@ -163,10 +163,10 @@ def test_the_space_stays_while_there_are_passages_enough(tmp_path: Path) -> None
     assert read_manifest(index).normalizations.echo.is_identity
 
 
-# Beside a build that has not ended
+# With an unfinished build
 
 
-def test_what_an_interrupted_build_has_done_stays_for_the_next_one(tmp_path: Path, folder: Path, index: Path) -> None:
+def test_the_work_of_an_interrupted_build_is_reused_after_a_removal(tmp_path: Path, folder: Path, index: Path) -> None:
     write(
         folder,
         bread="# Bread\n\nBread is older than salt.\n",
@@ -191,7 +191,7 @@ def test_what_an_interrupted_build_has_done_stays_for_the_next_one(tmp_path: Pat
 
 
 @pytest.mark.parametrize("build_before", [False, True])
-def test_a_removal_that_was_killed_is_made_by_the_next_build(
+def test_a_killed_removal_is_completed_by_the_next_build(
     folder: Path, index: Path, monkeypatch: pytest.MonkeyPatch, build_before: bool
 ) -> None:
     before = contents(index)
@@ -213,7 +213,7 @@ def test_a_removal_that_was_killed_is_made_by_the_next_build(
     assert read_manifest(index).generation == 2
 
 
-def test_nothing_of_a_removed_document_is_left_to_an_interrupted_build(folder: Path, index: Path) -> None:
+def test_a_removal_covers_the_changes_of_an_interrupted_build(folder: Path, index: Path) -> None:
     for number in (1, 2):
         write(folder, bread=f"# Bread\n\nVersion {number}.\n")
         interrupt(folder, index, after=0)

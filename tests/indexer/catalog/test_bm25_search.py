@@ -1,4 +1,4 @@
-"""What a person may type into a lexical search, and what is looked for then."""
+"""BM25 search: how queries are parsed, and which chunks they match."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_texts_are_found_in_their_language(catalog: Catalog, typed: str, name: s
     assert found(catalog, typed)[0] == name
 
 
-def test_only_what_shares_a_telling_word_is_found(catalog: Catalog) -> None:
+def test_chunks_match_by_significant_words_only(catalog: Catalog) -> None:
     assert found(catalog, "What is the hunt of them?") == ["whales.txt"]
     assert found(catalog, "wo sind die Inseln") == ["wale.txt"]
     assert found(catalog, '"sea deep"') == []
@@ -108,11 +108,11 @@ def test_only_what_shares_a_telling_word_is_found(catalog: Catalog) -> None:
         ('"__" whale', LexicalQuery(("whale",))),
     ],
 )
-def test_what_was_typed_becomes_words_phrases_and_prefixes(typed: str, query: LexicalQuery) -> None:
+def test_a_query_is_parsed_into_words_phrases_and_prefixes(typed: str, query: LexicalQuery) -> None:
     assert parse_lexical_query(typed, ["english", "german"]) == query
 
 
-def test_of_a_document_that_was_pasted_only_so_much_is_looked_for() -> None:
+def test_the_length_of_a_pasted_query_is_limited() -> None:
     assert len(parse_lexical_query(" ".join(f"w{number}" for number in range(1000)), ["english"]).words) == 256
     assert parse_lexical_query("x" * 9_998 + " yz", ["english"]).words == ("x" * 9_998, "y")
 
@@ -131,13 +131,13 @@ def test_of_a_document_that_was_pasted_only_so_much_is_looked_for() -> None:
 @example(" ".join(f'"word{number}" word{number}*' for number in range(2_000)))
 @example('"' + "a " * 20_000 + '"')
 @example('"' + "海" * 5_000 + '"')
-def test_nothing_that_is_typed_is_an_error(catalog: Catalog, typed: str) -> None:
+def test_no_query_is_an_error(catalog: Catalog, typed: str) -> None:
     found(catalog, typed)
 
 
 @settings(deadline=None)
 @given(st.text(alphabet='ab"*()^:-+._{} ANDORTNE鲸海é\0'))
-def test_nothing_that_is_typed_is_an_error_in_an_earlier_catalog(earlier: Catalog, typed: str) -> None:
+def test_no_query_is_an_error_in_an_earlier_catalog(earlier: Catalog, typed: str) -> None:
     found(earlier, typed)
 
 
@@ -152,6 +152,6 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
         yield catalog
 
 
-def test_all_that_is_typed_is_looked_for_in_an_earlier_catalog(earlier: Catalog) -> None:
+def test_words_prefixes_and_phrases_are_searched_in_an_earlier_catalog(earlier: Catalog) -> None:
     assert found(earlier, "the b") == found(earlier, '"a b"') == found(earlier, "an*") == ["a.txt"]
     assert found(earlier, '"b a"') == found(earlier, "c") == []

@@ -1,4 +1,4 @@
-"""The catalog: each generation stands still for its readers while the next is written, and nothing is half there."""
+"""The catalog: generations are isolated from each other, and every change is atomic."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def texts_of(catalog: Catalog, ids: object) -> list[str]:
     return [found[int(key)].chunk.text for key in ids]  # type: ignore[attr-defined]
 
 
-def seen(catalog: Catalog, generation: int) -> dict[str, object]:
-    """All that a reader of a generation can see."""
+def visible(catalog: Catalog, generation: int) -> dict[str, object]:
+    """Return everything that a reader of a generation can see."""
     ids = catalog.chunk_ids(EVERYTHING, generation=generation)
     vectors = [
         (key, tuple(row))
@@ -82,7 +82,7 @@ def seen(catalog: Catalog, generation: int) -> dict[str, object]:
     }
 
 
-def assert_sound(path: Path) -> None:
+def assert_intact(path: Path) -> None:
     with closing(Database(path)) as database:
         assert count_mismatched_chunks(database) == 0
     with closing(sqlite3.connect(path)) as connection:
@@ -98,7 +98,7 @@ def rows(catalog: Catalog, table: str) -> int:
 
 
 def classical_of(catalog: Catalog, generation: int) -> dict[str, list[float]]:
-    """The classical vector of each passage that has one."""
+    """Return the classical vectors by chunk text."""
     return {
         text: vector.tolist()
         for ids, block in catalog.classical_vectors(generation=generation, block=2)
@@ -109,37 +109,37 @@ def classical_of(catalog: Catalog, generation: int) -> dict[str, list[float]]:
 # Generations
 
 
-def test_a_reader_keeps_its_generation_while_the_next_is_written(catalog: Catalog) -> None:
+def test_a_reader_sees_its_generation_while_the_next_is_written(catalog: Catalog) -> None:
     put(catalog, "kept", "common kept")
     put(catalog, "changed", "common old")
     put(catalog, "removed", "common removed")
-    before = seen(catalog, 1)
+    before = visible(catalog, 1)
     assert before["texts"] == before["matches"] == ["common kept", "common old", "common removed"]
     assert before["counts"] == Counts(documents=3, failed=0, chunks=3, bytes=35)
 
     reader = Catalog(catalog.path)
     with catalog.database.transaction() as connection:
         connection.execute("DELETE FROM documents")
-        assert seen(reader, 1) == before, "what is not committed is not seen"
+        assert visible(reader, 1) == before, "what is not committed is not visible"
         connection.execute("ROLLBACK")
         connection.execute("BEGIN")
     put(catalog, "changed", "common new", generation=2)
     put(catalog, "added", "common added", format="markdown", generation=2)
     catalog.put_document(document("broken", failure="It is broken."), [], generation=2)
     catalog.remove_documents(["removed", "never there"], generation=2)
-    assert seen(catalog, 1) == seen(reader, 1) == before
-    after = seen(catalog, 2)
+    assert visible(catalog, 1) == visible(reader, 1) == before
+    after = visible(catalog, 2)
     assert after["texts"] == after["matches"] == ["common added", "common kept", "common new"]
     assert after["counts"] == Counts(documents=3, failed=1, chunks=3, bytes=len("common addedcommon keptcommon new"))
     assert after["formats"] == {"text": 2, "markdown": 1}
     assert after["failures"] == [("broken", "It is broken.")]
 
     catalog.purge(before=1)
-    assert seen(reader, 1) == before
-    assert seen(reader, 2) == after
+    assert visible(reader, 1) == before
+    assert visible(reader, 2) == after
     catalog.purge(before=2)
-    assert seen(reader, 2) == after
-    assert seen(reader, 1)["texts"] == ["common kept"]
+    assert visible(reader, 2) == after
+    assert visible(reader, 1)["texts"] == ["common kept"]
     reader.close()
 
 
@@ -147,24 +147,24 @@ def test_a_document_may_change_twice_within_a_generation(catalog: Catalog) -> No
     put(catalog, "a", "common first")
     put(catalog, "a", "common second", generation=2)
     put(catalog, "a", "common third", generation=2)
-    assert seen(catalog, 1)["texts"] == ["common first"]
-    assert seen(catalog, 2)["texts"] == seen(catalog, 2)["matches"] == ["common third"]
+    assert visible(catalog, 1)["texts"] == ["common first"]
+    assert visible(catalog, 2)["texts"] == visible(catalog, 2)["matches"] == ["common third"]
     catalog.purge(before=1)
     assert rows(catalog, "documents") == 2, "what no generation ever showed is gone"
-    assert seen(catalog, 1)["texts"] == ["common first"]
-    assert seen(catalog, 2)["texts"] == ["common third"]
-    assert_sound(catalog.path)
+    assert visible(catalog, 1)["texts"] == ["common first"]
+    assert visible(catalog, 2)["texts"] == ["common third"]
+    assert_intact(catalog.path)
 
 
-def test_a_document_added_and_removed_within_a_generation_was_never_there(catalog: Catalog) -> None:
+def test_a_document_added_and_removed_within_a_generation_leaves_no_trace(catalog: Catalog) -> None:
     put(catalog, "a", "common a")
     put(catalog, "b", "common b", generation=2)
     catalog.remove_documents(["b"], generation=2)
-    assert seen(catalog, 2) == seen(catalog, 1)
+    assert visible(catalog, 2) == visible(catalog, 1)
     assert list(catalog.current_documents()) == ["a"]
 
 
-def test_the_newest_versions_are_known_by_path(catalog: Catalog) -> None:
+def test_current_documents_are_the_newest_versions_by_path(catalog: Catalog) -> None:
     put(catalog, "b", "text")
     put(catalog, "a", "text")
     put(catalog, "a", "text", title="newer", generation=2)
@@ -174,7 +174,7 @@ def test_the_newest_versions_are_known_by_path(catalog: Catalog) -> None:
     assert list(current) == ["a", "b"]
     assert current["a"] == document("a", title="newer")
     assert (current["b"].size, current["b"].modified_ns) == (11, 21)
-    assert seen(catalog, 1)["counts"] == Counts(documents=2, failed=0, chunks=2, bytes=8)
+    assert visible(catalog, 1)["counts"] == Counts(documents=2, failed=0, chunks=2, bytes=8)
 
 
 @settings(max_examples=25, deadline=None)
@@ -190,7 +190,7 @@ def test_every_generation_shows_what_was_put_into_it(
 ) -> None:
     """Each build puts (path, text) or removes (path, None); the newest two generations stay visible after a purge."""
     folder: dict[str, str] = {}
-    told: list[dict[str, str]] = [{}]
+    generations: list[dict[str, str]] = [{}]
     path = tmp_path_factory.mktemp("catalog") / "catalog.sqlite"
     with closing(Catalog(path, create=True)) as catalog:
         for generation, build in enumerate(builds, start=1):
@@ -201,21 +201,21 @@ def test_every_generation_shows_what_was_put_into_it(
                 else:
                     put(catalog, name, f"common {name} {text}", generation=generation)
                     folder[name] = f"common {name} {text}"
-            told.append(dict(folder))
+            generations.append(dict(folder))
             catalog.purge(before=generation - 1)
             for shown in (generation - 1, generation):
-                expected = sorted(told[shown].values())
-                assert seen(catalog, shown)["texts"] == seen(catalog, shown)["matches"] == expected
+                expected = sorted(generations[shown].values())
+                assert visible(catalog, shown)["texts"] == visible(catalog, shown)["matches"] == expected
         catalog.purge(before=len(builds))
         assert rows(catalog, "documents") == rows(catalog, "chunks") == len(folder)
         assert rows(catalog, "vectors") == len(set(folder.values()))
-    assert_sound(path)
+    assert_intact(path)
 
 
 # Vectors
 
 
-def test_vectors_are_rounded_to_half_precision_and_shared_by_like_texts(catalog: Catalog) -> None:
+def test_vectors_are_rounded_to_half_precision_and_shared_by_equal_texts(catalog: Catalog) -> None:
     put(catalog, "a", "same", "other")
     put(catalog, "b", "same", vectors=False)
     assert catalog.count_without_vector() == 0
@@ -228,7 +228,7 @@ def test_vectors_are_rounded_to_half_precision_and_shared_by_like_texts(catalog:
     assert rows(catalog, "vectors") == 2
 
 
-def test_texts_wait_for_their_vectors_in_order(catalog: Catalog) -> None:
+def test_chunks_without_a_vector_are_listed_in_order(catalog: Catalog) -> None:
     def waiting(*, after: int = -1, limit: int = 10) -> list[str]:
         return [found.chunk.text for found in catalog.without_vector(after=after, limit=limit)]
 
@@ -247,7 +247,7 @@ def test_texts_wait_for_their_vectors_in_order(catalog: Catalog) -> None:
     assert catalog.count_without_vector() == 0, "what is gone waits for nothing"
 
 
-def test_the_vector_of_an_unchanged_text_outlives_its_document(catalog: Catalog) -> None:
+def test_the_vector_of_an_unchanged_text_is_reused_after_its_document_was_removed(catalog: Catalog) -> None:
     put(catalog, "old name", "text", "dropped")
     catalog.remove_documents(["old name"], generation=2)
     put(catalog, "new name", "text", generation=2, vectors=False)
@@ -257,7 +257,7 @@ def test_the_vector_of_an_unchanged_text_outlives_its_document(catalog: Catalog)
 
 
 @pytest.mark.parametrize("block", [1, 3, 7, 100])
-def test_vectors_come_in_blocks_by_ascending_id(catalog: Catalog, block: int) -> None:
+def test_vectors_are_yielded_in_blocks_by_ascending_id(catalog: Catalog, block: int) -> None:
     put(catalog, "a", *(f"text {number}" for number in range(7)))
     blocks = list(catalog.vectors(generation=1, block=block))
     assert max(len(ids) for ids, _ in blocks) == min(block, 7)
@@ -267,7 +267,7 @@ def test_vectors_come_in_blocks_by_ascending_id(catalog: Catalog, block: int) ->
     assert np.array_equal(np.concatenate([vectors for _, vectors in blocks]), expected.astype(np.float32))
 
 
-def test_vectors_are_given_for_the_chunks_asked_for_in_their_order(catalog: Catalog) -> None:
+def test_vectors_of_chunks_have_the_order_of_the_ids(catalog: Catalog) -> None:
     put(catalog, "a", "one", "two", "three", "two")
     ids = [int(key) for key in catalog.chunk_ids(EVERYTHING, generation=1)]
     asked = [ids[2], ids[3], ids[0], ids[1]]
@@ -300,7 +300,7 @@ def test_owners_texts_and_copies_are_those_of_a_generation(catalog: Catalog) -> 
     assert len(equal_chunks(catalog, generation=2, limit=2)) == 2
 
 
-def test_what_overlaps_a_chunk_is_of_its_document_and_generation(catalog: Catalog) -> None:
+def test_overlapping_chunks_are_of_the_same_document_and_generation(catalog: Catalog) -> None:
     spans = [(0, 10), (8, 20), (20, 30), (25, 40)]
     rows = [replace(chunk(f"{start}"), start=start, end=end) for start, end in spans]
     catalog.put_document(document("a"), rows, generation=1)
@@ -314,18 +314,18 @@ def test_what_overlaps_a_chunk_is_of_its_document_and_generation(catalog: Catalo
     assert overlapping_chunks(catalog, "a", 0, generation=1) == ids[:2]
 
 
-def test_an_empty_catalog_has_nothing(catalog: Catalog) -> None:
-    assert seen(catalog, 1) == {
+def test_an_empty_catalog_returns_empty_results(catalog: Catalog) -> None:
+    assert visible(catalog, 1) == {
         "texts": [], "vectors": [], "matches": [], "counts": Counts(0, 0, 0, 0), "formats": {}, "failures": [],
     }  # fmt: skip
     assert catalog.current_documents() == {}
     assert catalog.chunks([]) == catalog.chunks([7]) == {}
 
 
-# What is told of chunks and documents
+# Chunks and documents
 
 
-def test_a_chunk_comes_back_as_it_was_put(catalog: Catalog) -> None:
+def test_a_chunk_is_read_as_it_was_written(catalog: Catalog) -> None:
     row = ChunkRow('Text "quoted" – 漢字 👩‍👩‍👧 \x00', ("One", 'T "w" o', "三"), 3, 33, 2, None, b"\x00\xff" * 16)
     catalog.put_document(document("ordner/ä b.pdf", format="pdf", title="Títle"), [row], generation=1)
     [found] = catalog.chunks(catalog.chunk_ids(EVERYTHING, generation=1)).values()
@@ -341,7 +341,7 @@ def test_formats_are_counted_most_first(catalog: Catalog) -> None:
     assert catalog.counts(generation=1) == Counts(documents=4, failed=1, chunks=4, bytes=16)
 
 
-def test_bytes_are_counted_and_not_characters(catalog: Catalog) -> None:
+def test_sizes_are_counted_in_bytes(catalog: Catalog) -> None:
     put(catalog, "a", "漢字")
     assert catalog.counts(generation=1).bytes == 6
 
@@ -365,7 +365,7 @@ def test_bytes_are_counted_and_not_characters(catalog: Catalog) -> None:
         (SearchFilter(paths=("'; DROP TABLE chunks; --",)), []),
     ],
 )
-def test_a_filter_holds_for_ids_and_for_matches(catalog: Catalog, where: SearchFilter, expected: list[str]) -> None:
+def test_a_filter_applies_to_ids_and_to_matches(catalog: Catalog, where: SearchFilter, expected: list[str]) -> None:
     for path in ["docs/a.md", "docs/deep/b.md", "docs/deep/c.py", "src/d.py"]:
         put(catalog, path, f"common {path}", format="markdown" if path.endswith(".md") else "code")
     ids = catalog.chunk_ids(where, generation=1)
@@ -394,7 +394,7 @@ def test_matches_are_ranked_by_bm25(catalog: Catalog) -> None:
     assert matched(catalog, "whale", "animal")[0] == "no such animal", "the rarer word counts for more"
 
 
-def test_matches_that_are_not_visible_take_nobodys_place(catalog: Catalog) -> None:
+def test_invisible_matches_do_not_reduce_the_number_of_results(catalog: Catalog) -> None:
     for number in range(40):
         put(catalog, f"gone{number}.txt", "whale whale whale", generation=1)
     put(catalog, "left.txt", "a whale among many other words of a longer text", generation=1)
@@ -431,7 +431,7 @@ def test_words_are_stemmed_by_the_language_of_their_document(catalog: Catalog) -
     assert catalog.languages() == ["english"]
 
 
-def test_a_phrase_must_be_in_the_passage_as_it_stands(catalog: Catalog) -> None:
+def test_a_phrase_must_occur_literally(catalog: Catalog) -> None:
     near, far, neither = "he sails the deep sea", "the sea is deep and he sails", "he sails and sails"
     put(catalog, "a", near, far, neither, "deep seas")
     assert matched(catalog, phrases=("Deep Sea",)) == [near], "words are not stemmed in it"
@@ -443,11 +443,14 @@ def test_a_phrase_must_be_in_the_passage_as_it_stands(catalog: Catalog) -> None:
 
 
 def test_a_phrase_may_be_chinese(catalog: Catalog) -> None:
-    held, apart, mixed = "我们在北京大学学习", "北京的大学", "新しいGPUの性能が高い"
-    put(catalog, "a", held, apart, mixed)
-    assert matched(catalog, phrases=("北京大学",)) == [held]
+    matching, apart, mixed = "我们在北京大学学习", "北京的大学", "新しいGPUの性能が高い"
+    put(catalog, "a", matching, apart, mixed)
+    assert matched(catalog, phrases=("北京大学",)) == [matching]
     assert matched(catalog, phrases=("GPUの性能",)) == [mixed]
-    assert matched(catalog, phrases=("学",)) == [apart, held] or matched(catalog, phrases=("学",)) == [held, apart]
+    assert matched(catalog, phrases=("学",)) == [apart, matching] or matched(catalog, phrases=("学",)) == [
+        matching,
+        apart,
+    ]
 
 
 def test_a_prefix_finds_the_words_that_begin_with_it(catalog: Catalog) -> None:
@@ -469,7 +472,7 @@ def test_a_prefix_finds_the_words_that_begin_with_it(catalog: Catalog) -> None:
         LexicalQuery(),
     ],
 )
-def test_chunks_have_the_scores_that_they_are_ranked_by(
+def test_scores_of_chunks_are_those_of_the_ranking(
     catalog: Catalog, query: LexicalQuery, is_of_version_2: bool
 ) -> None:
     put(catalog, "a", "the whale of the sea", "a whale and the whale", "nothing", "sea after sea", "white and grey")
@@ -484,7 +487,7 @@ def test_chunks_have_the_scores_that_they_are_ranked_by(
     assert catalog.scores_of(query, []) == {}
 
 
-def test_documents_may_hold_the_signs_of_the_query_language(catalog: Catalog) -> None:
+def test_documents_may_contain_fts5_syntax(catalog: Catalog) -> None:
     texts = [
         'say "hello" OR NOT',
         "NEAR(a b) AND c*",
@@ -499,17 +502,17 @@ def test_documents_may_hold_the_signs_of_the_query_language(catalog: Catalog) ->
     assert matched(catalog, phrases=('say "hello',)) == [texts[0]]
     catalog.remove_documents(["a"], generation=2)
     catalog.purge(before=2)
-    assert_sound(catalog.path)
+    assert_intact(catalog.path)
 
 
-def test_full_text_stays_sound_after_many_purges(catalog: Catalog) -> None:
+def test_the_full_text_stays_intact_after_many_purges(catalog: Catalog) -> None:
     for generation in range(1, 30):
         for number in range(5):
             text = f"common word{generation} of {number}"
             put(catalog, f"path {number}", text, text + " again", generation=generation, title=f"Title {generation}")
         catalog.remove_documents([f"path {generation % 5}"], generation=generation)
         catalog.purge(before=generation - 1)
-    assert_sound(catalog.path)
+    assert_intact(catalog.path)
     assert catalog.match(LexicalQuery(("word3",)), k=9, where=EVERYTHING, generation=3) == []
     assert len(catalog.match(LexicalQuery(("word29",)), k=99, where=EVERYTHING, generation=29)) == 8
     assert rows(catalog, "documents") == 4 + 4, "of the last generation and the one before"
@@ -518,9 +521,9 @@ def test_full_text_stays_sound_after_many_purges(catalog: Catalog) -> None:
 # Transactions, threads, files
 
 
-def test_a_transaction_is_written_whole_or_not_at_all(catalog: Catalog) -> None:
+def test_a_transaction_is_atomic(catalog: Catalog) -> None:
     put(catalog, "a", "common old")
-    before = seen(catalog, 1)
+    before = visible(catalog, 1)
 
     def chunks() -> Iterator[ChunkRow]:
         yield chunk("common new")
@@ -530,9 +533,9 @@ def test_a_transaction_is_written_whole_or_not_at_all(catalog: Catalog) -> None:
         catalog.put_document(document("a"), chunks(), generation=2)
     with pytest.raises(ValueError, match="zip"):
         catalog.put_vectors([b"one", b"two"], np.zeros((1, 4), dtype=np.float32))
-    assert seen(catalog, 2) == seen(catalog, 1) == before
+    assert visible(catalog, 2) == visible(catalog, 1) == before
     put(catalog, "b", "the next transaction begins afresh")
-    assert_sound(catalog.path)
+    assert_intact(catalog.path)
 
 
 def test_threads_share_a_catalog(catalog: Catalog) -> None:
@@ -547,29 +550,29 @@ def test_threads_share_a_catalog(catalog: Catalog) -> None:
     with ThreadPoolExecutor(8) as threads:
         assert list(threads.map(work, range(8))) == [[f"common of {number}"] for number in range(8)]
     assert catalog.counts(generation=1).documents == 9
-    assert_sound(catalog.path)
+    assert_intact(catalog.path)
 
 
-def test_a_closed_catalog_has_let_go_of_every_thread(catalog: Catalog) -> None:
+def test_closing_a_catalog_closes_the_connections_of_all_threads(catalog: Catalog) -> None:
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(catalog.setting, ["a", "b", "c"]))
     catalog.close()
     assert not catalog.path.with_name("catalog.sqlite-wal").exists(), "the last to leave tidies up"
 
 
-def test_what_was_written_is_there_when_the_catalog_is_opened_again(catalog: Catalog) -> None:
+def test_written_data_can_be_read_after_reopening(catalog: Catalog) -> None:
     put(catalog, "a", "common text")
     catalog.set_settings({"one": "1", "two": "2"})
     catalog.set_settings({"two": "zwei"})
-    before = seen(catalog, 1)
+    before = visible(catalog, 1)
     catalog.close()
     for create in (True, False):
         with closing(Catalog(catalog.path, create=create)) as again:
-            assert seen(again, 1) == before
+            assert visible(again, 1) == before
             assert (again.setting("one"), again.setting("two"), again.setting("three")) == ("1", "zwei", None)
 
 
-def test_a_missing_catalog_is_not_made_by_reading(tmp_path: Path) -> None:
+def test_reading_does_not_create_a_missing_catalog(tmp_path: Path) -> None:
     path = tmp_path / "catalog.sqlite"
     with pytest.raises(IndexDamaged, match="is missing") as caught:
         Catalog(path).counts(generation=1)
@@ -578,7 +581,7 @@ def test_a_missing_catalog_is_not_made_by_reading(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage" * 1000, b"SQLite format 3\x00" + b"\x07" * 5000])
-def test_a_file_that_is_no_catalog_is_called_damaged(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_catalog_is_reported_as_damaged(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "catalog.sqlite"
     path.write_bytes(content)
     with pytest.raises(IndexDamaged, match=r"catalog\.sqlite is damaged") as caught:
@@ -595,7 +598,7 @@ def put_both(catalog: Catalog, path: str, *texts: str, generation: int = 1) -> N
     catalog.put_vectors([chunk(text).hash for text in texts], echo, classical=echo[:, ::-1])
 
 
-def test_classical_vectors_stand_beside_the_others(catalog: Catalog) -> None:
+def test_classical_vectors_are_stored_beside_echo_vectors(catalog: Catalog) -> None:
     texts = ["one", "two", "three", "four", "five"]
     put_both(catalog, "a", *texts)
     put(catalog, "b", "read once")
@@ -607,7 +610,7 @@ def test_classical_vectors_stand_beside_the_others(catalog: Catalog) -> None:
     assert len(ids) == 6
 
 
-def test_both_vectors_are_kept_or_neither(catalog: Catalog) -> None:
+def test_both_vectors_are_stored_or_neither(catalog: Catalog) -> None:
     put(catalog, "a", "one", "two", vectors=False)
     hashes = [chunk("one").hash, chunk("two").hash]
     with pytest.raises(ValueError, match="zip"):
@@ -620,7 +623,7 @@ def test_both_vectors_are_kept_or_neither(catalog: Catalog) -> None:
     assert rows(catalog, "vectors") == 0
 
 
-def test_classical_vectors_are_seen_in_their_generation_and_purged_with_the_others(catalog: Catalog) -> None:
+def test_classical_vectors_follow_their_generation_and_are_purged(catalog: Catalog) -> None:
     put_both(catalog, "a", "old")
     put_both(catalog, "b", "kept")
     put_both(catalog, "a", "new", generation=2)
@@ -632,7 +635,7 @@ def test_classical_vectors_are_seen_in_their_generation_and_purged_with_the_othe
     assert set(classical_of(catalog, 2)) == {"new", "kept"}
 
 
-def test_a_catalog_of_before_there_were_classical_vectors_is_read_and_goes_on(catalog: Catalog) -> None:
+def test_a_catalog_without_classical_vectors_is_read_and_migrated(catalog: Catalog) -> None:
     put(catalog, "a", "old")
     make_version_2(catalog.path)
     with catalog.database.transaction() as connection:

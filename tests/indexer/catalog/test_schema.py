@@ -1,4 +1,4 @@
-"""The tables of a catalog: made, brought up to date, and refused where they are of a later version or are gone."""
+"""The tables of a catalog: they are created and migrated; later versions and missing tables are reported."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_migration_that_fails_is_undone(tmp_path: Path, monkeypatch: pytest.Mo
         validate_tables(database)
 
 
-def test_a_later_schema_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_later_schema_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "catalog.sqlite"
     Catalog(path, create=True).close()
     with closing(Database(path)) as database:
@@ -80,7 +80,7 @@ def test_a_later_schema_is_refused_by_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("table", ["settings", "documents", "chunks", "vectors", "terms", "exact_words"])
-def test_a_table_that_is_gone_is_named(tmp_path: Path, table: str) -> None:
+def test_a_missing_table_is_named(tmp_path: Path, table: str) -> None:
     path = tmp_path / "catalog.sqlite"
     Catalog(path, create=True).close()
     with closing(Database(path)) as database, database.transaction() as connection:
@@ -90,7 +90,7 @@ def test_a_table_that_is_gone_is_named(tmp_path: Path, table: str) -> None:
             Catalog(path, write=write_it)
 
 
-def test_a_catalog_of_version_2_is_searched_as_it_is_and_brought_up_to_date(tmp_path: Path) -> None:
+def test_a_catalog_of_version_2_can_be_searched_and_migrated(tmp_path: Path) -> None:
     path = tmp_path / "catalog.sqlite"
     german, english = "Die Häuser stehen am Meer, und der Wal ist nicht in dem Meer.", "The whales of the deep sea"
     queries = (LexicalQuery(("whale",)), LexicalQuery((), ("deep sea",)), LexicalQuery((), (), ("wha",)))
@@ -116,12 +116,12 @@ def test_a_catalog_of_version_2_is_searched_as_it_is_and_brought_up_to_date(tmp_
         assert {row.language for row in reader.current_documents().values()} == {"english", "german"}
 
 
-def test_an_index_of_the_first_version_is_searched_as_it_is(old: Path) -> None:
+def test_an_index_of_the_first_version_can_be_searched(old: Path) -> None:
     index = old / ".echo-index"
     before = {path.name: path.read_bytes() for path in index.iterdir()}
-    told = contents(index)
-    assert len(told["chunks"]) == 8
-    assert told["failures"] == [("broken.pdf", "It is not a readable PDF: data format error.")]
+    answers = contents(index)
+    assert len(answers["chunks"]) == 8
+    assert answers["failures"] == [("broken.pdf", "It is not a readable PDF: data format error.")]
     assert documents(index)["untitled.txt"] == ["A text without a title. Only its name could be one."]
     with closing(open_snapshot(index, index_device="cpu", notice=pytest.fail).catalog):
         pass
@@ -129,7 +129,7 @@ def test_an_index_of_the_first_version_is_searched_as_it_is(old: Path) -> None:
     assert version(index / "catalog.sqlite") == 0
 
 
-def test_an_index_of_the_first_version_is_built_on_without_embedding_again(old: Path) -> None:
+def test_an_index_of_the_first_version_is_updated_without_embedding_again(old: Path) -> None:
     index = old / ".echo-index"
     before = contents(index)
     built_with = read_built_with(index)
@@ -148,14 +148,14 @@ def test_an_index_of_the_first_version_is_built_on_without_embedding_again(old: 
     assert contents(index) == before
 
 
-def test_a_document_leaves_an_index_of_the_first_version(old: Path) -> None:
+def test_a_document_can_be_removed_from_an_index_of_the_first_version(old: Path) -> None:
     index = old / ".echo-index"
     remove_documents(["whales.md"], index)
     assert "whales.md" not in documents(index)
     assert version(index / "catalog.sqlite") == SCHEMA_VERSION
 
 
-def test_a_damaged_manifest_of_the_first_version_costs_no_embedding(old: Path) -> None:
+def test_a_damaged_manifest_of_the_first_version_is_replaced_without_embedding(old: Path) -> None:
     index = old / ".echo-index"
     before = contents(index)
     (index / "manifest.json").write_bytes(b"")

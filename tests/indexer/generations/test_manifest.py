@@ -1,4 +1,4 @@
-"""The manifest: it comes back as it was written, and whatever else lies in its place is refused in words."""
+"""The manifest: it is read as it was written, and any other content is reported as damage."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ MANIFEST = Manifest(
 )
 
 
-def test_a_manifest_comes_back_as_it_was_written(tmp_path: Path) -> None:
+def test_a_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
     write_manifest(tmp_path, MANIFEST)
     assert read_manifest(tmp_path) == MANIFEST
     assert [file.name for file in tmp_path.iterdir()] == ["manifest.json"]
 
 
-def test_where_none_was_written_there_is_no_index(tmp_path: Path) -> None:
+def test_without_a_manifest_there_is_no_index(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(IndexMissing, match="no complete index") as caught:
             read_manifest(folder)
@@ -54,7 +54,7 @@ def test_where_none_was_written_there_is_no_index(tmp_path: Path) -> None:
             manifest_stamp(folder)
 
 
-def test_an_index_that_was_only_begun_is_said_to_be_so(tmp_path: Path) -> None:
+def test_an_unfinished_index_is_reported_as_such(tmp_path: Path) -> None:
     (tmp_path / "catalog.sqlite").touch()
     with pytest.raises(IndexMissing, match="a build was started but has not finished") as caught:
         read_manifest(tmp_path)
@@ -64,14 +64,14 @@ def test_an_index_that_was_only_begun_is_said_to_be_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"\xff\xfe\x00", b"[]", b"null", b"3", b'"text"', b'{"format_version": 1}']
 )
-def test_garbage_is_called_damaged(tmp_path: Path, content: bytes) -> None:
+def test_garbage_is_reported_as_damaged(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "manifest.json").write_bytes(content)
     with pytest.raises(IndexDamaged, match=r"manifest\.json is damaged: ") as caught:
         read_manifest(tmp_path)
     assert caught.value.remedy == "Repair it: echo-index build"
 
 
-def test_a_later_format_is_named_beside_ours(tmp_path: Path) -> None:
+def test_a_later_format_is_rejected(tmp_path: Path) -> None:
     write_manifest(tmp_path, replace(MANIFEST, format_version=FORMAT_VERSION + 1))
     with pytest.raises(IndexMismatch) as caught:
         read_manifest(tmp_path)
@@ -80,13 +80,13 @@ def test_a_later_format_is_named_beside_ours(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", [0, "1", None])
-def test_what_is_no_format_is_damage(tmp_path: Path, version: object) -> None:
+def test_an_invalid_format_version_is_damage(tmp_path: Path, version: object) -> None:
     write_manifest(tmp_path, replace(MANIFEST, format_version=version))  # type: ignore[arg-type]
     with pytest.raises(IndexDamaged, match="has no format version"):
         read_manifest(tmp_path)
 
 
-def test_a_bit_that_flipped_is_noticed(tmp_path: Path) -> None:
+def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
     write_manifest(tmp_path, MANIFEST)
     path = tmp_path / "manifest.json"
     whole = path.read_bytes()
@@ -101,7 +101,7 @@ def test_a_bit_that_flipped_is_noticed(tmp_path: Path) -> None:
 
 
 def test_a_manifest_of_the_first_format_is_read(tmp_path: Path) -> None:
-    """It had neither a checksum nor the name of the catalog, and means where there are spaces now."""
+    """It has no checksum and no name of the catalog, and only means for the normalization."""
     fields_then = asdict(replace(MANIFEST, format_version=1))
     del fields_then["catalog_file"], fields_then["normalizations"]
     fields_then["means"] = {"document": MEANS[0].tolist(), "query": MEANS[1].tolist(), "passages": 5}
@@ -117,14 +117,14 @@ def test_a_manifest_of_the_first_format_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["vectors_file", "catalog_file"])
-def test_a_manifest_names_no_file_elsewhere(tmp_path: Path, name: str) -> None:
+def test_a_manifest_must_not_name_files_in_other_folders(tmp_path: Path, name: str) -> None:
     write_manifest(tmp_path, replace(MANIFEST, **{name: "../elsewhere"}))  # type: ignore[arg-type]
     with pytest.raises(IndexDamaged, match=r"'\.\./elsewhere', which is not in its folder"):
         read_manifest(tmp_path)
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Manifest)])
-def test_a_field_that_is_lacking_is_noticed(tmp_path: Path, name: str) -> None:
+def test_a_missing_field_is_noticed(tmp_path: Path, name: str) -> None:
     write_manifest(tmp_path, MANIFEST)
     written = json.loads((tmp_path / "manifest.json").read_text())
     del written["spaces" if name == "normalizations" else name]
@@ -145,7 +145,7 @@ def test_a_field_that_is_lacking_is_noticed(tmp_path: Path, name: str) -> None:
         {"unknown": 1},
     ],
 )
-def test_a_field_that_is_wrong_is_noticed(tmp_path: Path, change: dict[str, object]) -> None:
+def test_an_invalid_field_is_noticed(tmp_path: Path, change: dict[str, object]) -> None:
     write_manifest(tmp_path, MANIFEST)
     written = json.loads((tmp_path / "manifest.json").read_text())
     (tmp_path / "manifest.json").write_text(json.dumps({**written, **change}))
@@ -157,7 +157,7 @@ def test_a_field_that_is_wrong_is_noticed(tmp_path: Path, change: dict[str, obje
         read_manifest(tmp_path)
 
 
-def test_a_manifest_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_manifest_is_replaced_atomically(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_manifest(tmp_path, MANIFEST)
     stamp = manifest_stamp(tmp_path)
 

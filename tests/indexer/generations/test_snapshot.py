@@ -1,4 +1,4 @@
-"""A snapshot: what is derived and damaged is made anew and said; what is true and damaged is refused."""
+"""Opening a snapshot: a damaged vector file is rebuilt and reported, a damaged catalog is an error."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def flip(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, truncate, scribble, zero, empty, flip])
-def test_damaged_vectors_are_made_anew_from_the_catalog(index: Path, damage: Callable[[Path], None]) -> None:
+def test_a_damaged_vector_file_is_rebuilt_from_the_catalog(index: Path, damage: Callable[[Path], None]) -> None:
     before = contents(index)
     whole = (index / "vectors-1.faiss").read_bytes()
     damage(index / "vectors-1.faiss")
     notices: list[str] = []
-    closing_one = open_snapshot(index, index_device="cpu", notice=notices.append)
-    with closing(closing_one.catalog):
+    snapshot = open_snapshot(index, index_device="cpu", notice=notices.append)
+    with closing(snapshot.catalog):
         [notice] = notices
     assert "vectors-1.faiss" in notice
     assert notice.endswith("It is rebuilt from the catalog.")
@@ -97,7 +97,7 @@ def test_rebuilt_vectors_are_not_saved_after_a_newer_generation_was_committed(
         assert not (index / "vectors-1.faiss").exists()
 
 
-def test_vectors_of_another_index_are_made_anew(index: Path, tmp_path: Path) -> None:
+def test_the_vector_file_of_another_index_is_replaced(index: Path, tmp_path: Path) -> None:
     before = contents(index)
     write(tmp_path / "other", one="# One\n\nOne.\n")
     build(tmp_path / "other", tmp_path / "other/index")
@@ -105,7 +105,7 @@ def test_vectors_of_another_index_are_made_anew(index: Path, tmp_path: Path) -> 
     assert contents(index) == before
 
 
-def test_a_missing_catalog_is_refused(index: Path) -> None:
+def test_a_missing_catalog_is_an_error(index: Path) -> None:
     (index / "catalog.sqlite").unlink()
     with pytest.raises(IndexDamaged, match=r"catalog\.sqlite is missing") as caught:
         open_snapshot(index)
@@ -113,14 +113,14 @@ def test_a_missing_catalog_is_refused(index: Path) -> None:
     assert not (index / "catalog.sqlite").exists()
 
 
-def test_a_catalog_that_contradicts_the_manifest_is_refused(index: Path) -> None:
+def test_a_catalog_that_contradicts_the_manifest_is_an_error(index: Path) -> None:
     write_manifest(index, replace(read_manifest(index), chunks=19))
     with pytest.raises(IndexDamaged, match="holds 20 passages, but the manifest says 19") as caught:
         open_snapshot(index)
     assert "echo-index verify" in caught.value.remedy
 
 
-def test_a_text_that_lost_its_vector_is_embedded_by_the_next_build(index: Path, built: Path) -> None:
+def test_a_text_without_a_vector_is_embedded_by_the_next_build(index: Path, built: Path) -> None:
     with closing(Database(index / "catalog.sqlite")) as database, database.transaction() as connection:
         connection.execute("DELETE FROM vectors WHERE rowid = 1")
     (index / "vectors-1.faiss").unlink()

@@ -1,4 +1,4 @@
-"""What is remembered of an index: its sources, wherever it moves, until they are gone."""
+"""The sources of an index and their patterns: remembered by builds, also after the folder has moved."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from echo_index.indexer.sources.source import Source
 
 @pytest.fixture
 def index(tmp_path: Path) -> Path:
-    """Where the index will lie, beside two folders."""
+    """Return the path of an index beside two folders."""
     write(tmp_path, docs__bread="# Bread\n\nBread is baked.\n", docs__salt="# Salt\n\nSalt is white.\n")
     write(tmp_path, notes__idea="# Idea\n\nAn idea.\n")
     return tmp_path / ".echo-index"
 
 
-def test_sources_are_remembered_each_once(tmp_path: Path, index: Path) -> None:
+def test_each_source_is_remembered_once(tmp_path: Path, index: Path) -> None:
     assert read_sources(index) == []
     docs, notes = tmp_path / "docs", tmp_path / "notes"
     build([notes, docs / "b*.md"], index)
@@ -50,7 +50,7 @@ def test_sources_move_with_the_index(tmp_path: Path, index: Path) -> None:
     assert read_sources(elsewhere / "index") == [str(tmp_path / "notes"), str(elsewhere / "docs")]
 
 
-def test_sources_outlive_a_rebuild(tmp_path: Path, index: Path) -> None:
+def test_sources_are_remembered_after_a_rebuild(tmp_path: Path, index: Path) -> None:
     build([tmp_path / "docs", tmp_path / "notes"], index)
     before = read_sources(index)
     build(tmp_path / "docs", index, WordEncoder(name="other"), rebuild=True)
@@ -64,7 +64,7 @@ def test_a_build_that_finds_nothing_is_not_remembered(tmp_path: Path, index: Pat
     assert read_sources(index) == []
 
 
-def test_a_source_that_is_gone_is_forgotten_when_what_is_left_is_built_by_name(tmp_path: Path, index: Path) -> None:
+def test_a_missing_source_is_forgotten_by_the_next_build(tmp_path: Path, index: Path) -> None:
     build([tmp_path / "docs", tmp_path / "notes"], index)
     (tmp_path / "notes").rename(tmp_path / "ideas")
     with pytest.raises(SourceError, match=f"no file or folder at {tmp_path}/notes"):
@@ -74,7 +74,7 @@ def test_a_source_that_is_gone_is_forgotten_when_what_is_left_is_built_by_name(t
     assert "notes/idea.md" in documents(index), "no source covers it, so it stays"
 
 
-def test_a_file_that_was_a_source_and_is_removed_does_not_come_back(tmp_path: Path, index: Path) -> None:
+def test_a_removed_file_is_no_longer_a_source(tmp_path: Path, index: Path) -> None:
     docs = tmp_path / "docs"
     build([docs, docs / "salt.md"], index)
     remove_documents(["docs/salt.md"], index)
@@ -83,7 +83,7 @@ def test_a_file_that_was_a_source_and_is_removed_does_not_come_back(tmp_path: Pa
     assert [*documents(index)] == ["docs/bread.md"]
 
 
-def test_patterns_hold_until_others_are_given(tmp_path: Path, index: Path) -> None:
+def test_patterns_are_reused_until_others_are_given(tmp_path: Path, index: Path) -> None:
     docs, notes = tmp_path / "docs", tmp_path / "notes"
     report = build(docs, index, exclude=["salt*"])
     assert report.kept_patterns == []
@@ -97,14 +97,14 @@ def test_patterns_hold_until_others_are_given(tmp_path: Path, index: Path) -> No
     assert [*documents(index)] == ["docs/bread.md", "docs/salt.md", "notes/idea.md"]
 
 
-def test_patterns_are_those_of_one_source(tmp_path: Path, index: Path) -> None:
+def test_patterns_apply_to_one_source_only(tmp_path: Path, index: Path) -> None:
     build(tmp_path, index, include=["b*"])
     assert [*documents(index)] == ["docs/bread.md"]
     build([tmp_path, tmp_path / "notes"], index)
     assert [*documents(index)] == ["docs/bread.md", "notes/idea.md"]
 
 
-def test_patterns_outlive_a_rebuild_and_a_move_and_go_with_their_source(tmp_path: Path, index: Path) -> None:
+def test_patterns_survive_a_rebuild_and_a_move_and_are_forgotten_with_their_source(tmp_path: Path, index: Path) -> None:
     project, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
     write(project, docs__one="# One\n\nOne.\n", docs__two="# Two\n\nTwo.\n")
     build(project / "docs", project / "index", exclude=["one*"])

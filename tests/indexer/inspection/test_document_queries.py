@@ -1,4 +1,4 @@
-"""A generation document by document: their list, their text put together again, and a passage by its place."""
+"""Queries of documents: their list, their restored text, and a passage by its start."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from echo_index.indexer.inspection.document_queries import (
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Real files of several formats, one that cannot be read, and their index."""
+    """Build an index of files in several formats, one of which cannot be read."""
     folder = tmp_path_factory.mktemp("library")
     shutil.copytree(ROOT / "docs", folder / "docs")
     shutil.copy(ROOT / "indexer/catalog/catalog.py", folder)
@@ -52,7 +52,7 @@ def snapshot(folder: Path) -> Iterator[Snapshot]:
         yield snapshot
 
 
-def test_every_passage_stands_in_the_text_where_it_stood(folder: Path, snapshot: Snapshot) -> None:
+def test_passages_have_the_same_offsets_as_in_the_original_text(folder: Path, snapshot: Snapshot) -> None:
     ids = snapshot.catalog.chunk_ids(SearchFilter(), generation=snapshot.manifest.generation)
     chunks = snapshot.catalog.chunks([*map(int, ids)]).values()
     documents = {path: read_indexed_document(snapshot, path) for path in {found.path for found in chunks}}
@@ -70,7 +70,7 @@ def test_every_passage_stands_in_the_text_where_it_stood(folder: Path, snapshot:
         assert [passage.start for passage in document.passages] == sorted({p.start for p in document.passages})
 
 
-def test_lines_and_the_indentation_of_code_are_as_they_were(folder: Path, snapshot: Snapshot) -> None:
+def test_lines_and_indentation_of_code_are_restored(folder: Path, snapshot: Snapshot) -> None:
     assert read_indexed_document(snapshot, "catalog.py").text == (folder / "catalog.py").read_text().rstrip()
     markdown = read_indexed_document(snapshot, "docs/documents.md").text
     assert markdown == (folder / "docs/documents.md").read_text().rstrip()
@@ -78,12 +78,12 @@ def test_lines_and_the_indentation_of_code_are_as_they_were(folder: Path, snapsh
     assert [len(line.strip()) for line in text.split("\n")] == [0, 0, 10, 0, 0, 0, 11, 0, 5]
 
 
-def test_the_list_tells_of_every_document(folder: Path, snapshot: Snapshot) -> None:
+def test_all_documents_are_listed(folder: Path, snapshot: Snapshot) -> None:
     listed = {document.path: document for document in list_documents(snapshot)}
     assert [*listed] == sorted(
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
-        if "index" not in path.parts and path.is_file() and path.suffix != ".png"  # pictures hold no text
+        if "index" not in path.parts and path.is_file() and path.suffix != ".png"  # images hold no text
     )
     assert sum(document.passages for document in listed.values()) == snapshot.manifest.chunks
     size = (folder / "pages.pdf").stat().st_size
@@ -94,7 +94,7 @@ def test_the_list_tells_of_every_document(folder: Path, snapshot: Snapshot) -> N
     assert (broken.failure or "").startswith("It is not a readable PDF")
 
 
-def test_a_passage_is_found_where_it_begins(snapshot: Snapshot) -> None:
+def test_a_passage_is_found_by_its_start(snapshot: Snapshot) -> None:
     second = read_indexed_document(snapshot, "pages.pdf").passages[1]
     found = find_passage(snapshot, "pages.pdf", second.start)
     assert found is not None
@@ -105,7 +105,7 @@ def test_a_passage_is_found_where_it_begins(snapshot: Snapshot) -> None:
     assert find_passage(snapshot, "nowhere.md", 0) is None
 
 
-def test_what_cannot_be_shown_says_why(snapshot: Snapshot) -> None:
+def test_errors_say_why_a_document_cannot_be_shown(snapshot: Snapshot) -> None:
     with pytest.raises(DocumentError, match=r"There is no document nowhere\.md in this index"):
         read_indexed_document(snapshot, "nowhere.md")
     with pytest.raises(DocumentError, match=r"broken\.pdf could not be read: It is not a readable PDF"):

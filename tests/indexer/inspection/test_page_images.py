@@ -1,4 +1,4 @@
-"""Pictures of pages: of indexed PDFs alone, from the bytes that were indexed, and never larger than is good."""
+"""Images of pages: only of indexed, unchanged PDFs, and with limits on size, time and memory."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def dark(image: Image.Image) -> int:
     return sum(image.histogram()[:230])
 
 
-def test_a_page_is_drawn_as_wide_as_asked(snapshot: Snapshot) -> None:
+def test_a_page_has_the_requested_width(snapshot: Snapshot) -> None:
     first, second = (picture(render_page(snapshot, "two.pdf", page, width=300)) for page in (1, 2))
     assert first.size == second.size == (300, 400)
     assert 0 < dark(first) < dark(second), "each has its own words"
@@ -60,10 +60,8 @@ def test_a_page_is_drawn_as_wide_as_asked(snapshot: Snapshot) -> None:
     ("points", "size"),
     [("14400 14400", (2000, 2000)), ("2 14400", (1, 4096)), ("14400 2", (4096, 1)), ("600 800", (1733, 2310))],
 )
-def test_a_picture_is_bounded_whatever_the_page_says_of_its_size(
-    tmp_path: Path, points: str, size: tuple[int, int]
-) -> None:
-    """Two hundred inches are 14,400 points."""
+def test_the_size_of_an_image_is_limited(tmp_path: Path, points: str, size: tuple[int, int]) -> None:
+    """A page of 200 inches has 14,400 points."""
     (tmp_path / "large.pdf").write_bytes(pdf_file(["Large"]).replace(b"0 0 600 800", f"0 0 {points}".encode()))
     build(tmp_path / "large.pdf", tmp_path / "index")
     snapshot = open_snapshot(tmp_path / "index", index_device="cpu")
@@ -74,7 +72,7 @@ def test_a_picture_is_bounded_whatever_the_page_says_of_its_size(
 
 
 @pytest.mark.parametrize(
-    ("path", "page", "said"),
+    ("path", "page", "message"),
     [
         ("two.pdf", 0, "two.pdf has the pages 1 to 2; there is no page 0"),
         ("two.pdf", 3, "there is no page 3"),
@@ -85,14 +83,16 @@ def test_a_picture_is_bounded_whatever_the_page_says_of_its_size(
         ("../two.pdf", 1, "There is no document ../two.pdf in this index"),
     ],
 )
-def test_nothing_else_is_drawn(tmp_path: Path, snapshot: Snapshot, path: str, page: int, said: str) -> None:
+def test_other_documents_and_pages_are_errors(
+    tmp_path: Path, snapshot: Snapshot, path: str, page: int, message: str
+) -> None:
     (tmp_path / "new.pdf").write_bytes(pdf_file(["not indexed"]))
     with pytest.raises(DocumentError) as caught:
         render_page(snapshot, path, page, width=100)
-    assert said in caught.value.message
+    assert message in caught.value.message
 
 
-def test_a_width_below_one_pixel_is_refused(snapshot: Snapshot) -> None:
+def test_a_width_below_one_pixel_is_an_error(snapshot: Snapshot) -> None:
     with pytest.raises(DocumentError, match="0 pixels wide"):
         render_page(snapshot, "two.pdf", 1, width=0)
 
@@ -115,15 +115,13 @@ def a_pipe(file: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [changed_in_length, changed_in_a_letter, larger_than_the_memory, a_pipe])
-def test_a_file_that_has_changed_is_not_drawn(
-    tmp_path: Path, snapshot: Snapshot, change: Callable[[Path], None]
-) -> None:
+def test_a_changed_file_is_not_rendered(tmp_path: Path, snapshot: Snapshot, change: Callable[[Path], None]) -> None:
     change(tmp_path / "two.pdf")
     with pytest.raises(DocumentError, match=r"two\.pdf has changed since it was indexed"):
         render_page(snapshot, "two.pdf", 1, width=100)
 
 
-def test_a_file_that_is_gone_or_removed_is_not_drawn(tmp_path: Path, snapshot: Snapshot) -> None:
+def test_a_missing_or_removed_file_is_not_rendered(tmp_path: Path, snapshot: Snapshot) -> None:
     remove_documents(["two.pdf"], tmp_path / "index")
     assert render_page(snapshot, "two.pdf", 1, width=10), "this generation still holds it"
     after = open_snapshot(tmp_path / "index", index_device="cpu")
@@ -134,7 +132,7 @@ def test_a_file_that_is_gone_or_removed_is_not_drawn(tmp_path: Path, snapshot: S
         render_page(snapshot, "two.pdf", 1, width=100)
 
 
-def test_threads_may_draw_at_once(snapshot: Snapshot) -> None:
+def test_threads_can_render_concurrently(snapshot: Snapshot) -> None:
     alone = [render_page(snapshot, "two.pdf", page, width=200) for page in (1, 2)]
     with ThreadPoolExecutor(8) as pool:
         drawn = [pool.submit(render_page, snapshot, "two.pdf", 1 + n % 2, width=200) for n in range(40)]
@@ -142,12 +140,12 @@ def test_threads_may_draw_at_once(snapshot: Snapshot) -> None:
 
 
 def endless_page() -> bytes:
-    """A PDF whose second page has a short text, and takes minutes to draw."""
+    """Return a PDF with a second page that takes minutes to render."""
     square = "0 0 m 300 900 600 900 600 0 c 300 -900 0 900 0 0 c f "
     return pdf_file(["Quick", f"Slow) Tj ET {square * 60_000} BT ("])
 
 
-def test_a_page_that_takes_forever_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rendering_stops_after_a_time_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "slow.pdf").write_bytes(endless_page())
     build(tmp_path, tmp_path / "index")
     snapshot = open_snapshot(tmp_path / "index", index_device="cpu")
@@ -160,16 +158,16 @@ def test_a_page_that_takes_forever_is_given_up(tmp_path: Path, monkeypatch: pyte
         assert dark(picture(render_page(snapshot, "slow.pdf", 1, width=300))), "by another process"
 
 
-def test_a_page_that_takes_all_memory_is_given_up(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rendering_stops_at_a_memory_limit(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
     worker = Worker(seconds=20, memory_bytes=2**26)
     monkeypatch.setattr(page_images, "_worker", worker)
-    said = r"^Drawing page 1 of two\.pdf (takes more than 0\.1 GB of memory|crashed its reader \(.*\))\.$"
-    with closing(worker), pytest.raises(DocumentError, match=said):
+    message = r"^Drawing page 1 of two\.pdf (takes more than 0\.1 GB of memory|crashed its reader \(.*\))\.$"
+    with closing(worker), pytest.raises(DocumentError, match=message):
         render_page(snapshot, "two.pdf", 1, width=1600)
 
 
-def test_the_process_that_draws_ends_with_this_one(tmp_path: Path, snapshot: Snapshot) -> None:
-    """Also where it is called from a program without a main guard."""
+def test_the_rendering_process_ends_with_its_parent(tmp_path: Path, snapshot: Snapshot) -> None:
+    """Programs without a main guard must work, too."""
     code = """
         import sys
         from pathlib import Path
@@ -187,10 +185,10 @@ def test_the_process_that_draws_ends_with_this_one(tmp_path: Path, snapshot: Sna
     assert not psutil.pid_exists(pid)
 
 
-def test_a_missing_pillow_is_said(tmp_path: Path, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_pillow_is_reported(tmp_path: Path, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "PIL.py").write_text("raise ImportError('There is no Pillow here.')")
     monkeypatch.syspath_prepend(tmp_path)
-    page_images._worker.close()  # the next one looks for its packages where this process does
+    page_images._worker.close()  # so that the next worker starts with the patched environment
     try:
         with pytest.raises(MissingPackage, match="Pillow"):
             render_page(snapshot, "two.pdf", 1, width=100)

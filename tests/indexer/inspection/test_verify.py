@@ -1,4 +1,4 @@
-"""Verification: nothing is wrong with a sound index; every damage is found, named, and mended as far as it can be."""
+"""Verification: damage of every kind is found, and repaired where it can be derived."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ def load(described: dict[str, Any]) -> Any:
     return WordEncoder(name=str(described["weights"]), dimension=int(described["dimension"]))
 
 
-def bad(checks: list[Check]) -> dict[str, tuple[str, ...]]:
+def problems(checks: list[Check]) -> dict[str, tuple[str, ...]]:
     return {check.name: check.problems for check in checks if check.problems and not check.repaired}
 
 
-def mended(checks: list[Check]) -> list[str]:
+def repaired(checks: list[Check]) -> list[str]:
     return [check.name for check in checks if check.repaired]
 
 
@@ -62,13 +62,13 @@ def execute(index: Path, *statements: str) -> None:
             assert connection.execute(statement).rowcount != 0, statement
 
 
-def test_nothing_is_wrong_with_a_sound_index(index: Path) -> None:
+def test_an_intact_index_has_no_problems(index: Path) -> None:
     before = {path.name: path.read_bytes() for path in index.iterdir() if path.suffix in (".json", ".faiss")}
     for repair in (False, True):
         checks = verify_index(index, load_encoder=load, repair=repair)
         assert [check.name for check in checks] == NAMES
-        assert bad(checks) == {}
-        assert mended(checks) == []
+        assert problems(checks) == {}
+        assert repaired(checks) == []
     assert {name: (index / name).read_bytes() for name in before} == before
     assert [check.name for check in verify_index(index)] == NAMES[:-1]
 
@@ -85,16 +85,16 @@ def flip(path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "check"), [("manifest.json", "manifest"), ("vectors-1.faiss", "vector index")])
 @pytest.mark.parametrize("damage", [garble, flip])
-def test_a_derived_file_is_made_anew_without_a_model(
+def test_a_derived_file_is_rebuilt_without_a_model(
     index: Path, name: str, check: str, damage: Callable[[Path], None]
 ) -> None:
     before, whole = contents(index), (index / name).read_bytes()
     damage(index / name)
-    [problem] = bad(verify_index(index))[check]
+    [problem] = problems(verify_index(index))[check]
     assert f"{name} is damaged" in problem or f"{name} holds" in problem
     assert (index / name).read_bytes() != whole
     checks = verify_index(index, repair=True)
-    assert (bad(checks), mended(checks)) == ({}, [check])
+    assert (problems(checks), repaired(checks)) == ({}, [check])
     assert (index / name).read_bytes() == whole
     assert contents(index) == before
 
@@ -109,40 +109,40 @@ def test_a_derived_file_is_made_anew_without_a_model(
         ("UPDATE classical_vectors SET vector = zeroblob(64) WHERE rowid = 3", {"classical"}),
     ],
 )
-def test_a_vector_that_is_not_its_texts_is_embedded_again(index: Path, damage: str, checks: set[str]) -> None:
+def test_a_text_with_a_wrong_vector_is_embedded_again(index: Path, damage: str, checks: set[str]) -> None:
     before = contents(index)
     execute(index, damage)
-    assert set(bad(verify_index(index))) == checks
-    assert set(bad(verify_index(index, repair=True))) == checks  # without a model nothing can be done
+    assert set(problems(verify_index(index))) == checks
+    assert set(problems(verify_index(index, repair=True))) == checks  # vectors cannot be repaired without a model
     encoder = WordEncoder()
     found = verify_index(index, load_encoder=lambda described: encoder, repair=True)  # type: ignore[arg-type,return-value]
-    assert (bad(found), set(mended(found))) == ({}, checks)
+    assert (problems(found), set(repaired(found))) == ({}, checks)
     assert len(encoder.embedded) == 1
     assert contents(index) == before
 
 
-def test_numbers_that_are_none_are_found(index: Path) -> None:
+def test_nan_is_found(index: Path) -> None:
     vector = np.full(32, np.nan, dtype="<f2").tobytes().hex()
     execute(index, f"UPDATE vectors SET vector = x'{vector}' WHERE rowid = 3")
-    assert bad(verify_index(index))["vectors"] == ("texts without a vector of length 1: 1",)
+    assert problems(verify_index(index))["vectors"] == ("texts without a vector of length 1: 1",)
 
 
-def test_a_garbled_passage_is_read_again_by_the_next_build(folder: Path, index: Path) -> None:
+def test_a_damaged_chunk_is_read_again_by_the_next_build(folder: Path, index: Path) -> None:
     before = contents(index)
     execute(index, "UPDATE chunks SET text = replace(text, 'sea', 'tea') WHERE id = 3")
-    [problem] = bad(verify_index(index))["passages"]
+    [problem] = problems(verify_index(index))["passages"]
     assert problem.endswith(".md' are not what was embedded")
     checks = verify_index(index, load_encoder=load, repair=True)
-    assert set(bad(checks)) == {"passages"}
+    assert set(problems(checks)) == {"passages"}
     report = build(folder, index)
     assert (report.changed, report.unchanged, report.embedded) == (1, 19, 0)
     assert contents(index) == before
-    assert bad(verify_index(index, load_encoder=load)) == {}
+    assert problems(verify_index(index, load_encoder=load)) == {}
 
 
-def test_headings_that_are_no_names_are_found(index: Path) -> None:
+def test_invalid_headings_are_found(index: Path) -> None:
     execute(index, "UPDATE chunks SET headings = 'garbage' WHERE id = 3")
-    assert "passages" in bad(verify_index(index))
+    assert "passages" in problems(verify_index(index))
 
 
 @pytest.mark.parametrize(
@@ -154,27 +154,27 @@ def test_headings_that_are_no_names_are_found(index: Path) -> None:
         "UPDATE documents SET language = 'german'",
     ],
 )
-def test_terms_of_another_passage_are_made_anew(index: Path, damage: str) -> None:
+def test_wrong_terms_are_rebuilt(index: Path, damage: str) -> None:
     before = contents(index)
     execute(index, damage)
-    assert bad(verify_index(index))["full text"] == ("it does not match the passages",)
+    assert problems(verify_index(index))["full text"] == ("it does not match the passages",)
     checks = verify_index(index, repair=True)
-    assert (bad(checks), mended(checks)) == ({}, ["full text"])
+    assert (problems(checks), repaired(checks)) == ({}, ["full text"])
     assert contents(index) == before
 
 
 @pytest.mark.parametrize("table", ["terms", "exact_words"])
-def test_a_garbled_index_of_words_is_made_anew(index: Path, table: str) -> None:
+def test_a_damaged_full_text_is_rebuilt(index: Path, table: str) -> None:
     before = contents(index)
     execute(index, f"DELETE FROM {table}_docsize WHERE id = 3", f"DELETE FROM {table}_data WHERE id > 10")
-    assert "full text" in bad(verify_index(index))
+    assert "full text" in problems(verify_index(index))
     checks = verify_index(index, repair=True)
-    assert bad(checks) == {}
-    assert "full text" in mended(checks)
+    assert problems(checks) == {}
+    assert "full text" in repaired(checks)
     assert contents(index) == before
 
 
-def test_a_lookup_that_lacks_rows_is_made_anew(index: Path) -> None:
+def test_an_sql_index_without_all_rows_is_rebuilt(index: Path) -> None:
     before = contents(index)
     with closing(sqlite3.connect(index / "catalog.sqlite")) as connection, connection:
         connection.execute("PRAGMA writable_schema = ON")
@@ -184,60 +184,62 @@ def test_a_lookup_that_lacks_rows_is_made_anew(index: Path) -> None:
         connection.execute("UPDATE chunks SET id = 900 WHERE id = 3")
         connection.execute("PRAGMA writable_schema = ON")
         connection.execute("INSERT INTO sqlite_master VALUES (?, ?, ?, ?, ?)", row)
-    assert "catalog" in bad(verify_index(index))
+    assert "catalog" in problems(verify_index(index))
     checks = verify_index(index, load_encoder=load, repair=True)
-    assert (bad(checks), mended(checks)) == ({}, ["catalog", "full text", "vector index"])
+    assert (problems(checks), repaired(checks)) == ({}, ["catalog", "full text", "vector index"])
     assert contents(index) == before
 
 
-def test_what_is_there_twice_is_found(index: Path) -> None:
+def test_duplicates_are_found(index: Path) -> None:
     execute(
         index,
         "INSERT INTO chunks (document, text, headings, start, end, page, line, hash) "
         "SELECT document, text, headings, start, end, page, line, hash FROM chunks WHERE id = 3",
     )
-    first, second = bad(verify_index(index))["counts"]
+    first, second = problems(verify_index(index))["counts"]
     assert first == "the catalog holds 21 passages, but the manifest says 20"
     assert second.startswith("the passage at 0 of ")
 
 
-def test_a_damaged_catalog_is_reported_and_left_alone(index: Path) -> None:
+def test_a_damaged_catalog_is_reported_and_not_changed(index: Path) -> None:
     for content in (b"", b"garbage" * 1000):
         (index / "catalog.sqlite").write_bytes(content)
         for repair in (False, True):
-            assert set(bad(verify_index(index, load_encoder=load, repair=repair))) == {"catalog"}
+            assert set(problems(verify_index(index, load_encoder=load, repair=repair))) == {"catalog"}
         assert (index / "catalog.sqlite").read_bytes() == content
 
 
-def test_a_page_of_the_catalog_that_was_overwritten_is_reported(index: Path) -> None:
+def test_an_overwritten_page_of_the_catalog_is_reported(index: Path) -> None:
     content = bytearray((index / "catalog.sqlite").read_bytes())
     content[4096 * 2 : 4096 * 4] = b"\x07" * 8192
     (index / "catalog.sqlite").write_bytes(content)
-    assert "catalog" in bad(verify_index(index, load_encoder=load))
+    assert "catalog" in problems(verify_index(index, load_encoder=load))
 
 
-def test_another_model_is_found(index: Path) -> None:
+def test_a_changed_model_is_found(index: Path) -> None:
     class Other(WordEncoder):
         def encode_documents(self, texts: Any) -> Any:
             return np.roll(super().encode_documents(texts), 1, axis=1)
 
-    [problem] = bad(verify_index(index, load_encoder=lambda described: Other()))["model"]  # type: ignore[arg-type,return-value]
+    [problem] = problems(verify_index(index, load_encoder=lambda described: Other()))["model"]  # type: ignore[arg-type,return-value]
     assert problem.startswith("its vectors have changed since the index was built: a cosine of ")
-    [problem] = bad(verify_index(index, load_encoder=lambda described: WordEncoder(name="new")))["model"]  # type: ignore[arg-type,return-value]
+    [problem] = problems(verify_index(index, load_encoder=lambda described: WordEncoder(name="new")))["model"]  # type: ignore[arg-type,return-value]
     assert problem == "weights was 'words' and is now 'new'"
 
-    def gone(described: object) -> Any:
-        raise ModelError("The model is gone.", remedy="Bring it back.")
+    def missing_model(described: object) -> Any:
+        raise ModelError("The model is missing_model.", remedy="Bring it back.")
 
-    assert bad(verify_index(index, load_encoder=gone)) == {"model": ("The model is gone. Bring it back.",)}
+    assert problems(verify_index(index, load_encoder=missing_model)) == {
+        "model": ("The model is missing_model. Bring it back.",)
+    }
 
 
-def test_it_is_not_verified_while_it_is_written(index: Path) -> None:
+def test_an_index_is_not_verified_while_it_is_written(index: Path) -> None:
     with writer_lock(index), pytest.raises(IndexBusy):
         verify_index(index)
 
 
-def test_where_there_is_no_index_none_is_begun(tmp_path: Path) -> None:
+def test_verifying_a_missing_index_creates_no_files(tmp_path: Path) -> None:
     with pytest.raises(IndexMissing):
         verify_index(tmp_path / "none")
     assert list(tmp_path.iterdir()) == []
@@ -248,9 +250,9 @@ def test_an_index_of_the_first_version_is_verified_and_gets_checksums(tmp_path: 
         archive.extractall(tmp_path)
     index = tmp_path / "docs" / ".echo-index"
     before = contents(index)
-    assert bad(verify_index(index, load_encoder=load)) == {}
+    assert problems(verify_index(index, load_encoder=load)) == {}
     garble(index / "vectors-2.faiss")
     checks = verify_index(index, load_encoder=load, repair=True)
-    assert (bad(checks), mended(checks)) == ({}, ["vector index"])
+    assert (problems(checks), repaired(checks)) == ({}, ["vector index"])
     assert read_manifest(index).has_checksums
     assert contents(index) == before

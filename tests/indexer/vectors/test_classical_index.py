@@ -1,4 +1,4 @@
-"""The classical vectors of a generation: their own means, made once, gone with their snapshot."""
+"""The index of classical vectors: its normalization, when it is built and when it is freed."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def forget_classical(folder: Path) -> None:
 
 
 def classical_of(texts: list[str]) -> Vectors:
-    classical = WordEncoder().readings(texts).classical
+    classical = WordEncoder().embedding_pair(texts).classical
     assert classical is not None
     return classical
 
@@ -66,15 +66,15 @@ def nearest(snapshot: Snapshot, *, where: SearchFilter | None = None) -> list[tu
     return snapshot.nearest_classical(query, k=100, where=where or SearchFilter())
 
 
-def space_of(snapshot: Snapshot) -> VectorNormalization:
+def normalization_of(snapshot: Snapshot) -> VectorNormalization:
     normalization = snapshot.manifest.normalizations.classical
     assert normalization is not None
     return normalization
 
 
-def test_search_compares_in_the_space_of_the_classical_vectors(snapshot: Snapshot) -> None:
+def test_search_uses_the_normalization_of_the_classical_vectors(snapshot: Snapshot) -> None:
     [(ids, vectors)] = snapshot.catalog.classical_vectors(generation=1)
-    normalization = space_of(snapshot)
+    normalization = normalization_of(snapshot)
     [question] = normalization.normalize_queries(classical_of([QUESTION]))
     found = dict(nearest(snapshot))
     assert snapshot.classical.count == len(found) == 20
@@ -84,16 +84,16 @@ def test_search_compares_in_the_space_of_the_classical_vectors(snapshot: Snapsho
     assert list(found.values()) == sorted(found.values(), reverse=True)
 
 
-def test_each_reading_has_a_space_of_its_own(snapshot: Snapshot) -> None:
+def test_echo_and_classical_vectors_have_different_normalizations(snapshot: Snapshot) -> None:
     [(_, vectors)] = snapshot.catalog.classical_vectors(generation=1)
-    assert np.abs(space_of(snapshot).center_documents(vectors).mean(axis=0)).max() < 0.1
+    assert np.abs(normalization_of(snapshot).center_documents(vectors).mean(axis=0)).max() < 0.1
     expected = VectorNormalization.of(vectors.mean(axis=0), vectors[0], vectors[:0], vectors[:0, 0], 20)
-    assert space_of(snapshot).document_mean == expected.document_mean
-    assert snapshot.normalization != space_of(snapshot)
+    assert normalization_of(snapshot).document_mean == expected.document_mean
+    assert snapshot.normalization != normalization_of(snapshot)
     assert snapshot.normalizations() == snapshot.manifest.normalizations
 
 
-def test_few_passages_have_a_plain_space_and_are_found_all_the_same(tmp_path: Path) -> None:
+def test_few_chunks_have_the_identity_normalization_and_are_found(tmp_path: Path) -> None:
     add(tmp_path / "few", range(15))
     build(tmp_path / "few", tmp_path / "few/.index")
     with closing((snapshot := opened(tmp_path / "few")).catalog):
@@ -104,12 +104,12 @@ def test_few_passages_have_a_plain_space_and_are_found_all_the_same(tmp_path: Pa
         assert [found[int(key)] for key in ids] == pytest.approx(cosines.tolist(), abs=1e-3)
 
 
-def test_a_filter_comes_before_the_ranking(snapshot: Snapshot) -> None:
+def test_a_filter_is_applied_before_the_ranking(snapshot: Snapshot) -> None:
     [(key, _)] = nearest(snapshot, where=SearchFilter(paths=("note7.md",)))
     assert snapshot.catalog.chunks([key])[key].path == "note7.md"
 
 
-def test_it_is_made_once_however_many_ask(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_index_is_built_once_by_concurrent_searches(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
     vectors_of = Catalog.classical_vectors
     monkeypatch.setattr(
@@ -129,17 +129,17 @@ def test_it_is_made_once_however_many_ask(snapshot: Snapshot, monkeypatch: pytes
     assert len(made) == 1
 
 
-def test_it_is_gone_with_its_snapshot(snapshot: Snapshot, folder: Path) -> None:
+def test_the_index_is_freed_with_its_snapshot(snapshot: Snapshot, folder: Path) -> None:
     other = opened(folder)
     nearest(other)
-    kept = weakref.ref(other.classical)
+    reference = weakref.ref(other.classical)
     other.catalog.close()
     del other
     gc.collect()
-    assert kept() is None
+    assert reference() is None
 
 
-def test_what_an_older_index_holds_has_no_classical_vectors(snapshot: Snapshot, folder: Path) -> None:
+def test_chunks_of_an_older_index_have_no_classical_vectors(snapshot: Snapshot, folder: Path) -> None:
     nearest(snapshot)
     forget_classical(folder)
     with closing((old := opened(folder)).catalog):
@@ -155,16 +155,16 @@ def test_what_an_older_index_holds_has_no_classical_vectors(snapshot: Snapshot, 
         assert sorted(each.path for each in found.values()) == ["note20.md", "note21.md"]
 
 
-def test_an_index_that_is_read_once_has_none(folder: Path) -> None:
+def test_an_encoder_without_classical_vectors_gives_an_index_without_them(folder: Path) -> None:
     build(folder, folder / ".index", WordEncoder(twice=False))
     with closing((snapshot := opened(folder)).catalog):
         assert snapshot.classical.count == 0
         assert snapshot.manifest.chunks == 20
 
 
-def test_a_text_that_is_gone_takes_both_vectors_along(folder: Path, snapshot: Snapshot) -> None:
+def test_both_vectors_of_a_removed_text_are_purged(folder: Path, snapshot: Snapshot) -> None:
     (folder / "note3.md").unlink()
-    for number in range(3):  # generations; the one before is kept for its readers
+    for number in range(3):  # generations; the previous one stays for its readers
         add(folder, range(30 + number, 31 + number))
         build(folder, folder / ".index")
     with closing((now := opened(folder)).catalog):

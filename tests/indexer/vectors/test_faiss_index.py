@@ -1,4 +1,4 @@
-"""The vector index: what it finds, in which order, and what it says of files that are not its own."""
+"""The vector index: search results and their order, filters, and damaged files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DIMENSION = 64
 
 
 def clustered(count: int, *, seed: int = 0) -> npt.NDArray[np.float32]:
-    """Unit vectors around a few dozen centres."""
+    """Return unit vectors around a few dozen centres."""
     random = np.random.default_rng(seed)
     centres = random.normal(size=(40, DIMENSION))
     vectors = centres[random.integers(0, 40, count)] + 0.5 * random.normal(size=(count, DIMENSION))
@@ -45,7 +45,7 @@ def near(vectors: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.float32
 
 
 def build(vectors: npt.NDArray[np.float32], *, exact_up_to: int = 100_000) -> VectorIndex:
-    """An index in which vector n has the id FAR + 3 n."""
+    """Build an index in which vector n has the id FAR + 3 n."""
     ids = FAR + 3 * np.arange(len(vectors), dtype=np.int64)
     return VectorIndex.build(
         lambda: ((ids[start : start + 500], vectors[start : start + 500]) for start in range(0, len(vectors), 500)),
@@ -70,7 +70,7 @@ QUERIES = near(VECTORS, 50)
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
-    """Training waits long for its threads where other processes have the cores."""
+    """Limit FAISS to one thread: training with several is slow while other processes use the cores."""
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
     yield
@@ -98,7 +98,7 @@ def either(request: pytest.FixtureRequest) -> VectorIndex:
 
 
 @pytest.mark.parametrize("k", [1, 7, 4000, 9999])
-def test_a_large_exact_index_is_compared_on_all_cores_with_the_same_result(
+def test_a_large_exact_index_is_searched_on_all_cores_with_the_same_result(
     exact: VectorIndex, k: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
@@ -120,7 +120,7 @@ def test_a_large_exact_index_is_compared_on_all_cores_with_the_same_result(
 # The vectors of some ids
 
 
-def test_the_vectors_of_ids_are_those_that_are_compared_in_the_order_asked_for(either: VectorIndex) -> None:
+def test_vectors_of_ids_have_the_order_of_the_ids(either: VectorIndex) -> None:
     rows = [17, 3999, 0, 17, 1234]
     vectors = either.vectors_of([FAR + 3 * row for row in rows])
     assert vectors == pytest.approx(VECTORS[rows], abs=0 if either.kind == "exact" else 1e-3)
@@ -134,7 +134,7 @@ def test_ids_may_come_in_any_order() -> None:
 
 
 @pytest.mark.parametrize("missing", [FAR - 1, FAR + 1, FAR + 3 * 4000])
-def test_vectors_that_the_index_lacks_are_damage(either: VectorIndex, missing: int) -> None:
+def test_missing_vectors_are_reported_as_damage(either: VectorIndex, missing: int) -> None:
     with pytest.raises(IndexDamaged, match="lacks passages of the catalog"):
         either.vectors_of([FAR, missing])
     with pytest.raises(IndexDamaged, match="lacks passages"):
@@ -144,7 +144,7 @@ def test_vectors_that_the_index_lacks_are_damage(either: VectorIndex, missing: i
 # Which kind of index
 
 
-def test_an_index_is_exact_up_to_a_bound_and_then_approximate() -> None:
+def test_an_index_is_exact_up_to_a_size_and_then_approximate() -> None:
     assert index_factory(0, 64) == index_factory(100_000, 64) == index_factory(10, 64, exact_up_to=10) == "Flat"
     assert index_factory(11, 64, exact_up_to=10) == "IVF8,PQ16x4fs,Refine(SQfp16)"
     assert index_factory(1_000_000, 640) == "IVF2048,PQ160x4fs,Refine(SQfp16)"
@@ -181,7 +181,7 @@ def test_approximate_scores_are_cosines_to_half_precision(approximate: VectorInd
         assert [score for _, score in hits] == sorted((score for _, score in hits), reverse=True)
 
 
-def test_more_than_there_is_gives_what_there_is_and_never_minus_one(either: VectorIndex) -> None:
+def test_a_large_k_returns_all_vectors_without_padding(either: VectorIndex) -> None:
     for k in (4000, 4001, 10**13):
         ids = found(either, QUERIES[0], k=k)
         assert len(ids) == len(set(ids)) <= 4000
@@ -197,7 +197,7 @@ def test_an_empty_index_finds_nothing() -> None:
     assert index.search(QUERIES[0], k=10, among=np.array([], dtype=np.int64)) == []
 
 
-def test_many_questions_at_once_find_what_each_finds_alone(either: VectorIndex) -> None:
+def test_many_queries_at_once_find_what_each_finds_alone(either: VectorIndex) -> None:
     ids, cosines = either.search_each(QUERIES, k=5)
     for query, row, scores in zip(QUERIES, ids, cosines, strict=True):
         alone = either.search(query, k=5)
@@ -206,7 +206,7 @@ def test_many_questions_at_once_find_what_each_finds_alone(either: VectorIndex) 
     assert either.search_each(QUERIES[:0], k=5)[0].shape == (0, 0)
 
 
-def test_many_questions_find_no_more_than_there_is() -> None:
+def test_many_queries_find_no_more_than_all_vectors() -> None:
     assert [found.shape for found in build(VECTORS[:3]).search_each(QUERIES[:2], k=5)] == [(2, 3), (2, 3)]
     assert [found.shape for found in build(VECTORS[:0]).search_each(QUERIES[:2], k=5)] == [(2, 0), (2, 0)]
 
@@ -215,7 +215,7 @@ def test_many_questions_find_no_more_than_there_is() -> None:
 
 
 @pytest.mark.parametrize("count", [3, 10, 1000])
-def test_axes_are_those_of_the_largest_singular_values_and_point_one_way(count: int) -> None:
+def test_axes_are_the_first_singular_vectors_with_a_fixed_sign(count: int) -> None:
     axes = principal_axes(VECTORS[:count])
     _, _, expected = np.linalg.svd(VECTORS[:count] - VECTORS[:count].mean(axis=0))
     assert axes.shape == (DIMENSION, 2)
@@ -225,7 +225,7 @@ def test_axes_are_those_of_the_largest_singular_values_and_point_one_way(count: 
 
 
 @pytest.mark.parametrize(("vectors", "used"), [(VECTORS[:0], 0), (VECTORS[:1], 0), (VECTORS[:2], 1)])
-def test_there_is_no_axis_along_which_nothing_differs(vectors: npt.NDArray[np.float32], used: int) -> None:
+def test_axes_without_variance_are_zero(vectors: npt.NDArray[np.float32], used: int) -> None:
     lengths = np.linalg.norm(principal_axes(vectors), axis=0)
     assert lengths == pytest.approx([1.0] * used + [0.0] * (2 - used), abs=1e-5)
     repeated = np.repeat(vectors, 50, axis=0)
@@ -235,7 +235,7 @@ def test_there_is_no_axis_along_which_nothing_differs(vectors: npt.NDArray[np.fl
 # Filters
 
 
-def test_a_filter_lets_through_what_it_names_and_nothing_else(either: VectorIndex) -> None:
+def test_a_filter_limits_the_results_to_its_ids(either: VectorIndex) -> None:
     among = [FAR + 3 * number for number in range(0, 4000, 2)]
     allowed = VECTORS[::2]
     shared = 0
@@ -248,12 +248,12 @@ def test_a_filter_lets_through_what_it_names_and_nothing_else(either: VectorInde
 
 def test_a_wide_filter_is_approximate_too(approximate: VectorIndex, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("echo_index.indexer.vectors.faiss_index.EXACT_UP_TO", 100)
-    test_a_filter_lets_through_what_it_names_and_nothing_else(approximate)
+    test_a_filter_limits_the_results_to_its_ids(approximate)
     approximate_ids = found(approximate, QUERIES[0], k=4000, among=[FAR + 3 * number for number in range(3999)])
     assert len(approximate_ids) < 3999, "not every cell is looked at"
 
 
-def test_a_narrow_filter_finds_all_that_it_leaves_however_far(either: VectorIndex) -> None:
+def test_a_narrow_filter_finds_all_of_its_ids(either: VectorIndex) -> None:
     among = [FAR + 3 * number for number in (5, 900, 1700, 2500, 3999)]
     for query in QUERIES[:10]:
         hits = either.search(query, k=10, among=np.array(among, dtype=np.int64))
@@ -264,7 +264,7 @@ def test_a_narrow_filter_finds_all_that_it_leaves_however_far(either: VectorInde
         assert found(either, query, k=2, among=among) == [key for key, _ in hits[:2]]
 
 
-def test_a_filter_may_leave_nothing_or_name_what_is_not_there(either: VectorIndex) -> None:
+def test_a_filter_may_be_empty_or_hold_unknown_ids(either: VectorIndex) -> None:
     assert found(either, QUERIES[0], k=5, among=[]) == []
     assert found(either, QUERIES[0], k=5, among=[1, FAR + 1, FAR + 2]) == []
     assert found(either, QUERIES[0], k=5, among=[1, FAR + 3]) == [FAR + 3]
@@ -276,7 +276,7 @@ def test_a_filter_may_leave_nothing_or_name_what_is_not_there(either: VectorInde
     k=st.integers(1, 40),
     among=st.none() | st.lists(st.integers(0, 35), unique=True).map(sorted),
 )
-def test_search_gives_the_best_k_of_what_is_allowed(count: int, k: int, among: list[int] | None) -> None:
+def test_search_returns_the_best_k_of_the_allowed_ids(count: int, k: int, among: list[int] | None) -> None:
     vectors = VECTORS[:count]
     ids = None if among is None else [FAR + 3 * number for number in among]
     allowed = [key for key in best(vectors, QUERIES[0], count) if ids is None or key in ids]
@@ -286,7 +286,7 @@ def test_search_gives_the_best_k_of_what_is_allowed(count: int, k: int, among: l
 # Building, saving, loading
 
 
-def test_a_build_counts_what_it_is_given() -> None:
+def test_a_build_checks_the_number_of_vectors() -> None:
     with pytest.raises(IndexDamaged, match="holds 3 vectors, but 4 passages"):
         VectorIndex.build(lambda: [(np.arange(3), VECTORS[:3])], count=4, dimension=DIMENSION)
 
@@ -324,17 +324,17 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyte
     assert VectorIndex.load(path, count=10, placement=CPU).count == 10
 
 
-def test_a_missing_file_is_called_damaged(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_as_damaged(tmp_path: Path) -> None:
     with pytest.raises(IndexDamaged, match=r"vectors-7\.faiss cannot be read"):
         VectorIndex.load(tmp_path / "vectors-7.faiss", count=1, placement=CPU)
 
 
-@pytest.mark.parametrize("kept", [0, 1, 3, 4, 20, 60, 0.1, 0.5, 0.9, -1])
-def test_a_truncated_file_is_called_damaged(either: VectorIndex, tmp_path: Path, kept: float) -> None:
+@pytest.mark.parametrize("size", [0, 1, 3, 4, 20, 60, 0.1, 0.5, 0.9, -1])
+def test_a_truncated_file_is_reported_as_damaged(either: VectorIndex, tmp_path: Path, size: float) -> None:
     path = tmp_path / "vectors-1.faiss"
     either.save(path)
     whole = path.read_bytes()
-    path.write_bytes(whole[: int(kept * len(whole)) if isinstance(kept, float) else kept])
+    path.write_bytes(whole[: int(size * len(whole)) if isinstance(size, float) else size])
     with pytest.raises(IndexDamaged, match=r"vectors-1\.faiss"):
         VectorIndex.load(path, count=4000, placement=CPU)
 
@@ -342,21 +342,21 @@ def test_a_truncated_file_is_called_damaged(either: VectorIndex, tmp_path: Path,
 @pytest.mark.parametrize(
     "content", [b"garbage" * 100, b"\x00" * 1000, b"IxM2" + b"\xff" * 1000, b"IxFI" + b"\x7f" * 99]
 )
-def test_garbage_is_called_damaged(tmp_path: Path, content: bytes) -> None:
+def test_garbage_is_reported_as_damaged(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "vectors-1.faiss"
     path.write_bytes(content)
     with pytest.raises(IndexDamaged, match=r"vectors-1\.faiss"):
         VectorIndex.load(path, count=1, placement=CPU)
 
 
-def test_another_number_of_vectors_is_called_damaged(tmp_path: Path) -> None:
+def test_another_number_of_vectors_is_reported_as_damaged(tmp_path: Path) -> None:
     path = tmp_path / "vectors-1.faiss"
     build(VECTORS[:10]).save(path)
     with pytest.raises(IndexDamaged, match="holds 10 vectors, not 11"):
         VectorIndex.load(path, count=11, placement=CPU)
 
 
-def test_an_index_without_ids_is_not_ours(tmp_path: Path) -> None:
+def test_a_faiss_index_without_ids_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "vectors-1.faiss"
     flat = faiss.IndexFlatIP(DIMENSION)
     flat.add(VECTORS[:10])
@@ -369,7 +369,7 @@ def test_an_index_without_ids_is_not_ours(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(faiss.get_num_gpus() > 0, reason="there is a GPU")
-def test_a_gpu_that_is_not_there_is_refused_when_asked_for() -> None:
+def test_a_missing_gpu_is_an_error_if_it_was_requested() -> None:
     with pytest.raises(DeviceError, match=r"FAISS sees no GPU|built without GPU support") as caught:
         choose_placement("gpu")
     assert caught.value.remedy == "Use --index-device cpu."
@@ -377,5 +377,5 @@ def test_a_gpu_that_is_not_there_is_refused_when_asked_for() -> None:
     assert choose_placement("auto").reason in caught.value.message
 
 
-def test_the_cpu_is_taken_when_asked_for() -> None:
+def test_the_cpu_can_be_requested() -> None:
     assert choose_placement("cpu") == CPU

@@ -11,7 +11,6 @@ import pytest
 from indexer_helpers import WordEncoder, build, write
 
 from echo_index.embeddings.encoder import EchoEncoder
-from echo_index.embeddings.models.language_model import LanguageModel
 from echo_index.embeddings.vectors.vector_ops import center
 from echo_index.indexer.building.build_files import build_index
 from echo_index.indexer.building.removal import remove_documents
@@ -22,13 +21,8 @@ from echo_index.indexer.sources.source import Source
 from echo_index.indexer.vectors.normalization import VectorNormalization
 
 
-@pytest.fixture(scope="module")
-def encoder(tiny_model: LanguageModel) -> EchoEncoder:
-    return EchoEncoder(tiny_model)
-
-
 def grown(folder: Path, encoder: EchoEncoder, *, pages: int) -> Snapshot:
-    """Return an index of so many pages of one passage each."""
+    """Build an index of `pages` documents with one chunk each."""
     (folder / "pages").mkdir(exist_ok=True)
     for number in range(pages):
         (folder / f"pages/{number:03}.txt").write_text(
@@ -38,7 +32,7 @@ def grown(folder: Path, encoder: EchoEncoder, *, pages: int) -> Snapshot:
     return open_snapshot(folder / "index")
 
 
-def test_rows_have_length_one_and_the_mean_is_gone() -> None:
+def test_centering_subtracts_the_mean_and_returns_unit_rows() -> None:
     vectors = np.random.default_rng(0).normal(size=(50, 8)).astype(np.float32) + 5
     centred = center(vectors, vectors.mean(axis=0))
     assert centred.dtype == np.float32
@@ -47,23 +41,23 @@ def test_rows_have_length_one_and_the_mean_is_gone() -> None:
     np.testing.assert_allclose(centred[0], expected / np.linalg.norm(expected), atol=1e-6)
 
 
-def test_a_vector_that_is_the_mean_becomes_zero_and_not_nan() -> None:
+def test_a_vector_equal_to_the_mean_becomes_zero_and_not_nan() -> None:
     assert center(np.ones((1, 4), np.float32), np.ones(4, np.float32)).tolist() == [[0, 0, 0, 0]]
 
 
-def test_a_space_is_what_it_was_made_of() -> None:
+def test_a_normalization_applies_its_means_directions_and_gains() -> None:
     generator = np.random.default_rng(0)
     directions = np.linalg.qr(generator.normal(size=(8, 2)))[0].T
-    means, kept = generator.normal(size=(2, 8)).astype(np.float32), np.array([0.25, 0.5], np.float32)
-    normalization = VectorNormalization.of(means[0], means[1], directions, kept, passages=20)
+    means, gains = generator.normal(size=(2, 8)).astype(np.float32), np.array([0.25, 0.5], np.float32)
+    normalization = VectorNormalization.of(means[0], means[1], directions, gains, passages=20)
     vectors = generator.normal(size=(5, 8)).astype(np.float32)
     for compared, mean in (
         (normalization.normalize_documents(vectors), means[0]),
         (normalization.normalize_queries(vectors), means[1]),
     ):
-        expected = (vectors - mean) - (vectors - mean) @ directions.T @ np.diag(1 - kept) @ directions
+        expected = (vectors - mean) - (vectors - mean) @ directions.T @ np.diag(1 - gains) @ directions
         expected /= np.linalg.norm(expected, axis=1, keepdims=True)
-        np.testing.assert_allclose(compared, expected, atol=2e-3)  # the directions are kept in half precision
+        np.testing.assert_allclose(compared, expected, atol=2e-3)  # directions are stored in half precision
         assert compared.dtype == np.float32
     np.testing.assert_allclose(normalization.center_documents(vectors), center(vectors, means[0]), atol=1e-6)
     np.testing.assert_allclose(normalization.center_queries(vectors), center(vectors, means[1]), atol=1e-6)
@@ -71,7 +65,7 @@ def test_a_space_is_what_it_was_made_of() -> None:
     assert not normalization.is_identity
 
 
-def test_a_plain_space_leaves_directions_as_they_are() -> None:
+def test_the_identity_normalization_only_scales_to_unit_length() -> None:
     vectors = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32)
     plain = VectorNormalization.identity(8, passages=3)
     assert plain.is_identity
@@ -79,46 +73,46 @@ def test_a_plain_space_leaves_directions_as_they_are() -> None:
         np.testing.assert_allclose(compared, vectors / np.linalg.norm(vectors, axis=1, keepdims=True), atol=1e-6)
 
 
-def test_the_mean_of_documents_is_that_of_all_passages(tmp_path: Path, encoder: EchoEncoder) -> None:
+def test_the_document_mean_is_that_of_all_chunks(tmp_path: Path, encoder: EchoEncoder) -> None:
     snapshot = grown(tmp_path, encoder, pages=20)
     texts = [f"## Page {number} is about the number {number}. It says no more." for number in range(20)]
     expected = encoder.encode_documents(texts).mean(axis=0)
     np.testing.assert_allclose(mean_of(snapshot.normalization.document_mean), expected, atol=2e-3)
 
 
-def test_the_mean_of_questions_is_that_of_all_wordings(folder_of_words: Path) -> None:
-    encoder = AskedEncoder()
+def test_the_query_mean_is_that_of_all_synthetic_queries(folder_of_words: Path) -> None:
+    encoder = QueryRecordingEncoder()
     build(folder_of_words, folder_of_words / "index", encoder)
     normalization = read_manifest(folder_of_words / "index").normalizations.echo
-    assert len(encoder.asked) == 3 * 20
+    assert len(encoder.queries) == 3 * 20
     np.testing.assert_allclose(
-        mean_of(normalization.query_mean), encoder.encode_documents(encoder.asked).mean(axis=0), atol=1e-6
+        mean_of(normalization.query_mean), encoder.encode_documents(encoder.queries).mean(axis=0), atol=1e-6
     )
 
 
-def test_passages_are_asked_for_by_their_headings_too(tmp_path: Path) -> None:
+def test_synthetic_queries_include_headings(tmp_path: Path) -> None:
     text = " ".join(f"The owl number {number} sleeps here." for number in range(40))
     write(tmp_path, owls=f"# Owls\n\n## Where they sleep\n\n{text}\n")
-    encoder = AskedEncoder()
+    encoder = QueryRecordingEncoder()
     build(tmp_path, tmp_path / "index", encoder)
-    first_wordings = encoder.asked[: len(encoder.asked) // 3]
-    assert len(first_wordings) >= 16
-    assert {*first_wordings} <= {"Owls", "Where they sleep"}
+    first_variants = encoder.queries[: len(encoder.queries) // 3]
+    assert len(first_variants) >= 16
+    assert {*first_variants} <= {"Owls", "Where they sleep"}
 
 
-def test_what_the_wording_changes_counts_for_less(folder_of_words: Path) -> None:
+def test_differences_in_phrasing_are_attenuated(folder_of_words: Path) -> None:
     index = folder_of_words / "index"
-    build(folder_of_words, index, AskedEncoder())
+    build(folder_of_words, index, QueryRecordingEncoder())
     with closing((snapshot := open_snapshot(index, index_device="cpu")).catalog):
         vectors = snapshot.catalog.vectors_of(list(snapshot.catalog.chunk_ids(SearchFilter(), generation=1)))
         normalization = snapshot.normalization
-        asked = AskedEncoder()
-        build(folder_of_words, folder_of_words / "other", asked)
-        questions = np.split(normalization.normalize_queries(asked.encode_documents(asked.asked)), 3)
-        centred = np.split(normalization.center_queries(asked.encode_documents(asked.asked)), 3)
+        recorder = QueryRecordingEncoder()
+        build(folder_of_words, folder_of_words / "other", recorder)
+        questions = np.split(normalization.normalize_queries(recorder.encode_documents(recorder.queries)), 3)
+        centred = np.split(normalization.center_queries(recorder.encode_documents(recorder.queries)), 3)
 
     def spread(ways: list[np.ndarray]) -> float:
-        """How much wordings of one passage differ, beside how much passages differ in one wording."""
+        """Return the variance of the synthetic queries of one chunk relative to that between chunks."""
         within = np.stack(ways).var(axis=0).sum()
         return float(within / np.stack(ways).var(axis=1).sum())
 
@@ -126,7 +120,7 @@ def test_what_the_wording_changes_counts_for_less(folder_of_words: Path) -> None
     assert spread(questions) < spread(centred)
 
 
-def test_of_a_model_with_an_adapter_what_the_wording_changes_is_weakened_less(
+def test_differences_in_phrasing_are_attenuated_less_for_a_model_with_an_adapter(
     folder_of_words: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     class Tuned(WordEncoder):
@@ -141,12 +135,12 @@ def test_of_a_model_with_an_adapter_what_the_wording_changes_is_weakened_less(
     plain, tuned = normalizations
     assert plain.classical is not None and tuned.classical is not None
     for without, adapted in ((plain.echo, tuned.echo), (plain.classical, tuned.classical)):
-        kept, kept_with = (np.frombuffer(b64decode(each.gains), "<f4") for each in (without, adapted))
-        assert kept.shape == kept_with.shape == (8,)
-        assert kept_with[0] > kept[0] and np.ptp(kept_with) < np.ptp(kept)
+        gains, tuned_gains = (np.frombuffer(b64decode(each.gains), "<f4") for each in (without, adapted))
+        assert gains.shape == tuned_gains.shape == (8,)
+        assert tuned_gains[0] > gains[0] and np.ptp(tuned_gains) < np.ptp(gains)
 
 
-def test_few_passages_have_a_plain_space(tmp_path: Path, encoder: EchoEncoder) -> None:
+def test_few_chunks_have_the_identity_normalization(tmp_path: Path, encoder: EchoEncoder) -> None:
     normalizations = grown(tmp_path, encoder, pages=15).manifest.normalizations
     assert (
         normalizations.echo.is_identity
@@ -155,13 +149,13 @@ def test_few_passages_have_a_plain_space(tmp_path: Path, encoder: EchoEncoder) -
     )
 
 
-def test_passages_that_say_nothing_have_a_plain_space(tmp_path: Path) -> None:
+def test_chunks_without_words_have_the_identity_normalization(tmp_path: Path) -> None:
     write(tmp_path, **{f"note{number}": "=" * (number + 3) + " --- ***\n" for number in range(20)})
     build(tmp_path, tmp_path / "index")
     assert read_manifest(tmp_path / "index").normalizations.echo.is_identity
 
 
-def test_a_space_stays_until_the_index_has_doubled(tmp_path: Path, encoder: EchoEncoder) -> None:
+def test_a_normalization_is_reused_until_the_index_has_doubled(tmp_path: Path, encoder: EchoEncoder) -> None:
     assert grown(tmp_path, encoder, pages=10).normalization.passages == 10
     first = grown(tmp_path, encoder, pages=16).manifest.normalizations
     assert first.echo.passages == 16
@@ -169,7 +163,7 @@ def test_a_space_stays_until_the_index_has_doubled(tmp_path: Path, encoder: Echo
     assert grown(tmp_path, encoder, pages=32).normalization.passages == 32
 
 
-def test_a_space_is_estimated_anew_where_passages_are_about_other_things(folder_of_words: Path) -> None:
+def test_a_normalization_is_estimated_again_after_drift(folder_of_words: Path) -> None:
     index = folder_of_words / "index"
     build(folder_of_words, index, WordEncoder())
     first = read_manifest(index).normalizations
@@ -183,7 +177,7 @@ def test_a_space_is_estimated_anew_where_passages_are_about_other_things(folder_
     assert changed.chunks == changed.normalizations.echo.passages < 2 * first.echo.passages
 
 
-def test_a_build_adapts_the_space_to_what_was_left_by_a_removal(folder_of_words: Path) -> None:
+def test_a_build_estimates_the_normalization_again_after_a_large_removal(folder_of_words: Path) -> None:
     index = folder_of_words / "index"
     animals = sorted(path.name for path in folder_of_words.iterdir())
     write(folder_of_words, **{f"law{number}": f"Paragraph {number} of the statute applies.\n" for number in range(20)})
@@ -202,7 +196,7 @@ def test_a_build_adapts_the_space_to_what_was_left_by_a_removal(folder_of_words:
     assert open_snapshot(index).manifest == after.manifest
 
 
-def test_an_index_gets_the_same_space_in_whatever_order_it_was_filled(tmp_path: Path) -> None:
+def test_the_normalization_does_not_depend_on_the_order_of_builds(tmp_path: Path) -> None:
     names = [f"note{number:02}" for number in range(20)]
     for folder, order in ((tmp_path / "one", names), (tmp_path / "two", names[::-1])):
         for part in (order[:7], order):
@@ -214,7 +208,7 @@ def test_an_index_gets_the_same_space_in_whatever_order_it_was_filled(tmp_path: 
     assert one == two
 
 
-def test_search_compares_in_the_space(tmp_path: Path, encoder: EchoEncoder) -> None:
+def test_search_uses_the_normalization(tmp_path: Path, encoder: EchoEncoder) -> None:
     snapshot = grown(tmp_path, encoder, pages=20)
     query = encoder.encode_queries(["number seven"])
     found = snapshot.nearest(snapshot.normalization.normalize_query(query[0]), k=20, where=SearchFilter())
@@ -230,15 +224,15 @@ def mean_of(packed: str) -> np.ndarray:
     return np.frombuffer(b64decode(packed), "<f4")
 
 
-class AskedEncoder(WordEncoder):
-    """Remembers what was asked."""
+class QueryRecordingEncoder(WordEncoder):
+    """Records the queries that it embeds."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked: list[str] = []
+        self.queries: list[str] = []
 
     def encode_query_pairs(self, texts, *, instruction=None):  # type: ignore[no-untyped-def]
-        self.asked += texts
+        self.queries += texts
         return super().encode_query_pairs(texts, instruction=instruction)
 
 
