@@ -1,4 +1,4 @@
-"""EchoEmbeddings and EchoRetriever: the encoder and the search as LangChain knows such parts. Adapts, adds nothing."""
+"""LangChain adapters: EchoEmbeddings for the encoder, EchoRetriever for the search."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _HITS = TypeAdapter(Hit)
 class EchoEmbeddings(BaseModel, Embeddings):
     """Echo embeddings for any LangChain vector store; documents and queries each have their own prompt.
 
-    What is left out is taken from the model's profile. The model is loaded at the first text, and shared with every
-    other part that uses it. Vectors have length one: cosine and inner product rank alike.
+    Settings that are not given come from the model's profile. The model is loaded at the first text and shared with
+    every other component that uses it. Vectors have length one: cosine and inner product rank alike.
 
     Raises (when it embeds):
-        ModelError: there is no such model or layer.
+        ModelError: the model or layer does not exist.
         PromptError: a prompt cannot be used.
         TextError: a text is empty.
     """
@@ -41,38 +41,38 @@ class EchoEmbeddings(BaseModel, Embeddings):
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
 
     model: str = DEFAULT_MODEL
-    """An embedded model's name, a folder, a GGUF file or a hub id."""
+    """Name of an embedded model, folder, GGUF file or hub id."""
     adapter: Path | Literal["own"] | None = "own"
-    """An adapter's folder; "own" is the one that comes along for the model, if there is one."""
+    """Folder of an adapter, or "own" for the one that is shipped for the model, if any."""
     device: DeviceChoice = "auto"
     instruction: str | None = None
-    """The task of the questions, in words."""
+    """The task of the queries, in words."""
     document_prompt: str | None = None
-    """A template with {text} and {echo}."""
+    """Template with the slots {text} and {echo}."""
     query_prompt: str | None = None
-    """A template with {instruction}, {text} and {echo}."""
+    """Template with the slots {instruction}, {text} and {echo}."""
     pooling: Pooling | None = None
     layer: Annotated[int, Field(ge=1)] | str | None = None
     max_tokens: int | None = Field(default=None, ge=1)
-    """The most tokens of each copy of a text; what is longer is cut."""
+    """Maximum tokens of a text; longer texts are truncated."""
     precision: PrecisionChoice = "fp32"
-    """Of the matrix products: vectors of different precisions should not be mixed."""
+    """Precision of the matrix products. Do not mix vectors of different precisions."""
     batch_tokens: int | None = Field(default=None, ge=1)
-    """The most tokens of one batch, padding included."""
+    """Maximum tokens of a batch, with padding."""
     progress: Progress | None = Field(default=None, exclude=True, repr=False)
-    """Told how many documents are embedded, of how many."""
+    """Called with the number of embedded documents and their total."""
     encoder: InstanceOf[EchoEncoder] | None = Field(default=None, exclude=True, repr=False)
-    """An encoder that there is already; the settings above are its own then."""
+    """An existing encoder, used instead of the settings above."""
 
     def model_post_init(self, context: Any) -> None:
-        """Take the name of the model of the encoder that there is already."""
+        """Take the model name from an existing encoder."""
         if self.encoder is not None:
             self.model = self.encoder.model.name
 
     def load(self) -> EchoEncoder:
-        """Return the encoder, made when it is first needed."""
+        """Return the encoder; it is created at first use."""
         if self.encoder is None:
-            self.encoder = EchoEncoder(
+            encoder = EchoEncoder(
                 load_model(self.model, adapter=self.adapter, device=self.device),
                 document_prompt=None if self.document_prompt is None else EchoPrompt(self.document_prompt),
                 query_prompt=None if self.query_prompt is None else EchoPrompt(self.query_prompt),
@@ -80,57 +80,59 @@ class EchoEmbeddings(BaseModel, Embeddings):
                 layer=self.layer,
                 max_tokens=self.max_tokens,
                 instruction=self.instruction,
-                precision=self.precision,
                 batch_tokens=self.batch_tokens,
             )
+            self.encoder = encoder.with_precision(self.precision)
         return self.encoder
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Return a vector of length one for each text, in their order."""
+        """Return a unit vector for each text."""
         vectors = self.load().encode_documents(texts, progress=self.progress)
         return cast("list[list[float]]", vectors.tolist())
 
     def embed_query(self, text: str) -> list[float]:
-        """Return the vector of a question, embedded with the task's instruction."""
+        """Return the unit vector of a query, embedded with the instruction."""
         return cast("list[float]", self.load().encode_queries([text])[0].tolist())
 
 
 class EchoRetriever(BaseRetriever):
-    """Passages of an index on disk as LangChain documents, best first.
+    """Chunks of an index on disk as LangChain documents, best first.
 
-    The index is opened at once, its model is loaded at the first search by meaning and shared with every other part
-    that uses it. A new generation of the index is picked up by the next search, also one that was built with another
-    model. `k` may also be given with a call: `retriever.invoke("…", k=3)`.
+    The index is opened at once; its model is loaded at the first dense search and shared with every other component
+    that uses it. The next search uses a new generation of the index, even one that was built with another model. `k`
+    can also be passed to a call: `retriever.invoke("…", k=3)`.
 
     Raises:
-        IndexMissing, IndexDamaged: when it is made.
-        QuestionError, ModelError, IndexMismatch: when it searches.
+        IndexMissing, IndexDamaged: on construction.
+        QuestionError, ModelError, IndexMismatch: on search.
     """
 
     index_dir: Path = Path(".echo-index")
     k: int = Field(default=5, ge=1)
     mode: Mode = "hybrid"
     instruction: str | None = None
-    """The task in words, for the dense side."""
+    """The task in words, for the embedding of queries."""
     paths: tuple[str, ...] = ()
-    """Only documents whose path matches one of these globs."""
+    """Search only documents whose path matches one of these globs."""
     formats: tuple[str, ...] = ()
-    """Only documents of these formats."""
+    """Search only documents of these formats."""
     rerank: Annotated[int, Field(ge=0)] = 0
-    """The best so many are reordered by how likely the language model finds the question after each."""
+    """How many of the best hits are reranked by query likelihood."""
     group: bool = False
-    """Whether a passage that says the same as a better one is only named by it, in the metadata `alike`."""
+    """Leave out near-duplicates of better hits and list them in the metadata `alike`."""
     score_threshold: float | None = None
-    """The least `Hit.score` of a passage: a cosine (dense), BM25 (lexical) or the fused score (hybrid, or reranked)."""
+    """Minimum `Hit.score`: a cosine (dense), BM25 (lexical) or the fused score (hybrid, or reranked)."""
     device: DeviceChoice = "auto"
     index_device: IndexDevice = "auto"
     retriever: InstanceOf[Retriever] | None = Field(default=None, exclude=True, repr=False)
-    """A retriever that is open already; the folder, unless another is named, and the devices are its own then."""
+    """An open retriever; its devices are used, and its folder unless `index_dir` names another."""
 
     def model_post_init(self, context: Any) -> None:
-        """Open the index, so that a wrong folder is noticed at once."""
-        another = "index_dir" in self.model_fields_set and self.retriever and self.retriever.index_dir != self.index_dir
-        if self.retriever is None or another:
+        """Open the index, so that a wrong folder is an error at once."""
+        other_folder = (
+            "index_dir" in self.model_fields_set and self.retriever and self.retriever.index_dir != self.index_dir
+        )
+        if self.retriever is None or other_folder:
             self.retriever = self._open()
         self.index_dir = self.retriever.index_dir
 
@@ -140,10 +142,10 @@ class EchoRetriever(BaseRetriever):
         try:
             hits = self._search(query, k)
         except IndexMismatch:
-            self.retriever = self._open()  # rebuilt with another model since it was opened
+            self.retriever = self._open()  # it was rebuilt with another model
             hits = self._search(query, k)
-        least = self.score_threshold
-        return [document_from_hit(hit) for hit in hits if least is None or hit.score >= least]
+        threshold = self.score_threshold
+        return [document_from_hit(hit) for hit in hits if threshold is None or hit.score >= threshold]
 
     def _search(self, query: str, k: int | None) -> list[Hit]:
         retriever = self.retriever or self._open()
@@ -162,14 +164,14 @@ class EchoRetriever(BaseRetriever):
 
 
 def document_from_hit(hit: Hit) -> Document:
-    """Return a hit as LangChain's document: its text, and all else as metadata in types that JSON knows."""
+    """Return a hit as a LangChain document: its text, and all other fields as JSON-compatible metadata."""
     metadata = _HITS.dump_python(hit, mode="json", exclude={"text"})
-    metadata["alike"] = metadata.pop("duplicates")  # its key, whatever the field is called
+    metadata["alike"] = metadata.pop("duplicates")  # the public key of the field
     return Document(hit.text, id=f"{hit.source}:{hit.start}-{hit.end}", metadata=metadata)
 
 
 def hit_from_document(document: Document) -> Hit:
-    """Return a document as a hit; of another retriever's, only text, source and title are known."""
+    """Return a document as a hit; documents of other retrievers have only text, source and title."""
     fields = {**document.metadata, "text": document.page_content}
     fields["duplicates"] = fields.pop("alike", ())
     try:

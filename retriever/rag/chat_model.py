@@ -1,4 +1,4 @@
-"""The embedding model as a LangChain chat model: its own weights write. Knows nothing of indexes or passages."""
+"""LangChain chat model on the weights of the embedding model."""
 
 from __future__ import annotations
 
@@ -33,42 +33,42 @@ _ROLES: dict[str, Literal["system", "user", "assistant"]] = {
 
 
 class EchoChatModel(BaseChatModel):
-    """A local causal language model that writes; the weights are those that embed, never loaded a second time.
+    """A local causal language model that generates text; it shares its weights with the encoder.
 
-    An instruction-tuned model is asked through its chat template, a base model is given a text to go on with. Each
-    setting may also be given with a call: `chat.invoke("Hello", max_tokens=20)`.
+    An instruction-tuned model is prompted with its chat template, a base model with a text to continue. Each setting
+    can also be passed to a call: `chat.invoke("Hello", max_tokens=20)`.
 
-    Raises (when it writes):
-        ModelError: there is no such model.
-        TextError: the conversation is longer than the model's context, or not text, or a setting cannot be used.
+    Raises (when it generates):
+        ModelError: the model does not exist.
+        TextError: the conversation is longer than the model's context, or not text, or a setting is invalid.
     """
 
     model: str = DEFAULT_MODEL
-    """An embedded model's name, a folder, a GGUF file or a hub id."""
+    """Name of an embedded model, folder, GGUF file or hub id."""
     device: DeviceChoice = "auto"
     max_tokens: int = Field(default=256, ge=1)
-    """The most tokens of an answer."""
+    """Maximum tokens of an answer."""
     temperature: float = Field(default=0.0, ge=0)
-    """0 takes the most likely token each time; above it tokens are drawn."""
+    """0 is greedy decoding; above 0, tokens are sampled."""
     seed: int | None = None
-    """The same seed draws the same tokens again."""
+    """Seed of the sampling."""
     stop: list[str] | None = None
-    """Strings that end an answer and are not part of it."""
+    """Strings that stop the answer; they are not part of it."""
     language_model: InstanceOf[LanguageModel] | None = Field(default=None, exclude=True, repr=False)
-    """A model that is loaded already; `model` and `device` are its own then."""
+    """A loaded model, used instead of `model` and `device`."""
     _loaded: dict[str, LanguageModel] = PrivateAttr(default_factory=dict)
 
     def model_post_init(self, context: Any) -> None:
-        """Take the name of the model that is loaded already."""
+        """Take the model name from a loaded model."""
         if self.language_model is not None:
             self.model = self.language_model.name
 
     def load(self) -> LanguageModel:
-        """Return the model, loaded when it is first needed and shared with whoever else holds it."""
-        return self._named(self.model)
+        """Return the model; it is loaded at first use and shared."""
+        return self._load_named(self.model)
 
     def get_token_ids(self, text: str) -> list[int]:
-        """Return the ids of the model's tokens in a text."""
+        """Return the token ids of a text."""
         return self.load().tokenizer.encode(text)
 
     def get_num_tokens_from_messages(
@@ -76,7 +76,7 @@ class EchoChatModel(BaseChatModel):
         messages: Sequence[BaseMessage],
         tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool] | None = None,
     ) -> int:
-        """Return how many tokens a conversation has, with all that the model's own form puts around it."""
+        """Return the number of tokens of a conversation, with the model's chat template or completion format."""
         return len(conversation_tokens(self.load(), conversation(messages)))
 
     @property
@@ -89,12 +89,12 @@ class EchoChatModel(BaseChatModel):
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
-        """Return True: all that makes it is in its fields."""
+        """Return True: the fields describe the model completely."""
         return True
 
     @classmethod
     def get_lc_namespace(cls) -> list[str]:
-        """Return the package that exports the class: what was serialized loads wherever the module moves."""
+        """Return the package that exports the class, so that serialized models load if the module moves."""
         return ["echo_index"]
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
@@ -122,34 +122,36 @@ class EchoChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         if unknown := kwargs.keys() - set(_SETTINGS):
-            raise TextError(f"EchoChatModel has no setting {min(unknown)!r}.")
-        given = {name: value for name, value in kwargs.items() if value is not None}
-        settings = {name: getattr(self, name) for name in _SETTINGS} | given
+            raise TextError(
+                f"EchoChatModel has no setting {min(unknown)!r}.", remedy=f"Its settings are {', '.join(_SETTINGS)}."
+            )
+        overrides = {name: value for name, value in kwargs.items() if value is not None}
+        settings = {name: getattr(self, name) for name in _SETTINGS} | overrides
         if settings["max_tokens"] < 1:
             raise TextError(f"max_tokens is {settings['max_tokens']}; it must be at least 1.")
-        model = self._named(settings["model"])
+        model = self._load_named(settings["model"])
         prompt = conversation_tokens(model, conversation(messages))
-        room = model.context - len(prompt)
-        if room < 1:
+        available = model.context - len(prompt)
+        if available < 1:
             raise TextError(
                 f"The conversation has {len(prompt)} tokens; the model {model.name} holds {model.context}.",
-                remedy="Leave out what matters least, or use a model with a longer context.",
+                remedy="Shorten it, or use a model with a longer context.",
             )
         stops = self.stop if stop is None else stop
         text = generate(
             model,
             prompt,
-            max_tokens=min(settings["max_tokens"], room),
+            max_tokens=min(settings["max_tokens"], available),
             stop=stops or (),
             temperature=settings["temperature"],
             seed=settings["seed"],
         )
-        pieces = _from_the_first_word(text)
+        pieces = _skip_leading_space(text)
         for piece in _first_line(pieces) if model.generation_mode == "completion" else pieces:
             yield ChatGenerationChunk(message=AIMessageChunk(content=piece))
-        yield ChatGenerationChunk(message=_end_of(text, prompt_tokens=len(prompt), model=settings["model"]))
+        yield ChatGenerationChunk(message=_final_chunk(text, prompt_tokens=len(prompt), model=settings["model"]))
 
-    def _named(self, name: str) -> LanguageModel:
+    def _load_named(self, name: str) -> LanguageModel:
         if self.language_model is not None and name == self.language_model.name:
             return self.language_model
         if name not in self._loaded:
@@ -158,10 +160,10 @@ class EchoChatModel(BaseChatModel):
 
 
 def conversation(messages: Sequence[BaseMessage]) -> list[Message]:
-    """Return LangChain's messages as turns; what one speaker says in several messages is one turn.
+    """Convert LangChain messages; consecutive messages of one role are joined.
 
     Raises:
-        TextError: there is no message, one is not text, or one is of a kind that the model does not know.
+        TextError: there is no message, or one is not text or has an unknown role.
     """
     if not messages:
         raise TextError("The conversation is empty.")
@@ -190,11 +192,11 @@ def _text_of(message: BaseMessage) -> str:
     return str(message.text)
 
 
-def _from_the_first_word(pieces: Iterator[str]) -> Iterator[str]:
-    """Leave out the space, and the empty lines, with which a base model goes on."""
+def _skip_leading_space(pieces: Iterator[str]) -> Iterator[str]:
+    """Yield the pieces without the white space that a base model starts with."""
     for piece in pieces:
-        if begun := piece.lstrip():
-            yield begun
+        if text := piece.lstrip():
+            yield text
             yield from pieces
 
 
@@ -207,7 +209,7 @@ def _first_line(pieces: Iterator[str]) -> Iterator[str]:
             return
 
 
-def _end_of(text: Generation, *, prompt_tokens: int, model: str) -> AIMessageChunk:
+def _final_chunk(text: Generation, *, prompt_tokens: int, model: str) -> AIMessageChunk:
     return AIMessageChunk(
         content="",
         usage_metadata=UsageMetadata(

@@ -1,4 +1,4 @@
-"""Echo beside classical embeddings: one question's rankings, or one sentence's nearness to others, by each of them."""
+"""Compare echo with classical embeddings: the rankings of a query, or the similarities of sentences."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RankingName = Literal["echo", "classical", "lexical"]
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The best hits by one way of searching, best first.
+    """The best hits of one search method, best first.
 
     Each hit's rank and score are in `dense` (echo and classical) or `lexical`; the other of the two is None.
     """
@@ -34,10 +34,10 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What each way of searching finds for one question.
+    """The rankings of each search method for one query.
 
-    `without_classical` passages of the index have no classical vector and cannot be in that ranking; where none has
-    one, or the prompts of the index read a text once, there is no such ranking.
+    `without_classical` chunks of the index have no classical vector and cannot be in that ranking. If no chunk has one,
+    or the prompts of the index contain the text only once, there is no such ranking.
     """
 
     query: str
@@ -45,18 +45,18 @@ class Comparison:
     without_classical: int
 
     def ranks(self) -> dict[tuple[str, int], dict[RankingName, int | None]]:
-        """Return of each passage, by (source, start), its rank in every ranking, from 1; None where it is not in it."""
-        found: dict[tuple[str, int], dict[RankingName, int | None]] = {}
+        """Return the rank of each chunk, from 1, by (source, start) and ranking; None where it is not a hit."""
+        ranks: dict[tuple[str, int], dict[RankingName, int | None]] = {}
         for ranking in self.rankings:
             for rank, hit in enumerate(ranking.hits, start=1):
-                nowhere: dict[RankingName, int | None] = {each.name: None for each in self.rankings}
-                found.setdefault((hit.source, hit.start), nowhere)[ranking.name] = rank
-        return found
+                unranked: dict[RankingName, int | None] = {ranking.name: None for ranking in self.rankings}
+                ranks.setdefault((hit.source, hit.start), unranked)[ranking.name] = rank
+        return ranks
 
 
 @dataclass(frozen=True, slots=True)
 class PairSimilarity:
-    """The cosine of two sentences by each way of embedding; `classical` is None where the prompt reads a text once."""
+    """Cosine of two sentences by echo and classical embeddings; `classical` is None if the prompt has one text pass."""
 
     echo: float
     classical: float | None
@@ -65,29 +65,29 @@ class PairSimilarity:
 def compare(
     retriever: Retriever, query: str, *, k: int = 10, instruction: str | None = None, where: SearchFilter | None = None
 ) -> Comparison:
-    """Search by echo, by classical embeddings and by words, each its best `k`. The question is embedded once.
+    """Return the best `k` hits of echo, classical and lexical search for a query, which is embedded once.
 
-    The first comparison in a generation of the index is slower: it gathers the classical vectors.
+    The first comparison in a generation of the index is slower, as it builds the classical vector index.
 
     Raises:
-        QuestionError: the question is empty or `k` is below 1.
-        PromptError: an instruction was given and the query prompt has no place for it.
+        QuestionError: the query is empty or `k` is below 1.
+        PromptError: an instruction was given and the query prompt has no slot for it.
     """
     validate_query(query, k)
-    filtered, encoder = where or SearchFilter(), retriever.encoder
+    search_filter, encoder = where or SearchFilter(), retriever.encoder
     pairs = encoder.encode_query_pairs([query], instruction=instruction)
 
     def rank(snapshot: Snapshot) -> Comparison:
         echo = snapshot.normalization.normalize_query(pairs.echo[0])
-        rankings = [_dense(snapshot, "echo", snapshot.nearest(echo, k=k, where=filtered))]
-        with_classical = snapshot.classical.count
-        if with_classical and pairs.classical is not None:
+        rankings = [_dense(snapshot, "echo", snapshot.nearest(echo, k=k, where=search_filter))]
+        classical_count = snapshot.classical.count
+        if classical_count and pairs.classical is not None:
             classical = snapshot.classical.normalization.normalize_query(pairs.classical[0])
-            nearest = snapshot.nearest_classical(classical, k=k, where=filtered)
+            nearest = snapshot.nearest_classical(classical, k=k, where=search_filter)
             rankings.append(_dense(snapshot, "classical", nearest))
-        matching = lexical_ranking(snapshot, query, k, filtered)
+        matching = lexical_ranking(snapshot, query, k, search_filter)
         rankings.append(Ranking("lexical", tuple(make_hits(snapshot, matching, {}, ranked_scores(matching)))))
-        return Comparison(query, tuple(rankings), without_classical=snapshot.manifest.chunks - with_classical)
+        return Comparison(query, tuple(rankings), without_classical=snapshot.manifest.chunks - classical_count)
 
     return retriever.with_snapshot(rank)
 
@@ -95,14 +95,14 @@ def compare(
 def compare_sentences(
     encoder: EchoEncoder, sentence: str, others: Sequence[str], *, normalizations: NormalizationPair | None = None
 ) -> list[PairSimilarity]:
-    """Return how near `sentence` is to each of the others by each way, all embedded as documents, together.
+    """Return the cosines of `sentence` with each of the others, all embedded as documents.
 
-    In a causal model the first words of a text cannot see what follows. A single reading of "She loves summer but
-    dislikes the heat" has its first half in common with every sentence that begins so, whatever it goes on to say; in
-    the second copy of an echo every word has seen the whole (arXiv 2402.15449, section 3).
+    In a causal model the first tokens of a text cannot attend to later ones: classical embeddings of sentences that
+    begin alike are similar however they end. In the second text pass of an echo every token has seen the whole sentence
+    (arXiv 2402.15449, section 3).
 
-    Without `spaces` nearly all cosines are high. With those of an index, `Snapshot.spaces_of_both`, what all texts
-    have in common is taken away, what only the wording changes counts for less, and the figures spread.
+    Without `normalizations` nearly all cosines are high. Those of an index, `Snapshot.normalizations`, remove the mean
+    of its texts and attenuate directions that only depend on phrasing, so that the cosines spread.
 
     Raises:
         TextError: a sentence is empty.

@@ -1,4 +1,4 @@
-"""Passages ranked by meaning. Knows the vectors of an index, nothing of words or of how hits are made."""
+"""Rank chunks by the cosine of their vectors with a query, with Rocchio feedback."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
     from echo_index.embeddings.vectors.vector_ops import Vectors
 
 CANDIDATES = 100
-"""The best so many of a ranking are candidates."""
+"""Chunks of each ranking that are ranked again after feedback or fusion."""
 
 
 @dataclass(frozen=True, slots=True)
 class DenseRanking:
-    """Candidates by their cosine with the moved question and with the question itself, each (chunk id, cosine)."""
+    """Candidates as (chunk id, cosine), best first: `ranked` by the query after feedback, `nearest` without."""
 
     ranked: Scored
     nearest: Scored
 
 
 def dense_ranking(snapshot: Snapshot, vector: Vectors, *, k: int, where: SearchFilter) -> DenseRanking:
-    """Rank the passages nearest to a question, at least `k` of them, once more by the question moved towards the best.
+    """Rank at least `k` chunks nearest to a query vector (dimension,), not normalized, with feedback from the best.
 
-    `vector` (dimension,) is the question's, as its encoder gave it.
+    The query moves towards the best chunks, see `rocchio`, and the candidates are ranked again.
     """
-    asked = snapshot.normalization.normalize_query(vector)
-    nearest = snapshot.nearest(asked, k=max(k, CANDIDATES), where=where)
+    normalized = snapshot.normalization.normalize_query(vector)
+    nearest = snapshot.nearest(normalized, k=max(k, CANDIDATES), where=where)
     ids = chunk_ids(nearest)
     vectors = dict(zip(ids, snapshot.chunk_vectors(ids), strict=True))
-    ranked = cosines(vectors, rocchio(asked.vector, ids, vectors))
-    return DenseRanking(sorted(ranked.items(), key=lambda scored: -scored[1]), nearest)
+    ranked = cosines(vectors, rocchio(normalized.vector, ids, vectors))
+    return DenseRanking(sorted(ranked.items(), key=lambda item: -item[1]), nearest)

@@ -1,4 +1,4 @@
-"""Hit: a passage that was found and how. Makes hits of rankings; knows the catalog, nothing of how they are ranked."""
+"""Search results: hits with their ranks and scores, made from rankings of chunk ids."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Scored = list[tuple[int, float]]
 
 @dataclass(frozen=True, slots=True)
 class RankedScore:
-    """Where a passage stood in one of the rankings: its rank, from 1, and its score there."""
+    """Rank of a chunk in one of the rankings, from 1, and its score there."""
 
     rank: int
     score: float
@@ -20,7 +20,7 @@ class RankedScore:
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where a passage stands: its document, the character offset there, and the page or line, from 1."""
+    """Location of a chunk: its document, the character offset in it, and the page or line, from 1."""
 
     source: str
     start: int
@@ -30,14 +30,14 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A passage that was found.
+    """A chunk that a search returned.
 
     `start` and `end` are character offsets in the text of the document `source`; `page` and `line` count from 1 and are
-    None where the format has none. `score` is the cosine with the question as feedback moved it (dense), BM25
-    (lexical) or the fused score (hybrid): comparable within one search only. `dense` and `lexical` tell how it was
-    found, by its cosine with the question itself and by BM25; `likelihood`, where it was reranked, how likely
-    the question is after it: the mean log probability of a token of the question. `alike` are the passages after it
-    that say the same, where the search was to group them.
+    None if the format has none. `score` is the cosine with the query after feedback (dense), BM25 (lexical) or the
+    fused score (hybrid); scores are comparable within one search only. `dense` and `lexical` are its ranks by the
+    cosine with the query itself and by BM25, None where it was not found. `likelihood` is set after reranking: the mean
+    log-probability of a query token given the chunk. `duplicates` are the lower-ranked chunks that say the same, if the
+    search grouped them.
     """
 
     text: str
@@ -59,19 +59,19 @@ class Hit:
 def make_hits(
     snapshot: Snapshot, ranked: Scored, dense: dict[int, RankedScore], lexical: dict[int, RankedScore]
 ) -> list[Hit]:
-    """Return the passages of a ranking, with their places by chunk id."""
-    found = snapshot.catalog.chunks(chunk_ids(ranked))
+    """Return the hits of a ranking; `dense` and `lexical` are the ranks and scores of chunk ids."""
+    chunks = snapshot.catalog.chunks(chunk_ids(ranked))
     return [
         Hit(
-            text=found[identifier].chunk.text,
-            source=found[identifier].path,
-            title=found[identifier].title,
-            headings=found[identifier].chunk.headings,
-            format=found[identifier].format,
-            start=found[identifier].chunk.start,
-            end=found[identifier].chunk.end,
-            page=found[identifier].chunk.page,
-            line=found[identifier].chunk.line,
+            text=chunks[identifier].chunk.text,
+            source=chunks[identifier].path,
+            title=chunks[identifier].title,
+            headings=chunks[identifier].chunk.headings,
+            format=chunks[identifier].format,
+            start=chunks[identifier].chunk.start,
+            end=chunks[identifier].chunk.end,
+            page=chunks[identifier].chunk.page,
+            line=chunks[identifier].chunk.line,
             score=score,
             dense=dense.get(identifier),
             lexical=lexical.get(identifier),
@@ -86,5 +86,5 @@ def chunk_ids(scored: Scored) -> list[int]:
 
 
 def ranked_scores(scored: Scored) -> dict[int, RankedScore]:
-    """Return the place of each chunk id in a ranking, which is best first."""
+    """Return the rank and score of each chunk id of a ranking, best first."""
     return {identifier: RankedScore(rank, score) for rank, (identifier, score) in enumerate(scored, start=1)}

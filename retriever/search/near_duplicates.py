@@ -1,4 +1,4 @@
-"""Passages that say the same as a better one, named by it. Knows vectors and texts, nothing of how hits were ranked."""
+"""Group near-duplicate hits under the best of them."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from echo_index.indexer.generations.snapshot import Snapshot
 from echo_index.retriever.search.hits import Hit, Location, Scored, chunk_ids
 
 NEAR_DUPLICATE = 0.9
-"""The least cosine of two passages of a document that say nearly the same; neighbours that overlap stay well below."""
+"""Minimum cosine of near-duplicate chunks of one document; overlapping neighbours stay well below it."""
 
 
-def group_duplicates(snapshot: Snapshot, ranked: Scored, hits: Sequence[Hit], *, most: int) -> list[Hit]:
-    """Return up to `most` hits, best first, each with the places of those after it that say the same: `Hit.alike`.
+def group_duplicates(snapshot: Snapshot, ranked: Scored, hits: Sequence[Hit], *, limit: int) -> list[Hit]:
+    """Return up to `limit` hits without near-duplicates; each lists its lower-ranked ones in `Hit.duplicates`.
 
-    `hits` are those of the ranking, in its order. Two say the same if they have the same text, wherever they are, or
-    are of one document and nearly equal. What says the same as a hit that is returned is looked for in all of them.
+    `hits` are those of `ranked`, in the same order. Two hits are duplicates if they have the same text, or are chunks
+    of one document with a cosine of at least NEAR_DUPLICATE.
     """
     vectors = snapshot.chunk_vectors(chunk_ids(ranked))
     leaders: list[int] = []
-    alike: dict[int, list[Location]] = {}
+    duplicates: dict[int, list[Location]] = {}
     for number, hit in enumerate(hits):
         for leader in leaders:
-            first = hits[leader]
-            is_near = hit.source == first.source and float(vectors[leader] @ vectors[number]) >= NEAR_DUPLICATE
-            if is_near or hit.text == first.text:
-                alike.setdefault(leader, []).append(Location(hit.source, hit.start, hit.page, hit.line))
+            better = hits[leader]
+            is_near = hit.source == better.source and float(vectors[leader] @ vectors[number]) >= NEAR_DUPLICATE
+            if is_near or hit.text == better.text:
+                duplicates.setdefault(leader, []).append(Location(hit.source, hit.start, hit.page, hit.line))
                 break
         else:
             leaders.append(number)
-    return [replace(hits[leader], duplicates=tuple(alike.get(leader, ()))) for leader in leaders[:most]]
+    return [replace(hits[leader], duplicates=tuple(duplicates.get(leader, ()))) for leader in leaders[:limit]]

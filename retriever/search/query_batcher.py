@@ -1,4 +1,4 @@
-"""Questions that are asked at the same time are embedded together. Knows nothing of indexes."""
+"""Embed queries that arrive at the same time in one batch."""
 
 from __future__ import annotations
 
@@ -12,53 +12,50 @@ if TYPE_CHECKING:
     from echo_index.embeddings.vectors.vector_ops import Vectors
 
 Encode = Callable[[Sequence[str], "str | None"], "Vectors"]
-"""Questions and their instruction; returns float32 (n, dimension)."""
+"""Embeds queries with one instruction: float32 (n, dimension)."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Asked:
+class _PendingQuery:
     query: str
     instruction: str | None
     vector: Future[Vectors] = field(default_factory=Future)
 
 
 class QueryBatcher:
-    """Embeds a question at once when nothing else is embedded; what comes meanwhile goes together into the next pass.
-
-    Nobody ever waits for company: a pass begins as soon as the one before it ends. Thread-safe.
-    """
+    """Embeds a query at once if no batch is running; queries that arrive meanwhile form the next batch. Thread-safe."""
 
     def __init__(self, encode: Encode) -> None:
         self._encode = encode
-        self._waiting: list[_Asked] = []
-        self._adding = Lock()
-        self._embedding = Lock()
+        self._waiting: list[_PendingQuery] = []
+        self._waiting_lock = Lock()
+        self._encoder_lock = Lock()
 
     def vector(self, query: str, instruction: str | None) -> Vectors:
-        """Return the vector (dimension,) of a question; what `encode` raises for it is raised here."""
-        asked = _Asked(query, instruction)
-        with self._adding:
-            self._waiting.append(asked)
-        with self._embedding:
-            if not asked.vector.done():  # else another thread has done it with its own
-                self._embed_all_that_wait()
-        return asked.vector.result()
+        """Return the vector (dimension,) of a query; an error of `encode` for this query is raised here."""
+        pending = _PendingQuery(query, instruction)
+        with self._waiting_lock:
+            self._waiting.append(pending)
+        with self._encoder_lock:
+            if not pending.vector.done():  # else another thread embedded it in its batch
+                self._embed_waiting()
+        return pending.vector.result()
 
-    def _embed_all_that_wait(self) -> None:
-        with self._adding:
-            taken, self._waiting = self._waiting, []
-        for instruction in dict.fromkeys(asked.instruction for asked in taken):
-            self._embed([asked for asked in taken if asked.instruction == instruction], instruction)
+    def _embed_waiting(self) -> None:
+        with self._waiting_lock:
+            batch, self._waiting = self._waiting, []
+        for instruction in dict.fromkeys(pending.instruction for pending in batch):
+            self._embed([pending for pending in batch if pending.instruction == instruction], instruction)
 
-    def _embed(self, together: Sequence[_Asked], instruction: str | None) -> None:
+    def _embed(self, batch: Sequence[_PendingQuery], instruction: str | None) -> None:
         try:
-            vectors = self._encode([asked.query for asked in together], instruction)
-        except BaseException as error:  # noqa: BLE001 - raised again for the one who asked
-            if len(together) == 1:
-                together[0].vector.set_exception(error)
+            vectors = self._encode([pending.query for pending in batch], instruction)
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread of the query
+            if len(batch) == 1:
+                batch[0].vector.set_exception(error)
                 return
-            for asked in together:  # one of them must not spoil the others
-                self._embed([asked], instruction)
+            for pending in batch:  # an error of one query must not fail the others
+                self._embed([pending], instruction)
             return
-        for asked, vector in zip(together, vectors, strict=True):
-            asked.vector.set_result(vector)
+        for pending, vector in zip(batch, vectors, strict=True):
+            pending.vector.set_result(vector)

@@ -1,4 +1,4 @@
-"""The best hits in a better order: by how likely the question is after each. Knows an encoder's model, no index."""
+"""Rerank hits by query likelihood: how likely the language model finds the query given each chunk."""
 
 from __future__ import annotations
 
@@ -18,53 +18,53 @@ if TYPE_CHECKING:
     from echo_index.embeddings.vectors.vector_ops import Vectors
 
 LIKELIHOOD_WEIGHT = 1.0
-"""Of the likelihood beside the score that a hit was found with, both as standard scores: 0.5 to 2 are about equal."""
+"""Weight of the likelihood relative to the search score, both as z-scores: 0.5 to 2 are about equal."""
 
 
 class Reranker:
-    """Reorders hits with the language model of the encoder, which `encoder` returns. Thread-safe."""
+    """Reranks hits with the language model of the encoder, which `encoder` returns. Thread-safe."""
 
     def __init__(self, encoder: Callable[[], EchoEncoder]) -> None:
         self._encoder = encoder
-        self._known: VectorLRU[tuple[str, str]] = VectorLRU(capacity=2048)
+        self._cache: VectorLRU[tuple[str, str]] = VectorLRU(capacity=2048)
 
-    def rerank(self, query: str, hits: Sequence[Hit], *, most: int) -> list[Hit]:
-        """Return the hits with the first `most` of them reordered by score and likelihood; the others follow as before.
+    def rerank(self, query: str, hits: Sequence[Hit], *, limit: int) -> list[Hit]:
+        """Return the hits with the first `limit` reordered by score and likelihood; the others follow unchanged.
 
-        A passage is read with its title and headings, as it was embedded. What was asked before costs nothing.
+        The model reads each chunk with its title and headings, as it was embedded. Likelihoods are cached.
 
         Raises:
-            ModelError: the model's context has no room for a passage and the question.
+            ModelError: a chunk and the query do not fit into the model's context.
         """
-        if not hits or not most:
+        if not hits or not limit:
             return [*hits]
-        passages = [embedded_text(hit.title, hit.headings, hit.text) for hit in hits[:most]]
-        found = self._known.get([(query, passage) for passage in passages], self._likelihoods)
-        return reordered(hits, found.tolist())
+        chunks = [embedded_text(hit.title, hit.headings, hit.text) for hit in hits[:limit]]
+        likelihoods = self._cache.get([(query, chunk) for chunk in chunks], self._compute_likelihoods)
+        return reorder(hits, likelihoods.tolist())
 
-    def _likelihoods(self, asked: list[tuple[str, str]]) -> Vectors:
-        [query] = {query for query, _ in asked}
-        return self._likelihood.score(query, [passage for _, passage in asked])
+    def _compute_likelihoods(self, pairs: list[tuple[str, str]]) -> Vectors:
+        [query] = {query for query, _ in pairs}
+        return self._model.score(query, [chunk for _, chunk in pairs])
 
     @cached_property
-    def _likelihood(self) -> QueryLikelihood:
+    def _model(self) -> QueryLikelihood:
         from echo_index.embeddings.generation.query_likelihood import QueryLikelihood
 
         encoder = self._encoder()
         return QueryLikelihood(encoder.model, max_tokens=encoder.max_tokens, precision=encoder.precision)
 
 
-def reordered(hits: Sequence[Hit], likelihoods: Sequence[float]) -> list[Hit]:
-    """Return hits of which the first have these likelihoods, those by both, best first; then the others as they were.
+def reorder(hits: Sequence[Hit], likelihoods: Sequence[float]) -> list[Hit]:
+    """Return the hits with the first `len(likelihoods)` of them ordered by search score and likelihood.
 
-    Both are made standard scores over the hits that have a likelihood, and added up. The sums begin at the score of
-    the last of these hits, so that scores go on falling.
+    Both are added as z-scores. The sums are shifted to start at the lowest search score of these hits, so that scores
+    still fall towards the hits that follow.
     """
     first, others = hits[: len(likelihoods)], hits[len(likelihoods) :]
-    likely = dict(enumerate(likelihoods))
-    before = {number: hit.score for number, hit in enumerate(first)}
-    spots = ranked_scores(sorted(likely.items(), key=lambda each: (-each[1], each[0])))
-    fused = zscore_fusion([before, likely], weights=[1.0, LIKELIHOOD_WEIGHT])
-    least = min(before.values(), default=0.0)
-    best = [replace(first[number], score=least + score, likelihood=spots[number]) for number, score in fused]
+    by_likelihood = dict(enumerate(likelihoods))
+    by_score = {number: hit.score for number, hit in enumerate(first)}
+    ranks = ranked_scores(sorted(by_likelihood.items(), key=lambda item: (-item[1], item[0])))
+    fused = zscore_fusion([by_score, by_likelihood], weights=[1.0, LIKELIHOOD_WEIGHT])
+    least = min(by_score.values(), default=0.0)
+    best = [replace(first[number], score=least + score, likelihood=ranks[number]) for number, score in fused]
     return [*best, *others]

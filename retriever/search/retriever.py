@@ -1,4 +1,4 @@
-"""Retriever: a question in, hits out; dense, lexical or both. Knows an index and an encoder, nothing of answers."""
+"""Search an index: dense, lexical or hybrid, with reranking, grouping and highlighting."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Mode = Literal["hybrid", "dense", "lexical"]
-_TIMES_AS_MANY = 4  # hits are looked at as are wanted, where some will be named by others
+_GROUPING_FACTOR = 4  # times as many hits are searched when duplicates will be grouped
 
 
 class Retriever:
-    """Searches one index. Thread-safe; a new generation of the index is picked up without a restart."""
+    """Searches one index. Thread-safe; uses a new generation of the index as soon as there is one."""
 
     def __init__(
         self, index_dir: Path, snapshot: Snapshot, *, load_encoder: Callable[[], EchoEncoder], index_device: IndexDevice
@@ -46,9 +46,11 @@ class Retriever:
         self._encoder: EchoEncoder | None = None
         self._index_device: IndexDevice = index_device
         self._lock = Lock()
-        self._gatherer = QueryBatcher(lambda queries, task: self.encoder.encode_queries(queries, instruction=task))
-        self._questions: VectorLRU[tuple[str, str | None]] = VectorLRU(capacity=64)
-        self._sentences: VectorLRU[str] = VectorLRU(capacity=1024)
+        self._batcher = QueryBatcher(
+            lambda queries, instruction: self.encoder.encode_queries(queries, instruction=instruction)
+        )
+        self._query_vectors: VectorLRU[tuple[str, str | None]] = VectorLRU(capacity=64)
+        self._sentence_vectors: VectorLRU[str] = VectorLRU(capacity=1024)
         self._reranker = Reranker(lambda: self.encoder)
 
     @classmethod
@@ -62,15 +64,15 @@ class Retriever:
         index_device: IndexDevice = "auto",
         notice: Callable[[str], None] = lambda line: None,
     ) -> Retriever:
-        """Open an index; the encoder that its manifest describes is loaded at the first dense search, unless given.
+        """Open an index. Unless an encoder is given, the one in the manifest is loaded at the first dense search.
 
-        `model` is where that encoder's model lies now, if it has moved.
+        `model` is the new path of that encoder's model, if it has moved.
 
         Raises:
             IndexMissing: there is no complete index in the folder.
             IndexMismatch: the encoder given is not the one that built the index.
             IndexDamaged: the index cannot be read.
-            DeviceError: a device that was asked for is not there.
+            DeviceError: a requested device is not available.
         """
         index_dir = Path(index_dir)
         snapshot = open_snapshot(index_dir, index_device=index_device, notice=notice)
@@ -88,15 +90,15 @@ class Retriever:
 
     @property
     def snapshot(self) -> Snapshot:
-        """The generation of the index that is searched."""
+        """The generation of the index that was searched last."""
         return self._snapshot
 
     @property
     def encoder(self) -> EchoEncoder:
-        """The encoder of the index, loaded when it is first needed.
+        """The encoder of the index, loaded at first use.
 
         Raises:
-            ModelError: the model is not there any more.
+            ModelError: the model no longer exists.
             IndexMismatch: the model's weights have changed since the index was built.
         """
         with self._lock:
@@ -118,16 +120,21 @@ class Retriever:
         group: bool = False,
         vector: Vectors | None = None,
     ) -> list[Hit]:
-        """Return the best `k` passages, best first; fewer where the index, or the filter, holds fewer.
+        """Return the best `k` chunks for a query, best first; fewer if the index or the filter has fewer.
 
-        `instruction` is the task in words, for the dense side. The best `rerank` passages, be they more or fewer than
-        `k`, are reordered by how likely the language model finds the question after each (arXiv 2204.07496). With
-        `group`, a passage that says the same as a better one does not stand for itself: that one names it, `Hit.alike`.
-        `vector` (dimension,) is the question's, as `encode_queries` gave it with that instruction, where it is known
-        already: many are made faster together.
+        Args:
+            query: what to search for.
+            k: the number of hits.
+            mode: "dense" (cosine), "lexical" (BM25) or "hybrid" (both).
+            instruction: the task in words, for the query's embedding.
+            where: the documents to search.
+            rerank: how many of the best hits, more or fewer than `k`, are reranked by query likelihood
+                (arXiv 2204.07496).
+            group: leave out near-duplicates of better hits and list them in `Hit.duplicates`.
+            vector: the query's vector (dimension,) from `encode_queries` with that instruction, if it is already known.
 
         Raises:
-            QuestionError: the question is empty, `k` is below 1, `rerank` is below 0 or the mode is unknown.
+            QuestionError: the query is empty, `k` is below 1, `rerank` is below 0 or the mode is unknown.
         """
         validate_query(query, k)
         if rerank < 0:
@@ -136,36 +143,36 @@ class Retriever:
             raise QuestionError(
                 f"There is no search mode {mode!r}.", remedy=f"The modes are {', '.join(get_args(Mode))}."
             )
-        filtered, wanted = where or SearchFilter(), max(k, rerank)
-        depth = _TIMES_AS_MANY * wanted if group else wanted
+        search_filter, limit = where or SearchFilter(), max(k, rerank)
+        depth = _GROUPING_FACTOR * limit if group else limit
 
-        def told(snapshot: Snapshot, ranked: Scored, hits: list[Hit]) -> list[Hit]:
-            return group_duplicates(snapshot, ranked, hits, most=wanted) if group else hits
+        def grouped(snapshot: Snapshot, ranked: Scored, hits: list[Hit]) -> list[Hit]:
+            return group_duplicates(snapshot, ranked, hits, limit=limit) if group else hits
 
         def find(snapshot: Snapshot) -> list[Hit]:
             if mode == "lexical":
-                matching = lexical_ranking(snapshot, query, depth, filtered)
-                return told(snapshot, matching, make_hits(snapshot, matching, {}, ranked_scores(matching)))
-            known = self._query_vector(query, instruction) if vector is None else vector
+                matching = lexical_ranking(snapshot, query, depth, search_filter)
+                return grouped(snapshot, matching, make_hits(snapshot, matching, {}, ranked_scores(matching)))
+            query_vector = self._query_vector(query, instruction) if vector is None else vector
             if mode == "dense":
-                dense = dense_ranking(snapshot, known, k=depth, where=filtered)
+                dense = dense_ranking(snapshot, query_vector, k=depth, where=search_filter)
                 ranked = dense.ranked[:depth]
-                return told(snapshot, ranked, make_hits(snapshot, ranked, ranked_scores(dense.nearest), {}))
-            both = hybrid_ranking(snapshot, query, known, k=wanted, where=filtered)
-            fused = both.fused[:depth]
-            return told(
-                snapshot, fused, make_hits(snapshot, fused, ranked_scores(both.dense), ranked_scores(both.lexical))
+                return grouped(snapshot, ranked, make_hits(snapshot, ranked, ranked_scores(dense.nearest), {}))
+            hybrid = hybrid_ranking(snapshot, query, query_vector, k=limit, where=search_filter)
+            fused = hybrid.fused[:depth]
+            return grouped(
+                snapshot, fused, make_hits(snapshot, fused, ranked_scores(hybrid.dense), ranked_scores(hybrid.lexical))
             )
 
-        return self._reranker.rerank(query, self.with_snapshot(find), most=rerank)[:k]
+        return self._reranker.rerank(query, self.with_snapshot(find), limit=rerank)[:k]
 
     def similar(self, source: str, start: int, *, k: int = 10, where: SearchFilter | None = None) -> list[Hit]:
-        """Return the best `k` passages that are like the one of the document `source` that begins at `start`.
+        """Return the `k` chunks most similar to the chunk of document `source` that starts at character `start`.
 
-        Neither it nor what overlaps it is among them. They are ranked by its vector in the index; no model is loaded.
+        That chunk and those that overlap it are left out. Its vector is taken from the index; no model is loaded.
 
         Raises:
-            QuestionError: no passage begins there, or `k` is below 1.
+            QuestionError: no chunk starts there, or `k` is below 1.
         """
         _validate_k(k)
 
@@ -174,50 +181,50 @@ class Retriever:
             if nearest is None:
                 raise QuestionError(
                     f"No passage begins at character {start} of {source}.",
-                    remedy="Take both from a hit of a new search.",
+                    remedy="Take source and start from a hit of a new search.",
                 )
             return make_hits(snapshot, nearest, ranked_scores(nearest), {})
 
         return self.with_snapshot(find)
 
     def project_query(self, query: str, *, instruction: str | None = None) -> Vectors:
-        """Return where a question stands among the passages: a unit vector (dimension,) in their space.
+        """Return the normalized vector (dimension,) of a query, comparable with the chunk vectors of the index.
 
         Raises:
-            QuestionError: the question is empty.
+            QuestionError: the query is empty.
         """
         _validate_not_empty(query)
         normalization = self.current_snapshot().normalization
         return normalization.normalize_query(self._query_vector(query, instruction)).vector
 
     def highlight(self, query: str, hits: Sequence[Hit], *, instruction: str | None = None) -> list[Span | None]:
-        """Return for each hit start and end, in its text, of the sentence that answers best to the question.
+        """Return for each hit the span in its text of the sentence that answers the query best; None without one.
 
-        By the words that they share; where there are none and the hit was found by meaning, by the sentences' vectors,
-        of which not more than 24 are made. None where nothing was found.
+        Sentences are compared by the terms that they share with the query. For hits of dense search that share none,
+        they are compared by their vectors; at most 24 sentences are embedded for this.
 
         Raises:
-            QuestionError: the question is empty.
+            QuestionError: the query is empty.
         """
 
         def similarity(sentences: list[str]) -> Vectors:
-            vectors = self._sentences.get(sentences, self.encoder.encode_documents)
-            centred = self._snapshot.normalization.normalize_documents(vectors)
-            return np.asarray(centred @ self.project_query(query, instruction=instruction))
+            vectors = self._sentence_vectors.get(sentences, self.encoder.encode_documents)
+            normalized = self._snapshot.normalization.normalize_documents(vectors)
+            return np.asarray(normalized @ self.project_query(query, instruction=instruction))
 
         _validate_not_empty(query)
         return highlight_hits(query, hits, similarity=similarity)
 
     def _query_vector(self, query: str, instruction: str | None) -> Vectors:
-        """Return the vector (dimension,) of a question as the encoder gives it."""
-        return self._questions.get(
-            [(query, instruction)], lambda _: self._gatherer.vector(query, instruction)[None, :]
+        """Return the vector (dimension,) of a query, not normalized."""
+        return self._query_vectors.get(
+            [(query, instruction)], lambda _: self._batcher.vector(query, instruction)[None, :]
         ).reshape(-1)
 
     def with_snapshot(self, act: Callable[[Snapshot], T]) -> T:
-        """Return what `act` makes of the newest complete generation: all that it reads is of that one.
+        """Return `act(snapshot)` for the newest complete generation, so that all it reads is of one generation.
 
-        Where builds complete so many meanwhile that it is swept away, `act` is called again with the newest.
+        If builds delete that generation meanwhile, `act` is called again with the newest.
 
         Raises:
             IndexMismatch: the index was rebuilt with another encoder.
@@ -233,10 +240,10 @@ class Retriever:
                     raise
 
     def current_snapshot(self) -> Snapshot:
-        """Return the newest complete generation, and search in it from now on.
+        """Return the newest complete generation and switch to it.
 
         Raises:
-            IndexMismatch: it was rebuilt with another encoder.
+            IndexMismatch: the index was rebuilt with another encoder.
         """
         with self._lock:
             if manifest_stamp(self.index_dir) != self._snapshot.stamp:
@@ -250,7 +257,11 @@ class Retriever:
 
 
 def validate_query(query: str, k: int) -> None:
-    """Raise a QuestionError where nothing is asked, or nothing wanted."""
+    """Validate a query and its number of hits.
+
+    Raises:
+        QuestionError: the query is empty or `k` is below 1.
+    """
     _validate_not_empty(query)
     _validate_k(k)
 
@@ -269,5 +280,5 @@ def _validate_encoder(snapshot: Snapshot, encoder: EchoEncoder) -> None:
     if differences := encoder.differences(snapshot.manifest.encoder):
         raise IndexMismatch(
             f"The index was built with another encoder: {'; '.join(differences)}.",
-            remedy="Build it anew with echo-index build --rebuild FOLDER, or keep both with another --index.",
+            remedy="Rebuild it with echo-index build --rebuild FOLDER, or build a second index with another --index.",
         )

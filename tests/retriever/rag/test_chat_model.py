@@ -25,7 +25,7 @@ from langchain_core.messages import (
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import ConfigurableField
-from passes import passes_noted
+from passes import recorded_passes
 from repository import ROOT
 from tiny_models import CHAT_TEMPLATE, llama_config, save_model
 from transformers import AutoModelForCausalLM
@@ -53,7 +53,7 @@ model = embeddings.load().model.without_adapter
 weights = model._tensors
 for weight in weights.values():
     weight.sum()  # the weights are mapped from a file: only what is read comes into memory
-embeddings.load().model.tokenizer.whole()  # answers need it all, a question does not
+embeddings.load().model.tokenizer.full()  # answers need it all, a question does not
 before = psutil.Process().memory_info().rss
 chat = EchoChatModel(model="gemma3-270m", device="cpu")
 chat.invoke("What is the capital of France?", max_tokens=2)
@@ -147,7 +147,7 @@ def test_stop_strings_of_the_constructor_and_of_a_call_end_an_answer(tmp_path: P
 
 def test_the_tokens_told_are_those_that_went_through_the_model(chat: EchoChatModel) -> None:
     messages = [SystemMessage("Be brief."), HumanMessage(QUESTION)]
-    with passes_noted() as passes:
+    with recorded_passes() as passes:
         answer = chat.invoke(messages)
     usage = answer.usage_metadata
     assert usage is not None
@@ -172,13 +172,13 @@ def of_length(chat: EchoChatModel, tokens: int) -> str:
 
 def test_a_conversation_longer_than_the_context_is_refused_with_both_numbers_and_never_cut(chat: EchoChatModel) -> None:
     for tokens in (512, 700):
-        with passes_noted() as passes, pytest.raises(TextError, match=rf"\b{tokens} tokens.* holds 512\."):
+        with recorded_passes() as passes, pytest.raises(TextError, match=rf"\b{tokens} tokens.* holds 512\."):
             chat.invoke(of_length(chat, tokens))
         assert passes == []
 
 
 def test_an_answer_takes_no_more_than_the_room_that_is_left(chat: EchoChatModel) -> None:
-    with passes_noted() as passes:
+    with recorded_passes() as passes:
         answer = chat.invoke(of_length(chat, 509), max_tokens=50)
     assert (len(passes[0]), written(answer), ended(answer)) == (509, 3, "length")
 
@@ -231,7 +231,7 @@ def test_a_model_that_is_not_there_is_refused_when_it_is_to_write() -> None:
 def test_what_is_not_text_of_a_known_speaker_is_refused_by_its_name(
     chat: EchoChatModel, message: BaseMessage, named: str
 ) -> None:
-    with passes_noted() as passes, pytest.raises(TextError, match=f"'{named}'"):
+    with recorded_passes() as passes, pytest.raises(TextError, match=f"'{named}'"):
         chat.invoke([HumanMessage("Look:"), message])
     assert passes == []
 
@@ -276,7 +276,7 @@ def test_a_streamed_answer_put_together_can_be_part_of_the_conversation(chat: Ec
 
 
 def test_the_first_piece_comes_before_the_answer_is_written(chat: EchoChatModel) -> None:
-    with passes_noted() as passes:
+    with recorded_passes() as passes:
         stream = chat.stream(QUESTION, max_tokens=50)
         assert next(stream).content
         assert len(passes) < 10
@@ -354,7 +354,7 @@ def test_a_cache_keeps_the_answers_of_two_settings_apart(
     fields: dict[str, Any] = {"model": tiny_model.name, "device": "cpu", "max_tokens": 6, "cache": cache}
     chat = EchoChatModel(**fields)
     first = chat.invoke(QUESTION).content
-    with passes_noted() as passes:
+    with recorded_passes() as passes:
         assert EchoChatModel(**fields).invoke(QUESTION).content == first
         assert chat.invoke(QUESTION).content == first
         assert passes == [], "the answer came from the cache"
@@ -436,7 +436,7 @@ def test_the_space_and_the_empty_lines_before_a_base_models_answer_are_left_out(
 
 def test_a_base_models_answer_ends_at_the_end_of_the_line(tmp_path: Path) -> None:
     chat = reciting(tmp_path, " yes\nno")
-    with passes_noted() as passes:
+    with recorded_passes() as passes:
         answer = chat.invoke("?")
     assert (answer.content, ended(answer)) == ("yes", "stop")
     assert written(answer) == len(passes) == len(" yes\n")

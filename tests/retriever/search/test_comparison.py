@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from indexer_helpers import make_version_2
-from passes import batches_noted
+from passes import recorded_batches
 
 import echo_index as public
 from echo_index.embeddings.encoder import EchoEncoder
@@ -26,11 +26,6 @@ from echo_index.indexer.vectors.normalization import NormalizationPair, VectorNo
 from echo_index.retriever.search.comparison import Comparison, Ranking, compare, compare_sentences
 from echo_index.retriever.search.hits import Hit
 from echo_index.retriever.search.retriever import Retriever
-
-
-@pytest.fixture(scope="module")
-def encoder(tiny_model: LanguageModel) -> EchoEncoder:
-    return EchoEncoder(tiny_model)
 
 
 @pytest.fixture
@@ -71,7 +66,7 @@ def hits_of(comparison: Comparison, name: str) -> tuple[Hit, ...]:
 
 def passes_of(act: Callable[[], object]) -> int:
     """Return how many batches go through the model while `act` acts."""
-    with batches_noted() as batches:
+    with recorded_batches() as batches:
         act()
     return len(batches)
 

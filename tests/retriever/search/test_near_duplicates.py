@@ -70,7 +70,7 @@ def test_of_one_document_what_is_nearly_the_same_is_named(snapshot: Snapshot, mo
     cosine = float(vectors[0] @ vectors[2])
     for least, named in ((cosine - 1e-3, True), (cosine + 1e-3, False)):
         monkeypatch.setattr("echo_index.retriever.search.near_duplicates.NEAR_DUPLICATE", least)
-        found = group_duplicates(snapshot, ranked, hits, most=100)
+        found = group_duplicates(snapshot, ranked, hits, limit=100)
         assert (hits[2].start in [spot.start for spot in found[0].duplicates]) is named
 
 
@@ -78,7 +78,7 @@ def test_other_documents_are_named_only_for_the_same_text(snapshot: Snapshot, mo
     monkeypatch.setattr("echo_index.retriever.search.near_duplicates.NEAR_DUPLICATE", -1.0)
     ids = [int(key) for key in snapshot.catalog.chunk_ids(SearchFilter(), generation=1)]
     ranked = [(key, 1.0 / number) for number, key in enumerate(ids, start=1)]
-    found = group_duplicates(snapshot, ranked, make_hits(snapshot, ranked, {}, {}), most=100)
+    found = group_duplicates(snapshot, ranked, make_hits(snapshot, ranked, {}, {}), limit=100)
     assert sorted(hit.source for hit in found) == ["copy.md", "island.md"]
     assert {spot.source for hit in found if hit.source == "island.md" for spot in hit.duplicates} == {"island.md"}
 
@@ -87,14 +87,14 @@ def test_nothing_is_lost(snapshot: Snapshot) -> None:
     ids = [int(key) for key in snapshot.catalog.chunk_ids(SearchFilter(), generation=1)]
     ranked = [(key, 1.0 / number) for number, key in enumerate(ids, start=1)]
     hits = make_hits(snapshot, ranked, {}, {})
-    found = group_duplicates(snapshot, ranked, hits, most=len(hits))
+    found = group_duplicates(snapshot, ranked, hits, limit=len(hits))
     told = [(hit.source, hit.start) for hit in found] + [
         (spot.source, spot.start) for hit in found for spot in hit.duplicates
     ]
     assert sorted(told) == sorted((hit.source, hit.start) for hit in hits)
     assert [hit.score for hit in found] == sorted((hit.score for hit in found), reverse=True)
-    assert len(group_duplicates(snapshot, ranked, hits, most=3)) == 3
-    assert group_duplicates(snapshot, [], [], most=3) == []
+    assert len(group_duplicates(snapshot, ranked, hits, limit=3)) == 3
+    assert group_duplicates(snapshot, [], [], limit=3) == []
 
 
 def test_a_search_that_is_not_to_group_names_nothing(retriever: Retriever) -> None:

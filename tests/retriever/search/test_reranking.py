@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from indexer_helpers import write
-from passes import passes_noted
+from passes import recorded_passes
 from tiny_models import ARCHITECTURES, save_model
 
 from echo_index.embeddings.encoder import EchoEncoder
@@ -21,7 +21,7 @@ from echo_index.indexer.documents.chunking import embedded_text
 from echo_index.indexer.sources.source import Source
 from echo_index.retriever.rag.adapters import EchoRetriever
 from echo_index.retriever.search.hits import Hit, RankedScore
-from echo_index.retriever.search.reranking import reordered
+from echo_index.retriever.search.reranking import reorder
 from echo_index.retriever.search.retriever import Mode, Retriever
 
 QUESTION = "Which wizards pack a box of jugs?"
@@ -52,7 +52,7 @@ def sources(hits: list[Hit]) -> list[str]:
 
 def test_hits_are_ordered_by_both_as_standard_scores() -> None:
     hits = [hit("a", 0.9), hit("b", 0.8), hit("c", 0.1), hit("d", 0.05)]
-    found = reordered(hits, [-4.0, -2.0, -3.0])
+    found = reorder(hits, [-4.0, -2.0, -3.0])
     assert sources(found) == ["b", "a", "c", "d"]
     assert [each.likelihood for each in found] == [
         RankedScore(1, -2.0),
@@ -67,15 +67,15 @@ def test_hits_are_ordered_by_both_as_standard_scores() -> None:
 
 def test_scores_go_on_falling_below_and_equal_ones_keep_their_order() -> None:
     hits = [hit("a", -0.2), hit("b", -0.2), hit("c", -0.3)]
-    assert reordered(hits, [-1.0, -1.0]) == [
+    assert reorder(hits, [-1.0, -1.0]) == [
         *(
             Hit(**{**_fields(each), "likelihood": RankedScore(rank, -1.0)})
             for rank, each in enumerate(hits[:2], start=1)
         ),
         hits[2],
     ]
-    assert reordered(hits, []) == hits
-    assert reordered([], []) == []
+    assert reorder(hits, []) == hits
+    assert reorder([], []) == []
 
 
 def _fields(each: Hit) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def test_the_best_are_reordered_by_what_the_model_says_and_the_others_left(
     assert {*sources(found[:5])} == {*sources(plain[:5])}
     likelihood = QueryLikelihood(tiny_model, max_tokens=retriever.encoder.max_tokens)
     texts = [embedded_text(each.title, each.headings, each.text) for each in plain[:5]]
-    expected = reordered(plain, likelihood.score(question, texts).tolist())
+    expected = reorder(plain, likelihood.score(question, texts).tolist())
     assert sources(found) == sources(expected) != sources(plain)
     told = [each.likelihood.score if each.likelihood else None for each in found]
     assert told[:5] == pytest.approx([each.likelihood.score for each in expected[:5] if each.likelihood], abs=1e-4)
@@ -125,7 +125,7 @@ def test_what_stood_below_k_may_rise(retriever: Retriever) -> None:
 
 
 def test_none_is_the_same_as_before_and_less_is_refused(retriever: Retriever) -> None:
-    with passes_noted() as passes:
+    with recorded_passes() as passes:
         retriever.search("not asked before", k=3, rerank=0)
     assert len(passes) <= 2, "the question's prefix, and the question"
     assert retriever.search("unheard of", mode="lexical", rerank=10) == []
@@ -135,7 +135,7 @@ def test_none_is_the_same_as_before_and_less_is_refused(retriever: Retriever) ->
 
 def test_what_was_read_for_a_question_is_not_read_again(retriever: Retriever) -> None:
     few = retriever.search("Who keeps a goat?", k=8, rerank=3)
-    with passes_noted() as passes:
+    with recorded_passes() as passes:
         assert retriever.search("Who keeps a goat?", k=8, rerank=3) == few
         assert passes == []
         retriever.search("Who keeps a goat?", k=8, rerank=4)

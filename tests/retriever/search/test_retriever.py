@@ -29,12 +29,7 @@ from echo_index.retriever.search.hits import Hit
 from echo_index.retriever.search.hybrid import hybrid_ranking
 from echo_index.retriever.search.lexical import lexical_ranking, parse_lexical_query
 from echo_index.retriever.search.retriever import Mode, Retriever
-from echo_index.retriever.search.rocchio import _different, rocchio
-
-
-@pytest.fixture(scope="module")
-def encoder(tiny_model: LanguageModel) -> EchoEncoder:
-    return EchoEncoder(tiny_model)
+from echo_index.retriever.search.rocchio import _distinct_vectors, rocchio
 
 
 @pytest.fixture
@@ -147,15 +142,15 @@ def test_of_the_best_passages_the_nearer_ones_say_more_of_what_is_asked() -> Non
     assert float(towards @ fox) / float(towards @ owl) == pytest.approx(
         math.exp(-7) * math.sqrt(1 - 0.2**2) / math.sqrt(1 - 0.9**2), rel=1e-3
     )
-    assert np.array_equal(rocchio(asked, [1, 2], {1: near, 2: far}, most=0), asked)
+    assert np.array_equal(rocchio(asked, [1, 2], {1: near, 2: far}, limit=0), asked)
 
 
 def test_copies_of_a_passage_tell_no_more_of_what_is_asked_than_one() -> None:
     random = np.random.default_rng(0)
     owl, fox, law = (unit / np.linalg.norm(unit) for unit in random.normal(size=(3, 8)).astype(np.float32))
     vectors = {1: owl, 2: owl, 3: fox, 4: owl, 5: law}
-    for most, expected in ((1, [owl]), (2, [owl, fox]), (3, [owl, fox, law]), (9, [owl, fox, law])):
-        assert np.array_equal(_different([1, 2, 3, 4, 5], vectors, most=most), expected)
+    for limit, expected in ((1, [owl]), (2, [owl, fox]), (3, [owl, fox, law]), (9, [owl, fox, law])):
+        assert np.array_equal(_distinct_vectors([1, 2, 3, 4, 5], vectors, limit=limit), expected)
 
 
 def test_only_passages_that_hold_a_phrase_are_found_but_by_meaning_alone(retriever: Retriever) -> None:
