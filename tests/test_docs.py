@@ -1,4 +1,4 @@
-"""What the documentation shows is run as it stands there."""
+"""Run the code of the documentation, and check its links, its questions and its list of options."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ from evaluation_files import write_beir
 from repository import ROOT
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
+TEXTS = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")]
+HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
-def printed_by(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
-    """Run the Python blocks of a page from top to bottom, in an empty folder."""
+def run_python_blocks(
+    page: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> str:
+    """Run the Python blocks of a page from top to bottom in `folder`, and return what they print."""
     monkeypatch.chdir(folder)
     names: dict[str, object] = {}
     for code in re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL):
@@ -28,7 +32,7 @@ def printed_by(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys:
 def test_the_python_page_runs_from_top_to_bottom(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    printed = printed_by("docs/python.md", tmp_path, monkeypatch, capsys)
+    printed = run_python_blocks("docs/python.md", tmp_path, monkeypatch, capsys)
     assert "(2, 640) float32" in printed
     assert "notes/trains.md 1 ('Trains',)" in printed
     assert "Purring 0.9" in printed
@@ -41,7 +45,7 @@ def test_the_python_page_runs_from_top_to_bottom(
 def test_the_langchain_page_runs_from_top_to_bottom(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lines = printed_by("docs/langchain.md", tmp_path, monkeypatch, capsys).splitlines()
+    lines = run_python_blocks("docs/langchain.md", tmp_path, monkeypatch, capsys).splitlines()
     assert lines[:3] == ["trains", "notes/trains.md 1 ['Trains']", "Paris"]
     assert lines[3].startswith("Paris")
     assert "content" in lines[3]
@@ -50,17 +54,17 @@ def test_the_langchain_page_runs_from_top_to_bottom(
 
 
 @pytest.mark.model
-def test_the_page_about_measuring_runs_from_top_to_bottom(
+def test_the_evaluation_page_runs_from_top_to_bottom(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_beir(tmp_path / "small")
-    lines = printed_by("docs/evaluation.md", tmp_path, monkeypatch, capsys).splitlines()
+    lines = run_python_blocks("docs/evaluation.md", tmp_path, monkeypatch, capsys).splitlines()
     assert [line.split()[0] for line in lines] == ["bm25", "echo", "backwards"]
     assert lines[0] == "bm25 100.0 None"
 
 
 @pytest.mark.model
-def test_the_script_of_fifteen_lines_asks_the_guide(tmp_path: Path) -> None:
+def test_the_script_of_fifteen_lines_answers_from_the_guide(tmp_path: Path) -> None:
     docs = shutil.copytree(ROOT / "docs", tmp_path / "docs")
     script = docs / "ask_the_guide.py"
     assert len(script.read_text(encoding="utf-8").splitlines()) <= 15
@@ -71,19 +75,33 @@ def test_the_script_of_fifteen_lines_asks_the_guide(tmp_path: Path) -> None:
     assert all(re.fullmatch(r"\[\d\] docs/[a-z-]+\.md:\d+", line) for line in cited)
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
-def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
-        assert (page.parent / target).exists(), target
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings: lower case, hyphens for spaces, without punctuation."""
+    titles = HEADING.findall(page.read_text(encoding="utf-8"))
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-def test_every_question_about_the_guide_names_a_page_that_exists() -> None:
+@pytest.mark.parametrize("page", [*TEXTS, *PAGES], ids=lambda page: page.name)
+def test_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
+    for file, anchor in re.findall(r"\]\(([^)#:]*)#?([^):]*)\)", page.read_text(encoding="utf-8")):
+        target = page.parent / file if file else page
+        assert target.exists(), file
+        assert not anchor or anchor in anchors(target), f"{file}#{anchor}"
+
+
+def test_every_page_of_the_guide_but_the_glossary_has_a_question() -> None:
     import json
 
     lines = (ROOT / "data/guide_questions.jsonl").read_text(encoding="utf-8").splitlines()
     questions = [json.loads(line) for line in lines]
     assert len(questions) >= 40
-    assert {question["page"] for question in questions} == {f"docs/{page.name}" for page in PAGES}
+    pages = {f"docs/{page.name}" for page in PAGES} - {"docs/glossary.md"}  # it only repeats what other pages explain
+    assert {question["page"] for question in questions} == pages
+
+
+def test_the_pre_commit_hook_runs_the_pinned_ruff() -> None:
+    [pinned] = re.findall(r"^ruff==(.*)$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    assert f"rev: v{pinned}\n" in (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
 
 
 def test_every_option_of_the_command_line_is_documented() -> None:
