@@ -61,7 +61,7 @@ def calibrate_index(
             encoder,
             passages,
             queries=questions,
-            also=also,
+            extra_prompts=also,
             progress=lambda prompt, done, total: progress.show(_one_line(prompt), done, total),
         )
     for line in _prompt_lines(result):

@@ -81,14 +81,14 @@ def tune_model(
         max_tokens=max_tokens
     )
     _validate_adapter_options(encoder, options)
-    teacher = None if sources.teacher is None else sentence_transformer_teacher(sources.teacher, most_tokens=max_tokens)
+    teacher = None if sources.teacher is None else sentence_transformer_teacher(sources.teacher, max_tokens=max_tokens)
     last_step = None
     with WorkProgress(err) as progress:
         if sources.hard_negatives:
             pairs = add_hard_negatives(
                 pairs,
                 encoder,
-                each=sources.hard_negatives,
+                count=sources.hard_negatives,
                 progress=lambda done, total: progress.show("Looking for hard negatives", done, total),
             )
 
@@ -142,7 +142,7 @@ def _read_training_pairs(sources: TuningSources, notice: Callable[[str], None]) 
     if sources.from_index is not None:
         snapshot = open_snapshot(sources.from_index, index_device="cpu", notice=notice)
         with snapshot.reading():
-            pairs += pairs_from_index(snapshot, most=sources.max_from_index)
+            pairs += pairs_from_index(snapshot, limit=sources.max_from_index)
     if not pairs:
         raise SourceError("There are no pairs to train on.", remedy="Name a file (--pairs) or an index (--from-index).")
     return _limit_per_source(pairs, sources.max_pairs)

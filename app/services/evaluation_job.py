@@ -68,7 +68,7 @@ def evaluate(
 
     require_packages()
     run = _Run(options, notice, progress)
-    loaded = [read_evaluation_input(path, most=options.limit) for path in inputs]
+    loaded = [read_evaluation_input(path, limit=options.limit) for path in inputs]
     return [run.evaluate(data) for data in loaded]
 
 
@@ -136,7 +136,7 @@ class _Run:
             embed_pairs(pairs, self.encoder, work=self.work, progress=self.progress),
             [
                 *self._select(SIMILARITY_METHODS, SIMILARITY_METHODS, PAIR_BASELINE),
-                *(model.pair_row for model in self._baselines),
+                *(model.similarity_method for model in self._baselines),
             ],
             encoder=self.encoder.config(),
             baseline=baseline or PAIR_BASELINE,

@@ -36,7 +36,7 @@ def main(words: Sequence[str] | None = None) -> None:
     started_on = machine(threads=given.threads)
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as running:
         folder = Path(scratch)
-        pairs = _pairs(given.sts, most=given.pairs) if given.sts else None
+        pairs = _pairs(given.sts, limit=given.pairs) if given.sts else None
         subject = load_subject(
             given.model, documents=given.documents, sentences=given.sentences, pairs=pairs, folder=folder
         )
@@ -80,8 +80,8 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def _pairs(path: Path, *, most: int) -> SentencePairs:
-    pairs = read_evaluation_input(path, most=most)
+def _pairs(path: Path, *, limit: int) -> SentencePairs:
+    pairs = read_evaluation_input(path, limit=limit)
     if not isinstance(pairs, SentencePairs):
         raise SystemExit(f"{path} has no pairs of sentences")
     return pairs

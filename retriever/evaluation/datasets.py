@@ -1,4 +1,4 @@
-"""What is evaluated on: questions with what is right for them. Knows the files, nothing of how anything is ranked."""
+"""Evaluation datasets: queries with relevance judgements, and sentence pairs with similarity scores."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from echo_index.indexer.documents.document import Document
-from echo_index.retriever.evaluation.record_reader import json_lines
+from echo_index.retriever.evaluation.record_reader import read_json_lines
 
 CORPUS = "corpus.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
 class RelevanceJudgement:
-    """What is right for a question: a document, or what in it holds a quotation. `grade` is how right; 0 is wrong.
+    """Relevance of a document to a query, or of the chunks of it that contain a quotation. Grade 0 is not relevant.
 
-    `line` is where in its file it was read.
+    `line` is the line number in the file that it was read from.
     """
 
     document: str
@@ -27,17 +27,19 @@ class RelevanceJudgement:
 
     @property
     def key(self) -> str:
-        """What it is called in rankings and judgements."""
+        """Identifier of the judged document or passage in rankings."""
         return f"{self.document}\n{self.quotation}" if self.quotation else self.document
 
-    def is_in(self, document: str, text: str) -> bool:
-        """Return whether a passage with this text is, or holds, what is right; white space does not count."""
-        return document == self.document and (not self.quotation or _spaced_once(self.quotation) in _spaced_once(text))
+    def applies_to(self, document: str, text: str) -> bool:
+        """Return whether the judgement applies to a chunk of `document`; white space in quotations is ignored."""
+        return document == self.document and (
+            not self.quotation or _collapse_spaces(self.quotation) in _collapse_spaces(text)
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationQuery:
-    """A question, and all that is judged for it."""
+    """A query and its relevance judgements."""
 
     id: str
     text: str
@@ -45,36 +47,37 @@ class EvaluationQuery:
 
     @property
     def grades(self) -> dict[str, int]:
-        """The grade of each right document or passage, by its key."""
-        return {each.key: each.grade for each in self.judgements}
+        """The grade of each judged document or passage, by its key."""
+        return {judgement.key: judgement.grade for judgement in self.judgements}
 
     def keys(self, document: str, text: str) -> list[str]:
-        """Return what a passage counts as for this question: what is right in it, else its document."""
-        return [each.key for each in self.judgements if each.is_in(document, text)] or [document]
+        """Return the keys of the judgements that apply to a chunk of `document`, or the document if none does."""
+        keys = [judgement.key for judgement in self.judgements if judgement.applies_to(document, text)]
+        return keys or [document]
 
 
 @dataclass(frozen=True, slots=True)
 class BeirDataset:
-    """A corpus with questions in the layout of BEIR (arXiv 2104.08663): only questions that are judged."""
+    """A corpus with its judged queries, in the layout of BEIR (arXiv 2104.08663)."""
 
     name: str
     folder: Path
     queries: tuple[EvaluationQuery, ...]
 
     def documents(self) -> Iterator[tuple[str, Document]]:
-        """Yield each document under its id. One that has only a title has it as its text.
+        """Yield (id, document). A document with only a title has it as its text.
 
         Raises:
-            SourceError: a line of the corpus is no document.
+            SourceError: a line of the corpus is malformed.
         """
         path = self.folder / CORPUS
-        for line in json_lines(path):
+        for line in read_json_lines(path):
             title = " ".join(line.text("title", default="").split())
             text = line.text("text", default="")
             yield line.text("_id"), Document(text or title, title, format="text", has_own_title=bool(title))
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of the corpus, in hexadecimal."""
+        """Return the SHA-256 of the corpus file in hexadecimal."""
         with (self.folder / CORPUS).open("rb") as file:
             digest = hashlib.sha256()
             while block := file.read(1 << 20):
@@ -84,7 +87,7 @@ class BeirDataset:
 
 @dataclass(frozen=True, slots=True)
 class QuestionFile:
-    """Questions about what an existing index holds."""
+    """Questions about the documents of an existing index."""
 
     name: str
     path: Path
@@ -93,7 +96,7 @@ class QuestionFile:
 
 @dataclass(frozen=True, slots=True)
 class SentencePairs:
-    """Pairs of sentences, and how alike people found them: the higher the score, the more."""
+    """Pairs of sentences with human similarity scores; higher is more similar."""
 
     name: str
     path: Path
@@ -105,5 +108,5 @@ class SentencePairs:
 EvaluationInput = BeirDataset | QuestionFile | SentencePairs
 
 
-def _spaced_once(text: str) -> str:
+def _collapse_spaces(text: str) -> str:
     return " ".join(text.split())

@@ -1,4 +1,4 @@
-"""Vectors that were made once are kept in a folder, by their texts. Knows no model: who asks says what makes them."""
+"""Cache embeddings in a folder, by the hashes of their texts."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from echo_index.embeddings.vectors.vector_ops import Vectors
 from echo_index.errors import IndexUnwritable
 
 Embed = Callable[[Sequence[str]], Vectors]
-_BLOCK = 64  # texts are kept so many at a time: an interruption costs no more
+_BLOCK = 64  # texts per file: an interruption loses at most one block
 
 
 @dataclass(frozen=True, eq=False)
 class CachedVectors:
-    """Vectors (n, ...) of texts, in their order, and the seconds that each took when it was made, on average."""
+    """Vectors (n, ...) in the order of the texts, and the mean seconds of embedding one of them."""
 
     vectors: Vectors
     seconds_per_text: float
@@ -31,40 +31,40 @@ class CachedVectors:
 def cached_vectors(
     folder: Path, texts: Sequence[str], embed: Embed, *, progress: Callable[[int, int], None]
 ) -> CachedVectors:
-    """Return the vectors of texts; those that are not in the folder yet are made, each once, and kept there.
+    """Return the vectors of texts; those that are not in the folder yet are computed and written to it.
 
-    A folder is for one way of embedding. `progress` is told how many of the missing ones are made, of how many.
+    Use one folder for each encoder and prompt. `progress` gets the number of computed vectors and their total.
 
     Raises:
-        IndexUnwritable: nothing can be written to the folder.
+        IndexUnwritable: the folder cannot be written.
     """
-    known, seconds = _read(folder)
+    known, seconds = _read_blocks(folder)
     keys = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
     missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
-    waiting = sorted(missing, key=lambda key: len(missing[key]))  # texts of like length make full batches
-    for start in range(0, len(waiting), _BLOCK):
-        block = waiting[start : start + _BLOCK]
+    ordered = sorted(missing, key=lambda key: len(missing[key]))  # texts of similar length make full batches
+    for start in range(0, len(ordered), _BLOCK):
+        block = ordered[start : start + _BLOCK]
         began = time.perf_counter()
         vectors = embed([missing[key] for key in block])
-        took = time.perf_counter() - began
-        _write(folder, block, vectors, took)
+        elapsed = time.perf_counter() - began
+        _write_block(folder, block, vectors, elapsed)
         known.update(zip(block, vectors, strict=True))
-        seconds += took
-        progress(start + len(block), len(waiting))
+        seconds += elapsed
+        progress(start + len(block), len(ordered))
     return CachedVectors(np.stack([known[key] for key in keys]), seconds / len(known))
 
 
-def _read(folder: Path) -> tuple[dict[str, Vectors], float]:
+def _read_blocks(folder: Path) -> tuple[dict[str, Vectors], float]:
     known: dict[str, Vectors] = {}
     seconds = 0.0
     for path in folder.glob("*.npz"):
-        with suppress(BadZipFile, KeyError, ValueError, EOFError), np.load(path) as part:  # damaged: embedded again
-            known.update(zip(part["keys"].tolist(), part["vectors"], strict=True))
-            seconds += float(part["seconds"])
+        with suppress(BadZipFile, KeyError, ValueError, EOFError), np.load(path) as arrays:  # damaged files are ignored
+            known.update(zip(arrays["keys"].tolist(), arrays["vectors"], strict=True))
+            seconds += float(arrays["seconds"])
     return known, seconds
 
 
-def _write(folder: Path, keys: Sequence[str], vectors: Vectors, seconds: float) -> None:
+def _write_block(folder: Path, keys: Sequence[str], vectors: Vectors, seconds: float) -> None:
     name = hashlib.sha256("".join(keys).encode()).hexdigest()[:16]
 
     def write(unfinished: Path) -> None:

@@ -1,4 +1,4 @@
-"""Every vector compared with every question, block by block. Knows no index: what it finds is exact."""
+"""Exact nearest-neighbour search over blocks of vectors."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Block = tuple[npt.NDArray[np.int64], Vectors]
 
 
 def exact_search(blocks: Iterable[Block], queries: Vectors, *, k: int) -> list[Scored]:
-    """Return for each question, a row of (m, dimension), the best `k` by inner product: (id, score), best first.
+    """Return for each query (m, dimension) the `k` vectors with the highest inner product: (id, score), best first.
 
-    There are fewer where there are fewer vectors.
+    There are fewer if there are fewer vectors.
     """
     ids = np.empty((len(queries), 0), dtype=np.int64)
     scores = np.empty((len(queries), 0), dtype=np.float32)

@@ -1,10 +1,11 @@
-"""A collection ready to be searched: its questions, an index, vectors of the questions. Knows no row by name."""
+"""A dataset with its index and query vectors, ready to be ranked by retrieval systems."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,18 +27,18 @@ if TYPE_CHECKING:
     from echo_index.embeddings.encoder import EchoEncoder
     from echo_index.indexer.building.build_session import Stage
 
-PASSAGES = 100
-"""How many of the best passages are looked at for each question: as many of each ranking go into a hybrid search."""
-MORE_PASSAGES = 500
-"""How many are looked at where those are of fewer documents than there were passages."""
+CHUNKS = 100
+"""The best chunks that are retrieved for each query, as many as hybrid search takes from each ranking."""
+MORE_CHUNKS = 500
+"""Chunks that are retrieved if CHUNKS of them belong to fewer documents."""
 
 Ranking = list[str]
-"""What was found for a question, best first: documents, or what is right in them (`Question.keys`), each once."""
+"""Distinct keys for one query, best first: documents, or judged passages in them (`EvaluationQuery.keys`)."""
 Progress = Callable[[str, int, int | None], None]
-"""Told what is being done, how much of it is done, and of how much; None while that is not known."""
+"""Called with the current step, the number of finished items and their total, None while it is unknown."""
 
-KEPT_NAME = 16
-"""Characters of a hash in the name of a folder."""
+HASH_LENGTH = 16
+"""Characters of a hash in folder names."""
 _STAGES = {
     "reading": "reading documents",
     "embedding": "embedding passages",
@@ -47,7 +48,7 @@ _STAGES = {
 
 
 class IndexedDataset:
-    """Questions, and the index that is searched for them. `work` is where vectors of questions are kept."""
+    """Queries with relevance judgements and the index to search. Query vectors are cached in `work`."""
 
     def __init__(
         self,
@@ -66,7 +67,7 @@ class IndexedDataset:
 
     @property
     def queries(self) -> tuple[EvaluationQuery, ...]:
-        """The questions that are asked."""
+        """The queries of the dataset."""
         return self.collection.queries
 
     @property
@@ -74,16 +75,16 @@ class IndexedDataset:
         """The encoder of the index."""
         return self.retriever.encoder
 
-    def tell(self, doing: str, done: int, total: int | None) -> None:
-        """Tell how far something is."""
+    def report_progress(self, doing: str, done: int, total: int | None) -> None:
+        """Report the progress of a step of this dataset."""
         self._progress(f"{self.collection.name}: {doing}", done, total)
 
     def whole_documents(self) -> Iterator[tuple[str, str]]:
-        """Yield each document that has any text: its name, and its title and text."""
+        """Yield (name, title and text) of each document that is not empty."""
         if isinstance(self.collection, BeirDataset):
             for name, document in self.collection.documents():
                 if document.text:
-                    parts = dict.fromkeys((document.title, document.text))  # a title may be all there is
+                    parts = dict.fromkeys((document.title, document.text))  # the text may be the title
                     yield name, "\n".join(part for part in parts if part)
             return
         with self.retriever.snapshot.reading():
@@ -91,69 +92,65 @@ class IndexedDataset:
                 if listed.passages:
                     yield listed.path, read_indexed_document(self.retriever.snapshot, listed.path).text
 
-    # The questions' vectors
-
     @property
     def embeddings(self) -> EmbeddingPair:
-        """The vectors of all questions by both ways of embedding, as the encoder gives them, in their order."""
-        return unstacked(self._question_vectors.vectors)
+        """Echo and classical vectors of all queries, not normalized."""
+        return unstack_pair(self._query_vectors.vectors)
 
     @property
     def classical_queries(self) -> Vectors:
-        """The classical vectors of all questions; who asks has seen that the index has classical vectors."""
+        """The classical vectors of all queries; only for indexes that have classical vectors."""
         classical = self.embeddings.classical
         assert classical is not None
         return classical
 
     @property
     def seconds_per_query(self) -> float:
-        """How long it took, on average, to embed a question among others."""
-        return self._question_vectors.seconds_per_text
+        """Mean seconds of embedding one query in a batch."""
+        return self._query_vectors.seconds_per_text
 
-    def kept_vectors(self, way: str, texts: Sequence[str], embed: Embed, *, doing: str) -> Vectors:
-        """Return the vectors (n, dimension) of texts that are embedded in some `way`, and keep them for later."""
+    def text_vectors(self, name: str, texts: Sequence[str], embed: Embed, *, doing: str) -> Vectors:
+        """Return the vectors (n, dimension) of texts from the cache folder `name`; `embed` computes missing ones."""
         return cached_vectors(
-            self.work / way, texts, embed, progress=lambda done, total: self.tell(doing, done, total)
+            self.work / name, texts, embed, progress=lambda done, total: self.report_progress(doing, done, total)
         ).vectors
 
     @cached_property
-    def _question_vectors(self) -> CachedVectors:
-        encoder, task = self.encoder, self.instruction
-        way = hashlib.sha256(f"{encoder.fingerprint} {task}".encode()).hexdigest()[:KEPT_NAME]
+    def _query_vectors(self) -> CachedVectors:
+        encoder, instruction = self.encoder, self.instruction
+        key = hashlib.sha256(f"{encoder.fingerprint} {instruction}".encode()).hexdigest()[:HASH_LENGTH]
         return cached_vectors(
-            self.work / "questions" / way,
+            self.work / "questions" / key,
             [query.text for query in self.queries],
-            lambda texts: stacked(encoder.encode_query_pairs(texts, instruction=task)),
-            progress=lambda done, total: self.tell("embedding questions", done, total),
+            lambda texts: stack_pair(encoder.encode_query_pairs(texts, instruction=instruction)),
+            progress=lambda done, total: self.report_progress("embedding questions", done, total),
         )
 
-    # From passages to rankings
-
     def rank_each(self, find: Callable[[int, EvaluationQuery, int], Sequence[Hit]]) -> list[Ranking]:
-        """Return the ranking of each question from the best passages that `find` returns for its position and itself.
+        """Return the ranking of each query from the hits of `find(position, query, k)`.
 
-        It is asked for 100 passages, as many as a search looks at, and for more where they are of fewer documents.
+        `k` is 100, and 500 if those hits belong to fewer than 100 documents.
         """
         rankings = []
         for position, query in enumerate(self.queries):
             ranking: dict[str, None] = {}
-            for most in (PASSAGES, MORE_PASSAGES):
-                hits = find(position, query, most)
+            for k in (CHUNKS, MORE_CHUNKS):
+                hits = find(position, query, k)
                 ranking |= dict.fromkeys(self.ranking(query, [(hit.source, hit.text) for hit in hits]))
-                if len(ranking) >= PASSAGES or len(hits) < most:
+                if len(ranking) >= CHUNKS or len(hits) < k:
                     break
             rankings.append([*ranking])
-            self.tell("searching", position + 1, len(self.queries))
+            self.report_progress("searching", position + 1, len(self.queries))
         return rankings
 
     def rank_scored(self, scored: Iterable[Scored]) -> list[Ranking]:
-        """Return the ranking of each question from the (chunk id, score) that were found for each, best first."""
-        snapshot, found = self.retriever.snapshot, list(scored)
-        return self.rank_each(lambda position, query, most: make_hits(snapshot, found[position][:most], {}, {}))
+        """Return the ranking of each query from its chunks as (chunk id, score), best first."""
+        snapshot, chunks = self.retriever.snapshot, list(scored)
+        return self.rank_each(lambda position, query, k: make_hits(snapshot, chunks[position][:k], {}, {}))
 
-    def ranking(self, query: EvaluationQuery, passages: Sequence[tuple[str, str]]) -> Ranking:
-        """Return the ranking that passages, (document, text), stand for: a document is as good as its best passage."""
-        return [*dict.fromkeys(key for document, text in passages for key in query.keys(document, text))]
+    def ranking(self, query: EvaluationQuery, chunks: Sequence[tuple[str, str]]) -> Ranking:
+        """Return the ranking of documents from chunks as (document, text): a document ranks as its best chunk."""
+        return [*dict.fromkeys(key for document, text in chunks for key in query.keys(document, text))]
 
 
 def open_dataset(
@@ -165,18 +162,18 @@ def open_dataset(
     instruction: str | None = None,
     progress: Progress = lambda doing, done, total: None,
 ) -> IndexedDataset:
-    """Index a corpus as any documents are, in a folder of its own in `work`; what is there already is not made again.
+    """Index the corpus of a dataset in a folder below `work`, or update the index that is there.
 
     Raises:
         SourceError: the corpus cannot be read.
-        IndexMismatch, IndexDamaged, IndexBusy, IndexUnwritable: as `index_documents` does.
+        IndexMismatch, IndexDamaged, IndexBusy, IndexUnwritable: as in `index_documents`.
     """
-    index_dir = work / f"{collection.name}-{collection.fingerprint()[:8]}" / encoder.fingerprint[:KEPT_NAME]
+    index_dir = work / f"{collection.name}-{collection.fingerprint()[:8]}" / encoder.fingerprint[:HASH_LENGTH]
 
-    def tell(stage: Stage, done: int, total: int | None) -> None:
+    def report(stage: Stage, done: int, total: int | None) -> None:
         progress(f"{collection.name}: {_STAGES[stage]}", done, total)
 
-    index_documents(collection.documents(), index_dir, encoder=encoder, chunking=chunking, progress=tell)
+    index_documents(collection.documents(), index_dir, encoder=encoder, chunking=chunking, progress=report)
     retriever = Retriever.open(index_dir, encoder=encoder)
     return IndexedDataset(collection, retriever, work=work, instruction=instruction, progress=progress)
 
@@ -189,42 +186,42 @@ def open_question_file(
     instruction: str | None = None,
     progress: Progress = lambda doing, done, total: None,
 ) -> IndexedDataset:
-    """Return the questions of a file, to be asked of an index that is there.
+    """Return the questions of a file with an existing index.
 
     Raises:
-        SourceError: the index does not hold a document, or in it a quotation, that the file names.
+        SourceError: the file names a document or a quotation that is not in the index.
     """
-    _refuse_unknown(file, retriever.snapshot)
+    _validate_judgements(file, retriever.snapshot)
     return IndexedDataset(file, retriever, work=work, instruction=instruction, progress=progress)
 
 
-def stacked(pairs: EmbeddingPair) -> Vectors:
-    """Return readings as one array: float32 (n, ways, dimension), echo before classical."""
-    ways = [way for way in (pairs.echo, pairs.classical) if way is not None]
-    return np.stack(ways, axis=1)
+def stack_pair(pairs: EmbeddingPair) -> Vectors:
+    """Return echo and, if present, classical vectors as one float32 array (n, 1 or 2, dimension)."""
+    return np.stack([vectors for vectors in (pairs.echo, pairs.classical) if vectors is not None], axis=1)
 
 
-def unstacked(vectors: Vectors) -> EmbeddingPair:
-    """Return what `stacked` made of readings as readings again."""
+def unstack_pair(vectors: Vectors) -> EmbeddingPair:
+    """Reverse `stack_pair`."""
     return EmbeddingPair(vectors[:, 0], vectors[:, 1] if vectors.shape[1] > 1 else None)
 
 
-def _refuse_unknown(file: QuestionFile, snapshot: Snapshot) -> None:
+def _validate_judgements(file: QuestionFile, snapshot: Snapshot) -> None:
     with snapshot.reading():
-        held = {document.path for document in list_documents(snapshot)}
-        for right in (right for query in file.queries for right in query.judgements):
-            if right.document not in held:
+        known = {document.path for document in list_documents(snapshot)}
+        for judgement in chain.from_iterable(query.judgements for query in file.queries):
+            if judgement.document not in known:
                 raise SourceError(
-                    f"Line {right.line} of {file.path} names {right.document!r}, which the index does not hold.",
+                    f"Line {judgement.line} of {file.path} names {judgement.document!r}, which is not in the index.",
                     remedy="Name documents as echo-index search shows them.",
                 )
-            if right.quotation and not _is_quoted(right, snapshot):
+            if judgement.quotation and not _contains_quotation(judgement, snapshot):
                 raise SourceError(
-                    f"Line {right.line} of {file.path} quotes what no passage of {right.document!r} has as a whole.",
-                    remedy="Quote it exactly; a quotation across two passages has to be shorter.",
+                    f"Line {judgement.line} of {file.path} quotes what no passage of {judgement.document!r} contains.",
+                    remedy="Quote exactly, and from one passage only.",
                 )
 
 
-def _is_quoted(right: RelevanceJudgement, snapshot: Snapshot) -> bool:
-    document = read_indexed_document(snapshot, right.document)
-    return any(right.is_in(right.document, document.text[each.start : each.end]) for each in document.passages)
+def _contains_quotation(judgement: RelevanceJudgement, snapshot: Snapshot) -> bool:
+    document = read_indexed_document(snapshot, judgement.document)
+    texts = (document.text[chunk.start : chunk.end] for chunk in document.passages)
+    return any(judgement.applies_to(judgement.document, text) for text in texts)

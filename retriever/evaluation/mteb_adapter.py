@@ -1,7 +1,4 @@
-"""EchoMteb: the encoder as mteb, the Massive Text Embedding Benchmark, knows a model. Adapts, and notes the prompts.
-
-Knows nothing of a task but its name, its type and its prompt, and nothing of how it is scored.
-"""
+"""EchoMteb: adapter of the encoder for mteb, the Massive Text Embedding Benchmark; records the prompts of each task."""
 
 from __future__ import annotations
 
@@ -47,12 +44,12 @@ TASK_INSTRUCTIONS: Mapping[str, str] = MappingProxyType(
         "Clustering": "Find texts about the same subject.",
     }
 )
-"""The instruction of queries by mteb's type of a task, where neither the caller nor the task has one."""
+"""Default instructions by mteb's type of task, if neither the caller nor the task has one."""
 
 
 @dataclass(frozen=True, slots=True)
 class UsedPrompt:
-    """What one side of one task was read with; `instruction` is None where the template takes none."""
+    """The prompt of one side of one task; `instruction` is None if the template has no slot for it."""
 
     task: str
     task_type: str
@@ -66,17 +63,16 @@ class UsedPrompt:
 class EchoMteb:
     """An encoder that `mteb.evaluate` accepts as a model (mteb 2, its EncoderProtocol).
 
-    Documents are read with the document prompt, queries with the query prompt and an instruction: that of
-    `instructions` for the task's name, else for its type, else the task's own prompt in mteb, else that of
-    TASK_INSTRUCTIONS, else the encoder's. Tasks that know no queries, such as STS and clustering, are read on all sides
-    as `symmetric` says.
+    Documents are embedded with the document prompt, queries with the query prompt and an instruction: the first of
+    `instructions[task name]`, `instructions[task type]`, the task's own prompt in mteb, TASK_INSTRUCTIONS and the
+    encoder's. Tasks without queries, such as STS and clustering, use the `symmetric` side for all texts.
 
-    Vectors are those of the encoder; `means`, those of documents and of queries, float32 (dimension,), are removed from
-    them where they are given. An empty text, as some corpora have, gets a vector of zeros: its cosines are 0.
+    `means` are the mean document and query vectors, float32 (dimension,), that are subtracted from the vectors. An
+    empty text gets a vector of zeros, so that its cosines are 0.
 
     Raises:
-        PromptError: instructions were given and the query prompt has no place for one.
-        ModelError: a mean is not as long as the vectors.
+        PromptError: instructions were given and the query prompt has no slot for them.
+        ModelError: a mean does not have the dimension of the vectors.
     """
 
     def __init__(
@@ -110,16 +106,16 @@ class EchoMteb:
         show_progress_bar: bool | None = None,
         precision: str = "float32",
     ) -> Vectors:
-        """Embed the texts of all batches: float32 (texts, dimension), unit rows, in their order.
+        """Embed the texts of all batches: unit vectors float32 (texts, dimension).
 
-        mteb's `batch_size` and `show_progress_bar` change nothing: the encoder makes its own batches.
+        mteb's `batch_size` and `show_progress_bar` have no effect: the encoder makes its own batches.
 
         Raises:
-            ModelError: another precision of the vectors than "float32" was asked for.
+            ModelError: `precision` is not "float32".
         """
         if precision != "float32":
             raise ModelError(
-                f"Vectors in {precision!r} were asked for; there are only float32 ones.",
+                f"Vectors in {precision!r} are not supported, only in 'float32'.",
                 remedy="The precision of the model's matrix products is an argument of EchoEncoder.",
             )
         side = self.symmetric if prompt_type is None else _side(prompt_type)
@@ -130,12 +126,12 @@ class EchoMteb:
         return self._vectors([text for batch in inputs for text in batch["text"]], side, instruction)
 
     def instruction(self, task: TaskMetadata) -> str | None:
-        """Return what queries of a task are read with; None where the query prompt takes no instruction."""
+        """Return the instruction for the queries of a task; None if the query prompt has no slot for one."""
         if not self.encoder.query_prompt.takes_instruction:
             return None
-        own = task.prompt.get("query") if isinstance(task.prompt, dict) else task.prompt
-        given = self.instructions.get(task.name) or self.instructions.get(task.type)
-        return given or own or TASK_INSTRUCTIONS.get(task.type) or self.encoder.instruction
+        task_prompt = task.prompt.get("query") if isinstance(task.prompt, dict) else task.prompt
+        configured = self.instructions.get(task.name) or self.instructions.get(task.type)
+        return configured or task_prompt or TASK_INSTRUCTIONS.get(task.type) or self.encoder.instruction
 
     def similarity(self, first: Vectors | Tensor, second: Vectors | Tensor) -> Tensor:
         """Return the cosine of each row of `first` (n, dimension) with each of `second` (m, dimension): (n, m)."""
@@ -153,12 +149,12 @@ class EchoMteb:
 
     @cached_property
     def mteb_model_meta(self) -> ModelMeta:
-        """What mteb writes beside the scores; `loader_kwargs` is `description()`, `revision` a hash of it."""
+        """Metadata that mteb writes beside the scores; `loader_kwargs` is `description()`, `revision` a hash of it."""
         from mteb.models import ModelMeta
         from mteb.models.model_meta import ScoringFunction
 
-        described = self.description()
-        comparable = {**described, "encoder": self.encoder.fingerprint}
+        description = self.description()
+        comparable = {**description, "encoder": self.encoder.fingerprint}
         return ModelMeta.create_empty(
             {
                 "name": f"echo-index/{PurePath(self.encoder.model.name).name}",
@@ -168,58 +164,58 @@ class EchoMteb:
                 "framework": ["PyTorch"],
                 "similarity_fn_name": ScoringFunction.COSINE,
                 "use_instructions": self.encoder.query_prompt.takes_instruction,
-                "loader_kwargs": described,
+                "loader_kwargs": description,
             }
         )
 
     def description(self) -> dict[str, object]:
-        """Return all that decides the scores, but for the prompts of mteb's own tasks, in types that JSON knows."""
+        """Return all settings that affect the scores, except the prompts of mteb's tasks, in JSON types."""
         return {
             "encoder": self.encoder.config(),
             "instructions": dict(self.instructions),
             "default_instructions": dict(TASK_INSTRUCTIONS),
             "symmetric": self.symmetric,
-            "means": None if self.means is None else [_hash(mean) for mean in self.means],
+            "means": None if self.means is None else [_sha256(mean) for mean in self.means],
         }
 
     @property
     def used_prompts(self) -> tuple[UsedPrompt, ...]:
-        """What each side of each task was really read with so far."""
+        """The prompts that were used so far, one for each side of each task."""
         return tuple(self._used)
 
     def write_prompts(self, cache: ResultCache) -> Path:
-        """Add `used_prompts` to prompts.jsonl, which stands beside the scores in mteb's results; return its path.
+        """Add `used_prompts` to prompts.jsonl beside the scores in mteb's results; return its path.
 
-        Lines of earlier runs stay: mteb does not run again what it has scores of. mteb takes every other .json file in
-        that folder for scores, so this is none.
+        Lines of earlier runs stay, as mteb does not repeat tasks that it has scores of. The file is not named .json
+        because mteb reads every .json file in that folder as scores.
         """
         path: Path = cache.get_task_result_path("prompts", self.mteb_model_meta).with_suffix(".jsonl")
         path.parent.mkdir(parents=True, exist_ok=True)
-        before = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        lines = dict.fromkeys([*before, *(json.dumps(asdict(used)) for used in self.used_prompts)])
+        existing = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        lines = dict.fromkeys([*existing, *(json.dumps(asdict(used)) for used in self.used_prompts)])
         path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         return path
 
     def _vectors(self, texts: Sequence[str], side: Side, instruction: str | None) -> Vectors:
         vectors = np.zeros((len(texts), self.encoder.dimension), dtype=np.float32)
-        told = [position for position, text in enumerate(texts) if text.strip()]
-        vectors[told] = self._embedded([texts[position] for position in told], side, instruction)
+        nonempty = [position for position, text in enumerate(texts) if text.strip()]
+        vectors[nonempty] = self._embed([texts[position] for position in nonempty], side, instruction)
         return vectors
 
-    def _embedded(self, texts: Sequence[str], side: Side, instruction: str | None) -> Vectors:
+    def _embed(self, texts: Sequence[str], side: Side, instruction: str | None) -> Vectors:
         if side == "query":
             vectors = self.encoder.encode_queries(texts, instruction=instruction)
         else:
             vectors = self.encoder.encode_documents(texts)
         if self.means is None:
             return vectors
-        of_documents, of_queries = self.means
-        return center(vectors, of_queries if side == "query" else of_documents)
+        document_mean, query_mean = self.means
+        return center(vectors, query_mean if side == "query" else document_mean)
 
 
 def _side(prompt_type: PromptType) -> Side:
     return "query" if prompt_type.value == "query" else "document"
 
 
-def _hash(mean: Vectors) -> str:
+def _sha256(mean: Vectors) -> str:
     return hashlib.sha256(np.ascontiguousarray(mean, dtype=np.float32).tobytes()).hexdigest()

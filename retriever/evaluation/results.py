@@ -1,4 +1,4 @@
-"""What an evaluation found, as records. All scores are x100. Knows nothing of how they were measured or are shown."""
+"""Results of an evaluation; all scores are x100."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ Kind = Literal["rankings", "similarities"]
 
 @dataclass(frozen=True, slots=True)
 class SystemResult:
-    """What one row scored. `per_question` has each metric's scores in the order of the questions.
+    """Scores of one retrieval system or similarity method; `row` is its name.
 
-    Of pairs of sentences it has their similarities, not x100. `difference` is to the baseline, by the first metric. The
-    seconds are for each question: to embed it among others, when that was done, and to rank.
+    `per_question` has the scores of each metric in the order of the queries; for sentence pairs their similarities, not
+    x100. `difference` is to the baseline, by the first metric. The seconds are per query: to embed it in a batch, if it
+    was embedded, and to rank.
     """
 
     row: str
@@ -40,10 +41,11 @@ class SystemResult:
 
 @dataclass(frozen=True)
 class DatasetResult:
-    """What all rows scored on one collection, and with what.
+    """Scores of all systems on one dataset, with the settings of the run.
 
-    `questions` are ids in the order of the scores; of pairs their numbers, and `judged` has what people said of them.
-    `encoder` is its description: model, precision, prompts, layer, pooling; None where no model was needed.
+    `questions` are query ids in the order of the scores; for sentence pairs their numbers, and `judged` their human
+    scores. `encoder` is the encoder's config: model, precision, prompts, layer, pooling; None if no model was needed.
+    `left_out` has the systems that were not run, with the reason.
     """
 
     collection: str
@@ -62,12 +64,12 @@ class DatasetResult:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """What was measured; the first is the one that rows are compared by."""
+        """The metrics of this kind of dataset; systems are compared by the first."""
         return METRICS if self.kind == "rankings" else (SPEARMAN,)
 
 
 def with_differences(result: DatasetResult, baseline: str) -> DatasetResult:
-    """Return the result with the difference of each row to a baseline; without, where there is no such row."""
+    """Return the result with the difference of each system to a baseline; without differences if it is not there."""
     base = next((row for row in result.rows if row.row == baseline), None)
 
     def difference(row: SystemResult) -> Difference | None:
@@ -83,7 +85,7 @@ def with_differences(result: DatasetResult, baseline: str) -> DatasetResult:
 
 
 def mean_scores(results: Sequence[DatasetResult], kind: Kind) -> dict[str, dict[str, float]]:
-    """Return of each row its mean of each metric over all collections of a kind; only rows that all of them have."""
+    """Return {system: {metric: mean over all datasets of a kind}} for the systems that ran on all of them."""
     of_kind = [{row.row: row.scores for row in result.rows} for result in results if result.kind == kind]
     if not of_kind:
         return {}

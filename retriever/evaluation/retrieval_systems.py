@@ -1,4 +1,4 @@
-"""Ways to rank, one row of the table each. Knows the search and the index; nothing of judgements or metrics."""
+"""Retrieval systems that are evaluated: each is one row of the result table."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from echo_index.embeddings.vectors.vector_ops import principal_components, remov
 from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.retriever.evaluation.datasets import EvaluationQuery
 from echo_index.retriever.evaluation.exact_search import exact_search
-from echo_index.retriever.evaluation.half_text import echo_of_halves, embed_halves
-from echo_index.retriever.evaluation.indexed_dataset import MORE_PASSAGES, PASSAGES, IndexedDataset, Ranking
+from echo_index.retriever.evaluation.half_text import embed_halves, rank_by_halves
+from echo_index.retriever.evaluation.indexed_dataset import CHUNKS, MORE_CHUNKS, IndexedDataset, Ranking
 from echo_index.retriever.evaluation.similarity_methods import DIRECTIONS
 from echo_index.retriever.search.fusion import reciprocal_rank_fusion
 from echo_index.retriever.search.hits import Hit, chunk_ids, make_hits
@@ -24,11 +24,16 @@ Rank = Callable[[IndexedDataset], list[Ranking]]
 
 @dataclass(frozen=True)
 class RetrievalSystem:
-    """One way to rank. More of them: write a function that ranks all questions of an opened collection.
+    """One way to rank. To add one, write a function that ranks all queries of an IndexedDataset.
 
-    `told` says in words what it is. `prepare` does beforehand what is not to be in the time of the ranking, and returns
-    the seconds that it took to embed a question, None where none was embedded. `lacking` returns why a collection
-    cannot be ranked so, '' where it can. A row that is not `usual` is ranked only where it is named: it takes long.
+    Args:
+        name: name of its row.
+        description: what it does, in words.
+        rank: returns the ranking of each query.
+        prepare: work that is not part of the ranking time; returns the seconds per query of embedding the queries,
+            None if none was embedded.
+        lacking: returns why a dataset cannot be ranked, '' if it can.
+        default: whether it runs if no system is named; slow ones do not.
     """
 
     name: str
@@ -39,22 +44,22 @@ class RetrievalSystem:
     default: bool = True
 
 
-def _embed_questions(dataset: IndexedDataset) -> float:
+def _embed_queries(dataset: IndexedDataset) -> float:
     return dataset.seconds_per_query
 
 
-def _searched(mode: Mode, *, rerank: int = 0) -> Rank:
-    """Return what ranks by the search itself."""
+def _search_system(mode: Mode, *, rerank: int = 0) -> Rank:
+    """Return the ranking function of `Retriever.search`."""
 
     def rank(dataset: IndexedDataset) -> list[Ranking]:
         vectors = None if mode == "lexical" else dataset.embeddings.echo
         return dataset.rank_each(
-            lambda position, query, most: dataset.retriever.search(
+            lambda position, query, k: dataset.retriever.search(
                 query.text,
-                k=most,
+                k=k,
                 mode=mode,
                 vector=None if vectors is None else vectors[position],
-                rerank=rerank if most == PASSAGES else 0,  # once: what follows the first passages is as it was
+                rerank=rerank if k == CHUNKS else 0,  # not again when more chunks are retrieved
             )
         )
 
@@ -66,41 +71,43 @@ def _without_directions(count: int) -> RetrievalSystem:
         snapshot = dataset.retriever.snapshot
         blocks = snapshot.catalog.vectors(generation=snapshot.manifest.generation)
         ids, vectors = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-        passages = snapshot.normalization.normalize_documents(vectors)
-        directions = principal_components(passages, count)
+        chunks = snapshot.normalization.normalize_documents(vectors)
+        directions = principal_components(chunks, count)
         queries = snapshot.normalization.normalize_queries(dataset.embeddings.echo)
         nearest = exact_search(
-            [(ids, remove_directions(passages, directions))], remove_directions(queries, directions), k=MORE_PASSAGES
+            [(ids, remove_directions(chunks, directions))], remove_directions(queries, directions), k=MORE_CHUNKS
         )
         return dataset.rank_scored(nearest)
 
-    told = f"as echo, less the {count} directions in which passages differ most"
-    return RetrievalSystem(f"echo-less-{count}", told, rank, prepare=_embed_questions, default=False)
+    description = f"as echo, without the first {count} principal components of the passages"
+    return RetrievalSystem(f"echo-less-{count}", description, rank, prepare=_embed_queries, default=False)
 
 
 def _echo(dataset: IndexedDataset) -> list[Ranking]:
     snapshot = dataset.retriever.snapshot
     queries = map(snapshot.normalization.normalize_query, dataset.embeddings.echo)
-    return dataset.rank_scored(snapshot.nearest(query, k=MORE_PASSAGES, where=SearchFilter()) for query in queries)
+    return dataset.rank_scored(snapshot.nearest(query, k=MORE_CHUNKS, where=SearchFilter()) for query in queries)
 
 
-def _fused_once(dataset: IndexedDataset) -> list[Ranking]:
+def _hybrid_without_feedback(dataset: IndexedDataset) -> list[Ranking]:
     snapshot = dataset.retriever.snapshot
 
-    def fused(position: int, query: EvaluationQuery, most: int) -> list[Hit]:
+    def fused(position: int, query: EvaluationQuery, k: int) -> list[Hit]:
         vector = dataset.embeddings.echo[position]
-        both = hybrid_ranking(snapshot, query.text, vector, k=most, where=SearchFilter(), feedback=0)
-        return make_hits(snapshot, both.fused, {}, {})
+        ranking = hybrid_ranking(snapshot, query.text, vector, k=k, where=SearchFilter(), feedback=0)
+        return make_hits(snapshot, ranking.fused, {}, {})
 
     return dataset.rank_each(fused)
 
 
-def _fused_by_ranks(dataset: IndexedDataset) -> list[Ranking]:
+def _hybrid_by_ranks(dataset: IndexedDataset) -> list[Ranking]:
     snapshot = dataset.retriever.snapshot
 
-    def fused(position: int, query: EvaluationQuery, most: int) -> list[Hit]:
-        both = hybrid_ranking(snapshot, query.text, dataset.embeddings.echo[position], k=most, where=SearchFilter())
-        return make_hits(snapshot, reciprocal_rank_fusion([chunk_ids(both.dense), chunk_ids(both.lexical)]), {}, {})
+    def fused(position: int, query: EvaluationQuery, k: int) -> list[Hit]:
+        ranking = hybrid_ranking(snapshot, query.text, dataset.embeddings.echo[position], k=k, where=SearchFilter())
+        return make_hits(
+            snapshot, reciprocal_rank_fusion([chunk_ids(ranking.dense), chunk_ids(ranking.lexical)]), {}, {}
+        )
 
     return dataset.rank_each(fused)
 
@@ -109,12 +116,12 @@ def _classical(dataset: IndexedDataset) -> list[Ranking]:
     snapshot = dataset.retriever.snapshot
     queries = map(snapshot.classical.normalization.normalize_query, dataset.classical_queries)
     return dataset.rank_scored(
-        snapshot.nearest_classical(query, k=MORE_PASSAGES, where=SearchFilter()) for query in queries
+        snapshot.nearest_classical(query, k=MORE_CHUNKS, where=SearchFilter()) for query in queries
     )
 
 
 def _prepare_classical(dataset: IndexedDataset) -> float:
-    """Search once: the first search by classical vectors gathers them."""
+    """Search once, as the first classical search builds the vector index."""
     [first, *_] = dataset.classical_queries
     snapshot = dataset.retriever.snapshot
     query = snapshot.classical.normalization.normalize_query(first)
@@ -135,78 +142,77 @@ def _echo_centred(dataset: IndexedDataset) -> list[Ranking]:
         for ids, vectors in snapshot.catalog.vectors(generation=snapshot.manifest.generation)
     )
     return dataset.rank_scored(
-        exact_search(blocks, normalization.center_queries(dataset.embeddings.echo), k=MORE_PASSAGES)
+        exact_search(blocks, normalization.center_queries(dataset.embeddings.echo), k=MORE_CHUNKS)
     )
 
 
 def _echo_raw(dataset: IndexedDataset) -> list[Ranking]:
     snapshot = dataset.retriever.snapshot
     blocks = snapshot.catalog.vectors(generation=snapshot.manifest.generation)
-    return dataset.rank_scored(exact_search(blocks, dataset.embeddings.echo, k=MORE_PASSAGES))
+    return dataset.rank_scored(exact_search(blocks, dataset.embeddings.echo, k=MORE_CHUNKS))
 
 
 def _classical_raw(dataset: IndexedDataset) -> list[Ranking]:
     snapshot = dataset.retriever.snapshot
     blocks = snapshot.catalog.classical_vectors(generation=snapshot.manifest.generation)
-    return dataset.rank_scored(exact_search(blocks, dataset.classical_queries, k=MORE_PASSAGES))
+    return dataset.rank_scored(exact_search(blocks, dataset.classical_queries, k=MORE_CHUNKS))
 
 
 _ALL = (
-    RetrievalSystem("bm25", "by words: BM25 of SQLite's full text", _searched("lexical")),
+    RetrievalSystem("bm25", "lexical search: BM25", _search_system("lexical")),
     RetrievalSystem(
         "classical",
-        "by classical embeddings, the first copy of the text, in their own space",
+        "classical embeddings, normalized",
         _classical,
         prepare=_prepare_classical,
         lacking=_lacking_classical,
     ),
     RetrievalSystem(
         "echo",
-        "by echo embeddings in the space of the index",
+        "echo embeddings, normalized as in the index",
         _echo,
-        prepare=_embed_questions,
+        prepare=_embed_queries,
     ),
     RetrievalSystem(
-        "dense", "by echo embeddings, with feedback: dense search", _searched("dense"), prepare=_embed_questions
+        "dense", "dense search: echo embeddings with feedback", _search_system("dense"), prepare=_embed_queries
     ),
     RetrievalSystem(
-        "hybrid", "dense and lexical search, fused, with feedback", _searched("hybrid"), prepare=_embed_questions
+        "hybrid",
+        "hybrid search: dense and lexical, fused, with feedback",
+        _search_system("hybrid"),
+        prepare=_embed_queries,
     ),
-    RetrievalSystem(
-        "hybrid-once", "the same, the question's vector left as it is", _fused_once, prepare=_embed_questions
-    ),
-    RetrievalSystem("hybrid-ranks", "the same two, fused by their ranks", _fused_by_ranks, prepare=_embed_questions),
+    RetrievalSystem("hybrid-once", "hybrid search without feedback", _hybrid_without_feedback, prepare=_embed_queries),
+    RetrievalSystem("hybrid-ranks", "hybrid search, fused by ranks", _hybrid_by_ranks, prepare=_embed_queries),
     *(
         RetrievalSystem(
-            f"rerank-{most}",
-            f"hybrid search, the best {most} reordered by query likelihood",
-            _searched("hybrid", rerank=most),
-            prepare=_embed_questions,
+            f"rerank-{count}",
+            f"hybrid search, the best {count} reranked by query likelihood",
+            _search_system("hybrid", rerank=count),
+            prepare=_embed_queries,
             default=False,
         )
-        for most in (20, 50)
+        for count in (20, 50)
     ),
     RetrievalSystem(
         "echo-half",
-        "by echo embeddings of the first half of each passage, at the price of one reading",
-        echo_of_halves,
+        "echo embeddings of the first half of each passage, at the cost of classical ones",
+        rank_by_halves,
         prepare=embed_halves,
         default=False,
     ),
     *map(_without_directions, DIRECTIONS),
     RetrievalSystem(
         "classical-raw",
-        "by classical embeddings as the model gives them",
+        "classical embeddings, not normalized",
         _classical_raw,
-        prepare=_embed_questions,
+        prepare=_embed_queries,
         lacking=_lacking_classical,
     ),
-    RetrievalSystem(
-        "echo-centred", "by echo embeddings less their means only", _echo_centred, prepare=_embed_questions
-    ),
-    RetrievalSystem("echo-raw", "by echo embeddings as the model gives them", _echo_raw, prepare=_embed_questions),
+    RetrievalSystem("echo-centred", "echo embeddings, centred only", _echo_centred, prepare=_embed_queries),
+    RetrievalSystem("echo-raw", "echo embeddings, not normalized", _echo_raw, prepare=_embed_queries),
 )
 SYSTEMS: dict[str, RetrievalSystem] = {system.name: system for system in _ALL}
-"""The ways to rank that are known by name."""
+"""All retrieval systems by name."""
 DEFAULT_SYSTEMS = tuple(system.name for system in _ALL if system.default)
-"""Those that are ranked where none is named."""
+"""Names of the systems that run if none is named."""

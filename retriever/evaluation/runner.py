@@ -1,4 +1,4 @@
-"""The composer of an evaluation: each row ranks, the rankings are measured, the rows are compared."""
+"""Run an evaluation: rank or compare by each system, compute the metrics, compare with the baseline."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ SIMILARITY = "similarity"
 
 
 def evaluate_rankings(
-    dataset: IndexedDataset, rows: Sequence[RetrievalSystem], *, baseline: str = BASELINE
+    dataset: IndexedDataset, systems: Sequence[RetrievalSystem], *, baseline: str = BASELINE
 ) -> DatasetResult:
-    """Rank all questions by each row, and tell how good the rankings are.
+    """Rank all queries by each system and return the scores.
 
     Raises:
         MissingPackage: a package of the extra `evaluation` is not installed.
-        ModelError, IndexMismatch: the model of the index is not there any more, or has changed.
+        ModelError, IndexMismatch: the model of the index no longer exists, or has changed.
     """
-    left_out = {system.name: reason for system in rows if (reason := system.lacking(dataset))}
-    found = [_ranked(dataset, system) for system in rows if system.name not in left_out]
+    left_out = {system.name: reason for system in systems if (reason := system.lacking(dataset))}
+    results = [_evaluate_system(dataset, system) for system in systems if system.name not in left_out]
     manifest, collection = dataset.retriever.snapshot.manifest, dataset.collection
     result = DatasetResult(
         collection=collection.name,
@@ -43,7 +43,7 @@ def evaluate_rankings(
         encoder=manifest.encoder,
         instruction=dataset.instruction,
         chunking=manifest.chunking,
-        rows=found,
+        rows=results,
         left_out=left_out,
         baseline=baseline,
     )
@@ -52,18 +52,18 @@ def evaluate_rankings(
 
 def evaluate_similarities(
     embedded: EmbeddedPairs,
-    rows: Sequence[SimilarityMethod],
+    methods: Sequence[SimilarityMethod],
     *,
     encoder: dict[str, str | int | None],
     baseline: str = PAIR_BASELINE,
 ) -> DatasetResult:
-    """Tell how well the similarities of each row agree with what people judged. `encoder` describes what embedded.
+    """Return how well the similarities of each method correlate with human scores; `encoder` is the encoder's config.
 
     Raises:
         MissingPackage: a package of the extra `evaluation` is not installed.
     """
     pairs = embedded.pairs
-    left_out = {system.name: reason for system in rows if (reason := system.lacking(embedded))}
+    left_out = {method.name: reason for method in methods if (reason := method.lacking(embedded))}
     result = DatasetResult(
         collection=pairs.name,
         source=str(pairs.path),
@@ -74,7 +74,7 @@ def evaluate_similarities(
         encoder=encoder,
         instruction=None,
         chunking=None,
-        rows=[_correlated(embedded, system) for system in rows if system.name not in left_out],
+        rows=[_evaluate_method(embedded, method) for method in methods if method.name not in left_out],
         left_out=left_out,
         baseline=baseline,
         judged=[*pairs.scores],
@@ -82,7 +82,7 @@ def evaluate_similarities(
     return with_differences(result, baseline)
 
 
-def _ranked(dataset: IndexedDataset, system: RetrievalSystem) -> SystemResult:
+def _evaluate_system(dataset: IndexedDataset, system: RetrievalSystem) -> SystemResult:
     embedding = system.prepare(dataset)
     began = time.perf_counter()
     rankings = system.rank(dataset)
@@ -102,14 +102,14 @@ def _ranked(dataset: IndexedDataset, system: RetrievalSystem) -> SystemResult:
     )
 
 
-def _correlated(embedded: EmbeddedPairs, system: SimilarityMethod) -> SystemResult:
-    embedding = system.prepare(embedded)
+def _evaluate_method(embedded: EmbeddedPairs, method: SimilarityMethod) -> SystemResult:
+    embedding = method.prepare(embedded)
     began = time.perf_counter()
-    similarities = system.similarities(embedded).tolist()
+    similarities = method.similarities(embedded).tolist()
     seconds = time.perf_counter() - began
     return SystemResult(
-        row=system.name,
-        description=system.description,
+        row=method.name,
+        description=method.description,
         scores={SPEARMAN: spearman(similarities, embedded.pairs.scores)},
         per_question={SIMILARITY: similarities},
         seconds_embedding=embedding,

@@ -1,4 +1,4 @@
-"""Models of sentence-transformers, the one place where that library is used. Knows no rows and no training."""
+"""Models of sentence-transformers: encoder of a baseline, and teacher of a training."""
 
 from __future__ import annotations
 
@@ -22,26 +22,30 @@ Side = Literal["query", "document"]
 
 
 class SentenceTransformerEncoder:
-    """A model by its folder or hub id, loaded when it is first needed, which reads `most_tokens` of a text at most.
+    """A model by its folder or hub id, loaded at first use.
 
-    `in_bfloat16` are cosines that are off by a thousandth, several times faster where the processor is made for it.
+    Args:
+        name: folder or hub id.
+        purpose: what needs the model, for the error message.
+        max_tokens: longer texts are truncated.
+        use_bfloat16: several times faster on processors that support it; cosines differ by about 0.001.
 
     Raises:
-        MissingPackage: sentence-transformers is not installed; `needing` says for what it is needed.
+        MissingPackage: sentence-transformers is not installed.
     """
 
-    def __init__(self, name: str, *, needing: str, most_tokens: int | None = None, in_bfloat16: bool = False) -> None:
+    def __init__(self, name: str, *, purpose: str, max_tokens: int | None = None, use_bfloat16: bool = False) -> None:
         if find_spec("sentence_transformers") is None:
             raise MissingPackage(
-                f"{needing} {name} needs the package sentence-transformers.",
+                f"{purpose} {name} needs the package sentence-transformers.",
                 remedy="Install it: pip install 'sentence-transformers>=5'",
             )
         self.name = name
-        self._most_tokens = most_tokens
-        self._in_bfloat16 = in_bfloat16
+        self._max_tokens = max_tokens
+        self._use_bfloat16 = use_bfloat16
 
     def embed(self, side: Side, texts: Sequence[str]) -> Vectors:
-        """Embed texts by the model's own defaults: float32 (n, dimension), unit rows.
+        """Embed texts with the model's own defaults: unit vectors float32 (n, dimension).
 
         Raises:
             ModelError: the model cannot be loaded.
@@ -56,28 +60,28 @@ class SentenceTransformerEncoder:
     def _model(self) -> SentenceTransformer:
         from sentence_transformers import SentenceTransformer
 
-        loading = {"dtype": "bfloat16"} if self._in_bfloat16 else None
+        model_options = {"dtype": "bfloat16"} if self._use_bfloat16 else None
         try:
-            model = run_on_executor(lambda: SentenceTransformer(self.name, model_kwargs=loading))
+            model = run_on_executor(lambda: SentenceTransformer(self.name, model_kwargs=model_options))
         except (OSError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
             raise ModelError(f"The sentence-transformers model {self.name} cannot be loaded: {reason}") from None
-        if self._most_tokens is not None:
-            model.max_seq_length = min(self._most_tokens, model.max_seq_length or self._most_tokens)
+        if self._max_tokens is not None:
+            model.max_seq_length = min(self._max_tokens, model.max_seq_length or self._max_tokens)
         return model
 
 
-def sentence_transformer_teacher(name: str, *, most_tokens: int) -> Teacher:
-    """Return what tells the cosines of queries and documents by a model of sentence-transformers.
+def sentence_transformer_teacher(name: str, *, max_tokens: int) -> Teacher:
+    """Return a function that computes the cosines of queries and documents, as the teacher of a distillation.
 
     Raises:
         MissingPackage: sentence-transformers is not installed.
         ModelError: the model cannot be loaded.
     """
     model = SentenceTransformerEncoder(
-        name, needing="The teacher", most_tokens=most_tokens, in_bfloat16=bfloat16_is_fast()
+        name, purpose="The teacher", max_tokens=max_tokens, use_bfloat16=bfloat16_is_fast()
     )
-    model.embed("query", ["Is it there?"])  # before anything is trained
+    model.embed("query", ["Is it there?"])  # an error of the model must come before the training
 
     def similarities(queries: Sequence[str], documents: Sequence[str]) -> Vectors:
         return np.asarray(model.embed("query", queries) @ model.embed("document", documents).T)

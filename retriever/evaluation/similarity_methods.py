@@ -1,4 +1,4 @@
-"""Ways to tell how alike two sentences are, one row of the table each. Knows vectors; nothing of what people judged."""
+"""Similarity methods for pairs of sentences: each is one row of the result table."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from echo_index.embeddings.vectors.vector_ops import (
 )
 from echo_index.retriever.evaluation.datasets import SentencePairs
 from echo_index.retriever.evaluation.embedding_cache import cached_vectors
-from echo_index.retriever.evaluation.indexed_dataset import KEPT_NAME, Progress, stacked, unstacked
+from echo_index.retriever.evaluation.indexed_dataset import HASH_LENGTH, Progress, stack_pair, unstack_pair
 
 if TYPE_CHECKING:
     from echo_index.embeddings.encoder import EchoEncoder
 
 DIRECTIONS = (1, 2, 4, 8)
-"""How many dominant directions are taken away in rows of their own."""
+"""Numbers of principal components that are removed, each by a method of its own."""
 
 
 @dataclass(frozen=True, eq=False)
 class EmbeddedPairs:
-    """Pairs of sentences with the vectors of all first ones, then all second ones; and how long a sentence took."""
+    """Pairs of sentences with the embeddings of all first ones, then all second ones; and the seconds per sentence."""
 
     pairs: SentencePairs
     embeddings: EmbeddingPair
@@ -39,9 +39,9 @@ class EmbeddedPairs:
 
 @dataclass(frozen=True)
 class SimilarityMethod:
-    """One way to tell similarity: `similarities` returns that of each pair, (pairs,).
+    """One similarity measure: `similarities` returns the similarity of each pair, (pairs,).
 
-    `prepare` returns the seconds that it took to embed a pair; it and `lacking` are as those of a `Row`.
+    `prepare` returns the seconds of embedding one pair; `lacking` is that of a `RetrievalSystem`.
     """
 
     name: str
@@ -54,71 +54,71 @@ class SimilarityMethod:
 def embed_pairs(
     pairs: SentencePairs, encoder: EchoEncoder, *, work: Path, progress: Progress = lambda doing, done, total: None
 ) -> EmbeddedPairs:
-    """Embed the sentences as documents; what `work` has already is not made again.
+    """Embed the sentences as documents; vectors are cached in `work`.
 
     Raises:
-        IndexUnwritable: nothing can be written to `work`.
+        IndexUnwritable: `work` cannot be written.
     """
-    kept = cached_vectors(
-        work / "sentences" / encoder.fingerprint[:KEPT_NAME],
+    cached = cached_vectors(
+        work / "sentences" / encoder.fingerprint[:HASH_LENGTH],
         [*pairs.first, *pairs.second],
-        lambda texts: stacked(
+        lambda texts: stack_pair(
             EmbeddingPair.gather(encoder.encode_document_pairs(texts), shape=(len(texts), encoder.dimension))
         ),
         progress=lambda done, total: progress(f"{pairs.name}: embedding sentences", done, total),
     )
-    return EmbeddedPairs(pairs, unstacked(kept.vectors), kept.seconds_per_text)
+    return EmbeddedPairs(pairs, unstack_pair(cached.vectors), cached.seconds_per_text)
 
 
 def pair_cosines(vectors: Vectors) -> npt.NDArray[np.float32]:
-    """Return the cosine of each of the first half of unit rows (2 pairs, dimension) with its like in the second."""
+    """Return the cosine of row i with row pairs + i of unit vectors (2 * pairs, dimension): (pairs,)."""
     first, second = np.split(vectors, 2)
     return np.asarray((first * second).sum(axis=1))
 
 
-def _centred(vectors: Vectors) -> Vectors:
+def _center(vectors: Vectors) -> Vectors:
     return center(vectors, vectors.mean(axis=0))
 
 
 def _without_directions(count: int) -> SimilarityMethod:
     def similarities(embedded: EmbeddedPairs) -> npt.NDArray[np.float32]:
-        centred = _centred(embedded.embeddings.echo)
-        return pair_cosines(remove_directions(centred, principal_components(centred, count)))
+        centered = _center(embedded.embeddings.echo)
+        return pair_cosines(remove_directions(centered, principal_components(centered, count)))
 
-    told = f"echo embeddings less their mean and the {count} directions in which they differ most"
-    return SimilarityMethod(f"echo-less-{count}", told, similarities)
+    description = f"echo embeddings, centred, without the first {count} principal components"
+    return SimilarityMethod(f"echo-less-{count}", description, similarities)
 
 
 def _classical(embedded: EmbeddedPairs) -> Vectors:
     classical = embedded.embeddings.classical
-    assert classical is not None  # who asks has seen that there is one
+    assert classical is not None  # `_lacking_classical` was called before
     return classical
 
 
 def _lacking_classical(embedded: EmbeddedPairs) -> str:
-    return "the prompt reads a text once" if embedded.embeddings.classical is None else ""
+    return "the prompt contains the text only once" if embedded.embeddings.classical is None else ""
 
 
 _ALL = (
     SimilarityMethod(
         "classical",
-        "classical embeddings, the first copy of the text, less their mean",
-        lambda embedded: pair_cosines(_centred(_classical(embedded))),
+        "classical embeddings, centred",
+        lambda embedded: pair_cosines(_center(_classical(embedded))),
         lacking=_lacking_classical,
     ),
     SimilarityMethod(
-        "echo", "echo embeddings less their mean", lambda embedded: pair_cosines(_centred(embedded.embeddings.echo))
+        "echo", "echo embeddings, centred", lambda embedded: pair_cosines(_center(embedded.embeddings.echo))
     ),
     *map(_without_directions, DIRECTIONS),
     SimilarityMethod(
         "classical-raw",
-        "classical embeddings as the model gives them",
+        "classical embeddings, not centred",
         lambda embedded: pair_cosines(_classical(embedded)),
         lacking=_lacking_classical,
     ),
     SimilarityMethod(
-        "echo-raw", "echo embeddings as the model gives them", lambda embedded: pair_cosines(embedded.embeddings.echo)
+        "echo-raw", "echo embeddings, not centred", lambda embedded: pair_cosines(embedded.embeddings.echo)
     ),
 )
-SIMILARITY_METHODS: dict[str, SimilarityMethod] = {system.name: system for system in _ALL}
-"""The ways to tell similarity that are known by name."""
+SIMILARITY_METHODS: dict[str, SimilarityMethod] = {method.name: method for method in _ALL}
+"""All similarity methods by name."""

@@ -1,24 +1,22 @@
-"""Which layer, prompt and pooling of a model find most in a corpus, found without labels. Knows no files.
+"""Choose the layers, prompts and pooling of an encoder for a corpus, without labels.
 
-Passages give pseudo-questions; one pass of the model gives all views of both; each choice is judged by the mean
-reciprocal rank of the passages that the questions were taken out of, in the space that an index of that choice has.
+Pseudo-questions are taken from passages of the corpus (`inverse_cloze`). One forward pass of each prompt gives the
+hidden states of all layers; each choice is scored by the mean reciprocal rank (MRR) of the passages of the questions.
 """
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from statistics import NormalDist
 from typing import TYPE_CHECKING
-from zipfile import BadZipFile
 
 import numpy as np
 
-from echo_index.embeddings.runtime.cache import cache_folder, write_cached
+from echo_index.embeddings.runtime.cache import cache_key, get_or_make
 from echo_index.embeddings.text.echo_prompt import EchoPrompt
 from echo_index.embeddings.vectors.layer_views import LayerView, TextPass
 from echo_index.embeddings.vectors.pooling import Pooling
@@ -35,17 +33,17 @@ if TYPE_CHECKING:
     from echo_index.embeddings.vectors.vector_ops import Vectors
 
 Progress = Callable[[str, int, int], None]
-"""Told the prompt that is tried, how many texts were read with it, and of how many."""
+"""Called with the document prompt being tried, the number of texts embedded with it and their total."""
 
-_FEWEST_QUESTIONS = 20
-_CHANCE = 0.05  # that something is chosen which is no better
-_BEST = 2  # views of each copy that are combined
-_WORDED = 200  # passages that a space is estimated from, as an index does
+_MIN_QUESTIONS = 20
+_SIGNIFICANCE = 0.05  # probability of choosing something that is not better
+_COMBINED_VIEWS = 2  # best views of each text pass that are combined
+_NORMALIZATION_SAMPLE = 200  # passages with synthetic queries, as many as an index uses
 
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
-    """The templates of documents and of queries."""
+    """The templates of documents and queries."""
 
     document: str
     query: str
@@ -53,7 +51,7 @@ class Prompts:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What can be chosen of an encoder."""
+    """The options of an encoder that calibration chooses."""
 
     prompts: Prompts
     pooling: Pooling
@@ -62,7 +60,7 @@ class Choice:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """How a choice did: reciprocal ranks float64 (questions,), and the mean of those by the model's bare vectors."""
+    """Result of a choice: reciprocal ranks float64 (questions,), and the MRR without normalization as `raw`."""
 
     choice: Choice
     reciprocal_ranks: np.ndarray
@@ -70,23 +68,23 @@ class Trial:
 
     @property
     def mrr(self) -> float:
-        """The mean reciprocal rank, in the space that an index would have."""
+        """The mean reciprocal rank, with the normalization that an index would have."""
         return float(self.reciprocal_ranks.mean())
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """What was tried on how many questions among how many passages, best first, and what is to be chosen."""
+    """All trials, best first, the chosen one, and the numbers of questions and passages."""
 
     trials: tuple[Trial, ...]
     chosen: Trial
     before: Trial
-    """What the encoder had before."""
+    """The trial of the encoder's current options."""
     queries: int
     passages: int
 
 
-_PROMPTS = (  # besides an encoder's own: the paper's, one for sentences, and a plain repetition
+_PROMPTS = (  # besides the encoder's own: the paper's, one for sentences, and a plain repetition
     Prompts(
         "Rewrite the following paragraph: {text} The rewritten paragraph: {echo}",
         "{instruction}\nRewrite the following paragraph: {text} The rewritten paragraph: {echo}",
@@ -104,110 +102,113 @@ def calibrate(
     passages: Sequence[SourcePassage],
     *,
     queries: int = 300,
-    also: Prompts | None = None,
+    extra_prompts: Prompts | None = None,
     progress: Progress = lambda prompt, done, total: None,
 ) -> Calibration:
-    """Try the layers, prompts and poolings of a model on a corpus, and choose what ranks its passages best.
+    """Try the layers, prompts and poolings of an encoder on passages of a corpus, and choose the best.
 
-    The prompts are the encoder's own, some that are known to do well, and the one that is given `also`.
+    The prompts are the encoder's own, some that are known to do well, and `extra_prompts`.
 
-    Of the encoder's own prompts and pooling, the layers with the highest MRR are chosen. Others are chosen only if they
-    are better than these beyond chance: MRR ranks the layers of one prompt nearly as labels do, prompts less surely.
-    What was read with a prompt is kept in the cache folder: an interrupted calibration goes on there.
+    With the encoder's own prompts and pooling, the layers with the highest MRR are chosen. Other prompts or poolings
+    are chosen only if they are significantly better: MRR without labels ranks the layers of one prompt nearly as labels
+    do, but prompts less reliably. Embeddings are cached, so that an interrupted calibration can continue.
 
     Raises:
         SourceError: fewer than 20 questions can be made of the passages.
     """
-    asked = pseudo_questions(passages, most=queries)
-    if len(asked) < _FEWEST_QUESTIONS:
+    questions = pseudo_questions(passages, limit=queries)
+    if len(questions) < _MIN_QUESTIONS:
         raise SourceError(
-            f"Only {len(asked)} questions can be made of {len(passages)} passages; calibration needs "
-            f"{_FEWEST_QUESTIONS}.",
+            f"Only {len(questions)} questions can be made of {len(passages)} passages; calibration needs "
+            f"{_MIN_QUESTIONS}.",
             remedy="Index more documents: echo-index build FOLDER",
         )
-    texts = _Texts.of(passages, asked)
+    texts = _Texts.of(passages, questions)
     own = Prompts(encoder.document_prompt.template, encoder.query_prompt.template)
-    ways = [(each, encoder.pooling) for each in dict.fromkeys([own, *_PROMPTS, *([also] if also else [])])]
-    ways += [(own, pooling) for pooling in Pooling if pooling is not encoder.pooling]
+    candidates = [
+        (prompts, encoder.pooling)
+        for prompts in dict.fromkeys([own, *_PROMPTS, *([extra_prompts] if extra_prompts else [])])
+    ]
+    candidates += [(own, pooling) for pooling in Pooling if pooling is not encoder.pooling]
     trials: list[Trial] = []
-    for tried, pooling in ways:
+    for prompts, pooling in candidates:
         reader = encoder.with_options(
-            document_prompt=EchoPrompt(tried.document),
-            query_prompt=EchoPrompt(tried.query),
+            document_prompt=EchoPrompt(prompts.document),
+            query_prompt=EchoPrompt(prompts.query),
             pooling=pooling,
-            layer="+".join(map(str, _all_views(encoder, tried))),
+            layer="+".join(map(str, _candidate_views(encoder, prompts))),
         )
-        views = _read(reader, texts, tried.document, progress)
-        trials += _tried(Choice(tried, pooling, ()), views, encoder.views, tuned=encoder.model.adapter_name is not None)
+        embedded = _embed(reader, texts, prompts.document, progress)
+        trials += _try_views(
+            Choice(prompts, pooling, ()), embedded, encoder.views, tuned=encoder.model.adapter_name is not None
+        )
     before = next(trial for trial in trials if trial.choice == Choice(own, encoder.pooling, encoder.views))
     ranked = tuple(sorted(trials, key=lambda trial: -trial.mrr))
-    return Calibration(ranked, _chosen(ranked, before), before, queries=len(asked), passages=len(texts.passages))
+    return Calibration(ranked, _choose(ranked, before), before, queries=len(questions), passages=len(texts.passages))
 
 
 @dataclass(frozen=True, slots=True)
 class _Texts:
-    """What is read: passages without their questions, in the order of these, then as many others; and wordings.
+    """The texts to embed.
 
-    `wordings` are of the passages numbered `worded`: all first ones, then all second ones.
+    `passages` are those of the questions, without them and in their order, then as many others. `synthetic_queries` are
+    those of the passages numbered `sampled`: the first of every passage, then the second of every passage, and so on.
     """
 
     passages: tuple[str, ...]
     queries: tuple[str, ...]
-    worded: tuple[int, ...]
-    wordings: tuple[str, ...]
+    sampled: tuple[int, ...]
+    synthetic_queries: tuple[str, ...]
 
     @classmethod
-    def of(cls, passages: Sequence[SourcePassage], asked: Sequence[PseudoQuestion]) -> _Texts:
-        """Return the texts of a calibration by these questions."""
-        used = {each.passage for each in asked}
-        others = (each for number, each in enumerate(passages) if number not in used)
-        ranked: list[SourcePassage | PseudoQuestion] = [*asked, *(each for each, _ in zip(others, asked, strict=False))]
-        chance = random.Random(0)
-        said: dict[int, tuple[str, ...]] = {}
-        for number in range(len(ranked) - 1, -1, -1):  # those first that no question was taken out of
+    def of(cls, passages: Sequence[SourcePassage], questions: Sequence[PseudoQuestion]) -> _Texts:
+        """Return the texts of a calibration with these questions."""
+        used = {question.passage for question in questions}
+        others = (passage for number, passage in enumerate(passages) if number not in used)
+        ranked: list[SourcePassage | PseudoQuestion] = [*questions, *islice(others, len(questions))]
+        rng = random.Random(0)
+        queries_of: dict[int, tuple[str, ...]] = {}
+        for number in reversed(range(len(ranked))):  # first the passages without a question
             text = "\n".join([*ranked[number].headings[-1:], ranked[number].text])
-            ways = synthetic_queries(text, languages=[detect_language(text)], chance=chance)
-            if ways is not None and len(said) < _WORDED:
-                said[number] = ways
+            queries = synthetic_queries(text, languages=[detect_language(text)], rng=rng)
+            if queries is not None and len(queries_of) < _NORMALIZATION_SAMPLE:
+                queries_of[number] = queries
         return cls(
-            passages=tuple(embedded_text("", each.headings, each.text) for each in ranked),
-            queries=tuple(each.query for each in asked),
-            worded=tuple(said),
-            wordings=tuple(way for ways in zip(*said.values(), strict=True) for way in ways),
+            passages=tuple(embedded_text("", passage.headings, passage.text) for passage in ranked),
+            queries=tuple(question.query for question in questions),
+            sampled=tuple(queries_of),
+            synthetic_queries=tuple(chain.from_iterable(zip(*queries_of.values(), strict=True))),
         )
 
 
-def _all_views(encoder: EchoEncoder, prompts: Prompts) -> list[LayerView]:
-    """Return the views of the upper half of the layers, and of those that the encoder reads."""
-    reads_twice = all(EchoPrompt(template).is_echo for template in (prompts.document, prompts.query))
+def _candidate_views(encoder: EchoEncoder, prompts: Prompts) -> list[LayerView]:
+    """Return the views of the upper half of the layers, and of the encoder's own layers."""
+    is_echo = all(EchoPrompt(template).is_echo for template in (prompts.document, prompts.query))
     depth = encoder.model.depth
     layers = {*range(max(1, depth // 2), depth + 1), *(view.layer for view in encoder.views)}
     return [
-        LayerView(copy, layer) for copy in (TextPass if reads_twice else [TextPass.ECHO]) for layer in sorted(layers)
+        LayerView(text_pass, layer)
+        for text_pass in (TextPass if is_echo else [TextPass.ECHO])
+        for layer in sorted(layers)
     ]
 
 
 @dataclass(frozen=True, eq=False)
-class _Views:
-    """Unit vectors float16 (views, n, dimension) of the texts, by the views of the encoder; and which were worded."""
+class _EmbeddedTexts:
+    """Unit vectors float16 (views, n, dimension) of `_Texts`, for each of the views."""
 
-    names: tuple[LayerView, ...]
+    views: tuple[LayerView, ...]
     passages: np.ndarray
     queries: np.ndarray
-    wordings: np.ndarray
-    worded: tuple[int, ...]
+    synthetic_queries: np.ndarray
+    sampled: tuple[int, ...]
 
 
-def _read(reader: EchoEncoder, texts: _Texts, prompt: str, progress: Progress) -> _Views:
-    all_texts = [*texts.passages, *texts.queries, *texts.wordings]
-    key = hashlib.sha256("\0".join([reader.fingerprint, *all_texts]).encode("utf-8", "replace")).hexdigest()
-    path = cache_folder() / "calibration" / f"{key}.npz"
-    with suppress(OSError, ValueError, KeyError, EOFError, BadZipFile):  # not there, or damaged
-        kept = np.load(path)
-        return _Views(reader.views, kept["passages"], kept["questions"], kept["wordings"], texts.worded)
+def _embed(reader: EchoEncoder, texts: _Texts, prompt: str, progress: Progress) -> _EmbeddedTexts:
+    all_texts = [*texts.passages, *texts.queries, *texts.synthetic_queries]
     done = 0
 
-    def gathered(batches: Iterator[tuple[list[int], list[Vectors]]], count: int) -> np.ndarray:
+    def gather(batches: Iterator[tuple[list[int], list[Vectors]]], count: int) -> np.ndarray:
         nonlocal done
         vectors = np.empty((len(reader.views), count, reader.dimension), dtype=np.float16)
         for positions, views in batches:
@@ -216,83 +217,99 @@ def _read(reader: EchoEncoder, texts: _Texts, prompt: str, progress: Progress) -
             progress(prompt, done, len(all_texts))
         return vectors
 
-    found = _Views(
-        reader.views,
-        queries=gathered(reader.query_views(texts.queries), len(texts.queries)),
-        wordings=gathered(reader.query_views(texts.wordings), len(texts.wordings)),
-        passages=gathered(reader.document_views(texts.passages), len(texts.passages)),
-        worded=texts.worded,
-    )
-    with suppress(OSError):  # a cache that cannot be written: read again next time
-        write_cached(path, lambda file: _save(file, found))
-    return found
+    def embed() -> _EmbeddedTexts:
+        return _EmbeddedTexts(
+            reader.views,
+            queries=gather(reader.query_views(texts.queries), len(texts.queries)),
+            synthetic_queries=gather(reader.query_views(texts.synthetic_queries), len(texts.synthetic_queries)),
+            passages=gather(reader.document_views(texts.passages), len(texts.passages)),
+            sampled=texts.sampled,
+        )
+
+    def load(path: Path) -> _EmbeddedTexts:
+        with np.load(path) as arrays:
+            return _EmbeddedTexts(
+                reader.views, arrays["passages"], arrays["questions"], arrays["wordings"], texts.sampled
+            )
+
+    file_name = f"{cache_key(reader.fingerprint, *all_texts)}.npz"
+    return get_or_make("calibration", file_name, read=load, make=embed, write=_save)
 
 
-def _save(path: Path, views: _Views) -> None:
+def _save(path: Path, texts: _EmbeddedTexts) -> None:
     with path.open("wb") as file:
-        np.savez(file, passages=views.passages, questions=views.queries, wordings=views.wordings)
+        np.savez(file, passages=texts.passages, questions=texts.queries, wordings=texts.synthetic_queries)
 
 
-def _tried(way: Choice, views: _Views, own: tuple[LayerView, ...], *, tuned: bool) -> list[Trial]:
-    """Try each view alone, the best of both copies together, and the encoder's own."""
-    tried: dict[tuple[LayerView, ...], Trial] = {}
+def _try_views(base: Choice, texts: _EmbeddedTexts, own: tuple[LayerView, ...], *, tuned: bool) -> list[Trial]:
+    """Try each view alone, the best of both text passes together, and the encoder's own views."""
+    trials: dict[tuple[LayerView, ...], Trial] = {}
 
-    def best(candidates: Sequence[tuple[LayerView, ...]], most: int) -> list[tuple[LayerView, ...]]:
+    def best(candidates: Sequence[tuple[LayerView, ...]], limit: int) -> list[tuple[LayerView, ...]]:
         for candidate in candidates:
-            if candidate not in tried:
-                tried[candidate] = _judged(Choice(way.prompts, way.pooling, candidate), views, tuned=tuned)
-        return sorted(candidates, key=lambda candidate: -tried[candidate].mrr)[:most]
+            if candidate not in trials:
+                trials[candidate] = _score(Choice(base.prompts, base.pooling, candidate), texts, tuned=tuned)
+        return sorted(candidates, key=lambda candidate: -trials[candidate].mrr)[:limit]
 
-    alone = [(view,) for view in views.names]
-    of_copy = {copy: best([each for each in alone if each[0].text_pass is copy], _BEST) for copy in TextPass}
-    halves = [LayerView(view.text_pass, view.layer, weight=0.5) for [view] in of_copy[TextPass.TEXT]]
+    single = [(view,) for view in texts.views]
+    best_of_pass = {
+        text_pass: best([views for views in single if views[0].text_pass is text_pass], _COMBINED_VIEWS)
+        for text_pass in TextPass
+    }
+    halves = [LayerView(view.text_pass, view.layer, weight=0.5) for [view] in best_of_pass[TextPass.TEXT]]
     pairs = [
-        (*echo, text) for echo in of_copy[TextPass.ECHO] for text in (*halves, *(v for [v] in of_copy[TextPass.TEXT]))
+        (*echo, text)
+        for echo in best_of_pass[TextPass.ECHO]
+        for text in (*halves, *chain.from_iterable(best_of_pass[TextPass.TEXT]))
     ]
-    best([*alone, *pairs], 1)
-    if all((view.text_pass, view.layer) in {(name.text_pass, name.layer) for name in views.names} for view in own):
+    best([*single, *pairs], 1)
+    available = {(view.text_pass, view.layer) for view in texts.views}
+    if all((view.text_pass, view.layer) in available for view in own):
         best([own], 1)
-    return list(tried.values())
+    return list(trials.values())
 
 
-def _judged(choice: Choice, views: _Views, *, tuned: bool) -> Trial:
-    queries, passages, worded = (
-        combine_views(choice.views, views.names, each) for each in (views.queries, views.passages, views.wordings)
+def _score(choice: Choice, texts: _EmbeddedTexts, *, tuned: bool) -> Trial:
+    queries, passages, synthetic = (
+        combine_views(choice.views, texts.views, vectors)
+        for vectors in (texts.queries, texts.passages, texts.synthetic_queries)
     )
-    sampled = passages[list(views.worded)]
-    normalization = estimate_normalization(passages.mean(axis=0), sampled, worded, passages=len(passages), tuned=tuned)
-    compared = _reciprocal_ranks(normalization.normalize_queries(queries), normalization.normalize_documents(passages))
-    return Trial(choice, compared, raw=float(_reciprocal_ranks(queries, passages).mean()))
+    sampled = passages[list(texts.sampled)]
+    normalization = estimate_normalization(
+        passages.mean(axis=0), sampled, synthetic, passages=len(passages), tuned=tuned
+    )
+    ranks = _reciprocal_ranks(normalization.normalize_queries(queries), normalization.normalize_documents(passages))
+    return Trial(choice, ranks, raw=float(_reciprocal_ranks(queries, passages).mean()))
 
 
-def combine_views(chosen: Sequence[LayerView], names: Sequence[LayerView], vectors: np.ndarray) -> Vectors:
-    """Return the embeddings, unit rows (n, dimension), that chosen views give, of vectors (names, n, dimension)."""
-    places = {(view.text_pass, view.layer): number for number, view in enumerate(names)}
-    weighted = [view.weight * vectors[places[view.text_pass, view.layer]].astype(np.float32) for view in chosen]
+def combine_views(chosen: Sequence[LayerView], available: Sequence[LayerView], vectors: np.ndarray) -> Vectors:
+    """Return unit embeddings (n, dimension) of the chosen views, from vectors (available views, n, dimension)."""
+    rows = {(view.text_pass, view.layer): number for number, view in enumerate(available)}
+    weighted = [view.weight * vectors[rows[view.text_pass, view.layer]].astype(np.float32) for view in chosen]
     return l2_normalize(np.sum(weighted, axis=0, dtype=np.float32))
 
 
 def _reciprocal_ranks(queries: Vectors, passages: Vectors) -> np.ndarray:
-    """Return for each question 1 / the rank of the passage of its own number, float64 (questions,)."""
+    """Return 1 / the rank of passage i for query i, float64 (queries,)."""
     cosines = inner_products(queries, passages)
     own = np.diagonal(cosines)[:, None]
     return np.asarray(1.0 / (1 + (cosines > own).sum(axis=1)))
 
 
-def _chosen(ranked: Sequence[Trial], before: Trial) -> Trial:
-    """Return what is to be chosen of trials, best first; `before` where another is no better at all."""
+def _choose(ranked: Sequence[Trial], before: Trial) -> Trial:
+    """Return the trial to choose; `before` if no other is better."""
     own = before.choice.prompts, before.choice.pooling
-    of_own_way = next(trial for trial in ranked if (trial.choice.prompts, trial.choice.pooling) == own)
-    if of_own_way.mrr == before.mrr:
-        of_own_way = before
-    return ranked[0] if _is_better(ranked[0], of_own_way, tried=len(ranked)) else of_own_way
+    own_best = next(trial for trial in ranked if (trial.choice.prompts, trial.choice.pooling) == own)
+    if own_best.mrr == before.mrr:
+        own_best = before
+    return ranked[0] if _is_better(ranked[0], own_best, tried=len(ranked)) else own_best
 
 
 def _is_better(best: Trial, other: Trial, *, tried: int) -> bool:
-    """Whether the best of so many trials is better than another by more than chance lets the best of them be.
+    """Whether the best of `tried` trials is significantly better than another one.
 
-    The difference over the questions is held against the standard error, at 5 % for all trials together (Bonferroni).
+    One-sided test of the mean difference over the questions, at 5 % for all trials together (Bonferroni).
     """
     differences = best.reciprocal_ranks - other.reciprocal_ranks
     error = float(differences.std()) / float(np.sqrt(len(differences)))
-    return float(differences.mean()) > NormalDist().inv_cdf(1 - _CHANCE / tried) * error
+    return float(differences.mean()) > NormalDist().inv_cdf(1 - _SIGNIFICANCE / tried) * error

@@ -1,4 +1,4 @@
-"""Hard negatives: what an encoder finds for a query though it is not right. Knows no files."""
+"""Mine hard negatives: documents that an encoder ranks high for a query although they are not relevant."""
 
 from __future__ import annotations
 
@@ -17,66 +17,66 @@ if TYPE_CHECKING:
     from echo_index.embeddings.encoder import EchoEncoder
     from echo_index.embeddings.vectors.vector_ops import Vectors
 
-_LOOKED_AT = 50  # of the nearest documents of its source
-_AT_ONCE = 512  # texts between two reports of progress
-_TOO_NEAR = 0.95
-"""Of the cosine of what is right: what is nearer is too often right itself (NV-Retriever, arXiv 2407.15831)."""
+_CANDIDATES = 50  # nearest documents of the same source
+_BATCH = 512  # texts between two progress reports
+_MAX_COSINE_RATIO = 0.95
+"""Maximum cosine relative to the positive; nearer documents are often relevant (NV-Retriever, arXiv 2407.15831)."""
 
 
 def add_hard_negatives(
     pairs: Sequence[TrainingPair],
     encoder: EchoEncoder,
     *,
-    each: int = 1,
+    count: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[TrainingPair]:
-    """Return the pairs, each with up to `each` more negatives: the nearest that are not too near.
+    """Return the pairs in the same order, each with up to `count` more negatives.
 
-    They are of pairs of the same source and instruction. Means of queries and of documents are removed, as an index
-    does. The order is that of `pairs`.
+    Negatives are the nearest positives of other pairs of the same source and instruction whose cosine with the query is
+    at most 0.95 of that of the pair's own positive. Query and document vectors are centred as in an index.
 
     Raises:
         TextError: a text is empty.
-        PromptError: a pair has an instruction, and the query prompt has no place for it.
+        PromptError: a pair has an instruction, and the query prompt has no slot for it.
     """
-    found = list(pairs)
-    alike: dict[tuple[str, str | None], list[int]] = {}
+    results = list(pairs)
+    groups: dict[tuple[str, str | None], list[int]] = {}
     for position, pair in enumerate(pairs):
-        alike.setdefault((pair.source, pair.instruction), []).append(position)
+        groups.setdefault((pair.source, pair.instruction), []).append(position)
     total, done = 2 * len(pairs), 0
 
-    def embedded(encode: Callable[[list[str]], Vectors], texts: Sequence[str]) -> Vectors:
+    def embed(encode: Callable[[list[str]], Vectors], texts: Sequence[str]) -> Vectors:
         nonlocal done
         blocks = []
-        for start in range(0, len(texts), _AT_ONCE):
-            blocks.append(encode(list(texts[start : start + _AT_ONCE])))
+        for start in range(0, len(texts), _BATCH):
+            blocks.append(encode(list(texts[start : start + _BATCH])))
             done += len(blocks[-1])
             progress(done, total)
         vectors = np.concatenate(blocks)
         return center(vectors, vectors.mean(axis=0))
 
-    for (_, instruction), positions in alike.items():
-        same = [pairs[position] for position in positions]
-        queries = embedded(partial(encoder.encode_queries, instruction=instruction), [pair.query for pair in same])
-        documents = embedded(encoder.encode_documents, [pair.positive for pair in same])
-        for position, wrong in zip(positions, _wrong(same, queries, documents), strict=True):
+    for (_, instruction), positions in groups.items():
+        group = [pairs[position] for position in positions]
+        queries = embed(partial(encoder.encode_queries, instruction=instruction), [pair.query for pair in group])
+        documents = embed(encoder.encode_documents, [pair.positive for pair in group])
+        for position, candidates in zip(positions, _hard_negatives(group, queries, documents), strict=True):
             known = pairs[position].negatives
-            new = [text for text in dict.fromkeys(wrong) if text not in known][:each]
-            found[position] = replace(pairs[position], negatives=(*known, *new))
-    return found
+            new = [text for text in dict.fromkeys(candidates) if text not in known][:count]
+            results[position] = replace(pairs[position], negatives=(*known, *new))
+    return results
 
 
-def _wrong(pairs: Sequence[TrainingPair], queries: Vectors, documents: Vectors) -> Iterator[list[str]]:
-    """Yield for each pair the documents of the others that are near its query and not right for it, nearest first."""
-    right: dict[str, set[str]] = {}
+def _hard_negatives(pairs: Sequence[TrainingPair], queries: Vectors, documents: Vectors) -> Iterator[list[str]]:
+    """Yield for each pair the positives of other pairs that are near its query, nearest first."""
+    relevant: dict[str, set[str]] = {}
     for pair in pairs:
-        right.setdefault(pair.query, set()).add(pair.positive)
+        relevant.setdefault(pair.query, set()).add(pair.positive)
     numbers = np.arange(len(pairs))
-    nearest = exact_search([(numbers, documents)], queries, k=_LOOKED_AT)
+    nearest = exact_search([(numbers, documents)], queries, k=_CANDIDATES)
     for pair, query, document, scored in zip(pairs, queries, documents, nearest, strict=True):
-        most = _TOO_NEAR * float(query @ document)
+        max_cosine = _MAX_COSINE_RATIO * float(query @ document)
         yield [
             pairs[number].positive
             for number, cosine in scored
-            if cosine < most and pairs[number].positive not in right[pair.query]
+            if cosine < max_cosine and pairs[number].positive not in relevant[pair.query]
         ]

@@ -1,4 +1,4 @@
-"""Pairs out of an index's own passages: a heading or a sentence, and the passage that it was taken out of."""
+"""Training pairs from the chunks of an index, by the inverse cloze task."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from echo_index.retriever.tuning.inverse_cloze import SourcePassage, pseudo_ques
 _SOURCE = "index"
 
 
-def pairs_from_index(snapshot: Snapshot, *, most: int) -> list[TrainingPair]:
-    """Return up to `most` pairs of different passages, the same ones for the same index."""
-    sample = sample_chunks(snapshot.catalog, generation=snapshot.manifest.generation, most=most)
-    asked = pseudo_questions([SourcePassage(path, text) for _, path, text in sample], most=most)
-    return [TrainingPair(each.query, embedded_text("", each.headings, each.text), source=_SOURCE) for each in asked]
+def pairs_from_index(snapshot: Snapshot, *, limit: int) -> list[TrainingPair]:
+    """Return up to `limit` pairs of different chunks; the same index gives the same pairs."""
+    sample = sample_chunks(snapshot.catalog, generation=snapshot.manifest.generation, most=limit)
+    questions = pseudo_questions([SourcePassage(path, text) for _, path, text in sample], limit=limit)
+    return [
+        TrainingPair(question.query, embedded_text("", question.headings, question.text), source=_SOURCE)
+        for question in questions
+    ]

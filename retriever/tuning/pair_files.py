@@ -1,4 +1,4 @@
-"""Files of training pairs, JSON lines or tables. Knows no model."""
+"""Read training pairs from JSON lines or tab-separated tables."""
 
 from __future__ import annotations
 
@@ -6,47 +6,47 @@ from pathlib import Path
 
 from echo_index.embeddings.training.pairs import TrainingPair
 from echo_index.errors import SourceError
-from echo_index.retriever.evaluation.record_reader import Line, json_lines, table_lines
+from echo_index.retriever.evaluation.record_reader import Line, read_json_lines, read_table
 
 _COLUMNS = ("query", "positive")
 
 
 def read_pairs(path: Path) -> list[TrainingPair]:
-    """Read the pairs of a file, which may be compressed: its name ends in .jsonl, .tsv, .jsonl.gz or .tsv.gz.
+    """Read the pairs of a file in .jsonl, .tsv, .jsonl.gz or .tsv.gz.
 
-    Each line has a query and a positive, what is right for it; and, where there is any, a negative or a list of
-    negatives, which look right and are not, an instruction, the task in words, and the source that it comes from. Pairs
-    of one source are told apart in one batch; what names no source is of the file's own.
+    Each line has a query and a positive: a text that is relevant to it. Optional fields are a `negative` or a list of
+    `negatives` (hard negatives), an `instruction` (the task in words) and a `source`. The pairs of a batch are of one
+    source; the default source is the name of the file.
 
     Raises:
-        SourceError: the file cannot be read, or a line is no pair; the message names file and line.
+        SourceError: the file cannot be read, or a line is malformed; the message names file and line.
     """
     suffixes = [suffix for suffix in path.suffixes if suffix != ".gz"]
     match suffixes[-1:]:
         case [".jsonl"]:
-            lines = json_lines(path)
+            lines = read_json_lines(path)
         case [".tsv"]:
-            lines = table_lines(path, columns=_COLUMNS)
+            lines = read_table(path, columns=_COLUMNS)
         case _:
-            raise SourceError(f"{path} is no file of pairs.", remedy="Its name ends in .jsonl or .tsv, and .gz or not.")
-    own = path.name.removesuffix(".gz").rsplit(".", 1)[0]
-    pairs = [_pair(line, own) for line in lines]
+            raise SourceError(f"{path} is not a file of pairs.", remedy="Use .jsonl, .tsv, .jsonl.gz or .tsv.gz.")
+    default_source = path.name.removesuffix(".gz").rsplit(".", 1)[0]
+    pairs = [_pair(line, default_source) for line in lines]
     if not pairs:
         raise SourceError(f"{path} has no pairs.")
     return pairs
 
 
-def _pair(line: Line, own: str) -> TrainingPair:
-    named = line.fields.get("negatives")
-    if named is None:
-        one = line.text("negative", default="")
-        named = [one] if one else []
-    if not isinstance(named, list) or not all(isinstance(each, str) and each.strip() for each in named):
-        raise line.error('has something else than texts under "negatives"')
+def _pair(line: Line, default_source: str) -> TrainingPair:
+    negatives = line.fields.get("negatives")
+    if negatives is None:
+        negative = line.text("negative", default="")
+        negatives = [negative] if negative else []
+    if not isinstance(negatives, list) or not all(isinstance(text, str) and text.strip() for text in negatives):
+        raise line.error('has something other than texts under "negatives"')
     return TrainingPair(
         query=line.text("query"),
         positive=line.text("positive"),
-        negatives=tuple(named),
-        source=line.text("source", default=own),
+        negatives=tuple(negatives),
+        source=line.text("source", default=default_source),
         instruction=line.text("instruction", default="") or None,
     )

@@ -59,14 +59,14 @@ def test_tsv_files_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("pairs.txt", b"", "is no file of pairs. Its name ends in .jsonl or .tsv"),
+        ("pairs.txt", b"", "is not a file of pairs. Use .jsonl, .tsv"),
         ("pairs.jsonl", b"", "has no pairs"),
         (
             "pairs.jsonl",
             b'{"query": "a", "positive": "b"}\n{"query": "a"}',
             'Line 2 of .* has no text under "positive"',
         ),
-        ("pairs.jsonl", b'{"query": "a", "positive": "b", "negatives": "c"}', 'something else than texts under "negat'),
+        ("pairs.jsonl", b'{"query": "a", "positive": "b", "negatives": "c"}', 'something other than texts under "negat'),
         ("pairs.tsv", b"query\tanswer\na\tb", "does not name the column 'positive'"),
         ("pairs.jsonl.gz", b"no gzip", "cannot be read"),
         ("pairs.jsonl.gz", gzip.compress(b'{"query": "a", "positive": "b"}\n' * 99, mtime=0)[:-20], "cannot be read"),

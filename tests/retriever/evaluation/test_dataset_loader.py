@@ -24,7 +24,7 @@ def test_a_folder_is_a_collection_of_judged_questions(tmp_path: Path) -> None:
     assert documents["whales"] == Document("The whale sings in the north. Its songs are long.", "Whales", "text")
     assert not documents["bread"].has_own_title
     assert documents["empty"].text == ""
-    first = read_evaluation_input(tmp_path / "small", most=1)
+    first = read_evaluation_input(tmp_path / "small", limit=1)
     assert isinstance(first, BeirDataset)
     assert len(first.queries) == 1
 
@@ -60,7 +60,7 @@ def test_a_table_is_pairs_of_sentences(tmp_path: Path) -> None:
     ("name", "content", "said"),
     [
         ("corpus.jsonl", None, "it has no corpus.jsonl"),
-        ("queries.jsonl", '{"_id": "q1", "text": "a"}\nno json\n', "Line 2 of .*queries.jsonl is no JSON object"),
+        ("queries.jsonl", '{"_id": "q1", "text": "a"}\nno json\n', "Line 2 of .*queries.jsonl is not a JSON object"),
         ("queries.jsonl", '{"_id": "q1"}\n', 'Line 1 of .*queries.jsonl has no text under "text"'),
         ("qrels/test.tsv", "query\tscore\n", r"test.tsv does not name the column 'query-id'"),
         ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq9\tbread\t1\n", "Line 2 of .*test.tsv names the query 'q9'"),
@@ -100,5 +100,5 @@ def test_a_file_that_is_not_there_or_no_text_is_told(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="cannot be read: No such file"):
         read_evaluation_input(tmp_path / "x")
     (tmp_path / "x").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(SourceError, match="no text in UTF-8"):
+    with pytest.raises(SourceError, match="not a text file in UTF-8"):
         read_evaluation_input(tmp_path / "x")

@@ -135,11 +135,6 @@ def document_vectors(encoder: EchoEncoder) -> Vectors:
     return vectors
 
 
-@pytest.fixture
-def encoder(tiny_model: LanguageModel) -> EchoEncoder:
-    return EchoEncoder(tiny_model)
-
-
 def test_mteb_takes_it_for_an_encoder(encoder: EchoEncoder) -> None:
     assert isinstance(EchoMteb(encoder), EncoderProtocol)
 
@@ -307,7 +302,7 @@ def test_where_the_model_lies_is_no_other_revision(tiny_folder: Path, encoder: E
 
 
 def test_other_vectors_than_float32_are_refused(encoder: EchoEncoder) -> None:
-    with pytest.raises(ModelError, match="'int8' were asked for"):
+    with pytest.raises(ModelError, match="'int8' are not supported"):
         mteb.evaluate(EchoMteb(encoder), LocalSTS(), cache=None, encode_kwargs={"precision": "int8"})
 
 

@@ -24,7 +24,7 @@ from echo_index.retriever.evaluation.dataset_loader import read_evaluation_input
 from echo_index.retriever.evaluation.datasets import BeirDataset, EvaluationQuery, QuestionFile, SentencePairs
 from echo_index.retriever.evaluation.exact_search import exact_search
 from echo_index.retriever.evaluation.indexed_dataset import (
-    MORE_PASSAGES,
+    MORE_CHUNKS,
     IndexedDataset,
     open_dataset,
     open_question_file,
@@ -155,7 +155,7 @@ def test_more_passages_are_looked_at_where_they_are_of_few_documents(
     hits = made.retriever.search(made.queries[0].text, k=100, mode="dense")
     documents = [*dict.fromkeys(hit.source for hit in hits)]
     again = [replace(hits[0], start=number) for number in range(1, 4)]
-    monkeypatch.setattr("echo_index.retriever.evaluation.indexed_dataset.PASSAGES", 4)
+    monkeypatch.setattr("echo_index.retriever.evaluation.indexed_dataset.CHUNKS", 4)
     asked: list[int] = []
 
     def find(position: int, question: EvaluationQuery, most: int) -> list[Hit]:
@@ -163,7 +163,7 @@ def test_more_passages_are_looked_at_where_they_are_of_few_documents(
         return [hits[0], *again, *hits[1:]][:most]
 
     assert made.rank_each(find) == [documents] * len(made.queries)
-    assert asked == [4, MORE_PASSAGES] * len(made.queries)
+    assert asked == [4, MORE_CHUNKS] * len(made.queries)
     asked.clear()
     made.rank_each(lambda position, question, most: asked.append(most) or hits[:3])  # type: ignore[func-returns-value]
     assert asked == [4] * len(made.queries), "there are no more"
@@ -286,7 +286,7 @@ def test_an_existing_index_is_asked_for_pages_and_quotations(tmp_path: Path, ind
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ({"question": "a", "page": "docs/kites.md"}, "Line 2 of .*names 'docs/kites.md', which the index does not"),
+        ({"question": "a", "page": "docs/kites.md"}, "Line 2 of .*names 'docs/kites.md', which is not in the index"),
         ({"question": "a", "page": "docs/bread.md", "passage": "no such"}, "Line 2 of .*quotes what no passage"),
     ],
 )

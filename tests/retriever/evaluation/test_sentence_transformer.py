@@ -25,13 +25,13 @@ def folder(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def cosines(folder: Path, *, in_bfloat16: bool, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
-    monkeypatch.setattr(teachers, "bfloat16_is_fast", lambda: in_bfloat16)
-    return teachers.sentence_transformer_teacher(str(folder), most_tokens=16)(QUERIES, DOCUMENTS)
+def cosines(folder: Path, *, use_bfloat16: bool, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
+    monkeypatch.setattr(teachers, "bfloat16_is_fast", lambda: use_bfloat16)
+    return teachers.sentence_transformer_teacher(str(folder), max_tokens=16)(QUERIES, DOCUMENTS)
 
 
 def test_a_teacher_tells_cosines_in_either_kind_of_numbers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, half = (cosines(folder, in_bfloat16=half, monkeypatch=monkeypatch) for half in (False, True))
+    whole, half = (cosines(folder, use_bfloat16=half, monkeypatch=monkeypatch) for half in (False, True))
     model = SentenceTransformer(str(folder), device="cpu")
     queries, documents = (model.encode(texts, normalize_embeddings=True) for texts in (QUERIES, DOCUMENTS))
     assert whole == pytest.approx(queries @ documents.T, abs=1e-5)
@@ -41,7 +41,7 @@ def test_a_teacher_tells_cosines_in_either_kind_of_numbers(folder: Path, monkeyp
 
 def test_a_teacher_reads_no_more_than_its_tokens(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(teachers, "bfloat16_is_fast", lambda: False)
-    teacher = teachers.sentence_transformer_teacher(str(folder), most_tokens=4)
+    teacher = teachers.sentence_transformer_teacher(str(folder), max_tokens=4)
     [[short, long]] = teacher(
         ["quick fox"], ["The quick brown fox jumps", "The quick brown fox jumps over the lazy dog"]
     )
@@ -50,4 +50,4 @@ def test_a_teacher_reads_no_more_than_its_tokens(folder: Path, monkeypatch: pyte
 
 def test_a_teacher_that_cannot_be_loaded_is_told_before_anything_is_trained(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be loaded"):
-        teachers.sentence_transformer_teacher(str(tmp_path / "none"), most_tokens=4)
+        teachers.sentence_transformer_teacher(str(tmp_path / "none"), max_tokens=4)

@@ -23,7 +23,7 @@ from echo_index.indexer.catalog.chunk_queries import sample_chunks
 from echo_index.indexer.generations.snapshot import open_snapshot
 from echo_index.indexer.sources.source import Source
 from echo_index.indexer.vectors.normalization import VectorNormalization, estimate_normalization
-from echo_index.retriever.tuning.calibration import Choice, Prompts, Trial, _chosen, _Texts, calibrate
+from echo_index.retriever.tuning.calibration import Choice, Prompts, Trial, _choose, _Texts, calibrate
 from echo_index.retriever.tuning.inverse_cloze import SourcePassage, pseudo_questions
 
 WORDS = "whale bread kite train lamp river stone cloud piano garden winter letter copper engine island ladder".split()
@@ -37,7 +37,7 @@ PASSAGES = [
 
 
 def test_a_question_is_a_sentence_that_its_passage_lacks() -> None:
-    questions = pseudo_questions(PASSAGES, most=10)
+    questions = pseudo_questions(PASSAGES, limit=10)
     assert len({each.passage for each in questions}) == 10
     for each in questions:
         source = PASSAGES[each.passage]
@@ -45,8 +45,8 @@ def test_a_question_is_a_sentence_that_its_passage_lacks() -> None:
         assert each.query not in each.text
         assert " ".join(sorted([*each.query.split(), *each.text.split()])) == " ".join(sorted(source.text.split()))
         assert each.headings == source.headings
-    assert questions == pseudo_questions(PASSAGES, most=10), "the same every time"
-    assert questions != pseudo_questions(PASSAGES, most=10, seed=1)
+    assert questions == pseudo_questions(PASSAGES, limit=10), "the same every time"
+    assert questions != pseudo_questions(PASSAGES, limit=10, seed=1)
 
 
 def test_a_heading_of_one_passage_is_asked_for_it_without_the_heading() -> None:
@@ -54,7 +54,7 @@ def test_a_heading_of_one_passage_is_asked_for_it_without_the_heading() -> None:
         *PASSAGES,
         SourcePassage(("Guide", "How to feed an owl"), "How to feed an owl\n\nGive it mice, at night."),
     ]
-    found = [each for seed in range(9) for each in pseudo_questions(passages, most=33, seed=seed)]
+    found = [each for seed in range(9) for each in pseudo_questions(passages, limit=33, seed=seed)]
     of_owl = [each for each in found if each.passage == len(PASSAGES)]
     assert {(each.query, each.headings, each.text) for each in of_owl} == {
         ("How to feed an owl", ("Guide",), "Give it mice, at night.")
@@ -64,7 +64,7 @@ def test_a_heading_of_one_passage_is_asked_for_it_without_the_heading() -> None:
 
 def test_a_single_sentence_gives_some_of_its_words_and_the_shortest_gives_nothing() -> None:
     sentence = SourcePassage((), "one two three four five six seven eight nine ten eleven twelve")
-    [asked] = pseudo_questions([sentence, SourcePassage((), "too short to ask")], most=5)
+    [asked] = pseudo_questions([sentence, SourcePassage((), "too short to ask")], limit=5)
     assert len(asked.query.split()) == 5
     assert sorted(f"{asked.query} {asked.text}".split()) == sorted(sentence.text.split())
 
@@ -83,7 +83,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_all_views_prompts_and_poolings_are_tried_and_the_best_is_told(tiny_model: LanguageModel, cache: Path) -> None:
     also = Prompts("Again: {text} {echo}", "{text} {echo}")
-    found = calibrate(EchoEncoder(tiny_model), PASSAGES, queries=24, also=also)
+    found = calibrate(EchoEncoder(tiny_model), PASSAGES, queries=24, extra_prompts=also)
     assert (found.queries, found.passages) == (24, 32)
     choices = {trial.choice for trial in found.trials}
     assert len(choices) == len(found.trials)
@@ -106,9 +106,9 @@ def trial_of(layer: int, ranks: np.ndarray, *, prompts: Prompts = OWN, pooling: 
 
 def test_of_its_own_prompts_the_layer_that_finds_most_is_chosen() -> None:
     before, other = trial_of(1, np.full(100, 0.5)), trial_of(2, 0.5 + np.tile([0.2, -0.19], 50))
-    assert _chosen([other, before], before) is other
+    assert _choose([other, before], before) is other
     worse, same = trial_of(3, np.full(100, 0.4)), trial_of(2, np.full(100, 0.5))
-    assert _chosen([same, before, worse], before) is before
+    assert _choose([same, before, worse], before) is before
 
 
 def test_other_prompts_and_poolings_have_to_be_better_than_the_best_of_so_many_is_by_chance() -> None:
@@ -117,8 +117,8 @@ def test_other_prompts_and_poolings_have_to_be_better_than_the_best_of_so_many_i
     ranks = 0.5 + np.tile([0.2, -0.1], 50)
     for best in (trial_of(1, ranks, prompts=OTHER), trial_of(1, ranks, pooling=Pooling.LAST)):
         others = [trial_of(1, np.zeros(100), prompts=OTHER)] * 47
-        assert _chosen([best, better, before, *others], before) is best  # of 50: 3.1 standard errors
-        assert _chosen([best, better, before, *others * 4], before) is better  # of 191: 3.5 standard errors
+        assert _choose([best, better, before, *others], before) is best  # of 50: 3.1 standard errors
+        assert _choose([best, better, before, *others * 4], before) is better  # of 191: 3.5 standard errors
 
 
 def test_a_trial_is_what_an_encoder_of_that_choice_gives(tiny_model: LanguageModel, cache: Path) -> None:
@@ -127,16 +127,19 @@ def test_a_trial_is_what_an_encoder_of_that_choice_gives(tiny_model: LanguageMod
     trial = next(
         each for each in found.trials if each.choice == replace(found.before.choice, views=parse_views("text:2"))
     )
-    asked = pseudo_questions(PASSAGES, most=24)
+    asked = pseudo_questions(PASSAGES, limit=24)
     others = [PASSAGES[number] for number in range(len(PASSAGES)) if number not in {each.passage for each in asked}]
     texts = [f"{each.headings[0]}\n{each.text}" if each.headings else each.text for each in [*asked, *others]]
     reader = encoder.with_options(layer="text:2")
     documents, questions = reader.encode_documents(texts), reader.encode_queries([each.query for each in asked])
     read = _Texts.of(PASSAGES, asked)
     assert (list(read.passages), list(read.queries)) == (texts, [each.query for each in asked])
-    assert len(read.wordings) == 3 * len(read.worded) == 3 * len(texts)
+    assert len(read.synthetic_queries) == 3 * len(read.sampled) == 3 * len(texts)
     normalization = estimate_normalization(
-        documents.mean(axis=0), documents[list(read.worded)], reader.encode_queries(read.wordings), passages=len(texts)
+        documents.mean(axis=0),
+        documents[list(read.sampled)],
+        reader.encode_queries(read.synthetic_queries),
+        passages=len(texts),
     )
     cosines = normalization.normalize_queries(questions) @ normalization.normalize_documents(documents).T
     ranks = 1 + (cosines > np.diagonal(cosines)[:, None]).sum(axis=1)
