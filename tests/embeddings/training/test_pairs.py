@@ -89,14 +89,14 @@ def test_pairs_are_made_from_an_index(tiny_model: LanguageModel, tmp_path: Path)
         (tmp_path / "docs" / f"{number}.md").write_text(text, encoding="utf-8")
     build_index([Source.parse(str(tmp_path / "docs"))], tmp_path / "index", encoder=EchoEncoder(tiny_model))
     snapshot = open_snapshot(tmp_path / "index", index_device="cpu")
-    pairs = pairs_from_index(snapshot, most=5)
+    pairs = pairs_from_index(snapshot, limit=5)
     assert len(pairs) == 5
     assert {pair.source for pair in pairs} == {"index"}
     for pair in pairs:
         assert pair.query not in pair.positive
         [number] = {letter for letter in pair.query if letter.isdigit()}
         assert number in pair.positive
-    assert pairs_from_index(snapshot, most=5) == pairs
+    assert pairs_from_index(snapshot, limit=5) == pairs
 
 
 def test_hard_negatives_are_the_nearest_documents_that_are_wrong(tiny_model: LanguageModel) -> None:
@@ -106,7 +106,7 @@ def test_hard_negatives_are_the_nearest_documents_that_are_wrong(tiny_model: Lan
     pairs.append(TrainingPair("fox", "a second text that is right for it", source="a"))
     pairs.append(TrainingPair("fox", "the fox of another source", ("known",), source="b"))
     progress: list[tuple[int, int]] = []
-    found = add_hard_negatives(pairs, encoder, each=2, progress=lambda done, total: progress.append((done, total)))
+    found = add_hard_negatives(pairs, encoder, count=2, progress=lambda done, total: progress.append((done, total)))
     assert progress[-1] == (16, 16)
     queries, documents = (
         center(vectors, vectors.mean(axis=0))
