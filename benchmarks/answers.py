@@ -1,9 +1,9 @@
-"""Do answers cite the right passage, and is nothing found where it is gone? Over a BEIR-layout folder.
+"""Measure answers on a dataset in BEIR's layout: citations of the right documents, and "not found" without them.
 
     python -m benchmarks.answers FOLDER [--questions 50] [--work FOLDER] [--model NAME] [-k 3] [--json OUT.json]
 
-Each text of the corpus becomes a document. Every n-th question is asked of an index of all documents, and once more of
-an index from which the right documents of all the questions asked were taken. The two indexes stay in the work folder.
+Each text of the corpus becomes a document. A sample of the questions is answered from an index of all documents, and
+again from an index without the relevant documents of these questions. The two indexes stay in the work folder.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ _ANSWER_TOKENS = 120
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A question and the ids of the documents that answer it."""
+class JudgedQuestion:
+    """A question and the ids of its relevant documents."""
 
     question: str
-    right: frozenset[str]
+    relevant: frozenset[str]
 
 
 def main() -> None:
-    """Print how many answers cite a right document, and how many questions get "not found" when those are gone."""
+    """Print how many answers cite a relevant document, and how many questions get "not found" without them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--questions", type=int, default=50)
@@ -46,34 +46,34 @@ def main() -> None:
     parser.add_argument("-k", type=int, default=3)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    asked = _questions(arguments.folder, count=arguments.questions)
-    gone = frozenset().union(*(item.right for item in asked))
+    questions = _read_questions(arguments.folder, count=arguments.questions)
+    removed = frozenset().union(*(item.relevant for item in questions))
     encoder = EchoEncoder(load_model(arguments.model))
     chat = EchoChatModel(language_model=encoder.model, max_tokens=_ANSWER_TOKENS)
     rows: dict[str, list[dict[str, object]]] = {}
-    for name, without in (("whole", frozenset[str]()), ("without", gone)):
+    for name, without in (("whole", frozenset[str]()), ("without", removed)):
         index = _index(arguments.folder, arguments.work / name, encoder=encoder, without=without)
         chain = rag_chain(EchoRetriever(retriever=index, k=arguments.k), chat)
-        answers = [chain.invoke(item.question)["answer"] for item in asked]
-        rows[name] = [_row(item, answer) for item, answer in zip(asked, answers, strict=True)]
+        answers = [chain.invoke(item.question)["answer"] for item in questions]
+        rows[name] = [_row(item, answer) for item, answer in zip(questions, answers, strict=True)]
     whole, without_them = rows["whole"], rows["without"]
-    print(f"{arguments.folder.name}: {len(asked)} questions, {arguments.k} passages each, {arguments.model}")
+    print(f"{arguments.folder.name}: {len(questions)} questions, {arguments.k} passages each, {arguments.model}")
     print(f"a right document among the passages given   {sum(bool(row['given']) for row in whole)}")
     print(f"an answer                                   {sum(bool(row['found']) for row in whole)}")
     print(f"a right document among the citations        {sum(bool(row['cited']) for row in whole)}")
-    print(f"documents gone ({len(gone)}): nothing found             {sum(not row['found'] for row in without_them)}")
+    print(f"documents gone ({len(removed)}): nothing found             {sum(not row['found'] for row in without_them)}")
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
-def _questions(folder: Path, *, count: int) -> list[Asked]:
+def _read_questions(folder: Path, *, count: int) -> list[JudgedQuestion]:
     texts = {line["_id"]: line["text"] for line in _lines(folder / "queries.jsonl")}
-    right: dict[str, set[str]] = {}
+    relevant: dict[str, set[str]] = {}
     with (folder / "qrels" / "test.tsv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file, delimiter="\t"):
             if int(row["score"]) > 0:
-                right.setdefault(row["query-id"], set()).add(row["corpus-id"])
-    judged = [Asked(texts[query], frozenset(documents)) for query, documents in right.items()]
+                relevant.setdefault(row["query-id"], set()).add(row["corpus-id"])
+    judged = [JudgedQuestion(texts[query], frozenset(documents)) for query, documents in relevant.items()]
     return judged[:: max(1, len(judged) // count)][:count]
 
 
@@ -83,7 +83,7 @@ def _index(folder: Path, work: Path, *, encoder: EchoEncoder, without: frozenset
     for line in _lines(folder / "corpus.jsonl"):
         path = documents / f"{line['_id']}.md"
         if line["_id"] in without:
-            path.unlink(missing_ok=True)  # of an earlier run with other questions
+            path.unlink(missing_ok=True)  # from an earlier run with other questions
             continue
         heading = f"# {line['title']}\n\n" if line.get("title") else ""
         path.write_text(f"{heading}{line['text']}\n", encoding="utf-8")
@@ -92,16 +92,16 @@ def _index(folder: Path, work: Path, *, encoder: EchoEncoder, without: frozenset
     return Retriever.open(work / "index", encoder=encoder)
 
 
-def _row(item: Asked, answer: Answer) -> dict[str, object]:
+def _row(item: JudgedQuestion, answer: Answer) -> dict[str, object]:
     cited = {Path(citation.hit.source).stem for citation in answer.citations}
     given = {Path(hit.source).stem for hit in answer.passages}
     return {
         "question": item.question,
-        "right": sorted(item.right),
+        "right": sorted(item.relevant),
         "answer": answer.text,
         "found": answer.found,
-        "given": bool(given & item.right),
-        "cited": bool(cited & item.right),
+        "given": bool(given & item.relevant),
+        "cited": bool(cited & item.relevant),
         "removed_markers": answer.removed_markers,
     }
 

@@ -1,11 +1,11 @@
-"""Does calibration, which has no labels, choose what labels would? One row a collection.
+"""Compare calibration, which has no labels, with the choice by labels. One row for each dataset.
 
     python -m benchmarks.calibration FOLDER... [--questions 150] [--model NAME] [--adapter FOLDER] [--work FOLDER]
 
-Each folder has a corpus, queries and judgements in BEIR's layout; a document is its title and its first 110 words. What
-`echo-index calibrate` would choose is held against all that it tried with the encoder's own prompts and pooling. The
-best of these by labels is so on these very questions, by chance too: so labels also choose on half of the questions,
-and are held against the calibration on the other half (500 random halves). Vectors are kept in the work folder.
+Each folder has a corpus, queries and judgements in BEIR's layout; a document is its title and its first 110 words. The
+choice of `echo-index calibrate` is compared with all that it tried with the encoder's own prompts and pooling. The best
+of these by labels is partly so by chance: therefore labels also choose on half of the questions, and are compared on
+the other half (500 random halves). Vectors are cached in the work folder.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ from echo_index.retriever.tuning.inverse_cloze import SourcePassage
 Scores = npt.NDArray[np.float64]
 
 _WORDS = 110  # of a document
-_WORDED = 200  # documents that a space is estimated from, as an index does
+_NORMALIZATION_SAMPLE = 200  # documents with synthetic queries, as many as an index uses
 _HALVES = 500
 _RANKED = 100  # documents
 
 
 @dataclass(frozen=True)
 class Text:
-    """A document of a collection."""
+    """A document of a dataset."""
 
     id: str
     title: str
@@ -57,17 +57,17 @@ class Text:
 
 @dataclass(frozen=True, eq=False)
 class Views:
-    """Unit vectors float16 (views, n, dimension) of documents, questions, and three wordings of some documents each."""
+    """Unit vectors float16 (views, n, dimension) of documents, questions, and synthetic queries of a sample."""
 
     names: tuple[LayerView, ...]
     documents: np.ndarray
     questions: np.ndarray
-    wordings: np.ndarray
-    worded: tuple[int, ...]
+    synthetic_queries: np.ndarray
+    sampled: tuple[int, ...]
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Print what calibration chose, what labels choose, and how much less the one finds than the other."""
+    """Print the choices of calibration and of labels, and the difference of their nDCG@10."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
     parser.add_argument("--questions", type=int, default=150)
@@ -87,7 +87,7 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 def row_of(collection: BeirDataset, encoder: EchoEncoder, *, questions: int, work: Path) -> str:
-    """Calibrate on a collection's documents, judge what was tried by its labels, and return a row of the table."""
+    """Calibrate on the documents of a dataset, score all trials by its labels, and return a row of the table."""
     texts = [
         Text(name, document.title, " ".join(document.text.split()[:_WORDS]))
         for name, document in collection.documents()
@@ -97,28 +97,28 @@ def row_of(collection: BeirDataset, encoder: EchoEncoder, *, questions: int, wor
     random.Random(0).shuffle(passages)
     found = calibrate(encoder, passages[: 3 * questions], queries=questions)
     own, calibrated = found.before.choice, found.chosen.choice
-    of_own_way = [
+    own_choices = [
         trial.choice
         for trial in found.trials
         if trial.choice.prompts == own.prompts and trial.choice.pooling is own.pooling
     ]
     scores = {}
     for way in dict.fromkeys([(own.prompts, own.pooling), (calibrated.prompts, calibrated.pooling)]):
-        choices = [each for each in dict.fromkeys([*of_own_way, calibrated]) if (each.prompts, each.pooling) == way]
+        choices = [each for each in dict.fromkeys([*own_choices, calibrated]) if (each.prompts, each.pooling) == way]
         views = read_views(collection, texts, encoder, choices, work)
         tuned = encoder.model.adapter_name is not None
         scores |= {choice: ndcg(collection, texts, views, choice, tuned=tuned) for choice in choices}
     best = max(scores, key=lambda choice: scores[choice].mean())
     return (
         f"{collection.name:12}{len(collection.queries):6}{len(scores):6}  "
-        f"{_told(calibrated, scores):26}{_told(best, scores):26}"
+        f"{_choice_cell(calibrated, scores):26}{_choice_cell(best, scores):26}"
         f"{scores[best].mean() - scores[calibrated].mean():5.1f}"
         f"{of_halves(np.stack([*scores.values()]), scores[calibrated]):8.1f}"
     )
 
 
 def of_halves(scores: Scores, calibrated: Scores) -> float:
-    """Return by how much the best row on half of the questions is better on the other half, on average."""
+    """Return how much better the best choice on half of the questions is on the other half, on average."""
     chance = np.random.default_rng(0)
     count = scores.shape[1]
     differences = []
@@ -131,13 +131,14 @@ def of_halves(scores: Scores, calibrated: Scores) -> float:
 
 
 def ndcg(collection: BeirDataset, texts: Sequence[Text], views: Views, choice: Choice, *, tuned: bool) -> Scores:
-    """Return nDCG@10 x100 of each question, compared in the space that an index of these documents would have."""
-    documents, questions, wordings = (
-        combine_views(choice.views, views.names, each) for each in (views.documents, views.questions, views.wordings)
+    """Return nDCG@10 x100 of each question, with the normalization that an index of these documents would have."""
+    documents, questions, synthetic = (
+        combine_views(choice.views, views.names, vectors)
+        for vectors in (views.documents, views.questions, views.synthetic_queries)
     )
-    sampled = documents[list(views.worded)]
+    sampled = documents[list(views.sampled)]
     normalization = estimate_normalization(
-        documents.mean(axis=0), sampled, wordings, passages=len(documents), tuned=tuned
+        documents.mean(axis=0), sampled, synthetic, passages=len(documents), tuned=tuned
     )
     cosines = normalization.normalize_queries(questions) @ normalization.normalize_documents(documents).T
     rankings = {
@@ -151,7 +152,7 @@ def ndcg(collection: BeirDataset, texts: Sequence[Text], views: Views, choice: C
 def read_views(
     collection: BeirDataset, texts: Sequence[Text], encoder: EchoEncoder, choices: Sequence[Choice], work: Path
 ) -> Views:
-    """Return the views that some choices with the same prompts and pooling are made of; they are read once."""
+    """Return the views of choices with the same prompts and pooling; they are embedded once and cached."""
     prompts, pooling = choices[0].prompts, choices[0].pooling
     names = sorted(
         {(view.text_pass, view.layer) for choice in choices for view in choice.views},
@@ -163,22 +164,28 @@ def read_views(
         pooling=pooling,
         layer="+".join(str(LayerView(copy, layer)) for copy, layer in names),
     )
-    worded, wordings = _worded(texts)
-    to_read = {
+    sampled, queries = _sample_queries(texts)
+    to_embed = {
         "documents": [embedded_text("", (each.title,) if each.title else (), each.text) for each in texts],
         "questions": [question.text for question in collection.queries],
-        "wordings": wordings,
+        "wordings": queries,
     }
-    read = {}
-    for name, same in to_read.items():
-        key = hashlib.sha256("\0".join([reader.fingerprint, name, *same]).encode()).hexdigest()
+    vectors_of = {}
+    for name, inputs in to_embed.items():
+        key = hashlib.sha256("\0".join([reader.fingerprint, name, *inputs]).encode()).hexdigest()
         path = work / f"{collection.name}-{name}-{key[:16]}.npy"
         if not path.exists():
-            batches = reader.document_views(same) if name == "documents" else reader.query_views(same)
-            vectors = _gathered(batches, (len(names), len(same), reader.dimension))
+            batches = reader.document_views(inputs) if name == "documents" else reader.query_views(inputs)
+            vectors = _gather(batches, (len(names), len(inputs), reader.dimension))
             replace_file(path, partial(_save, vectors))
-        read[name] = np.load(path)
-    return Views(reader.views, worded=tuple(worded), **read)
+        vectors_of[name] = np.load(path)
+    return Views(
+        reader.views,
+        vectors_of["documents"],
+        vectors_of["questions"],
+        synthetic_queries=vectors_of["wordings"],
+        sampled=tuple(sampled),
+    )
 
 
 def _save(vectors: np.ndarray, path: Path) -> None:
@@ -186,26 +193,26 @@ def _save(vectors: np.ndarray, path: Path) -> None:
         np.save(file, vectors)
 
 
-def _gathered(batches: Iterator[tuple[list[int], list[Vectors]]], shape: tuple[int, int, int]) -> np.ndarray:
+def _gather(batches: Iterator[tuple[list[int], list[Vectors]]], shape: tuple[int, int, int]) -> np.ndarray:
     vectors = np.empty(shape, dtype=np.float16)
     for positions, views in batches:
         vectors[:, positions] = views
     return vectors
 
 
-def _worded(texts: Sequence[Text]) -> tuple[list[int], list[str]]:
-    """Return which documents are asked for, and all first wordings, then all second ones, then all third ones."""
+def _sample_queries(texts: Sequence[Text]) -> tuple[list[int], list[str]]:
+    """Return the sampled documents and their synthetic queries: the first of every document, then the second, …"""
     chance = random.Random(0)
-    said = {}
-    for number in chance.sample(range(len(texts)), min(_WORDED, len(texts))):
+    queries_of = {}
+    for number in chance.sample(range(len(texts)), min(_NORMALIZATION_SAMPLE, len(texts))):
         text = "\n".join(part for part in (texts[number].title, texts[number].text) if part)
-        wordings = synthetic_queries(text, languages=[detect_language(text)], rng=chance)
-        if wordings is not None:
-            said[number] = wordings
-    return [*said], [wording for same in zip(*said.values(), strict=True) for wording in same]
+        queries = synthetic_queries(text, languages=[detect_language(text)], rng=chance)
+        if queries is not None:
+            queries_of[number] = queries
+    return [*queries_of], [query for queries in zip(*queries_of.values(), strict=True) for query in queries]
 
 
-def _told(choice: Choice, scores: dict[Choice, Scores]) -> str:
+def _choice_cell(choice: Choice, scores: dict[Choice, Scores]) -> str:
     return f"{'+'.join(map(str, choice.views))} {scores[choice].mean():.1f}"
 
 

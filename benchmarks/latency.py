@@ -1,11 +1,10 @@
-"""How long does a person wait? New processes, questions to a loaded model, a large index, an answer in the making.
+"""Measure latency: new processes, queries with a loaded model, searches of a large index, and answers.
 
     python -m benchmarks.latency [--model NAME] [--passages 100000] [--threads 2]
 
-The small index is that of the guide in docs/, the questions are those about it. The large index holds generated
-passages of 120 words, as frequent as Zipf's law has it, under random vectors: it takes as long to search as if they
-meant something. What is asked of it are 12 words that stand in a row in one of them. Times are medians, the fastest in
-brackets.
+The small index has the guide in docs/, the questions are those of data/guide_questions.jsonl. The large index has
+generated passages of 120 words, drawn by Zipf's law, with random vectors; its queries are 12 consecutive words of a
+passage. Times are medians, with the minimum in brackets.
 """
 
 from __future__ import annotations
@@ -47,14 +46,14 @@ from echo_index.retriever.search.retriever import Mode, Retriever
 _QUESTIONS = Path(__file__).parents[1] / "data" / "guide_questions.jsonl"
 _COMMAND = Path(sys.executable).with_name("echo-index")
 _PROCESSES = 5
-_WORDS, _PASSAGES_A_FILE, _ASKED = 120, 50, 12
-_VOCABULARY, _QUESTIONS_OF_LARGE = 200_000, 60
+_WORDS, _PASSAGES_A_FILE, _QUERY_WORDS = 120, 50, 12
+_VOCABULARY, _LARGE_QUERIES = 200_000, 60
 _ANSWER_TOKENS = 60
-_ENDS = {"dense": ".", "hybrid": "?", "lexical": ""}
+_MODE_SUFFIXES = {"dense": ".", "hybrid": "?", "lexical": ""}
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Print one line a measurement."""
+    """Print one line for each measurement."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.latency", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -65,56 +64,58 @@ def main(words: Sequence[str] | None = None) -> None:
     import torch
 
     torch.set_num_threads(given.threads)
-    print(" | ".join(f"{name}: {told}" for name, told in machine(threads=given.threads).items()))
+    print(" | ".join(f"{name}: {value}" for name, value in machine(threads=given.threads).items()))
     model = load_model(given.model)
     encoder = EchoEncoder(model).with_precision("auto")
     print(f"{given.model}, layer {encoder.layer}, {encoder.precision.value}")
-    asked = [json.loads(line)["question"] for line in _QUESTIONS.read_text(encoding="utf-8").splitlines()]
+    questions = [json.loads(line)["question"] for line in _QUESTIONS.read_text(encoding="utf-8").splitlines()]
     with tempfile.TemporaryDirectory() as scratch:
         guide, large = Path(scratch) / "guide", Path(scratch) / "large"
         build_index([Source.parse(str(GUIDE))], guide, encoder=encoder)
-        _time_new_processes(guide, asked)
-        _time_questions(encoder, asked)
-        _time_answers(Retriever.open(guide, encoder=encoder), model, asked[:8])
-        asked_of_large = _write_large_index(large, guide, given.passages)
-        _time_searches(Retriever.open(large, encoder=encoder), asked_of_large)
+        _time_new_processes(guide, questions)
+        _time_questions(encoder, questions)
+        _time_answers(Retriever.open(guide, encoder=encoder), model, questions[:8])
+        large_queries = _write_large_index(large, guide, given.passages)
+        _time_searches(Retriever.open(large, encoder=encoder), large_queries)
 
 
-def _time_new_processes(index: Path, asked: Sequence[str]) -> None:
+def _time_new_processes(index: Path, questions: Sequence[str]) -> None:
     for name, command in (
         ("echo-index --help", lambda question: ["--help"]),
         ("echo-index search", lambda question: ["search", question, "--index", str(index)]),
         ("echo-index ask", lambda question: ["ask", question, "--index", str(index)]),
     ):
-        first, whole = zip(*(_run(command(question)) for question in asked[:_PROCESSES]), strict=True)
-        _say(f"{name}, new process, first words", first, "s")
-        _say(f"{name}, new process, whole", whole, "s")
+        first, whole = zip(*(_run(command(question)) for question in questions[:_PROCESSES]), strict=True)
+        _print_times(f"{name}, new process, first words", first, "s")
+        _print_times(f"{name}, new process, whole", whole, "s")
 
 
 def _run(arguments: Sequence[str]) -> tuple[float, float]:
-    """Return the seconds until the first byte of the output, and until the end."""
+    """Return the seconds until the first byte of the output and until the end."""
     started = time.perf_counter()
     process = subprocess.Popen([_COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.read(1)
     first = time.perf_counter() - started
-    _, said = process.communicate()
+    _, errors = process.communicate()
     if process.returncode:
-        sys.exit(f"echo-index {' '.join(arguments)} failed: {said.decode().strip().splitlines()[-1]}")
+        sys.exit(f"echo-index {' '.join(arguments)} failed: {errors.decode().strip().splitlines()[-1]}")
     return first, time.perf_counter() - started
 
 
-def _time_questions(encoder: EchoEncoder, asked: Sequence[str]) -> None:
-    encoder.encode_queries(asked[:1])
-    _say("a question's embedding", _times(lambda question: encoder.encode_queries([question]), asked), "ms")
-    twelve = [" ".join((question.split() * _ASKED)[:_ASKED]) for question in asked]
-    _say(f"that of {_ASKED} words", _times(lambda question: encoder.encode_queries([question]), twelve), "ms")
+def _time_questions(encoder: EchoEncoder, questions: Sequence[str]) -> None:
+    encoder.encode_queries(questions[:1])
+    _print_times("a question's embedding", _times(lambda question: encoder.encode_queries([question]), questions), "ms")
+    twelve = [" ".join((question.split() * _QUERY_WORDS)[:_QUERY_WORDS]) for question in questions]
+    _print_times(
+        f"that of {_QUERY_WORDS} words", _times(lambda question: encoder.encode_queries([question]), twelve), "ms"
+    )
 
 
-def _time_answers(retriever: Retriever, model: LanguageModel, asked: Sequence[str]) -> None:
+def _time_answers(retriever: Retriever, model: LanguageModel, questions: Sequence[str]) -> None:
     chat = EchoChatModel(language_model=model)
     first, rates, sizes = [], [], []
-    for question in asked:
+    for question in questions:
         prompt = answer_prompt(question, retriever.search(question, k=5), model=chat)
         tokens = conversation_tokens(model, conversation(prompt.messages))
         started = time.perf_counter()
@@ -126,17 +127,19 @@ def _time_answers(retriever: Retriever, model: LanguageModel, asked: Sequence[st
         first.append(began - started)
         rates.append((text.tokens - read) / (time.perf_counter() - began))
         sizes.append(len(tokens))
-    _say(f"an answer's first word, prompts of {median(sizes):.0f} tokens", first, "s")
+    _print_times(f"an answer's first word, prompts of {median(sizes):.0f} tokens", first, "s")
     print(f"{'an answer goes on':55}{median(rates):8.1f} tokens/s ({max(rates):.1f})", flush=True)
 
 
-def _time_searches(retriever: Retriever, asked: Sequence[str]) -> None:
+def _time_searches(retriever: Retriever, queries: Sequence[str]) -> None:
     passages = retriever.snapshot.manifest.chunks
     retriever.search("Is everything in memory?")
     for mode in sorted(get_args(Mode)):
-        # a question that was asked before is remembered: each mode gets a spelling of its own
-        times = _times(lambda question, mode=mode: retriever.search(f"{question}{_ENDS[mode]}", mode=mode), asked)
-        _say(f"{mode} search among {passages:,} passages", times, "ms")
+        # Query vectors are cached: another suffix makes each mode embed its queries again.
+        times = _times(
+            lambda question, mode=mode: retriever.search(f"{question}{_MODE_SUFFIXES[mode]}", mode=mode), queries
+        )
+        _print_times(f"{mode} search among {passages:,} passages", times, "ms")
 
 
 def _times(act: Callable[[str], object], questions: Sequence[str]) -> list[float]:
@@ -148,13 +151,13 @@ def _times(act: Callable[[str], object], questions: Sequence[str]) -> list[float
     return seconds
 
 
-def _say(what: str, seconds: Sequence[float], unit: str) -> None:
+def _print_times(label: str, seconds: Sequence[float], unit: str) -> None:
     factor = 1000 if unit == "ms" else 1
-    print(f"{what:55}{factor * median(seconds):8.2f} {unit} ({factor * min(seconds):.2f})", flush=True)
+    print(f"{label:55}{factor * median(seconds):8.2f} {unit} ({factor * min(seconds):.2f})", flush=True)
 
 
 def _vocabulary(random: np.random.Generator) -> list[str]:
-    """Return words, the most frequent first: English function words, those of the guide, and made-up ones."""
+    """Return words, the most frequent first: English stop words, words of the guide, and generated ones."""
     known = [word.lower() for sentence in guide_sentences() for word in re.findall("[A-Za-z]+", sentence)]
     words = list(dict.fromkeys([*sorted(stop_words(ENGLISH)), *known]))
     pairs = random.integers(len(words), size=(_VOCABULARY - len(words), 2))
@@ -162,7 +165,7 @@ def _vocabulary(random: np.random.Generator) -> list[str]:
 
 
 def _write_large_index(index: Path, like: Path, passages: int) -> list[str]:
-    """Write an index of generated passages with the settings of another one; return questions to it."""
+    """Write an index of generated passages with the settings of the index `like`; return queries for it."""
     manifest = open_snapshot(like, index_device="cpu").manifest
     random = np.random.default_rng(0)
     words = _vocabulary(random)
@@ -174,13 +177,13 @@ def _write_large_index(index: Path, like: Path, passages: int) -> list[str]:
             rows = []
             for number in range(_PASSAGES_A_FILE):
                 drawn = np.searchsorted(frequency, random.random(_WORDS) * frequency[-1])
-                text = " ".join(words[each] for each in drawn)
+                text = " ".join(words[number] for number in drawn)
                 hashed = hashlib.sha256(f"{file} {number}".encode()).digest()
                 rows.append(ChunkRow(text, (), number * 2000, number * 2000 + len(text), None, number + 1, hashed))
             vectors = random.standard_normal((len(rows), manifest.normalizations.echo.dimension), dtype=np.float32)
             vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-            if file % (passages // _PASSAGES_A_FILE // _QUESTIONS_OF_LARGE or 1) == 0:
-                questions.append(" ".join(rows[0].text.split()[:_ASKED]))
+            if file % (passages // _PASSAGES_A_FILE // _LARGE_QUERIES or 1) == 0:
+                questions.append(" ".join(rows[0].text.split()[:_QUERY_WORDS]))
             name = f"document-{file}.md"
             document = DocumentRow(name, hashlib.sha256(name.encode()).hexdigest(), 1, 1, "markdown", name)
             catalog.put_document(document, rows, generation=1)

@@ -1,9 +1,9 @@
-"""How good is the search? All rows on all collections, and their means, in one command.
+"""Measure retrieval quality: all systems on several datasets, and their means.
 
     python -m benchmarks.quality FOLDER... [--sts FILE...] [--precisions fp32,int8] [--queries N] [--json OUT.json]
 
 Each folder has a corpus, queries and judgements in BEIR's layout; an STS file has the columns score, sentence1 and
-sentence2. The rows are those of `echo-index eval`; with several precisions each row stands there once for each of them.
+sentence2. The rows are those of `echo-index eval`; with several precisions there is one row for each of them.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from echo_index.app.services.evaluation_job import EvaluationOptions, evaluate
 from echo_index.embeddings.models.bundled import DEFAULT_MODEL
 from echo_index.retriever.evaluation.results import BASELINE, DatasetResult, with_differences
 
-_WITHOUT_MODEL = {BASELINE}  # rows that are the same in any precision
+_WITHOUT_MODEL = {BASELINE}  # systems that do not depend on the precision
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Print a table for each collection and the means, and write the files that are asked for."""
+    """Print a table for each dataset and the means, and write the requested files."""
     given = _arguments(words)
     files = EvaluationFiles(given.json, given.markdown, given.plot)
     files.validate()
@@ -48,7 +48,7 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 def side_by_side(results: dict[str, DatasetResult]) -> DatasetResult:
-    """Return one result with the rows of several precisions, each compared with the baseline of the first of them."""
+    """Return one result with the rows of all precisions, compared with the baseline of the first precision."""
     [first, *others] = results.values()
     if not others:
         return first
@@ -71,14 +71,14 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--sts", nargs="*", type=Path, default=[], metavar="FILE")
     parser.add_argument("--precisions", type=lambda names: names.split(","), default=["auto"])
     parser.add_argument("--rows", type=lambda names: tuple(names.split(",")), default=())
-    parser.add_argument("--baseline", help="bm25, and classical for STS, unless given")
+    parser.add_argument("--baseline", help="default: bm25, and classical for STS")
     parser.add_argument("--queries", type=int, help="only the first so many questions or pairs")
     parser.add_argument("--sentence-transformers", action="append", default=[], metavar="NAME")
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--adapter", type=Path)
     parser.add_argument("--no-adapter", action="store_true")
     parser.add_argument("--layer")
-    parser.add_argument("--work", type=Path, help="where indexes and vectors are kept; the cache folder unless given")
+    parser.add_argument("--work", type=Path, help="folder for indexes and vectors; default: the cache folder")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--markdown", type=Path)
     parser.add_argument("--plot", type=Path)

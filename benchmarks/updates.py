@@ -1,8 +1,8 @@
-"""How long does an index take to follow its folder? A first build, then one after each kind of change.
+"""Measure incremental builds: a first build, then one after each kind of change.
 
     python -m benchmarks.updates [--files 5000] [--changed 1000] [--model NAME]
 
-The folder is generated: one sentence a file, so that the first build is short. What is renamed has no title of its own.
+The folder is generated, with one sentence for each file, so that the first build is short.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _WORDS = (
 
 
 def main() -> None:
-    """Print one row a build."""
+    """Print one row for each build."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=5000)
     parser.add_argument("--changed", type=int, default=1000)

@@ -1,9 +1,9 @@
-"""Many people search the web page at once: errors, waiting times, and what the server's memory does meanwhile.
+"""Load-test the web server with concurrent searches: errors, waiting times and the server's memory.
 
     python -m benchmarks.visitors --index .echo-index --visitors 32 --seconds 60
 
-Starts `echo-index serve` on a free port, lets visitors ask the endpoint `search` one question after the other, each its
-own, and prints one row. Needs an index.
+Starts `echo-index serve` on a free port; each visitor sends different questions to the endpoint `search`, one after
+the other. Prints the figures as JSON. Needs an index.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MEGABYTE = 2**20
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Measure and print."""
+    """Run the load test and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--index", default=".echo-index")
     parser.add_argument("--visitors", type=int, default=32)
@@ -54,7 +54,7 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 def measure(server: subprocess.Popen[str], *, visitors: int, seconds: float) -> dict[str, float | int | list[int]]:
-    """Let visitors search for so many seconds; return what came of it."""
+    """Let concurrent visitors search for `seconds`; return the figures."""
     assert server.stderr is not None
     address = _address(server.stderr)
     _wait_until_ready(address)
@@ -67,19 +67,18 @@ def measure(server: subprocess.Popen[str], *, visitors: int, seconds: float) -> 
     end = time.monotonic() + seconds
 
     def visit(number: int) -> None:
-        asked = 0
+        count = 0
         while time.monotonic() < end:
-            # Every question is another one: what is kept of earlier ones must not flatter the figures.
-            question = f"{questions[(number + asked) % len(questions)]} ({number}.{asked})"
+            # Every question is different, so that cached query vectors do not improve the figures.
+            question = f"{questions[(number + count) % len(questions)]} ({number}.{count})"
             began = time.monotonic()
             try:
-                found = _search(address, question)
-                if not found:
+                if not _search(address, question):
                     errors.append("nothing was found")
             except Exception as error:  # noqa: BLE001 - every failure counts
                 errors.append(repr(error))
             waits.append(time.monotonic() - began)
-            asked += 1
+            count += 1
 
     threads = [threading.Thread(target=visit, args=(number,)) for number in range(visitors)]
     for thread in threads:
@@ -107,25 +106,25 @@ def measure(server: subprocess.Popen[str], *, visitors: int, seconds: float) -> 
 
 
 def _search(address: str, question: str) -> list[object]:
-    """Ask the endpoint as any program does: post the question, then read the event that answers it."""
-    asked = json.dumps({"data": [question, 5, "hybrid", "", None, None, 0]}).encode()
-    request = urllib.request.Request(f"{address}/gradio_api/call/search", asked, {"content-type": "application/json"})
+    """Call the endpoint as any client does: post the question, then read the event with the result."""
+    body = json.dumps({"data": [question, 5, "hybrid", "", None, None, 0]}).encode()
+    request = urllib.request.Request(f"{address}/gradio_api/call/search", body, {"content-type": "application/json"})
     with urllib.request.urlopen(request, timeout=60) as response:
         event = json.load(response)["event_id"]
     with urllib.request.urlopen(f"{address}/gradio_api/call/search/{event}", timeout=120) as response:
-        told = response.read().decode()
-    complete = re.search(r"event: complete\ndata: (.*)", told)
+        events = response.read().decode()
+    complete = re.search(r"event: complete\ndata: (.*)", events)
     if complete is None:
-        raise RuntimeError(told.strip()[:200])
-    found: list[object] = json.loads(complete[1])[0]
-    return found
+        raise RuntimeError(events.strip()[:200])
+    hits: list[object] = json.loads(complete[1])[0]
+    return hits
 
 
-def _address(said: IO[str]) -> str:
-    for line in said:
+def _address(stderr: IO[str]) -> str:
+    for line in stderr:
         if address := re.search(r"http://[\w.:\[\]]+", line):
-            # What is said later must not fill the pipe.
-            threading.Thread(target=said.read, daemon=True).start()
+            # Read the rest too, or the pipe fills up and the server blocks.
+            threading.Thread(target=stderr.read, daemon=True).start()
             return address[0]
         print(line, end="", file=sys.stderr)
     raise SystemExit("The server did not start.")

@@ -19,6 +19,7 @@ import pytest
 from platformdirs import user_cache_path
 from tiny_models import ARCHITECTURES, CHAT_TEMPLATE, llama_config, save_model
 
+from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.models.language_model import LanguageModel, load_model
 
 
@@ -63,6 +64,12 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_model(tiny_folder: Path) -> LanguageModel:
     """Return a random Llama with four layers: for everything that does not ask what a text means."""
     return load_model(str(tiny_folder), device="cpu")
+
+
+@pytest.fixture(scope="session")
+def encoder(tiny_model: LanguageModel) -> EchoEncoder:
+    """Return an encoder of the tiny model, with all defaults."""
+    return EchoEncoder(tiny_model)
 
 
 @pytest.fixture(scope="module", params=ARCHITECTURES)

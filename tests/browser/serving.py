@@ -58,7 +58,7 @@ def _command(words: tuple[str, ...]) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(_ROOT), "HF_HUB_OFFLINE": "1", "COLUMNS": "200"}
+    return {**os.environ, "PYTHONPATH": str(_ROOT / "src"), "HF_HUB_OFFLINE": "1", "COLUMNS": "200"}
 
 
 def _address(process: subprocess.Popen[bytes], errors: Path) -> str:

@@ -44,11 +44,6 @@ TEXTS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def encoder(tiny_model: LanguageModel) -> EchoEncoder:
-    return EchoEncoder(tiny_model)
-
-
 def distance(one: np.ndarray, two: np.ndarray) -> float:
     """Return the cosine distance in double precision."""
     a, b = one.astype(np.float64), two.astype(np.float64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from passes import recorded_passes
+from threads import run_together
 from tiny_models import ARCHITECTURES, FALL_BACK, save_model
 
 from echo_index.embeddings.decoder.decoder import Decoder
@@ -202,14 +204,8 @@ def test_generation_and_encoders_in_parallel_threads_do_not_disturb_each_other(t
             if "".join(generate(tiny_model, prompt, max_tokens=30)) != text:
                 failures.append("writer")
 
-    threads = [threading.Thread(target=encode, args=(number,)) for number in range(4)]
-    threads += [threading.Thread(target=write) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    run_together([*(partial(encode, number) for number in range(4)), *[write] * 2])
     assert failures == []
-    assert not any(thread.is_alive() for thread in threads)
 
 
 def test_the_pool_is_the_mean_or_the_last_of_the_span_at_length_one() -> None:

@@ -12,18 +12,13 @@ from tiny_models import CHAT_TEMPLATE, llama_config, save_model
 
 from echo_index.app.services.index_service import OWN_MODEL, IndexService, ServiceOptions
 from echo_index.embeddings.encoder import EchoEncoder
-from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.models.language_model import load_model
 from echo_index.errors import IndexMissing, ModelError
 from echo_index.indexer.building.build_files import build_index
 from echo_index.indexer.inspection.document_queries import list_documents
 from echo_index.indexer.sources.source import Source
 from echo_index.retriever.rag.chat_model import EchoChatModel
 from echo_index.retriever.search.retriever import Retriever
-
-
-@pytest.fixture(scope="module")
-def encoder(tiny_model: LanguageModel) -> EchoEncoder:
-    return EchoEncoder(tiny_model)
 
 
 @pytest.fixture

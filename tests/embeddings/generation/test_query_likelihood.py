@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from passes import recorded_batches
+from threads import run_together
 from tiny_models import ARCHITECTURES, llama_config, save_model
 
 from echo_index.embeddings.decoder.linear import Precision
@@ -116,14 +117,8 @@ def test_concurrent_scores_and_embeddings_do_not_interfere(tiny_model: LanguageM
             if not np.array_equal(encoder.encode_queries(questions), vectors):
                 wrong.append("vectors")
 
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(3)]
-    threads += [threading.Thread(target=encode) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    run_together([*(partial(ask, number) for number in range(3)), *[encode] * 2])
     assert wrong == []
-    assert not any(thread.is_alive() for thread in threads)
 
 
 def test_int8_scores_are_close(tmp_path: Path) -> None:

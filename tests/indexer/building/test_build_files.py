@@ -36,18 +36,6 @@ STAGES = ["reading", "embedding", "normalizing", "indexing"]
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "docs"
-    write(
-        folder,
-        whales="# Whales\n\nWhales live in the deep sea. They sing long songs at night. The blue one is the largest.\n",
-        bread="# Bread\n\nBread is made of flour, water and salt. It rises for hours. Bake it hot and let it cool.\n",
-        deep__stars="# Stars\n\nStars are far away. Their light is old when it comes. Some have planets of their own.",
-    )
-    return folder
-
-
-@pytest.fixture
 def index(folder: Path) -> Path:
     """Return the path of an index hidden in the folder, the usual place."""
     return folder / ".echo-index"

@@ -28,16 +28,6 @@ from echo_index.retriever.search.hits import Hit
 from echo_index.retriever.search.retriever import Retriever
 
 
-@pytest.fixture
-def corpus(tmp_path: Path) -> Path:
-    folder = tmp_path / "corpus"
-    folder.mkdir()
-    (folder / "fox.md").write_text("# The fox\n\nThe quick brown fox jumps over the lazy dog.\n")
-    (folder / "wizards.md").write_text("# Wizards\n\nSeven wizards quietly judge my vow.\n")
-    (folder / "jugs.txt").write_text("Pack my box with five dozen liquor jugs.\n")
-    return folder
-
-
 def indexed(corpus: Path, encoder: EchoEncoder, *, name: str = "index") -> Retriever:
     index = corpus.parent / name
     build_index([Source.parse(str(corpus))], index, encoder=encoder)

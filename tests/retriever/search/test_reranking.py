@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from indexer_helpers import write
 from passes import recorded_passes
+from threads import run_together
 from tiny_models import ARCHITECTURES, save_model
 
 from echo_index.embeddings.encoder import EchoEncoder
@@ -166,14 +167,8 @@ def test_searches_that_rerank_stand_beside_others(retriever: Retriever) -> None:
             if not np.array_equal(retriever.encoder.encode_queries(questions), vectors):
                 wrong.append("vectors")
 
-    threads = [threading.Thread(target=search, args=(number,)) for number in range(4)]
-    threads += [threading.Thread(target=encode) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    run_together([*(partial(search, number) for number in range(4)), *[encode] * 2])
     assert wrong == []
-    assert not any(thread.is_alive() for thread in threads)
 
 
 def test_the_retriever_of_langchain_reranks(index: Path, retriever: Retriever) -> None:

@@ -33,16 +33,6 @@ from echo_index.retriever.search.rocchio import _distinct_vectors, rocchio
 
 
 @pytest.fixture
-def corpus(tmp_path: Path) -> Path:
-    folder = tmp_path / "corpus"
-    folder.mkdir()
-    (folder / "fox.md").write_text("# The fox\n\nThe quick brown fox jumps over the lazy dog.\n")
-    (folder / "wizards.md").write_text("# Wizards\n\nSeven wizards quietly judge my vow.\n")
-    (folder / "jugs.txt").write_text('Pack my box with "five" dozen liquor jugs AND nothing else.\n')
-    return folder
-
-
-@pytest.fixture
 def retriever(corpus: Path, encoder: EchoEncoder) -> Retriever:
     index = corpus.parent / "index"
     build_index([Source.parse(str(corpus))], index, encoder=encoder)
