@@ -1,12 +1,12 @@
-"""How long does a folder take to become an index, on what is the time spent, and how much memory does it take?
+"""Measure index builds: time, its share for each stage, and memory.
 
     python -m benchmarks.build [FOLDER...] [--cases 300x1,30x10,3x100] [--model NAME] [--precision auto]
 
-Without a folder, folders of Markdown are generated: `100x10` is 100 files of 10 sections each, a section some 110
-words of the guide's sentences. Each build has a process of its own, and the model is loaded before the clock starts.
-"reading" is the share of the time after which all files were read, while the first passages were embedded already;
-"model" that in which the build waited for embeddings; "peak" is the most memory the process held,
-and "more" how much of it came after the model had embedded one text.
+Without a folder, folders of Markdown are generated: `100x10` is 100 files of 10 sections each; a section has about 110
+words of the guide. Each build runs in a process of its own, and the model is loaded before the clock starts. "reading"
+is the share of the time until all files were read, while the first passages were already embedded; "model" is the share
+spent waiting for embeddings; "peak" is the peak memory of the process, and "more" the part of it that was added after
+the model had embedded one text.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from echo_index.embeddings.vectors.paired_embeddings import EmbeddingPair
 from echo_index.indexer.building.build_files import build_index
 from echo_index.indexer.sources.source import Source
 
-_SENTENCES = 6  # a section
+_SENTENCES = 6  # in a section
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Print one row a build."""
+    """Print one row for each build."""
     given = _arguments(words)
-    if given.into:  # the process of one build
+    if given.into:  # this is the process of one build
         print(json.dumps(_build(given.folders[0], given.into, given)))
         return
-    print(" | ".join(f"{name}: {told}" for name, told in machine(threads=given.threads).items()))
+    print(" | ".join(f"{name}: {value}" for name, value in machine(threads=given.threads).items()))
     print(f"{given.model}, {given.precision}")
     print(f"{'folder':24}{'files':>7}{'KB':>9}{'passages':>10}{'seconds':>9}{'passages/s':>12}", end="")
     print(f"{'reading':>9}{'embedding':>11}{'normalizing':>12}{'indexing':>10}{'model':>8}{'peak MB':>9}{'more':>7}")
@@ -50,7 +50,7 @@ def main(words: Sequence[str] | None = None) -> None:
         for number, (name, folder) in enumerate(cases):
             files = [path for path in folder.rglob("*") if path.is_file()]
             kilobytes = sum(path.stat().st_size for path in files) / 1024
-            row = _in_a_process_of_its_own(folder, Path(scratch) / f"index{number}", given)
+            row = _build_in_subprocess(folder, Path(scratch) / f"index{number}", given)
             parts = "".join(
                 f"{row[stage] / row['seconds']:{width}.1%}"
                 for stage, width in (
@@ -94,12 +94,12 @@ def _write(folder: Path, *, files: int, sections: int) -> Path:
         text = f"# Note {file}\n"
         for section in range(sections):
             words = " ".join(islice(sentences, _SENTENCES))
-            text += f"\n## Section {section} of note {file}\n\n{words}\n"  # the number: no passage comes twice
+            text += f"\n## Section {section} of note {file}\n\n{words}\n"  # the number makes each passage unique
         (folder / f"note{file}.md").write_text(text, encoding="utf-8")
     return folder
 
 
-def _in_a_process_of_its_own(folder: Path, index: Path, given: argparse.Namespace) -> dict[str, float]:
+def _build_in_subprocess(folder: Path, index: Path, given: argparse.Namespace) -> dict[str, float]:
     run = subprocess.run(
         [
             *(sys.executable, "-m", "benchmarks.build", folder, "--into", index),
@@ -114,16 +114,16 @@ def _in_a_process_of_its_own(folder: Path, index: Path, given: argparse.Namespac
     return row
 
 
-class _Clocked(EchoEncoder):
-    """Adds up the seconds in which somebody waited for embeddings."""
+class _TimedEncoder(EchoEncoder):
+    """Sums the seconds that callers wait for embeddings."""
 
     seconds = 0.0
 
     def encode_document_pairs(self, texts: Sequence[str]) -> Iterator[tuple[list[int], EmbeddingPair]]:
-        readings = super().encode_document_pairs(texts)
+        batches = super().encode_document_pairs(texts)
         while True:
             started = time.perf_counter()
-            batch = next(readings, None)
+            batch = next(batches, None)
             self.seconds += time.perf_counter() - started
             if batch is None:
                 return
@@ -135,25 +135,25 @@ def _build(folder: Path, index: Path, given: argparse.Namespace) -> dict[str, fl
 
     torch.set_num_threads(given.threads)
     model = load_model(given.model)
-    encoder = _Clocked(model, precision=EchoEncoder(model).with_precision(given.precision).precision)
-    encoder.encode_documents(["The layers are made ready with the first text."])
+    encoder = _TimedEncoder(model, precision=EchoEncoder(model).with_precision(given.precision).precision)
+    encoder.encode_documents(["The layers are prepared with the first text."])
     before = _peak()
     stages = {"reading": 0.0, "embedding": 0.0, "normalizing": 0.0, "indexing": 0.0}
-    started = told = time.perf_counter()
+    started = last = time.perf_counter()
 
     def progress(
         stage: Literal["reading", "embedding", "normalizing", "indexing"], done: int, total: int | None
     ) -> None:
-        """Give the time since the last word to the stage that says this one."""
-        nonlocal told
+        """Add the time since the last report to the stage of this one."""
+        nonlocal last
         now = time.perf_counter()
-        stages[stage] += now - told
-        told = now
+        stages[stage] += now - last
+        last = now
 
     report = build_index([Source.parse(str(folder))], index, encoder=encoder, progress=progress)
-    progress("indexing", report.chunks, report.chunks)  # which says only when it begins
+    progress("indexing", report.chunks, report.chunks)  # the stage reports only its start
     return {
-        "seconds": told - started,
+        "seconds": last - started,
         "passages": report.chunks,
         "model": encoder.seconds,
         **stages,
@@ -163,7 +163,7 @@ def _build(folder: Path, index: Path, given: argparse.Namespace) -> dict[str, fl
 
 
 def _peak() -> float:
-    """Return the most megabytes that this process held so far."""
+    """Return the peak memory of this process in megabytes."""
     size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return size / (1024 * 1024 if sys.platform == "darwin" else 1024)
 

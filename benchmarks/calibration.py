@@ -4,7 +4,7 @@
 
 Each folder has a corpus, queries and judgements in BEIR's layout; a document is its title and its first 110 words. The
 choice of `echo-index calibrate` is compared with all that it tried with the encoder's own prompts and pooling. The best
-of these by labels is partly so by chance: therefore labels also choose on half of the questions, and are compared on
+of these by labels is partly so by rng: therefore labels also choose on half of the questions, and are compared on
 the other half (500 random halves). Vectors are cached in the work folder.
 """
 
@@ -119,11 +119,11 @@ def row_of(collection: BeirDataset, encoder: EchoEncoder, *, questions: int, wor
 
 def of_halves(scores: Scores, calibrated: Scores) -> float:
     """Return how much better the best choice on half of the questions is on the other half, on average."""
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     count = scores.shape[1]
     differences = []
     for _ in range(_HALVES):
-        order = chance.permutation(count)
+        order = rng.permutation(count)
         half, other = order[: count // 2], order[count // 2 :]
         best = scores[scores[:, half].mean(axis=1).argmax()]
         differences.append(best[other].mean() - calibrated[other].mean())
@@ -202,11 +202,11 @@ def _gather(batches: Iterator[tuple[list[int], list[Vectors]]], shape: tuple[int
 
 def _sample_queries(texts: Sequence[Text]) -> tuple[list[int], list[str]]:
     """Return the sampled documents and their synthetic queries: the first of every document, then the second, …"""
-    chance = random.Random(0)
+    rng = random.Random(0)
     queries_of = {}
-    for number in chance.sample(range(len(texts)), min(_NORMALIZATION_SAMPLE, len(texts))):
+    for number in rng.sample(range(len(texts)), min(_NORMALIZATION_SAMPLE, len(texts))):
         text = "\n".join(part for part in (texts[number].title, texts[number].text) if part)
-        queries = synthetic_queries(text, languages=[detect_language(text)], rng=chance)
+        queries = synthetic_queries(text, languages=[detect_language(text)], rng=rng)
         if queries is not None:
             queries_of[number] = queries
     return [*queries_of], [query for queries in zip(*queries_of.values(), strict=True) for query in queries]

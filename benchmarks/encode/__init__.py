@@ -1,1 +1,1 @@
-"""How fast are texts embedded, and how true? Our engine beside the plain way and its peers, interleaved in one run."""
+"""Benchmark of embedding speed and fidelity, against the reference implementation and other packages."""

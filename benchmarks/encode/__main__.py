@@ -1,10 +1,10 @@
-"""How fast are texts embedded, and how near to the plain way? One table a corpus, all rows interleaved in one run.
+"""Measure embedding speed and fidelity to the reference implementation; one table for each corpus.
 
     python -m benchmarks.encode [--model NAME] [--threads N] [--rows plain,ours-int8] [--sts FILE.tsv] [--json OUT.json]
 
-Two corpora of the guide in docs/: documents of 30 to 250 tokens, and single sentences. Each row has a process of its
-own. Rows that need other projects' packages (see peers.py) run in the interpreter that --peers names; they are left out
-with a line where a package is missing. What the columns mean is printed below them.
+There are two corpora from the guide in docs/: documents of 30 to 250 tokens, and single sentences. Each row runs in a
+process of its own, and the rows are interleaved. Rows of other packages (see peers.py) run in the interpreter of
+--peers; if a package is missing, the row is skipped with a message. The columns are explained below the tables.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from echo_index.retriever.evaluation.datasets import SentencePairs
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Measure, print, and write JSON where asked."""
+    """Measure, print the tables, and write JSON if requested."""
     given = _arguments(words)
     started_on = machine(threads=given.threads)
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as running:
@@ -67,14 +67,14 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m benchmarks.encode", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", default=DEFAULT_MODEL)
-    parser.add_argument("--threads", type=int, default=2, help="of each process; one runs at a time")
+    parser.add_argument("--threads", type=int, default=2, help="threads of each process; one runs at a time")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--rows", type=_rows, default=list(ROWS), help=f"some of {','.join(ROWS)}")
-    parser.add_argument("--documents", type=int, default=32, help="how many, of 30 to 250 tokens")
-    parser.add_argument("--sentences", type=int, default=96, help="how many")
-    parser.add_argument("--sts", type=Path, help="an STS file as of echo-index eval: every row's correlation")
+    parser.add_argument("--rows", type=_rows, default=list(ROWS), help=f"any of {','.join(ROWS)}")
+    parser.add_argument("--documents", type=int, default=32, help="number of documents of 30 to 250 tokens")
+    parser.add_argument("--sentences", type=int, default=96, help="number of sentences")
+    parser.add_argument("--sts", type=Path, help="an STS file as for echo-index eval, to correlate each row with")
     parser.add_argument("--pairs", type=int, default=500, help="only the first so many of the STS file")
-    parser.add_argument("--peers", default=sys.executable, help="the interpreter that has other projects' packages")
+    parser.add_argument("--peers", default=sys.executable, help="the interpreter that has the other packages")
     parser.add_argument("--minilm", type=Path, help="the folder of all-MiniLM-L6-v2, if no package carries it")
     parser.add_argument("--json", type=Path)
     return parser.parse_args(words)
@@ -112,12 +112,12 @@ def _say(line: str) -> None:
 
 def _print(report: Report, subject: Subject, state: dict[str, str | int | float]) -> None:
     print(f"- model {report.model}, layer {report.layer}, {report.linear_weights:,} weights of linear layers up to it")
-    for name, told in state.items():
-        print(f"- {name}: {told}")
+    for name, value in state.items():
+        print(f"- {name}: {value}")
     for name, rate in report.peaks.items():
         print(f"- {name}: {rate / 1e9:,.0f} billion operations a second")
     for corpus, figures in report.corpora.items():
-        print(f"\n### {corpus}: {subject.told(corpus)}\n\n{table.corpus_table(figures)}")
+        print(f"\n### {corpus}: {subject.describe(corpus)}\n\n{table.corpus_table(figures)}")
     if report.sts:
         print(f"\n### Spearman x100, {len(subject.corpora['sts']) // 2} pairs\n\n{table.sts_table(report.sts)}")
     if report.failed:

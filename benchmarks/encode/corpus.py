@@ -1,6 +1,6 @@
-"""Texts to time, drawn from the user guide with a fixed seed. Knows a vocabulary to count tokens, and no model.
+"""Draw texts from the user guide with a fixed seed.
 
-The same guide, vocabulary and sizes give the same texts, on every machine.
+The same guide, tokenizer and sizes give the same texts on every machine.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from random import Random
 from echo_index.embeddings.text.tokenizer import ModelTokenizer
 
 GUIDE = Path(__file__).parents[2] / "docs"
-FEWEST, MOST = 30, 250
-"""The tokens of a document, by the model's own vocabulary."""
-SENTENCE_FEWEST, SENTENCE_MOST = 5, 25
-"""The tokens of a short sentence."""
+MIN_TOKENS, MAX_TOKENS = 30, 250
+"""Range of tokens of a document, by the model's tokenizer."""
+MIN_SENTENCE_TOKENS, MAX_SENTENCE_TOKENS = 5, 25
+"""Range of tokens of a short sentence."""
 
 _MEDIAN, _SPREAD = (
     4.6,
@@ -35,35 +35,35 @@ def guide_sentences() -> list[str]:
 
 
 def draw_documents(sentences: Sequence[str], vocabulary: ModelTokenizer, *, count: int, seed: int = 1) -> list[str]:
-    """Return passages of 30 to 250 tokens: sentences that follow each other, cut at a length that is drawn.
+    """Return texts of 30 to 250 tokens: consecutive sentences, cut at a random length.
 
-    They begin at even distances, all over the guide. The lengths are log-normal and clipped: many short, few long.
+    They start at even distances in the guide. The lengths are log-normal and clipped: many short, few long.
     """
     random = Random(seed)
     documents: list[str] = []
     while len(documents) < count:
         start = len(documents) * len(sentences) // count
-        length = min(max(round(random.lognormvariate(_MEDIAN, _SPREAD)), FEWEST), MOST)
+        length = min(max(round(random.lognormvariate(_MEDIAN, _SPREAD)), MIN_TOKENS), MAX_TOKENS)
         document = _cut([*sentences[start:], *sentences[:start]], vocabulary, length)
-        # Cut off from what followed, the last word may fall into more tokens than it had, or into fewer.
-        if FEWEST <= len(vocabulary.encode(document)) <= MOST:
+        # The last word may have more or fewer tokens once the text after it is cut off.
+        if MIN_TOKENS <= len(vocabulary.encode(document)) <= MAX_TOKENS:
             documents.append(document)
     return documents
 
 
 def draw_sentences(sentences: Sequence[str], vocabulary: ModelTokenizer, *, count: int, seed: int = 2) -> list[str]:
-    """Return single sentences of 5 to 25 tokens in random order; where the guide has too few, they come again."""
+    """Return single sentences of 5 to 25 tokens in random order, repeated if the guide has too few."""
     short = [
         sentence
         for sentence, encoding in zip(sentences, vocabulary.encode_batch(sentences), strict=True)
-        if SENTENCE_FEWEST <= len(encoding.ids) <= SENTENCE_MOST
+        if MIN_SENTENCE_TOKENS <= len(encoding.ids) <= MAX_SENTENCE_TOKENS
     ]
     Random(seed).shuffle(short)
     return [short[number % len(short)] for number in range(count)]
 
 
 def hash_of(texts: Sequence[str]) -> str:
-    """Return a short hash that tells whether two runs had the same texts."""
+    """Return a short hash, the same for two runs with the same texts."""
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
 
 
@@ -75,7 +75,7 @@ def _sentences(page: str) -> Iterator[str]:
 
 
 def _cut(sentences: Sequence[str], vocabulary: ModelTokenizer, length: int) -> str:
-    """Join sentences until they have `length` tokens, and leave out what is more."""
+    """Return the first `length` tokens of the joined sentences as text."""
     taken = 1
     while True:
         text = " ".join(sentences[:taken])

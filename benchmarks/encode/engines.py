@@ -1,7 +1,7 @@
-"""The ways to make an echo embedding: the plain one, written for comparison, and ours; and what the machine can do.
+"""Engines that compute echo embeddings: a plain reference and ours; and the peak speed of the machine.
 
-The plain way is that of the paper's reference implementation: transformers' AutoModel in float32, batches of 16 in the
-order of the texts, padded, with an attention mask, all layers, all their hidden states, the mean over the second copy.
+The plain engine follows the paper's reference implementation: AutoModel of transformers in float32, padded batches of
+16 in the order of the texts, all layers with their hidden states, and the mean over the second text pass.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from echo_index.embeddings.vectors.vector_ops import Vectors
 Precision = Literal["fp32", "bf16", "int8"]
 
 PEAK_SIDE = 2048
-"""The peaks multiply square matrices of so many rows."""
-_PEAK_TIMES = 2  # a call: long enough for the clock, short enough to come often
+"""Rows of the square matrices that are multiplied to measure the peaks."""
+_PEAK_TIMES = 2  # multiplications in a call: long enough to measure, short enough to repeat often
 PEAK_OPERATIONS = _PEAK_TIMES * 2 * PEAK_SIDE**3
-"""Multiplications and additions of one call."""
+"""Multiplications and additions in one call."""
 _PLAIN_BATCH = 16
 
 
 class PlainEngine:
-    """Texts to echo embeddings as the reference implementation makes them."""
+    """Echo embeddings as in the reference implementation."""
 
     def __init__(self, model: str, folder: Path) -> None:
         from transformers import AutoModel
@@ -51,12 +51,12 @@ class PlainEngine:
         self._tokenizer = PromptTokenizer(ModelTokenizer.load(folder), max_tokens=profile.max_tokens)
 
     def tokens(self, texts: Sequence[str]) -> int:
-        """Count the tokens that the model is fed, without padding."""
+        """Count the input tokens of the model, without padding."""
         return sum(map(len, self._assemble(texts)))
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> Vectors:
-        """Return the means over the copies, added up as the profile weighs them: (n, dimension), not normalized."""
+        """Return the weighted sum of the layer views of the profile: (n, dimension), not normalized."""
         sequences = self._assemble(texts)
         batches = [sequences[start : start + _PLAIN_BATCH] for start in range(0, len(sequences), _PLAIN_BATCH)]
         return np.concatenate([self._encode_batch(batch) for batch in batches])
@@ -84,25 +84,25 @@ class PlainEngine:
 
 
 class OurEngine:
-    """Texts to echo embeddings as this project makes them, in one precision."""
+    """Echo embeddings of this project, in one precision."""
 
     def __init__(self, model: str, *, precision: Precision) -> None:
         self.about = f"echo_embeddings, {precision}"
         self._encoder = EchoEncoder(load_model(model, device="cpu"), precision=precision)
 
     def tokens(self, texts: Sequence[str]) -> int:
-        """Count the tokens of the prompts that hold the texts."""
+        """Count the tokens of the prompts with the texts."""
         tokenizer = PromptTokenizer(self._encoder.model.tokenizer, max_tokens=self._encoder.max_tokens)
         prompt: EchoPrompt = self._encoder.document_prompt
         return sum(map(len, tokenizer.assemble(prompt, texts)))
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        """Return unit rows, (n, dimension)."""
+        """Return unit vectors (n, dimension)."""
         return self._encoder.encode_documents(texts)
 
 
 class Peak:
-    """The fastest multiplication of matrices that torch has here; embeds nothing."""
+    """The fastest matrix multiplication of torch on this machine; embeds nothing."""
 
     def __init__(self, precision: Literal["fp32", "int8"]) -> None:
         sides = (PEAK_SIDE, PEAK_SIDE)
@@ -117,19 +117,19 @@ class Peak:
             self._multiply = partial(torch._int_mm, numbers, numbers)
 
     def tokens(self, texts: Sequence[str]) -> int:
-        """Count nothing."""
+        """Return 0."""
         return 0
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> None:
-        """Multiply, whatever the texts are."""
+        """Multiply matrices; the texts are ignored."""
         for _ in range(_PEAK_TIMES):
             self._multiply()
 
 
-def linear_weights(reader: nn.Module, *, layer: int | None) -> int:
-    """Count the weights of the linear layers up to `layer`, all where it is None: a token meets each of them once."""
-    depth = int(reader.config.get_text_config().num_hidden_layers)  # type: ignore[union-attr, operator]
-    blocks = next(part for part in reader.modules() if isinstance(part, nn.ModuleList) and len(part) == depth)
-    # Norms and biases have one dimension.
+def linear_weights(base_model: nn.Module, *, layer: int | None) -> int:
+    """Count the weights of the linear layers up to `layer`, or of all if None; each token meets each weight once."""
+    depth = int(base_model.config.get_text_config().num_hidden_layers)  # type: ignore[union-attr, operator]
+    blocks = next(part for part in base_model.modules() if isinstance(part, nn.ModuleList) and len(part) == depth)
+    # Weights of norms and biases have one dimension.
     return sum(weight.numel() for block in blocks[:layer] for weight in block.parameters() if weight.ndim == 2)

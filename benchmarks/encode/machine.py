@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""Describe the machine that runs the benchmark."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PROCESSORS = Path("/proc/cpuinfo")
 
 
 def machine(*, threads: int) -> dict[str, str | int | float]:
-    """Return the processor, its cores, the threads in use, the load before the run, and the versions that matter."""
+    """Return the processor, its cores, the threads in use, the load before the run, and package versions."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count() or 0,
@@ -26,7 +26,7 @@ def machine(*, threads: int) -> dict[str, str | int | float]:
 def _processor() -> str:
     if _PROCESSORS.exists():
         for line in _PROCESSORS.read_text(encoding="utf-8").splitlines():
-            name, _, told = line.partition(":")
+            name, _, value = line.partition(":")
             if name.strip() == "model name":
-                return told.strip()
+                return value.strip()
     return platform.processor() or platform.machine()

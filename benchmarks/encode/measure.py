@@ -1,4 +1,4 @@
-"""Runs the rows and works out the report. Knows which figures a row may have."""
+"""Run the rows and compute the report."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from echo_index.retriever.evaluation.metrics import spearman
 
 @dataclass(frozen=True)
 class Report:
-    """All that was measured."""
+    """Result of a benchmark run."""
 
     model: str
     layer: int
     linear_weights: int
     lengths: dict[str, list[int]]
     peaks: dict[str, float]
-    """Operations a second."""
+    """Operations per second."""
     corpora: dict[str, list[Figures]]
     sts: dict[str, tuple[float, float]]
     """Spearman's correlation x100 of each row: raw, mean removed."""
     failed: dict[str, str]
-    """Why rows have no figures."""
+    """Reasons of rows without figures."""
 
 
 def measure(
@@ -45,11 +45,11 @@ def measure(
     folder: Path,
     say: Callable[[str], None],
 ) -> Report:
-    """Time the rows that could be started, let them embed the STS pairs where there are scores, and report."""
+    """Time the rows, let them embed the STS pairs if there are scores, and return the report."""
     seconds, stopped = time_rows(processes, TIMED, rounds=rounds, folder=folder, say=say)
     failed = {**failed, **stopped}
     peaks = {
-        peak: operations_per_second(PEAK_OPERATIONS, [each for corpus in TIMED for each in seconds[peak][corpus]])
+        peak: operations_per_second(PEAK_OPERATIONS, [value for corpus in TIMED for value in seconds[peak][corpus]])
         for peak in (FP32_PEAK, INT8_PEAK)
         if peak in seconds
     }
@@ -90,12 +90,12 @@ def _figures(
     folder: Path,
 ) -> Figures:
     is_echo = ROWS[row].gives == "echo"
-    is_timed = PLAIN in seconds
+    has_plain = PLAIN in seconds
     own = seconds[row][corpus]
-    near = None
-    if is_echo and is_timed:
+    compared = None
+    if is_echo and has_plain:
         plain = np.load(vectors_file(folder, PLAIN, corpus))
-        near = fidelity(np.load(vectors_file(folder, row, corpus)), plain)
+        compared = fidelity(np.load(vectors_file(folder, row, corpus)), plain)
 
     def share(peak: str) -> float | None:
         if not is_echo or peak not in peaks:
@@ -110,14 +110,14 @@ def _figures(
         texts=len(subject.corpora[corpus]),
         tokens=process.tokens[corpus],
         seconds=own,
-        ratio=median_ratio(seconds[PLAIN][corpus], own) if is_timed else None,
-        fidelity=near,
+        ratio=median_ratio(seconds[PLAIN][corpus], own) if has_plain else None,
+        fidelity=compared,
         of_fp32_peak=share(FP32_PEAK),
         of_int8_peak=share(INT8_PEAK) if ROWS[row].is_int8 else None,
     )
 
 
 def _correlation(vectors: Vectors, scores: Sequence[float]) -> float:
-    """Return Spearman's correlation x100 of scores and cosines; `vectors` are all first sentences, then all second."""
+    """Return Spearman's correlation x100 of scores and cosines; `vectors` has all first sentences, then all second."""
     first, second = np.split(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), 2)
     return spearman((first * second).sum(axis=1).tolist(), scores)

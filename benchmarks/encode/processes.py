@@ -1,4 +1,4 @@
-"""The other end of a row's process: starts it, asks it, and says why where it fails."""
+"""Start the process of a row, send it requests, and report why it failed."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from typing import Any
 from benchmarks.encode.rows import Setting
 
 _ROOT = Path(__file__).parents[2]
-_PATIENCE = 600.0  # seconds for one answer
+_TIMEOUT = 600.0  # seconds for one response
 
 
 class RowFailed(Exception):
-    """A row cannot run, or cannot go on; the message says why."""
+    """A row cannot run or continue; the message says why."""
 
 
 class RowProcess:
     """One row in a process of its own.
 
-    `about` says what runs there, `tokens` how many tokens of each corpus it reads.
+    `about` describes the engine; `tokens` has the number of input tokens of each corpus.
 
     Raises:
-        RowFailed: it cannot run here.
+        RowFailed: the row cannot run here.
     """
 
     def __init__(self, setting: Setting, *, python: str) -> None:
@@ -47,31 +47,31 @@ class RowProcess:
             self._log.close()
             raise RowFailed(f"{python} cannot be started: {error.strerror}") from None
         try:
-            opened = self._ask(asdict(setting))
+            response = self._request(asdict(setting))
         except RowFailed:
             self.close()
             raise
-        self.about: str = opened["about"]
-        self.tokens: dict[str, int] = opened["tokens"]
+        self.about: str = response["about"]
+        self.tokens: dict[str, int] = response["tokens"]
 
     def run(self, corpus: str, *, save: Path | None = None) -> float:
-        """Embed a corpus, keep the vectors where asked, and return the seconds that the embedding took.
+        """Embed a corpus, save the vectors if requested, and return the seconds of the embedding.
 
         Raises:
-            RowFailed: it did not end well.
+            RowFailed: the process failed.
         """
-        return float(self._ask({"corpus": corpus, "save": None if save is None else str(save)})["seconds"])
+        return float(self._request({"corpus": corpus, "save": None if save is None else str(save)})["seconds"])
 
     def close(self) -> None:
-        """End the process."""
+        """Kill the process."""
         self._process.kill()
         self._process.communicate()
         self._log.close()
 
-    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _request(self, request: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None and self._process.stdout is not None
-        limit = Timer(_PATIENCE, self._process.kill)
-        limit.start()
+        timer = Timer(_TIMEOUT, self._process.kill)
+        timer.start()
         try:
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
@@ -79,16 +79,16 @@ class RowProcess:
         except BrokenPipeError:
             line = ""
         finally:
-            limit.cancel()
+            timer.cancel()
         if not line:
-            raise RowFailed(self._last_words())
-        answer: dict[str, Any] = json.loads(line)
-        if "error" in answer:
-            raise RowFailed(answer["error"])
-        return answer
+            raise RowFailed(self._failure_reason())
+        response: dict[str, Any] = json.loads(line)
+        if "error" in response:
+            raise RowFailed(response["error"])
+        return response
 
-    def _last_words(self) -> str:
+    def _failure_reason(self) -> str:
         code = self._process.wait()
         self._log.seek(0)
-        said = [line.strip() for line in self._log if line.strip()]
-        return f"its process ended with code {code}" + (f": {said[-1]}" if said else "")
+        lines = [line.strip() for line in self._log if line.strip()]
+        return f"its process ended with code {code}" + (f": {lines[-1]}" if lines else "")

@@ -1,4 +1,4 @@
-"""Every row after the other, round after round: what slows the machine for a while slows them all alike."""
+"""Time all rows in interleaved rounds, so that a temporary slowdown of the machine affects all of them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Protocol
 from benchmarks.encode.processes import RowFailed
 
 Seconds = dict[str, dict[str, list[float]]]
-"""Of each row, of each corpus: one figure a round."""
+"""By row and corpus: the seconds of each round."""
 Reasons = dict[str, str]
-"""Of each row that failed: why."""
+"""By row: why it failed."""
 
 
 class Runnable(Protocol):
-    """What can be timed on a corpus."""
+    """A row that can be timed on a corpus."""
 
     def run(self, corpus: str, *, save: Path | None = None) -> float:
         """Return seconds; raise RowFailed."""
@@ -29,9 +29,9 @@ def time_rows(
     folder: Path,
     say: Callable[[str], None],
 ) -> tuple[Seconds, Reasons]:
-    """Time all rows on all corpora; the vectors of the first round go to `folder`, as ROW.CORPUS.npy.
+    """Time all rows on all corpora; the vectors of the first round are saved in `folder` as ROW.CORPUS.npy.
 
-    Every second round goes the other way round. A row that fails once has no figures, and the rest goes on.
+    Every second round runs in reverse order. A row that fails once has no figures; the others continue.
     """
     seconds: Seconds = {row: {corpus: [] for corpus in corpora} for row in rows}
     failed: Reasons = {}
@@ -53,7 +53,7 @@ def time_rows(
 def embed_once(
     rows: Mapping[str, Runnable], corpus: str, *, folder: Path, say: Callable[[str], None]
 ) -> tuple[list[str], Reasons]:
-    """Let each row embed a corpus, untimed; return the rows whose vectors are in `folder`, and why others are not."""
+    """Let each row embed a corpus, untimed; return the rows with vectors in `folder`, and why others failed."""
     embedded: list[str] = []
     failed: Reasons = {}
     for row, process in rows.items():
@@ -62,10 +62,10 @@ def embed_once(
             embedded.append(row)
         except RowFailed as reason:
             failed[row] = str(reason)
-        say(f"{row} has read the corpus {corpus}")
+        say(f"{row} has embedded the corpus {corpus}")
     return embedded, failed
 
 
 def vectors_file(folder: Path, row: str, corpus: str) -> Path:
-    """Return where the vectors of a row and a corpus are kept."""
+    """Return the file of the vectors of a row and a corpus."""
     return folder / f"{row}.{corpus}.npy"

@@ -1,4 +1,4 @@
-"""The rows of the table: what each is called and may be compared with. Knows nothing of how they run."""
+"""The rows of the table and the settings of their processes."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Row:
-    """One way to embed, or one peak of the machine."""
+    """One engine, or one peak of the machine."""
 
     name: str
     gives: Literal["echo", "other", "nothing"]
-    """The embedding of the plain way (echo), another one, which is not compared with it vector by vector, or none."""
+    """The same embedding as the plain engine (echo), another kind that is not compared with it, or none."""
     is_peer: bool = False
-    """Whether it runs another project's package, in the interpreter of --peers."""
+    """Whether it uses another package, in the interpreter of --peers."""
     is_int8: bool = False
 
 
@@ -40,15 +40,15 @@ ROWS = {
 
 @dataclass(frozen=True)
 class Setting:
-    """All that a row's process is told when it starts."""
+    """What a row's process receives when it starts."""
 
     row: str
     model: str
     folder: str
-    """The model's weights and vocabulary, as transformers reads them."""
+    """Folder of the model's weights and tokenizer, in the format of transformers."""
     gguf: str | None
-    """The GGUF file that the folder was made from, or None."""
+    """The GGUF file that the folder was converted from, or None."""
     minilm: str | None
-    """The folder of all-MiniLM-L6-v2, or None: look for the package that carries it."""
+    """Folder of all-MiniLM-L6-v2; None for that of its package."""
     threads: int
     corpora: dict[str, list[str]]

@@ -1,4 +1,4 @@
-"""What is measured: a model's files and the texts that fit it. Loads the model once, and lets it go again."""
+"""The model under test and its corpora."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from echo_index.errors import EchoIndexError
 from echo_index.retriever.evaluation.datasets import SentencePairs
 
 TIMED = ("documents", "sentences")
-"""The corpora that are timed; "sts" is only embedded."""
+"""The corpora that are timed; "sts" is embedded without timing."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class Subject:
     gguf: Path | None
     layer: int
     linear_weights: int
-    """Of the layers up to the one that is read."""
+    """Linear weights of the layers up to `layer`."""
     corpora: dict[str, list[str]]
     lengths: dict[str, list[int]]
-    """Tokens of each text by the model's vocabulary, without prompt."""
+    """Tokens of each text, without the prompt."""
 
-    def told(self, corpus: str) -> str:
-        """Return the size of a corpus in words."""
+    def describe(self, corpus: str) -> str:
+        """Describe the size of a corpus."""
         lengths = self.lengths[corpus]
         return (
             f"{len(lengths)} texts of {min(lengths)} to {max(lengths)} tokens, median {median(lengths):.0f} "
@@ -42,10 +42,10 @@ class Subject:
 
 
 def load_subject(name: str, *, documents: int, sentences: int, pairs: SentencePairs | None, folder: Path) -> Subject:
-    """Find a model and draw its corpora; `pairs` of an STS file, if any, are one more. `folder` takes what is unpacked.
+    """Load a model and draw its corpora; STS `pairs` are a further corpus. `folder` is for unpacked files.
 
     Raises:
-        EchoIndexError: there is no such model.
+        EchoIndexError: the model does not exist.
     """
     model = load_model(name, device="cpu")
     vocabulary = model.tokenizer
@@ -76,7 +76,7 @@ def _gguf(name: str, folder: Path) -> Path | None:
         whole = folder / "model.gguf"
         try:
             EMBEDDED_MODELS[name].assemble(whole)
-        except EchoIndexError:  # converted before, and its package gone since
+        except EchoIndexError:  # the model was converted before, and its package has been removed since
             return None
         return whole
     path = Path(name).expanduser()

@@ -1,4 +1,4 @@
-"""Figures to Markdown. Knows what the columns are called and mean."""
+"""Format the figures as Markdown tables."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from benchmarks.encode.figures import Figures
 
 NOTES = """\
-- tokens: what a row reads, without padding: the whole echo prompt for plain and ours, one copy of the text with its
-  special tokens, by their own vocabulary, for the others
+- tokens: input tokens without padding: the echo prompt with both text passes for plain and ours, the text with special
+  tokens, by their own tokenizer, for the others
 - tokens/s and texts/s: of the median round, (best) of the fastest
-- × plain: the seconds of plain on the same texts by the row's own, the median over the rounds
-- cosine: to the vectors of plain; centred: after each side's mean was removed
-- of a peak: 2 × tokens × weights of all linear layers up to the layer that is read / seconds, by the median, / peak;
-  attention, norms, padding and the layers above do not count as work. The peak is the fastest round of a
+- × plain: seconds of plain on the same texts / seconds of the row, the median over the rounds
+- cosine: with the vectors of plain; centred: after each side's mean was removed
+- of a peak: 2 × tokens × weights of all linear layers up to the layer in use / seconds of the median round / peak;
+  attention, norms, padding and higher layers do not count as work. The peak is the fastest round of a
   2048 × 2048 × 2048 multiplication in this run: in fp32 by the faster kernel of torch here, in int8 by torch._int_mm
-- –: another embedding, or not measured"""
+- –: another kind of embedding, or not measured"""
 
 _HEADER = (
     "row",
@@ -32,18 +32,18 @@ _HEADER = (
 
 
 def corpus_table(figures: Sequence[Figures]) -> str:
-    """Return a table with one line a row."""
+    """Return a table with one line for each row."""
     return _table(_HEADER, (_cells(row) for row in figures))
 
 
 def sts_table(correlations: Mapping[str, tuple[float, float]]) -> str:
-    """Return a table of (raw, mean removed) a row."""
+    """Return a table of the correlations (raw, mean removed) of each row."""
     lines = ([row, f"{raw:.2f}", f"{centred:.2f}"] for row, (raw, centred) in correlations.items())
     return _table(("row", "raw", "mean removed"), lines)
 
 
 def failures(reasons: Mapping[str, str]) -> str:
-    """Return one line for each row that has no figures."""
+    """Return one line for each row that failed."""
     return "\n".join(f"- {row} did not run: {reason}" for row, reason in reasons.items())
 
 
@@ -52,11 +52,16 @@ def _cells(row: Figures) -> Iterator[str]:
     yield f"{row.tokens_per_second:,.0f} ({row.best_tokens_per_second:,.0f})"
     yield f"{row.texts_per_second:.1f}"
     yield _number(row.ratio, ".2f")
-    near = row.fidelity
-    if near is None:
+    compared = row.fidelity
+    if compared is None:
         yield from ("–", "–", "–", "–")
     else:
-        yield from (f"{near.mean:.5f}", f"{near.least:.5f}", f"{near.centred_mean:.4f}", f"{near.centred_least:.4f}")
+        yield from (
+            f"{compared.mean:.5f}",
+            f"{compared.least:.5f}",
+            f"{compared.centred_mean:.4f}",
+            f"{compared.centred_least:.4f}",
+        )
     yield from (_number(row.of_fp32_peak, ".0%"), _number(row.of_int8_peak, ".0%"))
 
 

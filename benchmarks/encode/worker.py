@@ -1,7 +1,7 @@
-"""The process of one row: stays loaded and embeds a corpus whenever it is told to.
+"""Process of one row: loads the engine once and embeds a corpus on request.
 
-One line of JSON in, one out. First a Setting, answered by {"about", "tokens"}; then {"corpus", "save"} again and again,
-answered by {"seconds"}; whatever goes wrong is answered by {"error"}.
+Each request and response is one line of JSON. The first request is a Setting, answered by {"about", "tokens"}; the
+others are {"corpus", "save"}, answered by {"seconds"}. Errors are answered by {"error"}.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ import numpy.typing as npt
 
 from benchmarks.encode.rows import FP32_PEAK, INT8_PEAK, PLAIN, Setting
 
-_WARM_UP = 2  # texts of each corpus
+_WARM_UP = 2  # texts of each corpus that are embedded before timing
 
 
 class Engine(Protocol):
-    """What every row is made of."""
+    """Engine of a row."""
 
     about: str
-    """The packages and the precision, in a few words."""
+    """Packages and precision."""
 
     def tokens(self, texts: Sequence[str]) -> int:
-        """Count the tokens that are read of these texts."""
+        """Count the input tokens of these texts."""
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32] | None:
-        """Return one vector a text, or None from what embeds nothing."""
+        """Return one vector for each text; None if the engine does not embed."""
 
 
 def main() -> None:
-    """Answer each line of standard input, until it ends."""
-    # Some packages print; only answers may come out here.
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    """Answer each line of standard input."""
+    # Some packages print to standard output; only responses may go there.
+    responses = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     try:
         setting = Setting(**json.loads(sys.stdin.readline()))
@@ -46,17 +46,17 @@ def main() -> None:
         for texts in setting.corpora.values():
             engine.encode(texts[:_WARM_UP])
         tokens = {name: engine.tokens(texts) for name, texts in setting.corpora.items()}
-        _say(answers, {"about": engine.about, "tokens": tokens})
+        _respond(responses, {"about": engine.about, "tokens": tokens})
         for line in sys.stdin:
             request = json.loads(line)
-            _say(answers, {"seconds": _run(engine, setting.corpora[request["corpus"]], request["save"])})
-    except Exception as error:  # noqa: BLE001 - every row may fail in its own way, and none may take the others along
-        first = str(error).strip().splitlines()
-        _say(answers, {"error": f"{type(error).__name__}: {first[0] if first else 'no reason given'}"})
+            _respond(responses, {"seconds": _run(engine, setting.corpora[request["corpus"]], request["save"])})
+    except Exception as error:  # noqa: BLE001 - a row may fail in any way; the others must go on
+        lines = str(error).strip().splitlines()
+        _respond(responses, {"error": f"{type(error).__name__}: {lines[0] if lines else 'no reason given'}"})
 
 
 def open_engine(setting: Setting) -> Engine:
-    """Load what the row needs, and only that: no interpreter has everything."""
+    """Load the engine of a row; imports are local, as no interpreter has all packages."""
     if setting.row in ("sentence-transformers", "llama.cpp", "minilm"):
         return _open_peer(setting)
     import torch
@@ -102,8 +102,8 @@ def _run(engine: Engine, texts: Sequence[str], save: str | None) -> float:
     return seconds
 
 
-def _say(answers: IO[str], answer: dict[str, object]) -> None:
-    print(json.dumps(answer), file=answers, flush=True)
+def _respond(responses: IO[str], response: dict[str, object]) -> None:
+    print(json.dumps(response), file=responses, flush=True)
 
 
 if __name__ == "__main__":
