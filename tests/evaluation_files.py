@@ -1,4 +1,4 @@
-"""Small files to evaluate on, which the tests of the evaluation share."""
+"""Small evaluation datasets for tests."""
 
 from __future__ import annotations
 

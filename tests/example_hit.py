@@ -1,4 +1,4 @@
-"""One hit with everything that a hit can have."""
+"""A hit with every field set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Facts that no model knows, a page each."""
+"""Invented facts that no model can know."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FACTS = {
 
 
 def write_facts(folder: Path) -> Path:
-    """Write a page for each fact."""
+    """Write one page for each fact; return the folder."""
     folder.mkdir(exist_ok=True)
     for name, (text, _, _) in FACTS.items():
         (folder / f"{name}.md").write_text(f"# {name.title()}\n\n{text}\n", encoding="utf-8")

@@ -92,10 +92,9 @@ def print_report(console: Console, report: BuildReport) -> None:
     embedded = f"{pluralize(report.embedded, 'passage')} embedded" if report.embedded else "nothing had to be embedded"
     console.print(f"Files: {change_counts(report) or 'none'}; {embedded} in {report.seconds:.1f} s.")
     if report.left_out:
-        files = (
-            f"{pluralize(report.left_out, 'file')} skipped because {'it was' if report.left_out == 1 else 'they were'}"
-        )
-        console.print(f"{files} removed from the index; to add one again: echo-index build FILE")
+        removed = "it was" if report.left_out == 1 else "they were"
+        line = f"{pluralize(report.left_out, 'file')} skipped because {removed} removed from the index"
+        console.print(f"{line}; to add one again: echo-index build FILE", soft_wrap=True)
     for line in pattern_lines(report):
         console.print(Text(f"{one_line(line)}; to index all files: --include '*'"), soft_wrap=True)
     console.print(f"The index contains {index_size(report)}.")

@@ -1,4 +1,4 @@
-"""The benchmark of builds: a whole run over a generated folder and over one of one's own."""
+"""The benchmark of builds on a generated and on a given folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The benchmark of calibration: what it chose held against what labels choose."""
+"""The benchmark of calibration: its choice compared with the choice by labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WORDS = "harbour lighthouse storm keeper winter ledger whale bread flour salt st
 
 
 def write_collection(folder: Path, count: int) -> Path:
-    """Write documents of twelve words each, and for each a question with six of them."""
+    """Write documents of twelve words, and for each a query with six of them."""
     (folder / "qrels").mkdir(parents=True)
     texts = [" ".join(np.random.default_rng(number).choice(WORDS, 12)) + f". Note {number}." for number in range(count)]
     corpus = [{"_id": f"d{number}", "title": "", "text": text} for number, text in enumerate(texts)]
@@ -40,7 +40,7 @@ def test_what_is_better_by_labels_on_all_questions_is_so_on_the_other_half() -> 
     assert of_halves(np.stack([calibrated, calibrated - 1]), calibrated) == 0
 
 
-def test_a_row_tells_what_was_chosen_and_vectors_are_kept(
+def test_a_row_has_the_choices_and_vectors_are_cached(
     tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, work = write_collection(tmp_path / "small", 40), tmp_path / "work"

@@ -1,4 +1,4 @@
-"""The benchmark of speed: its texts, its arithmetic, and a whole small run; never how fast anything was."""
+"""The benchmark of speed: its texts, its arithmetic, and a small run. No test depends on the speed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STS = "score\tsentence1\tsentence2\n5\tA fox jumps.\tThe fox jumps.\n1\tA lazy d
 
 
 class Script:
-    """A row that takes the seconds it is told to take, fails where one of them is None, and writes down its turns."""
+    """A row with scripted seconds, where None is a failure; records its calls in `turns`."""
 
     def __init__(self, name: str, seconds: Sequence[float | None], turns: list[str]) -> None:
         self._name = name
@@ -106,7 +106,7 @@ def test_the_plain_way_gives_our_embeddings(tiny_folder: Path, tiny_model: Langu
     assert near.centred_least == pytest.approx(1, abs=1e-4)
 
 
-def test_rows_take_turns_and_only_the_first_round_is_kept(tmp_path: Path) -> None:
+def test_rows_are_interleaved_and_only_the_first_round_is_saved(tmp_path: Path) -> None:
     turns: list[str] = []
     rows = {name: Script(name, [1.0, 2.0], turns) for name in ("a", "b")}
     seconds, failed = time_rows(rows, ["texts"], rounds=2, folder=tmp_path, say=lambda line: None)

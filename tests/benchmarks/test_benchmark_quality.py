@@ -1,4 +1,4 @@
-"""The benchmark of quality: rows of several precisions side by side, each compared with the right one."""
+"""The benchmark of quality: rows of several precisions, compared with the right baseline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The benchmark of visitors: a whole run against a server of its own."""
+"""The load test of the server: a small run."""
 
 from __future__ import annotations
 

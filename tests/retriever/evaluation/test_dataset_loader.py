@@ -1,4 +1,4 @@
-"""What can be evaluated on is recognised and read; what is wrong with it is told with file and line."""
+"""Loading evaluation data; errors name the file and the line."""
 
 from __future__ import annotations
 
@@ -70,7 +70,9 @@ def test_a_table_is_pairs_of_sentences(tmp_path: Path) -> None:
         ("qrels/test.tsv", "query-id\tcorpus-id\tscore\n", "has no question"),
     ],
 )
-def test_what_is_wrong_in_a_folder_is_told(tmp_path: Path, name: str, content: str | None, said: str) -> None:
+def test_errors_in_a_dataset_folder_name_file_and_line(
+    tmp_path: Path, name: str, content: str | None, said: str
+) -> None:
     folder = write_beir(tmp_path / "small")
     (folder / name).unlink()
     if content is not None:
@@ -90,13 +92,13 @@ def test_what_is_wrong_in_a_folder_is_told(tmp_path: Path, name: str, content: s
         ("score\tsentence1\tsentence2\n1\ta\tb\n1\ta\n1\ta\tb\n", 'Line 3 of .*x has no text under "sentence2"'),
     ],
 )
-def test_what_is_wrong_in_a_file_is_told(tmp_path: Path, content: str, said: str) -> None:
+def test_errors_in_a_file_name_file_and_line(tmp_path: Path, content: str, said: str) -> None:
     (tmp_path / "x").write_text(content, encoding="utf-8")
     with pytest.raises(SourceError, match=said):
         read_evaluation_input(tmp_path / "x")
 
 
-def test_a_file_that_is_not_there_or_no_text_is_told(tmp_path: Path) -> None:
+def test_missing_and_binary_files_are_errors(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="cannot be read: No such file"):
         read_evaluation_input(tmp_path / "x")
     (tmp_path / "x").write_bytes(b"\xff\xfe\x00")

@@ -1,4 +1,4 @@
-"""The measures against values computed by hand, and the bootstrap against a case whose answer is known."""
+"""Metrics against values computed by hand, and the bootstrap against known intervals."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_spearman_is_that_of_scipy() -> None:
 
 
 def test_the_interval_of_a_difference_is_that_of_theory() -> None:
-    """Of 400 differences of 0 and 100 in equal shares, the mean's standard error is 50 / 20 = 2.5."""
+    """The standard error of 400 differences, half 0 and half 100, is 50 / 20 = 2.5."""
     ours = [100.0, 0.0] * 200
     found = mean_difference(ours, [0.0] * 400)
     assert found.value == 50

@@ -1,4 +1,4 @@
-"""EchoMteb in mteb's own tasks, on texts that stand here: the scores are those of the encoder's vectors."""
+"""EchoMteb in mteb's tasks on small texts: the scores are those of the encoder's vectors."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class LocalRetrieval(AbsTaskRetrieval):
 
 
 class PlainRetrieval(LocalRetrieval):
-    """The queries with the one document each that answers it."""
+    """Queries with their only relevant document."""
 
     metadata = metadata("Retrieval", name="PlainRetrieval")
     relevant: Mapping[str, Mapping[str, int]] = {"q1": {"bread": 1}, "q2": {"whales": 1}, "q3": {"invoices": 1}}
@@ -107,7 +107,7 @@ def score(model: EchoMteb, task: AbsTaskRetrieval | AbsTaskSTS, cache: mteb.Resu
 
 
 def retrieval_score(queries: Vectors, documents: Vectors) -> float:
-    """Return nDCG@10 with linear gains, as trec_eval has it, over QUERIES and DOCUMENTS, by inner products."""
+    """Return nDCG@10 with linear gains, as in trec_eval, of QUERIES and DOCUMENTS by inner products."""
     discounts = 1 / np.log2(np.arange(2, 12))
     scores = []
     for relevant, products in zip(RELEVANT.values(), queries @ documents.T, strict=True):
@@ -128,7 +128,7 @@ def encode(model: EchoMteb, texts: Sequence[str], task: TaskMetadata, side: Prom
 
 
 def document_vectors(encoder: EchoEncoder) -> Vectors:
-    """Return the vectors of DOCUMENTS by the encoder itself; the empty one's are zeros."""
+    """Return the encoder's vectors of DOCUMENTS, with zeros for the empty one."""
     told = [text for text in DOCUMENTS.values() if text]
     vectors = np.zeros((len(DOCUMENTS), encoder.dimension), dtype=np.float32)
     vectors[[text != "" for text in DOCUMENTS.values()]] = encoder.encode_documents(told)

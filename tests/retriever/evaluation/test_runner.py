@@ -1,4 +1,4 @@
-"""A whole evaluation: what is ranked is the real search, each row is what it says, nothing is embedded twice."""
+"""Whole evaluations: each system ranks as described, and no text is embedded twice."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ USUAL = [SYSTEMS[name] for name in DEFAULT_SYSTEMS]
 
 
 class CountingEncoder(WordEncoder):
-    """Counts the questions too, but for those that the mean of questions comes from: an index asks for these."""
+    """Counts embedded queries too, except the synthetic queries of an index."""
 
     def __init__(self, patience: int | None = None, twice: bool = True) -> None:
         super().__init__(patience=patience, twice=twice)
@@ -271,7 +271,7 @@ def asked(tmp_path: Path, index: Path, *lines: dict[str, object]) -> IndexedData
     return open_question_file(file, retriever, work=tmp_path / "work")
 
 
-def test_an_existing_index_is_asked_for_pages_and_quotations(tmp_path: Path, index: Path) -> None:
+def test_questions_about_an_existing_index_can_name_pages_and_quotations(tmp_path: Path, index: Path) -> None:
     made = asked(
         tmp_path,
         index,
@@ -290,7 +290,9 @@ def test_an_existing_index_is_asked_for_pages_and_quotations(tmp_path: Path, ind
         ({"question": "a", "page": "docs/bread.md", "passage": "no such"}, "Line 2 of .*quotes what no passage"),
     ],
 )
-def test_what_the_index_does_not_hold_is_told(tmp_path: Path, index: Path, line: dict[str, object], said: str) -> None:
+def test_documents_and_quotations_that_are_not_in_the_index_are_errors(
+    tmp_path: Path, index: Path, line: dict[str, object], said: str
+) -> None:
     with pytest.raises(SourceError, match=said):
         asked(tmp_path, index, {"question": "b", "page": "docs/bread.md"}, line)
 
@@ -318,7 +320,7 @@ def test_pairs_are_measured_and_embedded_once(tmp_path: Path) -> None:
     assert rows["echo"].difference is not None
 
 
-def test_a_peer_without_its_library_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_baseline_without_its_library_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sentence_transformer, "find_spec", lambda name: None)
     with pytest.raises(MissingPackage, match="pip install 'sentence-transformers"):
         SentenceTransformerBaseline("all-MiniLM-L6-v2", work=tmp_path)

@@ -1,4 +1,4 @@
-"""A model of sentence-transformers teaches: its cosines, in the numbers that the processor is fast at."""
+"""Cosines of a sentence-transformers teacher, in float32 or bfloat16."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DOCUMENTS = ["The quick brown fox jumps.", "Pack my box.", "Five wizards sleep."
 
 @pytest.fixture(scope="module")
 def folder(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a tiny model as that library writes it: mean pooling."""
+    """Return the folder of a tiny sentence-transformers model with mean pooling."""
     model = SentenceTransformer(str(tiny_folder), device="cpu")
     model.tokenizer.pad_token = model.tokenizer.eos_token
     made = tmp_path_factory.mktemp("teacher")
@@ -48,6 +48,6 @@ def test_a_teacher_reads_no_more_than_its_tokens(folder: Path, monkeypatch: pyte
     assert short == pytest.approx(long, abs=1e-5)
 
 
-def test_a_teacher_that_cannot_be_loaded_is_told_before_anything_is_trained(tmp_path: Path) -> None:
+def test_a_teacher_that_cannot_be_loaded_is_an_error_before_training(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be loaded"):
         teachers.sentence_transformer_teacher(str(tmp_path / "none"), max_tokens=4)

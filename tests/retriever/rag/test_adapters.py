@@ -1,4 +1,4 @@
-"""EchoEmbeddings in other people's vector stores, and EchoRetriever as LangChain calls it."""
+"""EchoEmbeddings in LangChain vector stores, and EchoRetriever in LangChain."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def subjects() -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def expected(gemma: LanguageModel) -> tuple[Vectors, Vectors, Vectors]:
-    """Return the vectors of the documents, of the questions, and of the questions as if they were documents."""
+    """Return the vectors of the documents, of the queries, and of the queries embedded as documents."""
     encoder = EchoEncoder(load_model("gemma3-270m", adapter="own", device="cpu"))
     return (
         encoder.encode_documents([*SUBJECTS.values()]),
@@ -86,7 +86,7 @@ def assert_that_it_finds(
     *,
     cosine: Callable[[float], float] = lambda score: score,
 ) -> None:
-    """The right document comes first, was stored as a document and was asked for with the query prompt."""
+    """The relevant document comes first; documents and queries were embedded with their own prompts."""
     documents, questions, as_documents = expected
     np.testing.assert_allclose(np.array(stored), documents, atol=1e-5)
     for number, (question, subject) in enumerate(QUESTIONS.items()):
@@ -178,7 +178,7 @@ def test_each_setting_of_the_encoder_reaches_it(small: EchoEmbeddings, setting: 
     assert same == ["query_prompt" in setting, "document_prompt" in setting]
 
 
-def test_progress_is_told_up_to_the_last_document(small: EchoEmbeddings) -> None:
+def test_progress_is_reported_up_to_the_last_document(small: EchoEmbeddings) -> None:
     told: list[tuple[int, int]] = []
     watched = EchoEmbeddings(
         model=small.model, device="cpu", batch_tokens=1, progress=lambda done, total: told.append((done, total))
@@ -227,7 +227,7 @@ def test_the_model_is_loaded_at_the_first_text_and_shared(small: EchoEmbeddings,
 
 
 class Noted(BaseCallbackHandler):
-    """Keeps what a retriever tells a callback."""
+    """Records the callbacks of a retriever."""
 
     def __init__(self) -> None:
         self.told: list[Any] = []
@@ -265,13 +265,13 @@ def index_dir(corpus: Path, tiny_model: LanguageModel) -> Path:
 
 @pytest.fixture(scope="module")
 def gemma_index_dir(corpus: Path, gemma: LanguageModel) -> Path:
-    """Return an index whose vectors mean something."""
+    """Return an index of the real model."""
     return index(corpus, corpus.parent / "gemma-index", gemma)
 
 
 @pytest.fixture
 def own(corpus: Path, tiny_model: LanguageModel, tmp_path: Path) -> Iterator[tuple[Path, Path]]:
-    """Return a corpus and its index that a test may change."""
+    """Return a corpus and its index, which the test may change."""
     copied = tmp_path / "corpus"
     copied.mkdir()
     for path in corpus.iterdir():
@@ -391,7 +391,7 @@ async def test_callbacks_and_events_tell_the_question_and_what_was_found(index_d
     assert told["on_retriever_end"]["output"] == found
 
 
-def test_a_callback_is_told_an_error(index_dir: Path) -> None:
+def test_a_callback_receives_errors(index_dir: Path) -> None:
     noted = Noted()
     with pytest.raises(QuestionError):
         retriever(index_dir).invoke("  ", {"callbacks": [noted]})
@@ -418,7 +418,7 @@ def test_its_settings_can_be_chosen_at_run_time(own: tuple[Path, Path], index_di
 
 
 @pytest.mark.model
-def test_several_threads_at_once_find_each_what_it_asked_for(gemma_index_dir: Path) -> None:
+def test_concurrent_threads_get_their_own_results(gemma_index_dir: Path) -> None:
     hybrid = retriever(gemma_index_dir, k=1)  # its model is not loaded yet
     questions = ["lazy dog", "seven wizards", "liquor jugs"] * 4
     with ThreadPoolExecutor(6) as threads:

@@ -1,4 +1,4 @@
-"""Prompts from passages, and what becomes of the text a model writes."""
+"""Prompts from passages, and checking the text that a model writes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from echo_index.retriever.search.hits import Hit, RankedScore
 
 
 def hit(text: str, *, source: str = "guide.md") -> Hit:
-    """Return a hit as a search would give it."""
+    """Return a hit with this text."""
     return Hit(text, source, "Guide", ("Guide",), "markdown", 0, len(text), None, 1, 1.0, None, None)
 
 
@@ -153,11 +153,11 @@ def test_words_that_only_begin_like_a_refusal_are_none(text: str) -> None:
 
 
 def written(pieces: list[str], passages: tuple[Hit, ...] = PASSAGES) -> AnswerStream:
-    """Return the stream of an answer whose text comes in these pieces."""
+    """Return the stream of an answer that is written in these pieces."""
     return AnswerStream(AnswerText("When does the ferry leave?", passages), iter(pieces))
 
 
-def test_without_passages_the_model_is_not_even_asked(tiny_model: LanguageModel) -> None:
+def test_without_passages_the_model_is_not_called(tiny_model: LanguageModel) -> None:
     stream = stream_answer("Anything?", [], model=EchoChatModel(language_model=tiny_model))
     assert "".join(stream) == NOT_FOUND
     assert not stream.answer.found

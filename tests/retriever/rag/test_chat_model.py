@@ -1,4 +1,4 @@
-"""EchoChatModel: its settings, its limits, what it tells about an answer, and that it shares the encoder's weights."""
+"""EchoChatModel: settings, limits, metadata of answers, and shared weights with the encoder."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ print(json.dumps({
 
 
 class Noted(BaseCallbackHandler):
-    """Keeps what a chat model tells a callback."""
+    """Records the callbacks of a chat model."""
 
     def __init__(self) -> None:
         self.settings: list[dict[str, Any]] = []
@@ -100,7 +100,7 @@ def ended(answer: AIMessage) -> str:
 
 
 def reciting(folder: Path, text: str) -> EchoChatModel:
-    """Return a base model that answers with `text`, in which no character comes twice, whatever it is asked."""
+    """Return a base model that always answers with `text`, in which no character is repeated."""
     config = llama_config(hidden_size=512, head_dim=8, num_hidden_layers=1, tie_word_embeddings=False)
     saved = save_model(folder / "reciting", config)
     whole = AutoModelForCausalLM.from_pretrained(saved)
@@ -145,7 +145,7 @@ def test_stop_strings_of_the_constructor_and_of_a_call_end_an_answer(tmp_path: P
     assert "".join(str(piece.text) for piece in chat.stream("?", stop=["ef", "cd"])) == "ab"
 
 
-def test_the_tokens_told_are_those_that_went_through_the_model(chat: EchoChatModel) -> None:
+def test_token_counts_are_those_that_the_model_processed(chat: EchoChatModel) -> None:
     messages = [SystemMessage("Be brief."), HumanMessage(QUESTION)]
     with recorded_passes() as passes:
         answer = chat.invoke(messages)
@@ -163,7 +163,7 @@ def test_the_tokens_of_a_text_are_those_of_the_model(chat: EchoChatModel) -> Non
 
 
 def of_length(chat: EchoChatModel, tokens: int) -> str:
-    """Return a text that makes a prompt of so many tokens."""
+    """Return a text whose prompt has this many tokens."""
     frame = chat.get_num_tokens_from_messages([HumanMessage("")])
     text = "x" * (tokens - frame)  # one token each
     assert chat.get_num_tokens_from_messages([HumanMessage(text)]) == tokens
@@ -305,7 +305,7 @@ async def test_several_conversations_at_once_are_answered_each_for_itself(chat: 
     assert [answer.content for answer in await chat.abatch([*questions])] == alone
 
 
-def test_a_callback_is_told_the_settings_and_each_piece(chat: EchoChatModel) -> None:
+def test_a_callback_receives_the_settings_and_each_token(chat: EchoChatModel) -> None:
     noted = Noted()
     pieces = [chunk.content for chunk in chat.stream(QUESTION, {"callbacks": [noted]}, max_tokens=6, stop=["zzz"])]
     assert noted.tokens == pieces

@@ -1,4 +1,4 @@
-"""LangChain's own standard suites: embeddings, retriever and chat model do what every integration must do."""
+"""LangChain's standard test suites for embeddings, retrievers and chat models."""
 
 from __future__ import annotations
 

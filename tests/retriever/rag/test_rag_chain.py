@@ -1,4 +1,4 @@
-"""The chain: a question, passages, a streamed answer; follow-ups; documents that try to give orders."""
+"""rag_chain: streamed answers, follow-up questions, and documents with instructions for the model."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from echo_index.retriever.search.retriever import Retriever
 
 
 class Fixed(BaseRetriever):
-    """Gives the same documents whatever is asked."""
+    """Returns the same documents for every query."""
 
     documents: list[Document]
 
@@ -42,7 +42,7 @@ class Fixed(BaseRetriever):
 
 @pytest.fixture(scope="module")
 def retriever(gemma: LanguageModel, tmp_path_factory: pytest.TempPathFactory) -> EchoRetriever:
-    """Return a retriever over a page for each fact."""
+    """Return a retriever of the facts, one page each."""
     folder = write_facts(tmp_path_factory.mktemp("facts"))
     index_dir = tmp_path_factory.mktemp("index")
     encoder = EchoEncoder(gemma)
@@ -52,12 +52,12 @@ def retriever(gemma: LanguageModel, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="module")
 def chat(gemma: LanguageModel) -> EchoChatModel:
-    """Return the default model as it writes."""
+    """Return the default model as a chat model."""
     return EchoChatModel(language_model=gemma, max_tokens=40)
 
 
 def says(*texts: str) -> GenericFakeChatModel:
-    """Return a chat model that is not ours and says these texts, one after the other."""
+    """Return another chat model that answers with these texts in turn."""
     return GenericFakeChatModel(messages=iter([AIMessage(text) for text in texts]))
 
 
@@ -135,7 +135,7 @@ def test_a_model_that_tells_its_context_gets_no_more_than_fits() -> None:
     assert 0 < len(output["answer"].passages) < len(output["passages"]) == 8
 
 
-def test_without_passages_nothing_is_asked_and_nothing_found() -> None:
+def test_without_passages_the_model_is_not_called_and_nothing_is_found() -> None:
     output = rag_chain(Fixed(documents=[]), says()).invoke("What?")
     assert (output["text"], output["answer"].found) == (NOT_FOUND, False)
 

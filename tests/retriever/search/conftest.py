@@ -1,4 +1,4 @@
-"""The documents that searches are tried with."""
+"""Documents for the tests of the search."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Echo beside classical: three rankings of one question, and the likeness of sentences, from one pass of the model."""
+"""Echo against classical embeddings: rankings of a query and similarities of sentences, from one forward pass."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def retriever(corpus: Path, encoder: EchoEncoder) -> Retriever:
 
 
 def forget_classical(retriever: Retriever) -> None:
-    """Make the index one of before classical vectors were kept."""
+    """Turn the index into an old one without classical vectors."""
     path = retriever.index_dir / "catalog.sqlite"
     make_version_2(path)
     with closing(Catalog(path)) as catalog, catalog.database.transaction() as connection:
@@ -55,7 +55,7 @@ def hits_of(comparison: Comparison, name: str) -> tuple[Hit, ...]:
 
 
 def passes_of(act: Callable[[], object]) -> int:
-    """Return how many batches go through the model while `act` acts."""
+    """Return the number of batches that the model processes during `act()`."""
     with recorded_batches() as batches:
         act()
     return len(batches)

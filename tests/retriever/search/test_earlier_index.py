@@ -1,4 +1,4 @@
-"""An index that version 0.1.0 built opens, finds the same passages, and is updated without embedding them again."""
+"""An index of version 0.1.0 opens, gives the same hits, and is updated without embedding its chunks again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.model
 
 @pytest.fixture(scope="module")
 def extracted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with docs/, the index in docs/.echo-index, and the searches of then in results.json."""
+    """Return a folder with docs/, the index in docs/.echo-index, and the results of version 0.1.0 in results.json."""
     folder = tmp_path_factory.mktemp("version-0.1")
     with zipfile.ZipFile(FIXTURES / "indexes" / "version-0.1.zip") as archive:
         archive.extractall(folder)

@@ -1,4 +1,4 @@
-"""The sentence that is marked: where sentences end, which words count, and what meaning adds."""
+"""Highlighted sentences: sentence ends, shared terms, and comparison by vectors."""
 
 from __future__ import annotations
 
@@ -217,11 +217,11 @@ def test_particles_alone_are_not_a_match() -> None:
 
 
 def by_length(sentences: list[str]) -> npt.NDArray[np.float32]:
-    """Nearness of sentences to a question that asks for long ones."""
+    """Similarity of sentences to a query that is nearest to long ones."""
     return np.array([len(sentence) for sentence in sentences], dtype=np.float32)
 
 
-def test_meaning_is_asked_only_where_words_fail() -> None:
+def test_vectors_are_compared_only_where_no_term_is_shared() -> None:
     asked: list[list[str]] = []
 
     def similarity(sentences: list[str]) -> npt.NDArray[np.float32]:

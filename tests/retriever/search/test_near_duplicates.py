@@ -1,4 +1,4 @@
-"""Passages that say the same as a better one: named by it, in every mode, and never lost."""
+"""Near-duplicates are listed by the better hit in every mode, and never lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The best hits reordered: which move, which do not, and that it is the model that says so."""
+"""Reranking: which hits move, which do not, and that the likelihood decides."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SUBJECTS = ("fox", "dog", "wizards", "jugs", "box", "vow", "kite", "goat")
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory, tiny_model: LanguageModel) -> Path:
-    """Return an index of eight documents, a passage each."""
+    """Return an index of eight documents with one chunk each."""
     folder = tmp_path_factory.mktemp("reranking")
     write(folder / "docs", **{name: f"# About {name}\n\nThe quick {name}.\n" for name in SUBJECTS})
     build_index([Source.parse(str(folder / "docs"))], folder / "index", encoder=EchoEncoder(tiny_model))

@@ -1,4 +1,4 @@
-"""The retriever over a real index, and the user guide as its corpus."""
+"""The retriever on real indexes, one of them of the user guide."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_a_question_moves_towards_the_best_passages(retriever: Retriever, encode
         assert dict(found) != pytest.approx(dict(plain), abs=1e-4)
 
 
-def test_of_the_best_passages_the_nearer_ones_say_more_of_what_is_asked() -> None:
+def test_nearer_chunks_have_more_weight_in_feedback() -> None:
     owl, fox, law, asked = np.eye(4, dtype=np.float32)
     near = (0.9 * asked + math.sqrt(1 - 0.9**2) * owl).astype(np.float32)
     far = (0.2 * asked + math.sqrt(1 - 0.2**2) * fox).astype(np.float32)
@@ -135,7 +135,7 @@ def test_of_the_best_passages_the_nearer_ones_say_more_of_what_is_asked() -> Non
     assert np.array_equal(rocchio(asked, [1, 2], {1: near, 2: far}, limit=0), asked)
 
 
-def test_copies_of_a_passage_tell_no_more_of_what_is_asked_than_one() -> None:
+def test_copies_of_a_chunk_count_once_in_feedback() -> None:
     random = np.random.default_rng(0)
     owl, fox, law = (unit / np.linalg.norm(unit) for unit in random.normal(size=(3, 8)).astype(np.float32))
     vectors = {1: owl, 2: owl, 3: fox, 4: owl, 5: law}
@@ -269,7 +269,7 @@ def test_a_folder_without_an_index_is_named(tmp_path: Path) -> None:
 
 @pytest.fixture
 def subjects(tmp_path: Path) -> Path:
-    """An index of twenty notes about two subjects, one of them long."""
+    """Return an index of twenty notes about two subjects, one of them long."""
     told = ["Whales swim deep in the salt sea", "Bread bakes slowly over the hot fire"]
     notes = {f"note{number:02}": f"# {told[number % 2]}\n\n{told[number % 2]} {number}.\n" for number in range(19)}
     write(tmp_path / "notes", **notes, long="# Long\n\n" + " ".join(f"Whales swim, number {n}." for n in range(30)))
@@ -340,7 +340,7 @@ def test_a_question_stands_on_the_map_where_its_answers_are(subjects: Path) -> N
 
 
 class CountingEncoder(WordEncoder):
-    """Counts the texts that are embedded as questions and as documents."""
+    """Counts the texts that are embedded as queries and as documents."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Vectors that are kept for a while."""
+"""The LRU cache of vectors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from echo_index.retriever.search.vector_lru import VectorLRU
 
 
 class Embedder:
-    """The length of each text as its vector; remembers what it was given."""
+    """Returns the length of each text as its vector; records its inputs."""
 
     def __init__(self) -> None:
         self.asked: list[list[str]] = []

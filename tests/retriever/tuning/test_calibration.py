@@ -1,4 +1,4 @@
-"""Calibration: questions made of passages, what is tried, what is chosen, and the profile that a build uses."""
+"""Calibration: pseudo-questions, trials, the choice, and the profile that a build uses."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_question_is_a_sentence_that_its_passage_lacks() -> None:
     assert questions != pseudo_questions(PASSAGES, limit=10, seed=1)
 
 
-def test_a_heading_of_one_passage_is_asked_for_it_without_the_heading() -> None:
+def test_a_heading_of_one_passage_is_a_question_for_it_without_the_heading() -> None:
     passages = [
         *PASSAGES,
         SourcePassage(("Guide", "How to feed an owl"), "How to feed an owl\n\nGive it mice, at night."),
@@ -81,7 +81,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def test_all_views_prompts_and_poolings_are_tried_and_the_best_is_told(tiny_model: LanguageModel, cache: Path) -> None:
+def test_all_views_prompts_and_poolings_are_tried_and_the_best_is_returned(
+    tiny_model: LanguageModel, cache: Path
+) -> None:
     also = Prompts("Again: {text} {echo}", "{text} {echo}")
     found = calibrate(EchoEncoder(tiny_model), PASSAGES, queries=24, extra_prompts=also)
     assert (found.queries, found.passages) == (24, 32)
@@ -112,7 +114,7 @@ def test_of_its_own_prompts_the_layer_that_finds_most_is_chosen() -> None:
 
 
 def test_other_prompts_and_poolings_have_to_be_better_than_the_best_of_so_many_is_by_chance() -> None:
-    """Ranks of 100 questions: half of them better by 0.2, half worse by 0.1; a difference of 3.3 standard errors."""
+    """Of 100 questions half are better by 0.2 and half worse by 0.1: a difference of 3.3 standard errors."""
     before, better = trial_of(1, np.full(100, 0.4)), trial_of(2, np.full(100, 0.5))
     ranks = 0.5 + np.tile([0.2, -0.1], 50)
     for best in (trial_of(1, ranks, prompts=OTHER), trial_of(1, ranks, pooling=Pooling.LAST)):
