@@ -66,7 +66,7 @@ def test_tsv_files_are_read(tmp_path: Path) -> None:
             b'{"query": "a", "positive": "b"}\n{"query": "a"}',
             'Line 2 of .* has no text under "positive"',
         ),
-        ("pairs.jsonl", b'{"query": "a", "positive": "b", "negatives": "c"}', 'something other than texts under "negat'),
+        ("pairs.jsonl", b'{"query": "a", "positive": "b", "negatives": "c"}', 'something other than texts under "nega'),
         ("pairs.tsv", b"query\tanswer\na\tb", "does not name the column 'positive'"),
         ("pairs.jsonl.gz", b"no gzip", "cannot be read"),
         ("pairs.jsonl.gz", gzip.compress(b'{"query": "a", "positive": "b"}\n' * 99, mtime=0)[:-20], "cannot be read"),
