@@ -118,6 +118,7 @@ def test_a_file_opened_as_immutable_is_reopened_when_it_changes(
 
 _AS_NOBODY = """
 import os, sys
+import urllib.parse  # before the process can no longer read the standard library: Path.as_uri imports it late
 from pathlib import Path
 from echo_index.indexer.storage.sqlite import Database
 from echo_index.errors import IndexUnwritable
