@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from echo_index.errors import IndexMismatch, SourceError
 from echo_index.indexer.building.build_documents import index_documents
 from echo_index.indexer.building.document_sync import BuildReport
 from echo_index.indexer.building.removal import remove_documents
+from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.documents.chunking import Chunking
 from echo_index.indexer.documents.document import Document
 from echo_index.indexer.generations.snapshot import open_snapshot
@@ -107,3 +109,11 @@ def test_invalid_unicode_is_replaced(tmp_path: Path) -> None:
     assert (report.added, report.chunks) == (1, 1)
     [hit] = Retriever.open(tmp_path / "index", encoder=WordEncoder()).search("pair", k=1)
     assert (hit.text, hit.title) == ("Half ? of a pair.", "?")
+
+
+def test_the_content_hash_is_that_of_version_0_1(tmp_path: Path) -> None:
+    """Else every document of an older index would be chunked again."""
+    index([("1", BREAD)], tmp_path)
+    with closing(Catalog(tmp_path / "catalog.sqlite")) as catalog:
+        [row] = catalog.current_documents().values()
+    assert row.hash == "b5f4081f3fd902bf9fe62318546c35fbc7cd6794a8d278f576bc455ffd76e492"
