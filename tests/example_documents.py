@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 
 MARKDOWN = """\
@@ -94,7 +95,14 @@ PAGE = """\
 </main><aside>side</aside><footer>foot</footer></body></html>"""
 
 
-def pdf_file(pages: list[str], *, title: str = "", outline: Sequence[tuple[str, int]] = (), encrypt: str = "") -> bytes:
+def pdf_file(
+    pages: list[str],
+    *,
+    title: str = "",
+    outline: Sequence[tuple[str, int]] = (),
+    encrypt: str = "",
+    compress: bool = False,
+) -> bytes:
     """Return a PDF of hand-written objects: one line of Helvetica for each line of a page, and a flat outline."""
     first_entry = 4 + 2 * len(pages)
     kids = " ".join(f"{4 + 2 * number} 0 R" for number in range(len(pages)))
@@ -108,11 +116,14 @@ def pdf_file(pages: list[str], *, title: str = "", outline: Sequence[tuple[str, 
     for number, page in enumerate(pages):
         lines = "".join(f"({line}) Tj 0 -20 Td " for line in page.split("\n"))
         stream = f"BT /F1 12 Tf 50 700 Td {lines} ET"
+        if compress:
+            stream = zlib.compress(stream.encode("latin-1"), 1).decode("latin-1")
         objects.append(
             "<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/Resources<</Font<</F1 3 0 R>>>>"
             f"/Contents {5 + 2 * number} 0 R>>"
         )
-        objects.append(f"<</Length {len(stream)}>>stream\n{stream}\nendstream")
+        coding = "/Filter/FlateDecode" if compress else ""
+        objects.append(f"<<{coding}/Length {len(stream)}>>stream\n{stream}\nendstream")
     for number, (name, page_number) in enumerate(outline):
         following = f"/Next {first_entry + number + 1} 0 R" if number + 1 < len(outline) else ""
         before = f"/Prev {first_entry + number - 1} 0 R" if number else ""

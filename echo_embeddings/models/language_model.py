@@ -296,12 +296,21 @@ def _file_states(folder: Path) -> tuple[object, ...]:
 
 
 def _load_causal_lm(folder: Path, *, device: Device) -> PreTrainedModel:
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        # Some versions of transformers leave out the softcap of Gemma 2 in any other implementation of attention.
+        has_softcap = getattr(config, "attn_logit_softcapping", None) is not None
+        model = AutoModelForCausalLM.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            attn_implementation="eager" if has_softcap else None,
+            local_files_only=True,
+        )
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"The model in {folder} cannot be loaded: {_first_line(error)}") from None
     return cast("PreTrainedModel", model.requires_grad_(False).eval().to(device.name))  # type: ignore[no-untyped-call]

@@ -158,12 +158,19 @@ def test_rendering_stops_after_a_time_limit(tmp_path: Path, monkeypatch: pytest.
         assert dark(picture(render_page(snapshot, "slow.pdf", 1, width=300))), "by another process"
 
 
-def test_rendering_stops_at_a_memory_limit(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
-    worker = Worker(seconds=20, memory_bytes=2**26)
+def test_rendering_stops_at_a_memory_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spaces = " " * (200 * 2**20)
+    (tmp_path / "large.pdf").write_bytes(pdf_file([f"Large) Tj ET {spaces} BT ("], compress=True))
+    (tmp_path / "small.pdf").write_bytes(pdf_file(["Small"]))
+    build(tmp_path, tmp_path / "index")
+    snapshot = open_snapshot(tmp_path / "index", index_device="cpu")
+    worker = Worker(seconds=20, memory_bytes=2**27)
     monkeypatch.setattr(page_images, "_worker", worker)
-    message = r"^Drawing page 1 of two\.pdf (takes more than 0\.1 GB of memory|crashed its reader \(.*\))\.$"
-    with closing(worker), pytest.raises(DocumentError, match=message):
-        render_page(snapshot, "two.pdf", 1, width=1600)
+    message = r"^Drawing page 1 of large\.pdf (takes more than 0\.1 GB of memory|crashed its reader \(.*\))\.$"
+    with closing(snapshot.catalog), closing(worker):
+        with pytest.raises(DocumentError, match=message):
+            render_page(snapshot, "large.pdf", 1, width=300)
+        assert dark(picture(render_page(snapshot, "small.pdf", 1, width=300))), "by another process"
 
 
 def test_the_rendering_process_ends_with_its_parent(tmp_path: Path, snapshot: Snapshot) -> None:

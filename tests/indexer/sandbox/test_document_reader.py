@@ -55,6 +55,15 @@ def wait_until_gone(pid: int, seconds: float) -> bool:
     return not is_running(pid)
 
 
+def wait_until_busy(pid: int) -> None:
+    """Wait until a process has computed for a third of a second more, so that it is in the middle of a document."""
+    deadline = time.monotonic() + 20
+    start = psutil.Process(pid).cpu_times().user
+    while psutil.Process(pid).cpu_times().user < start + 0.3:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 # Results
 
 
@@ -305,8 +314,7 @@ def test_ctrl_c_ends_the_reader_and_its_process_at_once(tmp_path: Path) -> None:
     program = start(tmp_path, READS_SLOWLY)
     assert program.stdout
     pid = int(program.stdout.readline())
-    time.sleep(0.5)
-    assert is_running(pid)
+    wait_until_busy(pid)
     started = time.monotonic()
     os.killpg(program.pid, signal.SIGINT)
     _, errors = program.communicate(timeout=10)
@@ -322,7 +330,7 @@ def test_a_process_whose_parent_was_killed_in_the_middle_of_a_document_ends(tmp_
     program = start(tmp_path, READS_SLOWLY)
     assert program.stdout
     pid = int(program.stdout.readline())
-    time.sleep(0.5)
+    wait_until_busy(pid)
     program.kill()
     program.communicate()
     assert is_running(pid)
