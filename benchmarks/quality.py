@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 
 from echo_index.app.cli.evaluation_command import EvaluationFiles
-from echo_index.app.cli.evaluation_tables import print_tables
+from echo_index.app.cli.evaluation_tables import make_tables, print_tables
 from echo_index.app.cli.progress import WorkProgress
 from echo_index.app.services.encoder_factory import EncoderOptions
 from echo_index.app.services.evaluation_job import EvaluationOptions, evaluate
@@ -43,7 +43,7 @@ def main(words: Sequence[str] | None = None) -> None:
             for precision in given.precisions
         }
     results = [side_by_side(dict(zip(runs, same, strict=True))) for same in zip(*runs.values(), strict=True)]
-    print_tables(Console(highlight=False, markup=False), results)
+    print_tables(Console(highlight=False, markup=False), make_tables(results))
     files.write(results)
 
 

@@ -26,7 +26,7 @@ ORDER = {
         *("storage", "text", "documents", "sandbox", "sources", "catalog"),
         *("vectors", "generations", "building", "inspection"),
     ),
-    "retriever": ("search", "rag", "evaluation", "tuning"),
+    "retriever": ("search", "rag", "evaluation", "answer_evaluation", "tuning"),
     "app": ("defaults", "services", "web", "cli"),
 }
 """The rooms, each above those before it, and in each its sub-packages and single modules in the same order."""
@@ -67,6 +67,9 @@ OWNERS = {
         "retriever/rag/query_rewriting.py",
         "retriever/rag/adapters.py",
         "retriever/rag/answer_prompt.py",
+        "retriever/answer_evaluation/*",
+        "app/cli/search.py",
+        "app/services/answer_evaluation_job.py",
         "app/services/external_llm.py",
         "app/services/index_service.py",
     ),

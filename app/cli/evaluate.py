@@ -31,9 +31,31 @@ def evaluate(
         typer.Argument(
             help="Folders in BEIR format, files of sentence pairs, or files of questions about the index.",
             metavar="INPUT...",
+            show_default=False,
         ),
-    ],
+    ] = [],  # noqa: B006
     index: IndexDir = DEFAULTS.index_dir,
+    answers: Annotated[
+        Path | None,
+        typer.Option(
+            help="Measure the answers to the questions in this file, about the index or the one folder INPUT.",
+            metavar="FILE",
+        ),
+    ] = None,
+    writer: Annotated[
+        list[str],
+        typer.Option(
+            help="With --answers: model on this machine that writes them. Repeatable. Default: the index's model.",
+            metavar="NAME",
+        ),
+    ] = [],  # noqa: B006
+    llm: Annotated[
+        list[str],
+        typer.Option(help="With --answers: model elsewhere that writes them, as for ask. Repeatable.", metavar="NAME"),
+    ] = [],  # noqa: B006
+    k: Annotated[
+        int, typer.Option("-k", min=1, help="With --answers: number of passages given to the model.")
+    ] = DEFAULTS.passages,
     rows: Annotated[
         str | None,
         typer.Option(
@@ -64,13 +86,41 @@ def evaluate(
     markdown: Annotated[Path | None, typer.Option(help="Write the tables to this Markdown file.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Plot the scores to this .svg or .png file.")] = None,
 ) -> None:
-    """Measure the quality of search on public data sets or on your own questions."""
+    """Measure the quality of search, or of answers, on public data sets or on your own questions."""
     from echo_index.app.cli.evaluation_command import EvaluationFiles, run_evaluation
     from echo_index.app.services.encoder_factory import EncoderOptions
     from echo_index.app.services.evaluation_job import EvaluationOptions
 
+    encoder = EncoderOptions(model, adapter, no_adapter, layer=layer, precision=precision, device=device)
+    files = EvaluationFiles(json, markdown, plot)
+    if answers is not None:
+        from echo_index.app.cli.answer_evaluation_command import run_answer_evaluation
+        from echo_index.app.services.answer_evaluation_job import AnswerEvaluationOptions
+
+        if len(inputs) > 1:
+            raise typer.BadParameter("--answers takes at most one INPUT, the folder of the documents.")
+        if rows or baseline or sentence_transformers or instruction or plot:
+            raise typer.BadParameter(
+                "--rows, --baseline, --sentence-transformers, --instruction and --plot are not for --answers."
+            )
+        answer_options = AnswerEvaluationOptions(
+            corpus=inputs[0] if inputs else None,
+            index=index,
+            encoder=encoder,
+            limit=queries,
+            writers=tuple(writer),
+            llms=tuple(llm),
+            passages=k,
+            work=work,
+        )
+        run_answer_evaluation(answers, answer_options, files, out=out, err=err)
+        return
+    if not inputs:
+        raise typer.BadParameter("Name at least one INPUT, or --answers FILE.")
+    if writer or llm:
+        raise typer.BadParameter("--writer and --llm are for --answers: the search needs no model that writes.")
     options = EvaluationOptions(
-        encoder=EncoderOptions(model, adapter, no_adapter, layer=layer, precision=precision, device=device),
+        encoder=encoder,
         index=index,
         rows=tuple(rows.split(",")) if rows else (),
         baseline=baseline,
@@ -79,7 +129,7 @@ def evaluate(
         baselines=tuple(sentence_transformers),
         work=work,
     )
-    run_evaluation(inputs, options, EvaluationFiles(json, markdown, plot), out=out, err=err)
+    run_evaluation(inputs, options, files, out=out, err=err)
 
 
 def calibrate(

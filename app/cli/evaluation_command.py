@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 
 from echo_index.app.cli.evaluation_plot import PLOT_SUFFIXES, draw_scores, require_matplotlib
-from echo_index.app.cli.evaluation_tables import as_json, as_markdown, print_tables
+from echo_index.app.cli.evaluation_tables import as_json, as_markdown, make_tables, print_tables
 from echo_index.app.cli.progress import WorkProgress, interruptible
 from echo_index.app.services.evaluation_job import EvaluationOptions, evaluate
 from echo_index.errors import EchoIndexError
-
-if TYPE_CHECKING:
-    from echo_index.retriever.evaluation.results import DatasetResult
 
 _PACKAGES = (
     "echo-index", "torch", "transformers", "numpy", "faiss-gpu", "faiss-cpu", "scipy", "ir-measures",
@@ -51,18 +47,16 @@ class EvaluationFiles:
                     f"A plot cannot be written as {self.plot.name}.", remedy="Use a name in .svg or .png."
                 )
 
-    def write(self, results: Sequence[DatasetResult]) -> None:
-        """Write the requested files.
+    def write(self, *, json: Callable[[], str], markdown: Callable[[], str]) -> None:
+        """Write the requested text files.
 
         Raises:
             EchoIndexError: a file cannot be written.
         """
         if self.json is not None:
-            _write_text(self.json, as_json(results, _versions()))
+            _write_text(self.json, json())
         if self.markdown is not None:
-            _write_text(self.markdown, as_markdown(results))
-        if self.plot is not None:
-            draw_scores(results, self.plot)
+            _write_text(self.markdown, markdown())
 
 
 def _write_text(path: Path, text: str) -> None:
@@ -90,8 +84,11 @@ def run_evaluation(
 
     with interruptible(notice, kept="What was embedded"), WorkProgress(err) as progress:
         results = evaluate(inputs, options, notice=notice, progress=progress.show)
-    print_tables(out, results)
-    files.write(results)
+    tables = make_tables(results)
+    print_tables(out, tables)
+    files.write(json=lambda: as_json(results, package_versions()), markdown=lambda: as_markdown(tables))
+    if files.plot is not None:
+        draw_scores(results, files.plot)
 
 
 def _validate_rows(options: EvaluationOptions) -> None:
@@ -107,7 +104,7 @@ def _validate_rows(options: EvaluationOptions) -> None:
             raise typer.BadParameter(f"there is no row {row!r}; choose from {', '.join(known)}.", param_hint=option)
 
 
-def _versions() -> Iterator[tuple[str, str]]:
+def package_versions() -> Iterator[tuple[str, str]]:
     """Yield name and version of the installed packages that affect results."""
     for package in _PACKAGES:
         try:

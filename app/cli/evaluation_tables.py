@@ -34,9 +34,9 @@ def make_tables(results: Sequence[DatasetResult]) -> list[Table]:
     return [*map(_dataset_table, results), *_mean_tables(results)]
 
 
-def print_tables(console: Console, results: Sequence[DatasetResult]) -> None:
+def print_tables(console: Console, tables: Sequence[Table]) -> None:
     """Print all tables."""
-    for table in make_tables(results):
+    for table in tables:
         rich_table = RichTable(title=Text(one_line(table.title)), title_justify="left", box=None, padding=(0, 1, 0, 0))
         for number, column in enumerate(table.columns):
             rich_table.add_column(column, justify="right" if number else "left", no_wrap=True)
@@ -48,10 +48,10 @@ def print_tables(console: Console, results: Sequence[DatasetResult]) -> None:
         console.print()
 
 
-def as_markdown(results: Sequence[DatasetResult]) -> str:
+def as_markdown(tables: Sequence[Table]) -> str:
     """Return all tables in Markdown."""
     blocks = []
-    for table in make_tables(results):
+    for table in tables:
         rule = ("---", *("---:" for _ in table.columns[1:]))
         lines = [f"| {' | '.join(cells)} |" for cells in (table.columns, rule, *table.rows)]
         blocks += [f"### {table.title}", "\n".join(lines), *table.notes]

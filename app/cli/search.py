@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,6 +24,9 @@ from echo_index.app.cli.options import (
 )
 from echo_index.app.defaults import DEFAULTS
 from echo_index.app.services.json_fields import answer_fields, hit_fields
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
 
 
 def search(
@@ -72,10 +75,17 @@ def ask(
     device: ModelDevice = "auto",
     index_device: SearchDevice = "auto",
     model: ModelName = None,
+    writer: Annotated[
+        str | None,
+        typer.Option(
+            help="Let another model on this machine write the answer; names as for --model. Default: the index's.",
+            metavar="NAME",
+        ),
+    ] = None,
     llm: Annotated[
         str | None,
         typer.Option(
-            help="Let another model write the answer: openai:MODEL, ollama:MODEL or an OpenAI-compatible URL.",
+            help="Let a model elsewhere write the answer: openai:MODEL, ollama:MODEL or an OpenAI-compatible URL.",
             metavar="NAME",
         ),
     ] = None,
@@ -85,11 +95,16 @@ def ask(
     from contextlib import nullcontext
 
     from echo_index.app.services.external_llm import open_llm, redact, translate_llm_errors, untraced
-    from echo_index.app.services.index_service import own_chat_model
+    from echo_index.app.services.writers import local_writer, own_writer
     from echo_index.retriever.rag.answer_stream import stream_answer
 
-    external_model = None if llm is None else open_llm(llm)
+    if writer is not None and llm is not None:
+        raise typer.BadParameter("--writer and --llm cannot be used together: one model writes the answer.")
+    other_model: BaseChatModel | None = None
+    if writer is not None:
+        other_model = local_writer(writer, device=device, notice=notice)
     if llm is not None:
+        other_model = open_llm(llm)
         notice(f"The question and the passages that are found are sent to {redact(llm)}.")
     retriever, hits = search_index(
         question,
@@ -105,7 +120,7 @@ def ask(
         rerank=rerank,
     )
     with nullcontext() if llm is None else translate_llm_errors(llm), untraced():
-        stream = stream_answer(question, hits, model=external_model or own_chat_model(retriever))
+        stream = stream_answer(question, hits, model=other_model or own_writer(retriever))
         if json:
             output.print_json(out, answer_fields(stream.answer))
         else:

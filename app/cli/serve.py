@@ -25,8 +25,14 @@ def serve(
             metavar="FILE|env",
         ),
     ] = None,
+    writer: Annotated[
+        list[str],
+        typer.Option(
+            help="Offer another model on this machine for the answers, as for ask. Repeatable.", metavar="NAME"
+        ),
+    ] = [],  # noqa: B006
     llm: Annotated[
-        list[str], typer.Option(help="Offer another model for the answers, as for ask. Repeatable.", metavar="NAME")
+        list[str], typer.Option(help="Offer a model elsewhere for the answers, as for ask. Repeatable.", metavar="NAME")
     ] = [],  # noqa: B006
     mcp: Annotated[
         bool, typer.Option("--mcp", help="Let AI assistants search: run an MCP server at /gradio_api/mcp/.")
@@ -47,7 +53,14 @@ def serve(
     from echo_index.app.web.server import ServerOptions, run_server
 
     run_server(
-        ServiceOptions(index, model=model, device=device, index_device=index_device, llms=tuple(llm)),
+        ServiceOptions(
+            index,
+            model=model,
+            device=device,
+            index_device=index_device,
+            writers=tuple(writer),
+            llms=tuple(llm),
+        ),
         ServerOptions(
             host=host,
             port=port,

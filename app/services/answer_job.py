@@ -36,14 +36,14 @@ class Turn:
 class Request:
     """A question with the earlier turns of its conversation, the documents to search and the model that answers.
 
-    `llm` is OWN_MODEL or one of `ServiceOptions.llms`; `passages` is how many passages that model is given.
+    `writer` is OWN_MODEL or one of `ServiceOptions.writers` or `.llms`; `passages` is how many passages it is given.
     """
 
     question: str
     before: tuple[Turn, ...] = ()
     mode: Mode = "hybrid"
     where: SearchFilter | None = None
-    llm: str = OWN_MODEL
+    writer: str = OWN_MODEL
     passages: int = DEFAULTS.passages
 
 
@@ -86,8 +86,9 @@ def _answer(service: IndexService, request: Request) -> Iterator[Turn]:
             )
         )
 
-    model = service.chat_model(request.llm)
-    with translate_llm_errors(request.llm) if request.llm else nullcontext(), untraced():
+    model = service.chat_model(request.writer)
+    is_external = request.writer in service.options.llms
+    with translate_llm_errors(request.writer) if is_external else nullcontext(), untraced():
         stream = answer_question(_conversation(request), search=search, model=model)
         turn = Turn(request.question, passages=stream.passages)
         yield turn

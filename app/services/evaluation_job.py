@@ -49,6 +49,19 @@ class EvaluationOptions:
     work: Path | None = None
 
 
+def require_encoder_of_index(encoder: EncoderOptions, file: Path, *, index: Path) -> None:
+    """Check that no option asks for another encoder than that of an index.
+
+    Raises:
+        SourceError: one does.
+    """
+    if encoder.no_adapter or any(value is not None for value in (encoder.adapter, encoder.layer, encoder.precision)):
+        raise SourceError(
+            f"{file} is evaluated on the index in {index}, which has its own encoder.",
+            remedy="Leave out --adapter, --no-adapter, --layer and --precision.",
+        )
+
+
 def evaluate(
     inputs: Sequence[Path],
     options: EvaluationOptions,
@@ -112,13 +125,7 @@ class _Run:
         from echo_index.retriever.search.retriever import Retriever
 
         encoder = self.options.encoder
-        if encoder.no_adapter or any(
-            value is not None for value in (encoder.adapter, encoder.layer, encoder.precision)
-        ):
-            raise SourceError(
-                f"{file.path} is evaluated on the index in {self.options.index}, which has its own encoder.",
-                remedy="Leave out --adapter, --no-adapter, --layer and --precision.",
-            )
+        require_encoder_of_index(encoder, file.path, index=self.options.index)
         retriever = Retriever.open(self.options.index, model=encoder.model, device=encoder.device, notice=self.notice)
         indexed = open_question_file(
             file, retriever, work=self.work, instruction=self.options.instruction, progress=self.progress

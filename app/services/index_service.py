@@ -8,7 +8,6 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
-from echo_index.app.defaults import DEFAULTS
 from echo_index.errors import EchoIndexError, IndexMismatch, IndexMissing
 
 if TYPE_CHECKING:
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from echo_index.embeddings.runtime.devices import DeviceChoice
     from echo_index.indexer.generations.snapshot import Snapshot
     from echo_index.indexer.vectors.faiss_index import IndexDevice
-    from echo_index.retriever.rag.chat_model import EchoChatModel
     from echo_index.retriever.search.retriever import Retriever
 
 T = TypeVar("T")
@@ -28,12 +26,16 @@ OWN_MODEL = ""
 
 @dataclass(frozen=True)
 class ServiceOptions:
-    """The index to serve and the models to use; `llms` are names of other models that may write the answers."""
+    """The index to serve and the models to use.
+
+    `writers` are names of other models on this machine that may write the answers, `llms` names of models elsewhere.
+    """
 
     index_dir: Path
     model: str | None = None
     device: DeviceChoice = "auto"
     index_device: IndexDevice = "auto"
+    writers: tuple[str, ...] = ()
     llms: tuple[str, ...] = ()
 
 
@@ -87,21 +89,25 @@ class IndexService:
         return self.with_retriever(lambda retriever: retriever.with_snapshot(act))
 
     def chat_model(self, name: str = OWN_MODEL) -> BaseChatModel:
-        """Return the model that writes the answers: the embedding model, or one of `ServiceOptions.llms` by name.
+        """Return the model that writes the answers: the embedding model, or one of the options by its name.
 
         Raises:
-            ModelError: the model cannot be opened, or is not in `ServiceOptions.llms`.
+            ModelError: the model cannot be opened, or is not in `ServiceOptions.writers` or `.llms`.
         """
-        if name == OWN_MODEL:
-            return self.with_retriever(own_chat_model)
         from echo_index.app.services.external_llm import open_llm
+        from echo_index.app.services.writers import local_writer, own_writer
         from echo_index.errors import ModelError
 
-        if name not in self.options.llms:
+        if name == OWN_MODEL:
+            return self.with_retriever(own_writer)
+        if name not in (*self.options.writers, *self.options.llms):
             raise ModelError(f"The model {name!r} is not one of the configured models.")
         with self._lock:
             if name not in self._chat_models:
-                self._chat_models[name] = open_llm(name)
+                is_local = name in self.options.writers
+                self._chat_models[name] = (
+                    local_writer(name, device=self.options.device, notice=self._notice) if is_local else open_llm(name)
+                )
             return self._chat_models[name]
 
     def _open(self, *, instead_of: Retriever | None = None) -> Retriever:
@@ -117,10 +123,3 @@ class IndexService:
                     notice=self._notice,
                 )
             return self._retriever
-
-
-def own_chat_model(retriever: Retriever) -> EchoChatModel:
-    """Return the embedding model of a retriever as a chat model."""
-    from echo_index.retriever.rag.chat_model import EchoChatModel
-
-    return EchoChatModel(language_model=retriever.encoder.model, max_tokens=DEFAULTS.answer_tokens)

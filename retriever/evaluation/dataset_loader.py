@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from echo_index.errors import SourceError
@@ -36,12 +37,22 @@ def read_evaluation_input(path: Path, *, limit: int | None = None) -> Evaluation
     return _question_file(path, limit) if first.startswith("{") else _sentence_pairs(path, limit)
 
 
-def _beir_dataset(folder: Path, limit: int | None) -> BeirDataset:
+def read_corpus(folder: Path) -> BeirDataset:
+    """Return the corpus of a dataset in BEIR's layout, without queries.
+
+    Raises:
+        SourceError: the folder has no corpus.
+    """
     if not (folder / CORPUS).exists():
         raise SourceError(
             f"{folder} is no collection: it has no {CORPUS}.",
             remedy=f"A folder in BEIR's layout has {CORPUS}, {_QUERIES} and {_JUDGEMENTS}.",
         )
+    return BeirDataset(folder.resolve().name, folder, ())
+
+
+def _beir_dataset(folder: Path, limit: int | None) -> BeirDataset:
+    corpus = read_corpus(folder)
     texts = {line.text("_id"): line.text("text") for line in read_json_lines(folder / _QUERIES)}
     judgements: dict[str, list[RelevanceJudgement]] = {}
     for line in read_table(folder / _JUDGEMENTS, columns=("query-id", "corpus-id", "score")):
@@ -53,7 +64,7 @@ def _beir_dataset(folder: Path, limit: int | None) -> BeirDataset:
     queries = [
         EvaluationQuery(query, text, tuple(judgements[query])) for query, text in texts.items() if query in judgements
     ]
-    return BeirDataset(folder.resolve().name, folder, _first(queries, limit, folder / _JUDGEMENTS))
+    return replace(corpus, queries=_first(queries, limit, folder / _JUDGEMENTS))
 
 
 def _question_file(path: Path, limit: int | None) -> QuestionFile:

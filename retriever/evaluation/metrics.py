@@ -23,6 +23,15 @@ _SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean with its 95 % confidence interval, x100."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
 class Difference:
     """Difference of a system to the baseline with its 95 % confidence interval, x100."""
 
@@ -83,6 +92,14 @@ def spearman(similarities: Sequence[float], judged: Sequence[float]) -> float:
     if min(len({*similarities}), len({*judged})) < 2:
         return 0.0
     return 100 * float(spearmanr(similarities, judged).statistic)
+
+
+def mean_estimate(scores: Sequence[float]) -> Estimate:
+    """Return the mean of the scores of at least one query, with a bootstrap over the queries, as `mean_difference`."""
+    values = np.asarray(scores, dtype=np.float64)
+    means = np.concatenate([values[sample].mean(axis=1) for sample in _resamples(len(values))])
+    low, high = np.percentile(means, [2.5, 97.5])
+    return Estimate(float(values.mean()), float(low), float(high))
 
 
 def mean_difference(scores: Sequence[float], baseline: Sequence[float]) -> Difference:

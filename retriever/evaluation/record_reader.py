@@ -37,6 +37,20 @@ class Line:
             return default
         raise self.error(f'has no text under "{name}"')
 
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Return a field that is a text or a list of texts.
+
+        Raises:
+            SourceError: the field is neither, is empty, or has a blank text.
+        """
+        value = self.fields.get(name)
+        if not isinstance(value, list):
+            return (self.text(name),)
+        texts = tuple(Line(self.path, self.number, {name: text}).text(name) for text in value)
+        if not texts:
+            raise self.error(f'has no text under "{name}"')
+        return texts
+
     def number_field(self, name: str, *, default: float | None = None) -> float:
         """Return a field as a number.
 

@@ -67,6 +67,14 @@ class EchoChatModel(BaseChatModel):
         """Return the model; it is loaded at first use and shared."""
         return self._load_named(self.model)
 
+    @property
+    def fingerprint(self) -> str:
+        """Identifies what is written: the model's weights and all settings."""
+        model = self.load()
+        weights = (model.without_adapter or model).weights_hash
+        settings = [getattr(self, name) for name in (*_SETTINGS, "stop") if name != "model"]
+        return f"{weights} {model.generation_mode} {settings}"
+
     def get_token_ids(self, text: str) -> list[int]:
         """Return the token ids of a text."""
         return self.load().tokenizer.encode(text)

@@ -18,7 +18,7 @@ def test_other_writers_are_told_who_writes_and_take_over_when_it_was_killed(libr
 
 def _was_busy(outcome: dict[str, Any]) -> bool:
     named = ["busy"]
-    if outcome["first"].endswith("writer.pid"):  # about to say who it is, or about to end
+    if outcome["first"].endswith(("writer.lock", "writer.pid")):  # has not said yet who it is, or is about to end
         named = ["busy", "busy, unnamed"]
     ended = "killed" if outcome["first"].endswith("embeds") else "done"
     return (

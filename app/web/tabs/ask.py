@@ -68,9 +68,10 @@ class AskTab:
                 with gr.Accordion("Options", open=False):
                     models = [
                         (_own_model_label(service), OWN_MODEL),
+                        *((_writer_label(name), name) for name in service.options.writers),
                         *((_llm_label(name), name) for name in service.options.llms),
                     ]
-                    llm = gr.Dropdown(
+                    writer = gr.Dropdown(
                         models, value=OWN_MODEL, label="Model that writes the answer", visible=len(models) > 1
                     )
                     self.filters = FilterInputs(service)
@@ -78,7 +79,7 @@ class AskTab:
                 self.passages = interactive_html(_NO_PASSAGES, elem_id="passages", label="Passages")
         citation_links = gr.HTML(js_on_load=asset("citations.js"), elem_classes="silent")
         exported = gr.Textbox(value="", visible=False)
-        inputs = [question, turns, llm, self.filters.folders, self.filters.formats]
+        inputs = [question, turns, writer, self.filters.folders, self.filters.formats]
         outputs = [question, turns, chat, self.passages, send, stop]
         ask_event = gr.on(
             [send.click, question.submit],
@@ -107,12 +108,12 @@ class AskTab:
         )
 
     def _ask(
-        self, question: str, turns: list[Turn], llm: str, folders: list[str], formats: list[str]
+        self, question: str, turns: list[Turn], writer: str, folders: list[str], formats: list[str]
     ) -> Iterator[tuple[Any, ...]]:
         if not question.strip():
             yield tuple(gr.skip() for _ in range(6))
             return
-        request = Request(question, before=tuple(turns), where=make_filter(folders, formats), llm=llm)
+        request = Request(question, before=tuple(turns), where=make_filter(folders, formats), writer=writer)
         updated = [*turns, Turn(question)]
         yield "", updated, conversation(updated, is_running=True), _NO_PASSAGES, *_buttons(running=True)
         try:
@@ -131,12 +132,12 @@ class AskTab:
         yield gr.skip(), updated, conversation(updated), passage_cards(updated[-1]), *_buttons(running=False)
 
     def _ask_again(
-        self, question: str, turns: list[Turn], llm: str, folders: list[str], formats: list[str]
+        self, question: str, turns: list[Turn], writer: str, folders: list[str], formats: list[str]
     ) -> Iterator[tuple[Any, ...]]:
         if turns:
-            yield from self._ask(turns[-1].question, turns[:-1], llm, folders, formats)
+            yield from self._ask(turns[-1].question, turns[:-1], writer, folders, formats)
         else:
-            yield from self._ask(question, turns, llm, folders, formats)
+            yield from self._ask(question, turns, writer, folders, formats)
 
 
 def passage_cards(turn: Turn, *, cited: int | None = None) -> str:
@@ -171,6 +172,10 @@ def _buttons(*, running: bool) -> tuple[Any, Any]:
 
 def _own_model_label(service: IndexService) -> str:
     return f"The model of the index ({service.options.model})" if service.options.model else "The model of the index"
+
+
+def _writer_label(writer: str) -> str:
+    return f"{writer}, on this machine"
 
 
 def _llm_label(llm: str) -> str:

@@ -117,3 +117,82 @@ def test_ctrl_c_ends_with_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None
     code, _, err = run("eval", "small")
     assert code == 130
     assert "run the same command again" in err
+
+
+# Answers
+
+
+@pytest.fixture
+def questions(tmp_path: Path) -> str:
+    """Write questions with gold answers about the small collection; return the name of the file."""
+    bread = {"question": "When is bread baked?", "answers": ["at five", "five"], "document": "bread"}
+    whale = {"question": "Where does the whale sing?", "answers": ["in the north"], "document": "whales"}
+    return json_lines(tmp_path / "asked.jsonl", [bread, whale]).name
+
+
+def test_answers_to_questions_about_a_collection(run: Run, tmp_path: Path, tiny_folder: Path, questions: str) -> None:
+    words = ("eval", "--answers", questions, "small", "--json", "all.json", "--markdown", "all.md")
+    code, out, err = run(*words, "--writer", str(tiny_folder), "-k", "2")
+    assert code == 0, err
+    assert "asked: 2 questions, 4 documents in 3 passages; 2 passages to a writer, by hybrid search" in out
+    for row in ("gold answer held", "wrong", "cites the right document", "told that nothing was found"):
+        assert f"\n  {row} " in out
+    report = json.loads((tmp_path / "all.json").read_text())
+    assert report["versions"]["torch"]
+    [writer] = report["writers"]
+    assert writer["writer"] == str(tiny_folder)
+    assert [record["id"] for record in writer["records"]] == ["1", "2", "1", "2"]
+    assert "| of all questions | (2) |" in (tmp_path / "all.md").read_text()
+    [kept] = (tmp_path / "work" / "answers").glob("asked-*.jsonl")
+    assert [json.loads(line) for line in kept.read_text().splitlines()] == writer["records"]
+    assert str(kept.relative_to(tmp_path)) in "".join(err.split("\n"))
+
+
+def test_answers_of_an_interrupted_run_are_kept(run: Run, tmp_path: Path, questions: str) -> None:
+    def times() -> list[float]:
+        [writer] = json.loads((tmp_path / "all.json").read_text())["writers"]
+        return [record["seconds"] for record in writer["records"]]
+
+    assert run("eval", "--answers", questions, "small", "--json", "all.json", "--queries", "1")[0] == 0
+    [first, first_without] = times()
+    assert run("eval", "--answers", questions, "small", "--json", "all.json")[0] == 0
+    assert [times()[0], times()[2]] == [first, first_without]
+
+
+def test_answers_to_questions_about_an_index(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "bread.md").write_text("# Bread\n\nIt is baked at five.\n")
+    line = {"question": "When is it baked?", "answers": "five", "document": "notes/bread.md"}
+    json_lines(tmp_path / "mine.jsonl", [line])
+    assert run("build", "notes")[0] == 0
+    code, out, err = run("eval", "--answers", "mine.jsonl")
+    assert code == 0, err
+    assert "mine: 1 question, 1 document in 1 passage" in out
+    code, _, err = run("eval", "--answers", "mine.jsonl", "--layer", "1")
+    assert code == 1
+    assert "Leave out --adapter, --no-adapter, --layer and --precision." in err
+    json_lines(tmp_path / "mine.jsonl", [{**line, "document": "bread.md"}])
+    code, _, err = run("eval", "--answers", "mine.jsonl")
+    assert code == 1
+    assert "Line 1 of mine.jsonl names 'bread.md', which is not in the index." in " ".join(err.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ((), 2, "Name at least one INPUT, or --answers FILE."),
+        (("--answers", "asked.jsonl", "small", "small"), 2, "--answers takes at most one INPUT"),
+        (("--answers", "asked.jsonl", "small", "--rows", "bm25"), 2, "--plot are not for --answers"),
+        (("small", "--writer", "gemma3-270m"), 2, "--writer and --llm are for --answers"),
+        (("--answers", "nowhere.jsonl", "small"), 1, "Error: nowhere.jsonl cannot be read"),
+        (("--answers", "asked.jsonl", "pairs.tsv"), 1, "pairs.tsv is no collection"),
+        (("--answers", "asked.jsonl", "small", "--json", "nowhere/all.json"), 1, "the folder nowhere does not exist"),
+        (("--answers", "asked.jsonl"), 1, "There is no complete index in .echo-index"),
+    ],
+)
+def test_errors_about_answers_are_reported_before_anything_is_written(
+    run: Run, questions: str, words: tuple[str, ...], code: int, said: str
+) -> None:
+    ended, out, err = run("eval", *words)
+    assert (ended, out) == (code, "")
+    assert said in " ".join(err.replace("│", "").split())

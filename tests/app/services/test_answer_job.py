@@ -180,7 +180,7 @@ class Endless(GenericFakeChatModel):
 def test_a_stopped_answer_is_not_completed(tiny: IndexService) -> None:
     service = IndexService(replace(tiny.options, llms=("endless",)))
     service._chat_models["endless"] = Endless(messages=iter(()))
-    stream = stream_turn(service, Request(QUESTION, llm="endless"))
+    stream = stream_turn(service, Request(QUESTION, writer="endless"))
     for turn in stream:
         if turn.text.count("word") >= 3:
             break
@@ -206,10 +206,10 @@ def test_errors_are_raised_by_the_stream(tiny: IndexService, tmp_path: Path, mon
     with pytest.raises(IndexMissing):
         next(stream_turn(IndexService(ServiceOptions(tmp_path / "nowhere")), Request(QUESTION)))
     with pytest.raises(ModelError, match="is not one of the configured models"):
-        next(stream_turn(tiny, Request(QUESTION, llm="openai:gpt-4o")))
+        next(stream_turn(tiny, Request(QUESTION, writer="openai:gpt-4o")))
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(ModelError, match="needs a key") as raised:
-        next(stream_turn(tiny, Request(QUESTION, llm="openai:gpt-4o-mini")))
+        next(stream_turn(tiny, Request(QUESTION, writer="openai:gpt-4o-mini")))
     assert isinstance(raised.value, EchoIndexError) and raised.value.remedy
 
 

@@ -1,0 +1,164 @@
+"""Let a writer answer questions from the passages that a search finds, with and without the right documents."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from langchain_core.language_models import BaseChatModel
+
+from echo_index.indexer.inspection.document_queries import list_documents
+from echo_index.retriever.answer_evaluation.answer_metrics import exact_match, holds_gold, token_f1
+from echo_index.retriever.answer_evaluation.answer_questions import AnswerQuestion
+from echo_index.retriever.answer_evaluation.answer_store import AnswerStore, WrittenText, prompt_key
+from echo_index.retriever.rag.answer_prompt import Prompt, answer_prompt
+from echo_index.retriever.rag.answer_stream import begin_answer
+from echo_index.retriever.rag.citations import Answer, says_not_found, without_markers
+from echo_index.retriever.search.hits import Hit
+from echo_index.retriever.search.retriever import Mode, Retriever
+
+Outcome = Literal["answered", "refused", "withdrawn"]
+"""Whether there is an answer; if not, whether the writer found nothing, or the checks withdrew what it wrote."""
+Progress = Callable[[str, int, int | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerSettings:
+    """How passages are searched: `passages` of them, by `mode`, near-duplicates grouped, as `ask` does."""
+
+    passages: int
+    mode: Mode = "hybrid"
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRecord:
+    """One answer and how it compares with the gold answers.
+
+    Attributes:
+        id: Of the question.
+        documents_removed: The documents with the answer were taken out, so that nothing should be found.
+        right_retrieved: A passage of a document with the answer was given to the writer.
+        passages: (document, start, end) of each passage, in characters.
+        written: The text as the writer wrote it.
+        text: The checked answer that a user sees.
+        written_holds_gold: The text as it was written contains a gold answer.
+        f1: Of the words of the checked answer, 0 to 1.
+        cited: The documents of the cited passages.
+        cited_right: How many of the citations are of a document with the answer.
+        seconds: Until the end of the text; `first_word_seconds` until its first word.
+    """
+
+    id: str
+    question: str
+    gold: tuple[str, ...]
+    documents: tuple[str, ...]
+    documents_removed: bool
+    right_retrieved: bool
+    passages: tuple[tuple[str, int, int], ...]
+    written: str
+    text: str
+    outcome: Outcome
+    holds_gold: bool
+    written_holds_gold: bool
+    exact_match: bool
+    f1: float
+    cited: tuple[str, ...]
+    cited_right: int
+    first_word_seconds: float
+    seconds: float
+
+
+def answer_questions(
+    questions: Sequence[AnswerQuestion],
+    retriever: Retriever,
+    model: BaseChatModel,
+    *,
+    settings: AnswerSettings,
+    store: AnswerStore,
+    progress: Progress = lambda doing, done, total: None,
+) -> Iterator[AnswerRecord]:
+    """Yield an answer to each question, then one to each with its documents taken out of what the search found.
+
+    What `store` has of the same prompt is not written again.
+
+    Raises:
+        TextError: not even one passage fits into the context of the model.
+        ModelError, IndexMismatch: as in `Retriever.search`.
+    """
+    with retriever.snapshot.reading():
+        sizes = {document.path: document.passages for document in list_documents(retriever.snapshot)}
+    for documents_removed, doing in ((False, "answering"), (True, "answering without the right documents")):
+        for done, question in enumerate(questions, start=1):
+            passages = _passages(retriever, question, settings, sizes=sizes if documents_removed else {})
+            prompt = answer_prompt(question.question, passages, model=model)
+            yield _record(question, prompt, _written(prompt, model, store), model, documents_removed)
+            progress(doing, done, len(questions))
+
+
+def _passages(
+    retriever: Retriever, question: AnswerQuestion, settings: AnswerSettings, *, sizes: dict[str, int]
+) -> list[Hit]:
+    """Return the best passages; without the question's documents if `sizes`, their numbers of passages, are given."""
+    more = sum(sizes.get(document, 0) for document in question.documents)
+    hits = retriever.search(question.question, k=settings.passages + more, mode=settings.mode, group=True)
+    return [hit for hit in hits if not sizes or not _is_right(hit, question)][: settings.passages]
+
+
+def _written(prompt: Prompt, model: BaseChatModel, store: AnswerStore) -> WrittenText:
+    if not prompt.messages:
+        return WrittenText("", 0.0, 0.0)
+    key = prompt_key(prompt.messages)
+    if (written := store.get(key)) is None:
+        began, first, text = time.perf_counter(), None, ""
+        for chunk in model.stream(prompt.messages, stop=prompt.stop):
+            text += str(chunk.text)
+            if first is None and text.strip():
+                first = time.perf_counter() - began
+        seconds = time.perf_counter() - began
+        written = WrittenText(text, seconds if first is None else first, seconds)
+        store.put(key, written)
+    return written
+
+
+def _record(
+    question: AnswerQuestion, prompt: Prompt, written: WrittenText, model: BaseChatModel, documents_removed: bool
+) -> AnswerRecord:
+    checked = begin_answer(prompt, model=model)
+    checked.add(written.text)
+    answer = checked.answer
+    text = without_markers(answer.text) if answer.found else ""
+    cited = [citation.hit for citation in answer.citations]
+    return AnswerRecord(
+        id=question.id,
+        question=question.question,
+        gold=question.answers,
+        documents=question.documents,
+        documents_removed=documents_removed,
+        right_retrieved=any(_is_right(hit, question) for hit in prompt.passages),
+        passages=tuple((hit.source, hit.start, hit.end) for hit in prompt.passages),
+        written=written.text,
+        text=answer.text,
+        outcome=_outcome(answer, written.text),
+        holds_gold=holds_gold(text, question.answers),
+        written_holds_gold=holds_gold(without_markers(written.text), question.answers),
+        exact_match=exact_match(text, question.answers),
+        f1=token_f1(text, question.answers),
+        cited=tuple(hit.source for hit in cited),
+        cited_right=sum(_is_right(hit, question) for hit in cited),
+        first_word_seconds=written.first_word_seconds,
+        seconds=written.seconds,
+    )
+
+
+def _outcome(answer: Answer, written: str) -> Outcome:
+    if answer.found:
+        return "answered"
+    return "refused" if not written.strip() or says_not_found(written) else "withdrawn"
+
+
+def _is_right(hit: Hit, question: AnswerQuestion) -> bool:
+    """Return whether a passage, or a near-duplicate grouped under it, is of a document with the answer."""
+    sources = {hit.source, *(duplicate.source for duplicate in hit.duplicates)}
+    return not sources.isdisjoint(question.documents)
