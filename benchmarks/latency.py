@@ -126,7 +126,7 @@ def _time_answers(retriever: Retriever, model: LanguageModel, questions: Sequenc
             pass
         first.append(began - started)
         rates.append((text.tokens - read) / (time.perf_counter() - began))
-        sizes.append(len(tokens))
+        sizes.append(len(tokens.ids))
     _print_times(f"an answer's first word, prompts of {median(sizes):.0f} tokens", first, "s")
     print(f"{'an answer goes on':55}{median(rates):8.1f} tokens/s ({max(rates):.1f})", flush=True)
 

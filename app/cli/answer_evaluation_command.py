@@ -37,7 +37,7 @@ def run_answer_evaluation(
         report = evaluate_answers(file, options, notice=notice, progress=progress.show)
     table = _table(report)
     print_tables(out, [table])
-    files.write(json=lambda: _as_json(report), markdown=lambda: as_markdown([table]))
+    files.write_texts(json=lambda: _as_json(report), markdown=lambda: as_markdown([table]))
 
 
 def _table(report: AnswerReport) -> Table:
@@ -55,21 +55,23 @@ def _table(report: AnswerReport) -> Table:
     rows.append(("median seconds an answer", *(f"{writer.seconds:.1f}" for writer in report.writers)))
     title = (
         f"{report.name}: {pluralize(report.questions, 'question')}, {pluralize(report.documents, 'document')} in "
-        f"{pluralize(report.passages, 'passage')}; {pluralize(report.passages_given, 'passage')} to a writer, "
-        f"by {report.mode} search"
+        f"{pluralize(report.passages, 'passage')}"
     )
     return Table(
         title,
         ("%", *(writer.writer.rsplit("/", 1)[-1] for writer in report.writers)),
         tuple(rows),
-        ("In parentheses: how many questions or answers are counted, and 95 % intervals.",),
+        (
+            f"Each question was answered from {pluralize(report.passages_given, 'passage')} by {report.mode} search.",
+            "In parentheses: how many questions or answers are counted, and 95 % intervals.",
+        ),
     )
 
 
 def _cell(measure: Measure) -> str:
     if measure.estimate is None:
         return "–"
-    return f"{measure.estimate.value:.1f} ({measure.estimate.low:.1f}–{measure.estimate.high:.1f})"
+    return f"{measure.estimate.value:.1f} ({measure.estimate.low:.0f}–{measure.estimate.high:.0f})"
 
 
 def _as_json(report: AnswerReport) -> str:

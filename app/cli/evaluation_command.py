@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
@@ -15,6 +16,9 @@ from echo_index.app.cli.evaluation_tables import as_json, as_markdown, make_tabl
 from echo_index.app.cli.progress import WorkProgress, interruptible
 from echo_index.app.services.evaluation_job import EvaluationOptions, evaluate
 from echo_index.errors import EchoIndexError
+
+if TYPE_CHECKING:
+    from echo_index.retriever.evaluation.results import DatasetResult
 
 _PACKAGES = (
     "echo-index", "torch", "transformers", "numpy", "faiss-gpu", "faiss-cpu", "scipy", "ir-measures",
@@ -47,8 +51,20 @@ class EvaluationFiles:
                     f"A plot cannot be written as {self.plot.name}.", remedy="Use a name in .svg or .png."
                 )
 
-    def write(self, *, json: Callable[[], str], markdown: Callable[[], str]) -> None:
-        """Write the requested text files.
+    def write(self, results: Sequence[DatasetResult]) -> None:
+        """Write the results of retrieval to the requested files.
+
+        Raises:
+            EchoIndexError: a file cannot be written.
+        """
+        self.write_texts(
+            json=lambda: as_json(results, package_versions()), markdown=lambda: as_markdown(make_tables(results))
+        )
+        if self.plot is not None:
+            draw_scores(results, self.plot)
+
+    def write_texts(self, *, json: Callable[[], str], markdown: Callable[[], str]) -> None:
+        """Write texts to the JSON file and the Markdown file, if they are requested.
 
         Raises:
             EchoIndexError: a file cannot be written.
@@ -84,11 +100,8 @@ def run_evaluation(
 
     with interruptible(notice, kept="What was embedded"), WorkProgress(err) as progress:
         results = evaluate(inputs, options, notice=notice, progress=progress.show)
-    tables = make_tables(results)
-    print_tables(out, tables)
-    files.write(json=lambda: as_json(results, package_versions()), markdown=lambda: as_markdown(tables))
-    if files.plot is not None:
-        draw_scores(results, files.plot)
+    print_tables(out, make_tables(results))
+    files.write(results)
 
 
 def _validate_rows(options: EvaluationOptions) -> None:

@@ -24,15 +24,15 @@ def own_writer(retriever: Retriever) -> EchoChatModel:
 def local_writer(
     name: str, *, device: DeviceChoice = "auto", notice: Callable[[str], None] = lambda line: None
 ) -> EchoChatModel:
-    """Load a model that `--model` takes as a writer; it is shared with the encoder if that has the same model.
+    """Load a model that `--model` takes as a writer: a large one in int8, a small one shared with the encoder.
 
     Raises:
         ModelError: the model does not exist or cannot be read.
         MissingPackage: a package that the model needs is not installed.
         DeviceError: the device does not exist.
     """
-    from echo_index.embeddings.models.language_model import load_model
+    from echo_index.embeddings.models.language_model import load_writer
     from echo_index.retriever.rag.chat_model import EchoChatModel
 
-    model = load_model(name, device=device, notice=notice)
+    model = load_writer(name, device=device, notice=notice)
     return EchoChatModel(language_model=model, max_tokens=DEFAULTS.answer_tokens)

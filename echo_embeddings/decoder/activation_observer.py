@@ -13,6 +13,7 @@ from echo_index.embeddings.decoder.config import DecoderConfig
 from echo_index.embeddings.decoder.decoder import Decoder
 from echo_index.embeddings.decoder.linear import Linear, Precision, linear
 from echo_index.embeddings.decoder.packing import Packing
+from echo_index.embeddings.decoder.parameters import TensorParameters
 from echo_index.embeddings.decoder.smoothquant import Smoothing
 from echo_index.embeddings.decoder.weights import Projection, Tensors
 from echo_index.embeddings.runtime.cache import get_or_make
@@ -57,14 +58,14 @@ def measure_smoothing(tensors: Tensors, config: DecoderConfig, texts: Sequence[S
         observers.append(ActivationObserver(linear(projection, Precision.FP32), projection.weight))
         return observers[-1]
 
-    Decoder(tensors, config, observed).forward(
+    Decoder(TensorParameters(tensors, config, observed)).forward(
         torch.tensor([token for text in texts for token in text]),
         Packing.of([len(text) for text in texts], prefix=0),
         prefix_cache=None,
         rows={config.depth: torch.arange(sum(map(len, texts)))},
     )
     per_layer = len(observers) // config.depth
-    return [_layer_smoothing(observers[per_layer * number :][:per_layer], config) for number in range(config.depth)]
+    return [layer_smoothing(observers[per_layer * number :][:per_layer], config) for number in range(config.depth)]
 
 
 def cached_smoothing(weights_hash: str, measure: Callable[[], list[Smoothing]]) -> list[Smoothing]:
@@ -91,7 +92,8 @@ def _save_smoothing(path: Path, layers: Sequence[Smoothing]) -> None:
     save_file(tensors, path)
 
 
-def _layer_smoothing(observers: Sequence[ActivationObserver], config: DecoderConfig) -> Smoothing:
+def layer_smoothing(observers: Sequence[ActivationObserver], config: DecoderConfig) -> Smoothing:
+    """Return the scales of a layer from the observers of its matrices, in the order in which `Layer.of` builds them."""
     queries_keys_values, attention_out, gate, up, down = observers
     # Query heads that share a value head share its scale.
     by_head = attention_out.scales().view(config.key_value_heads, -1, config.head_dim)

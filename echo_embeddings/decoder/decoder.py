@@ -3,81 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 
 from echo_index.embeddings.decoder.attention import attend, attend_packed
-from echo_index.embeddings.decoder.config import DecoderConfig
-from echo_index.embeddings.decoder.int8_search import Int8ExactSearch
 from echo_index.embeddings.decoder.kv_cache import KVCache
-from echo_index.embeddings.decoder.linear import Linear, Precision, linear
 from echo_index.embeddings.decoder.packing import Packing
+from echo_index.embeddings.decoder.parameters import Parameters
 from echo_index.embeddings.decoder.rotary import RotaryPhases, rotate_in_place
-from echo_index.embeddings.decoder.smoothquant import Smoothing
-from echo_index.embeddings.decoder.weights import LayerWeights, Projection, Tensors, layer_weights
 from echo_index.embeddings.runtime.malloc import retain_freed_memory
 
 _Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, int], torch.Tensor]
 """From queries, keys and values of the tokens of a pass, and the number of the layer, to (tokens, heads x head_dim)."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Layer:
-    """One layer: its matrices in the precision of the decoder, and its gains."""
-
-    before_attention: torch.Tensor
-    queries_keys_values: Linear
-    queries_keys_gain: torch.Tensor | None
-    attention_out: Linear
-    after_attention: torch.Tensor | None
-    before_feed_forward: torch.Tensor
-    gate: Linear
-    up: Linear
-    down: Linear
-    after_feed_forward: torch.Tensor | None
-
-    @classmethod
-    def of(cls, weights: LayerWeights, make_linear: Callable[[Projection], Linear]) -> _Layer:
-        return cls(
-            before_attention=weights.before_attention,
-            queries_keys_values=make_linear(weights.queries_keys_values),
-            queries_keys_gain=weights.queries_keys_gain,
-            attention_out=make_linear(weights.attention_out),
-            after_attention=weights.after_attention,
-            before_feed_forward=weights.before_feed_forward,
-            gate=make_linear(weights.gate),
-            up=make_linear(weights.up),
-            down=make_linear(weights.down),
-            after_feed_forward=weights.after_feed_forward,
-        )
-
-
 class Decoder:
-    """A decoder whose matrices `make_linear` builds, smoothed if there are scales. Not thread-safe.
+    """A decoder with these parameters. Not thread-safe.
 
     Hidden states are float32 in every precision. Layers count as in `hidden_states` of transformers: 0 is the
     embedding, the last is the state after the final normalization.
     """
 
-    def __init__(
-        self,
-        tensors: Tensors,
-        config: DecoderConfig,
-        make_linear: Callable[[Projection], Linear],
-        *,
-        smoothing: Sequence[Smoothing] = (),
-    ) -> None:
+    def __init__(self, parameters: Parameters) -> None:
         retain_freed_memory()
-        self.config = config
-        self._tensors = tensors
-        self._make_linear = make_linear
-        self._smoothing = smoothing
-        self._layers: list[_Layer] = []
-        self._table = tensors["embed_tokens.weight"]
-        self._head_search: Int8ExactSearch | None = None
-        self._final_gain = tensors["norm.weight"].float() + config.gain_offset
+        self.config = parameters.config
+        self._parameters = parameters
         self._phases = RotaryPhases()
 
     def forward(
@@ -120,27 +70,20 @@ class Decoder:
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """Return the logits of the next token (rows, vocabulary) from states (rows, hidden) of the last layer."""
-        logits = linear(Projection(self._head, None), Precision.FP32)(states)
+        logits = self._parameters.logits(states)
         softcap = self.config.logits_softcap
         return logits if softcap is None else logits.div_(softcap).tanh_().mul_(softcap)
 
     def argmax_token(self, state: torch.Tensor, *, exclude: Sequence[int]) -> int:
         """Return the most likely next token that is not in `exclude`, from a state (1, hidden) of the last layer."""
-        if self._head_search is None:
-            self._head_search = Int8ExactSearch(self._head.numpy())
-        tokens, _ = self._head_search.search(state[0].numpy(), k=len({*exclude}) + 1)
-        return next(int(token) for token in tokens if token not in exclude)
-
-    @cached_property
-    def _head(self) -> torch.Tensor:  # large in float32, and not needed for embeddings
-        return (self._table if self.config.tied_embeddings else self._tensors["lm_head.weight"]).float()
+        return self._parameters.argmax_token(state, exclude=exclude)
 
     def _run(
         self, ids: torch.Tensor, positions: torch.Tensor, attention: _Attention, rows: Mapping[int, torch.Tensor]
     ) -> dict[int, torch.Tensor]:
         config, deepest = self.config, max(rows)
         phases = {kind.rotary: self._phases.at(positions, kind.rotary) for kind in config.layers[:deepest]}
-        states = self._table.index_select(0, ids).float() * config.embedding_scale
+        states = self._parameters.embed(ids) * config.embedding_scale
         wanted = {}
         for layer in range(1, deepest):
             states = self._run_layer(layer - 1, states, phases[config.layers[layer - 1].rotary], attention, None)
@@ -148,7 +91,9 @@ class Decoder:
                 wanted[layer] = states.index_select(0, rows[layer])
         last_phases = phases[config.layers[deepest - 1].rotary]
         states = self._run_layer(deepest - 1, states, last_phases, attention, rows[deepest])
-        wanted[deepest] = _rms_norm(states, self._final_gain, config.epsilon) if deepest == config.depth else states
+        wanted[deepest] = (
+            _rms_norm(states, self._parameters.final_gain, config.epsilon) if deepest == config.depth else states
+        )
         return wanted
 
     def _run_layer(
@@ -160,7 +105,7 @@ class Decoder:
         rows: torch.Tensor | None,
     ) -> torch.Tensor:
         """Run one layer; after its attention only for `rows`, if they are given."""
-        config, layer = self.config, self._layer(number)
+        config, layer = self.config, self._parameters.layer(number)
         epsilon, heads = config.epsilon, config.heads
         prepared = layer.queries_keys_values.prepare(_rms_norm(states, layer.before_attention, epsilon))
         projected = layer.queries_keys_values(prepared).unflatten(1, (-1, config.head_dim))
@@ -181,15 +126,6 @@ class Decoder:
         if layer.after_feed_forward is not None:
             _rms_norm_in_place(residual, layer.after_feed_forward, epsilon)
         return states.add_(residual)
-
-    def _layer(self, number: int) -> _Layer:
-        """Return a layer; build it, and those below it, when it is first needed."""
-        while len(self._layers) <= number:
-            weights = layer_weights(self._tensors, self.config, len(self._layers))
-            if self._smoothing:
-                weights = self._smoothing[len(self._layers)].apply_to(weights)
-            self._layers.append(_Layer.of(weights, self._make_linear))
-        return self._layers[number]
 
 
 def _rms_norm(rows: torch.Tensor, gain: torch.Tensor, epsilon: float) -> torch.Tensor:

@@ -86,14 +86,14 @@ class _Int8Copies:
 def _quantize(rows: Vectors) -> _Int8Copies:
     import torch
 
-    from echo_index.embeddings.decoder.linear import int8_linear
+    from echo_index.embeddings.decoder.linear import Int8Weights, int8_linear
     from echo_index.embeddings.decoder.weights import Projection
 
     mean = torch.from_numpy(rows.mean(axis=0))
     blocks, errors, longest = [], [], 0.0
     for start in range(0, len(rows), _BLOCK_ROWS):
         block = torch.from_numpy(rows[start : start + _BLOCK_ROWS]) - mean
-        blocks.append(int8_linear(Projection(block, None)))
+        blocks.append(int8_linear(Int8Weights.quantize(Projection(block, None))))
         scales = blocks[-1].scales[:, None]
         copy = (block / scales).round_().mul_(scales)
         errors.append(torch.linalg.vector_norm(block - copy, dim=1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from time import perf_counter
@@ -59,12 +60,43 @@ def linear(projection: Projection, precision: Precision) -> Linear:
         case Precision.BF16:
             return _BFloat16Linear(projection)
         case Precision.INT8:
-            return int8_linear(projection)
+            return int8_linear(Int8Weights.quantize(projection))
 
 
-def int8_linear(projection: Projection) -> Int8Linear:
+@dataclass(frozen=True, eq=False)
+class Int8Weights:
+    """A matrix in int8 (out, in), the scale of each of its rows (out,), and the bias (out,) in float32.
+
+    A weight is its int8 value times the scale of its row.
+    """
+
+    values: torch.Tensor
+    scales: torch.Tensor
+    bias: torch.Tensor | None
+
+    @classmethod
+    def quantize(cls, projection: Projection) -> Int8Weights:
+        """Round the weights to the nearest multiples of the scales; the largest weight of a row becomes 127."""
+        scales = projection.weight.abs().amax(dim=1).clamp_(min=1e-20) / 127
+        return cls((projection.weight / scales[:, None]).round_().to(torch.int8), scales, projection.bias)
+
+
+def int8_linear(weights: Int8Weights) -> Int8Linear:
     """Return the linear layer in int8, on the fastest kernel that works on this processor."""
-    return _VnniLinear(projection) if _vnni_works() else _EmulatedInt8Linear(projection)
+    return _VnniLinear(weights) if _vnni_works() else _EmulatedInt8Linear(weights)
+
+
+def precise_int8_product(matrix: Int8Linear, rows: torch.Tensor) -> torch.Tensor:
+    """Return the product of a matrix without bias with float32 rows (rows, in) that are rounded to 15 bits.
+
+    The rounding error of the int8 rows is multiplied as int8 rows, too. It takes about as long as one product where
+    reading the matrix from memory takes longer than multiplying.
+    """
+    coarse, coarse_scale = Int8Linear.prepare(rows.clone())
+    remainder = rows - (coarse.float() - 128) * coarse_scale
+    fine, fine_scale = Int8Linear.prepare(remainder)
+    products = matrix((torch.cat([coarse, fine]), torch.cat([coarse_scale, fine_scale])))
+    return products[: len(rows)].add_(products[len(rows) :])
 
 
 def int8_is_fast() -> bool:
@@ -148,13 +180,9 @@ class _BFloat16Linear(Linear):
 class Int8Linear(Linear):
     """The common part of the int8 kernels: one scale for each output channel, and one for each token."""
 
-    scales: torch.Tensor
-    """The scale of each row of the weights (out,): a weight is its int8 value times this."""
-
-    def __init__(self, projection: Projection) -> None:
-        self.scales = projection.weight.abs().amax(dim=1).clamp_(min=1e-20) / 127
-        self._quantized = (projection.weight / self.scales[:, None]).round_().to(torch.int8)
-        self._bias = projection.bias
+    def __init__(self, weights: Int8Weights) -> None:
+        self.scales = weights.scales
+        self._bias = weights.bias
 
     @staticmethod
     def prepare(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -177,9 +205,9 @@ class Int8Linear(Linear):
 class _VnniLinear(Int8Linear):
     """int8 with oneDNN, which uses the VNNI instructions if the processor has them."""
 
-    def __init__(self, projection: Projection) -> None:
-        super().__init__(projection)
-        self._quantized = torch.ops.onednn.qlinear_prepack(self._quantized, None)
+    def __init__(self, weights: Int8Weights) -> None:
+        super().__init__(weights)
+        self._quantized = torch.ops.onednn.qlinear_prepack(weights.values, None)
         self._zeros = torch.zeros(len(self.scales), dtype=torch.int32)
 
     def __call__(self, rows: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
@@ -193,9 +221,9 @@ class _VnniLinear(Int8Linear):
 class _EmulatedInt8Linear(Int8Linear):
     """The same numbers computed in float32: no faster, but an index that was built in int8 opens on any processor."""
 
-    def __init__(self, projection: Projection) -> None:
-        super().__init__(projection)
-        self._weight = self._quantized.float() * self.scales[:, None]
+    def __init__(self, weights: Int8Weights) -> None:
+        super().__init__(weights)
+        self._weight = weights.values.float() * self.scales[:, None]
 
     def __call__(self, rows: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         quantized, scale = rows
@@ -204,7 +232,7 @@ class _EmulatedInt8Linear(Int8Linear):
 
 @cache
 def _vnni_works() -> bool:
-    return _works(_VnniLinear)
+    return _works(lambda projection: _VnniLinear(Int8Weights.quantize(projection)))
 
 
 @cache

@@ -71,7 +71,7 @@ def validate_tensors(tensors: Tensors, config: DecoderConfig, *, folder: Path) -
     Raises:
         ModelError: a tensor is missing or has another shape.
     """
-    for name, shape in _expected_shapes(config).items():
+    for name, shape in tensor_shapes(config).items():
         found = tensors.get(name)
         if found is None:
             raise ModelError(f"The model in {folder} cannot be loaded: the weights {name} are missing.")
@@ -144,7 +144,8 @@ def _interleave_halves(rows: torch.Tensor, head_dim: int) -> torch.Tensor:
     return heads.transpose(1, 2).reshape(rows.shape)
 
 
-def _expected_shapes(config: DecoderConfig) -> dict[str, tuple[int, ...]]:
+def tensor_shapes(config: DecoderConfig) -> dict[str, tuple[int, ...]]:
+    """Return the names and shapes of all weights that the configuration needs; biases are not among them."""
     hidden, inner = config.hidden_size, config.intermediate_size
     query_width = config.heads * config.head_dim
     key_width = config.key_value_heads * config.head_dim

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from echo_index.embeddings.decoder.prompt_cache import PromptTokens
 from echo_index.embeddings.models.language_model import LanguageModel
 from echo_index.errors import ModelError
 
@@ -30,24 +31,30 @@ COMPLETION_END = "\n"
 """The stop string for answers of a base model, which would go on with questions and answers of its own."""
 
 
-def conversation_tokens(model: LanguageModel, messages: Sequence[Message]) -> list[int]:
-    """Return the token ids of a conversation up to the model's answer, in the format that the model is trained on."""
+def conversation_tokens(model: LanguageModel, messages: Sequence[Message]) -> PromptTokens:
+    """Return the tokens of a conversation up to the model's answer, in the format that the model is trained on.
+
+    Each message but the last ends a part of the prompt.
+    """
     return chat_tokens(model, messages) if model.generation_mode == "chat" else completion_tokens(model, messages)
 
 
-def completion_tokens(model: LanguageModel, messages: Sequence[Message]) -> list[int]:
-    """Return the token ids of a conversation as plain text that ends with `Answer:`.
+def completion_tokens(model: LanguageModel, messages: Sequence[Message]) -> PromptTokens:
+    """Return the tokens of a conversation as plain text that ends with `Answer:`.
 
     Messages of the user are unchanged; those of the assistant are preceded by `Answer:` and followed by an empty line.
+    The messages before the last one are one part, unless the end of a token is not the end of a message.
     """
     formats = {"system": "{}\n\n", "user": "{}\n", "assistant": "Answer: {}\n\n"}
-    text = "".join(formats[message.role].format(message.content) for message in messages)
+    texts = [formats[message.role].format(message.content) for message in messages]
     bos = [] if model.tokenizer.bos_id is None else [model.tokenizer.bos_id]
-    return bos + model.tokenizer.encode(f"{text}Answer:")
+    ids = (*bos, *model.tokenizer.encode(f"{''.join(texts)}Answer:"))
+    before = (*bos, *model.tokenizer.encode("".join(texts[:-1]))) if len(texts) > 1 else ()
+    return PromptTokens(ids, (len(before),) if before and ids[: len(before)] == before else ())
 
 
-def chat_tokens(model: LanguageModel, messages: Sequence[Message]) -> list[int]:
-    """Return the token ids of a conversation in the model's chat template, up to the model's answer.
+def chat_tokens(model: LanguageModel, messages: Sequence[Message]) -> PromptTokens:
+    """Return the tokens of a conversation in the model's chat template, up to the model's answer.
 
     Special tokens of the template are encoded as such; the same characters in a message are plain text.
 
@@ -58,13 +65,15 @@ def chat_tokens(model: LanguageModel, messages: Sequence[Message]) -> list[int]:
         {"role": message.role, "content": f"\ue000{number}\ue001"} for number, message in enumerate(messages)
     ]
     ids: list[int] = []
+    ends: list[int] = []
     # Splitting by a pattern with a group alternates the text of the template with the numbers of the messages.
     for position, part in enumerate(_PLACEHOLDER.split(_render(model.folder, model.name, placeholders))):
         if position % 2:
             ids += model.tokenizer.encode(messages[int(part)].content)
+            ends.append(len(ids))
         else:
             ids += model.tokenizer.encode(part, special_tokens=True)
-    return ids
+    return PromptTokens(tuple(ids), tuple(end for end in ends[:-1] if end))
 
 
 def _render(folder: Path, name: str, messages: list[dict[str, str]]) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from functools import partial
 from typing import Any, Literal
 
 import torch
 from tokenizers.decoders import DecodeStream
 
 from echo_index.embeddings.decoder.kv_cache import KVCache
-from echo_index.embeddings.decoder.linear import Precision
+from echo_index.embeddings.decoder.prompt_cache import PromptTokens
 from echo_index.embeddings.models.language_model import LanguageModel
 from echo_index.embeddings.runtime.executor import run_on_executor
 from echo_index.errors import TextError
@@ -31,7 +33,7 @@ class Generation(Iterator[str]):
     def __init__(
         self,
         model: LanguageModel,
-        prompt: Sequence[int],
+        prompt: PromptTokens,
         *,
         max_tokens: int,
         stop: Sequence[str],
@@ -46,11 +48,18 @@ class Generation(Iterator[str]):
         """Return the next piece of text."""
         return next(self._pieces)
 
-    def _text_pieces(self, prompt: Sequence[int], *, max_tokens: int, sampler: Sampler | None) -> Iterator[str]:
+    def close(self) -> None:
+        """End the text, so that its keys and values are free for the next one."""
+        self._pieces.close()
+
+    def _text_pieces(
+        self, prompt: PromptTokens, *, max_tokens: int, sampler: Sampler | None
+    ) -> Generator[str, None, None]:
         model = self._model
         backend = _NativeDecoder(model) if model.uses_native_decoder else _TransformersModel(model)
         stream = DecodeStream(skip_special_tokens=True)
-        ids = list(prompt)
+        *first_parts, last_part = backend.unread_parts(prompt)
+        ids: Sequence[int] = last_part
         generated: list[int] = []
 
         @torch.inference_mode()
@@ -62,38 +71,44 @@ class Generation(Iterator[str]):
             logits[repeating] = -torch.inf
             return sampler(logits)
 
-        while self.tokens < max_tokens:
-            token = run_on_executor(choose_next)
-            if token in model.end_ids:
-                self.finish_reason = "stop"
-                return
-            self.tokens += 1
-            generated.append(token)
-            if text := model.tokenizer.decode_step(stream, token):
-                yield text
-            ids = [token]
-        self.finish_reason = "length"
+        try:
+            for part in first_parts:
+                run_on_executor(partial(backend.read, part))
+            while self.tokens < max_tokens:
+                token = run_on_executor(choose_next)
+                if token in model.end_ids:
+                    self.finish_reason = "stop"
+                    return
+                self.tokens += 1
+                generated.append(token)
+                if text := model.tokenizer.decode_step(stream, token):
+                    yield text
+                ids = [token]
+            self.finish_reason = "length"
+        finally:
+            backend.close(prompt)
 
-    def _until_stop(self, stop: Sequence[str], pieces: Iterator[str]) -> Iterator[str]:
+    def _until_stop(self, stop: Sequence[str], pieces: Generator[str, None, None]) -> Generator[str, None, None]:
         pending = ""  # text that may be the beginning of a stop string
-        for piece in pieces:
-            pending += piece
-            ends = [position for stop_string in stop if (position := pending.find(stop_string)) >= 0]
-            if ends:
-                pending = pending[: min(ends)]
-                self.finish_reason = "stop"
-                break
-            safe = len(pending) - max((_overlap(pending, stop_string) for stop_string in stop), default=0)
-            if safe:
-                yield pending[:safe]
-                pending = pending[safe:]
+        with closing(pieces):
+            for piece in pieces:
+                pending += piece
+                ends = [position for stop_string in stop if (position := pending.find(stop_string)) >= 0]
+                if ends:
+                    pending = pending[: min(ends)]
+                    self.finish_reason = "stop"
+                    break
+                safe = len(pending) - max((_overlap(pending, stop_string) for stop_string in stop), default=0)
+                if safe:
+                    yield pending[:safe]
+                    pending = pending[safe:]
         if pending:
             yield pending
 
 
 def generate(
     model: LanguageModel,
-    prompt: Sequence[int],
+    prompt: Sequence[int] | PromptTokens,
     *,
     max_tokens: int,
     stop: Sequence[str] = (),
@@ -104,7 +119,7 @@ def generate(
 
     Args:
         model: The language model; an adapter for embeddings is not used.
-        prompt: Token ids to continue.
+        prompt: Token ids to continue; with `PromptTokens`, the first parts are not read again for the next prompt.
         max_tokens: The most tokens to generate. An end token of the model ends the text earlier.
         stop: Strings that end the text; they are not part of it.
         temperature: Tokens are drawn by softmax(logits / temperature); 0 for always the most likely token.
@@ -118,15 +133,31 @@ def generate(
     if "" in stop:
         raise TextError("A stop string is empty: it would end every text at once.")
     sampler = None if temperature == 0 else _softmax_sampler(temperature, seed)
-    return Generation(model, prompt, max_tokens=max_tokens, stop=stop, sampler=sampler)
+    tokens = prompt if isinstance(prompt, PromptTokens) else PromptTokens(tuple(prompt))
+    return Generation(model, tokens, max_tokens=max_tokens, stop=stop, sampler=sampler)
 
 
 class _NativeDecoder:
-    """The native decoder in float32, without an adapter, and the KV cache of the text so far."""
+    """The native decoder, without an adapter, and the KV cache of the text so far."""
 
     def __init__(self, model: LanguageModel) -> None:
-        self._decoder = (model.without_adapter or model).decoder(Precision.FP32)
+        self._decoder = model.generation_decoder
+        self._prompts = model.prompt_cache
         self._cache = KVCache()
+
+    def unread_parts(self, prompt: PromptTokens) -> list[tuple[int, ...]]:
+        """Return the parts of a prompt that are not in the cache of recent prompts."""
+        self._cache = self._prompts.take(prompt)
+        return prompt.parts_after(self._cache.tokens)
+
+    @torch.inference_mode()
+    def read(self, ids: Sequence[int]) -> None:
+        """Append token ids to the text."""
+        self._state_after(ids)
+
+    def close(self, prompt: PromptTokens) -> None:
+        """Leave the keys and values of the prompt to the next text."""
+        self._prompts.give_back(prompt, self._cache)
 
     def next_logits(self, ids: Sequence[int]) -> torch.Tensor:
         """Append token ids to the text, and return the logits of the next token: (vocabulary,)."""
@@ -152,6 +183,17 @@ class _TransformersModel:
         # Logits of the whole prompt would take gigabytes with a large vocabulary.
         can_limit_logits = "logits_to_keep" in inspect.signature(self._causal_lm.forward).parameters
         self._last_only = {"logits_to_keep": 1} if can_limit_logits else {}
+
+    def unread_parts(self, prompt: PromptTokens) -> list[tuple[int, ...]]:
+        """Return the whole prompt as one part."""
+        return [prompt.ids]
+
+    def read(self, ids: Sequence[int]) -> None:
+        """Append token ids to the text."""
+        self.next_logits(ids)
+
+    def close(self, prompt: PromptTokens) -> None:
+        """Keep nothing for the next text."""
 
     def next_logits(self, ids: Sequence[int]) -> torch.Tensor:
         """Append token ids to the text, and return the logits of the next token: (vocabulary,)."""

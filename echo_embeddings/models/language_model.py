@@ -20,8 +20,11 @@ from torch import nn
 from echo_index.embeddings.decoder.activation_observer import cached_smoothing, measure_smoothing
 from echo_index.embeddings.decoder.config import DecoderConfig, read_decoder_config
 from echo_index.embeddings.decoder.decoder import Decoder
+from echo_index.embeddings.decoder.int8_parameters import Int8Parameters
 from echo_index.embeddings.decoder.linear import Precision, linear
+from echo_index.embeddings.decoder.parameters import TensorParameters
 from echo_index.embeddings.decoder.precision_check import sample_texts
+from echo_index.embeddings.decoder.prompt_cache import PromptCache
 from echo_index.embeddings.decoder.smoothquant import Smoothing
 from echo_index.embeddings.decoder.weights import Tensors, map_tensors, validate_tensors
 from echo_index.embeddings.models.bundled import DEFAULT_MODEL, bundled_adapter
@@ -36,6 +39,7 @@ from echo_index.embeddings.models.lora import (
     with_adapter,
 )
 from echo_index.embeddings.models.profiles import Profile, profile_for
+from echo_index.embeddings.models.quantized import quantized_folder
 from echo_index.embeddings.models.resolve import find_model, full_name
 from echo_index.embeddings.runtime.cache import sha256_of
 from echo_index.embeddings.runtime.devices import Device, DeviceChoice, choose_device
@@ -68,6 +72,8 @@ class LanguageModel:
     """Maps the layer views of a text to its embedding; None if the views are added instead."""
     without_adapter: LanguageModel | None = None
     """The same model without the adapter, with shared weights; None if there is no adapter."""
+    is_quantized: bool = False
+    """The folder has the int8 weights that `quantize_model` wrote: they generate text, but there are none to embed."""
     _tensors: Tensors = field(default_factory=dict, repr=False)
     """Memory-mapped when the model is loaded; empty if only transformers can read the weights."""
     _built: dict[object, Any] = field(default_factory=dict, repr=False)
@@ -131,6 +137,16 @@ class LanguageModel:
         return cast("Decoder", self._build_once(precision, lambda: self._build_decoder(precision)))
 
     @property
+    def generation_decoder(self) -> Decoder:
+        """The decoder for text generation, without an adapter: int8 if the weights are quantized, else float32."""
+        return (self.without_adapter or self).decoder(Precision.INT8 if self.is_quantized else Precision.FP32)
+
+    @property
+    def prompt_cache(self) -> PromptCache:
+        """The keys and values of recent prompts of `generation_decoder`."""
+        return cast("PromptCache", (self.without_adapter or self)._build_once("prompt_cache", PromptCache))
+
+    @property
     def generation_mode(self) -> Literal["completion", "chat"]:
         """The prompt format for generation: as the profile says, else "chat" if the model has a chat template."""
         return self.profile.writes or ("completion" if self.chat_template is None else "chat")
@@ -171,6 +187,8 @@ class LanguageModel:
 
     def _build_decoder(self, precision: Precision) -> Decoder:
         assert self.decoder_config is not None
+        if self.is_quantized:
+            return Decoder(Int8Parameters(self.folder, self.decoder_config))
         tensors, config = self.weights(), self.decoder_config
         smoothing: list[Smoothing] = []
         if precision is Precision.INT8:
@@ -181,7 +199,8 @@ class LanguageModel:
                     tensors, config, [[*bos, *self.tokenizer.encode(text)] for text in sample_texts()]
                 ),
             )
-        return Decoder(tensors, config, partial(linear, precision=precision), smoothing=smoothing)
+        make_linear = partial(linear, precision=precision)
+        return Decoder(TensorParameters(tensors, config, make_linear, smoothing=smoothing))
 
     def weights(self) -> Tensors:
         """Return the tensors of the layers, with the adapter merged, by the names that `layer_weights` uses."""
@@ -246,6 +265,39 @@ def load_model(
         if adapted is None:
             adapted = _LOADED[key] = _load_adapted(base, adapter)
         return adapted
+
+
+def load_writer(
+    name: str = DEFAULT_MODEL, *, device: DeviceChoice = "auto", notice: Notice = lambda line: None
+) -> LanguageModel:
+    """Load a model that only writes text.
+
+    On a CPU, a large model of an architecture that the native decoder runs is converted to int8 at the first call: it
+    takes a quarter of the memory of float32. Any other model is loaded, and shared, as by `load_model`.
+
+    Raises:
+        ModelError, MissingPackage, DeviceError: as in `load_model`.
+    """
+    chosen_device = choose_device(device)
+    folder = quantized_folder(name, notice=notice) if chosen_device.name == "cpu" else None
+    if folder is None:
+        return load_model(name, device=device, notice=notice)
+    key: tuple[object, ...] = (full_name(name), _file_states(folder), chosen_device)
+    with _LOADING:
+        model = _LOADED.get(key)
+        if model is None:
+            model = _LOADED[key] = LanguageModel(
+                name=full_name(name),
+                folder=folder,
+                profile=profile_for(name),
+                tokenizer=ModelTokenizer.load(folder),
+                decoder_config=read_decoder_config(folder),
+                adapter=None,
+                weights_hash=_hash_weights(folder, None),
+                device=chosen_device,
+                is_quantized=True,
+            )
+        return model
 
 
 def _load_base(name: str, folder: Path, *, device: Device) -> LanguageModel:

@@ -51,8 +51,8 @@ class AnswerReport:
 
 GROUPS = {
     "all": "of all questions",
-    "retrieved": "of those whose document is among the passages",
-    "answered": "of the answers, where the document is among the passages",
+    "retrieved": "with the document among the passages",
+    "answered": "of the answers to these",
     "removed": "with the right documents taken out",
 }
 """Groups of answers, and what the report calls them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from typing import Any, Literal
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
@@ -17,7 +18,7 @@ from pydantic import Field, InstanceOf, PrivateAttr
 from echo_index.embeddings.generation.chat_template import COMPLETION_END, Message, conversation_tokens
 from echo_index.embeddings.generation.text_generation import Generation, generate
 from echo_index.embeddings.models.bundled import DEFAULT_MODEL
-from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.models.language_model import LanguageModel, load_writer
 from echo_index.embeddings.runtime.devices import DeviceChoice
 from echo_index.errors import TextError
 
@@ -85,7 +86,7 @@ class EchoChatModel(BaseChatModel):
         tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool] | None = None,
     ) -> int:
         """Return the number of tokens of a conversation, with the model's chat template or completion format."""
-        return len(conversation_tokens(self.load(), conversation(messages)))
+        return len(conversation_tokens(self.load(), conversation(messages)).ids)
 
     @property
     def _llm_type(self) -> str:
@@ -139,10 +140,10 @@ class EchoChatModel(BaseChatModel):
             raise TextError(f"max_tokens is {settings['max_tokens']}; it must be at least 1.")
         model = self._load_named(settings["model"])
         prompt = conversation_tokens(model, conversation(messages))
-        available = model.context - len(prompt)
+        available = model.context - len(prompt.ids)
         if available < 1:
             raise TextError(
-                f"The conversation has {len(prompt)} tokens; the model {model.name} holds {model.context}.",
+                f"The conversation has {len(prompt.ids)} tokens; the model {model.name} holds {model.context}.",
                 remedy="Shorten it, or use a model with a longer context.",
             )
         stops = self.stop if stop is None else stop
@@ -154,16 +155,17 @@ class EchoChatModel(BaseChatModel):
             temperature=settings["temperature"],
             seed=settings["seed"],
         )
-        pieces = _skip_leading_space(text)
-        for piece in _first_line(pieces) if model.generation_mode == "completion" else pieces:
-            yield ChatGenerationChunk(message=AIMessageChunk(content=piece))
-        yield ChatGenerationChunk(message=_final_chunk(text, prompt_tokens=len(prompt), model=settings["model"]))
+        with closing(text):
+            pieces = _skip_leading_space(text)
+            for piece in _first_line(pieces) if model.generation_mode == "completion" else pieces:
+                yield ChatGenerationChunk(message=AIMessageChunk(content=piece))
+        yield ChatGenerationChunk(message=_final_chunk(text, prompt_tokens=len(prompt.ids), model=settings["model"]))
 
     def _load_named(self, name: str) -> LanguageModel:
         if self.language_model is not None and name == self.language_model.name:
             return self.language_model
         if name not in self._loaded:
-            self._loaded[name] = load_model(name, device=self.device)
+            self._loaded[name] = load_writer(name, device=self.device)
         return self._loaded[name]
 
 

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from echo_index.embeddings.decoder import linear as linear_module
 from echo_index.embeddings.decoder.config import Activation
 from echo_index.embeddings.decoder.linear import (
+    Int8Weights,
     Linear,
     Precision,
     _EmulatedInt8Linear,
@@ -36,7 +37,17 @@ Make = Callable[[Projection], Linear]
 
 HAS_KERNEL = pytest.mark.skipif(not _vnni_works(), reason="the kernel does not work here")
 HAS_ONEDNN = pytest.mark.skipif(not _works(_OneDnnLinear), reason="the kernel does not work here")
-INT8 = [pytest.param(_VnniLinear, marks=HAS_KERNEL), _EmulatedInt8Linear]
+
+
+def vnni(projection: Projection) -> Linear:
+    return _VnniLinear(Int8Weights.quantize(projection))
+
+
+def emulated(projection: Projection) -> Linear:
+    return _EmulatedInt8Linear(Int8Weights.quantize(projection))
+
+
+INT8 = [pytest.param(vnni, marks=HAS_KERNEL), emulated]
 FP32 = [pytest.param(_OneDnnLinear, marks=HAS_ONEDNN), _PlainLinear]
 EVERY = [*FP32, partial(linear, precision=Precision.BF16), *INT8]
 
@@ -118,7 +129,7 @@ def test_int8_is_exact_where_nothing_is_rounded(make: Make) -> None:
 def test_emulated_int8_equals_the_kernel(bias: bool, count: int, rows: int, width: int) -> None:
     given = projection(rows=rows, width=width, bias=bias)
     given_rows = some_rows(count=count, width=width)
-    assert error(product(_VnniLinear(given), given_rows), product(_EmulatedInt8Linear(given), given_rows)) < 1e-4
+    assert error(product(vnni(given), given_rows), product(emulated(given), given_rows)) < 1e-4
 
 
 @pytest.mark.parametrize("make", EVERY)

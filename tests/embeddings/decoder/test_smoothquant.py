@@ -13,6 +13,7 @@ from echo_index.embeddings.decoder.activation_observer import cached_smoothing, 
 from echo_index.embeddings.decoder.decoder import Decoder
 from echo_index.embeddings.decoder.linear import Precision, linear
 from echo_index.embeddings.decoder.packing import Packing
+from echo_index.embeddings.decoder.parameters import TensorParameters
 from echo_index.embeddings.decoder.precision_check import centered_cosines, sample_texts
 from echo_index.embeddings.decoder.smoothquant import Smoothing
 from echo_index.embeddings.encoder import EchoEncoder
@@ -48,8 +49,8 @@ def test_smoothing_does_not_change_float32_states(name: str, tmp_path: Path) -> 
     assert all(float(layer.down.max() / layer.down.min()) > 1.2 for layer in measured), "the scales are not all 1"
 
     make = partial(linear, precision=Precision.FP32)
-    exact = states(Decoder(model._tensors, config, make))
-    smoothed = states(Decoder(model._tensors, config, make, smoothing=measured))
+    exact = states(Decoder(TensorParameters(model._tensors, config, make)))
+    smoothed = states(Decoder(TensorParameters(model._tensors, config, make, smoothing=measured)))
     torch.testing.assert_close(smoothed, exact, rtol=1e-4, atol=1e-4)
 
 

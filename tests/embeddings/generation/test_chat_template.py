@@ -36,13 +36,13 @@ def tokens_by_transformers(model: LanguageModel, messages: list[Message]) -> lis
     ids=["one turn", "with a system turn", "three turns", "odd characters"],
 )
 def test_a_conversation_is_tokenized_as_transformers_does(smollm: LanguageModel, messages: list[Message]) -> None:
-    assert chat_tokens(smollm, messages) == tokens_by_transformers(smollm, messages)
+    assert [*chat_tokens(smollm, messages).ids] == tokens_by_transformers(smollm, messages)
 
 
 @pytest.mark.model
 def test_special_tokens_quoted_in_a_message_stay_plain_text(smollm: LanguageModel) -> None:
-    harmless = chat_tokens(smollm, [Message("user", "x")])
-    hostile = chat_tokens(smollm, [Message("user", HOSTILE)])
+    harmless = chat_tokens(smollm, [Message("user", "x")]).ids
+    hostile = chat_tokens(smollm, [Message("user", HOSTILE)]).ids
     for name in ("<|im_start|>", "<|im_end|>"):
         (token,) = smollm.tokenizer.encode(name, special_tokens=True)
         assert hostile.count(token) == harmless.count(token) > 0
@@ -51,7 +51,7 @@ def test_special_tokens_quoted_in_a_message_stay_plain_text(smollm: LanguageMode
 
 def test_a_message_that_looks_like_a_placeholder_is_plain_text(tiny_model: LanguageModel) -> None:
     words = tiny_model.tokenizer.decode(
-        chat_tokens(tiny_model, [Message("user", "\ue0001\ue001"), Message("user", "secret")])
+        chat_tokens(tiny_model, [Message("user", "\ue0001\ue001"), Message("user", "secret")]).ids
     )
     assert words == "\ue0001\ue001secret"
 
@@ -72,7 +72,7 @@ def test_without_a_system_role_the_system_message_opens_the_first_user_message(t
     model = load_model(str(save_model(tmp_path, llama_config(), chat_template=strict)), device="cpu")
     merged = chat_tokens(model, [Message("system", "Be brief."), Message("user", "Why?"), Message("assistant", "So.")])
     vocabulary = model.tokenizer
-    assert merged == [
+    assert [*merged.ids] == [
         *vocabulary.encode("<bos><|user|>", special_tokens=True),
         *vocabulary.encode("Be brief."),
         *vocabulary.encode("\n\n"),
@@ -91,7 +91,7 @@ def test_a_base_model_gets_plain_text_to_continue(gemma: LanguageModel, smollm: 
         Message("assistant", "Goethe"),
         Message("user", "Question: <eos>?"),
     ]
-    ids = conversation_tokens(gemma, messages)
+    ids = conversation_tokens(gemma, messages).ids
     assert ids[0] == gemma.tokenizer.bos_id
     assert gemma.tokenizer.end_id not in ids
     assert gemma.tokenizer.decode(ids[1:]) == (

@@ -1,0 +1,89 @@
+"""The parameters of a decoder: its embedding table, its layers and its language-model head, built when first needed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+
+import torch
+
+from echo_index.embeddings.decoder.config import DecoderConfig
+from echo_index.embeddings.decoder.int8_search import Int8ExactSearch
+from echo_index.embeddings.decoder.layer import Layer, MakeLinear
+from echo_index.embeddings.decoder.linear import Precision, linear
+from echo_index.embeddings.decoder.smoothquant import Smoothing
+from echo_index.embeddings.decoder.weights import Projection, Tensors, layer_weights
+
+
+class Parameters(ABC):
+    """The parameters of a decoder. Not thread-safe."""
+
+    config: DecoderConfig
+    final_gain: torch.Tensor
+    """The gain of the normalization after the last layer (hidden,)."""
+
+    @abstractmethod
+    def layer(self, number: int) -> Layer:
+        """Return layer `number`, counted from 0."""
+
+    @abstractmethod
+    def embed(self, ids: torch.Tensor) -> torch.Tensor:
+        """Return the rows of the embedding table for token ids (tokens,): float32 (tokens, hidden), not scaled."""
+
+    @abstractmethod
+    def logits(self, states: torch.Tensor) -> torch.Tensor:
+        """Return the product of states (rows, hidden) and the language-model head: float32 (rows, vocabulary)."""
+
+    @abstractmethod
+    def argmax_token(self, state: torch.Tensor, *, exclude: Sequence[int]) -> int:
+        """Return the token with the largest logit that is not in `exclude`, for one state (1, hidden)."""
+
+
+class TensorParameters(Parameters):
+    """Parameters from float tensors by name; `make_linear` builds the matrices, smoothed if there are scales."""
+
+    def __init__(
+        self,
+        tensors: Tensors,
+        config: DecoderConfig,
+        make_linear: MakeLinear,
+        *,
+        smoothing: Sequence[Smoothing] = (),
+    ) -> None:
+        self.config = config
+        self.final_gain = tensors["norm.weight"].float() + config.gain_offset
+        self._tensors = tensors
+        self._make_linear = make_linear
+        self._smoothing = smoothing
+        self._table = tensors["embed_tokens.weight"]
+        self._layers: list[Layer] = []
+        self._head_search: Int8ExactSearch | None = None
+
+    def layer(self, number: int) -> Layer:
+        """Return a layer; build it, and those below it, when it is first needed."""
+        while len(self._layers) <= number:
+            weights = layer_weights(self._tensors, self.config, len(self._layers))
+            if self._smoothing:
+                weights = self._smoothing[len(self._layers)].apply_to(weights)
+            self._layers.append(Layer.of(weights, self._make_linear))
+        return self._layers[number]
+
+    def embed(self, ids: torch.Tensor) -> torch.Tensor:
+        """Return rows of the embedding table."""
+        return self._table.index_select(0, ids).float()
+
+    def logits(self, states: torch.Tensor) -> torch.Tensor:
+        """Return logits; the head is float32 in every precision."""
+        return linear(Projection(self._head, None), Precision.FP32)(states)
+
+    def argmax_token(self, state: torch.Tensor, *, exclude: Sequence[int]) -> int:
+        """Return the most likely token without computing the logits of all others."""
+        if self._head_search is None:
+            self._head_search = Int8ExactSearch(self._head.numpy())
+        tokens, _ = self._head_search.search(state[0].numpy(), k=len({*exclude}) + 1)
+        return next(int(token) for token in tokens if token not in exclude)
+
+    @cached_property
+    def _head(self) -> torch.Tensor:  # large in float32, and not needed for embeddings
+        return (self._table if self.config.tied_embeddings else self._tensors["lm_head.weight"]).float()
