@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from typing import Any, Literal
@@ -38,11 +38,13 @@ class Generation(Iterator[str]):
         max_tokens: int,
         stop: Sequence[str],
         sampler: Sampler | None,
+        start_bias: Mapping[int, float],
     ) -> None:
         self.tokens = 0
         self.finish_reason: Literal["stop", "length"] | None = None
         self._model = model
-        self._pieces = self._until_stop(stop, self._text_pieces(prompt, max_tokens=max_tokens, sampler=sampler))
+        pieces = self._text_pieces(prompt, max_tokens=max_tokens, sampler=sampler, start_bias=start_bias)
+        self._pieces = self._until_stop(stop, pieces)
 
     def __next__(self) -> str:
         """Return the next piece of text."""
@@ -53,7 +55,7 @@ class Generation(Iterator[str]):
         self._pieces.close()
 
     def _text_pieces(
-        self, prompt: PromptTokens, *, max_tokens: int, sampler: Sampler | None
+        self, prompt: PromptTokens, *, max_tokens: int, sampler: Sampler | None, start_bias: Mapping[int, float]
     ) -> Generator[str, None, None]:
         model = self._model
         backend = _NativeDecoder(model) if model.uses_native_decoder else _TransformersModel(model)
@@ -65,11 +67,14 @@ class Generation(Iterator[str]):
         @torch.inference_mode()
         def choose_next() -> int:
             repeating = _repeating_tokens(generated)
-            if sampler is None:
+            bias = {} if generated else start_bias
+            if sampler is None and not bias:
                 return backend.argmax_token(ids, exclude=repeating)
             logits = backend.next_logits(ids)
             logits[repeating] = -torch.inf
-            return sampler(logits)
+            for token, amount in bias.items():
+                logits[token] += amount
+            return int(logits.argmax()) if sampler is None else sampler(logits)
 
         try:
             for part in first_parts:
@@ -114,6 +119,7 @@ def generate(
     stop: Sequence[str] = (),
     temperature: float = 0.0,
     seed: int | None = None,
+    start_bias: Mapping[int, float] | None = None,
 ) -> Generation:
     """Return the text that continues a prompt.
 
@@ -124,6 +130,7 @@ def generate(
         stop: Strings that end the text; they are not part of it.
         temperature: Tokens are drawn by softmax(logits / temperature); 0 for always the most likely token.
         seed: The same seed draws the same tokens; None for a random one.
+        start_bias: Added to the logits of these tokens where the text begins.
 
     Raises:
         TextError: the temperature is below 0, or a stop string is empty.
@@ -134,7 +141,7 @@ def generate(
         raise TextError("A stop string is empty: it would end every text at once.")
     sampler = None if temperature == 0 else _softmax_sampler(temperature, seed)
     tokens = prompt if isinstance(prompt, PromptTokens) else PromptTokens(tuple(prompt))
-    return Generation(model, tokens, max_tokens=max_tokens, stop=stop, sampler=sampler)
+    return Generation(model, tokens, max_tokens=max_tokens, stop=stop, sampler=sampler, start_bias=start_bias or {})
 
 
 class _NativeDecoder:

@@ -33,6 +33,8 @@ class Profile:
     max_tokens: int
     writes: Literal["completion", "chat"] | None
     context: int
+    examples: bool
+    refusal_bias: float
 
 
 def profile_for(name: str) -> Profile:
@@ -60,4 +62,6 @@ def _parse_profile(table: dict[str, Any]) -> Profile:
         max_tokens=table["max_tokens"],
         writes=table.get("writes"),
         context=table["context"],
+        examples=table.get("examples", True),
+        refusal_bias=table.get("refusal_bias", 0.0),
     )

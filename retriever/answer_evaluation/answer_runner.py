@@ -109,10 +109,10 @@ def _passages(
 def _written(prompt: Prompt, model: BaseChatModel, store: AnswerStore) -> WrittenText:
     if not prompt.messages:
         return WrittenText("", 0.0, 0.0)
-    key = prompt_key(prompt.messages)
+    key = prompt_key(prompt)
     if (written := store.get(key)) is None:
         began, first, text = time.perf_counter(), None, ""
-        for chunk in model.stream(prompt.messages, stop=prompt.stop):
+        for chunk in prompt.bind(model).stream(prompt.messages):
             text += str(chunk.text)
             if first is None and text.strip():
                 first = time.perf_counter() - began

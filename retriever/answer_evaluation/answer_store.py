@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
-from langchain_core.messages import BaseMessage
+from echo_index.retriever.rag.answer_prompt import Prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +54,10 @@ class AnswerStore:
         self._file.flush()
 
 
-def prompt_key(messages: Sequence[BaseMessage]) -> str:
-    """Return the key of a prompt: the SHA-256 of its messages in hexadecimal."""
-    content = json.dumps([(message.type, message.content) for message in messages], ensure_ascii=False)
+def prompt_key(prompt: Prompt) -> str:
+    """Return the key of a prompt: the SHA-256 of its messages and settings in hexadecimal."""
+    messages = [(message.type, message.content) for message in prompt.messages]
+    content = json.dumps([messages, prompt.stop, prompt.refusal_bias], ensure_ascii=False)
     return hashlib.sha256(content.encode()).hexdigest()
 
 

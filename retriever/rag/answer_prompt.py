@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.messages.utils import count_tokens_approximately
+from langchain_core.runnables import Runnable
 
 from echo_index.indexer.documents.chunking import title_path
 from echo_index.retriever.rag.chat_model import EchoChatModel
@@ -33,6 +34,27 @@ _EXAMPLES = (
 )
 
 
+# For instruction-tuned models, which answer more often and more briefly after them.
+_CHAT_EXAMPLES = (
+    HumanMessage(
+        "Passages:\n"
+        "[1] The ferry: Boats to the island leave at eight and at noon. Dogs travel free.\n"
+        "[2] The north hall: The loom in the north hall was carved by Hanna Kvist from the wood of a pear tree.\n\n"
+        "Question: Who made the loom?"
+    ),
+    AIMessage("Hanna Kvist [2]"),
+    HumanMessage(
+        "Passages:\n"
+        "[1] The north hall: The loom in the north hall was carved by Hanna Kvist from the wood of a pear tree.\n"
+        "[2] The ferry: Boats to the island leave at eight and at noon. Dogs travel free.\n\n"
+        "Question: Who painted the ceiling of the town hall?"
+    ),
+    AIMessage("Not found."),
+)
+_MAX_EXAMPLES_SHARE = 0.25  # of a model's context; passages are worth more than examples
+_REFUSAL = "Not found."
+
+
 @dataclass(frozen=True, slots=True)
 class FollowUp:
     """A follow-up question as the user asked it, and the previous (question, answer), if there was an answer."""
@@ -43,12 +65,22 @@ class FollowUp:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """The messages for a model, the passages in them, and the strings that stop the answer."""
+    """The messages for a model, the passages in them, and the strings that stop the answer.
+
+    `refusal_bias` is added to the logit of the first token of a refusal, for local models (`Profile.refusal_bias`).
+    """
 
     question: str
     passages: tuple[Hit, ...]
     messages: list[BaseMessage]
     stop: list[str] | None
+    refusal_bias: float = 0.0
+
+    def bind(self, model: BaseChatModel) -> Runnable[LanguageModelInput, AIMessage]:
+        """Return the model with the settings for this prompt."""
+        if not self.refusal_bias:
+            return model.bind(stop=self.stop)
+        return model.bind(stop=self.stop, start_bias={_REFUSAL: self.refusal_bias})
 
 
 def answer_prompt(
@@ -72,9 +104,17 @@ def answer_prompt(
 def _prompt(question: str, passages: tuple[Hit, ...], model: BaseChatModel, follow_up: FollowUp | None) -> Prompt:
     if not isinstance(model, EchoChatModel):
         return Prompt(question, passages, _chat_messages(question, passages), stop=None)
-    if model.load().generation_mode == "chat":
-        return Prompt(question, passages, _chat_messages(question, passages), stop=["\n\n"])
+    language_model = model.load()
+    if language_model.generation_mode == "chat":
+        examples = _CHAT_EXAMPLES if _shows_examples(model) else ()
+        messages = _chat_messages(question, passages, examples=examples)
+        return Prompt(question, passages, messages, ["\n\n"], refusal_bias=language_model.profile.refusal_bias)
     return Prompt(question, passages, _completion_messages(question, passages, follow_up), stop=None)
+
+
+def _shows_examples(model: EchoChatModel) -> bool:
+    profile, context = model.load().profile, model.load().context
+    return profile.examples and (model.get_num_tokens_from_messages([*_CHAT_EXAMPLES]) <= _MAX_EXAMPLES_SHARE * context)
 
 
 def _completion_messages(question: str, passages: tuple[Hit, ...], follow_up: FollowUp | None) -> list[BaseMessage]:
@@ -92,10 +132,12 @@ def _completion_messages(question: str, passages: tuple[Hit, ...], follow_up: Fo
     ]
 
 
-def _chat_messages(question: str, passages: tuple[Hit, ...]) -> list[BaseMessage]:
-    """Return the task, numbered passages and the question for an instruction-tuned model."""
+def _chat_messages(
+    question: str, passages: tuple[Hit, ...], *, examples: Sequence[BaseMessage] = ()
+) -> list[BaseMessage]:
+    """Return the task, examples, numbered passages and the question for an instruction-tuned model."""
     numbered = "\n".join(f"[{number}] {_line(hit)}" for number, hit in enumerate(passages, start=1))
-    return [SystemMessage(_TASK), HumanMessage(f"Passages:\n{numbered}\n\nQuestion: {question}")]
+    return [SystemMessage(_TASK), *examples, HumanMessage(f"Passages:\n{numbered}\n\nQuestion: {question}")]
 
 
 def _fits_context(messages: list[BaseMessage], model: BaseChatModel) -> bool:

@@ -133,5 +133,5 @@ def _stream(
     config: RunnableConfig | None,
 ) -> AnswerStream:
     prompt = answer_prompt(query, passages, model=model, follow_up=follow_up(conversation))
-    chunks = model.stream(prompt.messages, config, stop=prompt.stop) if prompt.messages else iter(())
+    chunks = prompt.bind(model).stream(prompt.messages, config) if prompt.messages else iter(())
     return AnswerStream(begin_answer(prompt, model=model), (str(chunk.text) for chunk in chunks), passages=passages)

@@ -23,7 +23,7 @@ from echo_index.embeddings.runtime.devices import DeviceChoice
 from echo_index.errors import TextError
 
 _PROVIDER = "echo-index"
-_SETTINGS = ("model", "max_tokens", "temperature", "seed")
+_SETTINGS = ("model", "max_tokens", "temperature", "seed", "start_bias")
 _ROLES: dict[str, Literal["system", "user", "assistant"]] = {
     "system": "system",
     "human": "user",
@@ -55,6 +55,8 @@ class EchoChatModel(BaseChatModel):
     """Seed of the sampling."""
     stop: list[str] | None = None
     """Strings that stop the answer; they are not part of it."""
+    start_bias: dict[str, float] | None = None
+    """Added to the logits of the first tokens of these texts where an answer begins."""
     language_model: InstanceOf[LanguageModel] | None = Field(default=None, exclude=True, repr=False)
     """A loaded model, used instead of `model` and `device`."""
     _loaded: dict[str, LanguageModel] = PrivateAttr(default_factory=dict)
@@ -154,6 +156,7 @@ class EchoChatModel(BaseChatModel):
             stop=stops or (),
             temperature=settings["temperature"],
             seed=settings["seed"],
+            start_bias={model.tokenizer.encode(text)[0]: bias for text, bias in (settings["start_bias"] or {}).items()},
         )
         with closing(text):
             pieces = _skip_leading_space(text)

@@ -74,7 +74,7 @@ def rag_chain(retriever: BaseRetriever, chat_model: BaseChatModel) -> Runnable[s
         answer = begin_answer(prompt, model=chat_model)
         yield AddableDict(question=query, passages=documents)
         if prompt.messages:
-            async for chunk in chat_model.astream(prompt.messages, config, stop=prompt.stop):
+            async for chunk in prompt.bind(chat_model).astream(prompt.messages, config):
                 if text := answer.add(str(chunk.text)):
                     yield AddableDict(text=text)
         if rest := answer.end():

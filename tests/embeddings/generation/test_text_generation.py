@@ -300,3 +300,15 @@ def test_a_character_of_several_tokens_is_one_piece(tmp_path: Path, tiny_model: 
     assert len(fox) == 4
     model = scripted(tmp_path, cycle(tiny_model, [*tiny_model.tokenizer.encode("x"), *fox, 1]))
     assert list(generate(model, tiny_model.tokenizer.encode("x"), max_tokens=20)) == ["🦊"]
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.5])
+def test_a_bias_at_the_start_chooses_the_first_token_only(tiny_model: LanguageModel, temperature: float) -> None:
+    prompt = tiny_model.tokenizer.encode("The quick brown")
+    chosen = tiny_model.tokenizer.encode("wizards")[0]
+    text = generate(tiny_model, prompt, max_tokens=8, temperature=temperature, seed=1, start_bias={chosen: 1000.0})
+    rest = generate(tiny_model, [*prompt, chosen], max_tokens=7, temperature=0.0)
+    written = "".join(text)
+    assert written.startswith(tiny_model.tokenizer.decode([chosen]))
+    if temperature == 0:
+        assert written == tiny_model.tokenizer.decode([chosen]) + "".join(rest)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from echo_index.retriever.answer_evaluation.answer_store import AnswerStore, WrittenText, prompt_key
+from echo_index.retriever.rag.answer_prompt import Prompt
 
 FERRY, CASTLE = WrittenText("At eight.", 0.5, 1.5), WrittenText("Otto „Brandt“\n", 0.25, 2.0)
 
@@ -47,11 +48,16 @@ def test_a_text_is_on_disk_at_once(tmp_path: Path) -> None:
 
 
 def test_each_prompt_has_a_key_of_its_own() -> None:
-    keys = {
-        prompt_key([HumanMessage("Who?")]),
-        prompt_key([AIMessage("Who?")]),
-        prompt_key([HumanMessage("Who?"), HumanMessage("")]),
-        prompt_key([HumanMessage("Why?")]),
-    }
-    assert len(keys) == 4
-    assert prompt_key([HumanMessage("Who?")]) in keys
+    def prompt(*messages: BaseMessage, stop: list[str] | None = None, bias: float = 0.0) -> Prompt:
+        return Prompt("Who?", (), [*messages], stop, refusal_bias=bias)
+
+    prompts = [
+        prompt(HumanMessage("Who?")),
+        prompt(AIMessage("Who?")),
+        prompt(HumanMessage("Who?"), HumanMessage("")),
+        prompt(HumanMessage("Why?")),
+        prompt(HumanMessage("Who?"), stop=["."]),
+        prompt(HumanMessage("Who?"), bias=1.0),
+    ]
+    assert len({*map(prompt_key, prompts)}) == len(prompts)
+    assert prompt_key(prompt(HumanMessage("Who?"))) == prompt_key(prompts[0])

@@ -220,6 +220,36 @@ def test_a_passage_cannot_pass_for_the_next_one_or_for_the_question(
         assert sum(line.startswith(("[2]", "Question:", "Answer:", "Passage:")) for line in lines) == 2
 
 
+@pytest.fixture
+def roomy(tiny_model: LanguageModel) -> LanguageModel:
+    """Return a tiny chat model that has room for examples."""
+    config = replace(tiny_model.decoder_config, positions=8192)  # type: ignore[type-var]
+    profile = replace(tiny_model.profile, context=8192)
+    return replace(tiny_model, decoder_config=config, profile=profile, _built={})
+
+
+def test_a_chat_model_is_shown_examples_where_there_is_room(roomy: LanguageModel, tiny_model: LanguageModel) -> None:
+    def kinds(model: LanguageModel) -> list[str]:
+        prompt = answer_prompt("When?", PASSAGES, model=EchoChatModel(language_model=model))
+        assert FERRY.text in str(prompt.messages[-1].text)
+        return [message.type for message in prompt.messages]
+
+    assert kinds(roomy) == ["system", "human", "ai", "human", "ai", "human"]
+    assert kinds(tiny_model) == ["system", "human"]
+    assert kinds(replace(roomy, profile=replace(roomy.profile, examples=False))) == ["system", "human"]
+
+
+def test_a_model_that_answers_too_readily_is_made_to_refuse_more(roomy: LanguageModel) -> None:
+    for bias, refuses in ((0.0, False), (1000.0, True)):
+        model = EchoChatModel(
+            language_model=replace(roomy, profile=replace(roomy.profile, refusal_bias=bias), _built={}), max_tokens=3
+        )
+        prompt = answer_prompt("When?", PASSAGES, model=model)
+        text = str(prompt.bind(model).invoke(prompt.messages).text)
+        first = roomy.tokenizer.encode("Not found.")[0]
+        assert text.startswith(roomy.tokenizer.decode([first])) is refuses
+
+
 @pytest.mark.model
 @pytest.mark.parametrize("name", ["gemma", "smollm"])
 def test_a_real_model_answers_from_the_passage_that_holds_the_answer(name: str, request: pytest.FixtureRequest) -> None:
