@@ -62,7 +62,7 @@ def _table(report: AnswerReport) -> Table:
         ("%", *(writer.writer.rsplit("/", 1)[-1] for writer in report.writers)),
         tuple(rows),
         (
-            f"Each question was answered from {pluralize(report.passages_given, 'passage')} by {report.mode} search.",
+            f"Each question was answered from {pluralize(report.passages_given, 'passage')} by the default search.",
             "In parentheses: how many questions or answers are counted, and 95 % intervals.",
         ),
     )

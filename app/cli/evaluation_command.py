@@ -15,6 +15,7 @@ from echo_index.app.cli.evaluation_plot import PLOT_SUFFIXES, draw_scores, requi
 from echo_index.app.cli.evaluation_tables import as_json, as_markdown, make_tables, print_tables
 from echo_index.app.cli.progress import WorkProgress, interruptible
 from echo_index.app.services.evaluation_job import EvaluationOptions, evaluate
+from echo_index.app.services.result_files import write_text
 from echo_index.errors import EchoIndexError
 
 if TYPE_CHECKING:
@@ -70,16 +71,9 @@ class EvaluationFiles:
             EchoIndexError: a file cannot be written.
         """
         if self.json is not None:
-            _write_text(self.json, json())
+            write_text(self.json, json())
         if self.markdown is not None:
-            _write_text(self.markdown, markdown())
-
-
-def _write_text(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise EchoIndexError(f"{path} cannot be written: {error.strerror}.") from None
+            write_text(self.markdown, markdown())
 
 
 def run_evaluation(

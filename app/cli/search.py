@@ -92,19 +92,15 @@ def ask(
     json: AsJson = False,
 ) -> None:
     """Answer a question from the documents, with citations."""
-    from contextlib import nullcontext
-
-    from echo_index.app.services.external_llm import open_llm, redact, translate_llm_errors, untraced
+    from echo_index.app.services.external_llm import answering, open_llm, redact
     from echo_index.app.services.writers import local_writer, own_writer
     from echo_index.retriever.rag.answer_stream import stream_answer
 
     if writer is not None and llm is not None:
         raise typer.BadParameter("--writer and --llm cannot be used together: one model writes the answer.")
-    other_model: BaseChatModel | None = None
-    if writer is not None:
-        other_model = local_writer(writer, device=device, notice=notice)
+    chat_model: BaseChatModel | None = None
     if llm is not None:
-        other_model = open_llm(llm)
+        chat_model = open_llm(llm)
         notice(f"The question and the passages that are found are sent to {redact(llm)}.")
     retriever, hits = search_index(
         question,
@@ -119,8 +115,10 @@ def ask(
         formats=format,
         rerank=rerank,
     )
-    with nullcontext() if llm is None else translate_llm_errors(llm), untraced():
-        stream = stream_answer(question, hits, model=other_model or own_writer(retriever))
+    if chat_model is None:  # after the search, which needs seconds where a new writer needs minutes
+        chat_model = local_writer(writer, device=device, notice=notice) if writer else own_writer(retriever)
+    with answering(llm):
+        stream = stream_answer(question, hits, model=chat_model)
         if json:
             output.print_json(out, answer_fields(stream.answer))
         else:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,16 +14,17 @@ from typing import TYPE_CHECKING
 from echo_index.app.defaults import DEFAULTS
 from echo_index.app.services.encoder_factory import EncoderOptions, Notice, choose_chunking, open_encoder
 from echo_index.app.services.evaluation_job import Progress, require_encoder_of_index
-from echo_index.app.services.external_llm import open_llm, redact, translate_llm_errors, untraced
+from echo_index.app.services.external_llm import answering, open_llm, redact
+from echo_index.app.services.result_files import write_text
 from echo_index.app.services.writers import local_writer, own_writer
-from echo_index.errors import EchoIndexError, SourceError
+from echo_index.errors import SourceError
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
     from echo_index.retriever.answer_evaluation.answer_questions import AnswerQuestion
     from echo_index.retriever.answer_evaluation.answer_results import AnswerReport, WriterResult
-    from echo_index.retriever.search.retriever import Mode, Retriever
+    from echo_index.retriever.search.retriever import Retriever
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,6 @@ class AnswerEvaluationOptions:
     writers: tuple[str, ...] = ()
     llms: tuple[str, ...] = ()
     passages: int = DEFAULTS.passages
-    mode: Mode = "hybrid"
     work: Path | None = None
 
 
@@ -79,7 +78,7 @@ def evaluate_answers(
     _validate_documents(file, questions, retriever)
     results = []
     for name, open_model in _writers(options, retriever, notice):
-        with translate_llm_errors(name) if name in options.llms else nullcontext(), untraced():
+        with answering(name if name in options.llms else None):
             model = open_model()
             results.append(
                 _evaluate_writer(name, model, questions, retriever, options=options, work=work, progress=progress)
@@ -94,7 +93,6 @@ def evaluate_answers(
         documents=manifest.documents,
         passages=manifest.chunks,
         passages_given=options.passages,
-        mode=options.mode,
         questions=len(questions),
         writers=tuple(results),
     )
@@ -156,7 +154,7 @@ def _evaluate_writer(
     progress: Progress,
 ) -> WriterResult:
     from echo_index.retriever.answer_evaluation.answer_results import summarize
-    from echo_index.retriever.answer_evaluation.answer_runner import AnswerSettings, answer_questions
+    from echo_index.retriever.answer_evaluation.answer_runner import answer_questions
     from echo_index.retriever.answer_evaluation.answer_store import AnswerStore
     from echo_index.retriever.rag.chat_model import EchoChatModel
 
@@ -168,7 +166,7 @@ def _evaluate_writer(
             questions,
             retriever,
             model,
-            settings=AnswerSettings(options.passages, options.mode),
+            passages=options.passages,
             store=store,
             progress=lambda doing, done, total: progress(f"{shown}: {doing}", done, total),
         )
@@ -176,13 +174,8 @@ def _evaluate_writer(
 
 
 def _write_records(path: Path, result: WriterResult) -> None:
-    try:
-        path.write_text(
-            "".join(json.dumps(asdict(record), ensure_ascii=False) + "\n" for record in result.records),
-            encoding="utf-8",
-        )
-    except OSError as error:
-        raise EchoIndexError(f"{path} cannot be written: {error.strerror}.") from None
+    lines = (json.dumps(asdict(record), ensure_ascii=False) for record in result.records)
+    write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def _file_name(name: str) -> str:

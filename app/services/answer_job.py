@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import nullcontext
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
@@ -11,7 +10,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from echo_index.app.defaults import DEFAULTS
-from echo_index.app.services.external_llm import translate_llm_errors, untraced
+from echo_index.app.services.external_llm import answering
 from echo_index.app.services.index_service import OWN_MODEL, IndexService
 
 if TYPE_CHECKING:
@@ -87,8 +86,7 @@ def _answer(service: IndexService, request: Request) -> Iterator[Turn]:
         )
 
     model = service.chat_model(request.writer)
-    is_external = request.writer in service.options.llms
-    with translate_llm_errors(request.writer) if is_external else nullcontext(), untraced():
+    with answering(request.writer if request.writer in service.options.llms else None):
         stream = answer_question(_conversation(request), search=search, model=model)
         turn = Turn(request.question, passages=stream.passages)
         yield turn

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 from urllib.parse import urldefrag, urlsplit
 
@@ -67,6 +67,17 @@ def translate_llm_errors(name: str) -> Iterator[None]:
     except Exception as error:  # noqa: BLE001 - each provider has its own exception classes
         # From None: the traceback of the cause could show a key.
         raise ModelError(f"The language model {redact(name)} failed: {_reason(error)}") from None
+
+
+@contextmanager
+def answering(llm: str | None) -> Iterator[None]:
+    """Let a model write answers: nothing is traced, and errors of an external model, which `llm` names, are translated.
+
+    Raises:
+        MissingPackage, ModelError: as in `translate_llm_errors`.
+    """
+    with nullcontext() if llm is None else translate_llm_errors(llm), untraced():
+        yield
 
 
 @contextmanager

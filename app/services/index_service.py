@@ -48,6 +48,7 @@ class IndexService:
         self._retriever: Retriever | None = None
         self._chat_models: dict[str, BaseChatModel] = {}
         self._lock = Lock()
+        self._chat_models_lock = Lock()  # of its own, as a new writer takes minutes to load
         self._ready = False
 
     @property
@@ -57,11 +58,11 @@ class IndexService:
 
     @property
     def ready(self) -> bool:
-        """Whether `warm` has finished: questions do not wait for the model to load."""
+        """Whether the model of the index is loaded, so that questions do not wait for it."""
         return self._ready
 
     def warm(self) -> None:
-        """Load the model before the first question."""
+        """Load the models before the first question."""
         try:
             self.with_retriever(lambda retriever: retriever.encoder.model.tokenizer.full())
         except IndexMissing:
@@ -69,6 +70,11 @@ class IndexService:
         except EchoIndexError as error:
             self._notice(str(error))  # every question will show the same error
         self._ready = True
+        for writer in self.options.writers:
+            try:
+                self.chat_model(writer)
+            except EchoIndexError as error:
+                self._notice(str(error))  # the same is said to whoever chooses it
 
     def with_retriever(self, act: Callable[[Retriever], T]) -> T:
         """Return `act(retriever)` for the current index, which is opened again if it was rebuilt with another model.
@@ -102,7 +108,7 @@ class IndexService:
             return self.with_retriever(own_writer)
         if name not in (*self.options.writers, *self.options.llms):
             raise ModelError(f"The model {name!r} is not one of the configured models.")
-        with self._lock:
+        with self._chat_models_lock:
             if name not in self._chat_models:
                 is_local = name in self.options.writers
                 self._chat_models[name] = (

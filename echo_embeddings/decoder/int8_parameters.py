@@ -25,7 +25,7 @@ from echo_index.embeddings.decoder.linear import (
     precise_int8_product,
 )
 from echo_index.embeddings.decoder.packing import Packing
-from echo_index.embeddings.decoder.parameters import Parameters
+from echo_index.embeddings.decoder.parameters import Parameters, TensorParameters
 from echo_index.embeddings.decoder.weights import LayerWeights, Projection, Tensors, layer_weights
 
 _TABLE_FILE = "embedding.safetensors"
@@ -90,39 +90,38 @@ def quantize_model(tensors: Tensors, config: DecoderConfig, texts: Sequence[Sequ
     layer in float32 before it is quantized. Only one layer is in memory at a time.
     """
     table = _rows(tensors["embed_tokens.weight"])
-    final_gain = tensors["norm.weight"].float() + config.gain_offset
-    save_file({**_packed("table", Int8Weights.quantize(table)), _FINAL_GAIN: final_gain}, folder / _TABLE_FILE)
+    quantizer = _Quantizer(tensors, config, folder)
+    packed = {**_packed("table", Int8Weights.quantize(table)), _FINAL_GAIN: quantizer.final_gain}
+    save_file(packed, folder / _TABLE_FILE)
     del table
     if not config.tied_embeddings:
         head = Int8Weights.quantize(_rows(tensors["lm_head.weight"]))
         save_file(_packed("head", head), folder / _HEAD_FILE)
         del head
-    quantizer = _Quantizer(tensors, config, folder)
     ids = torch.tensor([token for text in texts for token in text])
     packing = Packing.of([len(text) for text in texts], prefix=0)
     Decoder(quantizer).forward(ids, packing, prefix_cache=None, rows={config.depth: torch.arange(len(ids))})
     quantizer.store_layer()
 
 
-class _Quantizer(Parameters):
+class _Quantizer(TensorParameters):
     """Parameters in float32 that store the layer before in int8 whenever the next one is asked for."""
 
     def __init__(self, tensors: Tensors, config: DecoderConfig, folder: Path) -> None:
-        self.config = config
-        self.final_gain = torch.ones(config.hidden_size)
-        self._tensors = tensors
+        super().__init__(tensors, config, self._observed)
         self._folder = folder
         self._number = -1
         self._observers: list[ActivationObserver] = []
 
     def layer(self, number: int) -> Layer:
+        """Return a layer that observes its activations; only this one is in memory."""
         if number != self._number:
             if self._number >= 0:
                 self.store_layer()
             self._number = number
             self._observers.clear()
             self._weights = layer_weights(self._tensors, self.config, number)
-            self._layer = Layer.of(self._weights, self._observed)
+            self._layer = Layer.of(self._weights, self._make_linear)
         return self._layer
 
     def store_layer(self) -> None:
@@ -130,15 +129,6 @@ class _Quantizer(Parameters):
         smoothed = layer_smoothing(self._observers, self.config).apply_to(self._weights)
         packed = {name: tensor for field in fields(smoothed) for name, tensor in _packed_field(smoothed, field.name)}
         save_file(packed, self._folder / _LAYER_FILE.format(self._number))
-
-    def embed(self, ids: torch.Tensor) -> torch.Tensor:
-        return self._tensors["embed_tokens.weight"].index_select(0, ids).float()
-
-    def logits(self, states: torch.Tensor) -> torch.Tensor:
-        raise NotImplementedError
-
-    def argmax_token(self, state: torch.Tensor, *, exclude: Sequence[int]) -> int:
-        raise NotImplementedError
 
     def _observed(self, projection: Projection) -> Linear:
         self._observers.append(ActivationObserver(linear(projection, Precision.FP32), projection.weight))

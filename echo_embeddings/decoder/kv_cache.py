@@ -39,6 +39,12 @@ class KVCache:
         self.values[number][self.tokens : end] = values
         return self.keys[number][:end], self.values[number][:end]
 
+    def shrink(self, tokens: int) -> None:
+        """Keep only the first `tokens` tokens, and no room for more."""
+        self.keys = [keys[:tokens].clone() for keys in self.keys]
+        self.values = [values[:tokens].clone() for values in self.values]
+        self.tokens = tokens
+
 
 def _grown(tensor: torch.Tensor, capacity: int) -> torch.Tensor:
     larger = tensor.new_empty(capacity, *tensor.shape[1:])

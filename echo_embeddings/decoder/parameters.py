@@ -56,7 +56,6 @@ class TensorParameters(Parameters):
         self._tensors = tensors
         self._make_linear = make_linear
         self._smoothing = smoothing
-        self._table = tensors["embed_tokens.weight"]
         self._layers: list[Layer] = []
         self._head_search: Int8ExactSearch | None = None
 
@@ -71,7 +70,7 @@ class TensorParameters(Parameters):
 
     def embed(self, ids: torch.Tensor) -> torch.Tensor:
         """Return rows of the embedding table."""
-        return self._table.index_select(0, ids).float()
+        return self._tensors["embed_tokens.weight"].index_select(0, ids).float()
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """Return logits; the head is float32 in every precision."""
@@ -86,4 +85,4 @@ class TensorParameters(Parameters):
 
     @cached_property
     def _head(self) -> torch.Tensor:  # large in float32, and not needed for embeddings
-        return (self._table if self.config.tied_embeddings else self._tensors["lm_head.weight"]).float()
+        return self._tensors["embed_tokens.weight" if self.config.tied_embeddings else "lm_head.weight"].float()

@@ -51,10 +51,12 @@ class PromptCache:
     def give_back(self, prompt: PromptTokens, cache: KVCache) -> None:
         """Keep the KV cache of a text that began with a prompt; the one that was not used for longest is dropped.
 
-        A prompt of one part, or one that was not read to the end of its parts, is not kept.
+        Its last part, often the longest, cannot be shared and is not kept. Nor is a prompt of one part, or one whose
+        other parts were not all read.
         """
         if not prompt.ends or cache.tokens < prompt.ends[-1]:
             return
+        cache.shrink(prompt.ends[-1])
         with self._lock:
             self._kept = [*self._kept, (prompt, cache)][-_KEPT:]
 

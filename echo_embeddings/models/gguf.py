@@ -77,7 +77,7 @@ def save_config(gguf: Path, folder: Path) -> None:
     from transformers import AutoConfig, AutoTokenizer
 
     _require("gguf")
-    with _quiet_reading(gguf):
+    with reading_gguf(gguf):
         AutoConfig.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
         AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
 
@@ -100,7 +100,7 @@ def _dequantize(gguf: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    with _quiet_reading(gguf):
+    with reading_gguf(gguf):
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
         model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
     # The weights are dequantized, but save_pretrained refuses as long as the attributes of quantization are set.
@@ -113,8 +113,8 @@ def _dequantize(gguf: Path, folder: Path) -> None:
 
 
 @contextmanager
-def _quiet_reading(gguf: Path) -> Iterator[None]:
-    """Show no progress bars of transformers, and translate its errors about a file into a ModelError."""
+def reading_gguf(gguf: Path) -> Iterator[None]:
+    """Show no progress bars of transformers, and translate errors about a file into a ModelError."""
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -122,4 +122,4 @@ def _quiet_reading(gguf: Path) -> Iterator[None]:
         with redirect_stderr(io.StringIO()):  # some progress bars cannot be disabled
             yield
     except (OSError, ValueError, KeyError, NotImplementedError, AttributeError, struct.error) as error:
-        raise ModelError(f"The file {gguf.name} is not a GGUF model that transformers can read: {error}.") from None
+        raise ModelError(f"The file {gguf.name} is not a GGUF model that can be read: {error}.") from None

@@ -10,6 +10,7 @@ import torch
 
 from echo_index.embeddings.decoder.config import DecoderConfig
 from echo_index.embeddings.decoder.weights import tensor_shapes
+from echo_index.errors import ModelError
 
 _WITH_PAIRED_CHANNELS = "llama"  # the architecture whose rotary pairs are adjacent in the files, not half a head apart
 _GEMMA = "gemma"  # begins the names of the architectures whose gains are stored plus one in the files
@@ -20,6 +21,9 @@ class GgufTensors(Mapping[str, torch.Tensor]):
 
     Only the tensor that is asked for is in memory: a model that takes 6 GB in float32 can be converted in little more
     than the memory of its largest tensor.
+
+    Raises:
+        ModelError: a tensor that the configuration needs is missing.
     """
 
     def __init__(self, path: Path, config: DecoderConfig) -> None:
@@ -37,6 +41,8 @@ class GgufTensors(Mapping[str, torch.Tensor]):
             for name in (weight, f"{weight.removesuffix('weight')}bias")
             if (found := names.get_name(_public_name(name), try_suffixes=(".weight", ".bias"))) in stored
         }
+        if missing := tensor_shapes(config).keys() - self._stored.keys():
+            raise ModelError(f"The file {path.name} is not a complete model: the weights {min(missing)} are missing.")
 
     def __getitem__(self, name: str) -> torch.Tensor:
         """Return a tensor in the layout of transformers; it is dequantized each time."""

@@ -249,9 +249,8 @@ def load_model(
     chosen_device = choose_device(device)
     if adapter == "own":
         adapter = bundled_adapter(name)
-    path = Path(name).expanduser()
-    if adapter is None and is_adapter(path) and not (path / "config.json").exists():
-        adapter, name = path, base_model_name(path)
+    if adapter is None and (only_adapter := _only_adapter(name)):
+        adapter, name = only_adapter, base_model_name(only_adapter)
     folder = find_model(name, notice=notice)
     key: tuple[object, ...] = (full_name(name), _file_states(folder), chosen_device)
     with _LOADING:
@@ -279,6 +278,8 @@ def load_writer(
         ModelError, MissingPackage, DeviceError: as in `load_model`.
     """
     chosen_device = choose_device(device)
+    if only_adapter := _only_adapter(name):  # text is written without an adapter
+        name = base_model_name(only_adapter)
     folder = quantized_folder(name, notice=notice) if chosen_device.name == "cpu" else None
     if folder is None:
         return load_model(name, device=device, notice=notice)
@@ -298,6 +299,12 @@ def load_writer(
                 is_quantized=True,
             )
         return model
+
+
+def _only_adapter(name: str) -> Path | None:
+    """Return the folder if a name is that of a folder with an adapter and no model."""
+    path = Path(name).expanduser()
+    return path if is_adapter(path) and not (path / "config.json").exists() else None
 
 
 def _load_base(name: str, folder: Path, *, device: Device) -> LanguageModel:

@@ -12,7 +12,7 @@ from echo_index.embeddings.decoder.int8_parameters import is_quantized_model, qu
 from echo_index.embeddings.decoder.precision_check import sample_texts
 from echo_index.embeddings.decoder.weights import map_tensors, validate_tensors
 from echo_index.embeddings.models.bundled import EMBEDDED_MODELS
-from echo_index.embeddings.models.gguf import Notice, converted_folder, save_config, write_source
+from echo_index.embeddings.models.gguf import Notice, converted_folder, reading_gguf, save_config, write_source
 from echo_index.embeddings.models.gguf_tensors import GgufTensors
 from echo_index.embeddings.models.resolve import find_model
 from echo_index.embeddings.runtime.cache import build_once, cache_key, sha256_of
@@ -69,8 +69,8 @@ def _quantize_gguf(provide: Callable[[Path], object], file_name: str, folder: Pa
     save_config(gguf, folder)
     config = read_decoder_config(folder)
     if config is not None:
-        tensors = GgufTensors(gguf, config)
-        quantize_model(tensors, config, _sample_tokens(folder), folder)
+        with reading_gguf(gguf):
+            quantize_model(GgufTensors(gguf, config), config, _sample_tokens(folder), folder)
     gguf.unlink()
 
 

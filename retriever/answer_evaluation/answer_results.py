@@ -44,7 +44,6 @@ class AnswerReport:
     """In the index."""
     passages_given: int
     """To a writer, at most."""
-    mode: str
     questions: int
     writers: tuple[WriterResult, ...]
 

@@ -17,19 +17,11 @@ from echo_index.retriever.rag.answer_prompt import Prompt, answer_prompt
 from echo_index.retriever.rag.answer_stream import begin_answer
 from echo_index.retriever.rag.citations import Answer, says_not_found, without_markers
 from echo_index.retriever.search.hits import Hit
-from echo_index.retriever.search.retriever import Mode, Retriever
+from echo_index.retriever.search.retriever import Retriever
 
 Outcome = Literal["answered", "refused", "withdrawn"]
 """Whether there is an answer; if not, whether the writer found nothing, or the checks withdrew what it wrote."""
 Progress = Callable[[str, int, int | None], None]
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerSettings:
-    """How passages are searched: `passages` of them, by `mode`, near-duplicates grouped, as `ask` does."""
-
-    passages: int
-    mode: Mode = "hybrid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +67,14 @@ def answer_questions(
     retriever: Retriever,
     model: BaseChatModel,
     *,
-    settings: AnswerSettings,
+    passages: int,
     store: AnswerStore,
     progress: Progress = lambda doing, done, total: None,
 ) -> Iterator[AnswerRecord]:
     """Yield an answer to each question, then one to each with its documents taken out of what the search found.
 
-    What `store` has of the same prompt is not written again.
+    The model is given the best `passages`, near-duplicates grouped, as by `ask`. What `store` has of the same prompt is
+    not written again.
 
     Raises:
         TextError: not even one passage fits into the context of the model.
@@ -91,19 +84,17 @@ def answer_questions(
         sizes = {document.path: document.passages for document in list_documents(retriever.snapshot)}
     for documents_removed, doing in ((False, "answering"), (True, "answering without the right documents")):
         for done, question in enumerate(questions, start=1):
-            passages = _passages(retriever, question, settings, sizes=sizes if documents_removed else {})
-            prompt = answer_prompt(question.question, passages, model=model)
+            hits = _search(retriever, question, k=passages, sizes=sizes if documents_removed else {})
+            prompt = answer_prompt(question.question, hits, model=model)
             yield _record(question, prompt, _written(prompt, model, store), model, documents_removed)
             progress(doing, done, len(questions))
 
 
-def _passages(
-    retriever: Retriever, question: AnswerQuestion, settings: AnswerSettings, *, sizes: dict[str, int]
-) -> list[Hit]:
+def _search(retriever: Retriever, question: AnswerQuestion, *, k: int, sizes: dict[str, int]) -> list[Hit]:
     """Return the best passages; without the question's documents if `sizes`, their numbers of passages, are given."""
     more = sum(sizes.get(document, 0) for document in question.documents)
-    hits = retriever.search(question.question, k=settings.passages + more, mode=settings.mode, group=True)
-    return [hit for hit in hits if not sizes or not _is_right(hit, question)][: settings.passages]
+    hits = retriever.search(question.question, k=k + more, group=True)
+    return [hit for hit in hits if not sizes or not _is_right(hit, question)][:k]
 
 
 def _written(prompt: Prompt, model: BaseChatModel, store: AnswerStore) -> WrittenText:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
+from echo_index.errors import EchoIndexError
 from echo_index.retriever.rag.answer_prompt import Prompt
 
 
@@ -25,13 +28,18 @@ class AnswerStore:
 
     Texts are stored before they are checked: changes to the checks do not need them to be written again. A line that
     was cut off when the program was killed is ignored.
+
+    Raises:
+        EchoIndexError: the file cannot be read or written.
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._texts = dict(_read(path))
-        self._file = path.open("a", encoding="utf-8")
-        self._file.write("\n")  # ends a line that was cut off
+        self._path = path
+        with self._errors_translated():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._texts = dict(_read(path))
+            self._file = path.open("a", encoding="utf-8")
+            self._file.write("\n")  # ends a line that was cut off
 
     def __enter__(self) -> AnswerStore:
         """Return the open store."""
@@ -50,8 +58,16 @@ class AnswerStore:
     def put(self, key: str, written: WrittenText) -> None:
         """Store a text."""
         self._texts[key] = written
-        self._file.write(json.dumps({"key": key, **asdict(written)}, ensure_ascii=False) + "\n")
-        self._file.flush()
+        with self._errors_translated():
+            self._file.write(json.dumps({"key": key, **asdict(written)}, ensure_ascii=False) + "\n")
+            self._file.flush()
+
+    @contextmanager
+    def _errors_translated(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise EchoIndexError(f"{self._path} cannot be written: {error.strerror}.") from None
 
 
 def prompt_key(prompt: Prompt) -> str:

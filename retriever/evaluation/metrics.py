@@ -98,8 +98,7 @@ def mean_estimate(scores: Sequence[float]) -> Estimate:
     """Return the mean of the scores of at least one query, with a bootstrap over the queries, as `mean_difference`."""
     values = np.asarray(scores, dtype=np.float64)
     means = np.concatenate([values[sample].mean(axis=1) for sample in _resamples(len(values))])
-    low, high = np.percentile(means, [2.5, 97.5])
-    return Estimate(float(values.mean()), float(low), float(high))
+    return Estimate(float(values.mean()), *_bounds(means))
 
 
 def mean_difference(scores: Sequence[float], baseline: Sequence[float]) -> Difference:
@@ -110,7 +109,7 @@ def mean_difference(scores: Sequence[float], baseline: Sequence[float]) -> Diffe
     """
     differences = np.subtract(scores, baseline)
     means = [differences[sample].mean(axis=1) for sample in _resamples(len(differences))]
-    return _interval(float(differences.mean()), np.concatenate(means))
+    return Difference(float(differences.mean()), *_bounds(np.concatenate(means)))
 
 
 def spearman_difference(
@@ -129,7 +128,8 @@ def spearman_difference(
     for sample in _resamples(len(judged)):
         ours, theirs, relevant = (rankdata(values[sample], axis=1) for values in columns)
         samples.append(_pearson_by_row(ours, relevant) - _pearson_by_row(theirs, relevant))
-    return _interval(spearman(similarities, judged) - spearman(baseline, judged), np.concatenate(samples))
+    difference = spearman(similarities, judged) - spearman(baseline, judged)
+    return Difference(difference, *_bounds(np.concatenate(samples)))
 
 
 def _resamples(count: int) -> Iterator[npt.NDArray[np.int64]]:
@@ -138,9 +138,9 @@ def _resamples(count: int) -> Iterator[npt.NDArray[np.int64]]:
         yield random.integers(0, count, size=(_BATCH, count))
 
 
-def _interval(value: float, resampled: Scores) -> Difference:
+def _bounds(resampled: Scores) -> tuple[float, float]:
     low, high = np.percentile(resampled, [2.5, 97.5])
-    return Difference(value, float(low), float(high))
+    return float(low), float(high)
 
 
 def _pearson_by_row(first: Scores, second: Scores) -> Scores:

@@ -34,7 +34,10 @@ _ROLES: dict[str, Literal["system", "user", "assistant"]] = {
 
 
 class EchoChatModel(BaseChatModel):
-    """A local causal language model that generates text; it shares its weights with the encoder.
+    """A local causal language model that generates text.
+
+    It shares its weights with an encoder of the same model. On a CPU, a model of more than 500 MB is converted to int8
+    once, unless it is given as `language_model`.
 
     An instruction-tuned model is prompted with its chat template, a base model with a text to continue. Each setting
     can also be passed to a call: `chat.invoke("Hello", max_tokens=20)`.
@@ -148,6 +151,9 @@ class EchoChatModel(BaseChatModel):
                 f"The conversation has {len(prompt.ids)} tokens; the model {model.name} holds {model.context}.",
                 remedy="Shorten it, or use a model with a longer context.",
             )
+        biases = settings["start_bias"] or {}
+        if "" in biases:
+            raise TextError("A text of start_bias is empty: it has no first token.")
         stops = self.stop if stop is None else stop
         text = generate(
             model,
@@ -156,7 +162,7 @@ class EchoChatModel(BaseChatModel):
             stop=stops or (),
             temperature=settings["temperature"],
             seed=settings["seed"],
-            start_bias={model.tokenizer.encode(text)[0]: bias for text, bias in (settings["start_bias"] or {}).items()},
+            start_bias={model.tokenizer.encode(text)[0]: bias for text, bias in biases.items()},
         )
         with closing(text):
             pieces = _skip_leading_space(text)

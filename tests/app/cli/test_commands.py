@@ -9,15 +9,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
+from langchain_core.outputs import ChatGenerationChunk
 from repository import ROOT
+from tiny_models import CHAT_TEMPLATE, llama_config, save_model
 
 from echo_index.app.cli.main import main
 from echo_index.app.services.status import status_lines
+from echo_index.retriever.rag.chat_model import EchoChatModel
 
 
 class Ran(NamedTuple):
@@ -96,6 +99,30 @@ def test_ask_answers_or_finds_no_answer(run: Run, notes: Path) -> None:
     answer = json.loads(run("ask", "Who sleeps?", "--json").out)
     assert {"question", "text", "found", "citations", "passages", "removed_markers"} == set(answer)
     assert len(answer["passages"]) == 2
+
+
+def test_another_local_model_writes_the_answer(
+    run: Run, notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("build", "notes")
+    other = save_model(tmp_path / "other", llama_config(num_hidden_layers=3), chat_template=CHAT_TEMPLATE)
+    written_by = []
+    stream = EchoChatModel._stream
+
+    def recording(self: EchoChatModel, *given: Any, **named: Any) -> Iterator[ChatGenerationChunk]:
+        written_by.append(self.load().depth)
+        return stream(self, *given, **named)
+
+    monkeypatch.setattr(EchoChatModel, "_stream", recording)
+    assert run("ask", "Who sleeps?").code == 0
+    assert run("ask", "Who sleeps?", "--writer", str(other)).code == 0
+    assert written_by == [4, 3]
+    missing = run("ask", "Who sleeps?", "--writer", "nowhere.gguf")
+    assert missing.code == 1
+    assert "nowhere.gguf" in missing.err
+    both = run("ask", "Who sleeps?", "--writer", str(other), "--llm", "openai:gpt-4o-mini")
+    assert both.code == 2
+    assert "--writer and --llm cannot be used together" in both.err
 
 
 def test_status_shows_content_and_devices(run: Run, notes: Path, tiny_folder: Path) -> None:

@@ -135,7 +135,7 @@ def test_answers_to_questions_about_a_collection(run: Run, tmp_path: Path, tiny_
     code, out, err = run(*words, "--writer", str(tiny_folder), "-k", "2")
     assert code == 0, err
     assert "asked: 2 questions, 4 documents in 3 passages" in out
-    assert "Each question was answered from 2 passages by hybrid search." in out
+    assert "Each question was answered from 2 passages by the default search." in out
     for row in ("gold answer held", "wrong", "cites the right document", "told that nothing was found"):
         assert f"\n  {row} " in out
     report = json.loads((tmp_path / "all.json").read_text())

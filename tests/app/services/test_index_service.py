@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event
 
 import pytest
 from tiny_models import CHAT_TEMPLATE, llama_config, save_model
 
+from echo_index.app.services import writers
 from echo_index.app.services.index_service import OWN_MODEL, IndexService, ServiceOptions
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.models.language_model import load_model
@@ -178,6 +179,41 @@ def test_the_embedding_model_writes_unless_another_is_named(
     other = service.chat_model("openai:gpt-4o-mini")
     assert not isinstance(other, EchoChatModel)
     assert service.chat_model("openai:gpt-4o-mini") is other, "it is opened once"
+
+
+def test_a_writer_is_loaded_before_it_is_asked(notes: Path, index: Path, encoder: EchoEncoder, tmp_path: Path) -> None:
+    build(notes, index, encoder)
+    other = str(save_model(tmp_path / "other", llama_config(num_hidden_layers=3)))
+    told: list[str] = []
+    options = ServiceOptions(index, device="cpu", index_device="cpu", writers=(other, "nowhere.gguf"))
+    service = IndexService(options, notice=told.append)
+    service.warm()
+    assert service.ready
+    assert [line for line in told if "nowhere.gguf" in line]
+    writer = service._chat_models[other]
+    assert service.chat_model(other) is writer
+    assert isinstance(writer, EchoChatModel)
+    assert writer.load().depth == 3
+
+
+def test_the_page_does_not_wait_for_a_writer(
+    notes: Path, index: Path, encoder: EchoEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(notes, index, encoder)
+    begun, go_on = Event(), Event()
+
+    def slow(*given: object, **named: object) -> None:
+        begun.set()
+        assert go_on.wait(60)
+
+    monkeypatch.setattr(writers, "local_writer", slow)
+    service = IndexService(ServiceOptions(index, device="cpu", index_device="cpu", writers=("slow",)))
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(service.chat_model, "slow")
+        assert begun.wait(60)
+        assert sources(service) == {"notes/fox.md"}
+        go_on.set()
+        asked.result()
 
 
 @pytest.mark.parametrize("name", ["openai:gpt-4o", "http://evil.example/v1", "OPENAI:gpt-4o-mini"])

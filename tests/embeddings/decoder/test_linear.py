@@ -29,7 +29,9 @@ from echo_index.embeddings.decoder.linear import (
     _works,
     activate,
     int8_is_fast,
+    int8_linear,
     linear,
+    precise_int8_product,
 )
 from echo_index.embeddings.decoder.weights import Projection
 
@@ -257,3 +259,12 @@ def test_a_processor_without_the_instructions_gives_the_same_product() -> None:
     fast, found = ran.stdout.split(maxsplit=1)
     assert fast == "False"
     assert torch.allclose(torch.tensor(json.loads(found)), torch.full((2, 3), 640.0))
+
+
+def test_rows_of_15_bits_lose_hardly_more_than_the_matrix() -> None:
+    given = Int8Weights.quantize(projection(rows=300, bias=False))
+    rows = some_rows()
+    exact = rows.double() @ (given.values.double() * given.scales.double()[:, None]).T
+    matrix = int8_linear(given)
+    assert error(matrix(matrix.prepare(rows.clone())).double(), exact) > 2e-3
+    assert error(precise_int8_product(matrix, rows).double(), exact) < 1e-4

@@ -96,3 +96,10 @@ def test_texts_that_are_written_at_once_do_not_share_a_cache(model: LanguageMode
     expected = [text(model, PromptTokens(prompt.ids)) for prompt in prompts]
     with ThreadPoolExecutor(8) as pool:
         assert [*pool.map(lambda prompt: text(model, prompt), prompts)] == expected
+
+
+def test_only_what_can_be_shared_stays_in_memory(model: LanguageModel) -> None:
+    text(model, FIRST)
+    [(_, cache)] = model.prompt_cache._kept
+    assert [len(keys) for keys in cache.keys] == [len(values) for values in cache.values] == [70] * model.depth
+    assert {keys.untyped_storage().nbytes() for keys in cache.keys} == {cache.keys[0].nbytes}

@@ -325,6 +325,12 @@ def test_a_gguf_file_is_converted_once(
     assert again.weights_hash == model.weights_hash
 
 
+def test_transformers_computes_the_softcap_of_attention(tmp_path: Path) -> None:
+    """Some versions leave it out of every implementation but this one."""
+    capped = load_model(str(save_model(tmp_path / "gemma2", ARCHITECTURES["gemma2"]())), device="cpu")
+    assert capped.causal_lm.config._attn_implementation == "eager"
+
+
 # LoRA adapters
 
 

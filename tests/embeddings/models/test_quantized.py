@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 from gguf_files import write_gguf
+from peft import LoraConfig, get_peft_model
 from tiny_models import ARCHITECTURES, save_model
+from transformers import AutoModelForCausalLM
 
 from echo_index.embeddings.decoder.config import read_decoder_config
 from echo_index.embeddings.decoder.weights import map_tensors
 from echo_index.embeddings.generation.text_generation import generate
+from echo_index.embeddings.models import gguf_tensors
 from echo_index.embeddings.models import quantized as quantized_module
 from echo_index.embeddings.models.bundled import EMBEDDED_MODELS
 from echo_index.embeddings.models.gguf_tensors import GgufTensors
@@ -78,6 +81,30 @@ def test_a_damaged_gguf_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.gguf").write_bytes(b"GGUF" + bytes(100))
     with pytest.raises(ModelError, match=r"broken\.gguf is not a GGUF model"):
         load_writer(str(tmp_path / "broken.gguf"), device="cpu")
+
+
+@pytest.mark.usefixtures("large")
+def test_a_gguf_file_that_lacks_weights_is_refused(
+    tiny_folder: Path, tiny_model: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_gguf(tmp_path / "tiny.gguf", tiny_folder, tiny_model)
+    shapes = gguf_tensors.tensor_shapes
+    monkeypatch.setattr(gguf_tensors, "tensor_shapes", lambda config: {**shapes(config), "layers.9.x.weight": (1,)})
+    with pytest.raises(ModelError, match=r"tiny\.gguf is not a complete model: the weights layers\.9\.x\.weight are"):
+        load_writer(str(tmp_path / "tiny.gguf"), device="cpu")
+
+
+@pytest.mark.parametrize("is_large", [True, False])
+def test_the_folder_of_an_adapter_stands_for_its_base_model(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_large: bool
+) -> None:
+    monkeypatch.setenv("ECHO_INDEX_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(quantized_module, "_LARGE_BYTES", 1 if is_large else 1 << 40)
+    lora = LoraConfig(r=4, target_modules=["q_proj"], init_lora_weights=False)
+    get_peft_model(AutoModelForCausalLM.from_pretrained(tiny_folder), lora).save_pretrained(tmp_path / "adapter")
+    writer = load_writer(str(tmp_path / "adapter"), device="cpu")
+    assert writer is load_writer(str(tiny_folder), device="cpu")
+    assert writer.is_quantized is is_large
 
 
 @pytest.mark.model

@@ -18,7 +18,7 @@ from echo_index.indexer.building.build_files import build_index
 from echo_index.indexer.sources.source import Source
 from echo_index.retriever.answer_evaluation.answer_questions import AnswerQuestion
 from echo_index.retriever.answer_evaluation.answer_results import WriterResult, summarize
-from echo_index.retriever.answer_evaluation.answer_runner import AnswerRecord, AnswerSettings, answer_questions
+from echo_index.retriever.answer_evaluation.answer_runner import AnswerRecord, answer_questions
 from echo_index.retriever.answer_evaluation.answer_store import AnswerStore
 from echo_index.retriever.search.retriever import Retriever
 
@@ -77,8 +77,7 @@ def run(retriever: Retriever, path: Path, texts: dict[str, str], **gold: str) ->
     model = Scripted(texts={FACTS[name][1]: text for name, text in texts.items()})
     questions = [question(name, retriever, gold=gold.get(name)) for name in texts]
     with AnswerStore(path) as store:
-        settings = AnswerSettings(passages=3)
-        return [*answer_questions(questions, retriever, model, settings=settings, store=store)], model
+        return [*answer_questions(questions, retriever, model, passages=3, store=store)], model
 
 
 def test_each_question_is_asked_with_its_document_and_then_without(retriever: Retriever, tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
+from echo_index.errors import EchoIndexError
 from echo_index.retriever.answer_evaluation.answer_store import AnswerStore, WrittenText, prompt_key
 from echo_index.retriever.rag.answer_prompt import Prompt
 
@@ -61,3 +63,9 @@ def test_each_prompt_has_a_key_of_its_own() -> None:
     ]
     assert len({*map(prompt_key, prompts)}) == len(prompts)
     assert prompt_key(prompt(HumanMessage("Who?"))) == prompt_key(prompts[0])
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EchoIndexError, match=r"file/texts\.jsonl cannot be written: "):
+        AnswerStore(tmp_path / "file" / "texts.jsonl")

@@ -465,3 +465,23 @@ def test_a_call_for_no_tokens_at_all_is_refused(tiny_model: LanguageModel, most:
     with pytest.raises(TextError, match=f"max_tokens is {most}; it must be at least 1"):
         chat.invoke("The quick", max_tokens=most)
     assert chat.invoke("The quick", max_tokens=None, temperature=None).text == chat.invoke("The quick").text
+
+
+def test_a_bias_for_no_text_is_refused(tiny_model: LanguageModel) -> None:
+    chat = EchoChatModel(language_model=tiny_model, start_bias={"": 1.0})
+    with pytest.raises(TextError, match="A text of start_bias is empty"):
+        chat.invoke("Hello")
+
+
+def test_the_fingerprint_tells_weights_and_settings_apart(tiny_model: LanguageModel, tmp_path: Path) -> None:
+    other = load_model(str(save_model(tmp_path, llama_config(), seed=5, chat_template=CHAT_TEMPLATE)), device="cpu")
+    chats = [
+        EchoChatModel(language_model=tiny_model),
+        EchoChatModel(language_model=other),
+        EchoChatModel(language_model=tiny_model, max_tokens=3),
+        EchoChatModel(language_model=tiny_model, temperature=0.5),
+        EchoChatModel(language_model=tiny_model, stop=["."]),
+        EchoChatModel(language_model=tiny_model, start_bias={"No": 1.0}),
+    ]
+    assert len({chat.fingerprint for chat in chats}) == len(chats)
+    assert EchoChatModel(language_model=tiny_model).fingerprint == chats[0].fingerprint
