@@ -49,6 +49,10 @@ def evaluate(
             metavar="NAME",
         ),
     ] = [],  # noqa: B006
+    plain_writer: Annotated[
+        list[str],
+        typer.Option(help="With --answers: the same, without its adapter for answers. Repeatable.", metavar="NAME"),
+    ] = [],  # noqa: B006
     llm: Annotated[
         list[str],
         typer.Option(help="With --answers: model elsewhere that writes them, as for ask. Repeatable.", metavar="NAME"),
@@ -66,7 +70,12 @@ def evaluate(
         str | None, typer.Option(help="System that the others are compared with. Default: bm25.", metavar="ROW")
     ] = None,
     queries: Annotated[
-        int | None, typer.Option(min=1, help="Use only the first N questions or pairs of each input.", metavar="N")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Use only the first N questions or pairs of each input; with --answers N from all parts of the file.",
+            metavar="N",
+        ),
     ] = None,
     instruction: Instruction = None,
     sentence_transformers: Annotated[
@@ -109,6 +118,7 @@ def evaluate(
             encoder=encoder,
             limit=queries,
             writers=tuple(writer),
+            plain_writers=tuple(plain_writer),
             llms=tuple(llm),
             passages=k,
             work=work,
@@ -117,8 +127,10 @@ def evaluate(
         return
     if not inputs:
         raise typer.BadParameter("Name at least one INPUT, or --answers FILE.")
-    if writer or llm:
-        raise typer.BadParameter("--writer and --llm are for --answers: the search needs no model that writes.")
+    if writer or plain_writer or llm:
+        raise typer.BadParameter(
+            "--writer, --plain-writer and --llm are for --answers: the search needs no model that writes."
+        )
     options = EvaluationOptions(
         encoder=encoder,
         index=index,

@@ -15,7 +15,7 @@ from echo_index.app.cli.evaluate import calibrate, evaluate
 from echo_index.app.cli.options import err
 from echo_index.app.cli.search import ask, search
 from echo_index.app.cli.serve import serve
-from echo_index.app.cli.tune import tune
+from echo_index.app.cli.tune import tune, tune_answers
 
 app = typer.Typer(
     name="echo-index",
@@ -33,6 +33,7 @@ app.command()(status)
 app.command("eval")(evaluate)
 app.command()(calibrate)
 app.command()(tune)
+app.command("tune-answers")(tune_answers)
 app.command()(verify)
 app.command()(remove)
 

@@ -82,6 +82,9 @@ def ask(
             metavar="NAME",
         ),
     ] = None,
+    no_adapter: Annotated[
+        bool, typer.Option("--no-adapter", help="Let the model write without its adapter for answers.")
+    ] = False,
     llm: Annotated[
         str | None,
         typer.Option(
@@ -116,7 +119,11 @@ def ask(
         rerank=rerank,
     )
     if chat_model is None:  # after the search, which needs seconds where a new writer needs minutes
-        chat_model = local_writer(writer, device=device, notice=notice) if writer else own_writer(retriever)
+        chat_model = (
+            local_writer(writer, with_adapter=not no_adapter, device=device, notice=notice)
+            if writer
+            else own_writer(retriever, with_adapter=not no_adapter)
+        )
     with answering(llm):
         stream = stream_answer(question, hits, model=chat_model)
         if json:

@@ -31,6 +31,9 @@ def serve(
             help="Offer another model on this machine for the answers, as for ask. Repeatable.", metavar="NAME"
         ),
     ] = [],  # noqa: B006
+    no_adapter: Annotated[
+        bool, typer.Option("--no-adapter", help="Let models write without their adapters for answers.")
+    ] = False,
     llm: Annotated[
         list[str], typer.Option(help="Offer a model elsewhere for the answers, as for ask. Repeatable.", metavar="NAME")
     ] = [],  # noqa: B006
@@ -59,6 +62,7 @@ def serve(
             device=device,
             index_device=index_device,
             writers=tuple(writer),
+            with_answer_adapters=not no_adapter,
             llms=tuple(llm),
         ),
         ServerOptions(

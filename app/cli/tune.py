@@ -9,6 +9,7 @@ import typer
 
 from echo_index.app.cli.options import (
     DocumentPrompt,
+    IndexDir,
     Layer,
     ModelDevice,
     ModelName,
@@ -18,6 +19,8 @@ from echo_index.app.cli.options import (
     notice,
     out,
 )
+from echo_index.app.defaults import DEFAULTS
+from echo_index.embeddings.models.bundled import DEFAULT_MODEL
 
 
 def tune(
@@ -163,6 +166,66 @@ def tune(
     )
     with interruptible(notice, kept="What was learned"):
         tune_model(encoder, sources, options, folder, max_tokens=max_tokens, out=out, err=err, notice=notice)
+
+
+def tune_answers(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="File of JSON lines with questions, answers and documents, as for eval --answers.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ],
+    documents: Annotated[
+        Path | None,
+        typer.Argument(help="Folder in BEIR format with the documents. Default: the index.", metavar="FOLDER"),
+    ] = None,
+    index: IndexDir = DEFAULTS.index_dir,
+    folder: Annotated[Path, typer.Option("--out", help="Folder to write the adapter to.", metavar="FOLDER")] = Path(
+        "answer-adapter"
+    ),
+    writer: Annotated[
+        str, typer.Option(help="The model that learns to answer; names as for --model.", metavar="NAME")
+    ] = DEFAULT_MODEL,
+    k: Annotated[int, typer.Option("-k", min=1, help="Number of passages given to the model.")] = DEFAULTS.passages,
+    steps: Annotated[int, typer.Option(min=1, help="Number of training steps (batches).")] = 300,
+    batch: Annotated[int, typer.Option(min=1, help="Examples per batch.")] = 16,
+    learning_rate: Annotated[float, typer.Option(min=0.0, help="Peak learning rate.")] = 5e-4,
+    rank: Annotated[int, typer.Option(min=1, help="Rank of the adapter's matrices.")] = 16,
+    held_out: Annotated[int, typer.Option(min=0, help="Number of examples held out for evaluation.")] = 100,
+    evaluate_every: Annotated[int, typer.Option(min=1, help="Steps between two evaluations.")] = 50,
+    patience: Annotated[int, typer.Option(min=1, help="Stop after this many evaluations without improvement.")] = 5,
+    seed: Annotated[int, typer.Option(help="Seed of the order of the examples and of the adapter.")] = 0,
+    work: Annotated[
+        Path | None, typer.Option(help="Folder for the index of FOLDER. Default: the cache folder.")
+    ] = None,
+    model: ModelName = None,
+    device: ModelDevice = "auto",
+) -> None:
+    """Train an adapter that answers questions from passages, with citations. An interrupted training continues.
+
+    Each question is an example twice: with the passages that the search finds, and without its documents, where the
+    right answer is that nothing is found.
+    """
+    from echo_index.app.cli.answer_tuning_job import AnswerTuningSources, train_answer_adapter
+    from echo_index.app.cli.progress import interruptible
+    from echo_index.embeddings.training.continuation_trainer import ContinuationOptions
+
+    options = ContinuationOptions(
+        steps=steps,
+        batch=batch,
+        learning_rate=learning_rate,
+        rank=rank,
+        alpha=2 * rank,
+        held_out=held_out,
+        evaluate_every=evaluate_every,
+        patience=patience,
+        seed=seed,
+    )
+    sources = AnswerTuningSources(file, documents, index, passages=k, work=work, model=model, device=device)
+    with interruptible(notice, kept="What was learned"):
+        train_answer_adapter(writer, sources, options, folder, out=out, err=err, notice=notice)
 
 
 def _without_none(**options: Any) -> dict[str, Any]:

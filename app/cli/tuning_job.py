@@ -116,7 +116,7 @@ def tune_model(
     if os.environ.get("RANK", "0") != "0":  # of several processes, only the first one reports
         return
     draw_log(folder)
-    out.print(_summary(folder), soft_wrap=True)
+    out.print(training_summary(folder, measure="held-out MRR"), soft_wrap=True)
     out.print(f"Written to {folder}. To use it: echo-index build --rebuild --adapter {folder} FOLDER", soft_wrap=True)
 
 
@@ -160,7 +160,8 @@ def _limit_per_source(pairs: Sequence[TrainingPair], limit: int | None) -> list[
     return selected
 
 
-def _summary(folder: Path) -> str:
+def training_summary(folder: Path, *, measure: str) -> str:
+    """Return a sentence on a finished training: its steps and the best held-out score."""
     from echo_index.embeddings.training.step_log import TUNING_LOG
 
     steps = [json.loads(line) for line in (folder / TUNING_LOG).read_text(encoding="utf-8").splitlines()]
@@ -170,9 +171,9 @@ def _summary(folder: Path) -> str:
         return f"{pluralize(count, 'step')}, loss {steps[-1]['loss']:.3f}."
     number = max(measured, key=lambda number: measured[number])
     if number == 0:
-        return f"{pluralize(count, 'step')} without improvement: held-out MRR {measured[0]:.1f} before."
+        return f"{pluralize(count, 'step')} without improvement: {measure} {measured[0]:.1f} before."
     before = f", {measured[0]:.1f} before" if 0 in measured else ""
-    return f"{pluralize(count, 'step')}; best at step {number}: held-out MRR {measured[number]:.1f}{before}."
+    return f"{pluralize(count, 'step')}; best at step {number}: {measure} {measured[number]:.1f}{before}."
 
 
 def draw_log(folder: Path) -> None:

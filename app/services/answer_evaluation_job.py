@@ -33,8 +33,9 @@ class AnswerEvaluationOptions:
 
     Attributes:
         corpus: Folder in BEIR's layout that is indexed; None for the index in `index`.
-        limit: How many questions are asked.
-        writers: Names of local models that answer; none of either kind means the model of the index.
+        limit: How many questions are asked, from all parts of the file.
+        writers: Names of local models that answer; none of any kind means the model of the index.
+        plain_writers: Names of local models that answer without their adapters for answers.
         llms: Names of external language models that answer, too.
         passages: How many passages a writer is given.
         work: Folder for indexes and for what the writers wrote.
@@ -45,6 +46,7 @@ class AnswerEvaluationOptions:
     encoder: EncoderOptions = field(default_factory=EncoderOptions)
     limit: int | None = None
     writers: tuple[str, ...] = ()
+    plain_writers: tuple[str, ...] = ()
     llms: tuple[str, ...] = ()
     passages: int = DEFAULTS.passages
     work: Path | None = None
@@ -66,16 +68,10 @@ def evaluate_answers(
         ModelError: a model cannot be opened, or failed.
         EchoIndexError: an index cannot be read or written.
     """
-    from echo_index.embeddings.runtime.cache import cache_folder
-    from echo_index.retriever.answer_evaluation.answer_questions import read_answer_questions
     from echo_index.retriever.answer_evaluation.answer_results import AnswerReport
 
-    questions = read_answer_questions(file, limit=options.limit)
-    work = options.work or cache_folder() / "evaluation"
-    if options.corpus is None:
-        require_encoder_of_index(options.encoder, file, index=options.index)
-    retriever = _open_retriever(options, work, notice, progress)
-    _validate_documents(file, questions, retriever)
+    questions, retriever = open_questions(file, options, notice=notice, progress=progress)
+    work = _work_folder(options)
     results = []
     for name, open_model in _writers(options, retriever, notice):
         with answering(name if name in options.llms else None):
@@ -98,16 +94,44 @@ def evaluate_answers(
     )
 
 
+def open_questions(
+    file: Path, options: AnswerEvaluationOptions, *, notice: Notice, progress: Progress
+) -> tuple[tuple[AnswerQuestion, ...], Retriever]:
+    """Read the questions in a file, and open the index of the documents that they name.
+
+    Raises:
+        SourceError: the file or the corpus cannot be read, or a document is not in the index.
+        ModelError, EchoIndexError: the model or an index cannot be opened.
+    """
+    from echo_index.retriever.answer_evaluation.answer_questions import read_answer_questions
+
+    questions = read_answer_questions(file, limit=options.limit)
+    if options.corpus is None:
+        require_encoder_of_index(options.encoder, file, index=options.index)
+    retriever = _open_retriever(options, _work_folder(options), notice, progress)
+    _validate_documents(file, questions, retriever)
+    return questions, retriever
+
+
+def _work_folder(options: AnswerEvaluationOptions) -> Path:
+    from echo_index.embeddings.runtime.cache import cache_folder
+
+    return options.work or cache_folder() / "evaluation"
+
+
 def _writers(
     options: AnswerEvaluationOptions, retriever: Retriever, notice: Notice
 ) -> Iterator[tuple[str, Callable[[], BaseChatModel]]]:
     """Yield the name of each writer and how it is opened; one at a time, as each takes memory."""
     for name in options.writers:
         yield name, partial(local_writer, name, device=options.encoder.device, notice=notice)
+    for name in options.plain_writers:
+        open_plain = partial(local_writer, name, with_adapter=False, device=options.encoder.device, notice=notice)
+        yield f"{name}, plain", open_plain
     for name in options.llms:
         notice(f"The questions and the passages that are found are sent to {redact(name)}.")
         yield name, partial(open_llm, name)
-    if not options.writers and not options.llms:
+    if not options.writers and not options.plain_writers and not options.llms:
         yield retriever.encoder.model.name, partial(own_writer, retriever)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
@@ -29,6 +30,7 @@ class ServiceOptions:
     """The index to serve and the models to use.
 
     `writers` are names of other models on this machine that may write the answers, `llms` names of models elsewhere.
+    With `with_answer_adapters`, models on this machine write with their adapters for answers, if there are any.
     """
 
     index_dir: Path
@@ -36,6 +38,7 @@ class ServiceOptions:
     device: DeviceChoice = "auto"
     index_device: IndexDevice = "auto"
     writers: tuple[str, ...] = ()
+    with_answer_adapters: bool = True
     llms: tuple[str, ...] = ()
 
 
@@ -105,14 +108,21 @@ class IndexService:
         from echo_index.errors import ModelError
 
         if name == OWN_MODEL:
-            return self.with_retriever(own_writer)
+            return self.with_retriever(partial(own_writer, with_adapter=self.options.with_answer_adapters))
         if name not in (*self.options.writers, *self.options.llms):
             raise ModelError(f"The model {name!r} is not one of the configured models.")
         with self._chat_models_lock:
             if name not in self._chat_models:
                 is_local = name in self.options.writers
                 self._chat_models[name] = (
-                    local_writer(name, device=self.options.device, notice=self._notice) if is_local else open_llm(name)
+                    local_writer(
+                        name,
+                        with_adapter=self.options.with_answer_adapters,
+                        device=self.options.device,
+                        notice=self._notice,
+                    )
+                    if is_local
+                    else open_llm(name)
                 )
             return self._chat_models[name]
 

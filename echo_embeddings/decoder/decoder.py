@@ -27,7 +27,7 @@ class Decoder:
     def __init__(self, parameters: Parameters) -> None:
         retain_freed_memory()
         self.config = parameters.config
-        self._parameters = parameters
+        self.parameters = parameters
         self._phases = RotaryPhases()
 
     def forward(
@@ -70,20 +70,20 @@ class Decoder:
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """Return the logits of the next token (rows, vocabulary) from states (rows, hidden) of the last layer."""
-        logits = self._parameters.logits(states)
+        logits = self.parameters.logits(states)
         softcap = self.config.logits_softcap
         return logits if softcap is None else logits.div_(softcap).tanh_().mul_(softcap)
 
     def argmax_token(self, state: torch.Tensor, *, exclude: Sequence[int]) -> int:
         """Return the most likely next token that is not in `exclude`, from a state (1, hidden) of the last layer."""
-        return self._parameters.argmax_token(state, exclude=exclude)
+        return self.parameters.argmax_token(state, exclude=exclude)
 
     def _run(
         self, ids: torch.Tensor, positions: torch.Tensor, attention: _Attention, rows: Mapping[int, torch.Tensor]
     ) -> dict[int, torch.Tensor]:
         config, deepest = self.config, max(rows)
         phases = {kind.rotary: self._phases.at(positions, kind.rotary) for kind in config.layers[:deepest]}
-        states = self._parameters.embed(ids) * config.embedding_scale
+        states = self.parameters.embed(ids) * config.embedding_scale
         wanted = {}
         for layer in range(1, deepest):
             states = self._run_layer(layer - 1, states, phases[config.layers[layer - 1].rotary], attention, None)
@@ -92,7 +92,7 @@ class Decoder:
         last_phases = phases[config.layers[deepest - 1].rotary]
         states = self._run_layer(deepest - 1, states, last_phases, attention, rows[deepest])
         wanted[deepest] = (
-            _rms_norm(states, self._parameters.final_gain, config.epsilon) if deepest == config.depth else states
+            _rms_norm(states, self.parameters.final_gain, config.epsilon) if deepest == config.depth else states
         )
         return wanted
 
@@ -105,7 +105,7 @@ class Decoder:
         rows: torch.Tensor | None,
     ) -> torch.Tensor:
         """Run one layer; after its attention only for `rows`, if they are given."""
-        config, layer = self.config, self._parameters.layer(number)
+        config, layer = self.config, self.parameters.layer(number)
         epsilon, heads = config.epsilon, config.heads
         prepared = layer.queries_keys_values.prepare(_rms_norm(states, layer.before_attention, epsilon))
         projected = layer.queries_keys_values(prepared).unflatten(1, (-1, config.head_dim))

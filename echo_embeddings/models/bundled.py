@@ -99,10 +99,19 @@ _ADAPTERS = "echo_index.adapters"  # with a folder for each model that has an ad
 
 
 def bundled_adapter(name: str) -> Path | None:
-    """Return the folder of the adapter that echo-index bundles for a model, or None if there is none."""
-    if name not in EMBEDDED_MODELS:
+    """Return the folder of the adapter for embeddings that echo-index bundles for a model; None if there is none."""
+    return _bundled(name, name)
+
+
+def bundled_answer_adapter(name: str) -> Path | None:
+    """Return the folder of the adapter for answers that echo-index bundles for a model; None if there is none."""
+    return _bundled(name, f"{name}-answers")
+
+
+def _bundled(model: str, folder_name: str) -> Path | None:
+    if model not in EMBEDDED_MODELS:
         return None
-    adapters = (folder / name for folder in _package_folders(_ADAPTERS))
+    adapters = (folder / folder_name for folder in _package_folders(_ADAPTERS))
     return next((adapter for adapter in adapters if adapter.is_dir()), None)
 
 

@@ -22,20 +22,25 @@ from echo_index.embeddings.decoder.config import DecoderConfig, read_decoder_con
 from echo_index.embeddings.decoder.decoder import Decoder
 from echo_index.embeddings.decoder.int8_parameters import Int8Parameters
 from echo_index.embeddings.decoder.linear import Precision, linear
+from echo_index.embeddings.decoder.lora_delta import layer_factors
+from echo_index.embeddings.decoder.lora_parameters import LoraParameters
 from echo_index.embeddings.decoder.parameters import TensorParameters
 from echo_index.embeddings.decoder.precision_check import sample_texts
 from echo_index.embeddings.decoder.prompt_cache import PromptCache
 from echo_index.embeddings.decoder.smoothquant import Smoothing
 from echo_index.embeddings.decoder.weights import Tensors, map_tensors, validate_tensors
-from echo_index.embeddings.models.bundled import DEFAULT_MODEL, bundled_adapter
+from echo_index.embeddings.models.bundled import DEFAULT_MODEL, bundled_adapter, bundled_answer_adapter
 from echo_index.embeddings.models.gguf import SOURCE_FILE, Notice
 from echo_index.embeddings.models.linear_head import LinearHead, is_linear_head
 from echo_index.embeddings.models.lora import (
     adapted_tensors,
     adapter_digest,
     base_model_name,
+    deltas_by_layer,
     is_adapter,
+    is_answer_adapter,
     profile_with_adapter,
+    read_deltas,
     with_adapter,
 )
 from echo_index.embeddings.models.profiles import Profile, profile_for
@@ -72,6 +77,8 @@ class LanguageModel:
     """Maps the layer views of a text to its embedding; None if the views are added instead."""
     without_adapter: LanguageModel | None = None
     """The same model without the adapter, with shared weights; None if there is no adapter."""
+    generation_adapter: Path | None = None
+    """An adapter that generates text; `adapter` is one that embeds. Never both."""
     is_quantized: bool = False
     """The folder has the int8 weights that `quantize_model` wrote: they generate text, but there are none to embed."""
     _tensors: Tensors = field(default_factory=dict, repr=False)
@@ -103,12 +110,10 @@ class LanguageModel:
 
     @property
     def causal_lm(self) -> PreTrainedModel:
-        """The transformers model without any adapter, loaded at first use."""
-        if self.without_adapter is not None:
+        """The transformers model, without an adapter that embeds, loaded at first use."""
+        if self.generation_adapter is None and self.without_adapter is not None:
             return self.without_adapter.causal_lm
-        return cast(
-            "PreTrainedModel", self._build_once("causal_lm", lambda: _load_causal_lm(self.folder, device=self.device))
-        )
+        return cast("PreTrainedModel", self._build_once("causal_lm", self._build_causal_lm))
 
     @property
     def base_model(self) -> PreTrainedModel:
@@ -138,13 +143,16 @@ class LanguageModel:
 
     @property
     def generation_decoder(self) -> Decoder:
-        """The decoder for text generation, without an adapter: int8 if the weights are quantized, else float32."""
+        """The decoder for text generation, without an adapter that embeds: int8 if the weights are, else float32."""
+        if self.generation_adapter is not None:
+            return cast("Decoder", self._build_once("generation", self._build_adapted_decoder))
         return (self.without_adapter or self).decoder(Precision.INT8 if self.is_quantized else Precision.FP32)
 
     @property
     def prompt_cache(self) -> PromptCache:
         """The keys and values of recent prompts of `generation_decoder`."""
-        return cast("PromptCache", (self.without_adapter or self)._build_once("prompt_cache", PromptCache))
+        owner = self if self.generation_adapter is not None else self.without_adapter or self
+        return cast("PromptCache", owner._build_once("prompt_cache", PromptCache))
 
     @property
     def generation_mode(self) -> Literal["completion", "chat"]:
@@ -201,6 +209,24 @@ class LanguageModel:
             )
         make_linear = partial(linear, precision=precision)
         return Decoder(TensorParameters(tensors, config, make_linear, smoothing=smoothing))
+
+    def _build_adapted_decoder(self) -> Decoder:
+        base, adapter = self.without_adapter, self.generation_adapter
+        assert base is not None and adapter is not None and self.decoder_config is not None
+        tensors, config = base.weights(), self.decoder_config
+        deltas = read_deltas(adapter, tensors)
+        if deltas is None:
+            raise ModelError(f"The adapter {adapter} has more than low-rank matrices, which cannot generate text here.")
+        factors = {
+            number: layer_factors(changed, tensors, config, number)
+            for number, changed in deltas_by_layer(deltas).items()
+        }
+        return Decoder(LoraParameters(base.generation_decoder.parameters, factors))
+
+    def _build_causal_lm(self) -> PreTrainedModel:
+        if self.generation_adapter is None or self.without_adapter is None:
+            return _load_causal_lm(self.folder, device=self.device)
+        return with_adapter(self.without_adapter.causal_lm, self.generation_adapter)
 
     def weights(self) -> Tensors:
         """Return the tensors of the layers, with the adapter merged, by the names that `layer_weights` uses."""
@@ -278,7 +304,7 @@ def load_writer(
         ModelError, MissingPackage, DeviceError: as in `load_model`.
     """
     chosen_device = choose_device(device)
-    if only_adapter := _only_adapter(name):  # text is written without an adapter
+    if only_adapter := _only_adapter(name):  # `with_answer_adapter` adds it if it is one for answers
         name = base_model_name(only_adapter)
     folder = quantized_folder(name, notice=notice) if chosen_device.name == "cpu" else None
     if folder is None:
@@ -299,6 +325,49 @@ def load_writer(
                 is_quantized=True,
             )
         return model
+
+
+def with_answer_adapter(model: LanguageModel, adapter: Path | Literal["own"] = "own") -> LanguageModel | None:
+    """Return a model that shares the weights of `model` and writes answers with an adapter that is trained for them.
+
+    None if "own" is wanted and echo-index bundles no such adapter for the model.
+
+    Raises:
+        ModelError: the adapter cannot be read, is not one for answers, or does not fit the model.
+    """
+    base = model.without_adapter or model
+    folder = bundled_answer_adapter(base.name) if adapter == "own" else adapter
+    if folder is None:
+        return None
+    if not is_answer_adapter(folder):
+        raise ModelError(f"The adapter {folder} is not one for answers.", remedy="Train one: echo-index tune --answers")
+    if base.is_quantized:
+        raise ModelError(f"The adapter {folder} needs a model in float32; {base.name} is converted to int8.")
+
+    def load() -> LanguageModel:
+        answering = replace(
+            base,
+            profile=replace(base.profile, writes="completion"),
+            generation_adapter=folder.resolve(),
+            weights_hash=_hash_weights(base.folder, folder),
+            without_adapter=base,
+            _built={},
+        )
+        if base.uses_native_decoder:
+            answering.generation_decoder  # noqa: B018 - raises now if the adapter does not fit
+        return answering
+
+    return cast("LanguageModel", base._build_once(("answers", _file_states(folder)), load))
+
+
+def only_answer_adapter(name: str) -> Path | None:
+    """Return the folder if a name is that of a folder with an adapter for answers and no model.
+
+    Raises:
+        ModelError: the adapter is trained for another prompt.
+    """
+    folder = _only_adapter(name)
+    return folder if folder is not None and is_answer_adapter(folder) else None
 
 
 def _only_adapter(name: str) -> Path | None:

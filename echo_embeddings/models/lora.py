@@ -16,9 +16,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
+from echo_index.embeddings.decoder.lora_delta import LoraDelta
 from echo_index.embeddings.decoder.weights import Tensors
 from echo_index.embeddings.models.linear_head import HEAD_FILE, is_linear_head
-from echo_index.embeddings.models.lora_delta import LoraDelta
 from echo_index.embeddings.models.profiles import Profile
 from echo_index.embeddings.runtime.cache import sha256_of
 from echo_index.embeddings.text.echo_prompt import EchoPrompt
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _SETTINGS_FILE = "echo_embeddings.json"  # encoder settings, beside the files of peft
+_GENERATION_FILE = "echo_generation.json"  # beside the files of peft of an adapter that generates text
 _CONFIG_FILE = "adapter_config.json"
+ANSWER_PROMPT = "numbered-passages-1"
+"""The name of the prompt that adapters for answers are trained for."""
 _SETTINGS = ("model", "document_prompt", "query_prompt", "instruction", "pooling", "layer")
 _PLAIN_LORA = {  # config of an adapter with uniform low-rank matrices only
     "peft_type": "LORA",
@@ -93,6 +96,27 @@ def write_encoder_settings(adapter: Path, config: Mapping[str, object]) -> None:
     (adapter / _SETTINGS_FILE).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def write_generation_settings(adapter: Path) -> None:
+    """Mark an adapter as one that answers questions, by the version of the prompt that it is trained for."""
+    settings = {"prompt": ANSWER_PROMPT}
+    (adapter / _GENERATION_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
+def is_answer_adapter(folder: Path) -> bool:
+    """Return whether a folder has an adapter that answers questions.
+
+    Raises:
+        ModelError: it is trained for a prompt of another version.
+    """
+    path = folder / _GENERATION_FILE
+    if not path.exists():
+        return False
+    prompt = _read_json(path).get("prompt")
+    if prompt != ANSWER_PROMPT:
+        raise ModelError(f"The adapter {folder} is trained for the prompt {prompt!r}, not {ANSWER_PROMPT!r}.")
+    return True
+
+
 def profile_with_adapter(adapter: Path, profile: Profile) -> Profile:
     """Return a model's profile with the settings for which the adapter was trained, if it names them.
 
@@ -138,6 +162,18 @@ def adapted_tensors(adapter: Path, tensors: Tensors) -> Tensors | None:
     """
     if not (adapter / _CONFIG_FILE).exists():
         return tensors  # a linear head changes no weights
+    deltas = read_deltas(adapter, tensors)
+    return None if deltas is None else _AdaptedTensors(tensors, deltas)
+
+
+def read_deltas(adapter: Path, tensors: Tensors) -> dict[str, LoraDelta] | None:
+    """Return the changes of a LoRA adapter by the names of the tensors that they are added to.
+
+    Return None for an adapter with more than plain LoRA matrices of layers.
+
+    Raises:
+        ModelError: the adapter does not fit the model or cannot be read.
+    """
     config = _read_config(adapter)
     path = adapter / "adapter_model.safetensors"
     targets = config.get("target_modules")
@@ -162,7 +198,16 @@ def adapted_tensors(adapter: Path, tensors: Tensors) -> Tensors | None:
         raise ModelError(f"The adapter {adapter} does not fit this model: it was trained for other layers.")
     if not fits:
         raise ModelError(f"The adapter {adapter} does not fit this model: it was trained for layers of another size.")
-    return _AdaptedTensors(tensors, deltas)
+    return deltas
+
+
+def deltas_by_layer(deltas: Mapping[str, LoraDelta]) -> dict[int, dict[str, LoraDelta]]:
+    """Return the changes that `read_deltas` returned by layer, counted from 0, and by name within the layer."""
+    by_layer: dict[int, dict[str, LoraDelta]] = {}
+    for name, delta in deltas.items():
+        _, number, matrix = name.removesuffix(".weight").split(".", 2)
+        by_layer.setdefault(int(number), {})[matrix] = delta
+    return by_layer
 
 
 def _target_matrices(tensors: Tensors, targets: Sequence[str], layers: object) -> set[str]:

@@ -14,23 +14,14 @@ import torch.nn.functional as F
 
 from echo_index.embeddings.decoder.attention import attend, attend_packed
 from echo_index.embeddings.decoder.config import Activation, DecoderConfig
+from echo_index.embeddings.decoder.lora_delta import MATRICES, Factors, LoraDelta, layer_factors
 from echo_index.embeddings.decoder.packing import Packing
 from echo_index.embeddings.decoder.rotary import RotaryPhases, rotate
 from echo_index.embeddings.decoder.weights import Projection, Tensors, layer_weights
-from echo_index.embeddings.models.lora_delta import LoraDelta
 from echo_index.embeddings.runtime.malloc import retain_freed_memory
 
-_MATRICES = {  # the matrices of `LayerWeights`, and those of transformers that each consists of, from top to bottom
-    "queries_keys_values": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
-    "attention_out": ("self_attn.o_proj",),
-    "gate": ("mlp.gate_proj",),
-    "up": ("mlp.up_proj",),
-    "down": ("mlp.down_proj",),
-}
 _Multiply = Callable[[str, torch.Tensor], torch.Tensor]
 """From the name of a matrix of `LayerWeights`, and rows, to their product."""
-_Factors = dict[str, tuple[torch.Tensor, torch.Tensor]]
-"""By matrix of `LayerWeights`: (rank, in) and (out, rank), whose product is added to it."""
 
 
 class LoraDecoder:
@@ -96,11 +87,7 @@ class _Layer:
         self._base = layer_weights(tensors, config, number)
         self._dtype = dtype
         self._deltas = deltas
-        self._gains = {
-            name: tensor
-            for name, tensor in tensors.items()
-            if name.startswith(f"layers.{number}.") and "norm" in name.split(".")[-2]
-        }
+        self._tensors = tensors
         self._number = number
         self._config = config
         self.merge_lora()
@@ -110,7 +97,7 @@ class _Layer:
         with torch.no_grad():
             factors = self._factors()
             self._merged: dict[str, Projection] = {}
-            for name in _MATRICES:
+            for name in MATRICES:
                 base: Projection = getattr(self._base, name)
                 weight = torch.addmm(base.weight, *reversed(factors[name])) if name in factors else base.weight
                 bias = None if base.bias is None else base.bias.to(self._dtype)
@@ -162,22 +149,8 @@ class _Layer:
 
         return multiply
 
-    def _factors(self) -> _Factors:
-        """Return the deltas of the matrices of `LayerWeights`, with the rows of `up` in the order of theirs."""
-        if not self._deltas:
-            return {}
-        ups: dict[str, torch.Tensor] = dict(self._gains)
-        for names in _MATRICES.values():
-            ranks = [len(self._deltas[name].down) for name in names]
-            for place, name in enumerate(names):
-                delta = self._deltas[name]
-                before, after = sum(ranks[:place]), sum(ranks[place + 1 :])
-                ups[f"layers.{self._number}.{name}.weight"] = F.pad(delta.up * delta.scale, (before, after))
-        arranged = layer_weights(ups, self._config, self._number)
-        return {
-            matrix: (torch.cat([self._deltas[name].down for name in names]), getattr(arranged, matrix).weight)
-            for matrix, names in _MATRICES.items()
-        }
+    def _factors(self) -> Factors:
+        return layer_factors(self._deltas, self._tensors, self._config, self._number) if self._deltas else {}
 
 
 def _attend_with_prefix(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -14,18 +12,15 @@ from torch import nn
 
 from echo_index.embeddings.decoder.linear import bfloat16_is_fast
 from echo_index.embeddings.decoder.packing import PackedBatch, SpansAt, split_by_request
-from echo_index.embeddings.decoder.transformers_backend import TransformersBackend, find_blocks
+from echo_index.embeddings.decoder.transformers_backend import TransformersBackend
 from echo_index.embeddings.models.lora import is_plain_lora, write_encoder_settings
-from echo_index.embeddings.models.lora_delta import LoraDelta
 from echo_index.embeddings.text.batching import batches_by_length
 from echo_index.embeddings.training.lora_decoder import LoraDecoder
+from echo_index.embeddings.training.peft_adapter import deltas_by_layer, trainable_adapter
 from echo_index.embeddings.vectors.pooling import pool
-from echo_index.errors import MissingPackage, ModelError
+from echo_index.errors import ModelError
 
 if TYPE_CHECKING:
-    from peft import PeftModel
-    from transformers import PreTrainedModel
-
     from echo_index.embeddings.encoder import EchoEncoder
     from echo_index.embeddings.text.prompt_tokens import EchoTokens
 
@@ -45,8 +40,6 @@ class TrainableEncoder:
     """
 
     def __init__(self, encoder: EchoEncoder, rank: int, alpha: float, first_layer: int = 1, seed: int = 0) -> None:
-        if find_spec("peft") is None:
-            raise MissingPackage("Tuning needs the package peft.", remedy="Install it: pip install 'echo-index[tune]'")
         self._encoder = encoder
         self._views, self._pooling = encoder.views, encoder.pooling
         model = encoder.model
@@ -64,19 +57,9 @@ class TrainableEncoder:
                 f"No layer from {first_layer} on can be tuned: the encoder uses layers 1 to {deepest}.",
                 remedy=f"Choose a first layer from 1 to {deepest}.",
             )
-        causal_lm = model.causal_lm
-        # The weights are shared with all other users of the model; only the adapter is new.
-        shared = copy.deepcopy(causal_lm, memo={id(parameter): parameter for parameter in causal_lm.parameters()})
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            self._adapted = (
-                _with_new_adapter(shared, rank, alpha, range(first_layer - 1, deepest))
-                if model.adapter is None
-                else _with_adapter(shared, model.adapter)
-            )
-        self._adapted.peft_config["default"].base_model_name_or_path = model.name
-        for unused in find_blocks(shared.base_model)[deepest:]:
-            unused.requires_grad_(False)
+        self._adapted = trainable_adapter(
+            model, model.adapter, rank=rank, alpha=alpha, layers=range(first_layer - 1, deepest), seed=seed
+        )
         self._parameters = [parameter for parameter in self._adapted.parameters() if parameter.requires_grad]
         self._decoder: LoraDecoder | None = None
         self._fallback: TransformersBackend | None = None
@@ -85,7 +68,7 @@ class TrainableEncoder:
             self._decoder = LoraDecoder(
                 (model.without_adapter or model).weights(),
                 model.decoder_config,
-                _deltas_by_layer(self._adapted),
+                deltas_by_layer(self._adapted),
                 deepest=deepest,
                 dtype=torch.bfloat16 if bfloat16_is_fast() else torch.float32,
             )
@@ -137,47 +120,3 @@ class TrainableEncoder:
         packed = PackedBatch.of(batch)
         ids = torch.cat([torch.tensor(packed.prefix, dtype=packed.ids.dtype), packed.ids])
         return split_by_request(self._decoder.forward(ids, packed.packing, rows=packed.rows(wanted)), wanted)
-
-
-def _with_new_adapter(model: PreTrainedModel, rank: int, alpha: float, layers: range) -> PeftModel:
-    from peft import LoraConfig, get_peft_model
-
-    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=_matrix_names(model, layers))
-    return cast("PeftModel", get_peft_model(model, config))
-
-
-def _with_adapter(model: PreTrainedModel, adapter: Path) -> PeftModel:
-    from peft import PeftModel
-
-    return PeftModel.from_pretrained(model, str(adapter), is_trainable=True)
-
-
-def _matrix_names(model: PreTrainedModel, layers: range) -> list[str]:
-    """Return the names of all matrices of these layers, counted from 0."""
-    from transformers.pytorch_utils import Conv1D
-
-    blocks = find_blocks(model.base_model)
-    wanted = {
-        id(module)
-        for number in layers
-        for module in blocks[number].modules()
-        if isinstance(module, (nn.Linear, Conv1D))
-    }
-    return [name for name, module in model.named_modules() if id(module) in wanted]
-
-
-def _deltas_by_layer(adapted: nn.Module) -> dict[int, dict[str, LoraDelta]]:
-    """Return the deltas of a peft model by layer, counted from 0, and by the name of the matrix."""
-    from peft.tuners.lora import LoraLayer
-
-    by_layer: dict[int, dict[str, LoraDelta]] = {}
-    for name, module in adapted.named_modules():
-        if isinstance(module, LoraLayer):
-            *_, number, part, matrix = name.split(".")
-            [key] = module.lora_A
-            by_layer.setdefault(int(number), {})[f"{part}.{matrix}"] = LoraDelta(
-                down=cast("Any", module.lora_A[key]).weight,
-                up=cast("Any", module.lora_B[key]).weight,
-                scale=float(module.scaling[key]),
-            )
-    return by_layer

@@ -7,9 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
-from itertools import islice
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,31 +16,23 @@ import torch
 
 from echo_index.embeddings.models.linear_head import is_linear_head
 from echo_index.embeddings.runtime.executor import run_on_executor
-from echo_index.embeddings.runtime.malloc import release_freed_memory
 from echo_index.embeddings.training.batch_sampler import training_batches
-from echo_index.embeddings.training.checkpoint import (
-    OTHER_FOLDER_REMEDY,
-    TrainingState,
-    load_checkpoint,
-    save_checkpoint,
-)
+from echo_index.embeddings.training.checkpoint import OTHER_FOLDER_REMEDY
 from echo_index.embeddings.training.distributed import ProcessGroup
 from echo_index.embeddings.training.early_stopping import EarlyStopping
 from echo_index.embeddings.training.gradient_cache import Loss, cached_backward
 from echo_index.embeddings.training.loss import ContrastiveBatch, contrastive_loss, mean_reciprocal_rank
 from echo_index.embeddings.training.memory_budget import token_budget
 from echo_index.embeddings.training.pairs import TrainingPair, false_negative_mask, group_by_instruction, split_held_out
-from echo_index.embeddings.training.step_log import StepLog, TuningStep
+from echo_index.embeddings.training.step_log import TuningStep
 from echo_index.embeddings.training.trainable_encoder import TrainableEncoder
+from echo_index.embeddings.training.training_loop import BatchResult, Schedule, TrainingLoop
 from echo_index.errors import ModelError
 
 if TYPE_CHECKING:
     from echo_index.embeddings.encoder import EchoEncoder
     from echo_index.embeddings.text.prompt_tokens import EchoTokens
 
-_OPTIMIZER_STATE = ("step", "exp_avg", "exp_avg_sq")  # the state of AdamW for each parameter
-_CHECKPOINT_EVERY = 10  # steps
-_MAX_GRADIENT_NORM = 1.0
 _HASHED_NAMES = {"hard_group_size": "alike", "distillation_weight": "teacher_share"}
 """Names of options in the hash of a run: those of version 0.1, so that its checkpoints are still continued."""
 
@@ -170,54 +160,35 @@ class _Training:
     ) -> None:
         self._encoder, self._trainable, self._teacher = encoder, trainable, teacher
         self._trained, self._held_out, self._options, self._folder = trained, held_out, options, folder
-        self._optimizer = torch.optim.AdamW(trainable.parameters, lr=options.learning_rate, weight_decay=0.0)
         self._processes = ProcessGroup(device=trainable.device)
-        self._early_stopping = EarlyStopping(
-            steps=options.steps,
-            evaluate_every=options.evaluate_every,
-            patience=options.patience,
-            evaluate=self._held_out_score if held_out else None,
-            save=self._save,
+        self._loop = TrainingLoop(
+            folder,
+            parameters=trainable.parameters,
+            schedule=Schedule(options.steps, options.learning_rate, options.warmup_steps),
+            backward=self._backward,
+            on_step=trainable.on_step,
+            early_stopping=EarlyStopping(
+                steps=options.steps,
+                evaluate_every=options.evaluate_every,
+                patience=options.patience,
+                evaluate=self._held_out_score if held_out else None,
+                save=self._save,
+            ),
+            writes_files=self._processes.is_first,
         )
-        self._steps_done = 0
 
     def steps(self, run: str) -> Iterator[TuningStep]:
         """Train, and yield each step; continue from the checkpoint if the folder has one of the same run."""
         options = self._options
-        checkpoint = load_checkpoint(self._folder, run=run)
-        if checkpoint is not None:
-            self._restore(*checkpoint)
-        log = None
-        if self._processes.is_first:
-            log = StepLog(self._folder, resume_after=None if checkpoint is None else self._steps_done)
-        if checkpoint is None and self._held_out:
-            initial = TuningStep(number=0, held_out=run_on_executor(partial(self._early_stopping.after_step, 0)))
-            if log is not None:
-                log.add(initial)
-            yield initial
         batches = training_batches(
             self._trained, size=options.batch, seed=options.seed, group_size=options.hard_group_size
         )
-        for positions in islice(batches, self._steps_done, options.steps):
-            if self._early_stopping.should_stop(self._steps_done):
-                return
-            step = run_on_executor(partial(self._step, [self._trained[position] for position in positions]))
-            if log is not None:
-                log.add(step)
-                is_last = step.number == options.steps
-                if step.held_out is not None or is_last or step.number % _CHECKPOINT_EVERY == 0:
-                    save_checkpoint(self._folder, self._state(run), self._tensors())
-            yield step
+        return self._loop.steps(run, batches, evaluate_first=bool(self._held_out))
 
-    def _step(self, pairs: Sequence[TrainingPair]) -> TuningStep:
-        start = perf_counter()
-        number = self._steps_done + 1
-        learning_rate = self._options.learning_rate * _schedule(number, self._options)
-        for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate
+    def _backward(self, positions: Sequence[int]) -> BatchResult:
+        pairs = [self._trained[position] for position in positions]
         documents = [*(pair.positive for pair in pairs), *(negative for pair in pairs for negative in pair.negatives)]
         sequences = [*self._query_tokens(pairs), *self._encoder.document_tokens(documents)]
-        self._optimizer.zero_grad(set_to_none=True)
         loss = cached_backward(
             self._trainable,
             sequences,
@@ -225,21 +196,7 @@ class _Training:
             most_tokens=self._most_tokens,
             processes=self._processes,
         )
-        torch.nn.utils.clip_grad_norm_(self._trainable.parameters, _MAX_GRADIENT_NORM)
-        self._optimizer.step()
-        self._trainable.on_step()
-        self._steps_done = number
-        release_freed_memory()
-        seconds = perf_counter() - start
-        return TuningStep(
-            number=number,
-            source=pairs[0].source,
-            loss=loss,
-            learning_rate=learning_rate,
-            pairs_per_second=len(pairs) / seconds,
-            tokens_per_second=sum(map(len, sequences)) / seconds,
-            held_out=self._early_stopping.after_step(number),
-        )
+        return BatchResult(loss, pairs[0].source, texts=len(pairs), tokens=sum(map(len, sequences)))
 
     def _loss_of_vectors(self, pairs: Sequence[TrainingPair], documents: Sequence[str]) -> Loss:
         """Return the loss as a function of the vectors of the queries and, after them, of the documents."""
@@ -290,30 +247,3 @@ class _Training:
     def _save(self) -> None:
         if self._processes.is_first:
             self._trainable.save(self._folder)
-
-    def _state(self, run: str) -> TrainingState:
-        return TrainingState(run, self._steps_done, self._early_stopping.best, self._early_stopping.best_step)
-
-    def _tensors(self) -> dict[str, torch.Tensor]:
-        """Return the parameters and the state of the optimizer by their names in a checkpoint."""
-        tensors = {}
-        for number, parameter in enumerate(self._trainable.parameters):
-            state = self._optimizer.state[parameter]
-            tensors[f"{number}.value"] = parameter.detach()
-            tensors |= {f"{number}.{name}": state[name] for name in _OPTIMIZER_STATE}
-        return tensors
-
-    def _restore(self, state: TrainingState, tensors: dict[str, torch.Tensor]) -> None:
-        self._steps_done = state.step
-        self._early_stopping.best, self._early_stopping.best_step = state.best, state.best_step
-        with torch.no_grad():
-            for number, parameter in enumerate(self._trainable.parameters):
-                parameter.copy_(tensors[f"{number}.value"])
-                self._optimizer.state[parameter] = {name: tensors[f"{number}.{name}"] for name in _OPTIMIZER_STATE}
-        self._trainable.on_step()
-
-
-def _schedule(number: int, options: TuningOptions) -> float:
-    """Return the learning rate at a step as a share of the peak learning rate."""
-    warmup = min(1.0, number / max(1, options.warmup_steps))
-    return warmup * (1 - 0.9 * number / options.steps)

@@ -26,8 +26,8 @@ class AnswerQuestion:
 def read_answer_questions(path: Path, *, limit: int | None = None) -> tuple[AnswerQuestion, ...]:
     """Read a file of JSON lines: {"question": …, "answers": [gold, …], "document": …}, optionally with an "id".
 
-    "answers" and "document" are each one text or a list of texts. Only the first `limit` questions are returned, if
-    given.
+    "answers" and "document" are each one text or a list of texts. At most `limit` questions are returned, if
+    given, at equal distances in the file: neighbours are often about the same document.
 
     Raises:
         SourceError: the file cannot be read, has no question, or a line lacks a field or repeats an id.
@@ -44,4 +44,6 @@ def read_answer_questions(path: Path, *, limit: int | None = None) -> tuple[Answ
         raise SourceError(
             f"{path} has no question.", remedy='Write lines like {"question": "…", "answers": ["…"], "document": "…"}.'
         )
-    return tuple(questions.values())[:limit]
+    found = tuple(questions.values())
+    count = len(found) if limit is None else min(limit, len(found))
+    return tuple(found[position * len(found) // count] for position in range(count))

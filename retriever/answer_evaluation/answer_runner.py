@@ -80,21 +80,32 @@ def answer_questions(
         TextError: not even one passage fits into the context of the model.
         ModelError, IndexMismatch: as in `Retriever.search`.
     """
-    with retriever.snapshot.reading():
-        sizes = {document.path: document.passages for document in list_documents(retriever.snapshot)}
+    search = QuestionSearch(retriever, passages=passages)
     for documents_removed, doing in ((False, "answering"), (True, "answering without the right documents")):
         for done, question in enumerate(questions, start=1):
-            hits = _search(retriever, question, k=passages, sizes=sizes if documents_removed else {})
+            hits = search.find(question, documents_removed=documents_removed)
             prompt = answer_prompt(question.question, hits, model=model)
             yield _record(question, prompt, _written(prompt, model, store), model, documents_removed)
             progress(doing, done, len(questions))
 
 
-def _search(retriever: Retriever, question: AnswerQuestion, *, k: int, sizes: dict[str, int]) -> list[Hit]:
-    """Return the best passages; without the question's documents if `sizes`, their numbers of passages, are given."""
-    more = sum(sizes.get(document, 0) for document in question.documents)
-    hits = retriever.search(question.question, k=k + more, group=True)
-    return [hit for hit in hits if not sizes or not _is_right(hit, question)][:k]
+class QuestionSearch:
+    """Finds the best `passages` for questions, near-duplicates grouped, as `ask` does."""
+
+    def __init__(self, retriever: Retriever, *, passages: int) -> None:
+        self._retriever, self._passages = retriever, passages
+        with retriever.snapshot.reading():
+            self._sizes = {document.path: document.passages for document in list_documents(retriever.snapshot)}
+
+    def find(self, question: AnswerQuestion, *, documents_removed: bool) -> list[Hit]:
+        """Return the best passages; if wanted, those that would be best without the documents of the question.
+
+        Raises:
+            ModelError, IndexMismatch: as in `Retriever.search`.
+        """
+        more = sum(self._sizes.get(document, 0) for document in question.documents) if documents_removed else 0
+        hits = self._retriever.search(question.question, k=self._passages + more, group=True)
+        return [hit for hit in hits if not documents_removed or not is_right(hit, question)][: self._passages]
 
 
 def _written(prompt: Prompt, model: BaseChatModel, store: AnswerStore) -> WrittenText:
@@ -127,7 +138,7 @@ def _record(
         gold=question.answers,
         documents=question.documents,
         documents_removed=documents_removed,
-        right_retrieved=any(_is_right(hit, question) for hit in prompt.passages),
+        right_retrieved=any(is_right(hit, question) for hit in prompt.passages),
         passages=tuple((hit.source, hit.start, hit.end) for hit in prompt.passages),
         written=written.text,
         text=answer.text,
@@ -137,7 +148,7 @@ def _record(
         exact_match=exact_match(text, question.answers),
         f1=token_f1(text, question.answers),
         cited=tuple(hit.source for hit in cited),
-        cited_right=sum(_is_right(hit, question) for hit in cited),
+        cited_right=sum(is_right(hit, question) for hit in cited),
         first_word_seconds=written.first_word_seconds,
         seconds=written.seconds,
     )
@@ -149,7 +160,7 @@ def _outcome(answer: Answer, written: str) -> Outcome:
     return "refused" if not written.strip() or says_not_found(written) else "withdrawn"
 
 
-def _is_right(hit: Hit, question: AnswerQuestion) -> bool:
+def is_right(hit: Hit, question: AnswerQuestion) -> bool:
     """Return whether a passage, or a near-duplicate grouped under it, is of a document with the answer."""
     sources = {hit.source, *(duplicate.source for duplicate in hit.duplicates)}
     return not sources.isdisjoint(question.documents)

@@ -10,8 +10,11 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.runnables import Runnable
 
+from echo_index.embeddings.decoder.prompt_cache import PromptTokens
+from echo_index.embeddings.generation.chat_template import completion_tokens
+from echo_index.embeddings.models.language_model import LanguageModel
 from echo_index.indexer.documents.chunking import title_path
-from echo_index.retriever.rag.chat_model import EchoChatModel
+from echo_index.retriever.rag.chat_model import EchoChatModel, conversation
 from echo_index.retriever.search.hits import Hit
 
 _TASK = (
@@ -59,7 +62,8 @@ _CHAT_EXAMPLES = (
     AIMessage("Not found."),
 )
 _MAX_EXAMPLES_SHARE = 0.25  # of a model's context; passages are worth more than examples
-_REFUSAL = "Not found."
+REFUSAL = "Not found."
+"""What a model writes if the passages do not hold the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ class Prompt:
     """The messages for a model, the passages in them, and the strings that stop the answer.
 
     `refusal_bias` is added to the logit of the first token of a refusal, for local models (`Profile.refusal_bias`).
+    `answers` is for local models with an adapter for answers: that one writes.
     """
 
     question: str
@@ -82,12 +87,15 @@ class Prompt:
     messages: list[BaseMessage]
     stop: list[str] | None
     refusal_bias: float = 0.0
+    answers: bool = False
 
     def bind(self, model: BaseChatModel) -> Runnable[LanguageModelInput, AIMessage]:
         """Return the model with the settings for this prompt."""
+        if self.answers:
+            return model.bind(stop=self.stop, answers=True)
         if not self.refusal_bias:
             return model.bind(stop=self.stop)
-        return model.bind(stop=self.stop, start_bias={_REFUSAL: self.refusal_bias})
+        return model.bind(stop=self.stop, start_bias={REFUSAL: self.refusal_bias})
 
 
 def answer_prompt(
@@ -111,6 +119,8 @@ def answer_prompt(
 def _prompt(question: str, passages: tuple[Hit, ...], model: BaseChatModel, follow_up: FollowUp | None) -> Prompt:
     if not isinstance(model, EchoChatModel):
         return Prompt(question, passages, _chat_messages(question, passages), stop=None)
+    if model.load_answering() is not None:
+        return Prompt(question, passages, _numbered_messages(question, passages), stop=None, answers=True)
     language_model = model.load()
     if language_model.generation_mode == "chat":
         examples = _CHAT_EXAMPLES if _shows_examples(model) else ()
@@ -143,9 +153,18 @@ def _chat_messages(
     question: str, passages: tuple[Hit, ...], *, examples: Sequence[BaseMessage] = ()
 ) -> list[BaseMessage]:
     """Return the task, examples, numbered passages and the question for an instruction-tuned model."""
-    numbered = "\n".join(f"[{number}] {_line(hit)}" for number, hit in enumerate(passages, start=1))
     task = SystemMessage(_TASK_BEFORE_EXAMPLES if examples else _TASK)
-    return [task, *examples, HumanMessage(f"Passages:\n{numbered}\n\nQuestion: {question}")]
+    return [task, *examples, *_numbered_messages(question, passages)]
+
+
+def _numbered_messages(question: str, passages: tuple[Hit, ...]) -> list[BaseMessage]:
+    numbered = "\n".join(f"[{number}] {_line(hit)}" for number, hit in enumerate(passages, start=1))
+    return [HumanMessage(f"Passages:\n{numbered}\n\nQuestion: {question}")]
+
+
+def adapter_prompt(question: str, passages: Sequence[Hit], model: LanguageModel) -> PromptTokens:
+    """Return the tokens of the prompt that adapters for answers are trained for (`lora.ANSWER_PROMPT`)."""
+    return completion_tokens(model, conversation(_numbered_messages(_one_line(question), tuple(passages))))
 
 
 def _fits_context(messages: list[BaseMessage], model: BaseChatModel) -> bool:
@@ -157,7 +176,7 @@ def _fits_context(messages: list[BaseMessage], model: BaseChatModel) -> bool:
 
 
 def _line(hit: Hit) -> str:
-    return _one_line(f"{' > '.join(title_path(hit.title, hit.headings))}: {hit.text}")
+    return _one_line(": ".join(filter(None, (" > ".join(title_path(hit.title, hit.headings)), hit.text))))
 
 
 def _one_line(text: str) -> str:

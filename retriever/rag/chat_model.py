@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import Any, Literal
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
@@ -18,7 +19,7 @@ from pydantic import Field, InstanceOf, PrivateAttr
 from echo_index.embeddings.generation.chat_template import COMPLETION_END, Message, conversation_tokens
 from echo_index.embeddings.generation.text_generation import Generation, generate
 from echo_index.embeddings.models.bundled import DEFAULT_MODEL
-from echo_index.embeddings.models.language_model import LanguageModel, load_writer
+from echo_index.embeddings.models.language_model import LanguageModel, load_writer, with_answer_adapter
 from echo_index.embeddings.runtime.devices import DeviceChoice
 from echo_index.errors import TextError
 
@@ -60,6 +61,9 @@ class EchoChatModel(BaseChatModel):
     """Strings that stop the answer; they are not part of it."""
     start_bias: dict[str, float] | None = None
     """Added to the logits of the first tokens of these texts where an answer begins."""
+    answer_adapter: str | None = "own"
+    """Adapter for answers from passages: a folder, "own" for the one that echo-index bundles for the model, if there is
+    one, or None. It is used in calls with `answers=True`, as those of `rag_chain` are."""
     language_model: InstanceOf[LanguageModel] | None = Field(default=None, exclude=True, repr=False)
     """A loaded model, used instead of `model` and `device`."""
     _loaded: dict[str, LanguageModel] = PrivateAttr(default_factory=dict)
@@ -73,11 +77,19 @@ class EchoChatModel(BaseChatModel):
         """Return the model; it is loaded at first use and shared."""
         return self._load_named(self.model)
 
+    def load_answering(self) -> LanguageModel | None:
+        """Return the model with its adapter for answers; None if there is none.
+
+        Raises:
+            ModelError: the adapter is not one for answers, or does not fit the model.
+        """
+        return self._answering(self.model)
+
     @property
     def fingerprint(self) -> str:
         """Identifies what is written: the model's weights and all settings."""
-        model = self.load()
-        weights = (model.without_adapter or model).weights_hash
+        model = self.load_answering() or self.load()
+        weights = (model if model.generation_adapter else model.without_adapter or model).weights_hash
         settings = [getattr(self, name) for name in (*_SETTINGS, "stop") if name != "model"]
         return f"{weights} {model.generation_mode} {settings}"
 
@@ -135,6 +147,7 @@ class EchoChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
+        answers = kwargs.pop("answers", False)
         if unknown := kwargs.keys() - set(_SETTINGS):
             raise TextError(
                 f"EchoChatModel has no setting {min(unknown)!r}.", remedy=f"Its settings are {', '.join(_SETTINGS)}."
@@ -143,7 +156,7 @@ class EchoChatModel(BaseChatModel):
         settings = {name: getattr(self, name) for name in _SETTINGS} | overrides
         if settings["max_tokens"] < 1:
             raise TextError(f"max_tokens is {settings['max_tokens']}; it must be at least 1.")
-        model = self._load_named(settings["model"])
+        model = (self._answering(settings["model"]) if answers else None) or self._load_named(settings["model"])
         prompt = conversation_tokens(model, conversation(messages))
         available = model.context - len(prompt.ids)
         if available < 1:
@@ -169,6 +182,15 @@ class EchoChatModel(BaseChatModel):
             for piece in _first_line(pieces) if model.generation_mode == "completion" else pieces:
                 yield ChatGenerationChunk(message=AIMessageChunk(content=piece))
         yield ChatGenerationChunk(message=_final_chunk(text, prompt_tokens=len(prompt.ids), model=settings["model"]))
+
+    def _answering(self, name: str) -> LanguageModel | None:
+        match self.answer_adapter:
+            case None:
+                return None
+            case "own":
+                return with_answer_adapter(self._load_named(name))
+            case folder:
+                return with_answer_adapter(self._load_named(name), Path(folder).expanduser())
 
     def _load_named(self, name: str) -> LanguageModel:
         if self.language_model is not None and name == self.language_model.name:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from evaluation_files import json_lines
+from facts import FACTS, write_facts
 from repository import ROOT
 from safetensors.numpy import load_file
 from typer.testing import CliRunner
@@ -163,3 +165,45 @@ def test_options_of_the_training_are_accepted(
 ) -> None:
     words = ("--pairs", pairs, "--model", tiny_folder, "--steps", "1", "--batch", "4", "--held-out", "0", *option)
     assert "1 step, loss" in run("tune", *words, "--out", tmp_path / "adapter")
+
+
+def test_a_model_learns_to_answer(tiny_folder: Path, tmp_path: Path) -> None:
+    docs, index, adapter = write_facts(tmp_path / "facts"), tmp_path / "index", tmp_path / "adapter"
+    run("build", docs, "--model", tiny_folder, "--index", index)
+    questions = json_lines(
+        tmp_path / "questions.jsonl",
+        [
+            {"question": question, "answers": answer, "document": f"facts/{name}.md"}
+            for name, (_, question, answer) in FACTS.items()
+        ],
+    )
+    options = ("--steps", "80", "--batch", "8", "--learning-rate", "0.02", "--rank", "8", "--held-out", "0")
+    words = (
+        "tune-answers",
+        questions,
+        "--index",
+        index,
+        "--writer",
+        tiny_folder,
+        "--out",
+        adapter,
+        "-k",
+        "2",
+        *options,
+    )
+    output = run(*words)
+    assert "examples from 4 questions." in output
+    assert f"echo-index ask --writer {adapter} QUESTION" in output.replace("\n", "")
+    assert (adapter / "adapter_model.safetensors").exists()
+    assert "The training was already complete." in run(*words)
+    asked = ("ask", FACTS["castle"][1], "--index", index, "-k", "2", "--json", "--writer", adapter)
+    answer = json.loads(run(*asked))
+    assert answer["text"].startswith("Brandt [")
+    assert "castle.md" in answer["citations"][0]["hit"]["source"]
+    assert json.loads(run(*asked, "--no-adapter"))["text"] != answer["text"]
+    measured = ("eval", "--answers", questions, "--index", index, "--work", tmp_path / "work", "-k", "2")
+    run(*measured, "--writer", adapter, "--plain-writer", adapter, "--json", tmp_path / "all.json")
+    writers = json.loads((tmp_path / "all.json").read_text(encoding="utf-8"))["writers"]
+    held = [writer["measures"][1]["estimate"]["value"] for writer in writers]
+    assert held[0] == 100.0
+    assert held[1] < 100.0

@@ -25,6 +25,7 @@ from echo_index.embeddings.text.echo_prompt import EchoPrompt
 from echo_index.embeddings.training import memory_budget as memory_module
 from echo_index.embeddings.training import trainable_encoder as trainable_module
 from echo_index.embeddings.training import trainer as trainer_module
+from echo_index.embeddings.training import training_loop as loop_module
 from echo_index.embeddings.training.batch_sampler import training_batches
 from echo_index.embeddings.training.distributed import ProcessGroup
 from echo_index.embeddings.training.gradient_cache import cached_backward
@@ -244,7 +245,7 @@ def test_memory_is_released_after_each_step(
     encoder: EchoEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     released: list[int] = []
-    monkeypatch.setattr(trainer_module, "release_freed_memory", lambda: released.append(1))
+    monkeypatch.setattr(loop_module, "release_freed_memory", lambda: released.append(1))
     steps = [step.number for step in tune(encoder, word_pairs(), tmp_path, options=SHORT)]
     assert len(released) == steps[-1] == SHORT.steps
 

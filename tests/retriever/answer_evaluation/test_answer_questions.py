@@ -23,6 +23,15 @@ def test_answers_and_documents_are_one_text_or_several(tmp_path: Path) -> None:
     assert len(read_answer_questions(file, limit=1)) == 1
 
 
+@pytest.mark.parametrize(("limit", "ids"), [(3, ["1", "4", "7"]), (9, None), (20, None), (None, None)])
+def test_some_questions_are_from_all_parts_of_the_file(
+    tmp_path: Path, limit: int | None, ids: list[str] | None
+) -> None:
+    file = json_lines(tmp_path / "questions.jsonl", [FERRY] * 9)
+    found = [question.id for question in read_answer_questions(file, limit=limit)]
+    assert found == (ids or [str(number) for number in range(1, 10)])
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.training.continuation_trainer import (
+    Continuation,
+    ContinuationOptions,
+    tune_continuations,
+)
 from echo_index.errors import TextError
-from echo_index.retriever.rag.answer_prompt import FollowUp, answer_prompt
+from echo_index.retriever.rag.answer_prompt import FollowUp, adapter_prompt, answer_prompt
 from echo_index.retriever.rag.answer_stream import WITHDRAWN, AnswerStream, AnswerText, stream_answer
 from echo_index.retriever.rag.chat_model import EchoChatModel
 from echo_index.retriever.rag.citations import NOT_FOUND, check_answer
@@ -237,6 +243,24 @@ def test_a_chat_model_is_shown_examples_where_there_is_room(roomy: LanguageModel
     assert kinds(roomy) == ["system", "human", "ai", "human", "ai", "human"]
     assert kinds(tiny_model) == ["system", "human"]
     assert kinds(replace(roomy, profile=replace(roomy.profile, examples=False))) == ["system", "human"]
+
+
+def test_a_model_with_an_adapter_for_answers_needs_no_examples(roomy: LanguageModel, tmp_path: Path) -> None:
+    ids = adapter_prompt("When?", PASSAGES, roomy).ids
+    example = Continuation(ids, tuple(roomy.tokenizer.encode(" seven wizards [1]\n")))
+    options = ContinuationOptions(steps=30, batch=1, learning_rate=2e-2, warmup_steps=2, rank=8, held_out=0)
+    for _ in tune_continuations(roomy, [example] * 2, tmp_path / "adapter", options=options):
+        pass
+    model = EchoChatModel(language_model=roomy, answer_adapter=str(tmp_path / "adapter"), max_tokens=12)
+    prompt = answer_prompt("When?", PASSAGES, model=model)
+    [message] = prompt.messages
+    assert str(message.text).startswith("Passages:\n[1] ")
+    assert str(message.text).endswith("\n\nQuestion: When?")
+    assert str(prompt.bind(model).invoke(prompt.messages).text) == "seven wizards [1]"
+    assert str(model.invoke(prompt.messages).text) != "seven wizards [1]", "all else is written by the plain model"
+    plain = EchoChatModel(language_model=roomy, answer_adapter=None, max_tokens=12)
+    assert len(answer_prompt("When?", PASSAGES, model=plain).messages) == 6
+    assert plain.fingerprint != model.fingerprint
 
 
 def test_a_model_that_answers_too_readily_is_made_to_refuse_more(roomy: LanguageModel) -> None:

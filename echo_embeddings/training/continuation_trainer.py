@@ -1,0 +1,237 @@
+"""Training of a LoRA adapter (arXiv 2106.09685) that continues prompts with given texts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from echo_index.embeddings.decoder.linear import bfloat16_is_fast
+from echo_index.embeddings.decoder.packing import Packing, rows_of_spans
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.models.lora import write_generation_settings
+from echo_index.embeddings.runtime.executor import run_on_executor
+from echo_index.embeddings.text.batching import batches_by_length
+from echo_index.embeddings.training.checkpoint import OTHER_FOLDER_REMEDY
+from echo_index.embeddings.training.early_stopping import EarlyStopping
+from echo_index.embeddings.training.lora_decoder import LoraDecoder
+from echo_index.embeddings.training.peft_adapter import deltas_by_layer, trainable_adapter
+from echo_index.embeddings.training.step_log import TuningStep
+from echo_index.embeddings.training.training_loop import BatchResult, Schedule, TrainingLoop
+from echo_index.errors import ModelError, TextError
+
+_PASS_TOKENS = {"cpu": 4096, "cuda": 16384}
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """Token ids of a prompt and of the text to write after it, which ends with what ends a text."""
+
+    prompt: tuple[int, ...]
+    text: tuple[int, ...]
+
+    def __len__(self) -> int:
+        """Return the number of tokens."""
+        return len(self.prompt) + len(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class ContinuationOptions:
+    """Options for training an adapter that continues prompts.
+
+    Attributes:
+        steps: Number of steps, one batch each.
+        batch: Prompts in a batch.
+        learning_rate: The peak learning rate. It rises over the first `warmup_steps`, and falls to a tenth linearly.
+        rank, alpha: Those of the adapter, which is on all matrices.
+        held_out: Number of prompts to hold out, at most a fifth.
+        evaluate_every: Steps from one evaluation of the held-out prompts to the next.
+        patience: Evaluations without a better score after which the training ends early.
+        seed: Seed of the order of the prompts and of the adapter.
+    """
+
+    steps: int = 300
+    batch: int = 16
+    learning_rate: float = 5e-4
+    warmup_steps: int = 20
+    rank: int = 16
+    alpha: float = 32
+    held_out: int = 100
+    evaluate_every: int = 50
+    patience: int = 5
+    seed: int = 0
+
+
+def tune_continuations(
+    model: LanguageModel,
+    continuations: Sequence[Continuation],
+    folder: Path,
+    *,
+    options: ContinuationOptions | None = None,
+) -> Iterator[TuningStep]:
+    """Train a new LoRA adapter to continue prompts with their texts; yield each step.
+
+    The loss is the mean cross entropy of the tokens of the texts. The folder always has the best adapter so far, by the
+    share of held-out texts whose every token is the most likely one, and a checkpoint, from which the same call
+    continues.
+
+    Raises:
+        TextError: there are too few prompts.
+        MissingPackage: peft is not installed.
+        ModelError: the weights of the model are int8 only, or the folder has a checkpoint of another run.
+    """
+    options = options or ContinuationOptions()
+    model = model.without_adapter or model
+    if model.is_quantized:
+        raise ModelError(f"The model {model.name} is quantized, and cannot be trained.", remedy="Train a smaller one.")
+    if (folder / "config.json").exists():
+        raise ModelError(f"The folder {folder} holds a model, which would be changed.", remedy=OTHER_FOLDER_REMEDY)
+    order = torch.randperm(len(continuations), generator=torch.Generator().manual_seed(options.seed)).tolist()
+    count = min(options.held_out, len(order) // 5)
+    held_out = [continuations[position] for position in order[:count]]
+    trained = [continuations[position] for position in order[count:]]
+    if len(trained) < 2:
+        raise TextError(f"There are {len(continuations)} examples; training needs at least 2.")
+    folder.mkdir(parents=True, exist_ok=True)
+    trainable = run_on_executor(
+        partial(TrainableWriter, model, rank=options.rank, alpha=options.alpha, seed=options.seed)
+    )
+
+    def backward(positions: Sequence[int]) -> BatchResult:
+        batch = [trained[position] for position in positions]
+        return BatchResult(trainable.backward(batch), "", texts=len(batch), tokens=sum(map(len, batch)))
+
+    loop = TrainingLoop(
+        folder,
+        parameters=trainable.parameters,
+        schedule=Schedule(options.steps, options.learning_rate, options.warmup_steps),
+        backward=backward,
+        on_step=trainable.on_step,
+        early_stopping=EarlyStopping(
+            steps=options.steps,
+            evaluate_every=options.evaluate_every,
+            patience=options.patience,
+            evaluate=partial(trainable.score, held_out) if held_out else None,
+            save=partial(trainable.save, folder),
+        ),
+        writes_files=True,
+    )
+    yield from loop.steps(
+        _run_hash(model, continuations, options), _batches(len(trained), options), evaluate_first=False
+    )
+
+
+def _batches(count: int, options: ContinuationOptions) -> Iterator[list[int]]:
+    """Yield positions in a new random order each time all were seen."""
+    generator = torch.Generator().manual_seed(options.seed)
+    waiting: list[int] = []
+    while True:
+        while len(waiting) < options.batch:
+            waiting += torch.randperm(count, generator=generator).tolist()
+        yield waiting[: options.batch]
+        waiting = waiting[options.batch :]
+
+
+def _run_hash(model: LanguageModel, continuations: Sequence[Continuation], options: ContinuationOptions) -> str:
+    """Return a hash of all that determines the result of a training."""
+    digest = hashlib.sha256(model.weights_hash.encode())
+    digest.update(json.dumps(asdict(options), sort_keys=True).encode())
+    for continuation in continuations:
+        digest.update(repr((continuation.prompt, continuation.text)).encode())
+    return digest.hexdigest()
+
+
+class TrainableWriter:
+    """A model with a new LoRA adapter on all matrices of its layers, which can be trained to continue prompts.
+
+    On a CPU it runs on the native decoder where that knows the model, in bfloat16 if the processor multiplies it
+    natively; otherwise on transformers.
+
+    Raises:
+        MissingPackage: peft is not installed.
+    """
+
+    def __init__(self, model: LanguageModel, *, rank: int, alpha: float, seed: int) -> None:
+        self._adapted = trainable_adapter(model, None, rank=rank, alpha=alpha, layers=range(model.depth), seed=seed)
+        self._device = model.device.name
+        self.parameters: list[nn.Parameter] = [
+            parameter for parameter in self._adapted.parameters() if parameter.requires_grad
+        ]
+        self._decoder: LoraDecoder | None = None
+        if model.uses_native_decoder:
+            assert model.decoder_config is not None
+            tensors, config = model.weights(), model.decoder_config
+            dtype = torch.bfloat16 if bfloat16_is_fast() else torch.float32
+            self._decoder = LoraDecoder(
+                tensors, config, deltas_by_layer(self._adapted), deepest=config.depth, dtype=dtype
+            )
+            self._softcap = config.logits_softcap
+            self._head = tensors["embed_tokens.weight" if config.tied_embeddings else "lm_head.weight"].to(dtype)
+
+    def on_step(self) -> None:
+        """Use the parameters as they are after a step of the optimizer."""
+        if self._decoder is not None:
+            self._decoder.merge_lora()
+
+    def backward(self, batch: Sequence[Continuation]) -> float:
+        """Add the gradients of the mean loss of all tokens of the texts; return the loss."""
+        count = sum(len(continuation.text) for continuation in batch)
+        total = 0.0
+        for part in self._passes(batch):
+            logits, targets = self._logits(part)
+            loss = F.cross_entropy(logits, targets, reduction="sum") / count
+            loss.backward()
+            total += loss.item()
+        return total
+
+    @torch.no_grad()
+    def score(self, continuations: Sequence[Continuation]) -> float:
+        """Return the percentage of texts whose every token is the most likely one after those before it."""
+        right = 0
+        for part in self._passes(continuations):
+            logits, targets = self._logits(part)
+            hits = (logits.argmax(dim=1) == targets).split([len(continuation.text) for continuation in part])
+            right += sum(bool(tokens.all()) for tokens in hits)
+        return 100 * right / len(continuations)
+
+    def save(self, folder: Path) -> None:
+        """Write the adapter in the format of peft, marked as one that generates text."""
+        self._adapted.save_pretrained(str(folder), save_embedding_layers=False)
+        write_generation_settings(folder)
+
+    def _passes(self, batch: Sequence[Continuation]) -> Iterator[list[Continuation]]:
+        lengths = [len(continuation) for continuation in batch]
+        for positions in batches_by_length(lengths, token_budget=_PASS_TOKENS.get(self._device, _PASS_TOKENS["cpu"])):
+            yield [batch[position] for position in positions]
+
+    def _logits(self, part: Sequence[Continuation]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return float32 logits (tokens, vocabulary) for each token of the texts, and these tokens (tokens,)."""
+        targets = torch.tensor([token for continuation in part for token in continuation.text])
+        # A token is predicted from the state of the token before it.
+        spans = [(len(continuation.prompt) - 1, len(continuation) - 1) for continuation in part]
+        if self._decoder is None:
+            return self._transformers_logits(part, spans), targets.to(self._device)
+        lengths = [len(continuation) for continuation in part]
+        ids = torch.tensor([token for continuation in part for token in (*continuation.prompt, *continuation.text)])
+        depth = self._decoder.config.depth
+        rows = {depth: rows_of_spans(lengths, spans, prefix=0)}
+        states = self._decoder.forward(ids, Packing.of(lengths, prefix=0), rows=rows)[depth]
+        logits = F.linear(states.to(self._head.dtype), self._head).float()
+        return logits if self._softcap is None else (logits / self._softcap).tanh() * self._softcap, targets
+
+    def _transformers_logits(self, part: Sequence[Continuation], spans: Sequence[tuple[int, int]]) -> torch.Tensor:
+        longest = max(map(len, part))
+        ids = torch.zeros(len(part), longest, dtype=torch.int64)
+        mask = torch.zeros_like(ids)
+        for row, continuation in enumerate(part):
+            ids[row, : len(continuation)] = torch.tensor((*continuation.prompt, *continuation.text))
+            mask[row, : len(continuation)] = 1
+        logits = self._adapted(input_ids=ids.to(self._device), attention_mask=mask.to(self._device)).logits
+        return torch.cat([logits[row, start:end].float() for row, (start, end) in enumerate(spans)])
