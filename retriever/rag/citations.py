@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from echo_index.indexer.text.language_detection import detect_language
 from echo_index.indexer.text.sentences import ANSWER_SENTENCE_END
+from echo_index.retriever.rag.numbers import numbers_in
 from echo_index.retriever.search.content_terms import content_terms, question_terms
 from echo_index.retriever.search.hits import Hit
 
@@ -20,10 +21,6 @@ _MARKERS = re.compile(r"(\s?)((?:\s?\[\d+\])+)")
 _UNFINISHED_MARKER = re.compile(r"\s?(\[\d*)?$")
 _WORD = re.compile(r"\w+")
 _REFUSALS = ("not found", "the passages do not", "the passages don t", "i don t know", "no answer")
-_NUMBER_WORDS = frozenset(
-    "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen "
-    "nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion".split()
-)
 _MIN_SUPPORT = 0.5  # share of a sentence's terms that a supporting passage has
 _MIN_QUESTION_OVERLAP = 0.25  # share of the question's terms that a relevant passage has
 _MIN_COSINE = 0.15  # if none has any: in our corpora right passages in another language had 0.2, wrong ones 0.1
@@ -61,7 +58,7 @@ class _Passage:
         self.cosine = hit.dense.score if hit.dense else None
         self._language = detect_language(text)
         self._terms = {*content_terms(text, self._language)}
-        self._numbers = _numbers(text) | _numbers(question)
+        self._numbers = {*numbers_in(f"{text} {question}", self._language).values()}
         self._question_terms = {*question_terms(question, self._language)}
 
     @property
@@ -72,13 +69,15 @@ class _Passage:
     def support(self, sentence: str, *, written_in: str) -> float:
         """Return the share of the sentence's own terms, those not in the question, that the passage has.
 
-        A number that is in neither of them gives 0: small models tend to make up dates.
+        A number that is in neither of them, in digits or in words, gives 0: small models tend to make up dates.
         """
-        if _numbers(sentence) - self._numbers:
+        numbers = numbers_in(sentence, written_in)
+        if {*numbers.values()} - self._numbers:
             return 0.0
         terms = {*content_terms(sentence, self._language, written_in=written_in)}
         own = terms - self._question_terms or terms
-        return len(own & self._terms) / len(own) if own else 0.0
+        known = self._terms | {*content_terms(" ".join(numbers), self._language, written_in=written_in)}
+        return len(own & known) / len(own) if own else 0.0
 
 
 def check_answer(question: str, text: str, passages: Sequence[Hit], *, trust_citations: bool = False) -> Answer:
@@ -172,7 +171,3 @@ def _relevant_passages(passages: Sequence[_Passage]) -> dict[int, _Passage]:
 
 def _normalized_words(text: str) -> str:
     return " ".join(_WORD.findall(without_markers(text).lower()))
-
-
-def _numbers(text: str) -> set[str]:
-    return {word for word in _WORD.findall(text.lower()) if word.isdigit() or word in _NUMBER_WORDS}

@@ -226,6 +226,22 @@ def test_a_passage_cannot_pass_for_the_next_one_or_for_the_question(
         assert sum(line.startswith(("[2]", "Question:", "Answer:", "Passage:")) for line in lines) == 2
 
 
+@pytest.mark.parametrize(
+    ("passage", "text", "found"),
+    [
+        ("Norman made four interceptions that season.", "4 [1]", True),
+        ("Norman made 4 interceptions that season.", "Four [1]", True),
+        ("Norman made 4 interceptions that season.", "He made four of them [1].", True),
+        ("Norman fing in dieser Saison vier der Pässe ab, und er war nicht der beste.", "Norman: 4 [1]", True),
+        ("The town had 17,786 people when Norman made interceptions.", "17786 [1]", True),
+        ("Norman made four interceptions that season.", "5 [1]", False),
+        ("Norman made four interceptions that season.", "Five [1]", False),
+    ],
+)
+def test_numbers_in_digits_and_in_words_are_the_same(passage: str, text: str, found: bool) -> None:
+    assert check_answer("How many interceptions did Norman make?", text, [hit(passage)]).found is found
+
+
 @pytest.fixture
 def roomy(tiny_model: LanguageModel) -> LanguageModel:
     """Return a tiny chat model that has room for examples."""
