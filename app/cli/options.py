@@ -9,6 +9,8 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from echo_index.retriever.search.hits import Hit
     from echo_index.retriever.search.retriever import Retriever
 
@@ -67,8 +69,7 @@ def notice(line: str) -> None:
     err.print(line, style="dim", soft_wrap=True)
 
 
-def search_index(
-    query: str,
+def index_search(
     *,
     index: Path,
     model: str | None,
@@ -80,12 +81,15 @@ def search_index(
     paths: list[str],
     formats: list[str],
     rerank: int,
-) -> tuple[Retriever, list[Hit]]:
-    """Open an index and return its retriever and the best hits, duplicates grouped."""
+) -> tuple[Retriever, Callable[[str], list[Hit]]]:
+    """Open an index; return its retriever and a function that finds the best hits, duplicates grouped."""
     from echo_index.indexer.catalog.records import SearchFilter
     from echo_index.retriever.search.retriever import Retriever
 
     retriever = Retriever.open(index, model=model, device=device, index_device=index_device, notice=notice)
     where = SearchFilter(paths=tuple(paths), formats=tuple(formats))
-    hits = retriever.search(query, k=k, mode=mode, instruction=instruction, where=where, rerank=rerank, group=True)
-    return retriever, hits
+
+    def search(query: str) -> list[Hit]:
+        return retriever.search(query, k=k, mode=mode, instruction=instruction, where=where, rerank=rerank, group=True)
+
+    return retriever, search

@@ -52,7 +52,7 @@ def print_json(console: Console, value: Any) -> None:
     console.file.write(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
 
 
-def print_hits(console: Console, hits: list[Hit]) -> None:
+def print_hits(console: Console, hits: Sequence[Hit]) -> None:
     """Print hits, best first."""
     if not hits:
         console.print("Nothing was found.")

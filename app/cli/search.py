@@ -18,9 +18,9 @@ from echo_index.app.cli.options import (
     Rerank,
     SearchDevice,
     SearchMode,
+    index_search,
     notice,
     out,
-    search_index,
 )
 from echo_index.app.defaults import DEFAULTS
 from echo_index.app.services.json_fields import answer_fields, hit_fields
@@ -44,8 +44,7 @@ def search(
     json: AsJson = False,
 ) -> None:
     """Find the passages that best match a question."""
-    _, hits = search_index(
-        query,
+    _, find = index_search(
         index=index,
         model=model,
         device=device,
@@ -57,6 +56,7 @@ def search(
         formats=format,
         rerank=rerank,
     )
+    hits = find(query)
     if json:
         output.print_json(out, [hit_fields(hit) for hit in hits])
     else:
@@ -64,7 +64,10 @@ def search(
 
 
 def ask(
-    question: Annotated[str, typer.Argument(help="The question.")],
+    question: Annotated[str | None, typer.Argument(help="The question.", show_default=False)] = None,
+    chat: Annotated[
+        bool, typer.Option("--chat", help="Go on asking: follow-up questions may refer to what was said before.")
+    ] = False,
     index: IndexDir = DEFAULTS.index_dir,
     k: Annotated[int, typer.Option("-k", min=1, help="Number of passages given to the model.")] = DEFAULTS.passages,
     mode: SearchMode = "hybrid",
@@ -95,18 +98,22 @@ def ask(
     json: AsJson = False,
 ) -> None:
     """Answer a question from the documents, with citations."""
+    from echo_index.app.cli.chat import run_chat
     from echo_index.app.services.external_llm import answering, open_llm, redact
     from echo_index.app.services.writers import local_writer, own_writer
     from echo_index.retriever.rag.answer_stream import stream_answer
 
+    if question is None and not chat:
+        raise typer.BadParameter("Write a QUESTION, or start a conversation with --chat.")
+    if chat and json:
+        raise typer.BadParameter("--json prints the answer to one question; leave out --chat.")
     if writer is not None and llm is not None:
         raise typer.BadParameter("--writer and --llm cannot be used together: one model writes the answer.")
     chat_model: BaseChatModel | None = None
     if llm is not None:
         chat_model = open_llm(llm)
         notice(f"The question and the passages that are found are sent to {redact(llm)}.")
-    retriever, hits = search_index(
-        question,
+    retriever, find = index_search(
         index=index,
         model=model,
         device=device,
@@ -118,12 +125,18 @@ def ask(
         formats=format,
         rerank=rerank,
     )
+
+    def local_model() -> BaseChatModel:
+        if writer is None:
+            return own_writer(retriever, with_adapter=not no_adapter)
+        return local_writer(writer, with_adapter=not no_adapter, device=device, notice=notice)
+
+    if question is None or chat:
+        run_chat(question, search=find, model=chat_model or local_model(), llm=llm, out=out, notice=notice)
+        return
+    hits = find(question)
     if chat_model is None:  # after the search, which needs seconds where a new writer needs minutes
-        chat_model = (
-            local_writer(writer, with_adapter=not no_adapter, device=device, notice=notice)
-            if writer
-            else own_writer(retriever, with_adapter=not no_adapter)
-        )
+        chat_model = local_model()
     with answering(llm):
         stream = stream_answer(question, hits, model=chat_model)
         if json:
