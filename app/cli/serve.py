@@ -53,6 +53,7 @@ def serve(
     """Serve the web page: search, ask, compare, explore, and manage documents."""
     from echo_index.app.services.credentials import read_authenticator
     from echo_index.app.services.index_service import ServiceOptions
+    from echo_index.app.services.writers import installed_writers
     from echo_index.app.web.server import ServerOptions, run_server
 
     run_server(
@@ -62,6 +63,7 @@ def serve(
             device=device,
             index_device=index_device,
             writers=tuple(writer),
+            lazy_writers=tuple(name for name in installed_writers() if name not in writer),
             with_answer_adapters=not no_adapter,
             llms=tuple(llm),
         ),

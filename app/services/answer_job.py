@@ -35,7 +35,7 @@ class Turn:
 class Request:
     """A question with the earlier turns of its conversation, the documents to search and the model that answers.
 
-    `writer` is OWN_MODEL or one of `ServiceOptions.writers` or `.llms`; `passages` is how many passages it is given.
+    `writer` is OWN_MODEL or the name of a model in `ServiceOptions`; `passages` is how many passages it is given.
     """
 
     question: str

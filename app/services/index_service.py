@@ -30,6 +30,7 @@ class ServiceOptions:
     """The index to serve and the models to use.
 
     `writers` are names of other models on this machine that may write the answers, `llms` names of models elsewhere.
+    `lazy_writers` are writers that are loaded when they are first chosen, not at the start.
     With `with_answer_adapters`, models on this machine write with their adapters for answers, if there are any.
     """
 
@@ -38,6 +39,7 @@ class ServiceOptions:
     device: DeviceChoice = "auto"
     index_device: IndexDevice = "auto"
     writers: tuple[str, ...] = ()
+    lazy_writers: tuple[str, ...] = ()
     with_answer_adapters: bool = True
     llms: tuple[str, ...] = ()
 
@@ -101,7 +103,7 @@ class IndexService:
         """Return the model that writes the answers: the embedding model, or one of the options by its name.
 
         Raises:
-            ModelError: the model cannot be opened, or is not in `ServiceOptions.writers` or `.llms`.
+            ModelError: the model cannot be opened, or is not one of those in the options.
         """
         from echo_index.app.services.external_llm import open_llm
         from echo_index.app.services.writers import local_writer, own_writer
@@ -109,11 +111,11 @@ class IndexService:
 
         if name == OWN_MODEL:
             return self.with_retriever(partial(own_writer, with_adapter=self.options.with_answer_adapters))
-        if name not in (*self.options.writers, *self.options.llms):
+        local = (*self.options.writers, *self.options.lazy_writers)
+        if name not in (*local, *self.options.llms):
             raise ModelError(f"The model {name!r} is not one of the configured models.")
         with self._chat_models_lock:
             if name not in self._chat_models:
-                is_local = name in self.options.writers
                 self._chat_models[name] = (
                     local_writer(
                         name,
@@ -121,7 +123,7 @@ class IndexService:
                         device=self.options.device,
                         notice=self._notice,
                     )
-                    if is_local
+                    if name in local
                     else open_llm(name)
                 )
             return self._chat_models[name]

@@ -23,6 +23,8 @@ def read_status(
         IndexDamaged: the index cannot be read.
         DeviceError: a requested device is not available.
     """
+    from echo_index.app.services.writers import installed_writers
+    from echo_index.embeddings.models.bundled import bundled_answer_adapter
     from echo_index.embeddings.runtime.devices import choose_device
     from echo_index.indexer.generations.snapshot import open_snapshot
 
@@ -30,6 +32,7 @@ def read_status(
     manifest = snapshot.manifest
     counts = snapshot.catalog.counts(generation=manifest.generation)
     model_device = choose_device(device)
+    model = str(manifest.encoder["model"])
     return {
         "index": str(index_dir.resolve()),
         "generation": manifest.generation,
@@ -44,6 +47,8 @@ def read_status(
         "chunking": manifest.chunking,
         "device": {"name": model_device.name, "reason": model_device.reason},
         "index_device": {"name": snapshot.vectors.placement.device, "reason": snapshot.vectors.placement.reason},
+        "writer": {"model": model, "adapter": bundled_answer_adapter(model) is not None},
+        "other_writers": list(installed_writers(besides=model)),
         "vectors": snapshot.vectors.kind,
         "space_passages": None if snapshot.normalization.is_identity else snapshot.normalization.passages,
         "space_has_drifted": snapshot.normalization_has_drifted(),
@@ -61,6 +66,7 @@ def status_lines(status: dict[str, Any]) -> list[tuple[str, str]]:
         ("Documents", f"{status['documents']} ({formats})" if formats else str(status["documents"])),
         ("Passages", f"{status['chunks']}; {sizes}"),
         ("Model", f"{encoder['model']}, layer {encoder['layer']}, {encoder['pooling']} pooling, {encoder['dtype']}"),
+        ("Answers", _writers_line(status)),
         ("Prompt", repr(encoder["document_prompt"])),
         ("Question", repr(encoder["query_prompt"])),
         ("Instruction", str(encoder["instruction"])),
@@ -81,3 +87,9 @@ def status_lines(status: dict[str, Any]) -> list[tuple[str, str]]:
     if encoder["adapter"]:
         lines.insert(4, ("Adapter", str(encoder["adapter"])))
     return lines
+
+
+def _writers_line(status: dict[str, Any]) -> str:
+    adapter = ", with its adapter for answers" if status["writer"]["adapter"] else ""
+    others = "".join(f"; also installed: --writer {name}" for name in status["other_writers"])
+    return f"written by {status['writer']['model']}{adapter}{others}"

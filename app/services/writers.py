@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from echo_index.retriever.search.retriever import Retriever
 
 
+def installed_writers(*, besides: str = "") -> tuple[str, ...]:
+    """Return the names of the installed models that are made for writing answers, except that of the index."""
+    from echo_index.embeddings.models.bundled import EMBEDDED_MODELS, WRITER_MODEL
+
+    return (WRITER_MODEL,) if besides != WRITER_MODEL and EMBEDDED_MODELS[WRITER_MODEL].is_installed() else ()
+
+
 def own_writer(retriever: Retriever, *, with_adapter: bool = True) -> EchoChatModel:
     """Return the embedding model of a retriever as a writer, with its adapter for answers if there is one."""
     from echo_index.retriever.rag.chat_model import EchoChatModel

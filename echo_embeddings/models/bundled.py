@@ -95,6 +95,8 @@ EMBEDDED_MODELS = {
     )
 }
 DEFAULT_MODEL = "gemma3-270m"
+WRITER_MODEL = "qwen2.5-coder-1.5b-instruct"
+"""The embedded model that is only for answers."""
 _ADAPTERS = "echo_index.adapters"  # with a folder for each model that has an adapter
 
 

@@ -68,7 +68,10 @@ class AskTab:
                 with gr.Accordion("Options", open=False):
                     models = [
                         (_own_model_label(service), OWN_MODEL),
-                        *((_writer_label(name), name) for name in service.options.writers),
+                        *(
+                            (_writer_label(name), name)
+                            for name in (*service.options.writers, *service.options.lazy_writers)
+                        ),
                         *((_llm_label(name), name) for name in service.options.llms),
                     ]
                     writer = gr.Dropdown(

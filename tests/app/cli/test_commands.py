@@ -143,6 +143,11 @@ def test_status_shows_content_and_devices(run: Run, notes: Path, tiny_folder: Pa
     assert facts["space_has_drifted"] is False
     drifted = {**facts, "space_passages": 20, "space_has_drifted": True}
     assert "have changed since" in dict(status_lines(drifted))["Normalization"]
+    assert facts["writer"] == {"model": str(tiny_folder), "adapter": False}
+    assert f"written by {tiny_folder}" in shown
+    both = {**facts, "writer": {"model": "gemma3-270m", "adapter": True}, "other_writers": ["qwen"]}
+    said = "written by gemma3-270m, with its adapter for answers; also installed: --writer qwen"
+    assert dict(status_lines(both))["Answers"] == said
     assert facts["failures"][0][0] == "notes/broken.pdf"
     assert facts["disk_bytes"] > 1000
 

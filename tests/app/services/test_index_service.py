@@ -13,6 +13,7 @@ from tiny_models import CHAT_TEMPLATE, llama_config, save_model
 from echo_index.app.services import writers
 from echo_index.app.services.index_service import OWN_MODEL, IndexService, ServiceOptions
 from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models.bundled import WRITER_MODEL, EmbeddedModel
 from echo_index.embeddings.models.language_model import load_model
 from echo_index.errors import IndexMissing, ModelError
 from echo_index.indexer.building.build_files import build_index
@@ -194,6 +195,26 @@ def test_a_writer_is_loaded_before_it_is_asked(notes: Path, index: Path, encoder
     assert service.chat_model(other) is writer
     assert isinstance(writer, EchoChatModel)
     assert writer.load().depth == 3
+
+
+def test_an_offered_writer_is_loaded_when_it_is_chosen(
+    notes: Path, index: Path, encoder: EchoEncoder, tmp_path: Path
+) -> None:
+    build(notes, index, encoder)
+    other = str(save_model(tmp_path / "other", llama_config(num_hidden_layers=3)))
+    service = IndexService(ServiceOptions(index, device="cpu", index_device="cpu", lazy_writers=(other,)))
+    service.warm()
+    assert not service._chat_models
+    writer = service.chat_model(other)
+    assert isinstance(writer, EchoChatModel)
+    assert writer.load().depth == 3
+
+
+def test_installed_writers_are_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    for installed in (False, True):
+        monkeypatch.setattr(EmbeddedModel, "is_installed", lambda model, installed=installed: installed)
+        assert writers.installed_writers() == ((WRITER_MODEL,) if installed else ())
+        assert writers.installed_writers(besides=WRITER_MODEL) == ()
 
 
 def test_the_page_does_not_wait_for_a_writer(
