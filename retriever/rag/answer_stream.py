@@ -9,7 +9,7 @@ from langchain_core.runnables import RunnableConfig
 
 from echo_index.retriever.rag.answer_prompt import Prompt, answer_prompt
 from echo_index.retriever.rag.chat_model import EchoChatModel
-from echo_index.retriever.rag.citations import NOT_FOUND, Answer, check_answer, may_say_not_found, visible_text
+from echo_index.retriever.rag.citations import NOT_FOUND, Answer, AnswerChecker, may_say_not_found
 from echo_index.retriever.rag.query_rewriting import Conversation, follow_up, rewriting_messages, standalone_query
 from echo_index.retriever.search.hits import Hit
 
@@ -20,22 +20,20 @@ WITHDRAWN = f"\n\nNo passage says so. {NOT_FOUND}"
 class AnswerText:
     """The text of an answer while it is written: show what `add` and finally `end` return, then read `answer`.
 
-    What is shown never has a citation marker that names no passage, and it says so if nothing was found.
+    A sentence is shown while it is written, its citations when it is complete. If nothing was found, the text says so.
     """
 
     def __init__(self, question: str, passages: Sequence[Hit], *, trust_citations: bool = False) -> None:
         self.question = question
         self.passages = tuple(passages)
-        self._trust_citations = trust_citations
+        self._checker = AnswerChecker(question, passages, trust_citations=trust_citations)
         self._text = ""
         self._shown = ""
 
     def add(self, piece: str) -> str:
         """Append what the model wrote next; return the text that can be shown now."""
         self._text = (self._text + piece).lstrip()
-        return (
-            "" if may_say_not_found(self._text) else self._show(visible_text(self._text, passages=len(self.passages)))
-        )
+        return "" if may_say_not_found(self._text) else self._show(self._checker.visible_text(self._text))
 
     def end(self) -> str:
         """Return the rest of the text to show when the model has finished."""
@@ -47,7 +45,7 @@ class AnswerText:
     @property
     def answer(self) -> Answer:
         """The checked answer that the text so far makes."""
-        return check_answer(self.question, self._text, self.passages, trust_citations=self._trust_citations)
+        return self._checker.check(self._text)
 
     def _show(self, text: str) -> str:
         new, self._shown = text[len(self._shown) :], text

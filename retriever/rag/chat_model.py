@@ -111,7 +111,7 @@ class EchoChatModel(BaseChatModel):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in (*_SETTINGS, "stop")}
+        return {name: getattr(self, name) for name in (*_SETTINGS, "answer_adapter", "stop")}
 
     @classmethod
     def is_lc_serializable(cls) -> bool:

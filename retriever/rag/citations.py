@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
@@ -16,12 +15,17 @@ from echo_index.retriever.search.hits import Hit
 
 NOT_FOUND = "The passages do not hold an answer to this question."
 
-_MARKER = re.compile(r"\s?\[(\d+)\]")
-_MARKERS = re.compile(r"(\s?)((?:\s?\[\d+\])+)")
-_UNFINISHED_MARKER = re.compile(r"\s?(\[\d*)?$")
+UNSUPPORTED = "[?]"
+"""The mark of a sentence that no passage supports, in an answer of which most is supported."""
+
+_MARKER = re.compile(r"\s?\[(\d+|\?)\]")
+_MARKERS = re.compile(r"(\s?)((?:\s?\[(?:\d+|\?)\])+)")
+_FIRST_MARKER = re.compile(r"\s?\[(?:[\d?]|$)|\s$")
+_ABBREVIATION = re.compile(r"\b\w{1,3}\.$")  # a stop after so short a word is rarely the end of a sentence
 _WORD = re.compile(r"\w+")
 _REFUSALS = ("not found", "the passages do not", "the passages don t", "i don t know", "no answer")
 _MIN_SUPPORT = 0.5  # share of a sentence's terms that a supporting passage has
+_MIN_MARKED_TERMS = 3  # that a sentence adds to the question, to be marked as unsupported: "Here they are:" is not
 _MIN_QUESTION_OVERLAP = 0.25  # share of the question's terms that a relevant passage has
 _MIN_COSINE = 0.15  # if none has any: in our corpora right passages in another language had 0.2, wrong ones 0.1
 
@@ -80,43 +84,97 @@ class _Passage:
         return len(own & known) / len(own) if own else 0.0
 
 
-def check_answer(question: str, text: str, passages: Sequence[Hit], *, trust_citations: bool = False) -> Answer:
-    """Return the Answer for a text that a model wrote: unsupported citation markers removed, missing ones added.
+@dataclass(frozen=True, slots=True)
+class _Sentence:
+    """A checked sentence.
+
+    `text` has the markers that were accepted or added. `size` is the number of its terms, `support` the share of them
+    that each supporting passage has, by number.
+    """
+
+    text: str
+    size: int
+    support: Mapping[int, float]
+    cited: frozenset[int]
+    removed: int
+
+
+class AnswerChecker:
+    """Checks texts that a model writes about a question against the passages that it was given.
 
     A passage supports a sentence if it has at least half of the terms that the sentence adds to the question, all its
     numbers, and a quarter of the question's terms. If no passage has any term of the question, as in another language,
     only the nearest passage of dense search can support a sentence, and only if its cosine is high enough.
 
     A marker is kept if its passage exists and supports the sentence; with `trust_citations`, for models that cite
-    reliably, it is enough that the passage exists. An answer without a marker cites the passage that supports most of
-    it. A text of which less than half is supported counts as not found.
+    reliably, it is enough that the passage exists. A supported sentence without a marker gets that of the passage that
+    supports it best, an unsupported one the mark `UNSUPPORTED`. A text of which less than half is supported counts as
+    not found.
     """
-    cited: set[int] = set()
-    support_totals: Counter[int] = Counter()
-    removed = total_size = supported_size = 0
-    checked = ""
-    relevant = _relevant_passages([_Passage(hit, question) for hit in passages])
-    language = detect_language(text)
-    for sentence in _sentences(text):
+
+    def __init__(self, question: str, passages: Sequence[Hit], *, trust_citations: bool = False) -> None:
+        self.question = question
+        self.passages = tuple(passages)
+        self._trust_citations = trust_citations
+        self._relevant = _relevant_passages([_Passage(hit, question) for hit in passages])
+        self._checked: dict[tuple[str, str], _Sentence] = {}
+
+    def check(self, text: str) -> Answer:
+        """Return the Answer for a complete text: unsupported citation markers removed, missing ones added."""
+        sentences = self._check_sentences(text)
+        total = sum(sentence.size for sentence in sentences)
+        supported = sum(sentence.size for sentence in sentences if sentence.support or sentence.cited)
+        if says_not_found(text) or not total or supported < _MIN_SUPPORT * total:
+            return Answer(self.question, NOT_FOUND, False, (), self.passages, len(_MARKER.findall(text)))
+        cited = sorted({number for sentence in sentences for number in sentence.cited})
+        citations = tuple(Citation(number, self.passages[number - 1]) for number in cited)
+        checked = "".join(sentence.text for sentence in sentences).strip()
+        return Answer(
+            self.question, checked, True, citations, self.passages, sum(sentence.removed for sentence in sentences)
+        )
+
+    def visible_text(self, text: str) -> str:
+        """Return what can be shown of an unfinished text: complete sentences as checked, the last without markers."""
+        language = detect_language(text)
+        *complete, last = _sentences(text)
+        shown = "".join(self._check_sentence(sentence, language).text for sentence in complete)
+        marker = _FIRST_MARKER.search(last)
+        return shown + (last if marker is None else last[: marker.start()])
+
+    def _check_sentences(self, text: str) -> list[_Sentence]:
+        language = detect_language(text)
+        return [self._check_sentence(sentence, language) for sentence in _sentences(text)]
+
+    def _check_sentence(self, sentence: str, language: str) -> _Sentence:
+        key = (sentence, language)
+        if key not in self._checked:
+            self._checked[key] = self._checked_sentence(sentence, language)
+        return self._checked[key]
+
+    def _checked_sentence(self, sentence: str, language: str) -> _Sentence:
         unmarked = without_markers(sentence)
         size = len({*content_terms(unmarked, language)})
-        support = {number: passage.support(unmarked, written_in=language) for number, passage in relevant.items()}
-        supporting = {number for number, share in support.items() if share >= _MIN_SUPPORT}
-        markers = [int(number) for number in _MARKER.findall(sentence)]
-        accepted = ({*range(1, len(passages) + 1)} if trust_citations else supporting) & {*markers}
-        removed += sum(number not in accepted for number in markers)
-        cited |= accepted
-        total_size += size
-        supported_size += size if supporting | accepted else 0
-        support_totals.update({number: round(100 * support[number] * size) for number in sorted(supporting)})
-        checked += _filter_markers(sentence, accepted)
-    if says_not_found(text) or not total_size or supported_size < _MIN_SUPPORT * total_size:
-        return Answer(question, NOT_FOUND, False, (), tuple(passages), len(_MARKER.findall(text)))
-    if not cited:
-        [(best, _)] = support_totals.most_common(1)
-        cited, checked = {best}, f"{checked.rstrip()} [{best}]"
-    citations = tuple(Citation(number, passages[number - 1]) for number in sorted(cited))
-    return Answer(question, checked.strip(), True, citations, tuple(passages), removed)
+        shares = {number: passage.support(unmarked, written_in=language) for number, passage in self._relevant.items()}
+        support = {number: share for number, share in shares.items() if share >= _MIN_SUPPORT}
+        markers = [marker for marker in _MARKER.findall(sentence) if marker != "?"]
+        valid = {*map(str, range(1, len(self.passages) + 1) if self._trust_citations else support)}
+        cited = {int(marker) for marker in markers if marker in valid}
+        text = _filter_markers(sentence, {*map(str, cited)})
+        if not cited and support and size:
+            best = max(sorted(support), key=support.__getitem__)
+            cited, text = {best}, _with_marker(text, f"[{best}]")
+        elif not cited and self._adds_much(unmarked, language):
+            text = _with_marker(text, UNSUPPORTED)
+        return _Sentence(text, size, support, frozenset(cited), sum(marker not in valid for marker in markers))
+
+    def _adds_much(self, sentence: str, language: str) -> bool:
+        new = {*content_terms(sentence, language)} - {*question_terms(self.question, language)}
+        return len(new) >= _MIN_MARKED_TERMS
+
+
+def check_answer(question: str, text: str, passages: Sequence[Hit], *, trust_citations: bool = False) -> Answer:
+    """Return the Answer for a text that a model wrote, as `AnswerChecker` checks it."""
+    return AnswerChecker(question, passages, trust_citations=trust_citations).check(text)
 
 
 def says_not_found(text: str) -> bool:
@@ -130,31 +188,34 @@ def may_say_not_found(text: str) -> bool:
     return says_not_found(text) or any(refusal.startswith(words) for refusal in _REFUSALS)
 
 
-def visible_text(text: str, *, passages: int) -> str:
-    """Return an unfinished text without markers that are unfinished or name none of the `passages` passages."""
-    return _filter_markers(_UNFINISHED_MARKER.sub("", text), range(1, passages + 1))
-
-
 def without_markers(text: str) -> str:
     """Return a text without its citation markers."""
     return _MARKER.sub("", text)
 
 
-def _filter_markers(text: str, accepted: AbstractSet[int] | range) -> str:
+def _with_marker(sentence: str, marker: str) -> str:
+    """Return a sentence with a marker after it, before white space at its end."""
+    text = sentence.rstrip()
+    return f"{text} {marker}{sentence[len(text) :]}"
+
+
+def _filter_markers(text: str, accepted: AbstractSet[str]) -> str:
     def filtered(markers: re.Match[str]) -> str:
-        remaining = "".join(marker[0] for marker in _MARKER.finditer(markers[2]) if int(marker[1]) in accepted)
+        remaining = "".join(marker[0] for marker in _MARKER.finditer(markers[2]) if marker[1] in accepted)
         return f"{markers[1]}{remaining.lstrip()}" if remaining else ""
 
     return _MARKERS.sub(filtered, text)
 
 
-def _sentences(text: str) -> Iterator[str]:
-    """Split a text into sentences, each with the markers inside it and right after it."""
-    start = 0
+def _sentences(text: str) -> list[str]:
+    """Split a text into sentences, each with the markers inside it and right after it; the last may be unfinished."""
+    sentences, start = [], 0
     for end in ANSWER_SENTENCE_END.finditer(text):
-        yield text[start : end.end()]
-        start = end.end()
-    yield text[start:]
+        sentence = text[start : end.end()]
+        if not _ABBREVIATION.search(sentence) and text[end.end() :].strip():
+            sentences.append(sentence)
+            start = end.end()
+    return [*sentences, text[start:]]
 
 
 def _relevant_passages(passages: Sequence[_Passage]) -> dict[int, _Passage]:

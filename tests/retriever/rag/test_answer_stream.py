@@ -85,6 +85,35 @@ def test_each_sentence_keeps_the_markers_of_the_passages_that_support_it() -> No
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "The ferry leaves at eight. A ticket costs eleven euros.",
+            "The ferry leaves at eight. [1] A ticket costs eleven euros. [2]",
+        ),
+        (
+            "The ferry leaves at eight and at noon. Sailors painted hulls purple. A ticket costs eleven euros [2].",
+            "The ferry leaves at eight and at noon. [1] Sailors painted hulls purple. [?] "
+            "A ticket costs eleven euros [2].",
+        ),
+        (
+            "Here it is:\nThe ferry leaves at eight.\nA ticket costs eleven euros.\n",
+            "Here it is:\nThe ferry leaves at eight. [1]\nA ticket costs eleven euros. [2]",
+        ),
+        ("The ferry to Mt. Island leaves at eight [1].", "The ferry to Mt. Island leaves at eight [1]."),
+        ("The ferry leaves at eight [?]. It does.", "The ferry leaves at eight. [1] It does."),
+    ],
+)
+def test_each_sentence_carries_what_supports_it(text: str, expected: str) -> None:
+    question = "When does it leave, and what does it cost?"
+    assert check_answer(question, text, PASSAGES).text == expected
+    assert check_answer(question, text, PASSAGES, trust_citations=True).text == expected
+    shown = AnswerStream(AnswerText(question, PASSAGES), iter(text))
+    assert "".join(shown) == expected.removesuffix("\n")
+    assert shown.answer.text == expected
+
+
+@pytest.mark.parametrize(
     ("text", "found"),
     [
         ("A ticket costs eleven euros. Dogs must wear a muzzle.", True),

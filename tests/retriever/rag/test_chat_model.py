@@ -373,7 +373,8 @@ def test_it_comes_back_from_its_serialized_form_without_the_loaded_model(chat: E
     answer = chat.invoke(QUESTION).content
     told = dumps(chat)
     kwargs = json.loads(told)["kwargs"]
-    assert kwargs.keys() <= {"model", "device", "max_tokens", "temperature", "seed", "stop", "output_version"}
+    settings = {"model", "answer_adapter", "device", "max_tokens", "temperature", "seed", "stop", "output_version"}
+    assert kwargs.keys() <= settings
     again = loads(told, allowed_objects=[EchoChatModel], valid_namespaces=["echo_index"])
     assert again.language_model is None
     assert again.asdict() == chat.asdict()
