@@ -54,7 +54,7 @@ def layer_factors(deltas: Mapping[str, LoraDelta], tensors: Tensors, config: Dec
     for matrix, names in _MATRICES.items():
         changed = [name for name in names if name in deltas]
         if changed:
-            downs[matrix] = torch.cat([deltas[name].down for name in changed])
+            downs[matrix] = torch.cat([deltas[name].down.float() for name in changed])
         width, before = sum(len(deltas[name].down) for name in changed), 0
         for name in names:
             weight = f"layers.{number}.{name}.weight"
