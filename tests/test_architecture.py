@@ -69,6 +69,7 @@ OWNERS = {
         "retriever/rag/adapters.py",
         "retriever/rag/answer_prompt.py",
         "retriever/answer_evaluation/*",
+        "app/cli/chat.py",
         "app/cli/search.py",
         "app/services/answer_evaluation_job.py",
         "app/services/external_llm.py",

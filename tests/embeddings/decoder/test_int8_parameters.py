@@ -68,7 +68,7 @@ def test_a_layer_is_read_as_it_was_quantized(tmp_path: Path) -> None:
         smoothing=measure_smoothing(tensors, config, TEXTS),
     )
     expected = Decoder(in_memory)
-    stored._parameters.embed = in_memory.embed  # type: ignore[method-assign]
+    stored.parameters.embed = in_memory.embed  # type: ignore[method-assign]
     assert torch.equal(last_states(stored, TEXTS[1]), last_states(expected, TEXTS[1]))
 
 
