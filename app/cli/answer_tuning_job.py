@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from echo_index.embeddings.runtime.devices import DeviceChoice
     from echo_index.embeddings.training.continuation_trainer import ContinuationOptions
 
-_MEASURE = "held-out answers written exactly"
+_MEASURE = "mean probability of held-out tokens"
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def train_answer_adapter(
                 progress.show("Tuning", last_step.number, options.steps)
                 if last_step.held_out is not None:
                     notice(
-                        f"Step {last_step.number}: loss {last_step.loss:.3f}, {_MEASURE}: {last_step.held_out:.1f} %."
+                        f"Step {last_step.number}: loss {last_step.loss:.3f}, {_MEASURE} {last_step.held_out:.1f} %."
                     )
         except OSError as error:
             raise EchoIndexError(f"{folder} cannot be written: {error.strerror}.") from None

@@ -64,6 +64,6 @@ def layer_factors(deltas: Mapping[str, LoraDelta], tensors: Tensors, config: Dec
                 ups[weight] = F.pad(delta.up * delta.scale, (before, width - before - rank))
                 before += rank
             else:
-                ups[weight] = torch.zeros(rows[name], width)
+                ups[weight] = torch.zeros(rows[name], max(1, width))  # not empty, as heads are split below
     arranged = layer_weights(ups, config, number)
     return {matrix: (down, getattr(arranged, matrix).weight) for matrix, down in downs.items()}

@@ -353,8 +353,8 @@ def with_answer_adapter(model: LanguageModel, adapter: Path | Literal["own"] = "
             without_adapter=base,
             _built={},
         )
-        if base.uses_native_decoder:
-            answering.generation_decoder  # noqa: B018 - raises now if the adapter does not fit
+        # raises now if the adapter does not fit
+        answering.generation_decoder if base.uses_native_decoder else answering.causal_lm  # noqa: B018
         return answering
 
     return cast("LanguageModel", base._build_once(("answers", _file_states(folder)), load))

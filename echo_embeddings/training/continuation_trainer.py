@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -16,13 +17,13 @@ from torch import nn
 from echo_index.embeddings.decoder.linear import bfloat16_is_fast
 from echo_index.embeddings.decoder.packing import Packing, rows_of_spans
 from echo_index.embeddings.models.language_model import LanguageModel
-from echo_index.embeddings.models.lora import write_generation_settings
+from echo_index.embeddings.models.lora import is_adapter, is_answer_adapter, write_generation_settings
 from echo_index.embeddings.runtime.executor import run_on_executor
 from echo_index.embeddings.text.batching import batches_by_length
 from echo_index.embeddings.training.checkpoint import OTHER_FOLDER_REMEDY
 from echo_index.embeddings.training.early_stopping import EarlyStopping
 from echo_index.embeddings.training.lora_decoder import LoraDecoder
-from echo_index.embeddings.training.peft_adapter import deltas_by_layer, trainable_adapter
+from echo_index.embeddings.training.peft_adapter import trainable_adapter, trainable_deltas
 from echo_index.embeddings.training.step_log import TuningStep
 from echo_index.embeddings.training.training_loop import BatchResult, Schedule, TrainingLoop
 from echo_index.errors import ModelError, TextError
@@ -79,20 +80,21 @@ def tune_continuations(
     """Train a new LoRA adapter to continue prompts with their texts; yield each step.
 
     The loss is the mean cross entropy of the tokens of the texts. The folder always has the best adapter so far, by the
-    share of held-out texts whose every token is the most likely one, and a checkpoint, from which the same call
-    continues.
+    same loss of the held-out prompts, and a checkpoint, from which the same call continues.
 
     Raises:
         TextError: there are too few prompts.
         MissingPackage: peft is not installed.
-        ModelError: the weights of the model are int8 only, or the folder has a checkpoint of another run.
+        ModelError: the weights of the model are int8 only, or the folder holds something else.
     """
     options = options or ContinuationOptions()
     model = model.without_adapter or model
     if model.is_quantized:
         raise ModelError(f"The model {model.name} is quantized, and cannot be trained.", remedy="Train a smaller one.")
-    if (folder / "config.json").exists():
-        raise ModelError(f"The folder {folder} holds a model, which would be changed.", remedy=OTHER_FOLDER_REMEDY)
+    if (folder / "config.json").exists() or (is_adapter(folder) and not is_answer_adapter(folder)):
+        raise ModelError(
+            f"The folder {folder} holds a model or another adapter, which would be changed.", remedy=OTHER_FOLDER_REMEDY
+        )
     order = torch.randperm(len(continuations), generator=torch.Generator().manual_seed(options.seed)).tolist()
     count = min(options.held_out, len(order) // 5)
     held_out = [continuations[position] for position in order[:count]]
@@ -170,7 +172,7 @@ class TrainableWriter:
             tensors, config = model.weights(), model.decoder_config
             dtype = torch.bfloat16 if bfloat16_is_fast() else torch.float32
             self._decoder = LoraDecoder(
-                tensors, config, deltas_by_layer(self._adapted), deepest=config.depth, dtype=dtype
+                tensors, config, trainable_deltas(self._adapted), deepest=config.depth, dtype=dtype
             )
             self._softcap = config.logits_softcap
             self._head = tensors["embed_tokens.weight" if config.tied_embeddings else "lm_head.weight"].to(dtype)
@@ -193,13 +195,10 @@ class TrainableWriter:
 
     @torch.no_grad()
     def score(self, continuations: Sequence[Continuation]) -> float:
-        """Return the percentage of texts whose every token is the most likely one after those before it."""
-        right = 0
-        for part in self._passes(continuations):
-            logits, targets = self._logits(part)
-            hits = (logits.argmax(dim=1) == targets).split([len(continuation.text) for continuation in part])
-            right += sum(bool(tokens.all()) for tokens in hits)
-        return 100 * right / len(continuations)
+        """Return the geometric mean of the probabilities of all tokens of the texts, x100."""
+        count = sum(len(continuation.text) for continuation in continuations)
+        losses = (F.cross_entropy(*self._logits(part), reduction="sum") for part in self._passes(continuations))
+        return 100 * math.exp(-float(sum(losses)) / count)
 
     def save(self, folder: Path) -> None:
         """Write the adapter in the format of peft, marked as one that generates text."""

@@ -44,7 +44,7 @@ def trainable_adapter(
     return adapted
 
 
-def deltas_by_layer(adapted: nn.Module) -> dict[int, dict[str, LoraDelta]]:
+def trainable_deltas(adapted: nn.Module) -> dict[int, dict[str, LoraDelta]]:
     """Return the deltas of a peft model by layer, counted from 0, and by the name of the matrix."""
     from peft.tuners.lora import LoraLayer
 

@@ -16,7 +16,7 @@ from echo_index.embeddings.decoder.transformers_backend import TransformersBacke
 from echo_index.embeddings.models.lora import is_plain_lora, write_encoder_settings
 from echo_index.embeddings.text.batching import batches_by_length
 from echo_index.embeddings.training.lora_decoder import LoraDecoder
-from echo_index.embeddings.training.peft_adapter import deltas_by_layer, trainable_adapter
+from echo_index.embeddings.training.peft_adapter import trainable_adapter, trainable_deltas
 from echo_index.embeddings.vectors.pooling import pool
 from echo_index.errors import ModelError
 
@@ -68,7 +68,7 @@ class TrainableEncoder:
             self._decoder = LoraDecoder(
                 (model.without_adapter or model).weights(),
                 model.decoder_config,
-                deltas_by_layer(self._adapted),
+                trainable_deltas(self._adapted),
                 deepest=deepest,
                 dtype=torch.bfloat16 if bfloat16_is_fast() else torch.float32,
             )

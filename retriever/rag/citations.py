@@ -121,7 +121,8 @@ class AnswerChecker:
 
     def check(self, text: str) -> Answer:
         """Return the Answer for a complete text: unsupported citation markers removed, missing ones added."""
-        sentences = self._check_sentences(text)
+        language = detect_language(text)
+        sentences = [self._check_sentence(sentence, language) for sentence in _sentences(text)]
         total = sum(sentence.size for sentence in sentences)
         supported = sum(sentence.size for sentence in sentences if sentence.support or sentence.cited)
         if says_not_found(text) or not total or supported < _MIN_SUPPORT * total:
@@ -141,10 +142,6 @@ class AnswerChecker:
         marker = _FIRST_MARKER.search(last)
         return shown + (last if marker is None else last[: marker.start()])
 
-    def _check_sentences(self, text: str) -> list[_Sentence]:
-        language = detect_language(text)
-        return [self._check_sentence(sentence, language) for sentence in _sentences(text)]
-
     def _check_sentence(self, sentence: str, language: str) -> _Sentence:
         key = (sentence, language)
         if key not in self._checked:
@@ -153,23 +150,19 @@ class AnswerChecker:
 
     def _checked_sentence(self, sentence: str, language: str) -> _Sentence:
         unmarked = without_markers(sentence)
-        size = len({*content_terms(unmarked, language)})
+        terms = {*content_terms(unmarked, language)}
         shares = {number: passage.support(unmarked, written_in=language) for number, passage in self._relevant.items()}
         support = {number: share for number, share in shares.items() if share >= _MIN_SUPPORT}
         markers = [marker for marker in _MARKER.findall(sentence) if marker != "?"]
         valid = {*map(str, range(1, len(self.passages) + 1) if self._trust_citations else support)}
         cited = {int(marker) for marker in markers if marker in valid}
         text = _filter_markers(sentence, {*map(str, cited)})
-        if not cited and support and size:
+        if not cited and support and terms:
             best = max(sorted(support), key=support.__getitem__)
             cited, text = {best}, _with_marker(text, f"[{best}]")
-        elif not cited and self._adds_much(unmarked, language):
+        elif not cited and len(terms - {*question_terms(self.question, language)}) >= _MIN_MARKED_TERMS:
             text = _with_marker(text, UNSUPPORTED)
-        return _Sentence(text, size, support, frozenset(cited), sum(marker not in valid for marker in markers))
-
-    def _adds_much(self, sentence: str, language: str) -> bool:
-        new = {*content_terms(sentence, language)} - {*question_terms(self.question, language)}
-        return len(new) >= _MIN_MARKED_TERMS
+        return _Sentence(text, len(terms), support, frozenset(cited), sum(marker not in valid for marker in markers))
 
 
 def check_answer(question: str, text: str, passages: Sequence[Hit], *, trust_citations: bool = False) -> Answer:

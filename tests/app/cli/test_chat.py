@@ -13,7 +13,7 @@ from example_hit import HIT
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, FakeListChatModel
 from langchain_core.messages import BaseMessage
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGenerationChunk
 from rich.console import Console
 
 from echo_index.app.cli.chat import run_chat
@@ -111,9 +111,6 @@ class Failing(FakeListChatModel):
         if self.errors:
             raise self.errors.pop()
         yield from super()._stream(messages, stop, run_manager, **kwargs)
-
-    def _generate(self, *words: Any, **kwargs: Any) -> ChatResult:
-        return super()._generate(*words, **kwargs)
 
 
 @pytest.mark.parametrize(

@@ -210,6 +210,25 @@ def test_an_offered_writer_is_loaded_when_it_is_chosen(
     assert writer.load().depth == 3
 
 
+@pytest.mark.parametrize("with_adapters", [True, False])
+def test_models_write_with_or_without_their_adapters(
+    notes: Path, index: Path, encoder: EchoEncoder, tiny_folder: Path, with_adapters: bool
+) -> None:
+    build(notes, index, encoder)
+    options = ServiceOptions(
+        index,
+        device="cpu",
+        index_device="cpu",
+        lazy_writers=(str(tiny_folder),),
+        with_answer_adapters=with_adapters,
+    )
+    service = IndexService(options)
+    for name in (OWN_MODEL, str(tiny_folder)):
+        model = service.chat_model(name)
+        assert isinstance(model, EchoChatModel)
+        assert model.answer_adapter == ("own" if with_adapters else None)
+
+
 def test_installed_writers_are_offered(monkeypatch: pytest.MonkeyPatch) -> None:
     for installed in (False, True):
         monkeypatch.setattr(EmbeddedModel, "is_installed", lambda model, installed=installed: installed)
