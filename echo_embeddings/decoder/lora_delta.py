@@ -61,7 +61,7 @@ def layer_factors(deltas: Mapping[str, LoraDelta], tensors: Tensors, config: Dec
             if name in deltas:
                 delta = deltas[name]
                 rank = len(delta.down)
-                ups[weight] = F.pad(delta.up * delta.scale, (before, width - before - rank))
+                ups[weight] = F.pad(delta.up.float() * delta.scale, (before, width - before - rank))
                 before += rank
             else:
                 ups[weight] = torch.zeros(rows[name], max(1, width))  # not empty, as heads are split below
