@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from tiny_models import ARCHITECTURES, save_model
 
 from echo_index.embeddings.decoder.kv_cache import KVCache
+from echo_index.embeddings.decoder.prompt_cache import PromptTokens
 from echo_index.embeddings.generation.text_generation import generate
 from echo_index.embeddings.models.language_model import LanguageModel, load_model, with_answer_adapter
 from echo_index.embeddings.models.lora import write_generation_settings
@@ -137,7 +139,43 @@ def test_an_interrupted_training_continues_with_the_same_steps(tiny_model: Langu
     assert not [*tune_continuations(tiny_model, examples, tmp_path / "parts", options=options)], "it is complete"
 
 
-def test_held_out_prompts_are_scored_and_not_trained_on(tiny_model: LanguageModel, tmp_path: Path) -> None:
+def test_held_out_prompts_are_not_trained_on(
+    tiny_model: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, set[Continuation]] = {"backward": set(), "score": set()}
+    for name, examples in seen.items():
+        method = getattr(TrainableWriter, name)
+
+        def recorded(
+            writer: TrainableWriter,
+            batch: list[Continuation],
+            method: Callable[..., float] = method,
+            examples: set[Continuation] = examples,
+        ) -> float:
+            examples.update(batch)
+            return method(writer, batch)
+
+        monkeypatch.setattr(TrainableWriter, name, recorded)
+    given = [replace(example, text=(*example.text, token)) for example in continuations(tiny_model) for token in (1, 2)]
+    options = replace(FAST, steps=10, held_out=1)
+    [*_] = tune_continuations(tiny_model, given, tmp_path / "adapter", options=options)
+    assert (len(seen["backward"]), len(seen["score"])) == (7, 1)
+    assert seen["backward"] | seen["score"] == {*given}
+
+
+def test_a_model_and_its_adapter_do_not_share_what_they_have_read(tiny_model: LanguageModel, tmp_path: Path) -> None:
+    [*_] = tune_continuations(tiny_model, continuations(tiny_model), tmp_path / "adapter", options=FAST)
+    prompt = continuations(tiny_model)[1].prompt
+    in_parts = PromptTokens(prompt, (len(prompt) - 2,))
+    for _ in range(2):
+        answering = with_answer_adapter(tiny_model, tmp_path / "adapter")
+        assert answering is not None
+        "".join(generate(tiny_model, in_parts, max_tokens=4))  # its keys and values are kept for the next prompt
+        assert "".join(generate(answering, in_parts, max_tokens=12, stop=["\n"])) == " A fox."
+    assert answering.prompt_cache is not tiny_model.prompt_cache
+
+
+def test_held_out_prompts_are_scored(tiny_model: LanguageModel, tmp_path: Path) -> None:
     examples = continuations(tiny_model) * 5
     options = replace(FAST, steps=30, held_out=4)
     scores = [

@@ -271,6 +271,12 @@ def test_numbers_in_digits_and_in_words_are_the_same(passage: str, text: str, fo
     assert check_answer("How many interceptions did Norman make?", text, [hit(passage)]).found is found
 
 
+def test_a_passage_without_a_title_begins_with_its_text(tiny_model: LanguageModel) -> None:
+    plain = replace(FERRY, title="", headings=())
+    prompt = answer_prompt("When?", [plain, TICKET], model=EchoChatModel(language_model=tiny_model))
+    assert f"[1] {FERRY.text}\n[2] Guide: {TICKET.text}" in str(prompt.messages[-1].text)
+
+
 @pytest.fixture
 def roomy(tiny_model: LanguageModel) -> LanguageModel:
     """Return a tiny chat model that has room for examples."""
