@@ -49,17 +49,13 @@ def test_a_question_is_answered_and_refused(retriever: Retriever, tiny_model: La
 
 
 def test_the_passage_of_a_right_document_is_cited(retriever: Retriever, tiny_model: LanguageModel) -> None:
-    """The castle, which is found first, "was" designed; the bridge, which is right here, "was" built."""
-    sources = {hit.source for hit in retriever.search("was", k=9, mode="lexical")}
-    [bridge] = [source for source in sources if "bridge.md" in source]
-    asked = AnswerQuestion("1", "Who designed the castle, and built a bridge?", ("was",), (bridge,), 1)
+    text = "Who was it?"
+    hits = retriever.search(text, k=4)
+    [first, second] = [number for number, hit in enumerate(hits, start=1) if " was " in hit.text]
+    asked = AnswerQuestion("1", text, ("was",), (hits[second - 1].source,), 1)
     example = answer_examples([asked], retriever, tiny_model, passages=4)[0]
-    target = tiny_model.tokenizer.decode(example.text)
-    lines = tiny_model.tokenizer.decode(example.prompt).splitlines()
-    numbered = {line[: line.index("]") + 1]: line for line in lines if line.startswith("[")}
-    assert "Marta Lindqvist" in numbered[target.split()[-1]]
-    first = next(number for number, line in numbered.items() if " was " in line)
-    assert "Otto Brandt" in numbered[first], "another passage that has the word comes first"
+    assert first < second
+    assert tiny_model.tokenizer.decode(example.text) == f" was [{second}]\n"
 
 
 def test_an_answer_that_no_passage_has_is_left_out(retriever: Retriever, tiny_model: LanguageModel) -> None:
