@@ -80,7 +80,8 @@ def train_answer_adapter(
             passages=sources.passages,
             progress=lambda done, total: progress.show("Searching for passages", done, total),
         )
-        notice(f"{pluralize(len(examples), 'example')} from {pluralize(len(questions), 'question')}.")
+        count = sum(len(group.continuations) for group in examples)
+        notice(f"{pluralize(count, 'example')} from {pluralize(len(questions), 'question')}.")
         last_step = None
         try:
             for last_step in tune_continuations(model, examples, folder, options=options):

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 
 import torch
@@ -44,15 +45,45 @@ class Continuation:
 
 
 @dataclass(frozen=True, slots=True)
+class PromptGroup:
+    """Prompts that begin with the same tokens, such as questions after the same passages.
+
+    The tokens of `prefix` are computed once for all `continuations`, whose prompts are without them.
+    """
+
+    prefix: tuple[int, ...]
+    continuations: tuple[Continuation, ...]
+
+    @classmethod
+    def of(cls, continuations: Sequence[Continuation]) -> PromptGroup:
+        """Group whole prompts, at least one, by the tokens that all of them begin with.
+
+        One prompt alone has no prefix, so that it can be computed beside those of other groups.
+        """
+        if len(continuations) == 1:
+            return cls((), tuple(continuations))
+        # Each prompt keeps a token of its own: the text is predicted from it.
+        own = min(len(continuation.prompt) for continuation in continuations) - 1
+        columns = zip(*(continuation.prompt[:own] for continuation in continuations), strict=False)
+        shared = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
+        rest = tuple(Continuation(continuation.prompt[shared:], continuation.text) for continuation in continuations)
+        return cls(continuations[0].prompt[:shared], rest)
+
+    def __len__(self) -> int:
+        """Return the number of tokens."""
+        return len(self.prefix) + sum(map(len, self.continuations))
+
+
+@dataclass(frozen=True, slots=True)
 class ContinuationOptions:
     """Options for training an adapter that continues prompts.
 
     Attributes:
         steps: Number of steps, one batch each.
-        batch: Prompts in a batch.
+        batch: Prompts in a batch, at least: groups of prompts are not divided.
         learning_rate: The peak learning rate. It rises over the first `warmup_steps`, and falls to a tenth linearly.
         rank, alpha: Those of the adapter, which is on all matrices.
-        held_out: Number of prompts to hold out, at most a fifth.
+        held_out: Number of prompts to hold out, at most a fifth, in whole groups.
         evaluate_every: Steps from one evaluation of the held-out prompts to the next.
         patience: Evaluations without a better score after which the training ends early.
         seed: Seed of the order of the prompts and of the adapter.
@@ -72,7 +103,7 @@ class ContinuationOptions:
 
 def tune_continuations(
     model: LanguageModel,
-    continuations: Sequence[Continuation],
+    groups: Sequence[PromptGroup],
     folder: Path,
     *,
     options: ContinuationOptions | None = None,
@@ -95,12 +126,10 @@ def tune_continuations(
         raise ModelError(
             f"The folder {folder} holds a model or another adapter, which would be changed.", remedy=OTHER_FOLDER_REMEDY
         )
-    order = torch.randperm(len(continuations), generator=torch.Generator().manual_seed(options.seed)).tolist()
-    count = min(options.held_out, len(order) // 5)
-    held_out = [continuations[position] for position in order[:count]]
-    trained = [continuations[position] for position in order[count:]]
-    if len(trained) < 2:
-        raise TextError(f"There are {len(continuations)} examples; training needs at least 2.")
+    held_out, trained = _held_out_and_trained(groups, options)
+    if sum(len(group.continuations) for group in trained) < 2:
+        count = sum(len(group.continuations) for group in groups)
+        raise TextError(f"There are {count} examples; training needs at least 2.")
     folder.mkdir(parents=True, exist_ok=True)
     trainable = run_on_executor(
         partial(TrainableWriter, model, rank=options.rank, alpha=options.alpha, seed=options.seed)
@@ -108,7 +137,8 @@ def tune_continuations(
 
     def backward(positions: Sequence[int]) -> BatchResult:
         batch = [trained[position] for position in positions]
-        return BatchResult(trainable.backward(batch), "", texts=len(batch), tokens=sum(map(len, batch)))
+        texts = sum(len(group.continuations) for group in batch)
+        return BatchResult(trainable.backward(batch), "", texts=texts, tokens=sum(map(len, batch)))
 
     loop = TrainingLoop(
         folder,
@@ -125,28 +155,45 @@ def tune_continuations(
         ),
         writes_files=True,
     )
-    yield from loop.steps(
-        _run_hash(model, continuations, options), _batches(len(trained), options), evaluate_first=False
-    )
+    yield from loop.steps(_run_hash(model, groups, options), _batches(trained, options), evaluate_first=False)
 
 
-def _batches(count: int, options: ContinuationOptions) -> Iterator[list[int]]:
-    """Yield positions in a new random order each time all were seen."""
+def _held_out_and_trained(
+    groups: Sequence[PromptGroup], options: ContinuationOptions
+) -> tuple[list[PromptGroup], list[PromptGroup]]:
+    order = torch.randperm(len(groups), generator=torch.Generator().manual_seed(options.seed)).tolist()
+    wanted = min(options.held_out, sum(len(group.continuations) for group in groups) // 5)
+    held_out, trained = [], []
+    for group in (groups[position] for position in order):
+        if len(group.continuations) <= wanted:
+            held_out.append(group)
+            wanted -= len(group.continuations)
+        else:
+            trained.append(group)
+    return held_out, trained
+
+
+def _batches(groups: Sequence[PromptGroup], options: ContinuationOptions) -> Iterator[list[int]]:
+    """Yield positions of groups in a new random order each time all were seen."""
     generator = torch.Generator().manual_seed(options.seed)
-    waiting: list[int] = []
+    batch: list[int] = []
+    prompts = 0
     while True:
-        while len(waiting) < options.batch:
-            waiting += torch.randperm(count, generator=generator).tolist()
-        yield waiting[: options.batch]
-        waiting = waiting[options.batch :]
+        for position in torch.randperm(len(groups), generator=generator).tolist():
+            batch.append(position)
+            prompts += len(groups[position].continuations)
+            if prompts >= options.batch:
+                yield batch
+                batch, prompts = [], 0
 
 
-def _run_hash(model: LanguageModel, continuations: Sequence[Continuation], options: ContinuationOptions) -> str:
+def _run_hash(model: LanguageModel, groups: Sequence[PromptGroup], options: ContinuationOptions) -> str:
     """Return a hash of all that determines the result of a training."""
     digest = hashlib.sha256(model.weights_hash.encode())
     digest.update(json.dumps(asdict(options), sort_keys=True).encode())
-    for continuation in continuations:
-        digest.update(repr((continuation.prompt, continuation.text)).encode())
+    for group in groups:
+        for continuation in group.continuations:
+            digest.update(repr(((*group.prefix, *continuation.prompt), continuation.text)).encode())
     return digest.hexdigest()
 
 
@@ -182,9 +229,9 @@ class TrainableWriter:
         if self._decoder is not None:
             self._decoder.merge_lora()
 
-    def backward(self, batch: Sequence[Continuation]) -> float:
+    def backward(self, batch: Sequence[PromptGroup]) -> float:
         """Add the gradients of the mean loss of all tokens of the texts; return the loss."""
-        count = sum(len(continuation.text) for continuation in batch)
+        count = _text_tokens(batch)
         total = 0.0
         for part in self._passes(batch):
             logits, targets = self._logits(part)
@@ -194,43 +241,57 @@ class TrainableWriter:
         return total
 
     @torch.no_grad()
-    def score(self, continuations: Sequence[Continuation]) -> float:
+    def score(self, groups: Sequence[PromptGroup]) -> float:
         """Return the geometric mean of the probabilities of all tokens of the texts, x100."""
-        count = sum(len(continuation.text) for continuation in continuations)
-        losses = (F.cross_entropy(*self._logits(part), reduction="sum") for part in self._passes(continuations))
-        return 100 * math.exp(-float(sum(losses)) / count)
+        losses = (F.cross_entropy(*self._logits(part), reduction="sum") for part in self._passes(groups))
+        return 100 * math.exp(-float(sum(losses)) / _text_tokens(groups))
 
     def save(self, folder: Path) -> None:
         """Write the adapter in the format of peft, marked as one that generates text."""
         self._adapted.save_pretrained(str(folder), save_embedding_layers=False)
         write_generation_settings(folder)
 
-    def _passes(self, batch: Sequence[Continuation]) -> Iterator[list[Continuation]]:
-        lengths = [len(continuation) for continuation in batch]
-        for positions in batches_by_length(lengths, token_budget=_PASS_TOKENS.get(self._device, _PASS_TOKENS["cpu"])):
-            yield [batch[position] for position in positions]
+    def _passes(self, batch: Sequence[PromptGroup]) -> Iterator[PromptGroup]:
+        """Yield all prompts in groups of a size that memory holds; those that share nothing are one group."""
+        budget = _PASS_TOKENS.get(self._device, _PASS_TOKENS["cpu"])
+        alone = [continuation for group in batch if not group.prefix for continuation in group.continuations]
+        for group in [PromptGroup((), tuple(alone)), *(group for group in batch if group.prefix)]:
+            lengths = [len(group.prefix) + len(continuation) for continuation in group.continuations]
+            for positions in batches_by_length(lengths, token_budget=budget):
+                yield PromptGroup(group.prefix, tuple(group.continuations[position] for position in positions))
 
-    def _logits(self, part: Sequence[Continuation]) -> tuple[torch.Tensor, torch.Tensor]:
+    def _logits(self, part: PromptGroup) -> tuple[torch.Tensor, torch.Tensor]:
         """Return float32 logits (tokens, vocabulary) for each token of the texts, and these tokens (tokens,)."""
-        targets = torch.tensor([token for continuation in part for token in continuation.text])
+        targets = torch.tensor([token for continuation in part.continuations for token in continuation.text])
+        prefix = len(part.prefix)
         # A token is predicted from the state of the token before it.
-        spans = [(len(continuation.prompt) - 1, len(continuation) - 1) for continuation in part]
+        spans = [
+            (prefix + len(continuation.prompt) - 1, prefix + len(continuation) - 1)
+            for continuation in part.continuations
+        ]
         if self._decoder is None:
             return self._transformers_logits(part, spans), targets.to(self._device)
-        lengths = [len(continuation) for continuation in part]
-        ids = torch.tensor([token for continuation in part for token in (*continuation.prompt, *continuation.text)])
+        lengths = [len(continuation) for continuation in part.continuations]
+        texts = [token for continuation in part.continuations for token in (*continuation.prompt, *continuation.text)]
         depth = self._decoder.config.depth
-        rows = {depth: rows_of_spans(lengths, spans, prefix=0)}
-        states = self._decoder.forward(ids, Packing.of(lengths, prefix=0), rows=rows)[depth]
+        rows = {depth: rows_of_spans(lengths, spans, prefix=prefix)}
+        packing = Packing.of(lengths, prefix=prefix)
+        states = self._decoder.forward(torch.tensor([*part.prefix, *texts]), packing, rows=rows)[depth]
         logits = F.linear(states.to(self._head.dtype), self._head).float()
         return logits if self._softcap is None else (logits / self._softcap).tanh() * self._softcap, targets
 
-    def _transformers_logits(self, part: Sequence[Continuation], spans: Sequence[tuple[int, int]]) -> torch.Tensor:
-        longest = max(map(len, part))
-        ids = torch.zeros(len(part), longest, dtype=torch.int64)
+    def _transformers_logits(self, part: PromptGroup, spans: Sequence[tuple[int, int]]) -> torch.Tensor:
+        prefix = len(part.prefix)
+        longest = prefix + max(map(len, part.continuations))
+        ids = torch.zeros(len(part.continuations), longest, dtype=torch.int64)
         mask = torch.zeros_like(ids)
-        for row, continuation in enumerate(part):
-            ids[row, : len(continuation)] = torch.tensor((*continuation.prompt, *continuation.text))
-            mask[row, : len(continuation)] = 1
+        for row, continuation in enumerate(part.continuations):
+            length = prefix + len(continuation)
+            ids[row, :length] = torch.tensor((*part.prefix, *continuation.prompt, *continuation.text))
+            mask[row, :length] = 1
         logits = self._adapted(input_ids=ids.to(self._device), attention_mask=mask.to(self._device)).logits
         return torch.cat([logits[row, start:end].float() for row, (start, end) in enumerate(spans)])
+
+
+def _text_tokens(groups: Sequence[PromptGroup]) -> int:
+    return sum(len(continuation.text) for group in groups for continuation in group.continuations)

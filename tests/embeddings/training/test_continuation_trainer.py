@@ -23,6 +23,7 @@ from echo_index.embeddings.training import continuation_trainer as trainer_modul
 from echo_index.embeddings.training.continuation_trainer import (
     Continuation,
     ContinuationOptions,
+    PromptGroup,
     TrainableWriter,
     tune_continuations,
 )
@@ -52,6 +53,12 @@ def continuations(model: LanguageModel) -> list[Continuation]:
     return [Continuation((*bos, *encode(prompt)), (*encode(text), *encode("\n"))) for prompt, text in QUESTIONS.items()]
 
 
+def groups(model: LanguageModel) -> list[PromptGroup]:
+    """Return three prompts that begin with the same words, and one alone."""
+    *shared, alone = continuations(model)
+    return [PromptGroup.of(shared), PromptGroup.of([alone])]
+
+
 def randomized(writer: TrainableWriter) -> TrainableWriter:
     """Set the LoRA parameters to random values, as a new adapter is zero."""
     generator = torch.Generator().manual_seed(5)
@@ -65,7 +72,8 @@ def randomized(writer: TrainableWriter) -> TrainableWriter:
 @pytest.mark.parametrize("name", ["llama, biases", "qwen2", "gemma2", "gemma3"])
 def test_losses_and_gradients_equal_transformers_and_peft(name: str, tmp_path: Path) -> None:
     model = load_model(str(save_model(tmp_path / "model", ARCHITECTURES[name]())), device="cpu")
-    batch = continuations(model)
+    batch = groups(model)
+    assert batch[0].prefix
     native = randomized(TrainableWriter(model, rank=4, alpha=8, seed=0))
     reference = randomized(TrainableWriter(model, rank=4, alpha=8, seed=0))
     assert native._decoder is not None
@@ -84,7 +92,7 @@ def test_losses_and_gradients_equal_transformers_and_peft(name: str, tmp_path: P
 def test_a_batch_in_several_passes_has_the_same_gradients(
     tiny_model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batch = continuations(tiny_model)
+    batch = groups(tiny_model)
     whole, parts = (randomized(TrainableWriter(tiny_model, rank=4, alpha=8, seed=0)) for _ in range(2))
     loss = whole.backward(batch)
     monkeypatch.setitem(trainer_module._PASS_TOKENS, "cpu", 1)
@@ -100,7 +108,7 @@ def test_what_was_learned_is_written(name: str, tmp_path: Path) -> None:
     model = load_model(str(save_model(tmp_path / "model", ARCHITECTURES[name]())), device="cpu")
     examples, folder = continuations(model), tmp_path / "adapter"
     before = "".join(generate(model, examples[0].prompt, max_tokens=12))
-    losses = [step.loss for step in tune_continuations(model, examples, folder, options=FAST)]
+    losses = [step.loss for step in tune_continuations(model, groups(model), folder, options=FAST)]
     assert losses[0] is not None
     assert losses[-1] is not None
     assert losses[-1] < 0.3 < 3 < losses[0]
@@ -116,7 +124,7 @@ def test_what_was_learned_is_written(name: str, tmp_path: Path) -> None:
 
 def test_the_adapter_shares_the_weights_of_the_model(tiny_model: LanguageModel, tmp_path: Path) -> None:
     folder = tmp_path / "adapter"
-    [*_] = tune_continuations(tiny_model, continuations(tiny_model), folder, options=replace(FAST, steps=2))
+    [*_] = tune_continuations(tiny_model, groups(tiny_model), folder, options=replace(FAST, steps=2))
     answering = with_answer_adapter(tiny_model, folder)
     assert answering is not None
     assert answering is with_answer_adapter(tiny_model, folder), "it is loaded once"
@@ -126,7 +134,8 @@ def test_the_adapter_shares_the_weights_of_the_model(tiny_model: LanguageModel, 
 
 
 def test_an_interrupted_training_continues_with_the_same_steps(tiny_model: LanguageModel, tmp_path: Path) -> None:
-    examples, options = continuations(tiny_model), replace(FAST, steps=23, batch=3, held_out=1, patience=99)
+    examples = [PromptGroup.of([example]) for example in continuations(tiny_model)]
+    options = replace(FAST, steps=23, batch=3, held_out=1, patience=99)
     whole = [*tune_continuations(tiny_model, examples, tmp_path / "whole", options=options)]
     first = tune_continuations(tiny_model, examples, tmp_path / "parts", options=options)
     for _ in range(13):
@@ -142,29 +151,34 @@ def test_an_interrupted_training_continues_with_the_same_steps(tiny_model: Langu
 def test_held_out_prompts_are_not_trained_on(
     tiny_model: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: dict[str, set[Continuation]] = {"backward": set(), "score": set()}
+    seen: dict[str, set[PromptGroup]] = {"backward": set(), "score": set()}
     for name, examples in seen.items():
         method = getattr(TrainableWriter, name)
 
         def recorded(
             writer: TrainableWriter,
-            batch: list[Continuation],
+            batch: list[PromptGroup],
             method: Callable[..., float] = method,
-            examples: set[Continuation] = examples,
+            examples: set[PromptGroup] = examples,
         ) -> float:
             examples.update(batch)
             return method(writer, batch)
 
         monkeypatch.setattr(TrainableWriter, name, recorded)
-    given = [replace(example, text=(*example.text, token)) for example in continuations(tiny_model) for token in (1, 2)]
-    options = replace(FAST, steps=10, held_out=1)
+    tokens = range(1, 5)
+    given = [
+        PromptGroup.of([replace(example, text=(*example.text, token)) for example in continuations(tiny_model)])
+        for token in tokens
+    ]
+    given.append(PromptGroup.of(continuations(tiny_model)[:1]))
+    options = replace(FAST, steps=10, held_out=3)
     [*_] = tune_continuations(tiny_model, given, tmp_path / "adapter", options=options)
-    assert (len(seen["backward"]), len(seen["score"])) == (7, 1)
+    assert (len(seen["backward"]), len(seen["score"])) == (4, 1)
     assert seen["backward"] | seen["score"] == {*given}
 
 
 def test_a_model_and_its_adapter_do_not_share_what_they_have_read(tiny_model: LanguageModel, tmp_path: Path) -> None:
-    [*_] = tune_continuations(tiny_model, continuations(tiny_model), tmp_path / "adapter", options=FAST)
+    [*_] = tune_continuations(tiny_model, groups(tiny_model), tmp_path / "adapter", options=FAST)
     prompt = continuations(tiny_model)[1].prompt
     in_parts = PromptTokens(prompt, (len(prompt) - 2,))
     for _ in range(2):
@@ -176,7 +190,7 @@ def test_a_model_and_its_adapter_do_not_share_what_they_have_read(tiny_model: La
 
 
 def test_held_out_prompts_are_scored(tiny_model: LanguageModel, tmp_path: Path) -> None:
-    examples = continuations(tiny_model) * 5
+    examples = groups(tiny_model) * 5
     options = replace(FAST, steps=30, held_out=4)
     scores = [
         step.held_out
@@ -189,7 +203,7 @@ def test_held_out_prompts_are_scored(tiny_model: LanguageModel, tmp_path: Path) 
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_too_few_examples_are_refused(tiny_model: LanguageModel, tmp_path: Path, count: int) -> None:
-    examples = continuations(tiny_model)[:count]
+    examples = [PromptGroup.of([example]) for example in continuations(tiny_model)[:count]]
     with pytest.raises(TextError, match=f"There are {count} examples; training needs at least 2"):
         next(tune_continuations(tiny_model, examples, tmp_path / "adapter"))
     assert not (tmp_path / "adapter").exists()
@@ -197,13 +211,13 @@ def test_too_few_examples_are_refused(tiny_model: LanguageModel, tmp_path: Path,
 
 def test_the_folder_of_a_model_is_not_written_to(tiny_model: LanguageModel, tiny_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="holds a model or another adapter, which would be changed"):
-        next(tune_continuations(tiny_model, continuations(tiny_model), tiny_folder))
+        next(tune_continuations(tiny_model, groups(tiny_model), tiny_folder))
 
 
 def test_an_adapter_for_embeddings_is_not_written_over(tiny_model: LanguageModel, tmp_path: Path) -> None:
     (tmp_path / "adapter_config.json").write_text("{}", encoding="utf-8")
     with pytest.raises(ModelError, match="holds a model or another adapter, which would be changed"):
-        next(tune_continuations(tiny_model, continuations(tiny_model), tmp_path))
+        next(tune_continuations(tiny_model, groups(tiny_model), tmp_path))
 
 
 @pytest.mark.parametrize("targets", [["q_proj", "down_proj"], ["v_proj"], ["gate_proj", "o_proj"]])
@@ -231,12 +245,12 @@ def test_an_adapter_of_some_matrices_writes_as_in_transformers(targets: list[str
 def test_weights_in_int8_cannot_be_trained(tiny_model: LanguageModel, tmp_path: Path) -> None:
     quantized = replace(tiny_model, is_quantized=True)
     with pytest.raises(ModelError, match="is quantized, and cannot be trained"):
-        next(tune_continuations(quantized, continuations(tiny_model), tmp_path / "adapter"))
+        next(tune_continuations(quantized, groups(tiny_model), tmp_path / "adapter"))
 
 
 def test_only_adapters_for_answers_write_answers(tiny_model: LanguageModel, tmp_path: Path) -> None:
     folder = tmp_path / "adapter"
-    [*_] = tune_continuations(tiny_model, continuations(tiny_model), folder, options=replace(FAST, steps=1))
+    [*_] = tune_continuations(tiny_model, groups(tiny_model), folder, options=replace(FAST, steps=1))
     with pytest.raises(ModelError, match="needs a model in float32"):
         with_answer_adapter(replace(tiny_model, is_quantized=True), folder)
     settings = folder / "echo_generation.json"

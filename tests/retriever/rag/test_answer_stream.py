@@ -11,6 +11,7 @@ from echo_index.embeddings.models.language_model import LanguageModel
 from echo_index.embeddings.training.continuation_trainer import (
     Continuation,
     ContinuationOptions,
+    PromptGroup,
     tune_continuations,
 )
 from echo_index.errors import TextError
@@ -300,7 +301,7 @@ def test_a_model_with_an_adapter_for_answers_needs_no_examples(roomy: LanguageMo
     ids = adapter_prompt("When?", PASSAGES, roomy).ids
     example = Continuation(ids, tuple(roomy.tokenizer.encode(" seven wizards [1]\n")))
     options = ContinuationOptions(steps=30, batch=1, learning_rate=2e-2, warmup_steps=2, rank=8, held_out=0)
-    for _ in tune_continuations(roomy, [example] * 2, tmp_path / "adapter", options=options):
+    for _ in tune_continuations(roomy, [PromptGroup.of([example] * 2)], tmp_path / "adapter", options=options):
         pass
     model = EchoChatModel(language_model=roomy, answer_adapter=str(tmp_path / "adapter"), max_tokens=12)
     prompt = answer_prompt("When?", PASSAGES, model=model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,11 @@ def texts(retriever: Retriever, model: LanguageModel, *gold: str) -> list[tuple[
     """Return the prompts and targets of the examples as texts."""
     examples = answer_examples([question(retriever, *gold)], retriever, model, passages=3)
     decode = model.tokenizer.decode
-    return [(decode(example.prompt), decode(example.text)) for example in examples]
+    return [
+        (decode((*group.prefix, *example.prompt)), decode(example.text))
+        for group in examples
+        for example in group.continuations
+    ]
 
 
 def test_a_question_is_answered_and_refused(retriever: Retriever, tiny_model: LanguageModel) -> None:
@@ -53,7 +58,7 @@ def test_the_passage_of_a_right_document_is_cited(retriever: Retriever, tiny_mod
     hits = retriever.search(text, k=4)
     [first, second] = [number for number, hit in enumerate(hits, start=1) if " was " in hit.text]
     asked = AnswerQuestion("1", text, ("was",), (hits[second - 1].source,), 1)
-    example = answer_examples([asked], retriever, tiny_model, passages=4)[0]
+    [example] = answer_examples([asked], retriever, tiny_model, passages=4)[0].continuations
     assert first < second
     assert tiny_model.tokenizer.decode(example.text) == f" was [{second}]\n"
 
@@ -68,3 +73,22 @@ def test_a_refusal_is_left_out_where_other_passages_have_the_answer(
 ) -> None:
     [(_, target)] = texts(retriever, tiny_model, "at eight", "designed")
     assert target.startswith(" at eight [")
+
+
+def test_questions_that_the_same_passages_answer_share_them(retriever: Retriever, tiny_model: LanguageModel) -> None:
+    first = question(retriever, "at eight and at noon")
+    same = replace(first, id="2", question="When do the boats leave?")
+    [other_hit] = [hit for hit in retriever.search(first.question, k=3) if hit.source != first.documents[0]][:1]
+    elsewhere = AnswerQuestion("3", "What is it like?", (other_hit.text.split()[-1],), (other_hit.source,), 3)
+    groups = answer_examples([first, same, elsewhere], retriever, tiny_model, passages=3)
+    decode = tiny_model.tokenizer.decode
+    answered, refused, refused_elsewhere = groups
+    prompts = [decode((*answered.prefix, *example.prompt)) for example in answered.continuations]
+    assert [prompt.rpartition("Question: ")[2] for prompt in prompts] == [
+        f"{asked.question}\nAnswer:" for asked in (first, same, elsewhere)
+    ]
+    assert other_hit.text.split()[-1] in decode(answered.continuations[2].text)
+    assert first.answers[0] in decode(answered.prefix)
+    assert [decode(example.text) for example in refused.continuations] == [" Not found.\n"] * 2
+    assert first.answers[0] not in decode(refused.prefix)
+    assert len(refused_elsewhere.continuations) == 1
