@@ -87,6 +87,14 @@ def print_answer(console: Console, stream: AnswerStream) -> None:
         console.print(line, soft_wrap=True)
 
 
+def print_notes(console: Console, notes: Sequence[tuple[Hit, str]]) -> None:
+    """Print what parts of a document say, each with its place."""
+    for part, note in notes:
+        if note:
+            console.print(Text(_location(part), style="green"), soft_wrap=True)
+            console.print(Padding(Text(strip_controls(note)), (0, 0, 1, 3)))
+
+
 def print_report(console: Console, report: BuildReport) -> None:
     """Print the result of a build."""
     embedded = f"{pluralize(report.embedded, 'passage')} embedded" if report.embedded else "nothing had to be embedded"

@@ -18,6 +18,7 @@ from echo_index.app.cli.options import (
     Rerank,
     SearchDevice,
     SearchMode,
+    err,
     index_search,
     notice,
     out,
@@ -68,6 +69,13 @@ def ask(
     chat: Annotated[
         bool, typer.Option("--chat", help="Go on asking: follow-up questions may refer to what was said before.")
     ] = False,
+    document: Annotated[
+        str | None,
+        typer.Option(
+            help="Read this whole document instead of searching: summarize it, or answer the QUESTION from all of it.",
+            metavar="PATH",
+        ),
+    ] = None,
     index: IndexDir = DEFAULTS.index_dir,
     k: Annotated[int, typer.Option("-k", min=1, help="Number of passages given to the model.")] = DEFAULTS.passages,
     mode: SearchMode = "hybrid",
@@ -99,12 +107,15 @@ def ask(
 ) -> None:
     """Answer a question from the documents, with citations."""
     from echo_index.app.cli.chat import run_chat
+    from echo_index.app.cli.document_answer import find_document, print_document_answer
     from echo_index.app.services.external_llm import answering, open_llm, redact
     from echo_index.app.services.writers import local_writer, own_writer
     from echo_index.retriever.rag.answer_stream import stream_answer
 
-    if question is None and not chat:
+    if question is None and not chat and document is None:
         raise typer.BadParameter("Write a QUESTION, or start a conversation with --chat.")
+    if document is not None and (chat or path or format):
+        raise typer.BadParameter("--document reads one whole document; leave out --chat, --path and --format.")
     if chat and json:
         raise typer.BadParameter("--json prints the answer to one question; leave out --chat.")
     if writer is not None and llm is not None:
@@ -112,7 +123,8 @@ def ask(
     chat_model: BaseChatModel | None = None
     if llm is not None:
         chat_model = open_llm(llm)
-        notice(f"The question and the passages that are found are sent to {redact(llm)}.")
+        sent = "The question and the passages that are found are" if document is None else "The document is"
+        notice(f"{sent} sent to {redact(llm)}.")
     retriever, find = index_search(
         index=index,
         model=model,
@@ -131,6 +143,12 @@ def ask(
             return own_writer(retriever, with_adapter=not no_adapter)
         return local_writer(writer, with_adapter=not no_adapter, device=device, notice=notice)
 
+    if document is not None:
+        read = find_document(document, retriever.snapshot, index)
+        with answering(llm):
+            model_for_document = chat_model or local_model()
+            print_document_answer(read, question, model=model_for_document, json=json, out=out, err=err, notice=notice)
+        return
     if question is None or chat:
         run_chat(question, search=find, model=chat_model or local_model(), llm=llm, out=out, notice=notice)
         return

@@ -23,10 +23,12 @@ class AnswerText:
     A sentence is shown while it is written, its citations when it is complete. If nothing was found, the text says so.
     """
 
-    def __init__(self, question: str, passages: Sequence[Hit], *, trust_citations: bool = False) -> None:
+    def __init__(
+        self, question: str, passages: Sequence[Hit], *, trust_citations: bool = False, all_relevant: bool = False
+    ) -> None:
         self.question = question
         self.passages = tuple(passages)
-        self._checker = AnswerChecker(question, passages, trust_citations=trust_citations)
+        self._checker = AnswerChecker(question, passages, trust_citations=trust_citations, all_relevant=all_relevant)
         self._text = ""
         self._shown = ""
 

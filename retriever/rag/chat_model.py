@@ -200,6 +200,11 @@ class EchoChatModel(BaseChatModel):
         return self._loaded[name]
 
 
+def follows_instructions(model: BaseChatModel) -> bool:
+    """Return whether a model does what it is told; a local base model only continues texts."""
+    return not isinstance(model, EchoChatModel) or model.load().generation_mode == "chat"
+
+
 def conversation(messages: Sequence[BaseMessage]) -> list[Message]:
     """Convert LangChain messages; consecutive messages of one role are joined.
 

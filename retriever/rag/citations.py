@@ -109,14 +109,22 @@ class AnswerChecker:
     A marker is kept if its passage exists and supports the sentence; with `trust_citations`, for models that cite
     reliably, it is enough that the passage exists. A supported sentence without a marker gets that of the passage that
     supports it best, an unsupported one the mark `UNSUPPORTED`. A text of which less than half is supported counts as
-    not found.
+    not found. With `all_relevant`, the terms of the question need not stand in a passage.
     """
 
-    def __init__(self, question: str, passages: Sequence[Hit], *, trust_citations: bool = False) -> None:
+    def __init__(
+        self,
+        question: str,
+        passages: Sequence[Hit],
+        *,
+        trust_citations: bool = False,
+        all_relevant: bool = False,
+    ) -> None:
         self.question = question
         self.passages = tuple(passages)
         self._trust_citations = trust_citations
-        self._relevant = _relevant_passages([_Passage(hit, question) for hit in passages])
+        compared = [_Passage(hit, question) for hit in passages]
+        self._relevant = dict(enumerate(compared, start=1)) if all_relevant else _relevant_passages(compared)
         self._checked: dict[tuple[str, str], _Sentence] = {}
 
     def check(self, text: str) -> Answer:

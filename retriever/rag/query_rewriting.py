@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 
 from echo_index.errors import QuestionError
 from echo_index.retriever.rag.answer_prompt import FollowUp
-from echo_index.retriever.rag.chat_model import EchoChatModel
+from echo_index.retriever.rag.chat_model import follows_instructions
 from echo_index.retriever.rag.citations import says_not_found, without_markers
 from echo_index.retriever.search.content_terms import content_terms, short_text_language
 
@@ -50,7 +50,7 @@ def rewriting_messages(conversation: Conversation, model: BaseChatModel) -> list
 
     Empty if there is no history, or if the model is a base model, which cannot rewrite.
     """
-    if not conversation.history or not _follows_instructions(model):
+    if not conversation.history or not follows_instructions(model):
         return []
     history = get_buffer_string(conversation.history[-_MAX_HISTORY:])
     return [SystemMessage(_TASK), HumanMessage(f"{history}\n\nThe last question: {conversation.question}")]
@@ -79,10 +79,6 @@ def follow_up(conversation: Conversation) -> FollowUp | None:
             return FollowUp(conversation.question, (str(question.text), without_markers(str(answer.text))))
         case _:
             return FollowUp(conversation.question, None)
-
-
-def _follows_instructions(model: BaseChatModel) -> bool:
-    return not isinstance(model, EchoChatModel) or model.load().generation_mode == "chat"
 
 
 def _adds_no_words(query: str, conversation: Conversation) -> bool:

@@ -125,6 +125,17 @@ def test_another_local_model_writes_the_answer(
     assert "--writer and --llm cannot be used together" in both.err
 
 
+def test_a_whole_document_is_read(run: Run, notes: Path) -> None:
+    run("build", "notes")
+    read = json.loads(run("ask", "--document", "notes/vow.md", "Who judges?", "--json").out)
+    assert [passage["source"] for passage in read["passages"]] == ["notes/vow.md"]
+    assert run("ask", "--document", "notes/vow.md").code == 0
+    for words in (["--chat"], ["--path", "*.md"], ["--format", "markdown"]):
+        refused = run("ask", "--document", "notes/vow.md", *words)
+        assert refused.code == 2
+        assert "--document reads one whole document" in refused.err
+
+
 def test_status_shows_content_and_devices(run: Run, notes: Path, tiny_folder: Path) -> None:
     (notes / "broken.pdf").write_text("this is no PDF")
     assert run("build", "notes").code == 0
@@ -201,6 +212,9 @@ def test_rerank_adds_likelihoods(run: Run, notes: Path) -> None:
         (["build", "notes", "--chunk-tokens", "100"], "chunk_tokens was 200 and is now 100"),
         (["search", ""], "The question is empty."),
         (["ask", "   "], "The question is empty."),
+        (["ask", "--document", "notes/fox.md", " "], "The question is empty."),
+        (["ask", "--document", "notes/*"], "notes/* matches 2 documents"),
+        (["ask", "--document", "nothing.md"], "There is no document nothing.md in the index"),
         (["remove", "notes/fox.md", "notes/nothing.md"], "There is no document notes/nothing.md in the index"),
         (["remove", "notes"], "in quotes: 'FOLDER/*'"),
         (["remove", ""], "There is no document ''"),
