@@ -111,6 +111,7 @@ def ask(
     from echo_index.app.services.external_llm import answering, open_llm, redact
     from echo_index.app.services.writers import local_writer, own_writer
     from echo_index.retriever.rag.answer_stream import stream_answer
+    from echo_index.retriever.search.neighbours import join_neighbours
 
     if question is None and not chat and document is None:
         raise typer.BadParameter("Write a QUESTION, or start a conversation with --chat.")
@@ -150,9 +151,16 @@ def ask(
             print_document_answer(read, question, model=model_for_document, json=json, out=out, err=err, notice=notice)
         return
     if question is None or chat:
-        run_chat(question, search=find, model=chat_model or local_model(), llm=llm, out=out, notice=notice)
+        run_chat(
+            question,
+            search=lambda query: join_neighbours(find(query)),
+            model=chat_model or local_model(),
+            llm=llm,
+            out=out,
+            notice=notice,
+        )
         return
-    hits = find(question)
+    hits = join_neighbours(find(question))
     if chat_model is None:  # after the search, which needs seconds where a new writer needs minutes
         chat_model = local_model()
     with answering(llm):

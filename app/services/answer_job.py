@@ -77,13 +77,15 @@ def stream_turn(service: IndexService, request: Request) -> Iterator[Turn]:
 
 def _answer(service: IndexService, request: Request) -> Iterator[Turn]:
     from echo_index.retriever.rag.answer_stream import answer_question
+    from echo_index.retriever.search.neighbours import join_neighbours
 
     def search(query: str) -> list[Hit]:
-        return service.with_retriever(
+        hits = service.with_retriever(
             lambda retriever: retriever.search(
                 query, k=request.passages, mode=request.mode, where=request.where, group=True
             )
         )
+        return join_neighbours(hits)
 
     model = service.chat_model(request.writer)
     with answering(request.writer if request.writer in service.options.llms else None):

@@ -17,6 +17,7 @@ from echo_index.retriever.rag.answer_prompt import Prompt, answer_prompt
 from echo_index.retriever.rag.answer_stream import begin_answer
 from echo_index.retriever.rag.citations import Answer, says_not_found, without_markers
 from echo_index.retriever.search.hits import Hit
+from echo_index.retriever.search.neighbours import join_neighbours
 from echo_index.retriever.search.retriever import Retriever
 
 Outcome = Literal["answered", "refused", "withdrawn"]
@@ -90,7 +91,7 @@ def answer_questions(
 
 
 class QuestionSearch:
-    """Finds the best `passages` for questions, near-duplicates grouped, as `ask` does."""
+    """Finds the best `passages` for questions, near-duplicates grouped and neighbours joined, as `ask` does."""
 
     def __init__(self, retriever: Retriever, *, passages: int) -> None:
         self._retriever, self._passages = retriever, passages
@@ -105,7 +106,8 @@ class QuestionSearch:
         """
         more = sum(self._sizes.get(document, 0) for document in question.documents) if documents_removed else 0
         hits = self._retriever.search(question.question, k=self._passages + more, group=True)
-        return [hit for hit in hits if not documents_removed or not is_right(hit, question)][: self._passages]
+        left = [hit for hit in hits if not documents_removed or not is_right(hit, question)]
+        return join_neighbours(left[: self._passages])
 
 
 def _written(prompt: Prompt, model: BaseChatModel, store: AnswerStore) -> WrittenText:

@@ -21,6 +21,7 @@ from echo_index.errors import IndexMismatch
 from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.indexer.vectors.faiss_index import IndexDevice
 from echo_index.retriever.search.hits import Hit
+from echo_index.retriever.search.neighbours import join_neighbours
 from echo_index.retriever.search.retriever import Mode, Retriever
 
 _HITS = TypeAdapter(Hit)
@@ -120,6 +121,8 @@ class EchoRetriever(BaseRetriever):
     """How many of the best hits are reranked by query likelihood."""
     group: bool = False
     """Leave out near-duplicates of better hits and list them in the metadata `alike`."""
+    join: bool = False
+    """Return chunks that follow each other in one section as one document, as `ask` on the command line does."""
     score_threshold: float | None = None
     """Minimum `Hit.score`: a cosine (dense), BM25 (lexical) or the fused score (hybrid, or reranked)."""
     device: DeviceChoice = "auto"
@@ -149,7 +152,7 @@ class EchoRetriever(BaseRetriever):
 
     def _search(self, query: str, k: int | None) -> list[Hit]:
         retriever = self.retriever or self._open()
-        return retriever.search(
+        hits = retriever.search(
             query,
             k=self.k if k is None else k,
             mode=self.mode,
@@ -158,6 +161,7 @@ class EchoRetriever(BaseRetriever):
             rerank=self.rerank,
             group=self.group,
         )
+        return join_neighbours(hits) if self.join else hits
 
     def _open(self) -> Retriever:
         return Retriever.open(self.index_dir, device=self.device, index_device=self.index_device)

@@ -25,6 +25,7 @@ from echo_index.embeddings.models.language_model import LanguageModel, load_mode
 from echo_index.embeddings.vectors.vector_ops import Vectors
 from echo_index.errors import IndexMissing, ModelError, PromptError, QuestionError, TextError
 from echo_index.indexer.building.build_files import build_index
+from echo_index.indexer.documents.chunking import Chunking
 from echo_index.indexer.sources.source import Source
 from echo_index.retriever.rag.adapters import EchoEmbeddings, EchoRetriever, document_from_hit, hit_from_document
 from echo_index.retriever.rag.chat_model import EchoChatModel
@@ -453,6 +454,18 @@ def test_an_open_retriever_can_be_given(
     given = EchoRetriever(retriever=opened, k=2)
     assert (given.retriever, given.index_dir) == (opened, index_dir)
     assert len(given.invoke("fox wizards jugs")) == 2
+
+
+def test_neighbours_are_joined_if_wanted(tmp_path: Path, encoder: EchoEncoder) -> None:
+    page = "# Ferry\n\n" + " ".join(f"Ferry number {number} leaves from the pier at noon." for number in range(20))
+    (tmp_path / "ferry.md").write_text(page, encoding="utf-8")
+    chunking = Chunking(max_tokens=60, overlap_tokens=10)
+    build_index([Source.parse(str(tmp_path / "ferry.md"))], tmp_path / "index", encoder=encoder, chunking=chunking)
+    opened = Retriever.open(tmp_path / "index", encoder=encoder, index_device="cpu")
+    apart = EchoRetriever(retriever=opened, k=50, mode="lexical").invoke("ferry pier")
+    [together] = EchoRetriever(retriever=opened, k=50, mode="lexical", join=True).invoke("ferry pier")
+    assert len(apart) > 2
+    assert together.page_content == page
 
 
 def test_a_new_generation_is_picked_up_without_a_restart(own: tuple[Path, Path], tiny_model: LanguageModel) -> None:
