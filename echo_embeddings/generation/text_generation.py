@@ -13,6 +13,7 @@ from tokenizers.decoders import DecodeStream
 
 from echo_index.embeddings.decoder.kv_cache import KVCache
 from echo_index.embeddings.decoder.prompt_cache import PromptTokens
+from echo_index.embeddings.generation.grammar import Grammar, GrammarState
 from echo_index.embeddings.models.language_model import LanguageModel
 from echo_index.embeddings.runtime.executor import run_on_executor
 from echo_index.errors import TextError
@@ -39,11 +40,13 @@ class Generation(Iterator[str]):
         stop: Sequence[str],
         sampler: Sampler | None,
         start_bias: Mapping[int, float],
+        grammar: Grammar | None,
     ) -> None:
         self.tokens = 0
         self.finish_reason: Literal["stop", "length"] | None = None
         self._model = model
-        pieces = self._text_pieces(prompt, max_tokens=max_tokens, sampler=sampler, start_bias=start_bias)
+        choose = _TokenChoice(model, sampler, start_bias, grammar)
+        pieces = self._text_pieces(prompt, choose, max_tokens=max_tokens)
         self._pieces = self._until_stop(stop, pieces)
 
     def __next__(self) -> str:
@@ -55,40 +58,29 @@ class Generation(Iterator[str]):
         self._pieces.close()
 
     def _text_pieces(
-        self, prompt: PromptTokens, *, max_tokens: int, sampler: Sampler | None, start_bias: Mapping[int, float]
+        self, prompt: PromptTokens, choose: _TokenChoice, *, max_tokens: int
     ) -> Generator[str, None, None]:
         model = self._model
         backend = _NativeDecoder(model) if model.uses_native_decoder else _TransformersModel(model)
         stream = DecodeStream(skip_special_tokens=True)
         *first_parts, last_part = backend.unread_parts(prompt)
         ids: Sequence[int] = last_part
-        generated: list[int] = []
-
-        @torch.inference_mode()
-        def choose_next() -> int:
-            repeating = _repeating_tokens(generated)
-            bias = {} if generated else start_bias
-            if sampler is None and not bias:
-                return backend.argmax_token(ids, exclude=repeating)
-            logits = backend.next_logits(ids)
-            logits[repeating] = -torch.inf
-            for token, amount in bias.items():
-                logits[token] += amount
-            return int(logits.argmax()) if sampler is None else sampler(logits)
-
         try:
             for part in first_parts:
                 run_on_executor(partial(backend.read, part))
             while self.tokens < max_tokens:
-                token = run_on_executor(choose_next)
+                token, *forced = run_on_executor(partial(choose.next_tokens, backend, ids))
                 if token in model.end_ids:
                     self.finish_reason = "stop"
                     return
-                self.tokens += 1
-                generated.append(token)
-                if text := model.tokenizer.decode_step(stream, token):
-                    yield text
-                ids = [token]
+                ids = [token, *forced][: max_tokens - self.tokens]
+                self.tokens += len(ids)
+                for token in ids:
+                    if text := model.tokenizer.decode_step(stream, token):
+                        yield text
+                if choose.is_complete:
+                    self.finish_reason = "stop"
+                    return
             self.finish_reason = "length"
         finally:
             backend.close(prompt)
@@ -120,6 +112,7 @@ def generate(
     temperature: float = 0.0,
     seed: int | None = None,
     start_bias: Mapping[int, float] | None = None,
+    grammar: Grammar | None = None,
 ) -> Generation:
     """Return the text that continues a prompt.
 
@@ -131,6 +124,7 @@ def generate(
         temperature: Tokens are drawn by softmax(logits / temperature); 0 for always the most likely token.
         seed: The same seed draws the same tokens; None for a random one.
         start_bias: Added to the logits of these tokens where the text begins.
+        grammar: What the text must follow; it may be cut at `max_tokens`.
 
     Raises:
         TextError: the temperature is below 0, or a stop string is empty.
@@ -141,7 +135,63 @@ def generate(
         raise TextError("A stop string is empty: it would end every text at once.")
     sampler = None if temperature == 0 else _softmax_sampler(temperature, seed)
     tokens = prompt if isinstance(prompt, PromptTokens) else PromptTokens(tuple(prompt))
-    return Generation(model, tokens, max_tokens=max_tokens, stop=stop, sampler=sampler, start_bias=start_bias or {})
+    return Generation(
+        model,
+        tokens,
+        max_tokens=max_tokens,
+        stop=stop,
+        sampler=sampler,
+        start_bias=start_bias or {},
+        grammar=grammar,
+    )
+
+
+class _TokenChoice:
+    """Chooses the next token of a text: the most likely one or a drawn one, of those that may come next."""
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        sampler: Sampler | None,
+        start_bias: Mapping[int, float],
+        grammar: Grammar | None,
+    ) -> None:
+        self._model = model
+        self._sampler = sampler
+        self._start_bias = start_bias
+        self._grammar = grammar
+        self._state: GrammarState | None = None
+        self._chosen: list[int] = []
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the grammar allows nothing more."""
+        return self._state is not None and self._state.is_complete
+
+    @torch.inference_mode()
+    def next_tokens(self, backend: _NativeDecoder | _TransformersModel, ids: Sequence[int]) -> list[int]:
+        """Append `ids` to the text; return the next token, and those that must follow it in the grammar."""
+        bias = {} if self._chosen else self._start_bias
+        # A grammar repeats what it must, as the keys of objects in a list.
+        repeating = [] if self._grammar else _repeating_tokens(self._chosen)
+        if self._sampler is None and not bias and self._grammar is None:
+            token = backend.argmax_token(ids, exclude=repeating)
+            self._chosen.append(token)
+            return [token]
+        logits = backend.next_logits(ids)
+        logits[repeating] = -torch.inf
+        for token, amount in bias.items():
+            logits[token] += amount
+        if self._grammar is not None and self._state is None:
+            self._state = GrammarState(
+                self._grammar, self._model.tokenizer, vocabulary=len(logits), end_ids=self._model.end_ids
+            )
+        if self._state is not None:
+            self._state.restrict(logits)
+        token = int(logits.argmax()) if self._sampler is None else self._sampler(logits)
+        tokens = [token] if self._state is None else [token, *self._state.accept(token)]
+        self._chosen += tokens
+        return tokens
 
 
 class _NativeDecoder:
