@@ -70,6 +70,7 @@ OWNERS = {
         "retriever/rag/adapters.py",
         "retriever/rag/answer_prompt.py",
         "retriever/rag/whole_document.py",
+        "retriever/rag/tool_calls.py",
         "retriever/answer_evaluation/*",
         "app/cli/chat.py",
         "app/cli/document_answer.py",

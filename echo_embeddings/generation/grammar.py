@@ -48,8 +48,26 @@ class Grammar:
 
 
 def json_rule(schema: Mapping[str, Any]) -> str:
-    """Return the right side of a rule for JSON that fits a JSON Schema."""
-    return f"%json {json.dumps({**schema, 'x-guidance': _JSON_STYLE})}"
+    """Return the right side of a rule for JSON that fits a JSON Schema.
+
+    Objects have only the properties that the schema names, if it names any: models make up others.
+    """
+    return f"%json {json.dumps({**_closed(schema), 'x-guidance': _JSON_STYLE})}"
+
+
+def _closed(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a schema whose objects have no properties but those that it names."""
+    closed = dict(schema)
+    for key, value in schema.items():
+        if key in {"properties", "$defs", "definitions"}:
+            closed[key] = {name: _closed(part) if isinstance(part, Mapping) else part for name, part in value.items()}
+        elif key in {"anyOf", "oneOf", "prefixItems"}:
+            closed[key] = [_closed(part) if isinstance(part, Mapping) else part for part in value]
+        elif key == "items" and isinstance(value, Mapping):
+            closed[key] = _closed(value)
+    if "properties" in schema:
+        closed.setdefault("additionalProperties", False)
+    return closed
 
 
 class GrammarState:

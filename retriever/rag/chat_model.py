@@ -2,36 +2,47 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel, LangSmithParams, ModelProfile
+from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput, ModelProfile
 from langchain_core.language_models.chat_models import generate_from_stream
-from langchain_core.messages import AIMessageChunk, BaseMessage, ChatMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ChatMessage, SystemMessage
 from langchain_core.messages.ai import UsageMetadata
+from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
 from langchain_core.tools import BaseTool
-from pydantic import Field, InstanceOf, PrivateAttr
+from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
+from langchain_core.utils.pydantic import is_basemodel_subclass
+from pydantic import BaseModel, Field, InstanceOf, PrivateAttr
 
-from echo_index.embeddings.generation.chat_template import COMPLETION_END, Message, conversation_tokens
+from echo_index.embeddings.generation.chat_template import COMPLETION_END, Message, ToolCall, conversation_tokens
+from echo_index.embeddings.generation.grammar import Grammar
 from echo_index.embeddings.generation.text_generation import Generation, generate
 from echo_index.embeddings.models.bundled import DEFAULT_MODEL
 from echo_index.embeddings.models.language_model import LanguageModel, load_writer, with_answer_adapter
 from echo_index.embeddings.runtime.devices import DeviceChoice
 from echo_index.errors import TextError
+from echo_index.retriever.rag.tool_calls import ToolCallReader, tool_grammar
 
 _PROVIDER = "echo-index"
 _SETTINGS = ("model", "max_tokens", "temperature", "seed", "start_bias")
-_ROLES: dict[str, Literal["system", "user", "assistant"]] = {
+_Role = Literal["system", "user", "assistant", "tool"]
+_ROLES: dict[str, _Role] = {
     "system": "system",
     "human": "user",
     "user": "user",
     "ai": "assistant",
     "assistant": "assistant",
+    "tool": "tool",
 }
+_JSON_TASK = "Answer with JSON that fits this JSON schema:"
 
 
 class EchoChatModel(BaseChatModel):
@@ -41,7 +52,8 @@ class EchoChatModel(BaseChatModel):
     once, unless it is given as `language_model`.
 
     An instruction-tuned model is prompted with its chat template, a base model with a text to continue. Each setting
-    can also be passed to a call: `chat.invoke("Hello", max_tokens=20)`.
+    can also be passed to a call: `chat.invoke("Hello", max_tokens=20)`. Any model writes structured output; a model
+    whose chat template has tools, such as Qwen2.5, can also call these.
 
     Raises (when it generates):
         ModelError: the model does not exist.
@@ -103,7 +115,8 @@ class EchoChatModel(BaseChatModel):
         tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool] | None = None,
     ) -> int:
         """Return the number of tokens of a conversation, with the model's chat template or completion format."""
-        return len(conversation_tokens(self.load(), conversation(messages)).ids)
+        described = [convert_to_openai_tool(tool) for tool in tools or ()]
+        return len(conversation_tokens(self.load(), conversation(messages), tools=described).ids)
 
     @property
     def _llm_type(self) -> str:
@@ -129,7 +142,69 @@ class EchoChatModel(BaseChatModel):
         return params
 
     def _resolve_model_profile(self) -> ModelProfile:
-        return ModelProfile(text_inputs=True, text_outputs=True, tool_calling=False, structured_output=False)
+        return ModelProfile(text_inputs=True, text_outputs=True, structured_output=True)
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: str | bool | dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Return the model with tools that it can call.
+
+        Args:
+            tools: The tools, in any form that LangChain knows.
+            tool_choice: "auto" or None to let the model choose, "none" for no call, "any", "required" or True for a
+                call of any tool, or the name of the tool to call.
+            **kwargs: Settings of the calls, as for `bind`.
+
+        Raises (when it generates):
+            ModelError: the model was not trained to call tools.
+            TextError: there is no such tool, or the schema of a tool cannot be followed.
+        """
+        choice = tool_choice["function"]["name"] if isinstance(tool_choice, dict) else tool_choice
+        if isinstance(choice, bool):
+            choice = "any" if choice else None
+        return self.bind(tools=[convert_to_openai_tool(tool) for tool in tools], tool_choice=choice, **kwargs)
+
+    def with_structured_output(
+        self,
+        schema: dict[str, Any] | type,
+        *,
+        include_raw: bool = False,
+        method: Literal["json_schema", "json_mode", "function_calling"] = "json_schema",
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
+        """Return the model as a runnable whose output is an object of a schema.
+
+        Args:
+            schema: A Pydantic class, a TypedDict or a JSON Schema.
+            include_raw: Return {"raw": message, "parsed": object, "parsing_error": exception or None}.
+            method: "json_schema": the text is JSON of the schema, which any model can write. "json_mode": it is any
+                JSON object, and the messages say which. "function_calling": the schema is a tool that must be called,
+                for models that were trained to call tools.
+            strict: Without effect: what is written always fits, unless it is cut at `max_tokens`.
+            **kwargs: None are known.
+        """
+        if kwargs:
+            raise TextError(f"with_structured_output has no option {min(kwargs)!r}.")
+        if method == "function_calling":
+            return super().with_structured_output(schema, include_raw=include_raw)
+        parser: Runnable[Any, Any] = JsonOutputParser()
+        if isinstance(schema, type) and is_basemodel_subclass(schema):
+            parser = PydanticOutputParser(pydantic_object=cast("type[BaseModel]", schema))
+        model = self.bind(
+            json_schema={"type": "object"} if method == "json_mode" else convert_to_json_schema(schema),
+            ls_structured_output_format={"kwargs": {"method": method}, "schema": schema},
+        )
+        if not include_raw:
+            return model | parser
+        parse = RunnablePassthrough.assign(
+            parsed=itemgetter("raw") | parser, parsing_error=lambda _: None
+        ).with_fallbacks([RunnablePassthrough.assign(parsed=lambda _: None)], exception_key="parsing_error")
+        return RunnableMap(raw=model) | parse
 
     def _generate(
         self,
@@ -148,6 +223,8 @@ class EchoChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         answers = kwargs.pop("answers", False)
+        tools, tool_choice = kwargs.pop("tools", ()), kwargs.pop("tool_choice", None)
+        schema = kwargs.pop("json_schema", None)
         if unknown := kwargs.keys() - set(_SETTINGS):
             raise TextError(
                 f"EchoChatModel has no setting {min(unknown)!r}.", remedy=f"Its settings are {', '.join(_SETTINGS)}."
@@ -157,7 +234,9 @@ class EchoChatModel(BaseChatModel):
         if settings["max_tokens"] < 1:
             raise TextError(f"max_tokens is {settings['max_tokens']}; it must be at least 1.")
         model = (self._answering(settings["model"]) if answers else None) or self._load_named(settings["model"])
-        prompt = conversation_tokens(model, conversation(messages))
+        if schema is not None:
+            messages = [SystemMessage(f"{_JSON_TASK} {json.dumps(schema, ensure_ascii=False)}"), *messages]
+        prompt = conversation_tokens(model, conversation(messages), tools=tools)
         available = model.context - len(prompt.ids)
         if available < 1:
             raise TextError(
@@ -176,11 +255,18 @@ class EchoChatModel(BaseChatModel):
             temperature=settings["temperature"],
             seed=settings["seed"],
             start_bias={model.tokenizer.encode(text)[0]: bias for text, bias in biases.items()},
+            grammar=tool_grammar(tools, tool_choice) if schema is None else Grammar.of_json(schema),
         )
+        calls = ToolCallReader() if tools else None
         with closing(text):
             pieces = _skip_leading_space(text)
             for piece in _first_line(pieces) if model.generation_mode == "completion" else pieces:
-                yield ChatGenerationChunk(message=AIMessageChunk(content=piece))
+                if visible := piece if calls is None else calls.add(piece):
+                    yield ChatGenerationChunk(message=AIMessageChunk(content=visible))
+        if calls is not None:
+            rest, chunks = calls.end()
+            if rest or chunks:
+                yield ChatGenerationChunk(message=AIMessageChunk(content=rest, tool_call_chunks=chunks))
         yield ChatGenerationChunk(message=_final_chunk(text, prompt_tokens=len(prompt.ids), model=settings["model"]))
 
     def _answering(self, name: str) -> LanguageModel | None:
@@ -206,7 +292,7 @@ def follows_instructions(model: BaseChatModel) -> bool:
 
 
 def conversation(messages: Sequence[BaseMessage]) -> list[Message]:
-    """Convert LangChain messages; consecutive messages of one role are joined.
+    """Convert LangChain messages; consecutive messages of one role are joined, but for results of tools.
 
     Raises:
         TextError: there is no message, or one is not text or has an unknown role.
@@ -216,14 +302,19 @@ def conversation(messages: Sequence[BaseMessage]) -> list[Message]:
     turns: list[Message] = []
     for message in messages:
         role, text = _role_of(message), _text_of(message)
-        if turns and turns[-1].role == role:
-            turns[-1] = Message(role, f"{turns[-1].content}\n\n{text}")
+        calls = tuple(
+            ToolCall(call["name"], json.dumps(call["args"], ensure_ascii=False))
+            for call in (message.tool_calls if isinstance(message, AIMessage) else ())
+        )
+        if turns and turns[-1].role == role != "tool":
+            texts = "\n\n".join(filter(None, (turns[-1].content, text)))
+            turns[-1] = Message(role, texts, (*turns[-1].tool_calls, *calls))
         else:
-            turns.append(Message(role, text))
+            turns.append(Message(role, text, calls))
     return turns
 
 
-def _role_of(message: BaseMessage) -> Literal["system", "user", "assistant"]:
+def _role_of(message: BaseMessage) -> _Role:
     name = message.role if isinstance(message, ChatMessage) else message.type.removesuffix("MessageChunk").lower()
     if name not in _ROLES:
         raise TextError(f"EchoChatModel cannot read a message of the kind {name!r}: it reads {', '.join(_ROLES)}.")
@@ -233,7 +324,8 @@ def _role_of(message: BaseMessage) -> Literal["system", "user", "assistant"]:
 def _text_of(message: BaseMessage) -> str:
     blocks = [message.content] if isinstance(message.content, str) else message.content
     for block in blocks:
-        if not isinstance(block, str) and block.get("type") != "text":
+        # The calls of a message are read from its field.
+        if not isinstance(block, str) and block.get("type") not in {"text", "tool_use", "tool_call"}:
             raise TextError(f"EchoChatModel reads text only; a message holds {block.get('type')!r}.")
     return str(message.text)
 

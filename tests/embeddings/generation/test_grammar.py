@@ -24,7 +24,6 @@ PERSON = {
         "role": {"enum": ["weaver", "miller"]},
     },
     "required": ["name", "age", "role"],
-    "additionalProperties": False,
 }
 
 
@@ -78,6 +77,28 @@ def test_a_list_may_repeat_its_keys(tiny_model: LanguageModel) -> None:
     grammar = Grammar.of_json({"type": "array", "items": PERSON, "minItems": 4, "maxItems": 4})
     people = json.loads("".join(generate(tiny_model, prompt(tiny_model), max_tokens=900, grammar=grammar)))
     assert len(people) == 4
+
+
+def test_objects_have_no_properties_but_those_that_are_named(tiny_model: LanguageModel) -> None:
+    point = {"type": "object", "properties": {"x": {"enum": [1]}}}
+    schema = {
+        "type": "object",
+        "$defs": {"point": point},
+        "properties": {"at": {"$ref": "#/$defs/point"}, "all": {"type": "array", "items": point, "maxItems": 3}},
+        "required": ["at", "all"],
+    }
+    for seed in range(5):
+        drawn = generate(
+            tiny_model,
+            prompt(tiny_model),
+            max_tokens=200,
+            grammar=Grammar.of_json(schema),
+            temperature=3.0,
+            seed=seed,
+        )
+        found = json.loads("".join(drawn))
+        assert [*found] == ["at", "all"]
+        assert all({*part} <= {"x"} for part in (found["at"], *found["all"]))
 
 
 @pytest.mark.parametrize("schema", [{"type": "colour"}, {"type": "string", "pattern": "("}])

@@ -20,7 +20,6 @@ from langchain_core.messages import (
     FunctionMessage,
     HumanMessage,
     SystemMessage,
-    ToolMessage,
 )
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
@@ -203,7 +202,7 @@ def test_a_setting_that_means_nothing_is_refused_by_the_constructor(settings: di
         EchoChatModel(**settings)
 
 
-@pytest.mark.parametrize("setting", ["top_p", "tools", "device", "language_model"])
+@pytest.mark.parametrize("setting", ["top_p", "grammar", "device", "language_model"])
 def test_a_setting_that_a_call_does_not_have_is_refused_by_its_name(chat: EchoChatModel, setting: str) -> None:
     with pytest.raises(TextError, match=f"'{setting}'"):
         chat.invoke(QUESTION, **{setting: None})
@@ -226,7 +225,6 @@ def test_a_model_that_is_not_there_is_refused_when_it_is_to_write() -> None:
             "image",
         ),
         (HumanMessage([{"type": "image_url", "image_url": {"url": "data:,"}}]), "image_url"),
-        (ToolMessage("42", tool_call_id="1"), "tool"),
         (FunctionMessage("42", name="f"), "function"),
         (ChatMessage("x", role="critic"), "critic"),
     ],
