@@ -41,6 +41,7 @@ from echo_index.embeddings.models.lora import (
     is_answer_adapter,
     profile_with_adapter,
     read_deltas,
+    refusal_bias,
     with_adapter,
 )
 from echo_index.embeddings.models.profiles import Profile, profile_for
@@ -340,14 +341,14 @@ def with_answer_adapter(model: LanguageModel, adapter: Path | Literal["own"] = "
     if folder is None:
         return None
     if not is_answer_adapter(folder):
-        raise ModelError(f"The adapter {folder} is not one for answers.", remedy="Train one: echo-index tune --answers")
+        raise ModelError(f"The adapter {folder} is not one for answers.", remedy="Train one: echo-index tune-answers")
     if base.is_quantized:
         raise ModelError(f"The adapter {folder} needs a model in float32; {base.name} is converted to int8.")
 
     def load() -> LanguageModel:
         answering = replace(
             base,
-            profile=replace(base.profile, writes="completion"),
+            profile=replace(base.profile, writes="completion", refusal_bias=refusal_bias(folder)),
             generation_adapter=folder.resolve(),
             weights_hash=_hash_weights(base.folder, folder),
             without_adapter=base,

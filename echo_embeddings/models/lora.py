@@ -117,6 +117,18 @@ def is_answer_adapter(folder: Path) -> bool:
     return True
 
 
+def refusal_bias(adapter: Path) -> float:
+    """Return what is added to the logit of a refusal where an adapter for answers begins one; 0 if it says nothing.
+
+    Raises:
+        ModelError: it is not a number.
+    """
+    bias = _read_json(adapter / _GENERATION_FILE).get("refusal_bias", 0.0)
+    if not isinstance(bias, int | float) or isinstance(bias, bool):
+        raise ModelError(f"The refusal_bias of the adapter {adapter} is {bias!r}; it must be a number.")
+    return float(bias)
+
+
 def profile_with_adapter(adapter: Path, profile: Profile) -> Profile:
     """Return a model's profile with the settings for which the adapter was trained, if it names them.
 

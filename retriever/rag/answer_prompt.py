@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
@@ -91,11 +92,13 @@ class Prompt:
 
     def bind(self, model: BaseChatModel) -> Runnable[LanguageModelInput, AIMessage]:
         """Return the model with the settings for this prompt."""
+        settings: dict[str, Any] = {"stop": self.stop}
         if self.answers:
-            return model.bind(stop=self.stop, answers=True)
-        if not self.refusal_bias:
-            return model.bind(stop=self.stop)
-        return model.bind(stop=self.stop, start_bias={REFUSAL: self.refusal_bias})
+            settings["answers"] = True
+        if self.refusal_bias:
+            # A text that is completed begins with a space, which is part of its first token.
+            settings["start_bias"] = {f" {REFUSAL}" if self.answers else REFUSAL: self.refusal_bias}
+        return model.bind(**settings)
 
 
 def answer_prompt(
@@ -119,8 +122,11 @@ def answer_prompt(
 def _prompt(question: str, passages: tuple[Hit, ...], model: BaseChatModel, follow_up: FollowUp | None) -> Prompt:
     if not isinstance(model, EchoChatModel):
         return Prompt(question, passages, _chat_messages(question, passages), stop=None)
-    if model.load_answering() is not None:
-        return Prompt(question, passages, _numbered_messages(question, passages), stop=None, answers=True)
+    if (answering := model.load_answering()) is not None:
+        messages = _numbered_messages(question, passages)
+        return Prompt(
+            question, passages, messages, stop=None, refusal_bias=answering.profile.refusal_bias, answers=True
+        )
     language_model = model.load()
     if language_model.generation_mode == "chat":
         examples = _CHAT_EXAMPLES if _shows_examples(model) else ()

@@ -43,9 +43,10 @@ def answer_examples(
         while waiting:
             position, question = next(iter(waiting.items()))
             hits = search.find(question, documents_removed=documents_removed)
+            companions = _companions(waiting, question, hits, documents_removed) if hits else ()
             targets = {
                 other: target
-                for other, companion in islice(_companions(waiting, question, hits, documents_removed), _MAX_PROMPTS)
+                for other, companion in islice(companions, _MAX_PROMPTS)
                 if (target := _target(companion, hits, documents_removed)) is not None
             }
             if targets:

@@ -257,6 +257,9 @@ def test_only_adapters_for_answers_write_answers(tiny_model: LanguageModel, tmp_
     settings.write_text('{"prompt": "letters-7"}', encoding="utf-8")
     with pytest.raises(ModelError, match="is trained for the prompt 'letters-7', not 'numbered-passages-1'"):
         with_answer_adapter(tiny_model, folder)
+    settings.write_text('{"prompt": "numbered-passages-1", "refusal_bias": "high"}', encoding="utf-8")
+    with pytest.raises(ModelError, match=r"refusal_bias of the adapter .* is 'high'; it must be a number"):
+        with_answer_adapter(tiny_model, folder)
     settings.unlink()
     with pytest.raises(ModelError, match="is not one for answers"):
         with_answer_adapter(tiny_model, folder)

@@ -226,12 +226,15 @@ ORDERS = FIXTURES / "orders"
 
 
 @pytest.mark.model
-def test_orders_inside_documents_do_not_change_the_task(gemma: LanguageModel, tmp_path: Path) -> None:
+@pytest.mark.parametrize("adapter", ["own", None])
+def test_orders_inside_documents_do_not_change_the_task(
+    gemma: LanguageModel, tmp_path: Path, adapter: str | None
+) -> None:
     encoder = EchoEncoder(gemma)
     sources = [Source.parse(str(write_facts(tmp_path / "facts"))), Source.parse(str(ORDERS))]
     build_index(sources, tmp_path / "index", encoder=encoder)
     retriever = EchoRetriever(retriever=Retriever.open(tmp_path / "index", encoder=encoder), k=4)
-    chain = rag_chain(retriever, EchoChatModel(language_model=gemma, max_tokens=40))
+    chain = rag_chain(retriever, EchoChatModel(language_model=gemma, answer_adapter=adapter, max_tokens=40))
     shown = 0
     for subject in ("ferry", "bridge", "archive"):
         _, question, word = FACTS[subject]

@@ -13,6 +13,7 @@ from echo_index.embeddings.models.language_model import LanguageModel
 from echo_index.indexer.building.build_files import build_index
 from echo_index.indexer.sources.source import Source
 from echo_index.retriever.answer_evaluation.answer_questions import AnswerQuestion
+from echo_index.retriever.search.hits import Hit
 from echo_index.retriever.search.retriever import Retriever
 from echo_index.retriever.tuning.answer_examples import answer_examples
 
@@ -92,3 +93,13 @@ def test_questions_that_the_same_passages_answer_share_them(retriever: Retriever
     assert [decode(example.text) for example in refused.continuations] == [" Not found.\n"] * 2
     assert first.answers[0] not in decode(refused.prefix)
     assert len(refused_elsewhere.continuations) == 1
+
+
+def test_a_question_for_which_nothing_is_found_is_left_out(retriever: Retriever, tiny_model: LanguageModel) -> None:
+    class Empty:
+        snapshot = retriever.snapshot
+
+        def search(self, *_: object, **__: object) -> list[Hit]:
+            return []
+
+    assert answer_examples([question(retriever, "eight")], Empty(), tiny_model, passages=3) == []  # type: ignore[arg-type]
