@@ -57,12 +57,14 @@ def _table(report: AnswerReport) -> Table:
         f"{report.name}: {pluralize(report.questions, 'question')}, {pluralize(report.documents, 'document')} in "
         f"{pluralize(report.passages, 'passage')}"
     )
+    given = report.passages_given
+    passages = "as many passages as ask gives" if given is None else pluralize(given, "passage")
     return Table(
         title,
         ("%", *(writer.writer.rsplit("/", 1)[-1] for writer in report.writers)),
         tuple(rows),
         (
-            f"Each question was answered from {pluralize(report.passages_given, 'passage')} by the default search.",
+            f"Each question was answered from {passages} by the default search.",
             "In parentheses: how many questions or answers are counted, and 95 % intervals.",
         ),
     )

@@ -58,8 +58,9 @@ def evaluate(
         typer.Option(help="With --answers: model elsewhere that writes them, as for ask. Repeatable.", metavar="NAME"),
     ] = [],  # noqa: B006
     k: Annotated[
-        int, typer.Option("-k", min=1, help="With --answers: number of passages given to the model.")
-    ] = DEFAULTS.passages,
+        int | None,
+        typer.Option("-k", min=1, help="With --answers: number of passages given to the model. Default: as for ask."),
+    ] = None,
     rows: Annotated[
         str | None,
         typer.Option(

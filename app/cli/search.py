@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,7 +28,11 @@ from echo_index.app.defaults import DEFAULTS
 from echo_index.app.services.json_fields import answer_fields, hit_fields
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from langchain_core.language_models import BaseChatModel
+
+    from echo_index.retriever.search.hits import Hit
 
 
 def search(
@@ -77,7 +82,15 @@ def ask(
         ),
     ] = None,
     index: IndexDir = DEFAULTS.index_dir,
-    k: Annotated[int, typer.Option("-k", min=1, help="Number of passages given to the model.")] = DEFAULTS.passages,
+    k: Annotated[
+        int | None,
+        typer.Option(
+            "-k",
+            min=1,
+            help="Number of passages given to the model. Default: 3, and for an instruction-tuned model up to 8 where "
+            "they have more words of the question.",
+        ),
+    ] = None,
     mode: SearchMode = "hybrid",
     instruction: Instruction = None,
     path: Paths = [],  # noqa: B006
@@ -111,7 +124,7 @@ def ask(
     from echo_index.app.services.external_llm import answering, open_llm, redact
     from echo_index.app.services.writers import local_writer, own_writer
     from echo_index.retriever.rag.answer_stream import stream_answer
-    from echo_index.retriever.search.neighbours import join_neighbours
+    from echo_index.retriever.rag.passage_choice import MAX_PASSAGES, choose_passages
 
     if question is None and not chat and document is None:
         raise typer.BadParameter("Write a QUESTION, or start a conversation with --chat.")
@@ -131,7 +144,7 @@ def ask(
         model=model,
         device=device,
         index_device=index_device,
-        k=k,
+        k=k or MAX_PASSAGES,
         mode=mode,
         instruction=instruction,
         paths=path,
@@ -151,21 +164,22 @@ def ask(
             print_document_answer(read, question, model=model_for_document, json=json, out=out, err=err, notice=notice)
         return
     if question is None or chat:
-        run_chat(
-            question,
-            search=lambda query: join_neighbours(find(query)),
-            model=chat_model or local_model(),
-            llm=llm,
-            out=out,
-            notice=notice,
-        )
+        chat_model = chat_model or local_model()
+        chosen = partial(_passages, find=find, model=chat_model, k=k)
+        run_chat(question, search=chosen, model=chat_model, llm=llm, out=out, notice=notice)
         return
-    hits = join_neighbours(find(question))
+    hits = find(question)
     if chat_model is None:  # after the search, which needs seconds where a new writer needs minutes
         chat_model = local_model()
     with answering(llm):
-        stream = stream_answer(question, hits, model=chat_model)
+        stream = stream_answer(question, choose_passages(question, hits, model=chat_model, k=k), model=chat_model)
         if json:
             output.print_json(out, answer_fields(stream.answer))
         else:
             output.print_answer(out, stream)
+
+
+def _passages(question: str, *, find: Callable[[str], list[Hit]], model: BaseChatModel, k: int | None) -> list[Hit]:
+    from echo_index.retriever.rag.passage_choice import choose_passages
+
+    return choose_passages(question, find(question), model=model, k=k)

@@ -37,7 +37,7 @@ class AnswerEvaluationOptions:
         writers: Names of local models that answer; none of any kind means the model of the index.
         plain_writers: Names of local models that answer without their adapters for answers.
         llms: Names of external language models that answer, too.
-        passages: How many passages a writer is given.
+        passages: How many passages a writer is given; None for as many as `ask` gives it by itself.
         work: Folder for indexes and for what the writers wrote.
     """
 
@@ -48,7 +48,7 @@ class AnswerEvaluationOptions:
     writers: tuple[str, ...] = ()
     plain_writers: tuple[str, ...] = ()
     llms: tuple[str, ...] = ()
-    passages: int = DEFAULTS.passages
+    passages: int | None = None
     work: Path | None = None
 
 

@@ -9,7 +9,6 @@ from queue import SimpleQueue
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
-from echo_index.app.defaults import DEFAULTS
 from echo_index.app.services.external_llm import answering
 from echo_index.app.services.index_service import OWN_MODEL, IndexService
 
@@ -35,7 +34,8 @@ class Turn:
 class Request:
     """A question with the earlier turns of its conversation, the documents to search and the model that answers.
 
-    `writer` is OWN_MODEL or the name of a model in `ServiceOptions`; `passages` is how many passages it is given.
+    `writer` is OWN_MODEL or the name of a model in `ServiceOptions`; `passages` is how many passages it is given;
+    None to let the question decide.
     """
 
     question: str
@@ -43,7 +43,7 @@ class Request:
     mode: Mode = "hybrid"
     where: SearchFilter | None = None
     writer: str = OWN_MODEL
-    passages: int = DEFAULTS.passages
+    passages: int | None = None
 
 
 def stream_turn(service: IndexService, request: Request) -> Iterator[Turn]:
@@ -77,17 +77,17 @@ def stream_turn(service: IndexService, request: Request) -> Iterator[Turn]:
 
 def _answer(service: IndexService, request: Request) -> Iterator[Turn]:
     from echo_index.retriever.rag.answer_stream import answer_question
-    from echo_index.retriever.search.neighbours import join_neighbours
+    from echo_index.retriever.rag.passage_choice import MAX_PASSAGES, choose_passages
+
+    model = service.chat_model(request.writer)
+    searched = request.passages or MAX_PASSAGES
 
     def search(query: str) -> list[Hit]:
         hits = service.with_retriever(
-            lambda retriever: retriever.search(
-                query, k=request.passages, mode=request.mode, where=request.where, group=True
-            )
+            lambda retriever: retriever.search(query, k=searched, mode=request.mode, where=request.where, group=True)
         )
-        return join_neighbours(hits)
+        return choose_passages(query, hits, model=model, k=request.passages)
 
-    model = service.chat_model(request.writer)
     with answering(request.writer if request.writer in service.options.llms else None):
         stream = answer_question(_conversation(request), search=search, model=model)
         turn = Turn(request.question, passages=stream.passages)

@@ -42,8 +42,8 @@ class AnswerReport:
     documents: int
     passages: int
     """In the index."""
-    passages_given: int
-    """To a writer, at most."""
+    passages_given: int | None
+    """To a writer, at most; None if the questions decided."""
     questions: int
     writers: tuple[WriterResult, ...]
 

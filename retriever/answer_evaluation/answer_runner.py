@@ -16,8 +16,8 @@ from echo_index.retriever.answer_evaluation.answer_store import AnswerStore, Wri
 from echo_index.retriever.rag.answer_prompt import Prompt, answer_prompt
 from echo_index.retriever.rag.answer_stream import begin_answer
 from echo_index.retriever.rag.citations import Answer, says_not_found, without_markers
+from echo_index.retriever.rag.passage_choice import MAX_PASSAGES, choose_passages
 from echo_index.retriever.search.hits import Hit
-from echo_index.retriever.search.neighbours import join_neighbours
 from echo_index.retriever.search.retriever import Retriever
 
 Outcome = Literal["answered", "refused", "withdrawn"]
@@ -68,14 +68,14 @@ def answer_questions(
     retriever: Retriever,
     model: BaseChatModel,
     *,
-    passages: int,
+    passages: int | None,
     store: AnswerStore,
     progress: Progress = lambda doing, done, total: None,
 ) -> Iterator[AnswerRecord]:
     """Yield an answer to each question, then one to each with its documents taken out of what the search found.
 
-    The model is given the best `passages`, near-duplicates grouped, as by `ask`. What `store` has of the same prompt is
-    not written again.
+    The model is given the best `passages`, near-duplicates grouped and neighbours joined; None for as many as `ask`
+    gives it by itself. What `store` has of the same prompt is not written again.
 
     Raises:
         TextError: not even one passage fits into the context of the model.
@@ -85,16 +85,17 @@ def answer_questions(
     for documents_removed, doing in ((False, "answering"), (True, "answering without the right documents")):
         for done, question in enumerate(questions, start=1):
             hits = search.find(question, documents_removed=documents_removed)
-            prompt = answer_prompt(question.question, hits, model=model)
+            given = choose_passages(question.question, hits, model=model, k=passages)
+            prompt = answer_prompt(question.question, given, model=model)
             yield _record(question, prompt, _written(prompt, model, store), model, documents_removed)
             progress(doing, done, len(questions))
 
 
 class QuestionSearch:
-    """Finds the best `passages` for questions, near-duplicates grouped and neighbours joined, as `ask` does."""
+    """Finds the best `passages` for questions, near-duplicates grouped; MAX_PASSAGES if that is None."""
 
-    def __init__(self, retriever: Retriever, *, passages: int) -> None:
-        self._retriever, self._passages = retriever, passages
+    def __init__(self, retriever: Retriever, *, passages: int | None) -> None:
+        self._retriever, self._passages = retriever, passages or MAX_PASSAGES
         with retriever.snapshot.reading():
             self._sizes = {document.path: document.passages for document in list_documents(retriever.snapshot)}
 
@@ -106,8 +107,7 @@ class QuestionSearch:
         """
         more = sum(self._sizes.get(document, 0) for document in question.documents) if documents_removed else 0
         hits = self._retriever.search(question.question, k=self._passages + more, group=True)
-        left = [hit for hit in hits if not documents_removed or not is_right(hit, question)]
-        return join_neighbours(left[: self._passages])
+        return [hit for hit in hits if not documents_removed or not is_right(hit, question)][: self._passages]
 
 
 def _written(prompt: Prompt, model: BaseChatModel, store: AnswerStore) -> WrittenText:

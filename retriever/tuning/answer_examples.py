@@ -13,6 +13,7 @@ from echo_index.retriever.answer_evaluation.answer_questions import AnswerQuesti
 from echo_index.retriever.answer_evaluation.answer_runner import QuestionSearch, is_right
 from echo_index.retriever.rag.answer_prompt import REFUSAL, adapter_prompt
 from echo_index.retriever.search.hits import Hit
+from echo_index.retriever.search.neighbours import join_neighbours
 from echo_index.retriever.search.retriever import Retriever
 
 _MAX_PROMPTS = 16
@@ -42,7 +43,7 @@ def answer_examples(
         waiting = dict(enumerate(questions))
         while waiting:
             position, question = next(iter(waiting.items()))
-            hits = search.find(question, documents_removed=documents_removed)
+            hits = join_neighbours(search.find(question, documents_removed=documents_removed))
             companions = _companions(waiting, question, hits, documents_removed) if hits else ()
             targets = {
                 other: target

@@ -88,7 +88,7 @@ def test_a_turn_grows_until_its_answer_is_complete(facts: IndexService, monkeypa
     assert all(isinstance(hit, Hit) for hit in first.passages) and len(first.passages) == 3
     for before, after in pairwise(turns):
         assert after.text.startswith(before.text)
-    assert len({turn.text for turn in turns}) > 4, "piece by piece"
+    assert len({turn.text for turn in turns}) > 2, "piece by piece"
     assert all(turn.answer is None for turn in turns[:-1])
     answer = last.answer
     assert isinstance(answer, Answer) and answer.found

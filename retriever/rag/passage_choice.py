@@ -1,0 +1,49 @@
+"""Choose the passages that a model is given, of those that a search found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from langchain_core.language_models import BaseChatModel
+
+from echo_index.indexer.text.analyzer import split_words
+from echo_index.indexer.text.language_detection import detect_language
+from echo_index.retriever.rag.chat_model import follows_instructions
+from echo_index.retriever.search.content_terms import content_terms, short_text_language
+from echo_index.retriever.search.hits import Hit
+from echo_index.retriever.search.neighbours import join_neighbours
+
+PASSAGES = 3
+"""Passages that a model is given at least; base models do worse with more."""
+MAX_PASSAGES = 8
+"""Passages that are searched for where the question decides how many are given."""
+
+
+def choose_passages(question: str, hits: Sequence[Hit], *, model: BaseChatModel, k: int | None) -> list[Hit]:
+    """Return the passages to give to a model, best first, neighbours joined.
+
+    Args:
+        question: What was searched for.
+        hits: What was found, best first: `k`, or MAX_PASSAGES if that is None.
+        model: The model that writes the answer.
+        k: How many passages it is given. None for PASSAGES and, if it follows instructions, those among the others that
+            have a word of the question which no better one has: a comparison needs passages about both.
+    """
+    if k is not None:
+        return join_neighbours(hits[:k])
+    chosen = list(hits[:PASSAGES])
+    if len(hits) > PASSAGES and follows_instructions(model):
+        covered = set().union(*(_shared_words(question, hit) for hit in chosen))
+        for hit in hits[PASSAGES:MAX_PASSAGES]:
+            if more := _shared_words(question, hit) - covered:
+                chosen.append(hit)
+                covered |= more
+    return join_neighbours(chosen)
+
+
+def _shared_words(question: str, hit: Hit) -> set[str]:
+    """Return the content words of the question that a hit has, compared by the stems of the language of the hit."""
+    text = " ".join((hit.title, *hit.headings, hit.text))
+    language = detect_language(text)
+    terms, asked_in = {*content_terms(text, language)}, short_text_language(question)
+    return {word for word in split_words(question) if terms & {*content_terms(word, language, written_in=asked_in)}}
