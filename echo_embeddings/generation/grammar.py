@@ -110,4 +110,4 @@ class GrammarState:
 @lru_cache(maxsize=4)
 def _grammar_tokenizer(tokenizer: ModelTokenizer, vocabulary: int, end_ids: tuple[int, ...]) -> LLTokenizer:
     """Return a tokenizer of llguidance; that of a large vocabulary takes a second to make."""
-    return LLTokenizer(tokenizer.full().to_str(), n_vocab=vocabulary, eos_token=list(end_ids))
+    return LLTokenizer(tokenizer.full().to_str(), n_vocab=vocabulary, eos_token=list(end_ids) or None)

@@ -223,7 +223,7 @@ class EchoChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         answers = kwargs.pop("answers", False)
-        tools, tool_choice = kwargs.pop("tools", ()), kwargs.pop("tool_choice", None)
+        tools, tool_choice = kwargs.pop("tools", None) or (), kwargs.pop("tool_choice", None)
         schema = kwargs.pop("json_schema", None)
         if unknown := kwargs.keys() - set(_SETTINGS):
             raise TextError(
