@@ -55,6 +55,12 @@ def json_rule(schema: Mapping[str, Any]) -> str:
     return f"%json {json.dumps({**_closed(schema), 'x-guidance': _JSON_STYLE})}"
 
 
+def token_or_text(tag: str, tokenizer: ModelTokenizer) -> str:
+    """Return the right side of a rule for a tag such as `<tool_call>`: the token of that name, or its text."""
+    # llguidance does not take such a token for its text.
+    return tag if tokenizer.full().token_to_id(tag) is not None else json.dumps(tag)
+
+
 def _closed(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return a schema whose objects have no properties but those that it names."""
     closed = dict(schema)
@@ -100,10 +106,16 @@ class GrammarState:
         logits.masked_fill_(torch.from_numpy(allowed == 0).to(logits.device), -torch.inf)
 
     def accept(self, token: int) -> list[int]:
-        """Append a token to the text; return the tokens that must follow it in any case, which are appended, too."""
+        """Append a token to the text; return the tokens that must follow it in any case, which are appended, too.
+
+        Raises:
+            TextError: the grammar is too large for a text of this length.
+        """
         self._matcher.consume_token(token)
         forced: list[int] = self._matcher.compute_ff_tokens()
         self._matcher.consume_tokens(forced)
+        if self._matcher.is_error():
+            raise TextError(f"The grammar cannot be followed any further: {self._matcher.get_error().splitlines()[0]}")
         return forced
 
 

@@ -255,7 +255,7 @@ class EchoChatModel(BaseChatModel):
             temperature=settings["temperature"],
             seed=settings["seed"],
             start_bias={model.tokenizer.encode(text)[0]: bias for text, bias in biases.items()},
-            grammar=tool_grammar(tools, tool_choice) if schema is None else Grammar.of_json(schema),
+            grammar=tool_grammar(tools, tool_choice, model.tokenizer) if schema is None else Grammar.of_json(schema),
         )
         calls = ToolCallReader() if tools else None
         with closing(text):

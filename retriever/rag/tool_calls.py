@@ -12,7 +12,8 @@ from uuid import uuid4
 from langchain_core.messages import ToolCallChunk
 from langchain_core.messages.tool import tool_call_chunk
 
-from echo_index.embeddings.generation.grammar import Grammar, json_rule
+from echo_index.embeddings.generation.grammar import Grammar, json_rule, token_or_text
+from echo_index.embeddings.text.tokenizer import ModelTokenizer
 from echo_index.errors import TextError
 
 _BEGIN, _END = "<tool_call>", "</tool_call>"
@@ -24,11 +25,12 @@ Tool = Mapping[str, Any]
 """A tool in the format of OpenAI: {"type": "function", "function": {"name": …, "parameters": JSON Schema}}."""
 
 
-def tool_grammar(tools: Sequence[Tool], choice: str | None) -> Grammar | None:
+def tool_grammar(tools: Sequence[Tool], choice: str | None, tokenizer: ModelTokenizer) -> Grammar | None:
     """Return the grammar of a message of a model that has these tools.
 
     Args:
         tools: The tools.
+        tokenizer: That of the model, which may have tokens of their own for the tags.
         choice: "auto" or None for text or calls, "none" for any text, "any" or "required" for one call, or the name of
             the tool to call.
 
@@ -43,14 +45,16 @@ def tool_grammar(tools: Sequence[Tool], choice: str | None) -> Grammar | None:
     elif choice not in {None, "auto", "any", "required"}:
         raise TextError(f"There is no tool {choice!r} to choose.", remedy=f"The tools are {', '.join(functions)}.")
     start = "TEXT | calls" if choice in {None, "auto"} else "call"
+    begin, end = (token_or_text(tag, tokenizer) for tag in (_BEGIN, _END))
     rules = [f"start: {start}", _PLAIN_TEXT, 'calls: call ("\\n" call)*']
     names = []
     for number, (name, function) in enumerate(functions.items()):
         schema = function.get("parameters") or {"type": "object", "properties": {}}
-        before, after = (
-            json.dumps(text) for text in (f'{_BEGIN}\n{{"name": {json.dumps(name)}, "arguments": ', f"}}\n{_END}")
-        )
-        rules += [f"call_{number}: {before} arguments_{number} {after}", f"arguments_{number}: {json_rule(schema)}"]
+        before, after = json.dumps(f'\n{{"name": {json.dumps(name)}, "arguments": '), json.dumps("}\n")
+        rules += [
+            f"call_{number}: {begin} {before} arguments_{number} {after} {end}",
+            f"arguments_{number}: {json_rule(schema)}",
+        ]
         names.append(f"call_{number}")
     rules.append(f"call: {' | '.join(names)}")
     return Grammar.of_lark("\n".join(rules))

@@ -9,7 +9,8 @@ import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
 from pydantic import BaseModel, Field
-from tiny_models import llama_config, save_model
+from tiny_models import llama_config, save_model, tokenizer_json
+from tokenizers import AddedToken, Tokenizer
 from transformers import AutoTokenizer
 
 from echo_index.embeddings.generation.chat_template import conversation_tokens
@@ -52,11 +53,15 @@ class Place(TypedDict):
     kind: Literal["town", "island"]
 
 
-@pytest.fixture(scope="module")
-def calling(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
+@pytest.fixture(scope="module", params=["tags are text", "tags are tokens"])
+def calling(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
     """Return a tiny model whose chat template has tools."""
-    config = llama_config(max_position_embeddings=4096)
+    tokenizer = Tokenizer.from_str(tokenizer_json())
+    if request.param == "tags are tokens":
+        tokenizer.add_tokens([AddedToken(tag, special=False) for tag in ("<tool_call>", "</tool_call>")])
+    config = llama_config(max_position_embeddings=4096, vocab_size=tokenizer.get_vocab_size())
     folder = save_model(tmp_path_factory.mktemp("calling") / "model", config, chat_template=TEMPLATE)
+    tokenizer.save(str(folder / "tokenizer.json"))
     return load_model(str(folder), device="cpu")
 
 
