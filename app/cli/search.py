@@ -137,8 +137,8 @@ def ask(
     chat_model: BaseChatModel | None = None
     if llm is not None:
         chat_model = open_llm(llm)
-        sent = "The question and the passages that are found are" if document is None else "The document is"
-        notice(f"{sent} sent to {redact(llm)}.")
+        read = "the passages that are found" if document is None else "the whole document"
+        notice(f"The question and {read} are sent to {redact(llm)}.")
     retriever, find = index_search(
         index=index,
         model=model,
@@ -158,10 +158,10 @@ def ask(
         return local_writer(writer, with_adapter=not no_adapter, device=device, notice=notice)
 
     if document is not None:
-        read = find_document(document, retriever.snapshot, index)
+        whole = find_document(document, retriever.snapshot, index)
         with answering(llm):
             model_for_document = chat_model or local_model()
-            print_document_answer(read, question, model=model_for_document, json=json, out=out, err=err, notice=notice)
+            print_document_answer(whole, question, model=model_for_document, json=json, out=out, err=err, notice=notice)
         return
     if question is None or chat:
         chat_model = chat_model or local_model()

@@ -84,6 +84,13 @@ def test_a_question_is_answered_from_the_parts_that_say_something_about_it() -> 
     assert model.prompts[-1] == "Text:\nThey can be read on Fridays.\n\nQuestion: When can the letters be read?"
 
 
+def test_a_part_without_a_word_of_the_question_can_be_cited() -> None:
+    model = Recording(responses=["Hanna Kvist carved the loom."])
+    parts = document_parts(document(*SENTENCES), model)
+    stream = answer_from_notes(parts, ["a", "b"], model=model, question="Sum up what is said, winter hours aside")
+    assert "".join(stream) == "Hanna Kvist carved the loom. [1]"
+
+
 def test_nothing_is_asked_if_no_part_says_anything() -> None:
     model = Recording(responses=["never"])
     parts = document_parts(document(*SENTENCES), model)
