@@ -170,6 +170,23 @@ def test_a_build_is_shown_to_all_visitors_and_can_be_stopped_and_continued(visit
     expect(search(visitor, "Station 32").first).to_contain_text("station")
 
 
+def test_a_build_that_another_visitor_starts_is_shown(visit: Visit, new_library: Site) -> None:
+    watching, building = visit(new_library), visit(new_library)
+    for page in (watching, building):
+        turn_to(page, "Library")
+        expect(page.locator("#held .notice")).to_contain_text("Nothing is indexed yet.")
+    watching.get_by_role("button", name="Build the index").click()
+    expect(watching.locator("#progress .notice")).to_contain_text("There is nothing to build.")
+    watching.wait_for_timeout(6_000)  # longer than the page waits until it looks for a build again
+    expect(watching.locator("#progress .notice")).to_contain_text("There is nothing to build.")
+    ferry = write_many(new_library.folder / "one", 1)
+    building.locator("#sources textarea").fill(str(ferry))
+    _build(building)
+    for page in (watching, building):
+        _is_done(page, "the index contains 1 document in 1 passage.")
+        expect(page.locator("#held")).to_contain_text("1 document")
+
+
 def _build(page: Page) -> None:
     page.get_by_role("button", name="Build the index").click()
 

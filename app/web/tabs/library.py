@@ -34,13 +34,16 @@ if TYPE_CHECKING:
     from echo_index.indexer.generations.snapshot import Snapshot
 
 _REFRESH_SECONDS = 0.7  # while a build is running
+_IDLE_SECONDS = 5.0
+"""Time between two looks for a build when the page shows none: another visitor may start one, and a busy browser may
+show an answer from before the build after one from since then."""
 _SEQUENTIAL: dict[str, Any] = {
     "concurrency_id": "library",
     "concurrency_limit": 1,
     "show_progress": "hidden",
     "api_visibility": "private",
 }
-"""Run the events of the tab one at a time: a state from before a build must not be shown after it has started."""
+"""Run the events of the tab one at a time: a state from before a build must not be sent after it has started."""
 _MAX_LISTED = 100
 _MAX_FAILURES = 200
 _READ_ONLY = notice(
@@ -62,7 +65,8 @@ class LibraryTab:
         self._max_bytes = max_bytes
         self._may_change = may_change
         self.contents = interactive_html(elem_id="held", label="Content of the index")
-        self.timer = gr.Timer(_REFRESH_SECONDS, active=False)
+        self.timer = gr.Timer(_IDLE_SECONDS)
+        self._sent = gr.State(BuildState())  # the state of the build that the page was sent last
         if not may_change:
             gr.HTML(_READ_ONLY)
         with gr.Row(visible=may_change):
@@ -96,8 +100,8 @@ class LibraryTab:
             self.removable = gr.CheckboxGroup([], label="Documents", elem_id="removable")
             remove = gr.Button("Remove the selected documents", variant="stop", elem_id="remove")
             result = gr.HTML(elem_id="removed")
-        self._outputs = [self.contents, self.removable, self.progress, self.timer, self.build, self.stop]
-        build_outputs = [self.progress, self.timer, self.build, self.stop]
+        build_outputs = [self._sent, self.progress, self.timer, self.build, self.stop]
+        self._outputs = [self.contents, self.removable, *build_outputs]
         if may_change:
             self.build.click(self._build, [files, self._sources], [files, *build_outputs], **_SEQUENTIAL)
             self.stop.click(self._stop, None, build_outputs, **_SEQUENTIAL)
@@ -110,7 +114,7 @@ class LibraryTab:
                 [result, self.contents, self.removable],
                 **_SEQUENTIAL,
             )
-        self.timer.tick(self._tick, self._path_filter, self._outputs, **_SEQUENTIAL)
+        self.timer.tick(self._tick, [self._sent, self._path_filter], self._outputs, **_SEQUENTIAL)
 
     def connect(self, page: gr.Blocks, tab: gr.Tab) -> None:
         """Fill the tab when the page or the tab is opened, but keep sources that were already typed."""
@@ -128,17 +132,21 @@ class LibraryTab:
         """Return the sources of the index, one per line."""
         return "\n".join(read_sources(self._service.index_dir)) if self._may_change else ""
 
-    def _tick(self, path_part: str) -> tuple[Any, ...]:
-        if self._build_job.state.is_active:
+    def _tick(self, sent: BuildState, path_part: str) -> tuple[Any, ...]:
+        state = self._build_job.state
+        if state.is_active:
             return gr.skip(), gr.skip(), *self._build_state()
+        if state == sent:  # what the page shows besides, such as a warning or selected documents, is kept
+            return tuple(gr.skip() for _ in self._outputs)
         return self._refresh(path_part)
 
     def _build_state(self) -> tuple[Any, ...]:
-        """Return the progress of a build, whether to continue to refresh, and the visible button."""
+        """Return the state of a build, its progress, when to look again, and the visible button."""
         state = self._build_job.state
         return (
+            state,
             progress_html(state),
-            gr.Timer(active=state.is_active),
+            gr.Timer(_REFRESH_SECONDS if state.is_active else _IDLE_SECONDS),
             gr.Button(visible=not state.is_active),
             gr.Button(visible=state.is_active),
         )
@@ -149,10 +157,10 @@ class LibraryTab:
             sources_list = [line.strip() for line in sources.splitlines() if line.strip()]
             if not stored and not sources_list:
                 warning = notice("There is nothing to build.", remedy="Upload files or name a folder.", kind="warning")
-                return gr.skip(), warning, gr.skip(), gr.skip(), gr.skip()
+                return gr.skip(), gr.skip(), warning, gr.skip(), gr.skip(), gr.skip()
             self._build_job.start([*sources_list, *map(str, stored)])
         except EchoIndexError as error:
-            return gr.skip(), error_html(error), gr.skip(), gr.skip(), gr.skip()
+            return gr.skip(), gr.skip(), error_html(error), gr.skip(), gr.skip(), gr.skip()
         return None, *self._build_state()
 
     def _stop(self) -> tuple[Any, ...]:
