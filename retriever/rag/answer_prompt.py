@@ -122,7 +122,8 @@ def answer_prompt(
 def _prompt(question: str, passages: tuple[Hit, ...], model: BaseChatModel, follow_up: FollowUp | None) -> Prompt:
     if not isinstance(model, EchoChatModel):
         return Prompt(question, passages, _chat_messages(question, passages), stop=None)
-    if (answering := model.load_answering()) is not None:
+    # An adapter is trained for questions that stand alone.
+    if follow_up is None and (answering := model.load_answering()) is not None:
         messages = _numbered_messages(question, passages)
         return Prompt(
             question, passages, messages, stop=None, refusal_bias=answering.profile.refusal_bias, answers=True
