@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
     from echo_index.retriever.rag.answer_stream import AnswerStream
+    from echo_index.retriever.rag.sentence_meaning import Embed
     from echo_index.retriever.search.hits import Hit
 
 _COMMANDS = {
@@ -32,6 +33,7 @@ def run_chat(
     *,
     search: Callable[[str], Sequence[Hit]],
     model: BaseChatModel,
+    embed: Embed,
     llm: str | None,
     out: Console,
     notice: Callable[[str], None],
@@ -67,7 +69,9 @@ def run_chat(
         elif line:
             try:
                 with answering(llm):
-                    last = answer_question(Conversation.from_exchanges(line, exchanges), search=search, model=model)
+                    last = answer_question(
+                        Conversation.from_exchanges(line, exchanges), search=search, model=model, embed=embed
+                    )
                     output.print_answer(out, last)
                 exchanges.append((line, last.answer.text))
             except KeyboardInterrupt:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from echo_index.indexer.generations.snapshot import Snapshot
     from echo_index.indexer.inspection.document_queries import IndexedDocument
+    from echo_index.retriever.rag.sentence_meaning import Embed
 
 
 def find_document(name: str, snapshot: Snapshot, index: Path) -> IndexedDocument:
@@ -48,6 +49,7 @@ def print_document_answer(
     question: str | None,
     *,
     model: BaseChatModel,
+    embed: Embed,
     json: bool,
     out: Console,
     err: Console,
@@ -72,7 +74,7 @@ def print_document_answer(
             for note in take_notes(parts, model=model, question=question):
                 notes.append(note)
                 progress.show("Reading", len(notes), len(parts))
-        stream = answer_from_notes(parts, notes, model=model, question=question)
+        stream = answer_from_notes(parts, notes, model=model, question=question, embed=embed)
         if json:
             output.print_json(out, answer_fields(stream.answer))
         else:

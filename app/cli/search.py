@@ -157,22 +157,26 @@ def ask(
             return own_writer(retriever, with_adapter=not no_adapter)
         return local_writer(writer, with_adapter=not no_adapter, device=device, notice=notice)
 
+    embed = retriever.embed_sentences
     if document is not None:
         whole = find_document(document, retriever.snapshot, index)
         with answering(llm):
             model_for_document = chat_model or local_model()
-            print_document_answer(whole, question, model=model_for_document, json=json, out=out, err=err, notice=notice)
+            print_document_answer(
+                whole, question, model=model_for_document, embed=embed, json=json, out=out, err=err, notice=notice
+            )
         return
     if question is None or chat:
         chat_model = chat_model or local_model()
         chosen = partial(_passages, find=find, model=chat_model, k=k)
-        run_chat(question, search=chosen, model=chat_model, llm=llm, out=out, notice=notice)
+        run_chat(question, search=chosen, model=chat_model, embed=embed, llm=llm, out=out, notice=notice)
         return
     hits = find(question)
     if chat_model is None:  # after the search, which needs seconds where a new writer needs minutes
         chat_model = local_model()
     with answering(llm):
-        stream = stream_answer(question, choose_passages(question, hits, model=chat_model, k=k), model=chat_model)
+        given = choose_passages(question, hits, model=chat_model, k=k)
+        stream = stream_answer(question, given, model=chat_model, embed=embed)
         if json:
             output.print_json(out, answer_fields(stream.answer))
         else:

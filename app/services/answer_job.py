@@ -13,6 +13,7 @@ from echo_index.app.services.external_llm import answering
 from echo_index.app.services.index_service import OWN_MODEL, IndexService
 
 if TYPE_CHECKING:
+    from echo_index.embeddings.vectors.vector_ops import Vectors
     from echo_index.indexer.catalog.records import SearchFilter
     from echo_index.retriever.rag.citations import Answer
     from echo_index.retriever.rag.query_rewriting import Conversation
@@ -88,8 +89,11 @@ def _answer(service: IndexService, request: Request) -> Iterator[Turn]:
         )
         return choose_passages(query, hits, model=model, k=request.passages)
 
+    def embed(sentences: list[str]) -> Vectors:
+        return service.with_retriever(lambda retriever: retriever.embed_sentences(sentences))
+
     with answering(request.writer if request.writer in service.options.llms else None):
-        stream = answer_question(_conversation(request), search=search, model=model)
+        stream = answer_question(_conversation(request), search=search, model=model, embed=embed)
         turn = Turn(request.question, passages=stream.passages)
         yield turn
         for text in stream:

@@ -44,6 +44,14 @@ def query_language(words: Iterable[str], languages: Sequence[str]) -> str:
     return max(languages, key=lambda language: sum(is_stop_word(word, language) for word in query), default=ENGLISH)
 
 
+def certain_language(text: str) -> str | None:
+    """Return the language of a short text, if at least two of its words, and more than for any other language, tell."""
+    words = {*_WORD.findall(fold_text(text))}
+    counts = {language: len(words & stop_words(language)) for language in STOP_WORDS}
+    best, second = sorted(counts, key=counts.__getitem__, reverse=True)[:2]
+    return best if counts[best] > max(1, counts[second]) else None
+
+
 def is_stop_word(word: str, language: str) -> bool:
     """Return whether a word, ignoring case and accents, is a stop word of a language: `what`, `what's`."""
     pieces = _APOSTROPHE.split(fold_text(word))

@@ -87,7 +87,7 @@ def answer_questions(
             hits = search.find(question, documents_removed=documents_removed)
             given = choose_passages(question.question, hits, model=model, k=passages)
             prompt = answer_prompt(question.question, given, model=model)
-            yield _record(question, prompt, _written(prompt, model, store), model, documents_removed)
+            yield _record(question, prompt, _written(prompt, model, store), model, documents_removed, retriever)
             progress(doing, done, len(questions))
 
 
@@ -127,9 +127,14 @@ def _written(prompt: Prompt, model: BaseChatModel, store: AnswerStore) -> Writte
 
 
 def _record(
-    question: AnswerQuestion, prompt: Prompt, written: WrittenText, model: BaseChatModel, documents_removed: bool
+    question: AnswerQuestion,
+    prompt: Prompt,
+    written: WrittenText,
+    model: BaseChatModel,
+    documents_removed: bool,
+    retriever: Retriever,
 ) -> AnswerRecord:
-    checked = begin_answer(prompt, model=model)
+    checked = begin_answer(prompt, model=model, embed=retriever.embed_sentences)
     checked.add(written.text)
     answer = checked.answer
     text = without_markers(answer.text) if answer.found else ""

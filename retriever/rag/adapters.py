@@ -17,6 +17,7 @@ from echo_index.embeddings.models.language_model import load_model
 from echo_index.embeddings.runtime.devices import DeviceChoice
 from echo_index.embeddings.text.echo_prompt import EchoPrompt
 from echo_index.embeddings.vectors.pooling import Pooling
+from echo_index.embeddings.vectors.vector_ops import Vectors
 from echo_index.errors import IndexMismatch
 from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.indexer.vectors.faiss_index import IndexDevice
@@ -138,6 +139,10 @@ class EchoRetriever(BaseRetriever):
         if self.retriever is None or other_folder:
             self.retriever = self._open()
         self.index_dir = self.retriever.index_dir
+
+    def embed_sentences(self, sentences: list[str]) -> Vectors:
+        """Return the unit vectors of sentences, shape (sentences, dimension), as `Retriever.embed_sentences` does."""
+        return (self.retriever or self._open()).embed_sentences(sentences)
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None

@@ -11,6 +11,7 @@ from echo_index.retriever.rag.answer_prompt import Prompt, answer_prompt
 from echo_index.retriever.rag.chat_model import EchoChatModel
 from echo_index.retriever.rag.citations import NOT_FOUND, Answer, AnswerChecker, may_say_not_found
 from echo_index.retriever.rag.query_rewriting import Conversation, follow_up, rewriting_messages, standalone_query
+from echo_index.retriever.rag.sentence_meaning import Embed
 from echo_index.retriever.search.hits import Hit
 
 WITHDRAWN = f"\n\nNo passage says so. {NOT_FOUND}"
@@ -24,11 +25,19 @@ class AnswerText:
     """
 
     def __init__(
-        self, question: str, passages: Sequence[Hit], *, trust_citations: bool = False, all_relevant: bool = False
+        self,
+        question: str,
+        passages: Sequence[Hit],
+        *,
+        trust_citations: bool = False,
+        all_relevant: bool = False,
+        embed: Embed | None = None,
     ) -> None:
         self.question = question
         self.passages = tuple(passages)
-        self._checker = AnswerChecker(question, passages, trust_citations=trust_citations, all_relevant=all_relevant)
+        self._checker = AnswerChecker(
+            question, passages, trust_citations=trust_citations, all_relevant=all_relevant, embed=embed
+        )
         self._text = ""
         self._shown = ""
 
@@ -86,12 +95,14 @@ def answer_question(
     *,
     search: Callable[[str], Sequence[Hit]],
     model: BaseChatModel,
+    embed: Embed | None = None,
     config: RunnableConfig | None = None,
 ) -> AnswerStream:
     """Answer the question of a conversation: rewrite it to stand alone, search for it, and let the model write.
 
-    The search is done when this returns; the model writes while the stream is read. `config` is LangChain's, with the
-    callbacks of the model.
+    The search is done when this returns; the model writes while the stream is read. With `embed`, sentences are
+    also compared with passages in another language (`AnswerChecker`). `config` is LangChain's, with the callbacks of
+    the model.
 
     Raises:
         TextError: not even one passage fits into the model's context.
@@ -99,24 +110,30 @@ def answer_question(
     messages = rewriting_messages(conversation, model)
     rewritten = str(model.invoke(messages, rewriting_config(config)).text) if messages else ""
     query = standalone_query(conversation, rewritten)
-    return _stream(query, search(query), model=model, conversation=conversation, config=config)
+    return _stream(query, search(query), model=model, conversation=conversation, embed=embed, config=config)
 
 
-def stream_answer(question: str, passages: Sequence[Hit], *, model: BaseChatModel) -> AnswerStream:
+def stream_answer(
+    question: str, passages: Sequence[Hit], *, model: BaseChatModel, embed: Embed | None = None
+) -> AnswerStream:
     """Let a chat model answer from these passages, best first; the last ones are left out if not all fit.
+
+    With `embed`, sentences are also compared with passages in another language (`AnswerChecker`).
 
     Raises:
         TextError: not even one passage fits into the model's context.
     """
-    return _stream(question, passages, model=model, conversation=Conversation(question), config=None)
+    conversation = Conversation(question)
+    return _stream(question, passages, model=model, conversation=conversation, embed=embed, config=None)
 
 
-def begin_answer(prompt: Prompt, *, model: BaseChatModel) -> AnswerText:
+def begin_answer(prompt: Prompt, *, model: BaseChatModel, embed: Embed | None = None) -> AnswerText:
     """Return the empty answer to a prompt.
 
     Citations of other models are trusted if they name a passage; those of our small ones are checked against it.
     """
-    return AnswerText(prompt.question, prompt.passages, trust_citations=not isinstance(model, EchoChatModel))
+    trusted = not isinstance(model, EchoChatModel)
+    return AnswerText(prompt.question, prompt.passages, trust_citations=trusted, embed=embed)
 
 
 def rewriting_config(config: RunnableConfig | None) -> RunnableConfig:
@@ -130,8 +147,10 @@ def _stream(
     *,
     model: BaseChatModel,
     conversation: Conversation,
+    embed: Embed | None,
     config: RunnableConfig | None,
 ) -> AnswerStream:
     prompt = answer_prompt(query, passages, model=model, follow_up=follow_up(conversation))
     chunks = prompt.bind(model).stream(prompt.messages, config) if prompt.messages else iter(())
-    return AnswerStream(begin_answer(prompt, model=model), (str(chunk.text) for chunk in chunks), passages=passages)
+    text = begin_answer(prompt, model=model, embed=embed)
+    return AnswerStream(text, (str(chunk.text) for chunk in chunks), passages=passages)

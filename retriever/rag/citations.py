@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from echo_index.indexer.text.language_detection import detect_language
+from echo_index.indexer.text.language_detection import certain_language, detect_language
 from echo_index.indexer.text.sentences import ANSWER_SENTENCE_END
 from echo_index.retriever.rag.numbers import numbers_in
+from echo_index.retriever.rag.sentence_meaning import Embed, SentenceMeaning
 from echo_index.retriever.search.content_terms import content_terms, question_terms
 from echo_index.retriever.search.hits import Hit
 
@@ -23,6 +24,8 @@ _MARKERS = re.compile(r"(\s?)((?:\s?\[(?:\d+|\?)\])+)")
 _FIRST_MARKER = re.compile(r"\s?\[(?:[\d?]|$)|\s$")
 _ABBREVIATION = re.compile(r"\b\w{1,3}\.$")  # a stop after so short a word is rarely the end of a sentence
 _WORD = re.compile(r"\w+")
+_LATER_WORD = re.compile(r"(?<=[\w,;:’'\")] )\w+")  # not the first one of a sentence, which is always capitalized
+_CAPITALIZES_NOUNS = frozenset({"german"})
 _REFUSALS = ("not found", "the passages do not", "the passages don t", "i don t know", "no answer")
 _MIN_SUPPORT = 0.5  # share of a sentence's terms that a supporting passage has
 _MIN_MARKED_TERMS = 3  # that a sentence adds to the question, to be marked as unsupported: "Here they are:" is not
@@ -60,10 +63,10 @@ class _Passage:
     def __init__(self, hit: Hit, question: str) -> None:
         text = " ".join((hit.title, *hit.headings, hit.text))
         self.cosine = hit.dense.score if hit.dense else None
-        self._language = detect_language(text)
-        self._terms = {*content_terms(text, self._language)}
-        self._numbers = {*numbers_in(f"{text} {question}", self._language).values()}
-        self._question_terms = {*question_terms(question, self._language)}
+        self.language = detect_language(text)
+        self._terms = {*content_terms(text, self.language)}
+        self._numbers = {*numbers_in(f"{text} {question}", self.language).values()}
+        self._question_terms = {*question_terms(question, self.language)}
 
     @property
     def question_overlap(self) -> float:
@@ -78,10 +81,27 @@ class _Passage:
         numbers = numbers_in(sentence, written_in)
         if {*numbers.values()} - self._numbers:
             return 0.0
-        terms = {*content_terms(sentence, self._language, written_in=written_in)}
+        terms = {*content_terms(sentence, self.language, written_in=written_in)}
         own = terms - self._question_terms or terms
-        known = self._terms | {*content_terms(" ".join(numbers), self._language, written_in=written_in)}
+        known = self._terms | {*content_terms(" ".join(numbers), self.language, written_in=written_in)}
         return len(own & known) / len(own) if own else 0.0
+
+    def may_say(self, sentence: str) -> bool:
+        """Return whether a sentence may be a translation of a part of the passage.
+
+        It must surely be in another language. Its numbers and names must be in the passage or the question; where all
+        nouns are capitalized, names cannot be told apart.
+        """
+        written_in = certain_language(sentence)
+        if written_in is None or written_in == self.language:
+            return False
+        if {*numbers_in(sentence, written_in).values()} - self._numbers:
+            return False
+        if written_in in _CAPITALIZES_NOUNS:
+            return True
+        names = " ".join(word for word in _LATER_WORD.findall(sentence) if word[0].isupper())
+        terms = {*content_terms(names, self.language, written_in=written_in)}
+        return terms <= self._terms | self._question_terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +130,10 @@ class AnswerChecker:
     reliably, it is enough that the passage exists. A supported sentence without a marker gets that of the passage that
     supports it best, an unsupported one the mark `UNSUPPORTED`. A text of which less than half is supported counts as
     not found. With `all_relevant`, the terms of the question need not stand in a passage.
+
+    With `embed`, a passage in another language than the sentence supports it, too, if it has its numbers and
+    names, and one of its sentences says the same by its vector (`SentenceMeaning`). Within one language this is not
+    enough: there a sentence with another colour, or with a "not", is as near as one that says the same.
     """
 
     def __init__(
@@ -119,12 +143,14 @@ class AnswerChecker:
         *,
         trust_citations: bool = False,
         all_relevant: bool = False,
+        embed: Embed | None = None,
     ) -> None:
         self.question = question
         self.passages = tuple(passages)
         self._trust_citations = trust_citations
         compared = [_Passage(hit, question) for hit in passages]
         self._relevant = dict(enumerate(compared, start=1)) if all_relevant else _relevant_passages(compared)
+        self._meaning = None if embed is None else SentenceMeaning(embed, [hit.text for hit in passages])
         self._checked: dict[tuple[str, str], _Sentence] = {}
 
     def check(self, text: str) -> Answer:
@@ -161,6 +187,8 @@ class AnswerChecker:
         terms = {*content_terms(unmarked, language)}
         shares = {number: passage.support(unmarked, written_in=language) for number, passage in self._relevant.items()}
         support = {number: share for number, share in shares.items() if share >= _MIN_SUPPORT}
+        if not support and terms and (number := self._translated(unmarked)) is not None:
+            support = {number: _MIN_SUPPORT}
         markers = [marker for marker in _MARKER.findall(sentence) if marker != "?"]
         valid = {*map(str, range(1, len(self.passages) + 1) if self._trust_citations else support)}
         cited = {int(marker) for marker in markers if marker in valid}
@@ -171,6 +199,14 @@ class AnswerChecker:
         elif not cited and len(terms - {*question_terms(self.question, language)}) >= _MIN_MARKED_TERMS:
             text = _with_marker(text, UNSUPPORTED)
         return _Sentence(text, len(terms), support, frozenset(cited), sum(marker not in valid for marker in markers))
+
+    def _translated(self, sentence: str) -> int | None:
+        """Return the number of the relevant passage in another language that says what a sentence says, or None."""
+        if self._meaning is None:
+            return None
+        candidates = {n for n, passage in self._relevant.items() if passage.may_say(sentence)}
+        number = self._meaning.passage_that_says(sentence) if candidates else None
+        return number if number in candidates else None
 
 
 def check_answer(question: str, text: str, passages: Sequence[Hit], *, trust_citations: bool = False) -> Answer:

@@ -14,7 +14,7 @@ from langchain_core.runnables.config import run_in_executor
 from langchain_core.runnables.utils import AddableDict
 
 from echo_index.errors import QuestionError
-from echo_index.retriever.rag.adapters import hit_from_document
+from echo_index.retriever.rag.adapters import EchoRetriever, hit_from_document
 from echo_index.retriever.rag.answer_prompt import Prompt, answer_prompt
 from echo_index.retriever.rag.answer_stream import answer_question, begin_answer, rewriting_config
 from echo_index.retriever.rag.citations import Answer
@@ -39,11 +39,13 @@ def rag_chain(retriever: BaseRetriever, chat_model: BaseChatModel) -> Runnable[s
     """Return a chain: question → passages → streamed answer with numbered citations → Answer.
 
     The input is a question, or `{"question": …, "chat_history": […]}` with LangChain messages, oldest first. Any
-    LangChain retriever and chat model can be used.
+    LangChain retriever and chat model can be used. With an `EchoRetriever`, sentences of an answer are also compared
+    with passages in another language.
 
     Raises (when it runs):
         QuestionError: the question is empty, or the input has neither of the two forms.
     """
+    embed = retriever.embed_sentences if isinstance(retriever, EchoRetriever) else None
 
     def stream(given: str | dict[str, Any], config: RunnableConfig) -> Iterator[AddableDict]:
         found = AddableDict()
@@ -53,7 +55,7 @@ def rag_chain(retriever: BaseRetriever, chat_model: BaseChatModel) -> Runnable[s
             found.update(question=query, passages=documents)
             return [hit_from_document(document) for document in documents]
 
-        answer = answer_question(_conversation(given), search=search, model=chat_model, config=config)
+        answer = answer_question(_conversation(given), search=search, model=chat_model, embed=embed, config=config)
         yield found
         for text in answer:
             yield AddableDict(text=text)
@@ -71,7 +73,7 @@ def rag_chain(retriever: BaseRetriever, chat_model: BaseChatModel) -> Runnable[s
             return answer_prompt(query, passages, model=chat_model, follow_up=follow_up(conversation))
 
         prompt = await run_in_executor(config, prompt_for_passages)
-        answer = begin_answer(prompt, model=chat_model)
+        answer = begin_answer(prompt, model=chat_model, embed=embed)
         yield AddableDict(question=query, passages=documents)
         if prompt.messages:
             async for chunk in prompt.bind(chat_model).astream(prompt.messages, config):

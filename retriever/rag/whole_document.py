@@ -17,6 +17,7 @@ from echo_index.indexer.inspection.document_queries import IndexedDocument, Pass
 from echo_index.retriever.rag.answer_stream import AnswerStream, AnswerText
 from echo_index.retriever.rag.chat_model import EchoChatModel, follows_instructions
 from echo_index.retriever.rag.citations import says_not_found
+from echo_index.retriever.rag.sentence_meaning import Embed
 from echo_index.retriever.search.hits import Hit
 
 _PART_TOKENS = 1200  # longer parts lose more in three sentences, shorter ones lack context
@@ -75,10 +76,16 @@ def take_notes(parts: Sequence[Hit], *, model: BaseChatModel, question: str | No
 
 
 def answer_from_notes(
-    parts: Sequence[Hit], notes: Sequence[str], *, model: BaseChatModel, question: str | None
+    parts: Sequence[Hit],
+    notes: Sequence[str],
+    *,
+    model: BaseChatModel,
+    question: str | None,
+    embed: Embed | None = None,
 ) -> AnswerStream:
     """Let the model write the summary or the answer from the notes on some or all parts, checked against the parts.
 
+    With `embed`, sentences are also compared with a document in another language (`AnswerChecker`).
     Notes that are too long for the model are summarized in groups first.
     """
     remaining = [note for note in notes if note]
@@ -86,7 +93,7 @@ def answer_from_notes(
         remaining = [
             _write(_messages("\n\n".join(group), question, final=False), model) for group in _groups(remaining, model)
         ]
-    text = AnswerText(question or "", parts, all_relevant=True)
+    text = AnswerText(question or "", parts, all_relevant=True, embed=embed)
     if not remaining:
         return AnswerStream(text, iter(()))
     messages = _messages("\n\n".join(remaining), question, final=True)

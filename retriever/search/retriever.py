@@ -208,12 +208,18 @@ class Retriever:
         """
 
         def similarity(sentences: list[str]) -> Vectors:
-            vectors = self._sentence_vectors.get(sentences, self.encoder.encode_documents)
-            normalized = self._snapshot.normalization.normalize_documents(vectors)
-            return np.asarray(normalized @ self.project_query(query, instruction=instruction))
+            vectors = self._snapshot.normalization.normalize_documents(self.embed_sentences(sentences))
+            return np.asarray(vectors @ self.project_query(query, instruction=instruction))
 
         _validate_not_empty(query)
         return highlight_hits(query, hits, similarity=similarity)
+
+    def embed_sentences(self, sentences: list[str]) -> Vectors:
+        """Return the unit vectors (sentences, dimension) of sentences, embedded as documents, not normalized.
+
+        Those of the last sentences are kept.
+        """
+        return self._sentence_vectors.get(sentences, self.encoder.encode_documents)
 
     def _query_vector(self, query: str, instruction: str | None) -> Vectors:
         """Return the vector (dimension,) of a query, not normalized."""
