@@ -102,7 +102,8 @@ def ask(
     writer: Annotated[
         str | None,
         typer.Option(
-            help="Let another model on this machine write the answer; names as for --model. Default: the index's.",
+            help="Let another model on this machine write the answer; names as for --model. Default: the embedded "
+            "writer if it is installed and fits into the memory, else the model of the index.",
             metavar="NAME",
         ),
     ] = None,
@@ -122,7 +123,8 @@ def ask(
     from echo_index.app.cli.chat import run_chat
     from echo_index.app.cli.document_answer import find_document, print_document_answer
     from echo_index.app.services.external_llm import answering, open_llm, redact
-    from echo_index.app.services.writers import local_writer, own_writer
+    from echo_index.app.services.writers import choose_writer, local_writer, own_writer
+    from echo_index.embeddings.runtime.devices import choose_device
     from echo_index.retriever.rag.answer_stream import stream_answer
     from echo_index.retriever.rag.passage_choice import MAX_PASSAGES, choose_passages
 
@@ -153,9 +155,12 @@ def ask(
     )
 
     def local_model() -> BaseChatModel:
-        if writer is None:
+        chosen = writer
+        if chosen is None and not no_adapter:
+            chosen = choose_writer(str(retriever.snapshot.manifest.encoder["model"]), choose_device(device)).name
+        if chosen is None:
             return own_writer(retriever, with_adapter=not no_adapter)
-        return local_writer(writer, with_adapter=not no_adapter, device=device, notice=notice)
+        return local_writer(chosen, with_adapter=not no_adapter, device=device, notice=notice)
 
     embed = retriever.embed_sentences
     if document is not None:

@@ -10,7 +10,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from echo_index.app.services.external_llm import answering
-from echo_index.app.services.index_service import OWN_MODEL, IndexService
+from echo_index.app.services.index_service import IndexService
 
 if TYPE_CHECKING:
     from echo_index.embeddings.vectors.vector_ops import Vectors
@@ -35,15 +35,15 @@ class Turn:
 class Request:
     """A question with the earlier turns of its conversation, the documents to search and the model that answers.
 
-    `writer` is OWN_MODEL or the name of a model in `ServiceOptions`; `passages` is how many passages it is given;
-    None to let the question decide.
+    `writer` is OWN_MODEL or the name of a model in `ServiceOptions`, None for the default; `passages` is how many
+    passages it is given, None to let the question decide.
     """
 
     question: str
     before: tuple[Turn, ...] = ()
     mode: Mode = "hybrid"
     where: SearchFilter | None = None
-    writer: str = OWN_MODEL
+    writer: str | None = None
     passages: int | None = None
 
 
@@ -80,7 +80,8 @@ def _answer(service: IndexService, request: Request) -> Iterator[Turn]:
     from echo_index.retriever.rag.answer_stream import answer_question
     from echo_index.retriever.rag.passage_choice import MAX_PASSAGES, choose_passages
 
-    model = service.chat_model(request.writer)
+    writer = service.default_writer if request.writer is None else request.writer
+    model = service.chat_model(writer)
     searched = request.passages or MAX_PASSAGES
 
     def search(query: str) -> list[Hit]:
@@ -92,7 +93,7 @@ def _answer(service: IndexService, request: Request) -> Iterator[Turn]:
     def embed(sentences: list[str]) -> Vectors:
         return service.with_retriever(lambda retriever: retriever.embed_sentences(sentences))
 
-    with answering(request.writer if request.writer in service.options.llms else None):
+    with answering(writer if writer in service.options.llms else None):
         stream = answer_question(_conversation(request), search=search, model=model, embed=embed)
         turn = Turn(request.question, passages=stream.passages)
         yield turn

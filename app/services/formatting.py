@@ -102,7 +102,9 @@ def pluralize(count: int, noun: str) -> str:
 
 
 def byte_count(count: int) -> str:
-    """Return a number of bytes as "1.2 MB" or "3.4 kB"."""
+    """Return a number of bytes as "1.2 GB", "1.2 MB" or "3.4 kB"."""
+    if count >= 1e9:
+        return f"{count / 1e9:.1f} GB"
     return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
@@ -66,6 +66,21 @@ class IndexService:
         """Whether the model of the index is loaded, so that questions do not wait for it."""
         return self._ready
 
+    @cached_property
+    def default_writer(self) -> str:
+        """Name of the model that writes where none is chosen: OWN_MODEL, or the best local one of the options."""
+        from echo_index.app.services.writers import choose_writer
+        from echo_index.embeddings.models.bundled import DEFAULT_MODEL
+        from echo_index.embeddings.runtime.devices import choose_device
+        from echo_index.indexer.building.build_session import read_built_with
+
+        if not self.options.with_answer_adapters:
+            return OWN_MODEL
+        built_with = read_built_with(self.index_dir)  # this opens no index, which would take the page long
+        model = self.options.model or DEFAULT_MODEL if built_with is None else str(built_with.encoder["model"])
+        name = choose_writer(model, choose_device(self.options.device)).name
+        return name if name in (*self.options.writers, *self.options.lazy_writers) else OWN_MODEL
+
     def warm(self) -> None:
         """Load the models before the first question."""
         try:
@@ -75,7 +90,9 @@ class IndexService:
         except EchoIndexError as error:
             self._notice(str(error))  # every question will show the same error
         self._ready = True
-        for writer in self.options.writers:
+        for writer in dict.fromkeys((*self.options.writers, self.default_writer)):
+            if writer == OWN_MODEL:
+                continue
             try:
                 self.chat_model(writer)
             except EchoIndexError as error:

@@ -23,7 +23,7 @@ def read_status(
         IndexDamaged: the index cannot be read.
         DeviceError: a requested device is not available.
     """
-    from echo_index.app.services.writers import installed_writers
+    from echo_index.app.services.writers import choose_writer, installed_writers
     from echo_index.embeddings.models.bundled import bundled_answer_adapter
     from echo_index.embeddings.runtime.devices import choose_device
     from echo_index.indexer.generations.snapshot import open_snapshot
@@ -33,6 +33,8 @@ def read_status(
     counts = snapshot.catalog.counts(generation=manifest.generation)
     model_device = choose_device(device)
     model = str(manifest.encoder["model"])
+    writer = choose_writer(model, model_device)
+    writer_name = writer.name or model
     return {
         "index": str(index_dir.resolve()),
         "generation": manifest.generation,
@@ -47,8 +49,12 @@ def read_status(
         "chunking": manifest.chunking,
         "device": {"name": model_device.name, "reason": model_device.reason},
         "index_device": {"name": snapshot.vectors.placement.device, "reason": snapshot.vectors.placement.reason},
-        "writer": {"model": model, "adapter": bundled_answer_adapter(model) is not None},
-        "other_writers": list(installed_writers(besides=model)),
+        "writer": {
+            "model": writer_name,
+            "adapter": bundled_answer_adapter(writer_name) is not None,
+            "reason": writer.reason,
+        },
+        "other_writers": [name for name in (model, *installed_writers(besides=model)) if name != writer_name],
         "vectors": snapshot.vectors.kind,
         "space_passages": None if snapshot.normalization.is_identity else snapshot.normalization.passages,
         "space_has_drifted": snapshot.normalization_has_drifted(),
@@ -90,6 +96,7 @@ def status_lines(status: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _writers_line(status: dict[str, Any]) -> str:
-    adapter = ", with its adapter for answers" if status["writer"]["adapter"] else ""
-    others = "".join(f"; also installed: --writer {name}" for name in status["other_writers"])
-    return f"written by {status['writer']['model']}{adapter}{others}"
+    writer = status["writer"]
+    adapter = ", with its adapter for answers" if writer["adapter"] else ""
+    others = "".join(f"; or --writer {name}" for name in status["other_writers"])
+    return f"written by {writer['model']}{adapter} ({writer['reason']}){others}"

@@ -2,20 +2,62 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from echo_index.app.defaults import DEFAULTS
+from echo_index.app.services.formatting import byte_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from echo_index.embeddings.runtime.devices import DeviceChoice
+    from echo_index.embeddings.runtime.devices import Device, DeviceChoice
     from echo_index.retriever.rag.chat_model import EchoChatModel
     from echo_index.retriever.search.retriever import Retriever
 
 
+_WRITER_BYTES = {"cpu": 3 * 10**9, "cuda": 8 * 10**9}
+"""Free memory for the embedded writer: it takes up to 2.2 GB in int8 on a CPU, and 6.2 GB in float32 on a GPU."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriterChoice:
+    """The model that writes answers where none is named: `name`, or None for the model of the index; and why."""
+
+    name: str | None
+    reason: str
+
+
+def choose_writer(index_model: str, device: Device) -> WriterChoice:
+    """Return the best installed writer that fits into the free memory.
+
+    The embedded writer is better than the other embedded models; a model that a user has chosen writes itself.
+    """
+    from echo_index.embeddings.models.bundled import EMBEDDED_MODELS, WRITER_MODEL
+
+    if index_model not in EMBEDDED_MODELS or index_model == WRITER_MODEL:
+        return WriterChoice(None, "the model of the index")
+    if not EMBEDDED_MODELS[WRITER_MODEL].is_installed():
+        return WriterChoice(None, f"the model of the index; a better writer: {EMBEDDED_MODELS[WRITER_MODEL].install}")
+    free, needed = _free_bytes(device), _WRITER_BYTES[device.name]
+    if free < needed:
+        short = f"{byte_count(needed)} of free memory, and {byte_count(free)} are free"
+        return WriterChoice(None, f"the model of the index; {WRITER_MODEL} needs {short}")
+    return WriterChoice(WRITER_MODEL, "the best installed writer that fits into the memory")
+
+
+def _free_bytes(device: Device) -> int:
+    if device.name == "cuda":
+        import torch
+
+        return int(torch.cuda.mem_get_info()[0])
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
 def installed_writers(*, besides: str = "") -> tuple[str, ...]:
-    """Return the names of the installed models that are made for writing answers, except that of the index."""
+    """Return the names of the installed models that are made for writing answers, except `besides`."""
     from echo_index.embeddings.models.bundled import EMBEDDED_MODELS, WRITER_MODEL
 
     return (WRITER_MODEL,) if besides != WRITER_MODEL and EMBEDDED_MODELS[WRITER_MODEL].is_installed() else ()

@@ -75,7 +75,10 @@ class AskTab:
                         *((_llm_label(name), name) for name in service.options.llms),
                     ]
                     writer = gr.Dropdown(
-                        models, value=OWN_MODEL, label="Model that writes the answer", visible=len(models) > 1
+                        models,
+                        value=service.default_writer,
+                        label="Model that writes the answer",
+                        visible=len(models) > 1,
                     )
                     self.filters = FilterInputs(service)
             with gr.Column(scale=2, min_width=320):

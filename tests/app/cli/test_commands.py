@@ -19,6 +19,7 @@ from repository import ROOT
 from tiny_models import CHAT_TEMPLATE, llama_config, save_model
 
 from echo_index.app.cli.main import main
+from echo_index.app.services import writers
 from echo_index.app.services.status import status_lines
 from echo_index.retriever.rag.chat_model import EchoChatModel
 
@@ -101,6 +102,29 @@ def test_ask_answers_or_finds_no_answer(run: Run, notes: Path) -> None:
     assert len(answer["passages"]) == 2
 
 
+def test_the_embedded_writer_writes_where_nothing_else_is_asked_for(
+    run: Run, notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("build", "notes")
+    other = save_model(tmp_path / "other", llama_config(num_hidden_layers=3), chat_template=CHAT_TEMPLATE)
+    opened: list[str] = []
+    local_writer = writers.local_writer
+
+    def opening(name: str, **named: Any) -> EchoChatModel:
+        opened.append(name)
+        return local_writer(str(other), **named)
+
+    monkeypatch.setattr(writers, "local_writer", opening)
+    assert run("ask", "Who sleeps?").code == 0
+    assert opened == [], "the model of the index was chosen by the user"
+    monkeypatch.setattr(writers, "choose_writer", lambda model, device: writers.WriterChoice("the-best", "it fits"))
+    assert run("ask", "Who sleeps?").code == 0
+    assert opened == ["the-best"]
+    assert run("ask", "Who sleeps?", "--no-adapter").code == 0
+    assert run("ask", "Who sleeps?", "--writer", str(other)).code == 0
+    assert opened == ["the-best", str(other)]
+
+
 def test_another_local_model_writes_the_answer(
     run: Run, notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,10 +178,11 @@ def test_status_shows_content_and_devices(run: Run, notes: Path, tiny_folder: Pa
     assert facts["space_has_drifted"] is False
     drifted = {**facts, "space_passages": 20, "space_has_drifted": True}
     assert "have changed since" in dict(status_lines(drifted))["Normalization"]
-    assert facts["writer"] == {"model": str(tiny_folder), "adapter": False}
+    assert facts["writer"] == {"model": str(tiny_folder), "adapter": False, "reason": "the model of the index"}
     assert f"written by {tiny_folder}" in shown
-    both = {**facts, "writer": {"model": "gemma3-270m", "adapter": True}, "other_writers": ["qwen"]}
-    said = "written by gemma3-270m, with its adapter for answers; also installed: --writer qwen"
+    writer = {"model": "gemma3-270m", "adapter": True, "reason": "2 GB are free"}
+    both = {**facts, "writer": writer, "other_writers": ["qwen"]}
+    said = "written by gemma3-270m, with its adapter for answers (2 GB are free); or --writer qwen"
     assert dict(status_lines(both))["Answers"] == said
     assert facts["failures"][0][0] == "notes/broken.pdf"
     assert facts["disk_bytes"] > 1000

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from threading import Barrier, Event
+from types import SimpleNamespace
 
+import psutil
 import pytest
 from tiny_models import CHAT_TEMPLATE, llama_config, save_model
 
@@ -15,6 +18,7 @@ from echo_index.app.services.index_service import OWN_MODEL, IndexService, Servi
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.models.bundled import WRITER_MODEL, EmbeddedModel
 from echo_index.embeddings.models.language_model import load_model
+from echo_index.embeddings.runtime.devices import Device
 from echo_index.errors import IndexMissing, ModelError
 from echo_index.indexer.building.build_files import build_index
 from echo_index.indexer.inspection.document_queries import list_documents
@@ -234,6 +238,47 @@ def test_installed_writers_are_offered(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(EmbeddedModel, "is_installed", lambda model, installed=installed: installed)
         assert writers.installed_writers() == ((WRITER_MODEL,) if installed else ())
         assert writers.installed_writers(besides=WRITER_MODEL) == ()
+
+
+@pytest.mark.parametrize(
+    ("model", "installed", "free", "chosen", "reason"),
+    [
+        ("gemma3-270m", True, 16, WRITER_MODEL, "the best installed writer that fits into the memory"),
+        ("gemma3-270m", True, 1.2, None, "needs 3.0 GB of free memory, and 1.2 GB are free"),
+        ("gemma3-270m", False, 16, None, "a better writer: pip install 'echo-index[writer]'"),
+        ("google/gemma-3-1b-it", True, 16, None, "the model of the index"),
+        (WRITER_MODEL, True, 16, None, "the model of the index"),
+    ],
+)
+def test_the_best_writer_that_fits_is_chosen(
+    monkeypatch: pytest.MonkeyPatch, model: str, installed: bool, free: float, chosen: str | None, reason: str
+) -> None:
+    monkeypatch.setattr(EmbeddedModel, "is_installed", lambda model: installed)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=int(free * 1e9)))
+    choice = writers.choose_writer(model, Device("cpu", "asked for"))
+    assert choice.name == chosen
+    assert reason in choice.reason
+
+
+def test_the_service_answers_with_the_best_writer_that_it_offers(
+    notes: Path, index: Path, encoder: EchoEncoder, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(notes, index, encoder)
+    best, asked = str(tiny_folder), []
+
+    def choose(model: str, device: Device) -> writers.WriterChoice:
+        asked.append((model, device.name))
+        return writers.WriterChoice(best, "it fits")
+
+    monkeypatch.setattr(writers, "choose_writer", choose)
+    options = ServiceOptions(index, device="cpu", index_device="cpu", lazy_writers=(best,))
+    service = IndexService(options)
+    service.warm()
+    assert best in service._chat_models, "it is loaded before it is asked"
+    assert service.default_writer == best
+    assert asked == [(encoder.model.name, "cpu")]
+    assert IndexService(replace(options, lazy_writers=())).default_writer == OWN_MODEL
+    assert IndexService(replace(options, with_answer_adapters=False)).default_writer == OWN_MODEL
 
 
 def test_the_page_does_not_wait_for_a_writer(
