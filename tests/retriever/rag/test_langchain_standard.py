@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.language_models import BaseChatModel
 from langchain_core.load.load import _default_class_paths_cache, _get_default_allowed_class_paths
 from langchain_tests.integration_tests import (
     ChatModelIntegrationTests,
@@ -133,6 +134,10 @@ class TestTheChatModelWrites(ChatModelSuite):
 class TestTheWriterWrites(ChatModelSuite):
     name, other = WRITER_MODEL, "smollm2-135m-instruct"
     was_trained_for_tools = True
+
+    @pytest.mark.xfail(reason="Left to choose, this model describes a call in words instead of making it.")
+    def test_agent_loop(self, model: BaseChatModel) -> None:
+        super().test_agent_loop(model)
 
 
 class TestEchoEmbeddings(EmbeddingsUnitTests):
