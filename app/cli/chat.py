@@ -33,7 +33,7 @@ def run_chat(
     *,
     search: Callable[[str], Sequence[Hit]],
     model: BaseChatModel,
-    embed: Embed,
+    embed: Embed | None = None,
     llm: str | None,
     out: Console,
     notice: Callable[[str], None],

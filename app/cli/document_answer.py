@@ -49,7 +49,7 @@ def print_document_answer(
     question: str | None,
     *,
     model: BaseChatModel,
-    embed: Embed,
+    embed: Embed | None = None,
     json: bool,
     out: Console,
     err: Console,
