@@ -62,6 +62,13 @@ Rerank = Annotated[
     int,
     typer.Option(min=0, help="Reorder the best N passages by how likely each makes the question; slower.", metavar="N"),
 ]
+Exact = Annotated[
+    bool,
+    typer.Option(
+        "--exact",
+        help="Only passages that have the text in quotation marks word for word, or the whole query if there is none.",
+    ),
+]
 
 
 def notice(line: str) -> None:
@@ -81,6 +88,7 @@ def index_search(
     paths: list[str],
     formats: list[str],
     rerank: int,
+    exact: bool,
 ) -> tuple[Retriever, Callable[[str], list[Hit]]]:
     """Open an index; return its retriever and a function that finds the best hits, duplicates grouped."""
     from echo_index.indexer.catalog.records import SearchFilter
@@ -90,6 +98,8 @@ def index_search(
     where = SearchFilter(paths=tuple(paths), formats=tuple(formats))
 
     def search(query: str) -> list[Hit]:
-        return retriever.search(query, k=k, mode=mode, instruction=instruction, where=where, rerank=rerank, group=True)
+        return retriever.search(
+            query, k=k, mode=mode, instruction=instruction, where=where, rerank=rerank, group=True, exact=exact
+        )
 
     return retriever, search

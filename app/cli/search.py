@@ -10,6 +10,7 @@ import typer
 from echo_index.app.cli import output
 from echo_index.app.cli.options import (
     AsJson,
+    Exact,
     Formats,
     IndexDir,
     Instruction,
@@ -44,12 +45,15 @@ def search(
     path: Paths = [],  # noqa: B006
     format: Formats = [],  # noqa: B006
     rerank: Rerank = 0,
+    exact: Exact = False,
     device: ModelDevice = "auto",
     index_device: SearchDevice = "auto",
     model: ModelName = None,
     json: AsJson = False,
 ) -> None:
     """Find the passages that best match a question."""
+    from echo_index.retriever.search.lexical import nothing_found
+
     _, find = index_search(
         index=index,
         model=model,
@@ -61,12 +65,13 @@ def search(
         paths=path,
         formats=format,
         rerank=rerank,
+        exact=exact,
     )
     hits = find(query)
     if json:
         output.print_json(out, [hit_fields(hit) for hit in hits])
     else:
-        output.print_hits(out, hits)
+        output.print_hits(out, hits, nothing=nothing_found(query, mode=mode, exact=exact))
 
 
 def ask(
@@ -96,6 +101,7 @@ def ask(
     path: Paths = [],  # noqa: B006
     format: Formats = [],  # noqa: B006
     rerank: Rerank = 0,
+    exact: Exact = False,
     device: ModelDevice = "auto",
     index_device: SearchDevice = "auto",
     model: ModelName = None,
@@ -152,6 +158,7 @@ def ask(
         paths=path,
         formats=format,
         rerank=rerank,
+        exact=exact,
     )
 
     def local_model() -> BaseChatModel:

@@ -29,10 +29,15 @@ _MAX_BEFORE_MARK = 160  # characters of the excerpt before the marked sentence
 _NO_HITS_REMEDY = "Try other words, search by meaning instead of by words, or remove a filter."
 
 
-def hit_cards(hits: Sequence[Hit], marks: Sequence[Span | None], *, similar: bool = True) -> str:
-    """Return hits as cards, best first; `marks` has the (start, end) of the sentence to mark in each, or None."""
+def hit_cards(
+    hits: Sequence[Hit], marks: Sequence[Span | None], *, similar: bool = True, nothing: str = "Nothing was found."
+) -> str:
+    """Return hits as cards, best first, and the text `nothing` if there are none.
+
+    `marks` has the (start, end) of the sentence to mark in each, or None.
+    """
     if not hits:
-        return notice("Nothing was found.", remedy=_NO_HITS_REMEDY, kind="empty")
+        return notice(nothing, remedy=_NO_HITS_REMEDY, kind="empty")
     best = max(hit.score for hit in hits)
     cards = (
         hit_card(hit, mark, number=number, strength=hit.score / best if best > 0 else 0.0, similar=similar)

@@ -6,6 +6,7 @@ A catalog that an early version wrote has a single table of English stems, which
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -24,14 +25,15 @@ _ENGLISH_STEMS = "full_text"  # the only full-text table up to schema version 2
 class _Expressions:
     """FTS5 expressions by table: each match in `ranked` adds to a chunk's score, all in `required` must match.
 
-    Everything that the user typed is quoted, so none of it can act as an FTS5 operator.
+    An expression in `ranked` adds as often as it was given. Everything that the user typed is quoted, so none of it can
+    act as an FTS5 operator.
     """
 
-    ranked: dict[str, list[str]] = field(default_factory=dict)
+    ranked: dict[str, Counter[str]] = field(default_factory=dict)
     required: dict[str, list[str]] = field(default_factory=dict)
 
     def rank_by(self, table: str, expressions: Iterable[str]) -> None:
-        self.ranked.setdefault(table, []).extend(expressions)
+        self.ranked.setdefault(table, Counter()).update(expressions)
 
     def require(self, table: str, expression: str) -> None:
         self.required.setdefault(table, []).append(expression)
@@ -39,7 +41,7 @@ class _Expressions:
 
     def parameters(self) -> dict[str, str]:
         """Return the expressions as the named parameters of `ranking_sql`."""
-        ranked = {f"ranked_{table}": " OR ".join(dict.fromkeys(parts)) for table, parts in self.ranked.items()}
+        ranked = {f"ranked_{table}_{times}": " OR ".join(parts) for (table, times), parts in self._by_count().items()}
         return ranked | {f"required_{table}": " AND ".join(parts) for table, parts in self.required.items()}
 
     def ranking_sql(self) -> str:
@@ -49,12 +51,24 @@ class _Expressions:
             for table in self.required
         )
         rankings = [
-            f"SELECT rowid AS id, -bm25({table}) AS score FROM {table} WHERE {table} MATCH :ranked_{table}{condition}"
-            for table in self.ranked
+            f"SELECT rowid AS id, -{times} * bm25({table}) AS score FROM {table} "
+            f"WHERE {table} MATCH :ranked_{table}_{times}{condition}"
+            for table, times in self._by_count()
         ]
         if len(rankings) == 1:
             return rankings[0]
         return f"SELECT id, sum(score) AS score FROM ({' UNION ALL '.join(rankings)}) GROUP BY id"
+
+    def _by_count(self) -> dict[tuple[str, int], list[str]]:
+        """Return the ranked expressions by their table and how often they were given.
+
+        BM25 is a sum over the terms of a query, so what stands in it twice counts twice as much as what stands once.
+        """
+        grouped: dict[tuple[str, int], list[str]] = {}
+        for table, expressions in self.ranked.items():
+            for expression, times in expressions.items():
+                grouped.setdefault((table, times), []).append(expression)
+        return grouped
 
 
 def visible_languages(database: Database) -> list[str]:
@@ -133,6 +147,12 @@ def _expressions(database: Database, query: LexicalQuery) -> _Expressions:
         # `exact_words` cannot find text without spaces: its runs are matched as pairs of characters instead.
         for piece in pieces:
             expressions.require(_TERMS, _run_phrase(piece) if is_unspaced(piece) else _any_term(piece, languages))
+    for phrase in query.optional_phrases:
+        runs = [piece for piece in split_words(phrase) if is_unspaced(piece)]
+        if runs:
+            expressions.rank_by(_TERMS, map(_run_phrase, runs))
+        else:
+            expressions.rank_by(_WORDS, [_quoted(phrase)])
     return expressions
 
 
@@ -142,6 +162,8 @@ def _add_english_stems(expressions: _Expressions, query: LexicalQuery) -> None:
         expressions.rank_by(_ENGLISH_STEMS, [*map(_quoted, query.words), *prefixes])
     for phrase in query.phrases:
         expressions.require(_ENGLISH_STEMS, _quoted(phrase))
+    if query.optional_phrases:
+        expressions.rank_by(_ENGLISH_STEMS, map(_quoted, query.optional_phrases))
 
 
 def _word_terms(word: str, languages: Sequence[str]) -> list[str]:

@@ -69,14 +69,16 @@ class SearchFilter:
 
 @dataclass(frozen=True, slots=True)
 class LexicalQuery:
-    """A full-text query: words and prefixes add to the score of a chunk, and every phrase must occur in it.
+    """A full-text query: every phrase must occur in a chunk; words, prefixes and optional phrases add to its score.
 
-    Words are analyzed like those of the chunks; phrases and prefixes match literally, except for case and accents.
+    A word adds as often as it stands in the query. Words are analyzed like those of the chunks; phrases and prefixes
+    match literally, except for case and accents.
     """
 
     words: tuple[str, ...] = ()
     phrases: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
+    optional_phrases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

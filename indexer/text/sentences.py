@@ -16,7 +16,7 @@ _WIDE_CLOSING = "」』”"
 _CITATION_MARKERS = r"(?:\s?\[\d+\])*"
 
 SENTENCE_BREAK = re.compile(rf"(?<=[{_STOPS}{_WIDE_STOPS}])\s+|(?<=[{_WIDE_STOPS}])|\n+")
-"""Matches between sentences and between lines, for splitting a text. Serves synthetic queries."""
+"""Matches between sentences and between lines, for splitting a text. Serves synthetic and long queries."""
 
 # The lookbehind keeps the search linear in a long run of stops. Do not change what matches, not even to include
 # _MORE_STOPS: documents that have not changed would get other chunks than in existing indexes.

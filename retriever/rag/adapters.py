@@ -122,6 +122,8 @@ class EchoRetriever(BaseRetriever):
     """How many of the best hits are reranked by query likelihood."""
     group: bool = False
     """Leave out near-duplicates of better hits and list them in the metadata `alike`."""
+    exact: bool = False
+    """Return only chunks with the text in quotation marks word for word, or the whole query if it has none."""
     join: bool = False
     """Return chunks that follow each other in one section as one document, as `ask` on the command line does."""
     score_threshold: float | None = None
@@ -165,6 +167,7 @@ class EchoRetriever(BaseRetriever):
             where=SearchFilter(paths=self.paths, formats=self.formats),
             rerank=self.rerank,
             group=self.group,
+            exact=self.exact,
         )
         return join_neighbours(hits) if self.join else hits
 

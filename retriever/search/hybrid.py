@@ -31,17 +31,24 @@ class HybridRanking:
 
 
 def hybrid_ranking(
-    snapshot: Snapshot, query: str, vector: Vectors, *, k: int, where: SearchFilter, feedback: int = FEEDBACK_CHUNKS
+    snapshot: Snapshot,
+    query: str,
+    vector: Vectors,
+    *,
+    k: int,
+    where: SearchFilter,
+    exact: bool = False,
+    feedback: int = FEEDBACK_CHUNKS,
 ) -> HybridRanking:
     """Rank the best chunks of dense and lexical search, at least `k` of each, by the sum of their z-scores.
 
     Every candidate gets both scores, even if only one of the searches returned it. The query `vector` (dimension,), not
     normalized, then moves towards the best `feedback` candidates, see `rocchio`, and they are ranked again. If the
-    query has a phrase in quotation marks, chunks without it are no candidates.
+    query is a phrase in quotation marks, or `exact`, chunks without it are no candidates.
     """
     depth = max(k, CANDIDATES)
     normalized = snapshot.normalization.normalize_query(vector)
-    lexical_query = parse_lexical_query(query, snapshot.languages())
+    lexical_query = parse_lexical_query(query, snapshot.languages(), exact=exact)
     dense = snapshot.nearest(normalized, k=depth, where=where)
     lexical = snapshot.matching(lexical_query, k=depth, where=where)
     bm25 = dict(lexical)

@@ -4,44 +4,75 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Literal
 
 from echo_index.indexer.catalog.records import LexicalQuery, SearchFilter
 from echo_index.indexer.generations.snapshot import Snapshot
 from echo_index.indexer.text.analyzer import split_words
 from echo_index.indexer.text.language_detection import is_stop_word, query_language
+from echo_index.indexer.text.sentences import SENTENCE_BREAK
 from echo_index.retriever.search.hits import Scored
 
 _PHRASE = re.compile(r'(?<!\w)["“”„«»]([^"“”„«»]*)["“”„«»](?!\w)')  # but not 24" and 27"
+_QUOTATION_MARK = re.compile('["“”„«»]')
 _PREFIX = re.compile(r"(?<![\w*])(\w[\w.-]*)\*(?![\w*])")
-_MAX_CHARACTERS, _MAX_WORDS = 10_000, 256  # of a query: a pasted document would take seconds
+_MAX_CHARACTERS, _MAX_WORDS = 10_000, 256  # of a query, different ones: a pasted document would take seconds
 
 
-def lexical_ranking(snapshot: Snapshot, query: str, k: int, where: SearchFilter) -> Scored:
+def lexical_ranking(snapshot: Snapshot, query: str, k: int, where: SearchFilter, *, exact: bool = False) -> Scored:
     """Return (chunk id, BM25 score) of the best `k` chunks that have a word of the query, best first."""
-    return snapshot.matching(parse_lexical_query(query, snapshot.languages()), k=k, where=where)
+    return snapshot.matching(parse_lexical_query(query, snapshot.languages(), exact=exact), k=k, where=where)
 
 
-def parse_lexical_query(text: str, languages: Sequence[str]) -> LexicalQuery:
+def parse_lexical_query(text: str, languages: Sequence[str], *, exact: bool = False) -> LexicalQuery:
     """Parse the text that a person typed, for an index of documents in these languages.
 
-    Text in quotation marks is a phrase and `word*` a prefix; everything else is words. Stop words are dropped unless
-    there is nothing else: they hardly distinguish chunks, and scoring every chunk that has them would take most of the
-    time. A capitalized stop word inside the query is taken for a name and not dropped.
+    Text in quotation marks is a phrase and `word*` a prefix; everything else is words. If there are only phrases, each
+    must occur; beside other words, as in a question about a title, they are optional, and their words count, too. With
+    `exact`, each must occur in any case, and without quotation marks the whole text is one.
+
+    Stop words are dropped unless there is nothing else: they hardly distinguish chunks, and scoring every chunk that
+    has them would take most of the time. A capitalized stop word inside a sentence is taken for a name and not dropped.
     """
     text = (
         text[:_MAX_CHARACTERS].encode("utf-8", "replace").decode()
     )  # command-line arguments that are not UTF-8 have surrogates
-    phrases = [phrase for phrase in _PHRASE.findall(text) if split_words(phrase)]
-    rest = _PHRASE.sub(" ", text)
+    if exact and not _phrases(text):
+        text = f'"{_QUOTATION_MARK.sub(" ", text)}"'
+    phrases, rest = _phrases(text), _PHRASE.sub(" ", text)
+    are_required = exact or not split_words(rest)
     prefixes = _PREFIX.findall(rest)
-    words = split_words(_PREFIX.sub(" ", rest))
+    spoken = _PREFIX.sub(" ", rest if are_required else _PHRASE.sub(r" \1 ", text))
+    sentences = [split_words(sentence) for sentence in SENTENCE_BREAK.split(spoken)]
+    words = [word for sentence in sentences for word in sentence]
     language = query_language(words, languages)
     content_words = [
         word
-        for number, word in enumerate(words)
+        for sentence in sentences
+        for number, word in enumerate(sentence)
         if not ((number == 0 or word.islower()) and is_stop_word(word, language))
     ]
     if not (content_words or phrases or prefixes):
         content_words = words
-    words, phrases, prefixes = (list(dict.fromkeys(kind))[:_MAX_WORDS] for kind in (content_words, phrases, prefixes))
-    return LexicalQuery(tuple(words), tuple(phrases), tuple(prefixes))
+    counted, phrases, prefixes = (list(dict.fromkeys(kind))[:_MAX_WORDS] for kind in (content_words, phrases, prefixes))
+    kept = {*counted}
+    return LexicalQuery(
+        tuple(word for word in content_words if word in kept),
+        tuple(phrases) if are_required else (),
+        tuple(prefixes),
+        () if are_required else tuple(phrases),
+    )
+
+
+def nothing_found(query: str, *, mode: Literal["hybrid", "dense", "lexical"] = "hybrid", exact: bool = False) -> str:
+    """Return the sentence that says that nothing was found, with the phrases that had to occur."""
+    phrases = () if mode == "dense" else parse_lexical_query(query, (), exact=exact).phrases
+    if not phrases:
+        return "Nothing was found."
+    quoted = " and ".join(f"“{phrase}”" for phrase in phrases)
+    return f"No passage has {quoted} word for word."
+
+
+def _phrases(text: str) -> list[str]:
+    """Return the texts in quotation marks that have a word."""
+    return [phrase for phrase in _PHRASE.findall(text) if split_words(phrase)]

@@ -118,6 +118,7 @@ class Retriever:
         where: SearchFilter | None = None,
         rerank: int = 0,
         group: bool = False,
+        exact: bool = False,
         vector: Vectors | None = None,
     ) -> list[Hit]:
         """Return the best `k` chunks for a query, best first; fewer if the index or the filter has fewer.
@@ -131,6 +132,8 @@ class Retriever:
             rerank: how many of the best hits, more or fewer than `k`, are reranked by query likelihood
                 (arXiv 2204.07496).
             group: leave out near-duplicates of better hits and list them in `Hit.duplicates`.
+            exact: return only chunks that have the text in quotation marks word for word, or the whole query if there
+                is none; a query that is only such a text is exact by itself. Not in dense search.
             vector: the query's vector (dimension,) from `encode_queries` with that instruction, if it is already known.
 
         Raises:
@@ -151,14 +154,14 @@ class Retriever:
 
         def find(snapshot: Snapshot) -> list[Hit]:
             if mode == "lexical":
-                matching = lexical_ranking(snapshot, query, depth, search_filter)
+                matching = lexical_ranking(snapshot, query, depth, search_filter, exact=exact)
                 return grouped(snapshot, matching, make_hits(snapshot, matching, {}, ranked_scores(matching)))
             query_vector = self._query_vector(query, instruction) if vector is None else vector
             if mode == "dense":
                 dense = dense_ranking(snapshot, query_vector, k=depth, where=search_filter)
                 ranked = dense.ranked[:depth]
                 return grouped(snapshot, ranked, make_hits(snapshot, ranked, ranked_scores(dense.nearest), {}))
-            hybrid = hybrid_ranking(snapshot, query, query_vector, k=limit, where=search_filter)
+            hybrid = hybrid_ranking(snapshot, query, query_vector, k=limit, where=search_filter, exact=exact)
             fused = hybrid.fused[:depth]
             return grouped(
                 snapshot, fused, make_hits(snapshot, fused, ranked_scores(hybrid.dense), ranked_scores(hybrid.lexical))

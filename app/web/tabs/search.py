@@ -14,6 +14,7 @@ from echo_index.app.web.hit_cards import hit_cards
 from echo_index.app.web.html import button, escape_html, notice
 from echo_index.app.web.tabs.query_row import query_row
 from echo_index.app.web.theme import asset, interactive_html
+from echo_index.retriever.search.lexical import nothing_found
 from echo_index.retriever.search.retriever import Mode, Retriever
 
 _MODES = [("Meaning and words", "hybrid"), ("Meaning", "dense"), ("Words", "lexical")]
@@ -92,7 +93,8 @@ class SearchTab:
                 rerank=rerank,
                 group=True,
             )
-            return hit_cards(hits, retriever.highlight(question, hits, instruction=task or None))
+            marks = retriever.highlight(question, hits, instruction=task or None)
+            return hit_cards(hits, marks, nothing=nothing_found(question, mode=mode))
 
         return self._service.with_retriever(find)
 

@@ -87,6 +87,21 @@ def test_search_shows_title_location_and_passage(run: Run, notes: Path) -> None:
     assert run("search", "unheard", "--mode", "lexical").out == "Nothing was found.\n"
 
 
+def test_what_must_stand_word_for_word_is_found_or_named(run: Run, notes: Path) -> None:
+    run("build", "notes")
+
+    def found(*words: str) -> list[str]:
+        return [hit["source"] for hit in json.loads(run("search", *words, "--json").out)]
+
+    assert found("which wizards jump over the lazy dog", "--exact") == []
+    assert found('which wizards jump "over the lazy dog"', "--exact") == ["notes/fox.md"]
+    assert set(found('which wizards jump "over the lazy dog"')) == {"notes/fox.md", "notes/vow.md"}
+    for words in (('"lazy brown dog"',), ("lazy brown dog", "--exact"), ('a "lazy brown dog"', "--exact")):
+        assert run("search", *words).out == "No passage has “lazy brown dog” word for word.\n"
+    answer = json.loads(run("ask", "lazy dog", "--exact", "--json").out)
+    assert [passage["source"] for passage in answer["passages"]] == ["notes/fox.md"]
+
+
 def test_json_contains_the_whole_hit(run: Run, notes: Path) -> None:
     run("build", "notes")
     hits = json.loads(run("search", "wizards", "-k", "1", "--mode", "lexical", "--json").out)

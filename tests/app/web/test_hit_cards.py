@@ -94,6 +94,7 @@ def test_scores_are_relative_to_the_best_hit() -> None:
 def test_without_hits_there_is_advice() -> None:
     html = hit_cards([], [])
     assert "Nothing was found." in html and "Try other words" in html
+    assert "No passage has &lt;b&gt;" in hit_cards([], [], nothing="No passage has <b>")
 
 
 def test_every_hit_needs_its_mark() -> None:

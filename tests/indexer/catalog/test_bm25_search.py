@@ -13,7 +13,7 @@ from indexer_helpers import make_version_2
 from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.catalog.fts_index import document_language
 from echo_index.indexer.catalog.records import ChunkRow, DocumentRow, LexicalQuery, SearchFilter
-from echo_index.retriever.search.lexical import parse_lexical_query
+from echo_index.retriever.search.lexical import nothing_found, parse_lexical_query
 
 TEXTS = {
     "whales.txt": "The whales of the deep sea are hunted. Where is one of the firms that hunted them.",
@@ -41,11 +41,16 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
         yield catalog
 
 
-def found(catalog: Catalog, typed: str) -> list[str]:
-    query = parse_lexical_query(typed, catalog.languages())
-    ids = [key for key, _ in catalog.match(query, k=9, where=SearchFilter(), generation=1)]
-    chunks = catalog.chunks(ids)
-    return [chunks[key].path for key in ids]
+def found(catalog: Catalog, typed: str, *, exact: bool = False) -> list[str]:
+    return list(scores(catalog, typed, exact=exact))
+
+
+def scores(catalog: Catalog, typed: str, *, exact: bool = False) -> dict[str, float]:
+    """Return the BM25 scores of the documents that are found, best first."""
+    query = parse_lexical_query(typed, catalog.languages(), exact=exact)
+    matches = catalog.match(query, k=9, where=SearchFilter(), generation=1)
+    chunks = catalog.chunks([key for key, _ in matches])
+    return {chunks[key].path: score for key, score in matches}
 
 
 @pytest.mark.parametrize(
@@ -85,7 +90,41 @@ def test_chunks_match_by_significant_words_only(catalog: Catalog) -> None:
     assert found(catalog, "What is the hunt of them?") == ["whales.txt"]
     assert found(catalog, "wo sind die Inseln") == ["wale.txt"]
     assert found(catalog, '"sea deep"') == []
-    assert found(catalog, '"most large" whales') == []
+    assert found(catalog, '"most large" whales', exact=True) == []
+
+
+def test_a_word_counts_as_often_as_it_stands_in_the_query(catalog: Catalog) -> None:
+    whale, user = scores(catalog, "whale"), scores(catalog, "user")
+    assert set(user) - set(whale), "else this shows nothing"
+    both = scores(catalog, "whale user whale, whale")
+    assert both == pytest.approx({name: 3 * whale.get(name, 0) + user.get(name, 0) for name in both})
+    assert both.keys() == whale.keys() | user.keys()
+    query = "Where do people hunt the whale, and from which port do they see it in the sea?"
+    once, twice = scores(catalog, query), scores(catalog, f"{query} {query}")
+    assert list(twice) == list(once)
+    assert twice == pytest.approx({name: 2 * score for name, score in once.items()})
+
+
+def test_a_phrase_inside_a_question_raises_what_has_it(catalog: Catalog) -> None:
+    plain = scores(catalog, "What does the deep sea have to do with whales?")
+    quoted = scores(catalog, 'What does the "deep sea" have to do with whales?')
+    assert quoted.keys() == plain.keys()
+    assert [name for name in quoted if quoted[name] > plain[name] * 1.01] == ["whales.txt"]
+    assert scores(catalog, 'What does the "sea deep" have to do with whales?') == pytest.approx(plain)
+    assert found(catalog, 'Which is the "最大的动物" of all?')[0] == "jing.txt"
+
+
+def test_a_phrase_alone_and_an_exact_query_are_required(catalog: Catalog) -> None:
+    assert found(catalog, '"deep sea"') == ["whales.txt"]
+    assert found(catalog, '"deep sea" "sea deep"') == []
+    assert found(catalog, 'animals in the "deep sea"', exact=True) == ["whales.txt"]
+    assert found(catalog, "deep sea", exact=True) == ["whales.txt"]
+    assert found(catalog, "sea deep", exact=True) == []
+    assert found(catalog, 'deep "sea', exact=True) == ["whales.txt"]
+    assert nothing_found('"sea deep"') == "No passage has “sea deep” word for word."
+    assert nothing_found("sea deep", exact=True) == "No passage has “sea deep” word for word."
+    assert nothing_found('"a b" “c d”') == "No passage has “a b” and “c d” word for word."
+    assert nothing_found('what is "sea deep"?') == "Nothing was found."
 
 
 @pytest.mark.parametrize(
@@ -93,10 +132,13 @@ def test_chunks_match_by_significant_words_only(catalog: Catalog) -> None:
     [
         ("What is the whale?", LexicalQuery(("whale",))),
         ("what is Where", LexicalQuery(("Where",))),
+        ("Is it a whale? What is What.", LexicalQuery(("whale", "What"))),
         ("what is the", LexicalQuery(("what", "is", "the"))),
         ("Was ist der Wal", LexicalQuery(("Wal",))),
-        ("whale whale Whale", LexicalQuery(("whale", "Whale"))),
-        ('find "the deep sea" of whales', LexicalQuery(("find", "whales"), ("the deep sea",))),
+        ("whale whale Whale", LexicalQuery(("whale", "whale", "Whale"))),
+        ('find "the deep sea" of whales', LexicalQuery(("find", "deep", "sea", "whales"), (), (), ("the deep sea",))),
+        ('"deep sea"?', LexicalQuery((), ("deep sea",))),
+        ('"deep sea" wha*', LexicalQuery(("deep", "sea"), (), ("wha",), ("deep sea",))),
         ("“deep sea” «mer»", LexicalQuery((), ("deep sea", "mer"))),
         ('screens of 24" and 27" width', LexicalQuery(("screens", "24", "27", "width"))),
         ("the retriev* of", LexicalQuery((), (), ("retriev",))),
@@ -114,6 +156,8 @@ def test_a_query_is_parsed_into_words_phrases_and_prefixes(typed: str, query: Le
 
 def test_the_length_of_a_pasted_query_is_limited() -> None:
     assert len(parse_lexical_query(" ".join(f"w{number}" for number in range(1000)), ["english"]).words) == 256
+    repeated = " ".join(f"w{number}" for number in range(200))
+    assert parse_lexical_query(f"{repeated} {repeated}", ["english"]).words == tuple(repeated.split() * 2)
     assert parse_lexical_query("x" * 9_998 + " yz", ["english"]).words == ("x" * 9_998, "y")
 
 

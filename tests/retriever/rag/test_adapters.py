@@ -354,6 +354,7 @@ def test_passages_below_the_threshold_are_left_out(index_dir: Path) -> None:
     assert len(set(scores)) == 3
     assert retriever(index_dir, mode="dense", score_threshold=scores[1]).invoke("fox") == every[:2]
     assert retriever(index_dir, mode="dense", score_threshold=1.1).invoke("fox") == []
+    assert retriever(index_dir, exact=True).invoke("nobody has written this") == []
 
 
 @pytest.mark.parametrize(

@@ -146,8 +146,11 @@ def test_copies_of_a_chunk_count_once_in_feedback() -> None:
 def test_only_passages_that_hold_a_phrase_are_found_but_by_meaning_alone(retriever: Retriever) -> None:
     assert len(retriever.search("lazy dog", mode="hybrid")) == 3
     for mode in ("lexical", "hybrid"):
-        assert sources(retriever.search('"lazy dog" wizards', mode=mode)) == ["corpus/fox.md"]
-        assert retriever.search('"dog lazy" wizards', mode=mode) == []
+        assert sources(retriever.search('"lazy dog"', mode=mode)) == ["corpus/fox.md"]
+        assert sources(retriever.search('"lazy dog" wizards', mode=mode, exact=True)) == ["corpus/fox.md"]
+        assert retriever.search('"dog lazy" wizards', mode=mode, exact=True) == []
+        assert retriever.search('"dog lazy"', mode=mode) == []
+        assert "corpus/wizards.md" in sources(retriever.search('"dog lazy" wizards', mode=mode))
     assert len(retriever.search('"dog lazy"', mode="dense")) == 3
 
 
