@@ -52,10 +52,10 @@ def print_json(console: Console, value: Any) -> None:
     console.file.write(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
 
 
-def print_hits(console: Console, hits: Sequence[Hit], *, nothing: str = "Nothing was found.") -> None:
-    """Print hits, best first; `nothing` if there are none."""
+def print_hits(console: Console, hits: Sequence[Hit]) -> None:
+    """Print hits, best first."""
     if not hits:
-        console.print(nothing, markup=False, highlight=False)
+        console.print("Nothing was found.")
     for number, hit in enumerate(hits, start=1):
         console.print(Text.assemble((f"{number}. ", "bold"), (_title(hit), "bold cyan")))
         console.print(Text.assemble("   ", (_location(hit), "green"), (f"   {_reasons(hit)}", "dim")), soft_wrap=True)

@@ -52,8 +52,6 @@ def search(
     json: AsJson = False,
 ) -> None:
     """Find the passages that best match a question."""
-    from echo_index.retriever.search.lexical import nothing_found
-
     _, find = index_search(
         index=index,
         model=model,
@@ -70,8 +68,12 @@ def search(
     hits = find(query)
     if json:
         output.print_json(out, [hit_fields(hit) for hit in hits])
+    elif hits:
+        output.print_hits(out, hits)
     else:
-        output.print_hits(out, hits, nothing=nothing_found(query, mode=mode, exact=exact))
+        from echo_index.retriever.search.lexical import nothing_found
+
+        out.print(nothing_found(query, mode=mode, exact=exact), markup=False, highlight=False)
 
 
 def ask(

@@ -14,6 +14,7 @@ import pytest
 from tiny_models import CHAT_TEMPLATE, llama_config, save_model
 
 from echo_index.app.services import writers
+from echo_index.app.services.answer_job import Request, stream_turn
 from echo_index.app.services.index_service import OWN_MODEL, IndexService, ServiceOptions
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.models.bundled import WRITER_MODEL, EmbeddedModel
@@ -277,6 +278,12 @@ def test_the_service_answers_with_the_best_writer_that_it_offers(
     assert best in service._chat_models, "it is loaded before it is asked"
     assert service.default_writer == best
     assert asked == [(encoder.model.name, "cpu")]
+    written_by = []
+    chat_model = service.chat_model
+    monkeypatch.setattr(service, "chat_model", lambda name: written_by.append(name) or chat_model(name))
+    for writer in (None, OWN_MODEL):
+        list(stream_turn(service, Request("Who sleeps?", writer=writer)))
+    assert written_by == [best, OWN_MODEL]
     assert IndexService(replace(options, lazy_writers=())).default_writer == OWN_MODEL
     assert IndexService(replace(options, with_answer_adapters=False)).default_writer == OWN_MODEL
 

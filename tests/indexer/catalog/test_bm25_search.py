@@ -199,3 +199,6 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
 def test_words_prefixes_and_phrases_are_searched_in_an_earlier_catalog(earlier: Catalog) -> None:
     assert found(earlier, "the b") == found(earlier, '"a b"') == found(earlier, "an*") == ["a.txt"]
     assert found(earlier, '"b a"') == found(earlier, "c") == []
+    plain, [phrase] = scores(earlier, "see the a b")["a.txt"], scores(earlier, '"a b"').values()
+    assert scores(earlier, 'see the "a b"')["a.txt"] == pytest.approx(plain + phrase)
+    assert scores(earlier, 'see the "b a"')["a.txt"] == pytest.approx(plain)
