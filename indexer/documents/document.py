@@ -25,13 +25,27 @@ class Heading:
     offset: int
 
 
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of which each row is one line, or several if a cell has them.
+
+    `start` and `end` are the offsets of its rows without the header row, in characters of `Document.text`. `header` is
+    what each part of the table must be read with: its caption, if it has one, and its header row.
+    """
+
+    start: int
+    end: int
+    header: str
+
+
 @dataclass(frozen=True)
 class Document:
     """The content of one file. All offsets count characters of `text`, from 0.
 
-    `headings` and `pages` are in ascending order; `pages` are the offsets at which pages begin, none for a format
-    without pages. `has_lines` says whether `text` is that of the file, so that line numbers are meaningful.
-    `has_own_title` is false if the title is only the file name.
+    `headings`, `pages` and `tables` are in ascending order; `pages` are the offsets at which pages begin, none for a
+    format without pages. `has_lines` says whether `text` is that of the file, so that line numbers are meaningful.
+    `has_own_title` is false if the title is only the file name. `omissions` are phrases for the user that name what a
+    person sees in the file and `text` lacks: "no text on pages 2 to 4".
     """
 
     text: str
@@ -41,6 +55,8 @@ class Document:
     pages: tuple[int, ...] = ()
     has_lines: bool = False
     has_own_title: bool = True
+    tables: tuple[Table, ...] = ()
+    omissions: tuple[str, ...] = ()
 
     def heading_path(self, offset: int) -> tuple[str, ...]:
         """Return the titles of the headings that enclose `offset`, outermost first."""
@@ -102,6 +118,8 @@ def valid_document(document: Document) -> Document:
         text=_valid_text(document.text),
         title=_valid_title(document.title),
         headings=tuple(replace(heading, title=_valid_title(heading.title)) for heading in document.headings),
+        tables=tuple(replace(table, header=_valid_text(table.header)) for table in document.tables),
+        omissions=tuple(_valid_title(phrase) for phrase in document.omissions),
     )
 
 

@@ -31,7 +31,7 @@ _SUFFIXES = {
 FORMATS: dict[str, str] = {suffix: name for name, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
 """The format of each known suffix; suffixes are in lower case and include the dot."""
 
-_MAX_POSITIONS = 250_000  # of headings, and of pages
+_MAX_POSITIONS = 250_000  # of headings, of pages, and of tables
 
 
 def read_document(path: Path, *, max_bytes: int = 64 * MEGABYTE) -> Document:
@@ -56,15 +56,19 @@ def parse_document(content: bytes, path: Path) -> Document:
     Titles are truncated to 500 characters.
 
     Raises:
-        DocumentError: the content is broken, encrypted or binary, contains no text, or has more than 250,000 headings
-            or pages.
+        DocumentError: the content is broken, encrypted or binary, contains no text, or has more than 250,000 headings,
+            pages or tables.
     """
     suffix = path.suffix.lower()
     format = FORMATS.get(suffix, "text")
     document = _choose_reader(format, suffix)(content)
     if not document.text.strip():
         raise DocumentError("It is empty.")
-    for positions, name in ((document.headings, "headings"), (document.pages, "pages")):
+    for positions, name in (
+        (document.headings, "headings"),
+        (document.pages, "pages"),
+        (document.tables, "tables"),
+    ):
         if len(positions) > _MAX_POSITIONS:
             raise DocumentError(f"It has {len(positions):,} {name}; the limit is {_MAX_POSITIONS:,}.")
     file_name = path.name if format == "code" else path.stem

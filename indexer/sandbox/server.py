@@ -77,6 +77,8 @@ def _fields(document: Document) -> Message:
         "headings": [(heading.level, heading.title, heading.offset) for heading in document.headings],
         "pages": document.pages,
         "has_lines": document.has_lines,
+        "tables": [(table.start, table.end, table.header) for table in document.tables],
+        "omissions": document.omissions,
     }
 
 
