@@ -93,6 +93,10 @@ class WordEncoder:
             yield positions, self.embedding_pair(batch)
 
 
+_SEARCHED_OF_VERSION_2 = """
+    CREATE VIEW searched AS
+        SELECT chunks.id, chunks.text, documents.title, chunks.headings
+        FROM chunks JOIN documents ON documents.id = chunks.document"""
 _FULL_TEXT_OF_VERSION_2 = """
     CREATE VIRTUAL TABLE IF NOT EXISTS full_text USING fts5 (
         text, title, headings,
@@ -106,6 +110,10 @@ def make_version_2(path: Path) -> None:
         connection.execute("DROP TABLE exact_words")
         connection.execute("DROP INDEX documents_of_language")
         connection.execute("ALTER TABLE documents DROP COLUMN language")
+        connection.execute("DROP VIEW searched")
+        for column in ("place", "table_header", "anchors"):
+            connection.execute(f"ALTER TABLE chunks DROP COLUMN {column}")
+        connection.execute(_SEARCHED_OF_VERSION_2)
         connection.execute(_FULL_TEXT_OF_VERSION_2)
         connection.execute("INSERT INTO full_text (full_text) VALUES ('rebuild')")
         connection.execute("PRAGMA user_version = 2")

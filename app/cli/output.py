@@ -59,7 +59,7 @@ def print_hits(console: Console, hits: Sequence[Hit]) -> None:
     for number, hit in enumerate(hits, start=1):
         console.print(Text.assemble((f"{number}. ", "bold"), (_title(hit), "bold cyan")))
         console.print(Text.assemble("   ", (_location(hit), "green"), (f"   {_reasons(hit)}", "dim")), soft_wrap=True)
-        excerpt = strip_controls(hit.text).strip()
+        excerpt = strip_controls(hit.full_text).strip()
         if hit.format != "code":
             excerpt = " ".join(excerpt.split())  # the terminal wraps lines itself
         if len(excerpt) > DEFAULTS.longest_excerpt:
@@ -147,11 +147,11 @@ def print_failures(console: Console, failures: list[tuple[str, str]]) -> None:
 
 
 def _title(hit: Hit) -> str:
-    return one_line(heading_path(hit.title, hit.headings))
+    return one_line(heading_path(hit.title, hit.location.headings))
 
 
 def _location(hit: Hit) -> str:
-    return one_line(location_text(hit, compact=True))
+    return one_line(location_text(hit.location, compact=True))
 
 
 def _reasons(hit: Hit) -> str:

@@ -41,17 +41,22 @@ def match_reasons(hit: Hit) -> list[MatchReason]:
     return [MatchReason(name, measure, found.rank, found.score) for name, measure, found in rankings if found]
 
 
-def position_text(place: Hit | Location) -> str:
-    """Return "page 3" or "line 7", or "" where neither is known."""
-    return f"page {place.page}" if place.page else f"line {place.line}" if place.line else ""
+def position_text(location: Location) -> str:
+    """Return "slide 3", "page 3", "pages 3 to 5" or "line 7", or "" where nothing is known."""
+    if location.place:
+        return location.place
+    if location.page:
+        is_range = location.last_page is not None
+        return f"pages {location.page} to {location.last_page}" if is_range else f"page {location.page}"
+    return f"line {location.line}" if location.line else ""
 
 
-def location_text(place: Hit | Location, *, compact: bool = False) -> str:
+def location_text(location: Location, *, compact: bool = False) -> str:
     """Return "notes.md, line 7" or, if compact, "notes.md:7", which editors and terminals open at the line."""
-    position = position_text(place)
-    if compact and position and not place.page:
-        return f"{place.source}:{place.line}"
-    return f"{place.source}, {position}" if position else place.source
+    position = position_text(location)
+    if compact and location.line and not (location.place or location.page):
+        return f"{location.source}:{location.line}"
+    return f"{location.source}, {position}" if position else location.source
 
 
 def duplicate_text(duplicate: Location, hit: Hit, *, compact: bool = False) -> str:

@@ -13,8 +13,17 @@ if TYPE_CHECKING:
 
 
 def hit_fields(hit: Hit) -> dict[str, Any]:
-    """Return the JSON object of a hit."""
-    return _rename_keys(asdict(hit), duplicates="alike")
+    """Return the JSON object of a hit. Page, line, place and headings are those of the answering sentence."""
+    location = hit.location
+    fields = {
+        **asdict(hit),
+        "page": location.page,
+        "line": location.line,
+        "place": location.place,
+        "headings": location.headings,
+    }
+    del fields["anchors"]
+    return _rename_keys(fields, duplicates="alike")
 
 
 def answer_fields(answer: Answer) -> dict[str, Any]:

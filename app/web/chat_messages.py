@@ -36,8 +36,8 @@ def export_markdown(turns: Sequence[Turn]) -> str:
         parts.append(f"## {_one_line(turn.question)}\n")
         parts.append(f"{turn.answer.text if turn.answer else turn.text}\n")
         for citation in turn.answer.citations if turn.answer else ():
-            quotation = "\n".join(f"> {line}" for line in citation.hit.text.splitlines())
-            parts.append(f"[{citation.number}] {location_text(citation.hit)}\n\n{quotation}\n")
+            quotation = "\n".join(f"> {line}" for line in citation.hit.full_text.splitlines())
+            parts.append(f"[{citation.number}] {location_text(citation.hit.location)}\n\n{quotation}\n")
     return "\n".join(parts)
 
 

@@ -29,26 +29,20 @@ _MAX_BEFORE_MARK = 160  # characters of the excerpt before the marked sentence
 _NO_HITS_REMEDY = "Try other words, search by meaning instead of by words, or remove a filter."
 
 
-def hit_cards(
-    hits: Sequence[Hit], marks: Sequence[Span | None], *, similar: bool = True, nothing: str = "Nothing was found."
-) -> str:
-    """Return hits as cards, best first, and the text `nothing` if there are none.
-
-    `marks` has the (start, end) of the sentence to mark in each, or None.
-    """
+def hit_cards(hits: Sequence[Hit], *, similar: bool = True, nothing: str = "Nothing was found.") -> str:
+    """Return hits as cards, best first, and the text `nothing` if there are none."""
     if not hits:
         return notice(nothing, remedy=_NO_HITS_REMEDY, kind="empty")
     best = max(hit.score for hit in hits)
     cards = (
-        hit_card(hit, mark, number=number, strength=hit.score / best if best > 0 else 0.0, similar=similar)
-        for number, (hit, mark) in enumerate(zip(hits, marks, strict=True), start=1)
+        hit_card(hit, number=number, strength=hit.score / best if best > 0 else 0.0, similar=similar)
+        for number, hit in enumerate(hits, start=1)
     )
     return f'<ol class="hits">{"".join(cards)}</ol>'
 
 
 def hit_card(
     hit: Hit,
-    mark: Span | None,
     *,
     number: int,
     strength: float | None = None,
@@ -57,9 +51,10 @@ def hit_card(
 ) -> str:
     """Return one card; `strength` is the score relative to the best one, `kinds` are of "cited" and "here"."""
     position = {"source": hit.source, "start": hit.start}
+    page = {"page": hit.location.page} if hit.location.page else {}
     actions = [
-        button("Open", "open", title=f"Open {hit.source} at this passage", **position),
-        button("Copy citation", "copy", title="Copy this passage with its source", text=citation_text(hit, mark)),
+        button("Open", "open", title=f"Open {hit.source} at this passage", **position, **page),
+        button("Copy citation", "copy", title="Copy this passage with its source", text=citation_text(hit)),
     ]
     if similar:
         actions.append(button("More like this", "similar", title="Find passages similar to this one", **position))
@@ -67,8 +62,8 @@ def hit_card(
         f'<li class="{" ".join(("hit", *kinds))}" {attributes(**position)}>'
         f'<div class="hit-head"><span class="number" aria-hidden="true">{number}</span>'
         f'<h3 dir="auto">{heading_html(hit)}</h3></div>'
-        f'<p class="place" dir="ltr">{escape_html(location_text(hit))}</p>'
-        f"{_reasons(hit, strength)}{_passage(hit, mark)}{_duplicates(hit)}"
+        f'<p class="place" dir="ltr">{escape_html(location_text(hit.location))}</p>'
+        f"{_reasons(hit, strength)}{_passage(hit)}{_duplicates(hit)}"
         f'<p class="actions">{"".join(actions)}</p></li>'
     )
 
@@ -77,15 +72,15 @@ def heading_html(hit: Hit) -> str:
     """Return the title and headings of a hit as HTML."""
     from echo_index.indexer.documents.chunking import title_path
 
-    title, *rest = title_path(hit.title, hit.headings) or (hit.source,)
+    title, *rest = title_path(hit.title, hit.location.headings) or (hit.source,)
     path = "".join(f'<span class="crumb"> › {escape_html(name)}</span>' for name in rest)
     return f"{escape_html(title)}{path}"
 
 
-def citation_text(hit: Hit, mark: Span | None) -> str:
-    """Return the citation to copy: the marked sentence, the headings and the location."""
-    quoted = " ".join(hit.text[slice(*mark)].split()) if mark else ""
-    source = f"{heading_path(hit.title, hit.headings)} ({location_text(hit)})"
+def citation_text(hit: Hit) -> str:
+    """Return the citation to copy: the answering sentence, the headings and the location."""
+    quoted = " ".join(hit.text[slice(*hit.sentence)].split()) if hit.sentence else ""
+    source = f"{heading_path(hit.title, hit.location.headings)} ({location_text(hit.location)})"
     return f"“{quoted}” — {source}" if quoted else source
 
 
@@ -130,10 +125,12 @@ def _ordinal(number: int) -> str:
     return f"{number}{ending}"
 
 
-def _passage(hit: Hit, mark: Span | None) -> str:
-    start, end = _excerpt(hit.text, mark)
+def _passage(hit: Hit) -> str:
+    start, end = _excerpt(hit.text, hit.sentence)
+    header = f"{escape_html(hit.table_header)}\n" if hit.table_header else ""
     before, after = "… " if start else "", " …" if end < len(hit.text) else ""
-    text = f"{before}{mark_html(unwrap(hit.text, hit.format), mark, start=start, end=end)}{after}"
+    marked = mark_html(unwrap(hit.text, hit.format), hit.sentence, start=start, end=end)
+    text = f"{header}{before}{marked}{after}"
     if hit.format == "code":
         return f'<pre class="passage" dir="ltr" tabindex="0">{text}</pre>'
     return f'<p class="passage" dir="auto">{text}</p>'

@@ -181,7 +181,7 @@ class BuildSession:
         while len(waiting := self.catalog.without_vector(after=after, limit=_WINDOW)) >= least:
             after = waiting[-1].id
             distinct = list({stored.chunk.hash: stored for stored in waiting}.values())
-            texts = [embedded_text(stored.title, stored.chunk.headings, stored.chunk.text) for stored in distinct]
+            texts = [embedded_text(stored.title, stored.chunk.headings, stored.chunk.full_text) for stored in distinct]
             for positions, pairs in self.encoder.encode_document_pairs(texts):
                 hashes = [distinct[position].chunk.hash for position in positions]
                 self.catalog.put_vectors(hashes, pairs.echo, classical=pairs.classical)

@@ -12,7 +12,13 @@ from echo_index.indexer.building.prefetch import OnFileRead
 from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.catalog.fts_index import document_language
 from echo_index.indexer.catalog.records import ChunkRow, DocumentRow
-from echo_index.indexer.documents.chunking import Chunking, embedded_text, embedded_title, split_into_chunks
+from echo_index.indexer.documents.chunking import (
+    Chunking,
+    embedded_text,
+    embedded_title,
+    split_into_chunks,
+    with_table_header,
+)
 from echo_index.indexer.documents.document import Document
 from echo_index.indexer.generations.source_registry import excluded_paths, set_excluded_paths
 from echo_index.indexer.sandbox.document_reader import DocumentReader, ReadFile
@@ -137,7 +143,8 @@ def chunk_rows(
 ) -> Iterator[ChunkRow]:
     """Split a document into chunks and yield their catalog rows."""
     for chunk in split_into_chunks(document, token_starts=token_starts(document.text), chunking=chunking):
-        embedded = embedded_text(embedded_title(document), chunk.headings, chunk.text)
+        text = with_table_header(chunk.table_header, chunk.text)
+        embedded = embedded_text(embedded_title(document), chunk.headings, text)
         yield ChunkRow.of(chunk, hash=hashlib.sha256(embedded.encode()).digest())
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ from echo_index.indexer.catalog.fts_index import add_chunk, remove_chunks
 from echo_index.indexer.catalog.records import ChunkRow, Counts, DocumentRow, LexicalQuery, SearchFilter, StoredChunk
 from echo_index.indexer.catalog.schema import migrate, validate_tables
 from echo_index.indexer.catalog.visibility_sql import FROM_VISIBLE_CHUNKS, VISIBLE, filter_sql
+from echo_index.indexer.documents.chunking import Anchor
 from echo_index.indexer.storage.sqlite import Connection, Database
 
 CATALOG = "catalog.sqlite"
@@ -46,9 +48,13 @@ class Catalog:
                 validate_tables(self.database)  # a damaged catalog must not be silently replaced by an empty one
             if write or create:
                 migrate(self.database)
+            has_headers = bool(self.database.value(_HAS_TABLE_HEADERS))
         except BaseException:
             self.close()
             raise
+        self.full_text_sql = _FULL_TEXT if has_headers else "chunks.text"
+        """The SQL of a chunk's full text, see `ChunkRow.full_text`, also in catalogs of earlier versions."""
+        self._stored_columns = _STORED_COLUMNS if has_headers else _EARLIER_STORED_COLUMNS
 
     def close(self) -> None:
         """Close the connections of all threads."""
@@ -106,13 +112,17 @@ class Catalog:
                 (*astuple(document), generation),
             ).lastrowid
             for chunk in chunks:
-                headings = json.dumps(chunk.headings, ensure_ascii=False)
-                row = (document_id, chunk.text, headings, chunk.start, chunk.end, chunk.page, chunk.line, chunk.hash)
+                headings = _to_json(chunk.headings)
+                anchors = _to_json([astuple(anchor) for anchor in chunk.anchors])
                 chunk_id = connection.execute(
-                    f"INSERT INTO chunks (document, {_CHUNK_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row
+                    f"INSERT INTO chunks (document, {_CHUNK_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        *(document_id, chunk.text, headings, chunk.start, chunk.end, chunk.page, chunk.line),
+                        *(chunk.hash, chunk.place, chunk.table_header, anchors),
+                    ),
                 ).lastrowid
                 assert chunk_id is not None  # sqlite3 sets it after an INSERT
-                add_chunk(connection, chunk_id, document.language, chunk.text, document.title, headings)
+                add_chunk(connection, chunk_id, document.language, chunk.full_text, document.title, headings)
 
     def touch_document(self, path: str, *, size: int, modified_ns: int) -> None:
         """Record the new modification time of a file whose content did not change."""
@@ -195,7 +205,8 @@ class Catalog:
 
         Their title is the one that is embedded with them: '' if the document only has a file name.
         """
-        query = f"SELECT {_EMBEDDED_COLUMNS} {_FROM_UNEMBEDDED} AND chunks.id > ? ORDER BY chunks.id LIMIT ?"
+        columns = self._stored_columns.replace("documents.title", EMBEDDED_TITLE)
+        query = f"SELECT {columns} {_FROM_UNEMBEDDED} AND chunks.id > ? ORDER BY chunks.id LIMIT ?"
         return [_stored_chunk(row) for row in self.database.rows(query, (after, limit))]
 
     def put_vectors(
@@ -304,7 +315,7 @@ class Catalog:
     def chunks(self, ids: Sequence[int]) -> dict[int, StoredChunk]:
         """Return the chunks with these ids, by id."""
         query = (
-            f"SELECT {_STORED_CHUNK_COLUMNS} FROM chunks JOIN documents ON documents.id = chunks.document "
+            f"SELECT {self._stored_columns} FROM chunks JOIN documents ON documents.id = chunks.document "
             "WHERE chunks.id IN (SELECT value FROM json_each(?))"
         )
         rows = self.database.rows(query, (json.dumps(list(map(int, ids))),))
@@ -318,12 +329,15 @@ def delete_catalog(path: Path) -> None:
 
 
 _DOCUMENT_COLUMNS = "path, hash, size, modified_ns, format, title, failure, titled, language"
-_CHUNK_COLUMNS = "text, headings, start, end, page, line, hash"
-_STORED_CHUNK_COLUMNS = (
+_CHUNK_COLUMNS = "text, headings, start, end, page, line, hash, place, table_header, anchors"
+_STORED_COLUMNS_OF_ALL_VERSIONS = (
     "chunks.id, documents.path, documents.title, documents.format, chunks.text, chunks.headings, chunks.start, "
     "chunks.end, chunks.page, chunks.line, chunks.hash"
 )
-_EMBEDDED_COLUMNS = _STORED_CHUNK_COLUMNS.replace("documents.title", EMBEDDED_TITLE)
+_STORED_COLUMNS = f"{_STORED_COLUMNS_OF_ALL_VERSIONS}, chunks.place, chunks.table_header, chunks.anchors"
+_EARLIER_STORED_COLUMNS = f"{_STORED_COLUMNS_OF_ALL_VERSIONS}, '', '', '[]'"
+_FULL_TEXT = "iif(chunks.table_header = '', chunks.text, chunks.table_header || char(10) || chunks.text)"
+_HAS_TABLE_HEADERS = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('chunks') WHERE name = 'table_header')"
 _FROM_VISIBLE_CHUNKS_WITH_VECTORS = (
     "FROM chunks JOIN documents ON documents.id = chunks.document "
     f"LEFT JOIN vectors ON vectors.hash = chunks.hash WHERE {VISIBLE}"
@@ -337,10 +351,25 @@ _FROM_UNEMBEDDED = (
 )
 
 
-def _stored_chunk(row: tuple[int, str, str, str, str, str, int, int, int | None, int | None, bytes]) -> StoredChunk:
-    chunk_id, path, title, format_name, text, headings, start, end, page, line, key = row
-    chunk = ChunkRow(text, tuple(json.loads(headings)), start, end, page, line, key)
+def _stored_chunk(row: Sequence[Any]) -> StoredChunk:
+    chunk_id, path, title, format_name, text, headings, start, end, page, line, key, place, table_header, anchors = row
+    chunk = ChunkRow(
+        text,
+        tuple(json.loads(headings)),
+        start,
+        end,
+        page,
+        line,
+        key,
+        place,
+        table_header,
+        tuple(Anchor(offset, number, name, tuple(above)) for offset, number, name, above in json.loads(anchors)),
+    )
     return StoredChunk(id=chunk_id, path=path, title=title, format=format_name, chunk=chunk)
+
+
+def _to_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _float16_rows(hashes: Sequence[bytes], vectors: npt.NDArray[np.float32]) -> list[tuple[bytes, bytes]]:

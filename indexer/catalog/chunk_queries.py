@@ -64,19 +64,23 @@ def chunk_texts(catalog: Catalog, *, generation: int) -> Iterator[tuple[int, str
 
 
 def embedded_chunks(catalog: Catalog, *, generation: int) -> Iterator[tuple[int, str, tuple[str, ...], str]]:
-    """Yield (chunk id, title, headings, text) of all chunks, ordered by id; the title is '' if it is not embedded."""
-    query = f"SELECT chunks.id, {EMBEDDED_TITLE}, chunks.headings, chunks.text {FROM_VISIBLE_CHUNKS} ORDER BY chunks.id"
+    """Yield (chunk id, title, headings, full text) of all chunks, ordered by id.
+
+    The title is '' if it is not embedded.
+    """
+    columns = f"chunks.id, {EMBEDDED_TITLE}, chunks.headings, {catalog.full_text_sql}"
+    query = f"SELECT {columns} {FROM_VISIBLE_CHUNKS} ORDER BY chunks.id"
     for key, title, headings, text in catalog.database.stream(query, {"generation": generation}):
         yield key, title, tuple(json.loads(headings)), text
 
 
 def sample_chunks(catalog: Catalog, *, generation: int, most: int) -> list[tuple[int, tuple[str, ...], str]]:
-    """Return (chunk id, title and headings, text) of up to `most` chunks with different texts.
+    """Return (chunk id, title and headings, full text) of up to `most` chunks with different texts.
 
     The sample is ordered by text hash, so it does not depend on the order in which the index was built.
     """
     query = (
-        f"SELECT min(chunks.id), {EMBEDDED_TITLE}, chunks.headings, chunks.text {FROM_VISIBLE_CHUNKS} "
+        f"SELECT min(chunks.id), {EMBEDDED_TITLE}, chunks.headings, {catalog.full_text_sql} {FROM_VISIBLE_CHUNKS} "
         "GROUP BY chunks.hash ORDER BY chunks.hash LIMIT :most"
     )
     rows = catalog.database.rows(query, {"generation": generation, "most": most})

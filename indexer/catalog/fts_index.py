@@ -22,8 +22,8 @@ CREATE_FULL_TEXT = (
 """The tables. `terms` stores its own content, so rows can be deleted even after the stemmer has changed."""
 
 _CODE = "code"  # the format
-_CHUNK_COLUMNS = "chunks.id, documents.language, chunks.text, documents.title, chunks.headings"
-_FROM_CHUNKS = "FROM chunks JOIN documents ON documents.id = chunks.document"
+_SEARCHED_COLUMNS = "searched.id, documents.language, searched.text, searched.title, searched.headings"
+_FROM_SEARCHED = "FROM searched JOIN chunks ON chunks.id = searched.id JOIN documents ON documents.id = chunks.document"
 _INSERT_TERMS = "INSERT INTO terms (rowid, text, title, headings) VALUES (?, ?, ?, ?)"
 _INSERT_WORDS = "INSERT INTO exact_words (rowid, text, title, headings) VALUES (?, ?, ?, ?)"
 
@@ -74,15 +74,15 @@ def count_mismatched_chunks(database: Database) -> int:
         IndexDamaged: the terms cannot be read.
     """
     query = (
-        f"SELECT {_CHUNK_COLUMNS}, terms.text, terms.title, terms.headings {_FROM_CHUNKS} "
-        "LEFT JOIN terms ON terms.rowid = chunks.id"
+        f"SELECT {_SEARCHED_COLUMNS}, terms.text, terms.title, terms.headings {_FROM_SEARCHED} "
+        "LEFT JOIN terms ON terms.rowid = searched.id"
     )
     wrong = sum(_term_columns(*row[1:5]) != row[5:] for row in database.stream(query))
     return wrong + int(database.value("SELECT count(*) FROM terms WHERE rowid NOT IN (SELECT id FROM chunks)"))
 
 
 def _all_terms(connection: Connection) -> Iterator[tuple[int, str, str, str]]:
-    for chunk_id, *fields in connection.execute(f"SELECT {_CHUNK_COLUMNS} {_FROM_CHUNKS}"):
+    for chunk_id, *fields in connection.execute(f"SELECT {_SEARCHED_COLUMNS} {_FROM_SEARCHED}"):
         yield (chunk_id, *_term_columns(*fields))
 
 

@@ -47,8 +47,9 @@ def duplicate_chunks(catalog: Catalog, *, generation: int) -> list[tuple[str, in
 
 
 def raw_chunks(catalog: Catalog, *, generation: int) -> Iterator[tuple[str, str, str, str, bytes]]:
-    """Yield (path, embedded title, headings as stored JSON, text, hash) of all chunks of a generation."""
-    query = f"SELECT documents.path, {EMBEDDED_TITLE}, chunks.headings, chunks.text, chunks.hash {FROM_VISIBLE_CHUNKS}"
+    """Yield (path, embedded title, headings as stored JSON, full text, hash) of all chunks of a generation."""
+    columns = f"documents.path, {EMBEDDED_TITLE}, chunks.headings, {catalog.full_text_sql}, chunks.hash"
+    query = f"SELECT {columns} {FROM_VISIBLE_CHUNKS}"
     yield from catalog.database.stream(query, {"generation": generation})
 
 
@@ -69,7 +70,7 @@ def raw_classical_vectors(catalog: Catalog) -> Iterator[tuple[bytes, bytes]]:
 def embedded_texts(catalog: Catalog, hashes: Collection[bytes]) -> dict[bytes, str]:
     """Return the embedded texts with these hashes, by hash."""
     query = (
-        f"SELECT chunks.hash, {EMBEDDED_TITLE}, chunks.headings, chunks.text "
+        f"SELECT chunks.hash, {EMBEDDED_TITLE}, chunks.headings, {catalog.full_text_sql} "
         "FROM chunks JOIN documents ON documents.id = chunks.document"
     )
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from echo_index.indexer.documents.chunking import Chunk
+from echo_index.indexer.documents.chunking import Anchor, Chunk, with_table_header
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class DocumentRow:
 
 @dataclass(frozen=True, slots=True)
 class ChunkRow:
-    """One chunk as the catalog stores it; `hash` is the SHA-256 of the text that is embedded."""
+    """One chunk as the catalog stores it, see `Chunk`; `hash` is the SHA-256 of the text that is embedded."""
 
     text: str
     headings: tuple[str, ...]
@@ -38,11 +38,30 @@ class ChunkRow:
     page: int | None
     line: int | None
     hash: bytes
+    place: str = ""
+    table_header: str = ""
+    anchors: tuple[Anchor, ...] = ()
+
+    @property
+    def full_text(self) -> str:
+        """The text as it is read and embedded: below the header of its table, if it begins inside of one."""
+        return with_table_header(self.table_header, self.text)
 
     @classmethod
     def of(cls, chunk: Chunk, *, hash: bytes) -> ChunkRow:
         """Return the row of a chunk."""
-        return cls(chunk.text, chunk.headings, chunk.start, chunk.end, chunk.page, chunk.line, hash)
+        return cls(
+            chunk.text,
+            chunk.headings,
+            chunk.start,
+            chunk.end,
+            chunk.page,
+            chunk.line,
+            hash,
+            chunk.place,
+            chunk.table_header,
+            chunk.anchors,
+        )
 
 
 @dataclass(frozen=True, slots=True)

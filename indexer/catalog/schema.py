@@ -47,6 +47,17 @@ _MIGRATIONS: tuple[_Migration, ...] = (
     # Whether the title is the document's own, and so embedded with its chunks, or only the name of its file.
     "ALTER TABLE documents ADD COLUMN titled INTEGER NOT NULL DEFAULT 1;",
     _analyse_words,
+    # Where in a chunk the answer stands, and the header of the table that it begins inside of.
+    """
+    ALTER TABLE chunks ADD COLUMN place TEXT NOT NULL DEFAULT '';
+    ALTER TABLE chunks ADD COLUMN table_header TEXT NOT NULL DEFAULT '';
+    ALTER TABLE chunks ADD COLUMN anchors TEXT NOT NULL DEFAULT '[]';
+    DROP VIEW searched;
+    CREATE VIEW searched AS
+        SELECT chunks.id, iif(chunks.table_header = '', chunks.text, chunks.table_header || char(10) || chunks.text)
+            AS text, documents.title, chunks.headings
+        FROM chunks JOIN documents ON documents.id = chunks.document;
+    """,
 )
 """Each migration, SQL or a function, raises the schema version by one.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from echo_index.indexer.documents.document import Document
+from echo_index.indexer.documents.document import Document, Table
 from echo_index.indexer.text.sentences import CHUNK_SENTENCE_END
 
 Span = tuple[int, int]
@@ -28,8 +28,22 @@ class Chunking:
 
 
 @dataclass(frozen=True, slots=True)
+class Anchor:
+    """The page, the place and the headings that hold from an offset in the document on."""
+
+    offset: int
+    page: int | None
+    place: str
+    headings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
-    """A chunk of a document: `text` is `document.text[start:end]`; `page` and `line` are those of its start, from 1."""
+    """A chunk of a document: `text` is `document.text[start:end]`; `page` and `line` are those of its start, from 1.
+
+    `headings` are those above its end. `anchors` say where in the chunk page, place or headings are others.
+    `table_header` is the header of the table that the chunk begins inside of; it is read, but not part of `text`.
+    """
 
     text: str
     headings: tuple[str, ...]
@@ -37,6 +51,9 @@ class Chunk:
     end: int
     page: int | None
     line: int | None
+    place: str = ""
+    table_header: str = ""
+    anchors: tuple[Anchor, ...] = ()
 
 
 def split_into_chunks(document: Document, *, token_starts: Sequence[int], chunking: Chunking) -> Iterator[Chunk]:
@@ -46,15 +63,20 @@ def split_into_chunks(document: Document, *, token_starts: Sequence[int], chunki
     """
     tokenized = _TokenizedText(document.text, token_starts)
     for part in _parts(document, tokenized):
-        units = list(_units(part, tokenized, chunking.max_tokens))
-        for start, end in _pack(units, chunking):
+        units = list(_units(part, tokenized, document.tables, chunking.max_tokens))
+        for first, last in _pack(units, chunking):
+            start, end = first.start, last.end
+            headings = document.heading_path(end - 1)
             yield Chunk(
                 text=document.text[start:end],
-                headings=document.heading_path(end - 1),
+                headings=headings,
                 start=start,
                 end=end,
                 page=document.page(start),
                 line=document.line(start),
+                place=document.place(start),
+                table_header=first.header,
+                anchors=tuple(_anchors(document, start, end, headings)),
             )
 
 
@@ -65,6 +87,11 @@ def title_path(title: str, headings: Sequence[str]) -> tuple[str, ...]:
         if name and not any(name in earlier for earlier in path):
             path.append(name)
     return tuple(path)
+
+
+def with_table_header(header: str, text: str) -> str:
+    """Return the text of a chunk as it is read: below the header of the table that it begins inside of, if any."""
+    return f"{header}\n{text}" if header else text
 
 
 def embedded_title(document: Document) -> str:
@@ -78,6 +105,17 @@ def embedded_text(title: str, headings: Sequence[str], text: str) -> str:
     names = [name for name in title_path(title, headings) if name not in first_line]
     prefix = " > ".join(names)[-_MAX_PREFIX_LENGTH:]
     return f"{prefix}\n{text}" if prefix else text
+
+
+def _anchors(document: Document, start: int, end: int, headings: tuple[str, ...]) -> Iterator[Anchor]:
+    """Yield an anchor for each change inside a chunk, and one for its start if others than `headings` hold there."""
+    offsets: set[int] = set()
+    for changes in (document.heading_offsets, document.pages, document.place_offsets):
+        offsets.update(changes[bisect_right(changes, start) : bisect_left(changes, end)])
+    if document.heading_path(start) != headings:
+        offsets.add(start)
+    for offset in sorted(offsets):
+        yield Anchor(offset, document.page(offset), document.place(offset), document.heading_path(offset))
 
 
 class _TokenizedText:
@@ -141,7 +179,8 @@ def _sections(document: Document, tokenized: _TokenizedText) -> Iterator[Span]:
 class _Unit:
     """What chunks are made of: a sentence, or a piece of one that is too long for a chunk.
 
-    A unit is a span of characters, `[start, end)`, and of tokens, `[first_token, end_token)`.
+    A unit is a span of characters, `[start, end)`, and of tokens, `[first_token, end_token)`. A row of a table has the
+    `header` that a chunk which begins with it repeats, and its length in tokens.
     """
 
     start: int
@@ -149,13 +188,50 @@ class _Unit:
     first_token: int
     end_token: int
     ends_paragraph: bool
+    header: str = ""
+    header_tokens: int = 0
 
 
-def _units(section: Span, tokenized: _TokenizedText, limit: int) -> Iterator[_Unit]:
-    for paragraph in tokenized.split(section, _PARAGRAPH_END):
+def _units(section: Span, tokenized: _TokenizedText, tables: Sequence[Table], limit: int) -> Iterator[_Unit]:
+    start, end = section
+    first = bisect_right(tables, start, key=lambda table: table.end)
+    for table in tables[first : bisect_left(tables, end, key=lambda table: table.start)]:
+        yield from _sentence_units((start, max(start, table.start)), tokenized, limit, before_table=True)
+        start = max(start, table.start)
+        yield from _row_units((start, min(end, table.end)), tokenized, _shorten_header(table, tokenized, limit), limit)
+        start = max(start, min(end, table.end))
+    yield from _sentence_units((start, end), tokenized, limit)
+
+
+def _sentence_units(
+    section: Span, tokenized: _TokenizedText, limit: int, *, before_table: bool = False
+) -> Iterator[_Unit]:
+    paragraphs = [*tokenized.split(section, _PARAGRAPH_END)]
+    for paragraph in paragraphs:
+        is_header = before_table and paragraph is paragraphs[-1]  # no chunk should end between header and rows
         for sentence in tokenized.split(paragraph, CHUNK_SENTENCE_END):
             for start, end in _split_long_sentence(sentence, tokenized, limit):
-                yield _Unit(start, end, *tokenized.token_span(start, end), ends_paragraph=end == paragraph[1])
+                ends_paragraph = end == paragraph[1] and not is_header
+                yield _Unit(start, end, *tokenized.token_span(start, end), ends_paragraph=ends_paragraph)
+
+
+def _row_units(rows: Span, tokenized: _TokenizedText, header: tuple[str, int], limit: int) -> Iterator[_Unit]:
+    text, tokens = header
+    for row in tokenized.split(rows, _LINE_END):
+        for start, end in _split_long_sentence(row, tokenized, limit - tokens):
+            span = tokenized.token_span(start, end)
+            yield _Unit(start, end, *span, ends_paragraph=end >= rows[1], header=text, header_tokens=tokens)
+
+
+def _shorten_header(table: Table, tokenized: _TokenizedText, limit: int) -> tuple[str, int]:
+    """Return the header of a table, cut so that rows have room beside it, and about how many tokens it has."""
+    # The header stands before the rows, perhaps not in these words, but about as long.
+    tokens = tokenized.count_tokens(max(0, table.start - len(table.header)), table.start)
+    most = limit // 2
+    if tokens <= most:
+        return table.header, tokens
+    shortened = table.header[: len(table.header) * most // tokens]
+    return shortened.rpartition(" ")[0] or shortened, most
 
 
 def _split_long_sentence(sentence: Span, tokenized: _TokenizedText, limit: int) -> Iterator[Span]:
@@ -172,11 +248,14 @@ def _split_long_sentence(sentence: Span, tokenized: _TokenizedText, limit: int) 
 
 
 def _tokens(first: _Unit, last: _Unit) -> int:
-    return last.end_token - first.first_token
+    return last.end_token - first.first_token + first.header_tokens
 
 
-def _pack(units: Sequence[_Unit], chunking: Chunking) -> Iterator[Span]:
-    """Join consecutive units into chunks. Each chunk begins with the last units of the one before, as overlap."""
+def _pack(units: Sequence[_Unit], chunking: Chunking) -> Iterator[tuple[_Unit, _Unit]]:
+    """Yield the first and the last unit of each chunk.
+
+    A chunk begins with the last units of the one before, as overlap, unless the next unit is the row of a table.
+    """
     first = done = 0  # units before `done` are in a chunk
     while done < len(units):
         remaining = _tokens(units[first], units[-1])
@@ -188,7 +267,7 @@ def _pack(units: Sequence[_Unit], chunking: Chunking) -> Iterator[Span]:
             after += 1
         if after < len(units):
             after = _last_paragraph_end(units, first, after, beyond=done, min_tokens=2 * budget // 3)
-        yield units[first].start, units[after - 1].end
+        yield units[first], units[after - 1]
         if after < len(units):
             first = _overlap_start(units, first, after, chunking)
         done = after
@@ -208,6 +287,8 @@ def _overlap_start(units: Sequence[_Unit], first: int, after: int, chunking: Chu
     """Return the first unit of the next chunk: as far back as the overlap allows, with room for one new unit."""
     last, new = units[after - 1], units[after]
     position = after
+    if new.header:
+        return position
     while position - 1 > first:
         exceeds_overlap = _tokens(units[position - 1], last) > chunking.overlap_tokens
         if exceeds_overlap or _tokens(units[position - 1], new) > chunking.max_tokens:

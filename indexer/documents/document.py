@@ -27,10 +27,10 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of which each row is one line, or several if a cell has them.
+    """A table, each row of it one line of text.
 
     `start` and `end` are the offsets of its rows without the header row, in characters of `Document.text`. `header` is
-    what each part of the table must be read with: its caption, if it has one, and its header row.
+    what each part of the table must be read with: its caption, if it has one, and its header row as the last line.
     """
 
     start: int
@@ -38,12 +38,21 @@ class Table:
     header: str
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in a file in the words of its format, "slide 3" or "row 12", and the offset from which on it holds."""
+
+    offset: int
+    name: str
+
+
 @dataclass(frozen=True)
 class Document:
     """The content of one file. All offsets count characters of `text`, from 0.
 
-    `headings`, `pages` and `tables` are in ascending order; `pages` are the offsets at which pages begin, none for a
-    format without pages. `has_lines` says whether `text` is that of the file, so that line numbers are meaningful.
+    `headings`, `pages`, `tables` and `places` are in ascending order. `pages` are the offsets at which pages begin,
+    none for a format without pages; `places` are for formats whose places are neither pages nor lines. `has_lines` says
+    whether `text` is that of the file, so that line numbers are meaningful.
     `has_own_title` is false if the title is only the file name. `omissions` are phrases for the user that name what a
     person sees in the file and `text` lacks: "no text on pages 2 to 4".
     """
@@ -56,12 +65,13 @@ class Document:
     has_lines: bool = False
     has_own_title: bool = True
     tables: tuple[Table, ...] = ()
+    places: tuple[Place, ...] = ()
     omissions: tuple[str, ...] = ()
 
     def heading_path(self, offset: int) -> tuple[str, ...]:
         """Return the titles of the headings that enclose `offset`, outermost first."""
         path = []
-        index = bisect_right(self._heading_offsets, offset) - 1
+        index = bisect_right(self.heading_offsets, offset) - 1
         while index >= 0:
             path.append(self.headings[index].title)
             index = self._parents[index]
@@ -75,15 +85,26 @@ class Document:
         """Return the number of the line at `offset`, from 1; None if the document has no line numbers."""
         return max(1, bisect_right(self._line_starts, offset)) if self.has_lines else None
 
+    def place(self, offset: int) -> str:
+        """Return the name of the place at `offset`; empty if the format has none."""
+        index = bisect_right(self.place_offsets, offset) - 1
+        return self.places[max(0, index)].name if self.places else ""
+
     # The class has no slots so that it can cache these properties.
+
+    @cached_property
+    def heading_offsets(self) -> list[int]:
+        """The offsets of `headings`."""
+        return [heading.offset for heading in self.headings]
+
+    @cached_property
+    def place_offsets(self) -> list[int]:
+        """The offsets of `places`."""
+        return [place.offset for place in self.places]
 
     @cached_property
     def _line_starts(self) -> Sequence[int]:
         return line_starts(self.text)
-
-    @cached_property
-    def _heading_offsets(self) -> list[int]:
-        return [heading.offset for heading in self.headings]
 
     @cached_property
     def _parents(self) -> list[int]:
@@ -118,6 +139,7 @@ def valid_document(document: Document) -> Document:
         text=_valid_text(document.text),
         title=_valid_title(document.title),
         headings=tuple(replace(heading, title=_valid_title(heading.title)) for heading in document.headings),
+        places=tuple(replace(place, name=_valid_title(place.name)) for place in document.places),
         tables=tuple(replace(table, header=_valid_text(table.header)) for table in document.tables),
         omissions=tuple(_valid_title(phrase) for phrase in document.omissions),
     )

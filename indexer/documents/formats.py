@@ -31,7 +31,7 @@ _SUFFIXES = {
 FORMATS: dict[str, str] = {suffix: name for name, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
 """The format of each known suffix; suffixes are in lower case and include the dot."""
 
-_MAX_POSITIONS = 250_000  # of headings, of pages, and of tables
+_MAX_POSITIONS = 250_000  # of headings, of pages, of tables, and of places
 
 
 def read_document(path: Path, *, max_bytes: int = 64 * MEGABYTE) -> Document:
@@ -57,7 +57,7 @@ def parse_document(content: bytes, path: Path) -> Document:
 
     Raises:
         DocumentError: the content is broken, encrypted or binary, contains no text, or has more than 250,000 headings,
-            pages or tables.
+            pages, tables or places.
     """
     suffix = path.suffix.lower()
     format = FORMATS.get(suffix, "text")
@@ -68,6 +68,7 @@ def parse_document(content: bytes, path: Path) -> Document:
         (document.headings, "headings"),
         (document.pages, "pages"),
         (document.tables, "tables"),
+        (document.places, "places"),
     ):
         if len(positions) > _MAX_POSITIONS:
             raise DocumentError(f"It has {len(positions):,} {name}; the limit is {_MAX_POSITIONS:,}.")

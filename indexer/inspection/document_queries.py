@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from echo_index.errors import DocumentError
 from echo_index.indexer.catalog.chunk_queries import document_chunks, document_sizes, find_document
 from echo_index.indexer.catalog.records import ChunkRow, DocumentRow, StoredChunk
+from echo_index.indexer.documents.joining import join_pieces
 from echo_index.indexer.generations.snapshot import Snapshot
 
 
@@ -24,17 +24,6 @@ class ListedDocument:
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
-    """The place of a chunk in its document: character offsets, page and line (both from 1), and headings."""
-
-    start: int
-    end: int
-    page: int | None
-    line: int | None
-    headings: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class IndexedDocument:
     """The text of a document, restored from its chunks, up to the end of the last one.
 
@@ -46,7 +35,7 @@ class IndexedDocument:
     title: str
     format: str
     text: str
-    passages: tuple[Passage, ...]
+    passages: tuple[ChunkRow, ...]
 
 
 def list_documents(snapshot: Snapshot) -> list[ListedDocument]:
@@ -70,8 +59,8 @@ def read_indexed_document(snapshot: Snapshot, path: str) -> IndexedDocument:
         path=path,
         title=document.title,
         format=document.format,
-        text=_join_chunks(chunks),
-        passages=tuple(Passage(chunk.start, chunk.end, chunk.page, chunk.line, chunk.headings) for chunk in chunks),
+        text=join_pieces(chunks),
+        passages=tuple(chunks),
     )
 
 
@@ -92,25 +81,3 @@ def indexed_path(snapshot: Snapshot, path: str) -> DocumentRow:
     if document is None:
         raise DocumentError(f"There is no document {path} in this index.", remedy="Add it: echo-index build FILE")
     return document
-
-
-def _join_chunks(chunks: Sequence[ChunkRow]) -> str:
-    """Return the text that the chunks were cut from, with generated white space in the gaps."""
-    text = ""
-    lines = 1  # the number of the line on which the text so far ends
-    for chunk in chunks:
-        gap = chunk.start - len(text)
-        more = chunk.text[-gap:] if gap < 0 else chunk.text
-        if gap > 0:
-            more = _white_space(gap, None if chunk.line is None else chunk.line - lines) + more
-        text += more
-        lines += more.count("\n")
-    return text
-
-
-def _white_space(length: int, newlines: int | None) -> str:
-    """Return `length` characters of white space: line ends first, then the blanks that indent what follows."""
-    if newlines is None:
-        newlines = 2 if length > 1 else 0  # the end of a paragraph, or only of a sentence
-    newlines = min(max(newlines, 0), length)
-    return "\n" * newlines + " " * (length - newlines)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from echo_index.errors import DocumentError
-from echo_index.indexer.documents.document import Document, Heading, Table
+from echo_index.indexer.documents.document import Document, Heading, Place, Table
 from echo_index.indexer.sandbox.process import Worker
 from echo_index.indexer.sandbox.protocol import Message
 from echo_index.indexer.storage.safe_open import MEGABYTE
@@ -111,5 +111,6 @@ def _parse_document(reply: Message) -> Document:
         has_lines=reply["has_lines"],
         has_own_title=reply["has_own_title"],
         tables=tuple(Table(start, end, header) for start, end, header in reply["tables"]),
+        places=tuple(Place(offset, name) for offset, name in reply["places"]),
         omissions=tuple(reply["omissions"]),
     )

@@ -78,6 +78,7 @@ def _fields(document: Document) -> Message:
         "pages": document.pages,
         "has_lines": document.has_lines,
         "tables": [(table.start, table.end, table.header) for table in document.tables],
+        "places": [(place.offset, place.name) for place in document.places],
         "omissions": document.omissions,
     }
 

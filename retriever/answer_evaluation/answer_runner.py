@@ -74,7 +74,7 @@ def answer_questions(
 ) -> Iterator[AnswerRecord]:
     """Yield an answer to each question, then one to each with its documents taken out of what the search found.
 
-    The model is given the best `passages`, near-duplicates grouped and neighbours joined; None for as many as `ask`
+    The model is given the best `passages`, duplicates grouped and neighbours joined; None for as many as `ask`
     gives it by itself. What `store` has of the same prompt is not written again.
 
     Raises:
@@ -92,7 +92,7 @@ def answer_questions(
 
 
 class QuestionSearch:
-    """Finds the best `passages` for questions, near-duplicates grouped; MAX_PASSAGES if that is None."""
+    """Finds the best `passages` for questions, duplicates grouped; MAX_PASSAGES if that is None."""
 
     def __init__(self, retriever: Retriever, *, passages: int | None) -> None:
         self._retriever, self._passages = retriever, passages or MAX_PASSAGES
@@ -168,6 +168,6 @@ def _outcome(answer: Answer, written: str) -> Outcome:
 
 
 def is_right(hit: Hit, question: AnswerQuestion) -> bool:
-    """Return whether a passage, or a near-duplicate grouped under it, is of a document with the answer."""
+    """Return whether a passage, or a duplicate grouped under it, is of a document with the answer."""
     sources = {hit.source, *(duplicate.source for duplicate in hit.duplicates)}
     return not sources.isdisjoint(question.documents)

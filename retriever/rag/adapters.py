@@ -20,12 +20,14 @@ from echo_index.embeddings.vectors.pooling import Pooling
 from echo_index.embeddings.vectors.vector_ops import Vectors
 from echo_index.errors import IndexMismatch
 from echo_index.indexer.catalog.records import SearchFilter
+from echo_index.indexer.documents.chunking import with_table_header
 from echo_index.indexer.vectors.faiss_index import IndexDevice
-from echo_index.retriever.search.hits import Hit
+from echo_index.retriever.search.hits import Hit, Location
 from echo_index.retriever.search.neighbours import join_neighbours
 from echo_index.retriever.search.retriever import Mode, Retriever
 
 _HITS = TypeAdapter(Hit)
+_LOCATIONS = TypeAdapter(Location)
 
 
 class EchoEmbeddings(BaseModel, Embeddings):
@@ -121,7 +123,7 @@ class EchoRetriever(BaseRetriever):
     rerank: Annotated[int, Field(ge=0)] = 0
     """How many of the best hits are reranked by query likelihood."""
     group: bool = False
-    """Leave out near-duplicates of better hits and list them in the metadata `alike`."""
+    """Leave out hits that say word for word what a better one says, and list them in the metadata `alike`."""
     exact: bool = False
     """Return only chunks with the text in quotation marks word for word, or the whole query if it has none."""
     join: bool = False
@@ -176,15 +178,21 @@ class EchoRetriever(BaseRetriever):
 
 
 def document_from_hit(hit: Hit) -> Document:
-    """Return a hit as a LangChain document: its text, and all other fields as JSON-compatible metadata."""
+    """Return a hit as a LangChain document: its full text, and all other fields as JSON-compatible metadata.
+
+    `location` in the metadata is where the answering sentence stands.
+    """
     metadata = _HITS.dump_python(hit, mode="json", exclude={"text"})
     metadata["alike"] = metadata.pop("duplicates")  # the public key of the field
-    return Document(hit.text, id=f"{hit.source}:{hit.start}-{hit.end}", metadata=metadata)
+    metadata["location"] = _LOCATIONS.dump_python(hit.location, mode="json")
+    return Document(hit.full_text, id=f"{hit.source}:{hit.start}-{hit.end}", metadata=metadata)
 
 
 def hit_from_document(document: Document) -> Hit:
     """Return a document as a hit; documents of other retrievers have only text, source and title."""
-    fields = {**document.metadata, "text": document.page_content}
+    fields = {name: value for name, value in document.metadata.items() if name != "location"}
+    header = with_table_header(str(fields.get("table_header") or ""), "")
+    fields["text"] = document.page_content.removeprefix(header)
     fields["duplicates"] = fields.pop("alike", ())
     try:
         return _HITS.validate_python(fields)

@@ -16,6 +16,7 @@ from echo_index.embeddings.generation.chat_template import completion_tokens
 from echo_index.embeddings.models.language_model import LanguageModel
 from echo_index.indexer.documents.chunking import title_path
 from echo_index.retriever.rag.chat_model import EchoChatModel, conversation
+from echo_index.retriever.rag.table_rows import text_for_prompt
 from echo_index.retriever.search.hits import Hit
 
 _TASK = (
@@ -143,7 +144,7 @@ def _shows_examples(model: EchoChatModel) -> bool:
 
 def _completion_messages(question: str, passages: tuple[Hit, ...], follow_up: FollowUp | None) -> list[BaseMessage]:
     """Return two examples and the question for a base model to complete; the best passage is next to the question."""
-    lines = "\n".join(_line(hit) for hit in reversed(passages))
+    lines = "\n".join(_line(hit, question) for hit in reversed(passages))
     last = _one_line(follow_up.question) if follow_up else question
     if follow_up is None or follow_up.before is None:
         return [*_EXAMPLES, HumanMessage(f"Passage: {lines}\nQuestion: {last}")]
@@ -165,7 +166,7 @@ def _chat_messages(
 
 
 def _numbered_messages(question: str, passages: tuple[Hit, ...]) -> list[BaseMessage]:
-    numbered = "\n".join(f"[{number}] {_line(hit)}" for number, hit in enumerate(passages, start=1))
+    numbered = "\n".join(f"[{number}] {_line(hit, question)}" for number, hit in enumerate(passages, start=1))
     return [HumanMessage(f"Passages:\n{numbered}\n\nQuestion: {question}")]
 
 
@@ -182,8 +183,9 @@ def _fits_context(messages: list[BaseMessage], model: BaseChatModel) -> bool:
     return limit is None or count_tokens_approximately(messages) <= limit
 
 
-def _line(hit: Hit) -> str:
-    return _one_line(": ".join(filter(None, (" > ".join(title_path(hit.title, hit.headings)), hit.text))))
+def _line(hit: Hit, question: str) -> str:
+    text = text_for_prompt(hit, question)
+    return _one_line(": ".join(filter(None, (" > ".join(title_path(hit.title, hit.headings)), text))))
 
 
 def _one_line(text: str) -> str:

@@ -11,7 +11,9 @@ from echo_index.indexer.text.language_detection import certain_language, detect_
 from echo_index.indexer.text.sentences import ANSWER_SENTENCE_END
 from echo_index.retriever.rag.numbers import numbers_in
 from echo_index.retriever.rag.sentence_meaning import Embed, SentenceMeaning
+from echo_index.retriever.rag.table_rows import cells_about, read_tables, rows_about, rows_named_in
 from echo_index.retriever.search.content_terms import content_terms, question_terms
+from echo_index.retriever.search.highlight import at_supporting_sentence
 from echo_index.retriever.search.hits import Hit
 
 NOT_FOUND = "The passages do not hold an answer to this question."
@@ -58,15 +60,22 @@ class Answer:
 
 
 class _Passage:
-    """A passage as it is compared with sentences: the terms of its title, headings and text, in its language."""
+    """A passage as it is compared with sentences: the terms of its title, headings and text, in its language.
+
+    The rows of tables in it are compared one by one.
+    """
 
     def __init__(self, hit: Hit, question: str) -> None:
-        text = " ".join((hit.title, *hit.headings, hit.text))
+        text = " ".join((hit.title, *hit.headings, hit.full_text))
         self.cosine = hit.dense.score if hit.dense else None
         self.language = detect_language(text)
         self._terms = {*content_terms(text, self.language)}
         self._numbers = {*numbers_in(f"{text} {question}", self.language).values()}
+        self._question = question
         self._question_terms = {*question_terms(question, self.language)}
+        tables = read_tables(hit)
+        self._rows = tables.rows
+        self._text_outside_rows = " ".join((hit.title, *hit.headings, tables.prose, tables.headers))
 
     @property
     def question_overlap(self) -> float:
@@ -76,15 +85,37 @@ class _Passage:
     def support(self, sentence: str, *, written_in: str) -> float:
         """Return the share of the sentence's own terms, those not in the question, that the passage has.
 
-        A number that is in neither of them, in digits or in words, gives 0: small models tend to make up dates.
+        A number that is in neither of them, in digits or in words, gives 0: small models tend to make up dates. Of
+        tables only what stands in the right row and column counts.
         """
         numbers = numbers_in(sentence, written_in)
         if {*numbers.values()} - self._numbers:
             return 0.0
         terms = {*content_terms(sentence, self.language, written_in=written_in)}
         own = terms - self._question_terms or terms
-        known = self._terms | {*content_terms(" ".join(numbers), self.language, written_in=written_in)}
+        in_digits = {*content_terms(" ".join(numbers), self.language, written_in=written_in)}
+        known = self._terms | in_digits
+        if self._rows:
+            text = self._text_beside(terms)
+            if {*numbers.values()} - {*numbers_in(f"{text} {self._question}", self.language).values()}:
+                return 0.0
+            known = {*content_terms(text, self.language)} | in_digits
         return len(own & known) / len(own) if own else 0.0
+
+    def _text_beside(self, terms: AbstractSet[str]) -> str:
+        """Return the text that may support a sentence: that outside of rows, and cells of the rows it is about.
+
+        Those are the rows that the question names, or else the sentence, and a row of which the sentence has several
+        cells.
+        """
+        about = rows_about(self._rows, self._question_terms, self.language)
+        asked = self._question_terms
+        if not about:
+            about, asked = rows_about(self._rows, {*terms}, self.language), {*terms}
+        cells = [cell for row in about for cell in cells_about(row, asked, self.language)]
+        for row in rows_named_in(self._rows, terms, self.language):
+            cells += row.cells
+        return " ".join((self._text_outside_rows, *cells))
 
     def may_say(self, sentence: str) -> bool:
         """Return whether a sentence may be a translation of a part of the passage.
@@ -150,7 +181,7 @@ class AnswerChecker:
         self._trust_citations = trust_citations
         compared = [_Passage(hit, question) for hit in passages]
         self._relevant = dict(enumerate(compared, start=1)) if all_relevant else _relevant_passages(compared)
-        self._meaning = None if embed is None else SentenceMeaning(embed, [hit.text for hit in passages])
+        self._meaning = None if embed is None else SentenceMeaning(embed, [hit.full_text for hit in passages])
         self._checked: dict[tuple[str, str], _Sentence] = {}
 
     def check(self, text: str) -> Answer:
@@ -162,11 +193,16 @@ class AnswerChecker:
         if says_not_found(text) or not total or supported < _MIN_SUPPORT * total:
             return Answer(self.question, NOT_FOUND, False, (), self.passages, len(_MARKER.findall(text)))
         cited = sorted({number for sentence in sentences for number in sentence.cited})
-        citations = tuple(Citation(number, self.passages[number - 1]) for number in cited)
+        citations = tuple(self._citation(number, sentences) for number in cited)
         checked = "".join(sentence.text for sentence in sentences).strip()
         return Answer(
             self.question, checked, True, citations, self.passages, sum(sentence.removed for sentence in sentences)
         )
+
+    def _citation(self, number: int, sentences: Sequence[_Sentence]) -> Citation:
+        """Return the citation of a passage, at the sentence in it that the citing sentences are taken from."""
+        citing = " ".join(without_markers(sentence.text) for sentence in sentences if number in sentence.cited)
+        return Citation(number, at_supporting_sentence(self.passages[number - 1], citing, question=self.question))
 
     def visible_text(self, text: str) -> str:
         """Return what can be shown of an unfinished text: complete sentences as checked, the last without markers."""

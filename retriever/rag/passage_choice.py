@@ -43,7 +43,7 @@ def choose_passages(question: str, hits: Sequence[Hit], *, model: BaseChatModel,
 
 def _shared_words(question: str, hit: Hit) -> set[str]:
     """Return the content words of the question that a hit has, compared by the stems of the language of the hit."""
-    text = " ".join((hit.title, *hit.headings, hit.text))
+    text = " ".join((hit.title, *hit.headings, hit.full_text))
     language = detect_language(text)
     terms, asked_in = {*content_terms(text, language)}, short_text_language(question)
     return {word for word in split_words(question) if terms & {*content_terms(word, language, written_in=asked_in)}}

@@ -13,12 +13,14 @@ from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 from langchain_core.messages.utils import count_tokens_approximately
 
 from echo_index.errors import ModelError
-from echo_index.indexer.inspection.document_queries import IndexedDocument, Passage
+from echo_index.indexer.catalog.records import ChunkRow, StoredChunk
+from echo_index.indexer.inspection.document_queries import IndexedDocument
 from echo_index.retriever.rag.answer_stream import AnswerStream, AnswerText
 from echo_index.retriever.rag.chat_model import EchoChatModel, follows_instructions
 from echo_index.retriever.rag.citations import says_not_found
 from echo_index.retriever.rag.sentence_meaning import Embed
 from echo_index.retriever.search.hits import Hit
+from echo_index.retriever.search.neighbours import join_hits
 
 _PART_TOKENS = 1200  # longer parts lose more in three sentences, shorter ones lack context
 _CONTEXT_SHARE = 0.5  # of a model's context that a part or the notes may take
@@ -51,7 +53,7 @@ def document_parts(document: IndexedDocument, model: BaseChatModel) -> tuple[Hit
     sizes = [_tokens(document.text[passage.start : passage.end], model) for passage in document.passages]
     total = sum(sizes)
     wanted = total / max(1, math.ceil(total / _longest_input(model)))
-    groups: list[list[Passage]] = []
+    groups: list[list[ChunkRow]] = []
     size = 0.0
     for passage, tokens in zip(document.passages, sizes, strict=True):
         if not groups or size + tokens / 2 > wanted:
@@ -130,22 +132,9 @@ def _groups(notes: Sequence[str], model: BaseChatModel) -> Iterator[list[str]]:
         yield group
 
 
-def _part(document: IndexedDocument, passages: Sequence[Passage]) -> Hit:
-    first, last = passages[0], passages[-1]
-    return Hit(
-        text=document.text[first.start : last.end],
-        source=document.path,
-        title=document.title,
-        headings=first.headings,
-        format=document.format,
-        start=first.start,
-        end=last.end,
-        page=first.page,
-        line=first.line,
-        score=0.0,
-        dense=None,
-        lexical=None,
-    )
+def _part(document: IndexedDocument, passages: Sequence[ChunkRow]) -> Hit:
+    hits = [Hit.of(StoredChunk(0, document.path, document.title, document.format, passage)) for passage in passages]
+    return join_hits(hits, best=hits[0])
 
 
 def _heading(part: Hit) -> str:

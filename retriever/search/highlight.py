@@ -12,13 +12,10 @@ from typing import TYPE_CHECKING
 from echo_index.indexer.text.language_detection import detect_language
 from echo_index.indexer.text.sentences import SENTENCE_OR_LINE_END
 from echo_index.retriever.search.content_terms import content_terms, question_terms
+from echo_index.retriever.search.hits import Hit, Span
 
 if TYPE_CHECKING:
     from echo_index.embeddings.vectors.vector_ops import Vectors
-    from echo_index.retriever.search.hits import Hit
-
-Span = tuple[int, int]
-"""Start and end, in characters."""
 
 _MAX_LENGTH = 400  # characters of a span
 _MAX_COMPARED_SENTENCES = 24  # by their vectors, which takes a few seconds on a CPU
@@ -32,37 +29,56 @@ _UNDERLINE = re.compile(r"\n(?:\| ?:?)?[-=~^]{3}")  # below a heading or the hea
 _WORD = re.compile(r"\w+")
 
 
-def matching_sentence(query: str, text: str, *, by_line: bool = False) -> Span | None:
+def matching_sentence(query: str, text: str, *, by_line: bool = False, tie_break: str = "") -> Span | None:
     """Return the span of the sentence of a text that shares the most telling terms with a query; None if none does.
 
     A term counts less the more sentences have it; terms that are adjacent in the query and in a sentence count more. A
     heading or a question counts half. Terms are stems in the language of the text. `by_line`: each line is a sentence.
+    Of sentences that match the query equally, the one is returned that matches `tie_break` best, or else the first.
     """
     spans = sentence_spans(text, by_line=by_line)
     language = detect_language(text)
     sentences = [content_terms(text[start:end], language) for start, end in spans]
-    query_terms = question_terms(query, language)
+    is_statement = [_is_statement(text, span) for span in spans]
+    scores = _sentence_scores(question_terms(query, language), sentences, is_statement)
+    ties = _sentence_scores(question_terms(tie_break, language), sentences, is_statement) if tie_break else scores
+    best = max(range(len(spans)), key=lambda number: (scores[number], ties[number]), default=None)
+    return spans[best] if best is not None and scores[best] > 0 else None
+
+
+def _sentence_scores(
+    query_terms: Sequence[str], sentences: Sequence[Sequence[str]], is_statement: Sequence[bool]
+) -> list[float]:
     sentence_counts = Counter(term for terms in sentences for term in {*terms})
-    weights = {term: log((len(spans) + 1) / sentence_counts[term]) for term in query_terms if sentence_counts[term]}
+    weights = {term: log((len(sentences) + 1) / sentence_counts[term]) for term in query_terms if sentence_counts[term]}
     phrases = {pair for pair in pairwise(query_terms) if weights.keys() >= {*pair}}
-    best, highest = None, 0.0
-    for span, terms in zip(spans, sentences, strict=True):
-        score = sum(weights.get(term, 0.0) for term in {*terms})
-        score += sum(weights[one] + weights[other] for one, other in phrases & {*pairwise(terms)}) / 4
-        if not _is_statement(text, span):
-            score /= 2
-        if score > highest:
-            best, highest = span, score
-    return best
+    scores = []
+    for terms, counts_fully in zip(sentences, is_statement, strict=True):
+        score = sum(weights.get(term, 0.0) for term in sorted({*terms}))  # sorted: sums depend on the order
+        score += sum(weights[one] + weights[other] for one, other in sorted(phrases & {*pairwise(terms)})) / 4
+        scores.append(score if counts_fully else score / 2)
+    return scores
 
 
-def highlight_hits(query: str, hits: Sequence[Hit], *, similarity: Callable[[list[str]], Vectors]) -> list[Span | None]:
-    """Return for each hit the span of the sentence that answers a query best; None where there is none.
+def with_matching_sentences(query: str, hits: Sequence[Hit]) -> list[Hit]:
+    """Return the hits with the sentence that answers a query best in `Hit.sentence`; None where none shares a term."""
+    return [hit.at(matching_sentence(query, hit.text, by_line=_is_code(hit))) for hit in hits]
+
+
+def at_supporting_sentence(hit: Hit, answer: str, *, question: str) -> Hit:
+    """Return a cited hit with the sentence that an answer is taken from; unchanged if none shares a term with it."""
+    sentence = matching_sentence(answer, hit.text, by_line=_is_code(hit), tie_break=question)
+    return hit if sentence is None else hit.at(sentence)
+
+
+def highlight_hits(query: str, hits: Sequence[Hit], *, similarity: Callable[[list[str]], Vectors]) -> list[Hit]:
+    """Return the hits with the sentence that answers a query best in `Hit.sentence`; None where there is none.
 
     Sentences are compared by their terms. Where a hit of dense search shares no term, `similarity` returns the cosine
     of each of its sentences with the query, (n,); at most 24 sentences are compared so, those of the first hits.
     """
-    spans = [matching_sentence(query, hit.text, by_line=_is_code(hit)) for hit in hits]
+    hits = with_matching_sentences(query, hits)
+    spans = [hit.sentence for hit in hits]
     unmatched = [number for number, hit in enumerate(hits) if spans[number] is None and hit.dense is not None]
     compared: list[tuple[int, Span]] = []
     for number in unmatched:
@@ -76,7 +92,7 @@ def highlight_hits(query: str, hits: Sequence[Hit], *, similarity: Callable[[lis
         for (number, span), cosine in zip(compared, cosines.tolist(), strict=True):
             if cosine > highest[number]:
                 spans[number], highest[number] = span, cosine
-    return spans
+    return [hit.at(span) for hit, span in zip(hits, spans, strict=True)]
 
 
 def sentence_spans(text: str, *, by_line: bool = False) -> list[Span]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from echo_index.indexer.catalog.records import StoredChunk
+from echo_index.indexer.documents.chunking import Anchor, with_table_header
 from echo_index.indexer.generations.snapshot import Snapshot
 
 Scored = list[tuple[int, float]]
 """(chunk id, score), best first."""
+
+Span = tuple[int, int]
+"""Start and end, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,20 +25,32 @@ class RankedScore:
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Location of a chunk: its document, the character offset in it, and the page or line, from 1."""
+    """A location in a document: the character offset, the page or line (from 1), and the headings above it.
+
+    `place` is its name in formats whose places are neither pages nor lines: "slide 3". `last_page` is the last page if
+    it is only known to be on one of several.
+    """
 
     source: str
     start: int
     page: int | None
     line: int | None
+    place: str = ""
+    headings: tuple[str, ...] = ()
+    last_page: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A chunk that a search returned.
 
-    `start` and `end` are character offsets in the text of the document `source`; `page` and `line` count from 1 and are
-    None if the format has none. `score` is the cosine with the query after feedback (dense), BM25 (lexical) or the
+    `start` and `end` are character offsets in the text of the document `source`; `page`, `line` and `place` are those
+    of the start, counted from 1 and None or empty if the format has none. `headings` are those above the end, and
+    `anchors` where in the text page, place or headings change. `sentence` is the span in `text` of the sentence that
+    answers the query, where one shares words with it; `location` is where that stands. `table_header` is the header of
+    the table that the text begins inside of, and `full_text` the text below it.
+
+    `score` is the cosine with the query after feedback (dense), BM25 (lexical) or the
     fused score (hybrid); scores are comparable within one search only. `dense` and `lexical` are its ranks by the
     cosine with the query itself and by BM25, None where it was not found. `likelihood` is set after reranking: the mean
     log-probability of a query token given the chunk. `duplicates` are the lower-ranked chunks that say the same, if the
@@ -54,6 +71,68 @@ class Hit:
     lexical: RankedScore | None
     likelihood: RankedScore | None = None
     duplicates: tuple[Location, ...] = ()
+    place: str = ""
+    table_header: str = ""
+    anchors: tuple[Anchor, ...] = ()
+    sentence: Span | None = None
+
+    @classmethod
+    def of(
+        cls,
+        stored: StoredChunk,
+        *,
+        score: float = 0.0,
+        dense: RankedScore | None = None,
+        lexical: RankedScore | None = None,
+    ) -> Hit:
+        """Return a chunk as a hit."""
+        chunk = stored.chunk
+        return cls(
+            text=chunk.text,
+            source=stored.path,
+            title=stored.title,
+            headings=chunk.headings,
+            format=stored.format,
+            start=chunk.start,
+            end=chunk.end,
+            page=chunk.page,
+            line=chunk.line,
+            score=score,
+            dense=dense,
+            lexical=lexical,
+            place=chunk.place,
+            table_header=chunk.table_header,
+            anchors=chunk.anchors,
+        )
+
+    @property
+    def full_text(self) -> str:
+        """The text as it is read and embedded: below the header of its table, if it begins inside of one."""
+        return with_table_header(self.table_header, self.text)
+
+    @property
+    def location(self) -> Location:
+        """Where the answering sentence stands; without one, the start of the hit, and the pages that it is on."""
+        if self.sentence is not None:
+            return self._location(self.sentence[0])
+        pages = [anchor.page for anchor in self.anchors if anchor.page is not None]
+        last_page = pages[-1] if pages and pages[-1] != self.page else None
+        return replace(self._location(0), headings=self.headings, last_page=last_page)
+
+    def at(self, sentence: Span | None) -> Hit:
+        """Return this hit with another answering sentence, given by its span in `text`."""
+        return replace(self, sentence=sentence)
+
+    def _location(self, position: int) -> Location:
+        """Return the location of a position in `text`."""
+        offset = self.start + position
+        page, place, headings = self.page, self.place, self.headings
+        for anchor in self.anchors:
+            if anchor.offset > offset:
+                break
+            page, place, headings = anchor.page, anchor.place, anchor.headings
+        line = None if self.line is None else self.line + self.text.count("\n", 0, position)
+        return Location(self.source, offset, page, line, place, headings)
 
 
 def make_hits(
@@ -62,20 +141,7 @@ def make_hits(
     """Return the hits of a ranking; `dense` and `lexical` are the ranks and scores of chunk ids."""
     chunks = snapshot.catalog.chunks(chunk_ids(ranked))
     return [
-        Hit(
-            text=chunks[identifier].chunk.text,
-            source=chunks[identifier].path,
-            title=chunks[identifier].title,
-            headings=chunks[identifier].chunk.headings,
-            format=chunks[identifier].format,
-            start=chunks[identifier].chunk.start,
-            end=chunks[identifier].chunk.end,
-            page=chunks[identifier].chunk.page,
-            line=chunks[identifier].chunk.line,
-            score=score,
-            dense=dense.get(identifier),
-            lexical=lexical.get(identifier),
-        )
+        Hit.of(chunks[identifier], score=score, dense=dense.get(identifier), lexical=lexical.get(identifier))
         for identifier, score in ranked
     ]
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+from echo_index.indexer.documents.chunking import Anchor
+from echo_index.indexer.documents.joining import join_pieces
 from echo_index.retriever.search.hits import Hit
 
 _MAX_GAP = 8
@@ -25,27 +27,40 @@ def join_neighbours(hits: Sequence[Hit]) -> list[Hit]:
             runs[-1].append(rank)
         else:
             runs.append([rank])
-    return [_join([hits[rank] for rank in run], best=hits[min(run)]) for run in sorted(runs, key=min)]
+    return [join_hits([hits[rank] for rank in run], best=hits[min(run)]) for run in sorted(runs, key=min)]
+
+
+def join_hits(hits: Sequence[Hit], *, best: Hit) -> Hit:
+    """Return one hit for chunks of a document in its order, with the rank and the scores of the best of them."""
+    first = hits[0]
+    sentence = best.sentence
+    if sentence is not None:
+        moved = best.start - first.start
+        sentence = (sentence[0] + moved, sentence[1] + moved)
+    return replace(
+        best,
+        text=join_pieces(hits, start=first.start, line=first.line or 1),
+        start=first.start,
+        end=hits[-1].end,
+        page=first.page,
+        line=first.line,
+        place=first.place,
+        table_header=first.table_header,
+        anchors=_join_anchors(hits),
+        sentence=sentence,
+        duplicates=tuple(place for hit in hits for place in hit.duplicates),
+    )
+
+
+def _join_anchors(hits: Sequence[Hit]) -> tuple[Anchor, ...]:
+    """Return the anchors of all hits, with one for the start of each but the first."""
+    anchors = {anchor.offset: anchor for hit in hits for anchor in hit.anchors}
+    for hit in hits[1:]:
+        begins = hit.at((0, 0)).location
+        anchors.setdefault(hit.start, Anchor(hit.start, begins.page, begins.place, begins.headings))
+    return tuple(anchors[offset] for offset in sorted(anchors))
 
 
 def _are_neighbours(first: Hit, second: Hit) -> bool:
     is_next = first.start < second.start and first.end < second.end and second.start - first.end <= _MAX_GAP
     return is_next and (first.source, first.headings) == (second.source, second.headings)
-
-
-def _join(hits: Sequence[Hit], *, best: Hit) -> Hit:
-    """Return one hit for neighbours in the order of the document."""
-    text, end = hits[0].text, hits[0].end
-    for hit in hits[1:]:
-        gap = hit.start - end
-        text += ("\n\n" if gap > 1 else " " * gap) + hit.text[max(0, -gap) :]
-        end = hit.end
-    return replace(
-        best,
-        text=text,
-        start=hits[0].start,
-        end=end,
-        page=hits[0].page,
-        line=hits[0].line,
-        duplicates=tuple(place for hit in hits for place in hit.duplicates),
-    )

@@ -38,7 +38,7 @@ class Reranker:
         """
         if not hits or not limit:
             return [*hits]
-        chunks = [embedded_text(hit.title, hit.headings, hit.text) for hit in hits[:limit]]
+        chunks = [embedded_text(hit.title, hit.headings, hit.full_text) for hit in hits[:limit]]
         likelihoods = self._cache.get([(query, chunk) for chunk in chunks], self._compute_likelihoods)
         return reorder(hits, likelihoods.tolist())
 

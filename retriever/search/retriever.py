@@ -15,11 +15,11 @@ from echo_index.indexer.generations.manifest import manifest_stamp
 from echo_index.indexer.generations.snapshot import Snapshot, open_snapshot
 from echo_index.indexer.vectors.faiss_index import IndexDevice
 from echo_index.retriever.search.dense import dense_ranking
-from echo_index.retriever.search.highlight import Span, highlight_hits
-from echo_index.retriever.search.hits import Hit, Scored, make_hits, ranked_scores
+from echo_index.retriever.search.duplicates import group_duplicates
+from echo_index.retriever.search.highlight import highlight_hits, with_matching_sentences
+from echo_index.retriever.search.hits import Hit, make_hits, ranked_scores
 from echo_index.retriever.search.hybrid import hybrid_ranking
 from echo_index.retriever.search.lexical import lexical_ranking
-from echo_index.retriever.search.near_duplicates import group_duplicates
 from echo_index.retriever.search.query_batcher import QueryBatcher
 from echo_index.retriever.search.reranking import Reranker
 from echo_index.retriever.search.vector_lru import VectorLRU
@@ -131,7 +131,7 @@ class Retriever:
             where: the documents to search.
             rerank: how many of the best hits, more or fewer than `k`, are reranked by query likelihood
                 (arXiv 2204.07496).
-            group: leave out near-duplicates of better hits and list them in `Hit.duplicates`.
+            group: leave out hits that say word for word what a better one says, and list them in `Hit.duplicates`.
             exact: return only chunks that have the text in quotation marks word for word, or the whole query if there
                 is none; a query that is only such a text is exact by itself. Not in dense search.
             vector: the query's vector (dimension,) from `encode_queries` with that instruction, if it is already known.
@@ -149,25 +149,23 @@ class Retriever:
         search_filter, limit = where or SearchFilter(), max(k, rerank)
         depth = _GROUPING_FACTOR * limit if group else limit
 
-        def grouped(snapshot: Snapshot, ranked: Scored, hits: list[Hit]) -> list[Hit]:
-            return group_duplicates(snapshot, ranked, hits, limit=limit) if group else hits
-
         def find(snapshot: Snapshot) -> list[Hit]:
             if mode == "lexical":
                 matching = lexical_ranking(snapshot, query, depth, search_filter, exact=exact)
-                return grouped(snapshot, matching, make_hits(snapshot, matching, {}, ranked_scores(matching)))
+                return make_hits(snapshot, matching, {}, ranked_scores(matching))
             query_vector = self._query_vector(query, instruction) if vector is None else vector
             if mode == "dense":
                 dense = dense_ranking(snapshot, query_vector, k=depth, where=search_filter)
                 ranked = dense.ranked[:depth]
-                return grouped(snapshot, ranked, make_hits(snapshot, ranked, ranked_scores(dense.nearest), {}))
+                return make_hits(snapshot, ranked, ranked_scores(dense.nearest), {})
             hybrid = hybrid_ranking(snapshot, query, query_vector, k=limit, where=search_filter, exact=exact)
             fused = hybrid.fused[:depth]
-            return grouped(
-                snapshot, fused, make_hits(snapshot, fused, ranked_scores(hybrid.dense), ranked_scores(hybrid.lexical))
-            )
+            return make_hits(snapshot, fused, ranked_scores(hybrid.dense), ranked_scores(hybrid.lexical))
 
-        return self._reranker.rerank(query, self.with_snapshot(find), limit=rerank)[:k]
+        hits = self.with_snapshot(find)
+        if group:
+            hits = group_duplicates(hits, limit=limit)
+        return with_matching_sentences(query, self._reranker.rerank(query, hits, limit=rerank)[:k])
 
     def similar(self, source: str, start: int, *, k: int = 10, where: SearchFilter | None = None) -> list[Hit]:
         """Return the `k` chunks most similar to the chunk of document `source` that starts at character `start`.
@@ -200,11 +198,11 @@ class Retriever:
         normalization = self.current_snapshot().normalization
         return normalization.normalize_query(self._query_vector(query, instruction)).vector
 
-    def highlight(self, query: str, hits: Sequence[Hit], *, instruction: str | None = None) -> list[Span | None]:
-        """Return for each hit the span in its text of the sentence that answers the query best; None without one.
+    def highlight(self, query: str, hits: Sequence[Hit], *, instruction: str | None = None) -> list[Hit]:
+        """Return the hits with the sentence that answers the query best in `Hit.sentence`, also where no word tells it.
 
-        Sentences are compared by the terms that they share with the query. For hits of dense search that share none,
-        they are compared by their vectors; at most 24 sentences are embedded for this.
+        Where no sentence of a hit of dense search shares a term with the query, which `search` looks for, sentences are
+        compared by their vectors; at most 24 are embedded for this.
 
         Raises:
             QuestionError: the query is empty.

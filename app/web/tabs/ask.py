@@ -155,7 +155,7 @@ def passage_cards(turn: Turn, *, cited: int | None = None) -> str:
     for number, hit in enumerate(turn.passages, start=1):
         mark = matching_sentence(turn.text or turn.question, hit.text) or matching_sentence(turn.question, hit.text)
         kinds = [kind for kind, applies in (("cited", number in cited_numbers), ("here", number == cited)) if applies]
-        cards.append(hit_card(hit, mark, number=number, similar=False, kinds=kinds))
+        cards.append(hit_card(hit.at(mark), number=number, similar=False, kinds=kinds))
     return f'<ol class="hits">{"".join(cards)}</ol>'
 
 

@@ -146,10 +146,10 @@ def _column(ranking: Ranking, echo: Ranking) -> str:
 
 
 def _row(hit: Hit, rank: int, echo_rank: int | None, *, is_echo: bool) -> str:
-    label = f"{rank}. {heading_path(hit.title, hit.headings, separator=' › ') or hit.source}"
-    link = button(label, "open", title=f"Open {location_text(hit)}", source=hit.source, start=hit.start)
+    label = f"{rank}. {heading_path(hit.title, hit.location.headings, separator=' › ') or hit.source}"
+    link = button(label, "open", title=f"Open {location_text(hit.location)}", source=hit.source, start=hit.start)
     return (
-        f'<li class="rank-row">{link}<span class="place">{escape_html(location_text(hit))}</span>'
+        f'<li class="rank-row">{link}<span class="place">{escape_html(location_text(hit.location))}</span>'
         f"{'' if is_echo else _rank_change(rank, echo_rank)}</li>"
     )
 

@@ -17,7 +17,7 @@ from echo_index.app.web.theme import interactive_html
 from echo_index.errors import EchoIndexError
 from echo_index.indexer.inspection.corpus_survey import find_corpus_issues, map_corpus
 from echo_index.indexer.inspection.document_queries import find_passage, list_documents
-from echo_index.retriever.search.hits import Location
+from echo_index.retriever.search.hits import Hit
 
 if TYPE_CHECKING:
     from echo_index.indexer.catalog.records import StoredChunk
@@ -115,7 +115,7 @@ def _draw_map(retriever: Retriever, question: str) -> tuple[str, str]:
     [point] = corpus.project(retriever.project_query(question)[None, :]).tolist()
     head = '<p class="head">Passages nearest to the question by meaning</p>'
     return map_svg(corpus, question=(question, (point[0], point[1])), near=near), head + hit_cards(
-        hits, retriever.highlight(question, hits)
+        retriever.highlight(question, hits)
     )
 
 
@@ -158,9 +158,7 @@ def _issue_group(title: str, rows: str, count: int) -> str:
 
 
 def _link(passage: StoredChunk) -> str:
-    chunk = passage.chunk
-    label = location_text(Location(passage.path, chunk.start, chunk.page, chunk.line))
-    return button(label, "open", source=passage.path, start=chunk.start)
+    return button(location_text(Hit.of(passage).location), "open", source=passage.path, start=passage.chunk.start)
 
 
 def _similarity_text(cosine: float) -> str:

@@ -93,8 +93,8 @@ class SearchTab:
                 rerank=rerank,
                 group=True,
             )
-            marks = retriever.highlight(question, hits, instruction=task or None)
-            return hit_cards(hits, marks, nothing=nothing_found(question, mode=mode))
+            hits = retriever.highlight(question, hits, instruction=task or None)
+            return hit_cards(hits, nothing=nothing_found(question, mode=mode))
 
         return self._service.with_retriever(find)
 
@@ -115,4 +115,4 @@ class SearchTab:
         )
         back = button("Back to the results", "back")
         head = f'<p class="head">Passages similar to one of <b>{escape_html(source)}</b> {back}</p>'
-        return head + hit_cards(hits, [None] * len(hits))
+        return head + hit_cards(hits)

@@ -95,7 +95,7 @@ def test_a_turn_grows_until_its_answer_is_complete(facts: IndexService, monkeypa
     assert "eight" in answer.text == last.text
     assert answer.citations and answer.passages == last.passages
     for citation in answer.citations:
-        assert citation.hit == last.passages[citation.number - 1]
+        assert citation.hit.at(None) == last.passages[citation.number - 1].at(None)
     assert Path(answer.citations[0].hit.source).name == "ferry.md"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import tracemalloc
 from array import array
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -12,8 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from indexer_helpers import token_starts
 
-from echo_index.indexer.documents.chunking import Chunk, Chunking, embedded_text, split_into_chunks, title_path
-from echo_index.indexer.documents.document import Document, Heading
+from echo_index.indexer.documents.chunking import (
+    Anchor,
+    Chunk,
+    Chunking,
+    embedded_text,
+    split_into_chunks,
+    title_path,
+    with_table_header,
+)
+from echo_index.indexer.documents.document import Document, Heading, Place, Table
 
 
 def cut(document: Document | str, *, limit: int = 200, overlap: int = 30) -> list[Chunk]:
@@ -69,6 +78,10 @@ def cases(draw: st.DrawFn) -> tuple[Document, list[int], Chunking]:
         st.sampled_from([token_starts(document.text), list(range(size)), list(range(0, size, 3))])
         | st.lists(st.integers(0, max(0, size - 1)), max_size=60, unique=True).map(sorted)
     )
+    spans = sorted(draw(st.lists(st.integers(0, size), max_size=6, unique=True)))
+    header = draw(st.sampled_from(["", "Name | Size", "word " * 30]))
+    tables = tuple(Table(start, end, header) for start, end in zip(spans[::2], spans[1::2], strict=False))
+    document = replace(document, tables=tables)
     return document, starts, Chunking(draw(st.sampled_from([1, 2, 3, 7, 20, 200])), draw(st.integers(0, 25)))
 
 
@@ -81,6 +94,7 @@ def test_chunks_are_complete_short_enough_and_in_order(case: tuple[Document, lis
     for chunk in chunks:
         assert document.text[chunk.start : chunk.end] == chunk.text
         assert chunk.text == chunk.text.strip() != ""
+        assert not chunk.table_header or any(table.start <= chunk.start < table.end for table in document.tables)
         assert sum(chunk.start <= start < chunk.end for start in starts) <= chunking.max_tokens
         covered[chunk.start : chunk.end] = b"\1" * (chunk.end - chunk.start)
     assert all(done or character.isspace() for done, character in zip(covered, document.text, strict=True))
@@ -325,3 +339,85 @@ def test_a_heading_contained_in_the_title_is_not_repeated() -> None:
         "Examples",
     )
     assert title_path("", ("Only",)) == ("Only",)
+
+
+# Tables
+
+
+def fleet(rows: int, *, before: str = "The fleet sails.\n\n", after: str = "\n\nThat is all of it.") -> Document:
+    header = "Ship | Crew size"
+    lines = "\n".join(f"Ship{number} | {number + 100} men." for number in range(rows))
+    start = len(before) + len(header) + 1
+    return Document(
+        text=f"{before}{header}\n{lines}{after}",
+        title="",
+        format="html",
+        tables=(Table(start, start + len(lines), header),),
+    )
+
+
+def test_a_long_table_is_cut_between_rows_and_each_part_has_the_header() -> None:
+    first, *others = cut(fleet(60), limit=40, overlap=10)
+    assert first.text.startswith("The fleet sails.\n\nShip | Crew size\nShip0 |")
+    assert first.table_header == "", "its header is part of its text"
+    assert {chunk.table_header for chunk in others if chunk.text.startswith("Ship")} == {"Ship | Crew size"}
+    rows = [line for chunk in (first, *others) for line in chunk.text.splitlines() if "men" in line]
+    assert rows == [f"Ship{number} | {number + 100} men." for number in range(60)], "each row once and whole"
+    for chunk in others:
+        assert length(with_table_header(chunk.table_header, chunk.text)) <= 40
+
+
+def test_a_table_that_fits_stays_with_its_text() -> None:
+    [chunk] = cut(fleet(4))
+    assert chunk.text == fleet(4).text
+    assert chunk.table_header == ""
+
+
+def test_a_row_that_is_too_long_is_cut_and_keeps_the_header() -> None:
+    header = "Name | Life"
+    row = "Ada | " + "word " * 100
+    document = Document(
+        f"{header}\n{row}", "", "html", tables=(Table(len(header) + 1, len(header) + 1 + len(row), header),)
+    )
+    chunks = cut(document, limit=40)
+    assert [chunk.table_header for chunk in chunks[1:]] == [header] * (len(chunks) - 1)
+    assert len(chunks) > 2
+
+
+def test_a_long_header_leaves_room_for_rows() -> None:
+    header = "column " * 100
+    text = f"{header}\n" + "\n".join(f"row {number}" for number in range(30))
+    document = Document(text, "", "html", tables=(Table(len(header) + 1, len(text), header),))
+    for chunk in cut(document, limit=40)[3:]:
+        assert 0 < length(chunk.table_header) <= 20
+        assert "row" in chunk.text
+
+
+# Places
+
+
+def test_changes_of_page_heading_and_place_have_anchors() -> None:
+    text = "# A\n\nOne.\n\n## B\n\nTwo.\n\nThree."
+    two, three = text.index("Two"), text.index("Three")
+    document = replace(
+        marked_down(text), pages=(0, two, three), places=(Place(0, "slide 1"), Place(three, "slide 2")), has_lines=False
+    )
+    [chunk] = cut(document)
+    assert (chunk.page, chunk.place, chunk.headings) == (1, "slide 1", ("A", "B"))
+    assert chunk.anchors == (
+        Anchor(0, 1, "slide 1", ("A",)),
+        Anchor(text.index("## B"), 1, "slide 1", ("A", "B")),
+        Anchor(two, 2, "slide 1", ("A", "B")),
+        Anchor(three, 3, "slide 2", ("A", "B")),
+    )
+
+
+def test_a_chunk_of_one_page_and_section_has_no_anchors() -> None:
+    [chunk] = cut(replace(marked_down("# A\n\nOne. Two."), pages=(0,)))
+    assert chunk.anchors == ()
+
+
+def test_places_are_found_at_every_offset() -> None:
+    document = Document("abcdef", "", "text", places=(Place(1, "row 1"), Place(4, "row 2")))
+    assert [document.place(offset) for offset in range(6)] == ["row 1"] * 4 + ["row 2"] * 2
+    assert replace(document, places=()).place(3) == ""

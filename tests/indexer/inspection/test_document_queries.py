@@ -20,7 +20,6 @@ from echo_index.indexer.documents.formats import read_document
 from echo_index.indexer.generations.snapshot import Snapshot, open_snapshot
 from echo_index.indexer.inspection.document_queries import (
     ListedDocument,
-    Passage,
     find_passage,
     list_documents,
     read_indexed_document,
@@ -60,7 +59,7 @@ def test_passages_have_the_same_offsets_as_in_the_original_text(folder: Path, sn
     for found in chunks:
         chunk, document = found.chunk, documents[found.path]
         assert document.text[chunk.start : chunk.end] == chunk.text
-        assert Passage(chunk.start, chunk.end, chunk.page, chunk.line, chunk.headings) in document.passages
+        assert chunk in document.passages
     assert sum(len(document.passages) for document in documents.values()) == len(chunks)
     for path, document in documents.items():
         original = read_document(folder / path)

@@ -37,7 +37,7 @@ def test_a_marker_of_a_passage_that_was_given_and_says_so_stays() -> None:
     answer = check_answer("What does it cost?", "A ticket costs eleven euros [2].", PASSAGES)
     assert answer.found
     assert answer.text == "A ticket costs eleven euros [2]."
-    assert [(citation.number, citation.hit) for citation in answer.citations] == [(2, TICKET)]
+    assert [(citation.number, citation.hit.at(None)) for citation in answer.citations] == [(2, TICKET)]
     assert answer.removed_markers == 0
 
 
@@ -179,7 +179,7 @@ def test_markers_of_a_model_that_is_trusted_stay_where_they_point_at_a_passage()
     assert not check_answer("Wann fährt sie?", text, PASSAGES).found
     answer = check_answer("Wann fährt sie?", text, PASSAGES, trust_citations=True)
     assert (answer.text, answer.removed_markers) == ("Die Fähre legt morgens und mittags ab [1].", 1)
-    assert [citation.hit for citation in answer.citations] == [FERRY]
+    assert [citation.hit.at(None) for citation in answer.citations] == [FERRY]
     assert not check_answer("Wann fährt sie?", "Morgens und mittags [3].", PASSAGES, trust_citations=True).found
 
 
@@ -344,7 +344,7 @@ def test_a_real_model_answers_from_the_passage_that_holds_the_answer(name: str, 
     assert answer.found
     assert streamed == answer.text
     assert "eight" in answer.text
-    assert FERRY in [citation.hit for citation in answer.citations]
+    assert FERRY in [citation.hit.at(None) for citation in answer.citations]
 
 
 @pytest.mark.model

@@ -59,6 +59,7 @@ def test_a_base_model_is_given_three(tiny_model: LanguageModel) -> None:
 @pytest.mark.parametrize("k", [2, None])
 def test_neighbours_are_joined(k: int | None) -> None:
     first, second = hits("The ferry leaves", "at noon.")
+    first = replace(first, end=first.start + len(first.text))
     second = replace(second, source=first.source, start=first.end + 1, end=first.end + 9)
     assert chosen("When does the ferry leave?", [second, first], k=k) == ["The ferry leaves at noon."]
 

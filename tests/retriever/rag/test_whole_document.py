@@ -9,7 +9,8 @@ from recording_model import Recording
 
 from echo_index.embeddings.models.language_model import LanguageModel
 from echo_index.errors import ModelError
-from echo_index.indexer.inspection.document_queries import IndexedDocument, Passage
+from echo_index.indexer.catalog.records import ChunkRow
+from echo_index.indexer.inspection.document_queries import IndexedDocument
 from echo_index.retriever.rag import whole_document
 from echo_index.retriever.rag.chat_model import EchoChatModel
 from echo_index.retriever.rag.whole_document import answer_from_notes, document_parts, take_notes
@@ -26,7 +27,7 @@ def document(*sentences: str) -> IndexedDocument:
     """Return a document with a passage for each sentence, one a line."""
     passages, start = [], 0
     for line, sentence in enumerate(sentences, start=1):
-        passages.append(Passage(start, start + len(sentence), None, line, ()))
+        passages.append(ChunkRow(sentence, (), start, start + len(sentence), None, line, b""))
         start += len(sentence) + 1
     return IndexedDocument("museum.txt", "The museum", "text", "\n".join(sentences), tuple(passages))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -230,15 +232,15 @@ def test_vectors_are_compared_only_where_no_term_is_shared() -> None:
 
     texts = ["A cat sat. It slept for long.", "Whales. Dolphins swim far out. Sea.", "Salt. Bread and butter."]
     hits = [hit(texts[0]), hit(texts[1]), hit(texts[2], dense=False)]
-    marks = highlight_hits("cat", hits, similarity=similarity)
+    marks = _spans(highlight_hits("cat", hits, similarity=similarity))
     assert [mark and text[mark[0] : mark[1]] for mark, text in zip(marks, texts, strict=True)] == [
         "A cat sat.",
         "Dolphins swim far out.",
         None,
     ]
     assert asked == [["Whales.", "Dolphins swim far out.", "Sea."]]
-    assert highlight_hits("cat", hits[::2], similarity=similarity) == [marks[0], None]
-    assert highlight_hits("cat", [], similarity=similarity) == []
+    assert _spans(highlight_hits("cat", hits[::2], similarity=similarity)) == [marks[0], None]
+    assert _spans(highlight_hits("cat", [], similarity=similarity)) == []
     assert len(asked) == 1
 
 
@@ -248,7 +250,7 @@ def test_headings_and_questions_are_not_compared_unless_there_is_nothing_else() 
         hit("# Heading\n"),
         hit("a?b. Why so?\nNo.", format="code"),
     ]
-    marks = highlight_hits("zebra", hits, similarity=by_length)
+    marks = _spans(highlight_hits("zebra", hits, similarity=by_length))
     assert [mark and one.text[slice(*mark)] for one, mark in zip(hits, marks, strict=True)] == [
         "Short.",
         "# Heading",
@@ -264,8 +266,12 @@ def test_so_many_sentences_are_compared_and_passages_as_a_whole() -> None:
         return by_length(sentences)
 
     ten = " ".join(f"Sentence {number}." for number in range(10))
-    marks = highlight_hits("zebra", [hit(ten)] * 3, similarity=similarity)
+    marks = _spans(highlight_hits("zebra", [hit(ten)] * 3, similarity=similarity))
     assert [mark is not None for mark in marks] == [True, True, False]
-    marks = highlight_hits("zebra", [hit(" ".join([ten] * 3)), hit("One.")], similarity=similarity)
+    marks = _spans(highlight_hits("zebra", [hit(" ".join([ten] * 3)), hit("One.")], similarity=similarity))
     assert [mark is not None for mark in marks] == [True, False]
     assert seen == [20, 24]
+
+
+def _spans(hits: Sequence[Hit]) -> list[tuple[int, int] | None]:
+    return [hit.sentence for hit in hits]

@@ -1,18 +1,21 @@
-"""Near-duplicates are listed by the better hit in every mode, and never lost."""
+"""Hits that say the same are listed by the best of them in every mode, and never lost; those that differ are hits."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from example_hit import HIT
 from indexer_helpers import WordEncoder, build, write
 
 from echo_index.indexer.catalog.records import SearchFilter
+from echo_index.indexer.documents.chunking import Chunking
 from echo_index.indexer.generations.snapshot import Snapshot, open_snapshot
+from echo_index.retriever.search.duplicates import group_duplicates
 from echo_index.retriever.search.hits import Hit, Location, make_hits
-from echo_index.retriever.search.near_duplicates import group_duplicates
 from echo_index.retriever.search.retriever import Mode, Retriever
 
 SAID = "The ferry leaves at eight and at noon."
@@ -59,42 +62,74 @@ def test_what_says_the_same_is_named_by_the_best_of_it(retriever: Retriever, mod
     [copies] = [hit for hit in hits if hit.source in ("copy.md", "other.md")]
     [spot] = copies.duplicates
     assert {copies.source, spot.source} == {"copy.md", "other.md"}
-    assert spot == Location(spot.source, copies.start, None, copies.line)
+    assert spot == Location(spot.source, copies.start, None, copies.line, headings=copies.headings)
 
 
-def test_of_one_document_what_is_nearly_the_same_is_named(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
-    ids = [int(key) for key in snapshot.catalog.chunk_ids(SearchFilter(paths=("island.md",)), generation=1)]
-    ranked = [(key, 1.0 / number) for number, key in enumerate(ids, start=1)]
-    hits = make_hits(snapshot, ranked, {}, {})
-    vectors = snapshot.chunk_vectors(ids)
-    cosine = float(vectors[0] @ vectors[2])
-    for least, named in ((cosine - 1e-3, True), (cosine + 1e-3, False)):
-        monkeypatch.setattr("echo_index.retriever.search.near_duplicates.NEAR_DUPLICATE", least)
-        found = group_duplicates(snapshot, ranked, hits, limit=100)
-        assert (hits[2].start in [spot.start for spot in found[0].duplicates]) is named
+def hit(text: str, **changes: object) -> Hit:
+    """Return a hit with a text; without changes all are in one section of one document."""
+    return replace(HIT, text=text, headings=("Limits",), source="limits.md", **changes)  # type: ignore[arg-type]
 
 
-def test_other_documents_are_named_only_for_the_same_text(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("echo_index.retriever.search.near_duplicates.NEAR_DUPLICATE", -1.0)
-    ids = [int(key) for key in snapshot.catalog.chunk_ids(SearchFilter(), generation=1)]
-    ranked = [(key, 1.0 / number) for number, key in enumerate(ids, start=1)]
-    found = group_duplicates(snapshot, ranked, make_hits(snapshot, ranked, {}, {}), limit=100)
-    assert sorted(hit.source for hit in found) == ["copy.md", "island.md"]
-    assert {spot.source for hit in found if hit.source == "island.md" for spot in hit.duplicates} == {"island.md"}
+def test_white_space_capitals_and_punctuation_make_no_difference() -> None:
+    texts = ("The limit is 5 mg.", "the  limit\nis *5 mg*", "- The limit is 5 mg!")
+    [found] = group_duplicates([hit(text, start=number) for number, text in enumerate(texts)], limit=9)
+    assert [place.start for place in found.duplicates] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "The limit for A is 6 mg.",
+        "The limit for B is 5 mg.",
+        "The limit for A is not 5 mg.",
+        "The limit for A is -5 mg.",
+        "The limit for A is ≥5 mg.",
+        "The limit for A is 5 g.",
+        "The limit for A is 5 mg, and 6 mg.",
+        "A is 5 mg the limit for.",
+    ],
+)
+def test_whatever_differs_makes_another_hit(other: str) -> None:
+    found = group_duplicates([hit("The limit for A is 5 mg."), hit(other, start=9)], limit=9)
+    assert [each.duplicates for each in found] == [(), ()]
+
+
+def test_the_same_words_below_another_heading_say_something_else() -> None:
+    first, second = hit("5 mg."), replace(hit("5 mg."), headings=("Limits", "Class B"))
+    assert len(group_duplicates([first, second], limit=9)) == 2
+    copy = replace(second, source="copy.md")
+    assert len(group_duplicates([first, copy], limit=9)) == 1, "a copy is one below whatever heading"
+
+
+def test_rows_of_tables_with_other_headers_are_not_the_same() -> None:
+    first, second = hit("A | 5", table_header="Class | Limit"), hit("A | 5", table_header="Class | Minimum")
+    assert len(group_duplicates([first, second], limit=9)) == 2
+
+
+def test_classes_with_different_limits_are_all_found(tmp_path: Path) -> None:
+    sections = (
+        f"## Class {name}\n\nThe limit of nitrate for water of class {name} is {5 + 7 * number} milligrams per litre."
+        for number, name in enumerate("ABCDEFGH")
+    )
+    write(tmp_path, limits="# Limits\n\n" + "\n\n".join(sections))
+    build(tmp_path, tmp_path / ".index", WordEncoder(), chunking=Chunking(30, 5))
+    retriever = Retriever.open(tmp_path / ".index", encoder=WordEncoder())  # type: ignore[arg-type]
+    hits = retriever.search("nitrate limit for class F", k=10, group=True)
+    assert {found.text[-24:-22].strip() for found in hits} == {str(5 + 7 * number) for number in range(8)}
 
 
 def test_nothing_is_lost(snapshot: Snapshot) -> None:
     ids = [int(key) for key in snapshot.catalog.chunk_ids(SearchFilter(), generation=1)]
     ranked = [(key, 1.0 / number) for number, key in enumerate(ids, start=1)]
     hits = make_hits(snapshot, ranked, {}, {})
-    found = group_duplicates(snapshot, ranked, hits, limit=len(hits))
+    found = group_duplicates(hits, limit=len(hits))
     told = [(hit.source, hit.start) for hit in found] + [
         (spot.source, spot.start) for hit in found for spot in hit.duplicates
     ]
     assert sorted(told) == sorted((hit.source, hit.start) for hit in hits)
     assert [hit.score for hit in found] == sorted((hit.score for hit in found), reverse=True)
-    assert len(group_duplicates(snapshot, ranked, hits, limit=3)) == 3
-    assert group_duplicates(snapshot, [], [], limit=3) == []
+    assert len(group_duplicates(hits, limit=3)) == 3
+    assert group_duplicates([], limit=3) == []
 
 
 def test_a_search_that_is_not_to_group_names_nothing(retriever: Retriever) -> None:
