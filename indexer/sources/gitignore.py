@@ -1,25 +1,106 @@
-"""Read `.gitignore` patterns and match paths against them."""
+"""Read `.gitignore` patterns and match paths against them, exactly as git does."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from echo_index.errors import DocumentError, SourceError
+from echo_index.indexer.sources.wildcards import WildcardError, Wildcards
 from echo_index.indexer.storage.safe_open import open_file
 
-if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
-
 IGNORE_FILE = ".gitignore"
+GIT_FOLDER = ".git"
 
+_EXCLUDE_FILE = "info/exclude"  # of the folder .git
 _MAX_BYTES = 2**18  # of an ignore file
-_MAX_WILDCARDS = 5  # of a pattern
-_WILDCARDS = re.compile(r"\*+")
+_LITERAL = re.compile(r"[^*?\[\\]*")  # up to the first wildcard
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """One line of an ignore file: a text without wildcards, then the rest, if there are any.
+
+    `excludes` is false after "!". A pattern with a slash at its end matches `only_folders`; one with no other slash is
+    compared with `only_names`, and otherwise with the path below the folder of the ignore file.
+    """
+
+    start: str
+    rest: Wildcards | None
+    excludes: bool
+    only_folders: bool
+    only_names: bool
+
+    @classmethod
+    def parse(cls, line: str) -> Pattern | None:
+        """Return the pattern of a line, or None for a blank line or a comment.
+
+        Raises:
+            WildcardError: the pattern matches nothing.
+        """
+        if line.startswith("#"):
+            return None
+        line = _without_trailing_spaces(line)
+        if not line:
+            return None
+        body = line.removeprefix("!")
+        only_folders = body.endswith("/")
+        body = body[:-1] if only_folders else body
+        if not body:
+            raise WildcardError("It is empty.")
+        only_names = "/" not in body
+        body = body.removeprefix("/")
+        # git compares the start before it looks at the wildcards, so that `**` after it counts as the first thing.
+        start = _LITERAL.match(body)[0]  # type: ignore[index]
+        rest = body[len(start) :]
+        return cls(
+            start=start,
+            rest=Wildcards.parse(rest, is_path=not only_names) if rest else None,
+            excludes=not line.startswith("!"),
+            only_folders=only_folders,
+            only_names=only_names,
+        )
+
+    def matches(self, path: str, name: str, *, is_folder: bool) -> bool:
+        """Return whether the pattern matches a path below its folder; `name` is the last part of the path."""
+        if self.only_folders and not is_folder:
+            return False
+        text = name if self.only_names else path
+        if self.rest is None:
+            return text == self.start
+        return text.startswith(self.start) and self.rest.matches(text[len(self.start) :])
+
+
+@dataclass(frozen=True, slots=True)
+class PatternList:
+    """Patterns of which the last one that matches counts."""
+
+    patterns: tuple[Pattern, ...]
+
+    def verdict(self, path: str, *, is_folder: bool) -> bool | None:
+        """Return whether the last pattern that matches `path` excludes it; None if no pattern matches.
+
+        Patterns for the folders above the path say nothing about it: who walks through a folder has asked before.
+        """
+        name = path.rpartition("/")[2]
+        for pattern in reversed(self.patterns):
+            if pattern.matches(path, name, is_folder=is_folder):
+                return pattern.excludes
+        return None
+
+    def selects(self, path: str) -> bool:
+        """Return whether the last pattern that matches a file, or a folder above it, has no "!"."""
+        names = path.split("/")
+        paths = ["/".join(names[: count + 1]) for count in range(len(names))]
+        for pattern in reversed(self.patterns):
+            for part, name in zip(paths, names, strict=True):
+                if pattern.matches(part, name, is_folder=len(part) < len(path)):
+                    return pattern.excludes
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +108,7 @@ class Patterns:
     """The patterns of an ignore file. They apply below `folder`, which is an absolute path."""
 
     folder: str
-    spec: GitIgnoreSpec
+    patterns: PatternList
 
     def verdict(self, path: str, *, is_folder: bool = False) -> bool | None:
         """Return whether the last pattern that matches `path` excludes it; False for a pattern with "!".
@@ -35,7 +116,7 @@ class Patterns:
         None if no pattern matches.
         """
         relative = path[len(self.folder.rstrip(os.sep)) + 1 :]
-        return self.spec.check_file(f"{relative}/" if is_folder else relative).include
+        return self.patterns.verdict(_as_bytes(relative), is_folder=is_folder)
 
 
 def is_ignored(path: str, rules: Iterable[Patterns], *, is_folder: bool = False) -> bool:
@@ -44,42 +125,38 @@ def is_ignored(path: str, rules: Iterable[Patterns], *, is_folder: bool = False)
     return next((verdict for verdict in verdicts if verdict is not None), False)
 
 
-def parse_patterns(lines: Iterable[str]) -> GitIgnoreSpec:
-    """Parse the patterns of a user.
+def parse_patterns(lines: Iterable[str]) -> PatternList:
+    """Parse the patterns of a user. They are compared by characters, those of an ignore file by bytes.
 
     Raises:
         SourceError: a pattern is invalid.
     """
-    from pathspec import GitIgnoreSpec
-
-    lines = list(lines)
+    patterns = []
     for line in lines:
         try:
-            GitIgnoreSpec.from_lines([line])
-        except ValueError as error:
+            pattern = Pattern.parse(line)
+        except WildcardError as error:
             raise SourceError(
                 f"The pattern {line!r} cannot be used.", remedy="Write patterns as in .gitignore."
             ) from error
-    return GitIgnoreSpec.from_lines(lines)
+        if pattern:
+            patterns.append(pattern)
+    return PatternList(tuple(patterns))
 
 
-def read_patterns(folder: str) -> Patterns:
-    """Read the `.gitignore` of a folder. Invalid patterns are ignored, as git does.
-
-    The file may be hostile and the time to match grows exponentially with the number of wildcards. So patterns with
-    more than five wildcards are ignored too, as is everything after the first 256 KiB.
+def folder_rules(folder: str, names: Iterable[str]) -> tuple[Patterns, ...]:
+    """Return the rules that a folder with these entries adds: its `.gitignore`, then git's own file of exclusions.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: one of them cannot be read.
     """
-    from pathspec import GitIgnoreSpec
-
-    lines = [line for line in _read_lines(Path(folder, IGNORE_FILE)) if len(_WILDCARDS.findall(line)) <= _MAX_WILDCARDS]
-    try:
-        spec = GitIgnoreSpec.from_lines(lines)
-    except ValueError:
-        spec = GitIgnoreSpec.from_lines(line for line in lines if _is_valid(line))
-    return Patterns(folder, spec)
+    rules = []
+    names = {*names}
+    if IGNORE_FILE in names and not Path(folder, IGNORE_FILE).is_symlink():  # git follows no link there
+        rules.append(_read_patterns(folder, Path(folder, IGNORE_FILE)))
+    if GIT_FOLDER in names:
+        rules.append(_read_patterns(folder, Path(folder, GIT_FOLDER, _EXCLUDE_FILE)))
+    return tuple(patterns for patterns in rules if patterns.patterns.patterns)
 
 
 def enclosing_rules(folder: Path) -> tuple[Patterns, ...]:
@@ -88,30 +165,53 @@ def enclosing_rules(folder: Path) -> tuple[Patterns, ...]:
     There are none if it is not in a work tree, or if these rules exclude it: a user who names an ignored folder wants
     it to be indexed.
     """
-    rules: list[Patterns] = []
+    above: list[Path] = []
     for inner, outer in zip((folder, *folder.parents), folder.parents, strict=False):
-        if (inner / ".git").exists():
+        if (inner / GIT_FOLDER).exists():
             break
-        if (outer / IGNORE_FILE).is_file():
-            rules.append(read_patterns(str(outer)))
+        above.append(outer)
     else:
         return ()
-    return () if is_ignored(str(folder), rules, is_folder=True) else tuple(rules)
+    rules: tuple[Patterns, ...] = ()
+    for outer, inner in pairwise((*reversed(above), folder)):
+        rules = (*folder_rules(str(outer), (IGNORE_FILE, GIT_FOLDER)), *rules)
+        if is_ignored(str(inner), rules, is_folder=True):
+            return ()
+    return rules
 
 
-def _read_lines(path: Path) -> list[str]:
+def _read_patterns(folder: str, path: Path) -> Patterns:
+    """Read an ignore file. Lines that match nothing are ignored, and so is what follows the first 256 KiB."""
+    patterns = []
+    for line in _read_lines(path):
+        try:
+            pattern = Pattern.parse(line)
+        except WildcardError:
+            continue
+        if pattern:
+            patterns.append(pattern)
+    return Patterns(folder, PatternList(tuple(patterns)))
+
+
+def _read_lines(path: Path) -> Sequence[str]:
     try:
         with open_file(path) as file:
-            return file.read(_MAX_BYTES).decode("utf-8-sig", "replace").splitlines()
-    except DocumentError:  # not a regular file
+            content = file.read(_MAX_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError, DocumentError):  # also what is not a regular file
         return []
+    if len(content) > _MAX_BYTES:
+        content = content[: content.rfind(b"\n", 0, _MAX_BYTES) + 1]  # half a line is another pattern
+    lines = content.removeprefix(b"\xef\xbb\xbf").decode("latin-1").split("\n")
+    return [line.removesuffix("\r").partition("\0")[0] for line in lines]
 
 
-def _is_valid(line: str) -> bool:
-    from pathspec import GitIgnoreSpec
+def _without_trailing_spaces(line: str) -> str:
+    r"""Return a line without the spaces at its end; one after a backslash is kept."""
+    stripped = line.rstrip(" ")
+    backslashes = len(stripped) - len(stripped.rstrip("\\"))
+    return line[: len(stripped) + backslashes % 2]
 
-    try:
-        GitIgnoreSpec.from_lines([line])
-    except ValueError:
-        return False
-    return True
+
+def _as_bytes(path: str) -> str:
+    """Return a path with one character for each byte, as git compares them."""
+    return path if path.isascii() else os.fsencode(path).decode("latin-1")

@@ -7,24 +7,20 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from echo_index.errors import DocumentError, SourceError
 from echo_index.indexer.documents.decoding import is_binary
 from echo_index.indexer.documents.formats import FORMATS
 from echo_index.indexer.sources.gitignore import (
-    IGNORE_FILE,
+    PatternList,
     Patterns,
     enclosing_rules,
+    folder_rules,
     is_ignored,
     parse_patterns,
-    read_patterns,
 )
 from echo_index.indexer.sources.source import Source
 from echo_index.indexer.storage.safe_open import plain_reason
-
-if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
 
 __all__ = ["FoundFile", "Source", "scan"]
 
@@ -102,8 +98,8 @@ class _Scan:
     """The scan of one source. Paths are strings: creating 100,000 path objects is slow."""
 
     source: Source
-    include: GitIgnoreSpec | None
-    exclude: GitIgnoreSpec
+    include: PatternList | None
+    exclude: PatternList
     skipped: frozenset[str]
     on_error: Callable[[Path, str], None]
 
@@ -140,8 +136,8 @@ class _Scan:
             return []
         with os.scandir(folder.path) as entries:
             sorted_entries = sorted(entries, key=lambda entry: entry.name, reverse=True)
-        if any(entry.name == IGNORE_FILE and entry.is_file() for entry in sorted_entries):
-            folder = replace(folder, rules=(read_patterns(folder.path), *folder.rules))
+        if rules := folder_rules(folder.path, (entry.name for entry in sorted_entries)):
+            folder = replace(folder, rules=(*rules, *folder.rules))
         return [(folder, entry) for entry in sorted_entries]
 
     def _should_enter(self, entry: os.DirEntry[str], folder: _Folder) -> bool:
@@ -172,12 +168,12 @@ class _Scan:
         if is_ignored(entry.path, folder.rules, is_folder=is_folder):
             return False
         relative = entry.path[len(str(self.source.path).rstrip(os.sep)) + 1 :]
-        return self._matches_patterns(f"{relative}/" if is_folder else relative, is_folder=is_folder)
+        return self._matches_patterns(relative, is_folder=is_folder)
 
     def _matches_patterns(self, relative: str, *, is_folder: bool) -> bool:
-        if self.exclude.match_file(relative):
+        if self.exclude.verdict(relative, is_folder=is_folder):
             return False
-        return is_folder or self.include is None or self.include.match_file(relative)
+        return is_folder or self.include is None or self.include.selects(relative)
 
     def _named_file(self, path: Path) -> Iterator[FoundFile]:
         real_path = os.path.realpath(path)

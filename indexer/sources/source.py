@@ -9,14 +9,10 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from echo_index.errors import SourceError
-from echo_index.indexer.sources.gitignore import parse_patterns
+from echo_index.indexer.sources.gitignore import PatternList, parse_patterns
 from echo_index.indexer.storage.safe_open import plain_reason
-
-if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
 
 _WILDCARD = re.compile(r"[*?\[]")
 
@@ -76,7 +72,7 @@ class Source:
         """Return whether an absolute path belongs to this source, even if no such file exists or it is ignored."""
         if not path.is_relative_to(self.path):
             return False
-        return not self.pattern or _glob(self.pattern).match_file(path.relative_to(self.path).as_posix())
+        return not self.pattern or _glob(self.pattern).selects(path.relative_to(self.path).as_posix())
 
     def may_match_below(self, folder: Path) -> bool:
         """Return whether this source may cover files in a folder below its path."""
@@ -95,5 +91,5 @@ class Source:
 
 
 @lru_cache(maxsize=256)
-def _glob(pattern: str) -> GitIgnoreSpec:
+def _glob(pattern: str) -> PatternList:
     return parse_patterns([f"/{pattern}"])
