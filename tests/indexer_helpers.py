@@ -109,7 +109,8 @@ def make_version_2(path: Path) -> None:
         connection.execute("DROP TABLE terms")
         connection.execute("DROP TABLE exact_words")
         connection.execute("DROP INDEX documents_of_language")
-        connection.execute("ALTER TABLE documents DROP COLUMN language")
+        for column in ("language", "omissions"):
+            connection.execute(f"ALTER TABLE documents DROP COLUMN {column}")
         connection.execute("DROP VIEW searched")
         for column in ("place", "table_header", "anchors"):
             connection.execute(f"ALTER TABLE chunks DROP COLUMN {column}")

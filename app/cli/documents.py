@@ -18,8 +18,9 @@ def status(
     index_device: SearchDevice = "auto",
     json: AsJson = False,
 ) -> None:
-    """Show what is indexed, with which model, how large the index is, and which files could not be read."""
+    """Show what is indexed, with which model, how large the index is, and what could not be read."""
     from echo_index.app.services.status import read_status, status_lines
+    from echo_index.indexer.sources.skipped_files import SkippedFiles
 
     facts = read_status(index, device=device, index_device=index_device, notice=notice)
     if json:
@@ -27,6 +28,8 @@ def status(
         return
     for label, text in status_lines(facts):
         out.print(Text.assemble((f"{label:<14}", "bold"), output.strip_controls(text)), soft_wrap=True)
+    output.print_skipped(out, SkippedFiles.parse(facts["skipped"]))
+    output.print_omissions(out, facts["omissions"])
     output.print_failures(out, facts["failures"])
 
 

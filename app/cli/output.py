@@ -18,6 +18,7 @@ from echo_index.app.services.formatting import (
     index_size,
     location_text,
     match_reasons,
+    omission_lines,
     pattern_lines,
     pluralize,
 )
@@ -28,9 +29,11 @@ if TYPE_CHECKING:
     from echo_index.indexer.building.document_sync import BuildReport
     from echo_index.indexer.building.removal import RemovalReport
     from echo_index.indexer.inspection.integrity_checks import Check
+    from echo_index.indexer.sources.skipped_files import SkippedFiles
     from echo_index.retriever.rag.answer_stream import AnswerStream
     from echo_index.retriever.search.hits import Hit
 
+_MAX_OMISSIONS = 20  # documents of which is said what they lack
 _CONTROLS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 """Control characters, which could move the cursor or change settings of the terminal."""
 _NAME_CONTROLS = {**_CONTROLS, **dict.fromkeys((9, 10, *range(0x202A, 0x202F), *range(0x2066, 0x206A)), "\ufffd")}
@@ -105,7 +108,9 @@ def print_report(console: Console, report: BuildReport) -> None:
         console.print(f"{line}; to add one again: echo-index build FILE", soft_wrap=True)
     for line in pattern_lines(report):
         console.print(Text(f"{one_line(line)}; to index all files: --include '*'"), soft_wrap=True)
+    print_skipped(console, report.skipped)
     console.print(f"The index contains {index_size(report)}.")
+    print_omissions(console, report.omissions)
     print_failures(console, report.failures)
 
 
@@ -135,6 +140,26 @@ def print_checks(console: Console, checks: Sequence[Check], *, repaired: bool) -
         console.print("The next build reads these documents again: echo-index build")
     else:
         console.print("The index cannot repair this itself; build it again: echo-index build --rebuild FOLDER")
+
+
+def print_skipped(console: Console, skipped: SkippedFiles) -> None:
+    """Print how many files were passed over, and why."""
+    for sentence in skipped.sentences():
+        console.print(Text(one_line(sentence), style="yellow"), soft_wrap=True)
+
+
+def print_omissions(console: Console, omissions: Sequence[tuple[str, str]]) -> None:
+    """Print what is missing from the texts of documents; the list ends after twenty documents."""
+    lines = omission_lines(omissions)
+    if not lines:
+        return
+    console.print(Text(f"Not everything was read in {pluralize(len(lines), 'file')}:", style="yellow"))
+    for line in lines[:_MAX_OMISSIONS]:
+        console.print(Text(f"  {one_line(line)}"), soft_wrap=True)
+    if len(lines) > _MAX_OMISSIONS:
+        console.print(
+            f"  and {pluralize(len(lines) - _MAX_OMISSIONS, 'more file')}; all of them: echo-index status --json"
+        )
 
 
 def print_failures(console: Console, failures: list[tuple[str, str]]) -> None:

@@ -89,6 +89,14 @@ def index_size(report: BuildReport | RemovalReport) -> str:
     return f"{pluralize(report.documents, 'document')} in {pluralize(report.chunks, 'passage')}"
 
 
+def omission_lines(omissions: Sequence[tuple[str, str]]) -> list[str]:
+    """Return one line for each document of which something was not read: "a.pdf: no text on page 2"."""
+    phrases: dict[str, list[str]] = {}
+    for path, phrase in omissions:
+        phrases.setdefault(path, []).append(phrase)
+    return [f"{path}: {'; '.join(those)}" for path, those in phrases.items()]
+
+
 def pattern_lines(report: BuildReport) -> list[str]:
     """Return one line for each source whose patterns are those of an earlier build."""
     return [

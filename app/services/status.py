@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ def read_status(
     from echo_index.embeddings.models.bundled import bundled_answer_adapter
     from echo_index.embeddings.runtime.devices import choose_device
     from echo_index.indexer.generations.snapshot import open_snapshot
+    from echo_index.indexer.generations.source_registry import skipped_files
 
     snapshot = open_snapshot(index_dir, index_device=index_device, notice=notice)
     manifest = snapshot.manifest
@@ -58,6 +60,8 @@ def read_status(
         "vectors": snapshot.vectors.kind,
         "space_passages": None if snapshot.normalization.is_identity else snapshot.normalization.passages,
         "space_has_drifted": snapshot.normalization_has_drifted(),
+        "skipped": asdict(skipped_files(snapshot.catalog)),
+        "omissions": snapshot.catalog.omissions(generation=manifest.generation),
         "failures": snapshot.catalog.failures(generation=manifest.generation),
     }
 

@@ -88,6 +88,7 @@ def _update_document(session: BuildSession, name: str, document: Document, known
     row = document_row(document, name, content_hash, size=size, modified_ns=0)
     chunks = [*chunk_rows(document, session.encoder.token_starts, session.chunking)]
     session.catalog.put_document(row, chunks, generation=session.generation)
+    session.report.omissions += [(name, phrase) for phrase in document.omissions]
     if known:
         session.report.changed += 1
     else:

@@ -20,20 +20,25 @@ from echo_index.indexer.documents.chunking import (
     with_table_header,
 )
 from echo_index.indexer.documents.document import Document
-from echo_index.indexer.generations.source_registry import excluded_paths, set_excluded_paths
+from echo_index.indexer.generations.source_registry import excluded_paths, remember_skipped, set_excluded_paths
 from echo_index.indexer.sandbox.document_reader import DocumentReader, ReadFile
 from echo_index.indexer.sources.scanner import FoundFile, scan
+from echo_index.indexer.sources.skipped_files import SkippedFiles, SkipReason
 from echo_index.indexer.sources.source import Source
 from echo_index.indexer.storage.stored_paths import full_path, stored_path
+
+_CHECK = "Check the folder, --include and --exclude; hidden and git-ignored files are skipped."
+_CONVERT = "Save them as another format first, such as PDF, Word (.docx), HTML or plain text."
 
 
 @dataclass
 class BuildReport:
     """The changes that a build made, and the sizes of the index afterwards.
 
-    `left_out` counts the files that were skipped because they had been removed from the index. `failures` are (path,
-    reason), including those of earlier builds. `kept_patterns` are (source, include, exclude) of the sources that reuse
-    the patterns of an earlier build.
+    `left_out` counts the files that were skipped because they had been removed from the index; `skipped` are those
+    that no reader takes. `failures` are (path, reason), including those of earlier builds. `omissions` are (path, what
+    the text lacks) of the documents that this build read. `kept_patterns` are (source, include, exclude) of the sources
+    that reuse the patterns of an earlier build.
     """
 
     added: int = 0
@@ -45,7 +50,9 @@ class BuildReport:
     documents: int = 0
     chunks: int = 0
     seconds: float = 0.0
+    skipped: SkippedFiles = field(default_factory=SkippedFiles)
     failures: list[tuple[str, str]] = field(default_factory=list)
+    omissions: list[tuple[str, str]] = field(default_factory=list)
     kept_patterns: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = field(default_factory=list)
 
 
@@ -75,12 +82,16 @@ class DocumentUpdate:
         file_sources = {stored_path(source.path, self.index_dir) for source in sources if not source.pattern}
         seen: set[str] = set()
         unreadable: list[Path] = []
+        skipped: dict[Source, list[tuple[Path, SkipReason]]] = {source: [] for source in sources}
 
         def record_unreadable(folder: Path, reason: str) -> None:
             unreadable.append(folder)
             self.report.failures.append((stored_path(folder, self.index_dir), reason))
 
-        for file in scan(sources, skip=skip, on_error=record_unreadable):
+        def record_skipped(source: Source, path: Path, reason: SkipReason) -> None:
+            skipped[source].append((path, reason))
+
+        for file in scan(sources, skip=skip, on_error=record_unreadable, on_skipped=record_skipped):
             path = stored_path(file.path, self.index_dir)
             if path in excluded and path not in file_sources:
                 self.report.left_out += 1
@@ -90,11 +101,15 @@ class DocumentUpdate:
                 seen.add(path)
                 on_file_read(len(seen), chunks)
         _validate_sources_exist(sources)
+        counts = {source: SkippedFiles.count(paths) for source, paths in skipped.items()}
+        self.report.skipped = SkippedFiles.total(counts.values())
         if not seen and not unreadable and not self.report.left_out:
+            names = ", ".join(source.name for source in sources)
             raise SourceError(
-                f"There is no document to index in {', '.join(source.name for source in sources)}.",
-                remedy="Check the folder, --include and --exclude; hidden and git-ignored files are skipped.",
+                " ".join([f"There is no document to index in {names}.", *self.report.skipped.sentences()]),
+                remedy=_CONVERT if self.report.skipped.unsupported else _CHECK,
             )
+        remember_skipped(self.catalog, self.index_dir, counts)
         set_excluded_paths(self.catalog, excluded - seen)
         self._remove_missing([path for path in known if path not in seen], sources, unreadable)
 
@@ -114,6 +129,8 @@ class DocumentUpdate:
             return 0
         chunks = [] if read.document is None else [*chunk_rows(read.document, self.token_starts, self.chunking)]
         self.catalog.put_document(_row(path, file, read), chunks, generation=self.generation)
+        if read.document:
+            self.report.omissions += [(path, phrase) for phrase in read.document.omissions]
         if known:
             self.report.changed += 1
         else:
@@ -159,6 +176,7 @@ def document_row(document: Document, path: str, hash: str, *, size: int, modifie
         document.title,
         has_own_title=document.has_own_title,
         language=document_language(document.format, document.text),
+        omissions=document.omissions,
     )
 
 

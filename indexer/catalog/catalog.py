@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,7 @@ class Catalog:
     def current_documents(self) -> dict[str, DocumentRow]:
         """Return the newest version of every document, by path."""
         query = f"SELECT {_DOCUMENT_COLUMNS} FROM documents WHERE removed IS NULL ORDER BY path"
-        return {row[0]: DocumentRow(*row) for row in self.database.rows(query)}
+        return {row[0]: _document_row(row) for row in self.database.rows(query)}
 
     def newest_generation(self) -> int:
         """Return the newest generation that added or removed a document, committed or not; 1 if there is none."""
@@ -108,8 +108,8 @@ class Catalog:
         with self.database.transaction() as connection:
             self._remove(connection, document.path, generation)
             document_id = connection.execute(
-                f"INSERT INTO documents ({_DOCUMENT_COLUMNS}, added) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*astuple(document), generation),
+                f"INSERT INTO documents ({_DOCUMENT_COLUMNS}, added) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*_document_values(document), generation),
             ).lastrowid
             for chunk in chunks:
                 headings = _to_json(chunk.headings)
@@ -166,6 +166,15 @@ class Catalog:
         """Return (path, reason) of the documents that could not be read, ordered by path."""
         query = f"SELECT path, failure FROM documents WHERE failure IS NOT NULL AND {VISIBLE} ORDER BY path"
         return self.database.rows(query, {"generation": generation})
+
+    def omissions(self, *, generation: int) -> list[tuple[str, str]]:
+        """Return (path, phrase) for all that the texts of documents lack of their files, ordered by path."""
+        query = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('documents') WHERE name = 'omissions')"
+        if not self.database.value(query):
+            return []  # a catalog of an earlier version
+        query = f"SELECT path, omissions FROM documents WHERE omissions <> '[]' AND {VISIBLE} ORDER BY path"
+        rows = self.database.rows(query, {"generation": generation})
+        return [(path, phrase) for path, phrases in rows for phrase in json.loads(phrases)]
 
     def counts(self, *, generation: int) -> Counts:
         """Return the sizes of a generation."""
@@ -328,7 +337,8 @@ def delete_catalog(path: Path) -> None:
         path.with_name(path.name + ending).unlink(missing_ok=True)
 
 
-_DOCUMENT_COLUMNS = "path, hash, size, modified_ns, format, title, failure, titled, language"
+_DOCUMENT_COLUMNS = "path, hash, size, modified_ns, format, title, failure, titled, language, omissions"
+_OMISSIONS = _DOCUMENT_COLUMNS.split(", ").index("omissions")  # the position of that column
 _CHUNK_COLUMNS = "text, headings, start, end, page, line, hash, place, table_header, anchors"
 _STORED_COLUMNS_OF_ALL_VERSIONS = (
     "chunks.id, documents.path, documents.title, documents.format, chunks.text, chunks.headings, chunks.start, "
@@ -349,6 +359,17 @@ _FROM_UNEMBEDDED = (
     "FROM chunks JOIN documents ON documents.id = chunks.document "
     "WHERE documents.removed IS NULL AND NOT EXISTS (SELECT 1 FROM vectors WHERE vectors.hash = chunks.hash)"
 )
+
+
+def _document_row(row: tuple[Any, ...]) -> DocumentRow:
+    document = DocumentRow(*row)
+    return replace(document, omissions=tuple(json.loads(row[_OMISSIONS])))
+
+
+def _document_values(document: DocumentRow) -> list[Any]:
+    values: list[Any] = [*astuple(document)]
+    values[_OMISSIONS] = json.dumps(document.omissions, ensure_ascii=False)
+    return values
 
 
 def _stored_chunk(row: Sequence[Any]) -> StoredChunk:

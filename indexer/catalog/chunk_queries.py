@@ -30,7 +30,7 @@ def document_sizes(catalog: Catalog, *, generation: int) -> list[tuple[str, str,
 
 
 def find_document(catalog: Catalog, path: str, *, generation: int) -> DocumentRow | None:
-    """Return the document with this stored path, or None; `has_own_title` and `language` are left at their defaults."""
+    """Return the document with this stored path, or None; fields from `has_own_title` on have their defaults."""
     columns = "path, hash, size, modified_ns, format, title, failure"  # the others may be missing in older catalogs
     query = f"SELECT {columns} FROM documents WHERE path = :path AND {VISIBLE}"
     rows = catalog.database.rows(query, {"path": path, "generation": generation})

@@ -13,7 +13,7 @@ class DocumentRow:
 
     `failure` is the reason why it could not be read; such a document has no chunks. With `has_own_title` the title is
     from the document and is embedded with its chunks; otherwise it is the file name. `language` is the Snowball name of
-    the language whose stemmer is used.
+    the language whose stemmer is used. `omissions` are phrases that name what the text lacks of the file.
     """
 
     path: str
@@ -25,6 +25,7 @@ class DocumentRow:
     failure: str | None = None
     has_own_title: bool = True
     language: str = "english"
+    omissions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,8 @@ _MIGRATIONS: tuple[_Migration, ...] = (
             AS text, documents.title, chunks.headings
         FROM chunks JOIN documents ON documents.id = chunks.document;
     """,
+    # What the text of a document lacks of its file: a JSON list of phrases.
+    "ALTER TABLE documents ADD COLUMN omissions TEXT NOT NULL DEFAULT '[]';",
 )
 """Each migration, SQL or a function, raises the schema version by one.
 

@@ -1,4 +1,4 @@
-"""Remember the sources of an index, their patterns, and the documents that were removed, for later builds.
+"""Remember the sources of an index, their patterns, what they skip, and the documents that were removed.
 
 They are stored in the settings of the catalog under stored paths, so a folder can be moved together with its index.
 """
@@ -6,20 +6,22 @@ They are stored in the settings of the catalog under stored paths, so a folder c
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import asdict, replace
+from pathlib import Path, PurePosixPath
 
 from echo_index.errors import IndexDamaged, SourceError
 from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.generations.recovery import catalog_path
+from echo_index.indexer.sources.skipped_files import SkippedFiles
 from echo_index.indexer.sources.source import Source
 from echo_index.indexer.storage.stored_paths import full_path, stored_path
 
 _SOURCES = "sources"
 _PATTERNS = "patterns"
 _EXCLUDED = "left_out"
+_SKIPPED = "skipped"
 
 _Patterns = dict[str, tuple[tuple[str, ...], tuple[str, ...]]]
 """The include and exclude patterns by the name of a source."""
@@ -64,6 +66,29 @@ def forget_sources(catalog: Catalog, names: Iterable[str]) -> None:
     _set_patterns(catalog, {name: patterns for name, patterns in _patterns(catalog).items() if name not in forgotten})
 
 
+def remember_skipped(catalog: Catalog, index_dir: Path, counts: Mapping[Source, SkippedFiles]) -> None:
+    """Store the files that a build passed over, by source; those of other sources stay as they were."""
+    skipped = _skipped(catalog)
+    for source, count in counts.items():
+        skipped[_name(source, index_dir)] = count
+    _set_skipped(catalog, skipped)
+
+
+def skipped_files(catalog: Catalog) -> SkippedFiles:
+    """Return the files that the newest build of each remembered source passed over.
+
+    Those of a source inside another one are counted with the outer one. There are none in an index of a version that
+    did not count them.
+    """
+    names = {*_names(catalog, _SOURCES)}
+    skipped = {name: count for name, count in _skipped(catalog).items() if name in names}
+    return SkippedFiles.total(
+        count
+        for name, count in skipped.items()
+        if not any(outer != name and PurePosixPath(name).is_relative_to(outer) for outer in skipped)
+    )
+
+
 def excluded_paths(catalog: Catalog) -> set[str]:
     """Return the stored paths of removed documents, which builds of their folder skip."""
     return {*_names(catalog, _EXCLUDED)}
@@ -75,16 +100,17 @@ def set_excluded_paths(catalog: Catalog, paths: Iterable[str]) -> None:
 
 
 def copy_settings(old: Path, catalog: Catalog) -> None:
-    """Copy sources, patterns and excluded paths from an old catalog to the one that will replace it."""
+    """Copy sources, patterns, skipped files and excluded paths from an old catalog to the one that will replace it."""
     try:
         with closing(Catalog(old)) as before:
             lists = {setting: _names(before, setting) for setting in (_SOURCES, _EXCLUDED)}
-            patterns = _patterns(before)
+            patterns, skipped = _patterns(before), _skipped(before)
     except IndexDamaged:
         return  # there is no readable index to copy from
     for setting, names in lists.items():
         _set_names(catalog, setting, names)
     _set_patterns(catalog, patterns)
+    _set_skipped(catalog, skipped)
 
 
 def _name(source: Source, index_dir: Path) -> str:
@@ -119,3 +145,15 @@ def _patterns(catalog: Catalog) -> _Patterns:
 def _set_patterns(catalog: Catalog, patterns: _Patterns) -> None:
     if patterns != _patterns(catalog):
         catalog.set_settings({_PATTERNS: json.dumps(patterns, ensure_ascii=False, sort_keys=True)})
+
+
+def _skipped(catalog: Catalog) -> dict[str, SkippedFiles]:
+    stored = json.loads(catalog.setting(_SKIPPED) or "{}")
+    return {name: SkippedFiles.parse(fields) for name, fields in stored.items()}
+
+
+def _set_skipped(catalog: Catalog, skipped: Mapping[str, SkippedFiles]) -> None:
+    known = {name: count for name, count in skipped.items() if count != SkippedFiles()}
+    if known != _skipped(catalog):
+        fields = {name: asdict(count) for name, count in known.items()}
+        catalog.set_settings({_SKIPPED: json.dumps(fields, ensure_ascii=False, sort_keys=True)})

@@ -19,6 +19,7 @@ from echo_index.indexer.sources.gitignore import (
     is_ignored,
     parse_patterns,
 )
+from echo_index.indexer.sources.skipped_files import SkippedFiles, SkipReason
 from echo_index.indexer.sources.source import Source
 from echo_index.indexer.storage.safe_open import plain_reason
 
@@ -43,6 +44,7 @@ def scan(
     *,
     skip: Sequence[Path] = (),
     on_error: Callable[[Path, str], None] | None = None,
+    on_skipped: Callable[[Source, Path, SkipReason], None] | None = None,
 ) -> Iterator[FoundFile]:
     """Yield the files of `sources`, each once, in an order that depends only on their paths.
 
@@ -51,11 +53,21 @@ def scan(
     itself a source, only its patterns and `skip` apply.
 
     `on_error` is called with the path and the reason for each folder or file that cannot be read; the scan continues.
+    `on_skipped` is called, once for each path, for the files that nobody excluded: empty ones, binary ones of unknown
+    suffix, and links to a file or folder outside their source.
 
     Raises:
         SourceError: a pattern is invalid, a source cannot be read, or a glob matches nothing.
     """
     skipped = frozenset(os.path.realpath(folder) for folder in skip)
+    passed_over: dict[str, tuple[Path, SkipReason]] = {}
+
+    def report_skipped(source: Source, path: str, reason: SkipReason) -> None:
+        if path not in passed_over:
+            passed_over[path] = (Path(path), reason)
+            if on_skipped:
+                on_skipped(source, Path(path), reason)
+
     scans = [
         _Scan(
             source,
@@ -63,19 +75,22 @@ def scan(
             exclude=parse_patterns(source.exclude),
             skipped=skipped,
             on_error=on_error or (lambda path, reason: None),
+            on_skipped=report_skipped,
         )
         for source in sorted(set(sources), key=lambda source: (source.path, source.pattern))
     ]
     seen: set[str] = set()
     for source_scan in scans:
-        source, has_files = source_scan.source, False
+        source, has_files, passed_before = source_scan.source, False, len(passed_over)
         for file in source_scan.files():
             has_files = True
             if file.real_path not in seen:
                 seen.add(file.real_path)
                 yield file
         if source.pattern and not has_files:
-            raise SourceError(f"The pattern {source.name} matches no file that can be indexed.")
+            skipped_files = SkippedFiles.count([*passed_over.values()][passed_before:])
+            message = f"The pattern {source.name} matches no file that can be indexed."
+            raise SourceError(" ".join([message, *skipped_files.sentences()]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +117,7 @@ class _Scan:
     exclude: PatternList
     skipped: frozenset[str]
     on_error: Callable[[Path, str], None]
+    on_skipped: Callable[[Source, str, SkipReason], None]
 
     def files(self) -> Iterator[FoundFile]:
         """Yield the files of the source. The same file may occur twice, through links."""
@@ -151,10 +167,19 @@ class _Scan:
         real_path = _join(folder.real_path, entry.name)
         if entry.is_symlink():
             real_path = os.path.realpath(entry.path)
-            if not _is_below(real_path, real_root) or self._is_skipped(real_path):
+            if not _is_below(real_path, real_root):
+                self.on_skipped(self.source, entry.path, "link")
+                return None
+            if self._is_skipped(real_path):
                 return None
         status = entry.stat()
-        if not stat.S_ISREG(status.st_mode) or not status.st_size or _is_unknown_binary(entry.path):
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        if not status.st_size:
+            self.on_skipped(self.source, entry.path, "empty")
+            return None
+        if _is_unknown_binary(entry.path):
+            self.on_skipped(self.source, entry.path, "unsupported")
             return None
         return FoundFile(Path(entry.path), status.st_size, status.st_mtime_ns, real_path)
 

@@ -14,6 +14,7 @@ from echo_index.app.services.formatting import (
     change_counts,
     index_size,
     minutes_text,
+    omission_lines,
     pattern_lines,
     pluralize,
     rate_text,
@@ -26,7 +27,7 @@ from echo_index.app.web.theme import interactive_html
 from echo_index.errors import EchoIndexError, IndexMissing
 from echo_index.indexer.building.removal import remove_documents
 from echo_index.indexer.documents.formats import FORMATS
-from echo_index.indexer.generations.source_registry import read_sources
+from echo_index.indexer.generations.source_registry import read_sources, skipped_files
 from echo_index.indexer.inspection.document_queries import list_documents
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ class LibraryTab:
 
 
 def contents_html(snapshot: Snapshot) -> str:
-    """Return the size and the model of an index, and the files that could not be read."""
+    """Return the size and the model of an index, and what was not read."""
     manifest = snapshot.manifest
     counts = snapshot.catalog.counts(generation=manifest.generation)
     facts = (
@@ -209,21 +210,32 @@ def contents_html(snapshot: Snapshot) -> str:
     )
     items = "".join(f"<li><b>{escape_html(value)}</b> {escape_html(name)}</li>" for value, name in facts)
     failures = snapshot.catalog.failures(generation=manifest.generation)
-    return f'<ul class="facts">{items}</ul>{failures_html(failures)}'
+    skipped = "".join(f"<p>{escape_html(line)}</p>" for line in skipped_files(snapshot.catalog).sentences())
+    omissions = omissions_html(snapshot.catalog.omissions(generation=manifest.generation))
+    return f'<ul class="facts">{items}</ul>{skipped}{omissions}{failures_html(failures)}'
 
 
 def failures_html(failures: list[tuple[str, str]]) -> str:
     """Return the files that could not be read, with the reasons."""
     if not failures:
         return ""
-    rows = "".join(
-        f"<li><b>{escape_html(path)}</b>: {escape_html(reason)}</li>" for path, reason in failures[:_MAX_FAILURES]
-    )
-    more = f"<li>and {len(failures) - _MAX_FAILURES:,} more</li>" if len(failures) > _MAX_FAILURES else ""
-    return (
-        f'<details class="failures"><summary>{pluralize(len(failures), "file")} could not be read</summary>'
-        f"<ul>{rows}{more}</ul></details>"
-    )
+    rows = [f"<b>{escape_html(path)}</b>: {escape_html(reason)}" for path, reason in failures]
+    return _details(f"{pluralize(len(failures), 'file')} could not be read", rows)
+
+
+def omissions_html(omissions: list[tuple[str, str]]) -> str:
+    """Return the files of which a part was not read, with what is missing."""
+    lines = omission_lines(omissions)
+    if not lines:
+        return ""
+    return _details(f"Not everything was read in {pluralize(len(lines), 'file')}", [*map(escape_html, lines)])
+
+
+def _details(summary: str, rows: list[str]) -> str:
+    """Return a list that is opened by a click on its summary."""
+    items = "".join(f"<li>{row}</li>" for row in rows[:_MAX_FAILURES])
+    more = f"<li>and {len(rows) - _MAX_FAILURES:,} more</li>" if len(rows) > _MAX_FAILURES else ""
+    return f'<details class="failures"><summary>{summary}</summary><ul>{items}{more}</ul></details>'
 
 
 def progress_html(state: BuildState) -> str:
@@ -266,4 +278,5 @@ def _changes(report: BuildReport) -> str:
     skipped = f", {report.left_out:,} skipped because they were removed here" if report.left_out else ""
     patterns = "".join(f" {line}." for line in pattern_lines(report))
     files = f"Files: {change_counts(report) or 'none'}{skipped}."
-    return f"{files} {pluralize(report.embedded, 'passage')} embedded.{patterns}"
+    left_out = "".join(f" {line}" for line in report.skipped.sentences())
+    return f"{files} {pluralize(report.embedded, 'passage')} embedded.{patterns}{left_out}"

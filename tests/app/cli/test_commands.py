@@ -16,11 +16,15 @@ from typing import Any, NamedTuple
 import pytest
 from langchain_core.outputs import ChatGenerationChunk
 from repository import ROOT
+from rich.console import Console
 from tiny_models import CHAT_TEMPLATE, llama_config, save_model
 
 from echo_index.app.cli.main import main
+from echo_index.app.cli.output import print_report
 from echo_index.app.services import writers
 from echo_index.app.services.status import status_lines
+from echo_index.indexer.building.document_sync import BuildReport
+from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.retriever.rag.chat_model import EchoChatModel
 
 
@@ -173,6 +177,36 @@ def test_a_whole_document_is_read(run: Run, notes: Path) -> None:
         refused = run("ask", "--document", "notes/vow.md", *words)
         assert refused.code == 2
         assert "--document reads one whole document" in refused.err
+
+
+def test_build_and_status_name_what_was_not_read(run: Run, notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a.pptx", "b.pptx", "c.xlsx"):
+        (notes / name).write_bytes(b"PK\0")
+    (notes / "empty.md").touch()
+    lacks = [("notes/fox.md", "no text on page 2"), ("notes/fox.md", "no text in a picture")]
+    monkeypatch.setattr(Catalog, "omissions", lambda *given, **named: lacks)
+    lines = (
+        "3 files were left out, as no reader takes them: 2 .pptx, 1 .xlsx.\n",
+        "1 file was left out, as it is empty.\n",
+    )
+    built, shown = run("build", "notes").out, run("status").out
+    assert all(line in built and line in shown for line in lines)
+    assert "Not everything was read in 1 file:\n  notes/fox.md: no text on page 2; no text in a picture\n" in shown
+    expected = {"unsupported": {".pptx": 2, ".xlsx": 1}, "empty": 1, "links": 0}
+    assert json.loads(run("build", "notes", "--json").out)["skipped"] == expected
+    facts = json.loads(run("status", "--json").out)
+    assert (facts["skipped"], facts["omissions"]) == (expected, [[*pair] for pair in lacks])
+
+
+def test_a_build_shows_what_texts_lack_but_no_endless_list(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(width=100)
+    print_report(console, BuildReport(omissions=[(f"{number}.pdf", "no text on page 1") for number in range(22)]))
+    shown = capsys.readouterr().out
+    assert "Not everything was read in 22 files:\n  0.pdf: no text on page 1\n" in shown
+    assert "19.pdf" in shown and "20.pdf" not in shown
+    assert shown.endswith("  and 2 more files; all of them: echo-index status --json\n")
+    print_report(console, BuildReport())
+    assert "Not everything" not in capsys.readouterr().out
 
 
 def test_status_shows_content_and_devices(run: Run, notes: Path, tiny_folder: Path) -> None:
