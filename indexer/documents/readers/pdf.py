@@ -1,16 +1,20 @@
-"""Read PDF: the text of each page and the outline. Scanned pages have no text, as images are not recognized."""
+"""Read PDF: what is seen on each page, and the outline. Scanned pages have no text, as images are not recognized."""
 
 from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from echo_index.errors import DocumentError
 from echo_index.indexer.documents.document import Document, Heading
+from echo_index.indexer.documents.readers.pdf_hyphens import join_divided_words
+from echo_index.indexer.documents.readers.pdf_layers import LayerHiding
+from echo_index.indexer.documents.readers.pdf_omissions import attached_files, page_numbers
+from echo_index.indexer.documents.readers.pdf_page import PageContent, read_page
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfDocument
@@ -18,10 +22,10 @@ if TYPE_CHECKING:
 _BETWEEN_PAGES = "\n\n"
 _MAX_TITLE_LINE_LENGTH = 120  # characters
 _MAX_HEADINGS = 10_000
+_MAX_BROKEN_PAGES = 1_000
+_MAX_NAMES = 100  # of attached files
 _WRONG_PASSWORD = 4  # PDFium's FPDF_ERR_PASSWORD
 
-# PDFium's mark for a hyphen that breaks a word at the end of a line.
-_HYPHENATION = re.compile(r"[\ufffe\x02](?:\r?\n)?")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _PLACEHOLDER_TITLE = re.compile(r"untitled\b.*|microsoft word - .*|\(?anonymous\)?", re.IGNORECASE)
 
@@ -41,6 +45,7 @@ def open_pdf(content: bytes) -> Iterator[PdfDocument]:
     with _pdfium_lock:
         try:
             with closing(PdfDocument(content)) as pdf:
+                pdf.init_forms()  # before a page is opened, which then has its fields
                 yield pdf
         except PdfiumError as error:
             if error.err_code == _WRONG_PASSWORD:
@@ -58,11 +63,13 @@ def read_pdf(content: bytes) -> Document:
         DocumentError: the file is broken, needs a password or contains no text.
     """
     with open_pdf(content) as pdf:
-        pages = [_page_text(pdf, number) for number in range(len(pdf))]
+        contents = list(_read_pages(pdf, LayerHiding(content)))
         outline = list(islice(_outline(pdf), _MAX_HEADINGS))
         title = _clean_title(pdf.get_metadata_value("Title"))
-    if not any(page.strip() for page in pages):
-        raise DocumentError("It holds no text: its pages are probably scanned images.")
+        files = _attached_files(pdf)
+    pages = [_clean(page) for page in join_divided_words([content.text if content else "" for content in contents])]
+    if not any(pages):
+        raise DocumentError(_reason_for_no_text(contents))
     starts = _page_starts(pages)
     headings = sorted(_headings(outline, pages, starts), key=lambda heading: heading.offset)
     return Document(
@@ -71,13 +78,53 @@ def read_pdf(content: bytes) -> Document:
         format="pdf",
         headings=tuple(headings),
         pages=tuple(starts),
+        omissions=tuple(_omissions(contents, files)),
     )
 
 
-def _page_text(pdf: PdfDocument, number: int) -> str:
-    with closing(pdf[number]) as page, closing(page.get_textpage()) as text_page:
-        text = _HYPHENATION.sub("", text_page.get_text_range())
-    return _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).rstrip()
+def _read_pages(pdf: PdfDocument, layers: LayerHiding) -> Iterator[PageContent | None]:
+    """Yield what the pages hold; None for a page that is broken."""
+    from pypdfium2 import PdfiumError
+
+    broken = 0
+    for number in range(len(pdf)):
+        try:
+            yield read_page(pdf, number, layers=layers)
+        except PdfiumError:
+            broken += 1
+            if broken > _MAX_BROKEN_PAGES or broken == len(pdf):
+                raise
+            yield None
+
+
+def _clean(page: str) -> str:
+    return _CONTROL.sub("", page).rstrip()
+
+
+def _attached_files(pdf: PdfDocument) -> list[str]:
+    count = pdf.count_attachments()
+    return [pdf.get_attachment(index).get_name() if index < _MAX_NAMES else "" for index in range(count)]
+
+
+def _reason_for_no_text(contents: Sequence[PageContent | None]) -> str:
+    if any(content.is_unreadable for content in contents if content):
+        return "It holds no text that can be read: its fonts do not say which characters they draw."
+    if any(content.draws for content in contents if content):
+        return "It holds only pictures: its pages are probably scanned, and text in pictures is not recognized."
+    return "It is empty: nothing is drawn on its pages."
+
+
+def _omissions(contents: Sequence[PageContent | None], files: Sequence[str]) -> Iterator[str]:
+    numbered = list(enumerate(contents, start=1))
+    without_text = [number for number, content in numbered if content and content.draws and not content.text.strip()]
+    broken = [number for number, content in numbered if not content]
+    attached = [*files, *(name for content in contents if content for name in content.files)]
+    if without_text:
+        yield f"no text on {page_numbers(without_text)}"
+    if broken:
+        yield f"{page_numbers(broken)}, which {'are' if len(broken) > 1 else 'is'} broken"
+    if attached:
+        yield attached_files(attached)
 
 
 def _outline(pdf: PdfDocument) -> Iterator[tuple[int, str, int]]:

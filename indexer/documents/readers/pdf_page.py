@@ -1,0 +1,158 @@
+"""Read one page of a PDF: the text that is seen on it, and what else it shows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import closing
+from ctypes import byref, c_int, c_uint
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from echo_index.indexer.documents.readers.pdf_annotations import Annotations, Comment, read_annotations
+from echo_index.indexer.documents.readers.pdf_columns import columns_in_order, may_have_columns
+from echo_index.indexer.documents.readers.pdf_glyphs import (
+    Glyphs,
+    keep_visible,
+    read_glyphs,
+    read_rectangles,
+    visible_box,
+)
+from echo_index.indexer.documents.readers.pdf_layers import LayerHiding
+from echo_index.indexer.documents.readers.pdf_placement import place
+from echo_index.indexer.documents.readers.pdf_superscripts import raised_numbers
+from echo_index.indexer.documents.readers.scripts import superscript
+
+if TYPE_CHECKING:
+    from pypdfium2 import PdfDocument, PdfObject, PdfPage, PdfTextPage
+
+_MAX_OBJECTS = 1_000  # that are looked at to see whether a page is blank
+_MAX_DEPTH = 4  # of forms within forms
+_SAMPLES = 100  # characters of a page
+_WHITE = 250  # of 255; a lighter color is not seen on paper
+
+# Characters that a font without a table of its characters leads to: control characters, replacement characters and
+# those for private use.
+_UNKNOWN = re.compile(r"[\x00\x01\x03-\x08\x0e-\x1f\x7f-\x9f\ue000-\uf8ff\ufff0-\ufffd]")
+_MAX_UNKNOWN = 0.5  # of the characters
+_MAX_CONTROL = 0.02  # of the characters, if the font does not say which they are
+
+
+@dataclass(frozen=True, slots=True)
+class PageContent:
+    """What a page holds. `text` has PDFium's marks for hyphens at line ends.
+
+    `draws` says whether the page is not blank, `is_unreadable` whether it has text in fonts that do not say which
+    characters they draw, `files` are the names of attached files.
+    """
+
+    text: str
+    draws: bool = True
+    is_unreadable: bool = False
+    files: tuple[str, ...] = ()
+
+
+def read_page(pdf: PdfDocument, number: int, *, layers: LayerHiding) -> PageContent:
+    """Return what is seen on a page.
+
+    Args:
+        pdf: The document.
+        number: The number of the page, from 0.
+        layers: Knows the layers that are off.
+
+    Raises:
+        PdfiumError: the page is broken.
+    """
+    with closing(pdf[number]) as page:
+        layers.hide(page)
+        annotations = read_annotations(page, lambda: pdf[number])
+        with closing(page.get_textpage()) as text_page:
+            text = text_page.get_text_range()
+            is_unreadable = _is_unreadable(text_page, text)
+            text = _seen_text(page, text_page, "" if is_unreadable else text, annotations)
+        text = text.replace("\r\n", "\n").replace("\r", "\n").rstrip()
+        return PageContent(
+            text=_with_comments(text, annotations.comments),
+            draws=bool(text) or is_unreadable or _draws(page),
+            is_unreadable=is_unreadable,
+            files=annotations.files,
+        )
+
+
+def _seen_text(page: PdfPage, text_page: PdfTextPage, text: str, annotations: Annotations) -> str:
+    if not text.strip():
+        return "\n".join(item.text for item in sorted(annotations.drawn, key=lambda item: -item.box.top))
+    rectangles = read_rectangles(page, text_page)
+    visible = visible_box(page)
+    is_all_visible = all(visible.contains(*box.center, margin=1) for box in rectangles)
+    raised = list(raised_numbers(text_page, text)) if len(text) == text_page.count_chars() else []
+    if is_all_visible and not raised and not annotations.drawn and not may_have_columns(rectangles):
+        return text
+    glyphs = read_glyphs(page, text_page, text)
+    if glyphs is None:
+        return "\n".join([text, *(item.text for item in annotations.drawn)])
+    for number in raised:
+        before = text[: number.start][-20:]
+        glyphs.parts[number.start : number.end] = [""] * (number.end - number.start)
+        glyphs.parts[number.start] = superscript(number.text, before=before)
+    if not is_all_visible:
+        keep_visible(glyphs, visible)
+    place(glyphs, annotations.drawn)
+    return _in_reading_order(glyphs)
+
+
+def _in_reading_order(glyphs: Glyphs) -> str:
+    return columns_in_order(glyphs) or "".join(glyphs.parts)
+
+
+def _with_comments(text: str, comments: tuple[Comment, ...]) -> str:
+    """Return the text with the comments below it, but for those that repeat the words that they mark."""
+    words = " ".join(text.split())
+    lines = [
+        f"Comment by {comment.author}: {comment.words}" if comment.author else f"Comment: {comment.words}"
+        for comment in comments
+        if comment.words not in words
+    ]
+    return "\n\n".join(filter(None, [text, "\n".join(lines)]))
+
+
+def _is_unreadable(text_page: PdfTextPage, text: str) -> bool:
+    """Return whether the fonts of a page do not say which characters they draw, so that its text makes no sense."""
+    from pypdfium2 import raw
+
+    unknown = len(_UNKNOWN.findall(text))
+    if not unknown:
+        return False
+    length = sum(map(len, text.split()))
+    if unknown > _MAX_UNKNOWN * length:
+        return True
+    count = text_page.count_chars()
+    samples = range(0, count, max(1, count // _SAMPLES))
+    unmapped = sum(raw.FPDFText_HasUnicodeMapError(text_page, index) == 1 for index in samples)
+    return unknown > _MAX_CONTROL * length and unmapped > _MAX_UNKNOWN * len(samples)
+
+
+def _draws(page: PdfPage) -> bool:
+    """Return whether something is seen on a page without text."""
+    from pypdfium2 import raw
+
+    kinds = [raw.FPDF_PAGEOBJ_IMAGE, raw.FPDF_PAGEOBJ_PATH, raw.FPDF_PAGEOBJ_SHADING]
+    objects = islice(page.get_objects(filter=kinds, max_depth=_MAX_DEPTH), _MAX_OBJECTS)
+    return any(item.type != raw.FPDF_PAGEOBJ_PATH or _is_seen(item) for item in objects)
+
+
+def _is_seen(path: PdfObject) -> bool:
+    """Return whether a path has a color other than white: some programs paint the paper."""
+    from pypdfium2 import raw
+
+    fills, strokes = c_int(), c_int()
+    raw.FPDFPath_GetDrawMode(path, byref(fills), byref(strokes))
+    fill_color, stroke_color = raw.FPDFPageObj_GetFillColor, raw.FPDFPageObj_GetStrokeColor
+    return bool(fills.value and _is_dark(path, fill_color)) or bool(strokes.value and _is_dark(path, stroke_color))
+
+
+def _is_dark(path: PdfObject, get_color: Callable[..., int]) -> bool:
+    red, green, blue, alpha = c_uint(), c_uint(), c_uint(), c_uint()
+    is_known = get_color(path, byref(red), byref(green), byref(blue), byref(alpha))
+    return not is_known or bool(alpha.value and min(red.value, green.value, blue.value) < _WHITE)
