@@ -110,7 +110,7 @@ def _reason_for_no_text(contents: Sequence[PageContent | None]) -> str:
     if any(content.is_unreadable for content in contents if content):
         return "It holds no text that can be read: its fonts do not say which characters they draw."
     if any(content.draws for content in contents if content):
-        return "It holds only pictures: its pages are probably scanned, and text in pictures is not recognized."
+        return "It holds only pictures of text: its pages are probably scanned."
     return "It is empty: nothing is drawn on its pages."
 
 

@@ -9,7 +9,7 @@ from ctypes import byref, c_ushort
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from echo_index.indexer.documents.readers.pdf_glyphs import Box, read_glyphs, turned
+from echo_index.indexer.documents.readers.pdf_glyphs import Box, counted_characters, read_boxes, turned
 from echo_index.indexer.documents.readers.pdf_placement import Placed
 
 if TYPE_CHECKING:
@@ -233,16 +233,14 @@ def _appearance_texts(
             raw.FPDFPageObj_SetIsActive(raw.FPDFPage_GetObject(flattened, index), False)
         text_page = flattened.get_textpage()
         try:
-            text = text_page.get_text_range()
-            glyphs = read_glyphs(flattened, text_page, text)
+            text = counted_characters(text_page, text_page.get_text_range())
+            boxes = read_boxes(flattened, text_page, text)
         finally:
             text_page.close()
     finally:
         flattened.close()
-    if glyphs is None:
-        return
     for box in appearances.values():
-        drawn = [index for index, place in enumerate(glyphs.boxes) if place and box.contains(*place.center, margin=1)]
+        drawn = [index for index, place in enumerate(boxes) if place and box.contains(*place.center, margin=1)]
         if drawn and (words := _clean(text[drawn[0] : drawn[-1] + 1])):
             yield Placed(words, box)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,6 +20,9 @@ _MIN_LOWER_CASE = 0.3  # of the lines begin with a lower-case letter, so they co
 _MIN_FULL = 0.6  # of the lines reach almost across their column
 _FULL = 0.75  # of the width of the widest line of the column
 _MIN_GUTTER = 8.0  # points
+_MIN_COLUMN = 0.25  # of the width of the text
+_MAX_WIDTH = 20_000.0  # points
+_PLACES = 64  # for a gap, across the text
 
 _HYPHEN_AT_END = re.compile(r"(?<=[^\W\d_])-\n(?=[^\W\d_])")
 
@@ -42,12 +46,19 @@ class _Row:
 
 
 def may_have_columns(rectangles: Sequence[Box]) -> bool:
-    """Return whether enough lines have a wide gap, by the boxes of the pieces of text."""
-    gaps = 0
+    """Return whether enough lines have a wide gap at the same place near the middle, by the boxes of their pieces."""
+    if not rectangles:
+        return False
+    start, end = min(box.left for box in rectangles), max(box.right for box in rectangles)
+    width = end - start
+    if not 0 < width < _MAX_WIDTH:
+        return False
+    gaps: Counter[int] = Counter()
     for before, after in pairwise(rectangles):
-        is_same_line = before.bottom <= after.center[1] <= before.top
-        gaps += is_same_line and after.left - before.right >= _MIN_GUTTER
-    return gaps >= _MIN_LINES
+        left, right = max(before.right, start + width * _MIN_COLUMN), min(after.left, end - width * _MIN_COLUMN)
+        if right - left >= _MIN_GUTTER and before.bottom <= (after.bottom + after.top) / 2 <= before.top:
+            gaps.update(range(int((left - start) / width * _PLACES), int((right - start) / width * _PLACES) + 1))
+    return max(gaps.values(), default=0) >= _MIN_LINES
 
 
 def columns_in_order(glyphs: Glyphs) -> str | None:

@@ -6,8 +6,9 @@ where the text alone does not tell what is seen.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from ctypes import byref, c_double, c_float
+from ctypes import byref, c_double
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -71,12 +72,24 @@ class Glyphs:
             start = end + 1
 
 
-def read_glyphs(page: PdfPage, text_page: PdfTextPage, text: str) -> Glyphs | None:
-    """Return the characters of a page and their boxes; None if PDFium counts them in another way than the text."""
+def counted_characters(text_page: PdfTextPage, text: str) -> str:
+    """Return the text with one character for each that PDFium counts: the text lacks control characters.
+
+    A character beyond the first 65,536 may be two surrogates.
+    """
     from pypdfium2 import raw
 
-    if len(text) != text_page.count_chars():
-        return None
+    count = text_page.count_chars()
+    if len(text) == count:
+        return text
+    codes = (raw.FPDFText_GetUnicode(text_page, index) for index in range(count))
+    return "".join(chr(code) if code <= sys.maxunicode else "\ufffd" for code in codes)
+
+
+def read_boxes(page: PdfPage, text_page: PdfTextPage, text: str) -> list[Box | None]:
+    """Return the boxes of the characters of a page. The text must have one character for each that PDFium counts."""
+    from pypdfium2 import raw
+
     turn = turned(page)
     left, bottom, right, top = c_double(), c_double(), c_double(), c_double()
     corners = byref(left), byref(right), byref(bottom), byref(top)
@@ -85,7 +98,7 @@ def read_glyphs(page: PdfPage, text_page: PdfTextPage, text: str) -> Glyphs | No
     for index, character in enumerate(text):
         is_drawn = not character.isspace() and get_box(handle, index, *corners) and right.value > left.value
         boxes.append(turn(left.value, bottom.value, right.value, top.value) if is_drawn else None)
-    return Glyphs(text, boxes)
+    return boxes
 
 
 def read_rectangles(page: PdfPage, text_page: PdfTextPage) -> list[Box]:
@@ -122,29 +135,44 @@ def turned(page: PdfPage) -> Callable[[float, float, float, float], Box]:
     return turn
 
 
-def baseline(text_page: PdfTextPage, index: int) -> float:
-    """Return the height at which a character stands on the unrotated page."""
+def baselines(text_page: PdfTextPage) -> Callable[[int], float]:
+    """Return a function that gives the height at which a character stands on the unrotated page."""
     from pypdfium2 import raw
 
     x, y = c_double(), c_double()
-    raw.FPDFText_GetCharOrigin(text_page, index, byref(x), byref(y))
-    return y.value
+    to_x, to_y = byref(x), byref(y)
+    get_origin, handle = raw.FPDFText_GetCharOrigin, text_page.raw
+
+    def baseline(index: int) -> float:
+        get_origin(handle, index, to_x, to_y)
+        return y.value
+
+    return baseline
 
 
 def font_height(text_page: PdfTextPage, index: int) -> float:
     """Return the height of the font of a character, as drawn on the unrotated page."""
     from pypdfium2 import raw
 
-    box = raw.FS_RECTF(c_float(), c_float(), c_float(), c_float())
+    box = raw.FS_RECTF()
     raw.FPDFText_GetLooseCharBox(text_page, index, byref(box))
     return float(box.top - box.bottom)
 
 
 def keep_visible(glyphs: Glyphs, visible: Box) -> None:
     """Take out the characters whose middle is outside the part of the page that is shown."""
-    for index, box in enumerate(glyphs.boxes):
-        if box and not visible.contains(*box.center, margin=1):
-            glyphs.parts[index] = ""
+    for line in list(glyphs.lines()):
+        boxes = glyphs.boxes[line.start : line.end]
+        outside = {
+            index
+            for index, box in enumerate(boxes, start=line.start)
+            if box and not visible.contains(*box.center, margin=1)
+        }
+        is_whole_line = len(outside) == sum(box is not None for box in boxes)
+        for index in range(line.start, min(line.end + 1, len(glyphs.parts))):
+            is_between = glyphs.parts[index] == " " and (index - 1 in outside or index + 1 in outside)
+            if is_whole_line or is_between or index in outside:
+                glyphs.parts[index] = ""
 
 
 def _around(boxes: Sequence[Box]) -> Box:

@@ -28,7 +28,8 @@ def join_divided_words(pages: Sequence[str]) -> list[str]:
     """
     if not any(_MARK.search(page) for page in pages):
         return list(pages)
-    words = {word.lower() for page in pages for word in _WORD.findall(page)}
+    words = {word for page in pages for word in _WORD.findall(page)}
+    words.update([word.lower() for word in words])
     return [_DIVIDED.sub(lambda match: _joined(match, words), page) for page in pages]
 
 
@@ -38,8 +39,8 @@ def _joined(match: re.Match[str], words: set[str]) -> str:
         return before + after
     is_capital = after[0].isupper() and (before[-1].islower() or after[1:2].islower())
     is_name = is_capital or before[-1].isdigit() or after[0].isdigit()
-    joined, hyphenated = f"{before}{after}".lower(), f"{before}-{after}".lower()
-    if joined in words and not is_name:
+    joined, hyphenated = f"{before}{after}", f"{before}-{after}".lower()
+    if (joined if is_name else joined.lower()) in words:
         return before + after
     is_compound = _HYPHENATED_PREFIX.fullmatch(before) and not _ENDING.fullmatch(after)
     keeps_hyphen = hyphenated in words or is_name or is_compound

@@ -14,14 +14,15 @@ from echo_index.indexer.documents.readers.pdf_annotations import Annotations, Co
 from echo_index.indexer.documents.readers.pdf_columns import columns_in_order, may_have_columns
 from echo_index.indexer.documents.readers.pdf_glyphs import (
     Glyphs,
+    counted_characters,
     keep_visible,
-    read_glyphs,
+    read_boxes,
     read_rectangles,
     visible_box,
 )
 from echo_index.indexer.documents.readers.pdf_layers import LayerHiding
 from echo_index.indexer.documents.readers.pdf_placement import place
-from echo_index.indexer.documents.readers.pdf_superscripts import raised_numbers
+from echo_index.indexer.documents.readers.pdf_superscripts import Raised, raised_numbers
 from echo_index.indexer.documents.readers.scripts import superscript
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _MAX_OBJECTS = 1_000  # that are looked at to see whether a page is blank
 _MAX_DEPTH = 4  # of forms within forms
+_WORD = 20  # characters that tell what a superscript belongs to
 _SAMPLES = 100  # characters of a page
 _WHITE = 250  # of 255; a lighter color is not seen on paper
 
@@ -86,24 +88,22 @@ def _seen_text(page: PdfPage, text_page: PdfTextPage, text: str, annotations: An
     rectangles = read_rectangles(page, text_page)
     visible = visible_box(page)
     is_all_visible = all(visible.contains(*box.center, margin=1) for box in rectangles)
-    raised = list(raised_numbers(text_page, text)) if len(text) == text_page.count_chars() else []
-    if is_all_visible and not raised and not annotations.drawn and not may_have_columns(rectangles):
-        return text
-    glyphs = read_glyphs(page, text_page, text)
-    if glyphs is None:
-        return "\n".join([text, *(item.text for item in annotations.drawn)])
-    for number in raised:
-        before = text[: number.start][-20:]
-        glyphs.parts[number.start : number.end] = [""] * (number.end - number.start)
-        glyphs.parts[number.start] = superscript(number.text, before=before)
+    needs_boxes = annotations.drawn or not is_all_visible or may_have_columns(rectangles)
+    text = counted_characters(text_page, text)
+    glyphs = Glyphs(text, read_boxes(page, text_page, text) if needs_boxes else ())
+    for number in raised_numbers(text_page, text):
+        _write_raised(glyphs, number)
     if not is_all_visible:
         keep_visible(glyphs, visible)
     place(glyphs, annotations.drawn)
-    return _in_reading_order(glyphs)
+    text = (columns_in_order(glyphs) if needs_boxes else None) or "".join(glyphs.parts)
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def _in_reading_order(glyphs: Glyphs) -> str:
-    return columns_in_order(glyphs) or "".join(glyphs.parts)
+def _write_raised(glyphs: Glyphs, number: Raised) -> None:
+    start, end = number.start, number.end
+    words = superscript(glyphs.text[start:end], before=glyphs.text[max(0, start - _WORD) : start])
+    glyphs.parts[start:end] = [words, *[""] * (end - start - 1)]
 
 
 def _with_comments(text: str, comments: tuple[Comment, ...]) -> str:
@@ -121,16 +121,17 @@ def _is_unreadable(text_page: PdfTextPage, text: str) -> bool:
     """Return whether the fonts of a page do not say which characters they draw, so that its text makes no sense."""
     from pypdfium2 import raw
 
-    unknown = len(_UNKNOWN.findall(text))
+    count = text_page.count_chars()
+    left_out = max(0, count - len(text))  # PDFium leaves out control characters
+    unknown = len(_UNKNOWN.findall(text)) + left_out
     if not unknown:
         return False
-    length = sum(map(len, text.split()))
+    length = sum(map(len, text.split())) + left_out
     if unknown > _MAX_UNKNOWN * length:
         return True
-    count = text_page.count_chars()
     samples = range(0, count, max(1, count // _SAMPLES))
     unmapped = sum(raw.FPDFText_HasUnicodeMapError(text_page, index) == 1 for index in samples)
-    return unknown > _MAX_CONTROL * length and unmapped > _MAX_UNKNOWN * len(samples)
+    return unknown > _MAX_CONTROL * length and unmapped > int(_MAX_UNKNOWN * len(samples))
 
 
 def _draws(page: PdfPage) -> bool:

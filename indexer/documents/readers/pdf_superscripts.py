@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from echo_index.indexer.documents.readers.pdf_glyphs import baseline, font_height
+from echo_index.indexer.documents.readers.pdf_glyphs import baselines, font_height
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfTextPage
 
-# The first character of a number behind a word, number or bracket. PDFium may have put a space between them.
-_CANDIDATE = re.compile(r"(?<=[\w)\]])( ?)(?=[-−–+]?\d)")
+# The place between a word, number or bracket and the number behind it.
+_CANDIDATE = re.compile(r"(?<=[\w)\]])(?=[-−–+]?\d)")
 _RAISED = re.compile(r"[-−–+]?\d+\w*")
 _MAX_LENGTH = 8  # characters
 _MIN_RISE = 0.15  # of the height of the font
@@ -22,11 +22,10 @@ _MAX_SIZE = 0.9  # of the size of what it is raised from
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """A raised number: its characters from `start` up to `end`, with the space before it that is not in the file."""
+    """A raised number: its characters from `start` up to `end`."""
 
     start: int
     end: int
-    text: str
 
 
 def raised_numbers(text_page: PdfTextPage, text: str) -> Iterator[Raised]:
@@ -34,9 +33,11 @@ def raised_numbers(text_page: PdfTextPage, text: str) -> Iterator[Raised]:
 
     `text` has one character for each that PDFium counts.
     """
+    baseline = baselines(text_page)
     for match in _CANDIDATE.finditer(text):
-        base, first = match.start() - 1, match.end()
-        rise = baseline(text_page, first) - baseline(text_page, base)
+        base, first = match.start() - 1, match.start()
+        height = baseline(first)
+        rise = height - baseline(base)
         if rise <= 0:
             continue
         size = font_height(text_page, base)
@@ -44,8 +45,7 @@ def raised_numbers(text_page: PdfTextPage, text: str) -> Iterator[Raised]:
             continue
         number = _RAISED.match(text, first, first + _MAX_LENGTH)
         end = number.end() if number else first
-        height = baseline(text_page, first)
-        while end > first and abs(baseline(text_page, end - 1) - height) > rise / 4:
+        while end > first and abs(baseline(end - 1) - height) > rise / 4:
             end -= 1
-        if any(character.isdigit() for character in text[first:end]):
-            yield Raised(match.start(), end, text[first:end])
+        if text[first:end].strip("-−–+"):
+            yield Raised(first, end)
