@@ -15,6 +15,7 @@ from echo_index.indexer.documents.readers.pdf_hyphens import join_divided_words
 from echo_index.indexer.documents.readers.pdf_layers import LayerHiding
 from echo_index.indexer.documents.readers.pdf_omissions import attached_files, page_numbers
 from echo_index.indexer.documents.readers.pdf_page import PageContent, read_page
+from echo_index.indexer.documents.readers.pdf_xmp import xmp_title
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfDocument
@@ -66,6 +67,9 @@ def read_pdf(content: bytes) -> Document:
         contents = list(_read_pages(pdf, LayerHiding(content)))
         outline = list(islice(_outline(pdf), _MAX_HEADINGS))
         title = _clean_title(pdf.get_metadata_value("Title"))
+        if not title or _PLACEHOLDER_TITLE.fullmatch(title):
+            title = _clean_title(xmp_title(content))
+            title = "" if _PLACEHOLDER_TITLE.fullmatch(title) else title
         files = _attached_files(pdf)
     pages = [_clean(page) for page in join_divided_words([content.text if content else "" for content in contents])]
     if not any(pages):
@@ -74,7 +78,7 @@ def read_pdf(content: bytes) -> Document:
     headings = sorted(_headings(outline, pages, starts), key=lambda heading: heading.offset)
     return Document(
         text=_BETWEEN_PAGES.join(pages),
-        title=_first_line(pages) if not title or _PLACEHOLDER_TITLE.fullmatch(title) else title,
+        title=title or _first_line(pages),
         format="pdf",
         headings=tuple(headings),
         pages=tuple(starts),
@@ -110,8 +114,8 @@ def _reason_for_no_text(contents: Sequence[PageContent | None]) -> str:
     if any(content.is_unreadable for content in contents if content):
         return "It holds no text that can be read: its fonts do not say which characters they draw."
     if any(content.draws for content in contents if content):
-        return "It holds only pictures of text: its pages are probably scanned."
-    return "It is empty: nothing is drawn on its pages."
+        return "It holds only pictures of text: its pages are probably scanned images."
+    return "It holds no text: its pages are blank."
 
 
 def _omissions(contents: Sequence[PageContent | None], files: Sequence[str]) -> Iterator[str]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _MAX_OBJECTS = 1_000  # that are looked at to see whether a page is blank
 _MAX_DEPTH = 4  # of forms within forms
+_MIN_SIDE = 12  # points; no text would fit on a smaller page, so its box is wrong
 _WORD = 20  # characters that tell what a superscript belongs to
 _SAMPLES = 100  # characters of a page
 _WHITE = 250  # of 255; a lighter color is not seen on paper
@@ -87,7 +88,8 @@ def _seen_text(page: PdfPage, text_page: PdfTextPage, text: str, annotations: An
         return "\n".join(item.text for item in sorted(annotations.drawn, key=lambda item: -item.box.top))
     rectangles = read_rectangles(page, text_page)
     visible = visible_box(page)
-    is_all_visible = all(visible.contains(*box.center, margin=1) for box in rectangles)
+    is_too_small = min(visible.right - visible.left, visible.top - visible.bottom) < _MIN_SIDE
+    is_all_visible = is_too_small or all(visible.contains(*box.center, margin=1) for box in rectangles)
     needs_boxes = annotations.drawn or not is_all_visible or may_have_columns(rectangles)
     text = counted_characters(text_page, text)
     glyphs = Glyphs(text, read_boxes(page, text_page, text) if needs_boxes else ())
@@ -130,8 +132,8 @@ def _is_unreadable(text_page: PdfTextPage, text: str) -> bool:
     if unknown > _MAX_UNKNOWN * length:
         return True
     samples = range(0, count, max(1, count // _SAMPLES))
-    unmapped = sum(raw.FPDFText_HasUnicodeMapError(text_page, index) == 1 for index in samples)
-    return unknown > _MAX_CONTROL * length and unmapped > int(_MAX_UNKNOWN * len(samples))
+    unmapped = [index for index in samples if raw.FPDFText_HasUnicodeMapError(text_page, index) == 1]
+    return unknown > _MAX_CONTROL * length and len(unmapped) > _MAX_UNKNOWN * len(samples)
 
 
 def _draws(page: PdfPage) -> bool:

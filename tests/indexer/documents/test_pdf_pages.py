@@ -306,9 +306,11 @@ def test_pages_that_are_only_pictures_are_named() -> None:
 
 
 def test_a_pdf_of_pictures_says_so() -> None:
-    with pytest.raises(DocumentError, match=r"^It holds only pictures of text: its pages are probably scanned\.$"):
+    with pytest.raises(
+        DocumentError, match=r"^It holds only pictures of text: its pages are probably scanned images\.$"
+    ):
         read(pdf([BLACK_PICTURE, ""]))
-    with pytest.raises(DocumentError, match=r"^It is empty: nothing is drawn on its pages\.$"):
+    with pytest.raises(DocumentError, match=r"^It holds no text: its pages are blank\.$"):
         read(pdf([""]))
 
 
@@ -349,6 +351,18 @@ def test_attached_files_are_named() -> None:
     assert document.omissions == ("1 attached file: data.csv",)
     document = read(pdf([words("text", 50, 700)], objects, catalog=names, page="/Annots[12 0 R]"))
     assert document.omissions == ("2 attached files: data.csv and notes.txt",)
+
+
+def test_the_title_of_the_metadata_is_read() -> None:
+    def with_metadata(*titles: str) -> bytes:
+        items = "".join(
+            f"<dc:title><rdf:Alt><rdf:li xml:lang='x'>{title}</rdf:li></rdf:Alt></dc:title>" for title in titles
+        )
+        return pdf([words("First line", 50, 700)], [stream(items, "/Type/Metadata/Subtype/XML")])
+
+    assert read(with_metadata("Oil &amp; lamps")).title == "Oil & lamps"
+    assert read(with_metadata("One", "Two")).title == "First line"
+    assert read(with_metadata("Untitled")).title == "First line"
 
 
 def test_many_fields_are_read_in_linear_time() -> None:

@@ -350,7 +350,7 @@ def test_pdf_hyphenated_words_are_joined(tmp_path: Path) -> None:
 def test_pdf_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(DocumentError, match=r"^It is not a readable PDF: data format error\.$"):
         read(tmp_path, "a.pdf", "not a PDF at all")
-    with pytest.raises(DocumentError, match=r"^It is empty: nothing is drawn on its pages\.$"):
+    with pytest.raises(DocumentError, match=r"^It holds no text: its pages are blank\.$"):
         read(tmp_path, "a.pdf", pdf_file(["", ""]))
     lock = f"/Encrypt<</Filter/Standard/V 1/R 2/Length 40/P -4/O<{'41' * 32}>/U<{'42' * 32}>>>/ID[<31><31>]"
     with pytest.raises(DocumentError, match=r"^It is encrypted with a password\.$"):
