@@ -25,6 +25,8 @@ _MAX_TITLE_LINE_LENGTH = 120  # characters
 _MAX_HEADINGS = 10_000
 _MAX_BROKEN_PAGES = 1_000
 _MAX_NAMES = 100  # of attached files
+_XFA_FORM = 2  # PDFium's FORMTYPE_XFA_FULL
+_XFA_OMISSION = "the fields of an XFA form"
 _WRONG_PASSWORD = 4  # PDFium's FPDF_ERR_PASSWORD
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
@@ -71,6 +73,7 @@ def read_pdf(content: bytes) -> Document:
             title = _clean_title(xmp_title(content))
             title = "" if _PLACEHOLDER_TITLE.fullmatch(title) else title
         files = _attached_files(pdf)
+        form = [_XFA_OMISSION] if pdf.get_formtype() == _XFA_FORM else []
     pages = [_clean(page) for page in join_divided_words([content.text if content else "" for content in contents])]
     if not any(pages):
         raise DocumentError(_reason_for_no_text(contents))
@@ -82,7 +85,7 @@ def read_pdf(content: bytes) -> Document:
         format="pdf",
         headings=tuple(headings),
         pages=tuple(starts),
-        omissions=tuple(_omissions(contents, files)),
+        omissions=(*_omissions(contents, files), *form),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -196,6 +197,29 @@ def test_layers_that_are_off_are_not_read() -> None:
     assert read(pdf([content], layers, resources=names, catalog=catalog.format("11 0 R"))).text == "Draft\nBody\nmore"
 
 
+def test_layers_are_found_in_forms_and_in_compressed_objects() -> None:
+    form_entries = (
+        "/Type/XObject/Subtype/Form/BBox[0 0 600 800]/Resources<</Font<</F1 3 0 R>>/Properties<</L1 10 0 R>>>>"
+    )
+    inner = f"{words('on', 50, 580)} /OC /L1 BDC {words('inner', 50, 600)} EMC"
+    objects = [
+        "<</Type/OCG/Name(Layer)>>",
+        stream(inner, form_entries),
+        stream(words("form", 50, 500), f"{form_entries}/OC 10 0 R"),
+    ]
+    content = pdf(
+        [words("page", 50, 700) + "/X1 Do /X2 Do"],
+        objects,
+        resources="/XObject<</X1 11 0 R/X2 12 0 R>>",
+        catalog="/OCProperties<</OCGs[10 0 R]/D<</OFF[10 0 R]>>>>",
+    )
+    assert read(content).text == "page\non"
+    compressed = zlib.compress(b"1 0 <</OCProperties 5 0 R>>").decode("latin-1")
+    hidden = content.replace(b"/OCProperties", b"/OC#50roperties")
+    assert read(hidden).text == "page\non\ninner\nform"
+    assert read(hidden + stream(compressed, "/Type/ObjStm/N 1/First 4").encode("latin-1")).text == "page\non"
+
+
 def test_recognized_text_in_a_layer_of_its_own_is_read() -> None:
     content = f"{BLACK_PICTURE} /OC /L1 BDC BT 3 Tr /F1 12 Tf 50 700 Td (recognized) Tj ET EMC"
     document = read(
@@ -351,6 +375,12 @@ def test_attached_files_are_named() -> None:
     assert document.omissions == ("1 attached file: data.csv",)
     document = read(pdf([words("text", 50, 700)], objects, catalog=names, page="/Annots[12 0 R]"))
     assert document.omissions == ("2 attached files: data.csv and notes.txt",)
+
+
+def test_an_xfa_form_is_named() -> None:
+    catalog = "/NeedsRendering true/AcroForm<</Fields[]/XFA 10 0 R>>"
+    document = read(pdf([words("Please wait", 50, 700)], [stream("<xdp/>")], catalog=catalog))
+    assert document.omissions == ("the fields of an XFA form",)
 
 
 def test_the_title_of_the_metadata_is_read() -> None:
