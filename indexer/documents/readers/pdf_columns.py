@@ -54,11 +54,25 @@ def may_have_columns(rectangles: Sequence[Box]) -> bool:
     if not 0 < width < _MAX_WIDTH:
         return False
     gaps: Counter[int] = Counter()
-    for before, after in pairwise(rectangles):
-        left, right = max(before.right, start + width * _MIN_COLUMN), min(after.left, end - width * _MIN_COLUMN)
-        if right - left >= _MIN_GUTTER and before.bottom <= (after.bottom + after.top) / 2 <= before.top:
+    for pieces in _lines(rectangles):
+        wide = [pair for pair in pairwise(pieces) if pair[1].left - pair[0].right >= _MIN_GUTTER]
+        if len(wide) != 1:
+            continue
+        left, right = wide[0][0].right, wide[0][1].left
+        if left - pieces[0].left >= width * _MIN_COLUMN and pieces[-1].right - right >= width * _MIN_COLUMN:
             gaps.update(range(int((left - start) / width * _PLACES), int((right - start) / width * _PLACES) + 1))
     return max(gaps.values(), default=0) >= _MIN_LINES
+
+
+def _lines(rectangles: Sequence[Box]) -> Iterator[list[Box]]:
+    """Yield the boxes that follow each other on one line."""
+    line: list[Box] = []
+    for box in rectangles:
+        if line and not line[-1].bottom <= (box.bottom + box.top) / 2 <= line[-1].top:
+            yield line
+            line = []
+        line.append(box)
+    yield line
 
 
 def columns_in_order(glyphs: Glyphs) -> str | None:
