@@ -52,6 +52,10 @@ OWNERS = {
     "num2words": ("retriever/rag/numbers.py",),
     "Stemmer": ("indexer/text/analyzer.py",),
     "yaml": ("indexer/documents/readers/markdown.py",),
+    "lxml": (
+        "indexer/documents/readers/docx.py",
+        "indexer/documents/readers/word/*",
+    ),
     "peft": (
         "embeddings/models/lora.py",
         "embeddings/training/peft_adapter.py",

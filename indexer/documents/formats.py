@@ -18,7 +18,7 @@ _SUFFIXES = {
     "rst": ".rst .rest",
     "html": ".html .htm .xhtml",
     "pdf": ".pdf",
-    "docx": ".docx",
+    "docx": ".docx .docm .dotx .dotm",
     "code": """
         .py .pyi .pyx .js .mjs .cjs .jsx .ts .mts .cts .tsx .vue .svelte .java .kt .kts .scala .groovy .gradle
         .clj .cljs .c .h .cc .cpp .cxx .hh .hpp .hxx .cu .cuh .m .mm .cs .fs .fsx .vb .go .rs .swift .zig .nim

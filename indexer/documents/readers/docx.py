@@ -1,40 +1,33 @@
-"""Read DOCX: the paragraphs and tables of the body, without headers, footers, footnotes and comments."""
+"""Read Word documents: what a person sees in the text of their pages. Macros are not looked at, and nothing is run."""
 
 from __future__ import annotations
 
-import io
 import re
-import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from echo_index.errors import DocumentError
-from echo_index.indexer.documents.document import Document, Heading, first_title
+from echo_index.indexer.documents.document import Document, first_title
+from echo_index.indexer.documents.readers.word.blocks import join_blocks
+from echo_index.indexer.documents.readers.word.furniture import furniture
+from echo_index.indexer.documents.readers.word.imports import Imports
+from echo_index.indexer.documents.readers.word.markup import child, descendants, name, own_text
+from echo_index.indexer.documents.readers.word.notes import Notes
+from echo_index.indexer.documents.readers.word.numbering import Numbering
+from echo_index.indexer.documents.readers.word.package import Package
+from echo_index.indexer.documents.readers.word.stories import SharedParts, StoryReader
+from echo_index.indexer.documents.readers.word.styles import Styles
 
 if TYPE_CHECKING:
-    from docx.document import Document as WordDocument
     from lxml.etree import _Element
 
-_MAX_UNPACKED_BYTES = 2**30
 _OLE_MARK = b"\xd0\xcf\x11\xe0"  # of .doc files and of encrypted ones
-_BODY_TEXT_LEVEL = 9
-_XML_OUT_OF_MEMORY = 2  # libxml2's XML_ERR_NO_MEMORY
 _ADVICE = re.compile(r", (?:line \d|try |use |see ).*| \(<string>.*")  # the XML parser's hints for its caller
-
-_WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
-_PARAGRAPH, _TABLE, _ROW, _CELL = f"{_WORD}p", f"{_WORD}tbl", f"{_WORD}tr", f"{_WORD}tc"
-_TEXT, _OUTLINE_LEVEL, _VALUE = f"{_WORD}t", f"{_WORD}outlineLvl", f"{_WORD}val"
-_CHARACTERS = {f"{_WORD}tab": "\t", f"{_WORD}br": "\n", f"{_WORD}cr": "\n", f"{_WORD}noBreakHyphen": "-"}
-# Properties, deleted or moved text, and the second version of a drawing for older programs.
-_SKIPPED = {
-    *(f"{_WORD}{name}" for name in ("pPr", "rPr", "tblPr", "trPr", "tcPr", "sdtPr", "del", "moveFrom")),
-    "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback",
-}
+_MAX_IMPORT_DEPTH = 3
 
 
 def read_docx(content: bytes) -> Document:
-    """Return the paragraphs, separated by blank lines, and the tables, one row per line with cells joined by " | ".
+    """Return the blocks of a document, separated by blank lines; tables have a line per row, cells joined by " | ".
 
     A heading is a paragraph with an outline level, its own or that of its style; the style Title has level 0. The title
     is that of the document's properties, else the first heading of level 0 or 1, else the first heading.
@@ -43,126 +36,65 @@ def read_docx(content: bytes) -> Document:
         DocumentError: the file is broken or encrypted.
         MemoryError: the XML parser ran out of memory.
     """
+    return _read(content, depth=0)
+
+
+def _read(content: bytes, *, depth: int) -> Document:
     if content.startswith(_OLE_MARK):
         raise DocumentError("It is encrypted with a password, or an old Word file (.doc) under another name.")
+    if depth > _MAX_IMPORT_DEPTH:
+        raise DocumentError("Documents are imported into each other too deeply.")
     try:
-        return _parse(content)
+        return _parse(content, depth=depth)
     except (DocumentError, MemoryError):
         raise
-    except Exception as error:  # the ZIP, XML and DOCX libraries raise many kinds of errors
-        if getattr(error, "code", None) == _XML_OUT_OF_MEMORY:
-            raise MemoryError from error
+    except RecursionError as error:
+        raise DocumentError("It is not a readable DOCX: its elements are nested too deeply.") from error
+    except Exception as error:  # the ZIP and XML libraries raise many kinds of errors
         raise DocumentError(f"It is not a readable DOCX: {_short_reason(error)}.") from error
 
 
-def _parse(content: bytes) -> Document:
-    import docx
-
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        unpacked = sum(member.file_size for member in archive.infolist())
-    if unpacked > _MAX_UNPACKED_BYTES:
-        raise DocumentError(
-            f"It would unpack to {unpacked / 2**20:.0f} MB; the limit is {_MAX_UNPACKED_BYTES / 2**20:.0f} MB."
-        )
-    word = docx.Document(io.BytesIO(content))
-    levels = _style_levels(word)
-    body = _Body()
-    for block in _outermost(word.element.body, {_PARAGRAPH, _TABLE}):
-        if block.tag == _TABLE:
-            body.add("\n".join(filter(None, map(_row_text, _outermost(block, {_ROW})))))
-        else:
-            body.add(_text(block), level=_level(block, levels))
-    headings = tuple(body.headings)
-    title = " ".join(word.core_properties.title.split()) or first_title(headings)
-    return Document(text="\n\n".join(body.blocks), title=title, format="docx", headings=headings)
-
-
-@dataclass(slots=True)
-class _Body:
-    """The blocks read so far, and the offset at which the next one begins."""
-
-    blocks: list[str] = field(default_factory=list)
-    headings: list[Heading] = field(default_factory=list)
-    next_offset: int = 0
-
-    def add(self, text: str, *, level: int | None = None) -> None:
-        text = " ".join(text.split()) if level is not None else text.strip("\n").rstrip()
-        if not text.strip():
-            return
-        if level is not None:
-            self.headings.append(Heading(level=level, title=text, offset=self.next_offset))
-        self.blocks.append(text)
-        self.next_offset += len(text) + len("\n\n")
-
-
-def _outermost(parent: _Element, tags: set[str]) -> Iterator[_Element]:
-    """Yield the outermost descendants with these tags, including those in content controls and tracked insertions."""
-    waiting = list(reversed(parent))
-    while waiting:
-        element = waiting.pop()
-        if element.tag in tags:
-            yield element
-        elif element.tag not in _SKIPPED:
-            waiting.extend(reversed(element))
-
-
-def _text(paragraph: _Element) -> str:
-    """Return the text of a paragraph with its hyperlinks, tracked insertions and text boxes."""
-    pieces: list[str] = []
-    for element in _outermost(paragraph, {_TEXT, _PARAGRAPH, *_CHARACTERS}):
-        if element.tag == _TEXT:
-            pieces.append(element.text or "")
-        else:
-            pieces.append(_CHARACTERS.get(str(element.tag)) or f"\n{_text(element)}\n")
-    return "".join(pieces)
-
-
-def _row_text(row: _Element) -> str:
-    cells = [
-        " ".join(" ".join(map(_text, _outermost(cell, {_PARAGRAPH}))).split()) for cell in _outermost(row, {_CELL})
+def _parse(content: bytes, *, depth: int) -> Document:
+    package = Package(content)
+    main, part = package.main_xml(), package.main_part()
+    body = child(main, "w:body")
+    if name(main) != "w:document" or body is None:
+        raise DocumentError("It is not a readable DOCX: its main part is no Word document.")
+    settings = _related_xml(package, "settings")
+    shared = SharedParts(
+        package,
+        Styles(_related_xml(package, "styles")),
+        Numbering(_related_xml(package, "numbering")),
+        Imports(package, lambda inner: _read(inner, depth=depth + 1)),
+    )
+    notes = {
+        kind: Notes.of(package, main, settings, kind=kind, default_format=format)
+        for kind, format in (("footnote", "decimal"), ("endnote", "lowerRoman"))
+    }
+    blocks = [
+        *furniture(main, settings, shared, kind="header"),
+        *StoryReader(body, part, shared, notes=notes).blocks(),
+        *furniture(main, settings, shared, kind="footer"),
     ]
-    return " | ".join(cells) if any(cells) else ""
+    document = join_blocks(blocks)
+    title = _property_title(package) or first_title(document.headings)
+    return replace(document, title=title, omissions=(*package.omissions, *_objects(shared.embedded_objects)))
 
 
-def _style_levels(word: WordDocument) -> dict[str, int]:
-    """Return the heading level of each style that has one: by its name or outline level, or that of a base style.
-
-    Some programs translate names and identifiers of styles; the outline level is the same in all languages.
-    """
-    styles = {style.style_id: style.element for style in word.styles}
-    names = {style.style_id: style.name or "" for style in word.styles}
-    levels: dict[str, int] = {}
-    for style_id in styles:
-        ancestor, seen = style_id, set[str]()
-        while ancestor in styles and ancestor not in seen:
-            seen.add(ancestor)
-            level = _named_level(names[ancestor], ancestor)
-            level = _outline_level(styles[ancestor]) if level is None else level
-            if level is not None:
-                levels[style_id] = level
-                break
-            base = styles[ancestor].find(f"{_WORD}basedOn")
-            ancestor = base.get(_VALUE, "") if base is not None else ""
-    return levels
+def _related_xml(package: Package, type: str) -> _Element | None:
+    part = next(iter(package.related(package.main_part(), type)), "")
+    return package.xml(part) if part else None
 
 
-def _named_level(name: str, style_id: str) -> int | None:
-    if "title" in {name.lower(), style_id.lower()}:
-        return 0
-    heading = re.fullmatch(r"heading ?([1-9])", name, re.IGNORECASE) or re.fullmatch(r"Heading([1-9])", style_id)
-    return int(heading[1]) if heading else None
+def _property_title(package: Package) -> str:
+    part = next(iter(package.related("", "core-properties")), "docProps/core.xml")
+    root = package.xml(part)
+    titles = (" ".join(own_text(title).split()) for title in descendants(root, "dc:title")) if root is not None else ()
+    return next(iter(titles), "")
 
 
-def _level(paragraph: _Element, style_levels: dict[str, int]) -> int | None:
-    own_level = _outline_level(paragraph)
-    style = paragraph.find(f"{_WORD}pPr/{_WORD}pStyle")
-    return style_levels.get(style.get(_VALUE, "")) if own_level is None and style is not None else own_level
-
-
-def _outline_level(element: _Element) -> int | None:
-    found = element.find(f"{_WORD}pPr/{_OUTLINE_LEVEL}")
-    value = found.get(_VALUE, "") if found is not None else ""
-    return int(value) + 1 if value.isdecimal() and int(value) < _BODY_TEXT_LEVEL else None
+def _objects(count: int) -> list[str]:
+    return [f"{count} embedded object{'s' if count > 1 else ''}"] if count else []
 
 
 def _short_reason(error: Exception) -> str:

@@ -498,7 +498,7 @@ def test_arbitrary_bytes_give_a_document_or_a_document_error(tmp_path: Path, suf
 
 
 def test_parsers_are_not_imported_before_they_are_needed() -> None:
-    heavy = "{'docutils', 'markdown_it', 'selectolax', 'pypdfium2', 'docx', 'charset_normalizer', 'yaml'}"
+    heavy = "{'docutils', 'markdown_it', 'selectolax', 'pypdfium2', 'lxml', 'charset_normalizer', 'yaml'}"
     modules = "echo_index.indexer.documents.formats, echo_index.indexer.sources.scanner"
     code = f"import sys, {modules}; print(*{heavy} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,0 +1,55 @@
+"""Read the headers and footers that Word shows, each text once, without the numbers of pages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from echo_index.indexer.documents.readers.word.blocks import Block
+from echo_index.indexer.documents.readers.word.fields import PAGE_NUMBER
+from echo_index.indexer.documents.readers.word.markup import attribute, descendants, name, switch
+from echo_index.indexer.documents.readers.word.stories import SharedParts, StoryReader
+
+if TYPE_CHECKING:
+    from lxml.etree import _Element
+
+_WORDS = re.compile(r"[^\W\d_]+")
+_MAX_WORDS_AT_PAGE_NUMBER = 2  # "Page … of …"
+
+
+def furniture(main: _Element, settings: _Element | None, shared: SharedParts, *, kind: str) -> Iterator[Block]:
+    """Yield the distinct texts of all headers or footers, by their `kind`, in the order of the sections."""
+    relations = shared.package.relations(shared.package.main_part())
+    parts: dict[str, None] = {}
+    for section in descendants(main, "w:sectPr"):
+        shown = {
+            "default": True,
+            "first": switch(section, "w:titlePg"),
+            "even": switch(settings, "w:evenAndOddHeaders"),
+        }
+        for reference in section:
+            is_shown = name(reference) == f"w:{kind}Reference" and shown.get(
+                attribute(reference, "w:type") or "default"
+            )
+            relation = relations.get(attribute(reference, "r:id")) if is_shown else None
+            if relation is not None and not relation.is_external:
+                parts[relation.target] = None
+    seen: set[str] = set()
+    for part in parts:
+        root = shared.package.xml(part, content=f"a {kind}")
+        for block in StoryReader(root, part, shared, hides_page_numbers=True).blocks() if root is not None else ():
+            text = _without_page_numbers(block.text)
+            if text.strip() and text not in seen:
+                seen.add(text)
+                yield Block(text)
+
+
+def _without_page_numbers(text: str) -> str:
+    """Return a text without the parts between tabs that only number the page, and without the numbers in others."""
+    kept = [
+        part.replace(PAGE_NUMBER, "")
+        for part in re.split(r"[\t\n]", text)
+        if PAGE_NUMBER not in part or len(_WORDS.findall(part)) > _MAX_WORDS_AT_PAGE_NUMBER
+    ]
+    return "\t".join(part.strip() for part in kept if part.strip())

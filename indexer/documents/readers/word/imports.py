@@ -1,0 +1,86 @@
+"""Read what Word imports into a document when it opens it: parts in HTML, plain text, or Word's own format."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import posixpath
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from echo_index.errors import DocumentError
+from echo_index.indexer.documents.document import Document
+from echo_index.indexer.documents.readers.html import read_html
+from echo_index.indexer.documents.readers.plain import read_text
+from echo_index.indexer.documents.readers.word.package import Package
+
+Reader = Callable[[bytes], Document]
+
+_NAMES = {  # by the content type and by the suffix
+    "text/html": "html", "application/xhtml+xml": "html", "html": "html", "htm": "html", "xhtml": "html",
+    "text/plain": "text", "txt": "text",
+    "message/rfc822": "mail", "multipart/related": "mail", "mht": "mail", "mhtml": "mail",
+    "application/rtf": "RTF", "text/rtf": "RTF", "rtf": "RTF",
+    "docx": "word", "docm": "word", "dotx": "word", "dotm": "word",
+}  # fmt: skip
+_WORD_TYPES = ("wordprocessingml", "ms-word")  # in all content types of documents and templates, with macros or without
+
+
+@dataclass(slots=True)
+class Imports:
+    """The imported parts of a package, each read once. `read_word` reads a document of Word's own format."""
+
+    package: Package
+    read_word: Reader
+    _seen: set[str] = field(default_factory=set)
+
+    def read(self, part: str) -> Document | None:
+        """Return an imported part, None if it is empty, was read before, or cannot be read.
+
+        The package notes what cannot be read as an omission.
+        """
+        if part in self._seen:
+            return None
+        self._seen.add(part)
+        content = self.package.bytes(part)
+        name = self._format(part)
+        reader = self._reader(name)
+        if content is None or reader is None:
+            self._omit(f"imported content in {name}" if reader is None and name else "imported content")
+            return None
+        try:
+            document = reader(content)
+        except DocumentError:
+            self._omit("imported content")
+            return None
+        for phrase in document.omissions:
+            self._omit(phrase)
+        return document
+
+    def _omit(self, phrase: str) -> None:
+        if phrase not in self.package.omissions:
+            self.package.omissions.append(phrase)
+
+    def _format(self, part: str) -> str:
+        declared = self.package.content_type(part).split(";")[0].strip()
+        if any(word in declared for word in _WORD_TYPES):
+            return "word"
+        return _NAMES.get(declared) or _NAMES.get(posixpath.splitext(part)[1].removeprefix(".").lower(), "")
+
+    def _reader(self, name: str) -> Reader | None:
+        return {"html": read_html, "text": read_text, "mail": _read_mail, "word": self.read_word}.get(name)
+
+
+def _read_mail(content: bytes) -> Document:
+    """Return the first page of a web archive (MHTML).
+
+    Raises:
+        DocumentError: there is no page in it.
+    """
+    message = email.message_from_bytes(content, policy=email.policy.default)
+    for part in message.walk():
+        if part.get_content_type() in {"text/html", "text/plain"}:
+            page = part.get_payload(decode=True)
+            if isinstance(page, bytes):
+                return read_html(page) if part.get_content_type() == "text/html" else read_text(page)
+    raise DocumentError("There is no page in it.")
