@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import docx
 import pytest
 from example_documents import MARKDOWN, PAGE, PYTHON, RST, pdf_file
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from word_files import cell, paragraph, part, row, run, table, word_file
 
 from echo_index.errors import DocumentError
 from echo_index.indexer.documents.document import Document
@@ -26,14 +26,32 @@ INSIDE_DOCX = "-inside.docx"  # mutates the XML within the archive: mutations of
 
 
 def _word_file() -> bytes:
-    word, file = docx.Document(), io.BytesIO()
-    word.core_properties.title = "A title"
-    word.add_heading("Chapter", level=1)
-    word.add_paragraph("Some text under it.")
-    word.add_table(rows=2, cols=2).cell(0, 0).text = "a cell"
-    word.add_heading("Section", level=2)
-    word.save(file)
-    return file.getvalue()
+    """Return a file with something of each kind that the reader treats in its own way."""
+    number = '<w:numPr><w:ilvl w:val="1"/><w:numId w:val="1"/></w:numPr>'
+    mark = '<w:r><w:fldChar w:fldCharType="{}"/></w:r>'
+    box = f"<w:r><w:pict><w:txbxContent>{paragraph('In a box.')}</w:txbxContent></w:pict></w:r>"
+    levels = "".join(f'<w:lvl w:ilvl="{n}"><w:start w:val="1"/><w:lvlText w:val="%1.%2"/></w:lvl>' for n in (0, 1))
+    return word_file(
+        paragraph("Chapter", properties='<w:outlineLvl w:val="0"/>')
+        + paragraph("Text", '<w:r><w:footnoteReference w:id="1"/></w:r>', "<m:oMath><m:f><m:num><m:r><m:t>1</m:t></m:r>"
+                    "</m:num></m:f></m:oMath>", run("2", properties='<w:vertAlign w:val="superscript"/>'), box)
+        + paragraph(mark.format("begin"), "<w:r><w:instrText>DATE</w:instrText></w:r>", mark.format("separate"), "May",
+                    mark.format("end"), '<w:r><w:sym w:font="Symbol" w:char="F061"/></w:r>', properties=number)
+        + table(row("a", cell("b", properties='<w:gridSpan w:val="2"/><w:vMerge w:val="restart"/>')),
+                row("c", cell("d", properties="<w:vMerge/>"), "e"))
+        + '<w:altChunk r:id="c"/><w:sectPr><w:headerReference w:type="default" r:id="d"/></w:sectPr>',
+        parts={
+            "n.xml": part("w:numbering", f'<w:abstractNum w:abstractNumId="1">{levels}</w:abstractNum>'
+                          '<w:num w:numId="1"><w:abstractNumId w:val="1"/></w:num>'),
+            "f.xml": part("w:footnotes", f'<w:footnote w:id="1">{paragraph("A note.")}</w:footnote>'),
+            "c.html": "<h2>Imported</h2><table><tr><td>x<td>y</table>",
+            "h.xml": part("w:hdr", paragraph("A header")),
+        },
+        relations={
+            "a": ("numbering", "n.xml"), "b": ("footnotes", "f.xml"), "c": ("aFChunk", "c.html"),
+            "d": ("header", "h.xml"),
+        },
+    )  # fmt: skip
 
 
 SEEDS = {
@@ -164,6 +182,7 @@ def check(document: Document) -> None:
     for offsets in (headings, list(document.pages)):
         assert offsets == sorted(offsets)
         assert all(0 <= offset <= length for offset in offsets)
+    assert all(0 <= table.start < table.end <= length for table in document.tables)
     assert all(heading.title and heading.level >= 0 for heading in document.headings)
 
 

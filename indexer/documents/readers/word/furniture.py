@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lxml.etree import _Element
 
 _WORDS = re.compile(r"[^\W\d_]+")
+_PARTS = re.compile(r"\t| \| ")
 _MAX_WORDS_AT_PAGE_NUMBER = 2  # "Page … of …"
 
 
@@ -46,10 +47,13 @@ def furniture(main: _Element, settings: _Element | None, shared: SharedParts, *,
 
 
 def _without_page_numbers(text: str) -> str:
-    """Return a text without the parts between tabs that only number the page, and without the numbers in others."""
-    kept = [
-        part.replace(PAGE_NUMBER, "")
-        for part in re.split(r"[\t\n]", text)
-        if PAGE_NUMBER not in part or len(_WORDS.findall(part)) > _MAX_WORDS_AT_PAGE_NUMBER
-    ]
-    return "\t".join(part.strip() for part in kept if part.strip())
+    """Return a text without the numbers of pages, and without its parts, between tabs or in cells, that only have them."""
+    lines = []
+    for line in text.split("\n"):
+        kept = [
+            " ".join(part.replace(PAGE_NUMBER, "").split())
+            for part in _PARTS.split(line)
+            if PAGE_NUMBER not in part or len(_WORDS.findall(part)) > _MAX_WORDS_AT_PAGE_NUMBER
+        ]
+        lines.append("\t".join(filter(None, kept)))
+    return "\n".join(filter(None, lines))

@@ -73,7 +73,7 @@ def child(element: _Element | None, *path: str) -> _Element | None:
     for step in path:
         if element is None:
             return None
-        element = next((inner for inner in element if name(inner) == step), None)
+        element = next(element.iterchildren(*full_names(step)), None)
     return element
 
 

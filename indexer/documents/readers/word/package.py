@@ -85,11 +85,14 @@ class Package:
         """Return the root of the main part.
 
         Raises:
-            KeyError: there is no main part.
+            DocumentError: there is no main part.
             lxml.etree.XMLSyntaxError: its XML is broken.
             MemoryError: the XML parser ran out of memory.
         """
-        return self._parse(self.main_part())
+        try:
+            return self._parse(self.main_part())
+        except KeyError as error:
+            raise DocumentError("It is not a readable DOCX: it has no main part.") from error
 
     def main_part(self) -> str:
         """Return the name of the main part."""

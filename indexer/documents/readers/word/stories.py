@@ -65,7 +65,10 @@ class StoryReader:
             kind = name(element)
             if kind == "w:p":
                 yield from self._paragraph(element, unfinished)
-            elif kind == "w:tbl":
+                continue
+            yield paragraph_block("".join(unfinished))
+            unfinished.clear()
+            if kind == "w:tbl":
                 yield from self._table(element)
             else:
                 yield from self._imported(element)

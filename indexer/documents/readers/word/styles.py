@@ -16,6 +16,7 @@ from echo_index.indexer.documents.readers.word.markup import (
     switch,
     value,
 )
+from echo_index.indexer.documents.readers.word.symbols import is_symbol_font
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -125,7 +126,8 @@ def _direct(properties: _Element | None) -> Style:
     if properties is None:
         return _NOTHING
     fonts, raised = child(properties, "w:rFonts"), value(properties, "w:vertAlign")
-    font = attribute(fonts, "w:hAnsi") or attribute(fonts, "w:ascii") if fonts is not None else ""
+    named = [attribute(fonts, kind) for kind in ("w:ascii", "w:hAnsi")] if fonts is not None else []
+    font = next(filter(is_symbol_font, named), next(filter(None, named), ""))
     return Style(
         is_hidden=switch(properties, "w:vanish"),
         is_raised=raised == "superscript" if raised else None,
