@@ -47,7 +47,7 @@ def furniture(main: _Element, settings: _Element | None, shared: SharedParts, *,
 
 
 def _without_page_numbers(text: str) -> str:
-    """Return a text without the numbers of pages, and without its parts, between tabs or in cells, that only have them."""
+    """Return a text without page numbers, and without its parts, between tabs or in cells, that only have them."""
     lines = []
     for line in text.split("\n"):
         kept = [
