@@ -109,6 +109,14 @@ def test_hidden_text_is_left_out() -> None:
     assert text_of(body, parts={"styles.xml": styles}, relations={"r": ("styles", "styles.xml")}) == "acfg\n\ni"
 
 
+def test_what_stands_in_hidden_text_is_left_out() -> None:
+    hidden = "<w:r><w:rPr><w:vanish/></w:rPr>{}</w:r>"
+    box = f"<w:pict><w:txbxContent>{paragraph('In a box.')}</w:txbxContent></w:pict>"
+    ruby = f"<w:ruby><w:rt>{run('a')}</w:rt><w:rubyBase>{run('b')}</w:rubyBase></w:ruby>"
+    note = '<w:footnoteReference w:id="1"/>'
+    assert text_of(paragraph("Seen", *map(hidden.format, (box, ruby, note, "<w:tab/>")), ".")) == "Seen."
+
+
 def test_tracked_changes_are_read_as_accepted() -> None:
     body = (
         paragraph(f"<w:del>{run('old ').replace('w:t', 'w:delText')}</w:del>", f"<w:ins>{run('new ')}</w:ins>", "price")
@@ -242,7 +250,7 @@ def test_notes_follow_the_paragraph_that_refers_to_them() -> None:
         paragraph("Shores 12", refer.format("footnote", 3, "", ""), " of ", refer.format("endnote", 2, "", ""))
         + paragraph("Fish", refer.format("footnote", 4, ' w:customMarkFollows="1"', "<w:t>*</w:t>"))
         + table(row("a", cell(paragraph("b", refer.format("footnote", 2, "", "")))), row("c", "d"))
-        + paragraph(f"<w:del>{refer.format('footnote', 5, '', '')}</w:del>", "End.")
+        + paragraph(f"<w:del>{refer.format('footnote', 5, '', '')}</w:del>", "End", refer.format("footnote", 3, "", ""))
     )
     document = read_docx(
         word_file(
@@ -256,7 +264,7 @@ def test_notes_follow_the_paragraph_that_refers_to_them() -> None:
     )
     assert document.text.split("\n\n") == [
         "Shores 12[1] of [i]", "[1] The bay.", "[i] Florins.", "Fish[*]", "[*] Free.", "a | b[2]\nc | d",
-        "[2] It refers to  itself.", "On.", "End.",
+        "[2] It refers to  itself.", "On.", "End[3]",
     ]  # fmt: skip
 
 
