@@ -90,8 +90,8 @@ PAGE = """\
 </pre>
 <table><tr><th>a</th><th>b</th></tr><tr><td>1<br>2</td><td></td><td><p>3</p></td></tr></table>
 <dl><dt>term</dt><dd>meaning</dd></dl>
-<h2 hidden>no</h2><h2></h2><h2>Two</h2><form><button>Press</button><input value=x></form>
-<span aria-hidden="true">no</span><template>no</template><svg><text>no</text></svg><noscript>no</noscript>
+<h2 hidden>no</h2><h2></h2><h2>Two</h2><form><button>Press</button><input type=hidden value=x></form>
+<span class="sr-only">no</span><template>no</template><svg><title>no</title></svg><noscript>no</noscript>
 </main><aside>side</aside><footer>foot</footer></body></html>"""
 
 

@@ -82,6 +82,8 @@ def _choose_reader(format: str, suffix: str) -> Reader:
         from echo_index.indexer.documents.readers.markdown import read_markdown as reader
     elif format == "rst":
         from echo_index.indexer.documents.readers.rst import read_rst as reader
+    elif suffix == ".xhtml":
+        from echo_index.indexer.documents.readers.html import read_xhtml as reader
     elif format == "html":
         from echo_index.indexer.documents.readers.html import read_html as reader
     elif format == "pdf":
