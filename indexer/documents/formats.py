@@ -78,7 +78,9 @@ def parse_document(content: bytes, path: Path) -> Document:
 
 def _choose_reader(format: str, suffix: str) -> Reader:
     # Readers are imported when needed: most are slow to import, and a build needs few of them.
-    if format == "markdown":
+    if suffix == ".mdx":
+        from echo_index.indexer.documents.readers.markdown import read_mdx as reader
+    elif format == "markdown":
         from echo_index.indexer.documents.readers.markdown import read_markdown as reader
     elif format == "rst":
         from echo_index.indexer.documents.readers.rst import read_rst as reader
