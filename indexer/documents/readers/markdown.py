@@ -64,7 +64,9 @@ def _read(content: bytes, *, is_mdx: bool) -> Document:
     environment: EnvType = {}
     tokens = MarkdownIt("commonmark").enable("table").disable(["inline"]).parse(body, environment)
     blocks = [
-        Block(*token.map, kind=_BLOCK_KINDS[token.type]) for token in tokens if token.type in _BLOCK_KINDS and token.map
+        Block(token.map[0], token.map[1], _BLOCK_KINDS[token.type])
+        for token in tokens
+        if token.type in _BLOCK_KINDS and token.map
     ]
     seen = seen_markdown(body, blocks, line_starts(body), is_mdx=is_mdx)
     starts = line_starts(seen)

@@ -182,7 +182,9 @@ def check(document: Document) -> None:
     for offsets in (headings, list(document.pages)):
         assert offsets == sorted(offsets)
         assert all(0 <= offset <= length for offset in offsets)
-    assert all(0 <= table.start < table.end <= length for table in document.tables)
+    edges = [offset for table in document.tables for offset in (table.start, table.end)]
+    assert edges == sorted(edges)
+    assert all(0 <= offset <= length for offset in edges)
     assert all(heading.title and heading.level >= 0 for heading in document.headings)
 
 
