@@ -38,7 +38,8 @@ from echo_index.indexer.catalog.records import ChunkRow, DocumentRow
 from echo_index.indexer.generations.commit import commit_generation
 from echo_index.indexer.generations.snapshot import open_snapshot
 from echo_index.indexer.sources.source import Source
-from echo_index.indexer.text.language_detection import ENGLISH, stop_words
+from echo_index.indexer.text.language_detection import ENGLISH
+from echo_index.indexer.text.stopwords import stop_words
 from echo_index.retriever.rag.answer_prompt import answer_prompt
 from echo_index.retriever.rag.chat_model import EchoChatModel, conversation
 from echo_index.retriever.search.retriever import Mode, Retriever

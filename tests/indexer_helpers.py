@@ -20,6 +20,7 @@ from echo_index.indexer.documents.chunking import Chunking
 from echo_index.indexer.generations.snapshot import open_snapshot
 from echo_index.indexer.sources.source import Source
 from echo_index.indexer.storage.sqlite import Database
+from echo_index.indexer.text.analyzer import earlier_query_terms, split_words
 
 _WORD = re.compile(r"\S+")
 _BATCH = 8
@@ -101,6 +102,32 @@ _FULL_TEXT_OF_VERSION_2 = """
     CREATE VIRTUAL TABLE IF NOT EXISTS full_text USING fts5 (
         text, title, headings,
         content = 'searched', content_rowid = 'id', tokenize = 'porter unicode61 remove_diacritics 2')"""
+
+
+_FULL_TEXT_OF_VERSION_3 = (
+    """CREATE VIRTUAL TABLE terms USING fts5 (text, title, headings, tokenize = "ascii tokenchars '+#.'")""",
+    """CREATE VIRTUAL TABLE exact_words USING fts5 (
+        text, title, headings,
+        content = 'searched', content_rowid = 'id', tokenize = 'unicode61 remove_diacritics 2')""",
+    "INSERT INTO exact_words (exact_words) VALUES ('rebuild')",
+)
+
+
+def make_version_3(path: Path) -> None:
+    """Replace the full text of a catalog by that of schema version 3, in which only accents are folded."""
+    with closing(Database(path)) as database, database.transaction() as connection:
+        for table in ("terms", "exact_words"):
+            connection.execute(f"DROP TABLE {table}")
+        for statement in _FULL_TEXT_OF_VERSION_3:
+            connection.execute(statement)
+        for chunk, text, language in connection.execute(
+            "SELECT chunks.id, text, language FROM chunks JOIN documents ON documents.id = document"
+        ).fetchall():
+            terms = [term for word in split_words(text) for term in earlier_query_terms(word, [language])]
+            connection.execute("INSERT INTO terms VALUES (?, '', '')", (" ".join(terms),))
+            assert chunk == connection.execute("SELECT last_insert_rowid()").fetchone()[0]
+        connection.execute("DELETE FROM settings WHERE name = 'basic_letters'")
+        connection.execute("PRAGMA user_version = 3")
 
 
 def make_version_2(path: Path) -> None:

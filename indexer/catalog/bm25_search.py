@@ -1,19 +1,27 @@
 """Rank chunks by BM25 for a query of words, phrases and prefixes.
 
-A catalog that an early version wrote has a single table of English stems, which is searched as it is.
+A catalog that an early version wrote has a single table of English stems, which is searched as it is. A later one has
+terms and words in which only accents are folded, and so is the query.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from echo_index.indexer.catalog.fts_index import has_basic_letters
 from echo_index.indexer.catalog.records import LexicalQuery, SearchFilter
 from echo_index.indexer.catalog.visibility_sql import FROM_VISIBLE_CHUNKS, VISIBLE, filter_sql
 from echo_index.indexer.storage.sqlite import Database
-from echo_index.indexer.text.analyzer import is_unspaced, query_terms, split_words
+from echo_index.indexer.text.analyzer import (
+    earlier_query_terms,
+    exact_text,
+    is_unspaced,
+    query_terms,
+    query_weights,
+    split_words,
+)
 from echo_index.indexer.text.language_detection import ENGLISH
 from echo_index.indexer.text.stopwords import STOP_WORDS
 
@@ -25,15 +33,17 @@ _ENGLISH_STEMS = "full_text"  # the only full-text table up to schema version 2
 class _Expressions:
     """FTS5 expressions by table: each match in `ranked` adds to a chunk's score, all in `required` must match.
 
-    An expression in `ranked` adds as often as it was given. Everything that the user typed is quoted, so none of it can
-    act as an FTS5 operator.
+    An expression in `ranked` adds its score as often as its weight says. Everything that the user typed is quoted, so
+    none of it can act as an FTS5 operator.
     """
 
-    ranked: dict[str, Counter[str]] = field(default_factory=dict)
+    ranked: dict[str, dict[str, float]] = field(default_factory=dict)
     required: dict[str, list[str]] = field(default_factory=dict)
 
-    def rank_by(self, table: str, expressions: Iterable[str]) -> None:
-        self.ranked.setdefault(table, Counter()).update(expressions)
+    def rank_by(self, table: str, expressions: Iterable[str], *, weight: float = 1) -> None:
+        weights = self.ranked.setdefault(table, {})
+        for expression in expressions:
+            weights[expression] = weights.get(expression, 0) + weight
 
     def require(self, table: str, expression: str) -> None:
         self.required.setdefault(table, []).append(expression)
@@ -41,7 +51,7 @@ class _Expressions:
 
     def parameters(self) -> dict[str, str]:
         """Return the expressions as the named parameters of `ranking_sql`."""
-        ranked = {f"ranked_{table}_{times}": " OR ".join(parts) for (table, times), parts in self._by_count().items()}
+        ranked = {f"ranked_{number}": " OR ".join(parts) for number, (_, _, parts) in enumerate(self._by_weight())}
         return ranked | {f"required_{table}": " AND ".join(parts) for table, parts in self.required.items()}
 
     def ranking_sql(self) -> str:
@@ -51,24 +61,24 @@ class _Expressions:
             for table in self.required
         )
         rankings = [
-            f"SELECT rowid AS id, -{times} * bm25({table}) AS score FROM {table} "
-            f"WHERE {table} MATCH :ranked_{table}_{times}{condition}"
-            for table, times in self._by_count()
+            f"SELECT rowid AS id, -{weight!r} * bm25({table}) AS score FROM {table} "
+            f"WHERE {table} MATCH :ranked_{number}{condition}"
+            for number, (table, weight, _) in enumerate(self._by_weight())
         ]
         if len(rankings) == 1:
             return rankings[0]
         return f"SELECT id, sum(score) AS score FROM ({' UNION ALL '.join(rankings)}) GROUP BY id"
 
-    def _by_count(self) -> dict[tuple[str, int], list[str]]:
-        """Return the ranked expressions by their table and how often they were given.
+    def _by_weight(self) -> list[tuple[str, float, list[str]]]:
+        """Return the ranked expressions by their table and their weight.
 
         BM25 is a sum over the terms of a query, so what stands in it twice counts twice as much as what stands once.
         """
-        grouped: dict[tuple[str, int], list[str]] = {}
-        for table, expressions in self.ranked.items():
-            for expression, times in expressions.items():
-                grouped.setdefault((table, times), []).append(expression)
-        return grouped
+        grouped: dict[tuple[str, float], list[str]] = {}
+        for table, weights in self.ranked.items():
+            for expression, weight in weights.items():
+                grouped.setdefault((table, round(weight, 3)), []).append(expression)
+        return [(table, weight, parts) for (table, weight), parts in grouped.items()]
 
 
 def visible_languages(database: Database) -> list[str]:
@@ -133,26 +143,28 @@ def _expressions(database: Database, query: LexicalQuery) -> _Expressions:
         _add_english_stems(expressions, query)
         return expressions
     languages = visible_languages(database) or [ENGLISH]
-    words = [*query.words, *(prefix for prefix in query.prefixes if is_unspaced(prefix))]
-    if words:
-        expressions.rank_by(_TERMS, (term for word in words for term in _word_terms(word, languages)))
+    is_folded = has_basic_letters(database)
+    for word in (*query.words, *filter(is_unspaced, query.prefixes)):
+        for expression, weight in _word_terms(word, languages, is_folded=is_folded).items():
+            expressions.rank_by(_TERMS, [expression], weight=weight)
     for prefix in query.prefixes:
         if not is_unspaced(prefix):
-            expressions.rank_by(_WORDS, [f"{_quoted(prefix)} *"])
+            expressions.rank_by(_WORDS, [f"{_exact(prefix, is_folded=is_folded)} *"])
     for phrase in query.phrases:
         pieces = split_words(phrase)
         if not any(map(is_unspaced, pieces)):
-            expressions.require(_WORDS, _quoted(phrase))
+            expressions.require(_WORDS, _exact(phrase, is_folded=is_folded))
             continue
         # `exact_words` cannot find text without spaces: its runs are matched as pairs of characters instead.
         for piece in pieces:
-            expressions.require(_TERMS, _run_phrase(piece) if is_unspaced(piece) else _any_term(piece, languages))
+            terms = _word_terms(piece, languages, is_folded=is_folded)
+            expressions.require(_TERMS, _run_phrase(piece) if is_unspaced(piece) else f"({' OR '.join(terms)})")
     for phrase in query.optional_phrases:
         runs = [piece for piece in split_words(phrase) if is_unspaced(piece)]
         if runs:
             expressions.rank_by(_TERMS, map(_run_phrase, runs))
         else:
-            expressions.rank_by(_WORDS, [_quoted(phrase)])
+            expressions.rank_by(_WORDS, [_exact(phrase, is_folded=is_folded)])
     return expressions
 
 
@@ -166,15 +178,18 @@ def _add_english_stems(expressions: _Expressions, query: LexicalQuery) -> None:
         expressions.rank_by(_ENGLISH_STEMS, map(_quoted, query.optional_phrases))
 
 
-def _word_terms(word: str, languages: Sequence[str]) -> list[str]:
-    """Return the terms of a word as expressions; a single Chinese character matches as the prefix of a term."""
+def _word_terms(word: str, languages: Sequence[str], *, is_folded: bool) -> Mapping[str, float]:
+    """Return the terms of a word as expressions, with weights; a single Chinese character is the prefix of a term."""
     if is_unspaced(word) and len(word) == 1:
-        return [f"{_quoted(word)} *"]
-    return [_quoted(term) for term in query_terms(word, languages)]
+        return {f"{_quoted(word)} *": 1}
+    if not is_folded:
+        return {_quoted(term): 1 for term in earlier_query_terms(word, languages)}
+    return {_quoted(term): weight for term, weight in query_weights(word, languages).items()}
 
 
-def _any_term(word: str, languages: Sequence[str]) -> str:
-    return f"({' OR '.join(_word_terms(word, languages))})"
+def _exact(text: str, *, is_folded: bool) -> str:
+    """Return a phrase, or the beginning of a word, as an expression for `exact_words`."""
+    return _quoted(exact_text(text) if is_folded else text)
 
 
 def _run_phrase(run: str) -> str:

@@ -12,12 +12,11 @@ _Migration = str | Callable[[Connection], None]
 
 
 def _analyse_words(connection: Connection) -> None:
-    """Replace the full text of English stems by terms in the language of each document."""
+    """Detect the language of each document, and drop the full text of English stems."""
     connection.execute("ALTER TABLE documents ADD COLUMN language TEXT NOT NULL DEFAULT 'english'")
     connection.execute("CREATE INDEX documents_of_language ON documents (language)")
     connection.execute("DROP TABLE full_text")
     detect_languages(connection)
-    fill_full_text(connection)
 
 
 _MIGRATIONS: tuple[_Migration, ...] = (
@@ -60,6 +59,8 @@ _MIGRATIONS: tuple[_Migration, ...] = (
     """,
     # What the text of a document lacks of its file: a JSON list of phrases.
     "ALTER TABLE documents ADD COLUMN omissions TEXT NOT NULL DEFAULT '[]';",
+    # Words in basic letters, acronyms, and numbers however they are grouped.
+    fill_full_text,
 )
 """Each migration, SQL or a function, raises the schema version by one.
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from functools import cache
 
-from echo_index.indexer.text.analyzer import fold_text
-from echo_index.indexer.text.stopwords import STOP_WORDS
+from echo_index.indexer.text.letters import fold_text
+from echo_index.indexer.text.stopwords import STOP_WORDS, stop_words
 
 ENGLISH = "english"
 _WORD = re.compile(r"[^\W\d_]{2,}")  # a single letter may be a variable or the label of a list item
@@ -56,9 +55,3 @@ def is_stop_word(word: str, language: str) -> bool:
     """Return whether a word, ignoring case and accents, is a stop word of a language: `what`, `what's`."""
     pieces = _APOSTROPHE.split(fold_text(word))
     return all(piece in stop_words(language) or len(piece) == 1 < len(pieces) for piece in pieces)
-
-
-@cache
-def stop_words(language: str) -> frozenset[str]:
-    """Return the stop words of a language, in lower case and without accents; none for an unknown language."""
-    return frozenset(fold_text(STOP_WORDS.get(language, "")).split())

@@ -5,11 +5,15 @@ The lists are short, of words that occur in almost every sentence, because they 
 
 from __future__ import annotations
 
+from functools import cache
+
+from echo_index.indexer.text.letters import fold_text
+
 STOP_WORDS = {
     "english": (
         "a an and any are as at be been but by can could did do does for from had has have he her his how if in into "
         "is it its may not of on one or our she should so some such than that the their them then there these they "
-        "this those to was we were what when where which who will with would you your"
+        "this those to us was we were what when where which who will with would you your"
     ),
     "arabic": (
         "في من على إلى عن مع هذا هذه ذلك تلك التي الذي الذين هو هي هم هل ما ماذا لماذا متى أين كيف كان كانت يكون تكون "
@@ -117,3 +121,9 @@ STOP_WORDS = {
     ),
 }
 """Stop words by the name that Snowball uses for the language. English is first, so it wins a tie in detection."""
+
+
+@cache
+def stop_words(language: str) -> frozenset[str]:
+    """Return the stop words of a language, in lower case and without accents; none for an unknown language."""
+    return frozenset(fold_text(STOP_WORDS.get(language, "")).split())

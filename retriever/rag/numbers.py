@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from echo_index.indexer.text.analyzer import fold_text
+from echo_index.indexer.text.letters import fold_text
 
 _CODES = {  # languages of the index, as num2words names them
     **{"arabic": "ar", "catalan": "ca", "czech": "cs", "danish": "da", "dutch": "nl", "english": "en", "finnish": "fi"},

@@ -16,6 +16,7 @@ from echo_index.retriever.search.hits import Scored
 _PHRASE = re.compile(r'(?<!\w)["“”„«»]([^"“”„«»]*)["“”„«»](?!\w)')  # but not 24" and 27"
 _QUOTATION_MARK = re.compile('["“”„«»]')
 _PREFIX = re.compile(r"(?<![\w*])(\w[\w.-]*)\*(?![\w*])")
+_SHOUTED_WORDS = 3  # so many words in capitals, and no other, are a sentence rather than acronyms
 _MAX_CHARACTERS, _MAX_WORDS = 10_000, 256  # of a query, different ones: a pasted document would take seconds
 
 
@@ -32,7 +33,8 @@ def parse_lexical_query(text: str, languages: Sequence[str], *, exact: bool = Fa
     `exact`, each must occur in any case, and without quotation marks the whole text is one.
 
     Stop words are dropped unless there is nothing else: they hardly distinguish chunks, and scoring every chunk that
-    has them would take most of the time. A capitalized stop word inside a sentence is taken for a name and not dropped.
+    has them would take most of the time. A capitalized stop word inside a sentence is taken for a name and not dropped,
+    and so is one in capitals, such as IT or WHO, anywhere in a query that is not all in capitals.
     """
     text = (
         text[:_MAX_CHARACTERS].encode("utf-8", "replace").decode()
@@ -46,11 +48,12 @@ def parse_lexical_query(text: str, languages: Sequence[str], *, exact: bool = Fa
     sentences = [split_words(sentence) for sentence in SENTENCE_BREAK.split(spoken)]
     words = [word for sentence in sentences for word in sentence]
     language = query_language(words, languages)
+    all_capitals = sum(word.isupper() for word in words) >= _SHOUTED_WORDS and text.isupper()
     content_words = [
         word
         for sentence in sentences
         for number, word in enumerate(sentence)
-        if not ((number == 0 or word.islower()) and is_stop_word(word, language))
+        if _is_name(word, is_first=number == 0, all_capitals=all_capitals) or not is_stop_word(word, language)
     ]
     if not (content_words or phrases or prefixes):
         content_words = words
@@ -71,6 +74,13 @@ def nothing_found(query: str, *, mode: Literal["hybrid", "dense", "lexical"] = "
         return "Nothing was found."
     quoted = " and ".join(f"“{phrase}”" for phrase in phrases)
     return f"No passage has {quoted} word for word."
+
+
+def _is_name(word: str, *, is_first: bool, all_capitals: bool) -> bool:
+    """Return whether a word that may be a stop word is written like a name: `Who` in a sentence, `WHO` anywhere."""
+    if all_capitals or word.islower():
+        return False
+    return not is_first or (word.isupper() and len(word) > 1)
 
 
 def _phrases(text: str) -> list[str]:

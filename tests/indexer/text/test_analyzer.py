@@ -31,9 +31,9 @@ def test_words_with_the_same_stem_are_one_term(language: str, first: str, second
 
 
 def test_stems_depend_on_the_language() -> None:
-    assert document_terms("Häuser", "english") == ["hauser"]
+    assert document_terms("Häuser", "russian") == ["hauser"]
     assert document_terms("Häuser", "german") == ["haus"]
-    assert query_terms("Häuser", ["english", "german"]) == ["hauser", "haus"]
+    assert query_terms("Häuser", ["russian", "german"]) == ["hauser", "haus"]
     assert query_terms("sea", ["english", "german"]) == ["sea"]
 
 

@@ -8,7 +8,8 @@ import pytest
 from repository import TESTS
 
 from echo_index.indexer.catalog.fts_index import document_language
-from echo_index.indexer.text.language_detection import detect_language, is_stop_word, query_language, stop_words
+from echo_index.indexer.text.language_detection import detect_language, is_stop_word, query_language
+from echo_index.indexer.text.stopwords import stop_words
 
 PROSE = {
     "english": "The whale is the largest animal that lives in the sea, and it has to come up for air.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from echo_index.indexer.text.analyzer import fold_text
+from echo_index.indexer.text.letters import fold_text
 from echo_index.retriever.rag.numbers import numbers_in
 
 
