@@ -13,6 +13,7 @@ from echo_index.app.cli.build import build
 from echo_index.app.cli.documents import remove, status, verify
 from echo_index.app.cli.evaluate import calibrate, evaluate
 from echo_index.app.cli.options import err
+from echo_index.app.cli.question_command import QuestionCommand
 from echo_index.app.cli.search import ask, search
 from echo_index.app.cli.serve import serve
 from echo_index.app.cli.tune import tune, tune_answers
@@ -26,8 +27,8 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command()(build)
-app.command()(search)
-app.command()(ask)
+app.command(cls=QuestionCommand)(search)
+app.command(cls=QuestionCommand)(ask)
 app.command()(serve)
 app.command()(status)
 app.command("eval")(evaluate)

@@ -92,7 +92,7 @@ class LexicalQuery:
     """A full-text query: every phrase must occur in a chunk; words, prefixes and optional phrases add to its score.
 
     A word adds as often as it stands in the query. Words are analyzed like those of the chunks; phrases and prefixes
-    match literally, except for case and accents.
+    match literally, except for case, accents and the grouping of digits.
     """
 
     words: tuple[str, ...] = ()

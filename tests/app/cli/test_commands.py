@@ -325,6 +325,16 @@ def test_wrong_usage_ends_with_exit_code_2(run: Run, words: list[str]) -> None:
     assert run(*words).code == 2
 
 
+@pytest.mark.parametrize("command", ["search", "ask"])
+def test_a_question_that_begins_with_a_dash_is_explained(run: Run, command: str) -> None:
+    ended = run(command, "--no-cache")
+    assert ended.code == 2
+    said = " ".join(ended.err.replace("│", " ").split())
+    assert "No such option: --no-cache" in said
+    assert f"text that begins with a dash, write -- before it: echo-index {command} -- --no-cache" in said
+    assert "begins with a dash" not in run(command, "--mode", "fuzzy", "fox").err
+
+
 def test_a_folder_without_readable_files_ends_with_exit_code_1(run: Run, tmp_path: Path) -> None:
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad/broken.pdf").write_text("this is no PDF")
