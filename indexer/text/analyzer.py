@@ -52,7 +52,9 @@ _ASCII_UNIT = re.compile(r"[A-Z]{2,}[a-z]\d+|(?<![A-Za-z])[a-z][A-Z][A-Za-z]*(?=
 _PLAIN_WORD = re.compile(rf"(?:[^\W\d_]|[{VOWEL_SIGNS}])+")
 _PART = re.compile(rf"\d+(?:\.\d+)*|{_PLAIN_WORD.pattern}")
 _MAX_SPLIT_LENGTH = 64  # characters; a longer word is data, such as a key, and becomes one term
-_LONG_MARK = re.compile(r"([\u30a1-\u30fa\u30fc]{2,}[\u30a1-\u30fa])\u30fc(?![\u30a1-\u30fa\u30fc])")  # コンピューター
+_LONG_MARK = re.compile(
+    r"(?<=[\u30a1-\u30fa\u30fc]{2}[\u30a1-\u30fa])\u30fc(?![\u30a1-\u30fa\u30fc])"
+)  # コンピューター
 _ACRONYM = "#"  # begins the term of a word that is a name in capitals only: IT, WHO
 _SPELLED_OUT = str.maketrans(
     {"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "Ø": "Oe", "Å": "Aa"}
@@ -121,7 +123,7 @@ def _document_terms(word: str, language: str) -> tuple[str, ...]:
         return _terms(word, language)
     terms = [term for spelling in _spellings(word, language) for term in _terms(spelling, language)]
     if is_unspaced(word):
-        run = _LONG_MARK.sub(r"\1", word)
+        run = _LONG_MARK.sub("", word)
         return (*terms, run[-1]) if len(run) > 1 else tuple(terms)
     return tuple(dict.fromkeys(terms))
 
@@ -150,7 +152,7 @@ def _spellings(word: str, language: str) -> list[str]:
 def _terms(word: str, language: str, fold: Callable[[str], str] = fold_text) -> tuple[str, ...]:
     """Return the distinct terms of one way to write a word; those of text without spaces in order, with repetitions."""
     if is_unspaced(word):
-        run = _LONG_MARK.sub(r"\1", word) if fold is fold_text else word
+        run = _LONG_MARK.sub("", word) if fold is fold_text else word
         return tuple(first + second for first, second in pairwise(run)) or (run,)
     if _PLAIN_WORD.fullmatch(word) and (word.isupper() or word[1:] == word[1:].lower()):
         return tuple(_word_terms(word, language, fold))

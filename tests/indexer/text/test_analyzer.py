@@ -117,3 +117,10 @@ def test_the_words_of_any_text_find_its_terms(text: str, language: str) -> None:
         searched = query_terms(word, [language])
         assert {*searched} <= {*terms}
         assert searched or set(word) <= {"_"} or not any(character.isalnum() for character in word)
+
+
+@pytest.mark.parametrize(
+    "repeated", ["1", "1,11", "1.111", "1 111 ", "1^", "ー", "ア", ".a", "A&", "¹", "1\u00a0", "1.1"]
+)
+def test_long_runs_take_linear_time(repeated: str) -> None:
+    assert document_terms(repeated * 20_000, "english")
