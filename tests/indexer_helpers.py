@@ -19,7 +19,7 @@ from echo_index.indexer.catalog.records import LexicalQuery, SearchFilter, Store
 from echo_index.indexer.documents.chunking import Chunking
 from echo_index.indexer.generations.snapshot import open_snapshot
 from echo_index.indexer.sources.source import Source
-from echo_index.indexer.storage.sqlite import Database
+from echo_index.indexer.storage.sqlite import Connection, Database
 from echo_index.indexer.text.analyzer import earlier_query_terms, split_words
 
 _WORD = re.compile(r"\S+")
@@ -94,7 +94,7 @@ class WordEncoder:
             yield positions, self.embedding_pair(batch)
 
 
-_SEARCHED_OF_VERSION_2 = """
+_SEARCHED_OF_VERSION_3 = """
     CREATE VIEW searched AS
         SELECT chunks.id, chunks.text, documents.title, chunks.headings
         FROM chunks JOIN documents ON documents.id = chunks.document"""
@@ -118,6 +118,7 @@ def make_version_3(path: Path) -> None:
     with closing(Database(path)) as database, database.transaction() as connection:
         for table in ("terms", "exact_words"):
             connection.execute(f"DROP TABLE {table}")
+        _drop_later_columns(connection)
         for statement in _FULL_TEXT_OF_VERSION_3:
             connection.execute(statement)
         for chunk, text, language in connection.execute(
@@ -136,15 +137,20 @@ def make_version_2(path: Path) -> None:
         connection.execute("DROP TABLE terms")
         connection.execute("DROP TABLE exact_words")
         connection.execute("DROP INDEX documents_of_language")
-        for column in ("language", "omissions"):
-            connection.execute(f"ALTER TABLE documents DROP COLUMN {column}")
-        connection.execute("DROP VIEW searched")
-        for column in ("place", "table_header", "anchors"):
-            connection.execute(f"ALTER TABLE chunks DROP COLUMN {column}")
-        connection.execute(_SEARCHED_OF_VERSION_2)
+        connection.execute("ALTER TABLE documents DROP COLUMN language")
+        _drop_later_columns(connection)
         connection.execute(_FULL_TEXT_OF_VERSION_2)
         connection.execute("INSERT INTO full_text (full_text) VALUES ('rebuild')")
         connection.execute("PRAGMA user_version = 2")
+
+
+def _drop_later_columns(connection: Connection) -> None:
+    """Drop what was added to the tables of documents and chunks after schema version 3."""
+    connection.execute("DROP VIEW searched")
+    connection.execute("ALTER TABLE documents DROP COLUMN omissions")
+    for column in ("place", "table_header", "anchors"):
+        connection.execute(f"ALTER TABLE chunks DROP COLUMN {column}")
+    connection.execute(_SEARCHED_OF_VERSION_3)
 
 
 def _content(found: StoredChunk) -> tuple[object, ...]:
