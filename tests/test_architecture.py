@@ -47,6 +47,7 @@ OWNERS = {
         "embeddings/generation/chat_template.py",
         "embeddings/training/peft_adapter.py",
     ),
+    "chardet": ("indexer/documents/legacy_encodings.py",),
     "psutil": ("app/services/writers.py",),
     "llguidance": ("embeddings/generation/grammar.py",),
     "num2words": ("retriever/rag/numbers.py",),

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 from collections.abc import Iterator
 
 from echo_index.indexer.documents.decoding import decode
 from echo_index.indexer.documents.document import Document, Heading, line_starts
+
+_XML_ENCODING = re.compile(rb"\s{0,9}<\?xml\s[^<>]{0,200}?\bencoding\s{0,9}=\s{0,9}[\"']([\w.:-]{1,40})")
+# As Python, Ruby and Perl have it: in a comment on one of the first two lines.
+_CODE_ENCODING = re.compile(
+    rb"(?:[^\r\n]{0,200}(?:\r\n?|\n))?[ \t\f]{0,9}#[^\r\n]{0,200}?coding[:=][ \t]{0,9}([\w.-]{1,40})"
+)
 
 
 def read_text(content: bytes) -> Document:
@@ -16,7 +23,7 @@ def read_text(content: bytes) -> Document:
     Raises:
         DocumentError: the content cannot be decoded.
     """
-    return Document(text=decode(content), title="", format="text", has_lines=True)
+    return Document(text=_decode(content), title="", format="text", has_lines=True)
 
 
 def read_code(content: bytes) -> Document:
@@ -25,7 +32,7 @@ def read_code(content: bytes) -> Document:
     Raises:
         DocumentError: the content cannot be decoded.
     """
-    return Document(text=decode(content), title="", format="code", has_lines=True)
+    return Document(text=_decode(content), title="", format="code", has_lines=True)
 
 
 def read_python(content: bytes) -> Document:
@@ -34,9 +41,14 @@ def read_python(content: bytes) -> Document:
     Raises:
         DocumentError: the content cannot be decoded.
     """
-    text = decode(content)
+    text = _decode(content)
     headings = sorted(_definitions(text), key=lambda heading: heading.offset)
     return Document(text=text, title="", format="code", headings=tuple(headings), has_lines=True)
+
+
+def _decode(content: bytes) -> str:
+    declared = _XML_ENCODING.match(content) or _CODE_ENCODING.match(content)
+    return decode(content, declared=declared[1].decode("ascii") if declared else "")
 
 
 def _definitions(text: str) -> Iterator[Heading]:

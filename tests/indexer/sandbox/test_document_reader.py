@@ -244,13 +244,13 @@ def test_long_titles_are_truncated_and_too_many_headings_rejected(tmp_path: Path
 def test_output_of_a_library_is_not_a_reply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chatty = """
         import os, sys
-        def from_bytes(content):
+        def detect_all(content, **options):
             print("chatter " * 100_000, flush=True)
             os.write(1, b"more of it" * 100_000)
             assert sys.stdin.read() == ""
             raise RecursionError("too deep")
     """
-    put(tmp_path, "charset_normalizer.py", textwrap.dedent(chatty))
+    put(tmp_path, "chardet.py", textwrap.dedent(chatty))
     monkeypatch.syspath_prepend(tmp_path)
     with DocumentReader(ReadingLimits(seconds=5)) as reader:
         assert reason(reader, put(tmp_path, "a.txt", b"\xff\xe9")) == "Reading it crashed its reader (RecursionError)."
