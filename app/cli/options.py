@@ -56,7 +56,9 @@ SearchMode = Annotated[
     typer.Option(help="Search by meaning (dense), by words (lexical) or by both (hybrid)."),
 ]
 Instruction = Annotated[str | None, typer.Option(help="What to find, such as 'Find code that does this.'")]
-Paths = Annotated[list[str], typer.Option("--path", help="Only documents whose path matches this glob. Repeatable.")]
+Paths = Annotated[
+    list[str], typer.Option("--path", help="Only this document or folder, or those that match this glob. Repeatable.")
+]
 Formats = Annotated[list[str], typer.Option("--format", help="Only this format, such as markdown or pdf. Repeatable.")]
 Rerank = Annotated[
     int,
@@ -96,6 +98,7 @@ def index_search(
 
     retriever = Retriever.open(index, model=model, device=device, index_device=index_device, notice=notice)
     where = SearchFilter(paths=tuple(paths), formats=tuple(formats))
+    _report_unknown_paths(retriever, paths)
 
     def search(query: str) -> list[Hit]:
         return retriever.search(
@@ -103,3 +106,16 @@ def index_search(
         )
 
     return retriever, search
+
+
+def _report_unknown_paths(retriever: Retriever, names: list[str]) -> None:
+    from echo_index.indexer.catalog.document_names import named_documents
+    from echo_index.indexer.inspection.document_queries import list_documents
+
+    if not names:
+        return
+    with retriever.snapshot.reading():
+        documents = [document.path for document in list_documents(retriever.snapshot)]
+    for name in names:
+        if not named_documents(name, documents, retriever.index_dir):
+            notice(f"No document matches --path {name or repr(name)}.")

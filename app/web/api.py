@@ -55,7 +55,7 @@ class _Endpoints:
             k: How many passages to return, at most 100.
             mode: By meaning (dense), by words (lexical), or both (hybrid).
             instruction: What to find, such as "Find code that does this."; empty for passages that answer a question.
-            paths: Only documents whose path matches one of these globs, such as "docs/*".
+            paths: Only these documents or folders, or those that match one of these globs, such as "docs/*".
             formats: Only documents of these formats, such as "markdown" or "pdf".
             rerank: How many of the best passages the language model reorders, at most 50; slower.
 

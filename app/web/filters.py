@@ -52,7 +52,7 @@ def rerank_input() -> gr.Dropdown:
 
 def make_filter(folders: Sequence[str], formats: Sequence[str]) -> SearchFilter:
     """Return a filter for all documents below the folders, and for the formats."""
-    return SearchFilter(paths=tuple(f"{_escape_glob(folder)}/*" for folder in folders), formats=tuple(formats))
+    return SearchFilter(paths=tuple(folders), formats=tuple(formats))
 
 
 def _count_folders(documents: Sequence[ListedDocument]) -> list[tuple[str, int]]:
@@ -65,8 +65,3 @@ def _count_folders(documents: Sequence[ListedDocument]) -> list[tuple[str, int]]
         if str(parent) not in (".", "/")
     )
     return sorted(counts.items())[:_MAX_FOLDERS]
-
-
-def _escape_glob(folder: str) -> str:
-    """Return a glob that matches exactly this text."""
-    return "".join(f"[{character}]" if character in "*?[" else character for character in folder)

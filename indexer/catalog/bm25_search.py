@@ -99,7 +99,7 @@ def bm25_search(
         return []
     if where == SearchFilter():
         return _best_without_filter(database, expressions, k=k, generation=generation)
-    condition, values = filter_sql(where)
+    condition, values = filter_sql(database, where, generation=generation)
     ranked = (
         f"SELECT ranking.id, score FROM ({expressions.ranking_sql()}) AS ranking JOIN chunks ON chunks.id = ranking.id "
         f"JOIN documents ON documents.id = chunks.document WHERE {VISIBLE} {condition} "

@@ -304,7 +304,7 @@ class Catalog:
 
     def chunk_ids(self, where: SearchFilter, *, generation: int) -> npt.NDArray[np.int64]:
         """Return the ids of the chunks that match a filter, ascending."""
-        condition, values = filter_sql(where)
+        condition, values = filter_sql(self.database, where, generation=generation)
         query = f"SELECT chunks.id {FROM_VISIBLE_CHUNKS} {condition} ORDER BY chunks.id"
         rows = self.database.rows(query, {"generation": generation, **values})
         return np.fromiter((row[0] for row in rows), dtype=np.int64)

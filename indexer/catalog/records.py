@@ -78,9 +78,10 @@ class StoredChunk:
 
 @dataclass(frozen=True, slots=True)
 class SearchFilter:
-    """Restrict a search to documents whose path matches one of the globs and whose format is one of `formats`.
+    """Restrict a search to documents that one of `paths` names and whose format is one of `formats`.
 
-    `*` in a glob also matches `/`. An empty field matches every document.
+    Each of `paths` is the path of a document, that of a folder or a glob, as for `document_names.named_documents`. An
+    empty field matches every document.
     """
 
     paths: tuple[str, ...] = ()

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 
+from echo_index.indexer.catalog.document_names import documents_of_names
 from echo_index.indexer.catalog.records import SearchFilter
+from echo_index.indexer.storage.sqlite import Database
 
 VISIBLE = "documents.added <= :generation AND (documents.removed IS NULL OR documents.removed > :generation)"
 """True for the rows of `documents` that belong to the generation given as parameter."""
 FROM_VISIBLE_CHUNKS = f"FROM chunks JOIN documents ON documents.id = chunks.document WHERE {VISIBLE}"
 
 
-def filter_sql(where: SearchFilter) -> tuple[str, dict[str, str]]:
+def filter_sql(database: Database, where: SearchFilter, *, generation: int) -> tuple[str, dict[str, str]]:
     """Return the SQL that adds a filter to a condition on `documents` ('' or "AND …") and its parameters."""
     clauses: list[str] = []
     values: dict[str, str] = {}
     if where.paths:
-        globs = {f"path{number}": glob for number, glob in enumerate(where.paths)}
-        clauses.append("AND (" + " OR ".join(f"documents.path GLOB :{name}" for name in globs) + ")")
-        values.update(globs)
+        rows = database.rows(f"SELECT path FROM documents WHERE {VISIBLE}", {"generation": generation})
+        named = documents_of_names(where.paths, [path for (path,) in rows], database.path.parent)
+        clauses.append("AND documents.path IN (SELECT value FROM json_each(:paths))")
+        values["paths"] = json.dumps(sorted(named))
     if where.formats:
         clauses.append("AND documents.format IN (SELECT value FROM json_each(:formats))")
         values["formats"] = json.dumps(where.formats)

@@ -117,7 +117,7 @@ class EchoRetriever(BaseRetriever):
     instruction: str | None = None
     """The task in words, for the embedding of queries."""
     paths: tuple[str, ...] = ()
-    """Search only documents whose path matches one of these globs."""
+    """Search only these documents or folders, or those that match one of these globs."""
     formats: tuple[str, ...] = ()
     """Search only documents of these formats."""
     rerank: Annotated[int, Field(ge=0)] = 0
