@@ -52,9 +52,9 @@ OWNERS = {
     "llguidance": ("embeddings/generation/grammar.py",),
     "num2words": ("retriever/rag/numbers.py",),
     "Stemmer": ("indexer/text/analyzer.py",),
-    "yaml": ("indexer/documents/readers/front_matter.py",),
+    "yaml": ("indexer/documents/readers/markdown/front_matter.py",),
     "lxml": (
-        "indexer/documents/readers/docx.py",
+        "indexer/documents/readers/word/reader.py",
         "indexer/documents/readers/word/*",
     ),
     "peft": (

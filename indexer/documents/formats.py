@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 from echo_index.errors import DocumentError
 from echo_index.indexer.documents.document import Document, valid_document
@@ -12,25 +14,34 @@ from echo_index.indexer.storage.safe_open import MEGABYTE, read_file
 
 Reader = Callable[[bytes], Document]
 
-_SUFFIXES = {
-    "text": ".txt .text .log .csv .tsv .org .adoc .asciidoc .tex .bib .srt .vtt",
-    "markdown": ".md .markdown .mdown .mkd .mkdn .mdx .qmd .rmd",
-    "rst": ".rst .rest",
-    "html": ".html .htm .xhtml",
-    "pdf": ".pdf",
-    "docx": ".docx .docm .dotx .dotm",
-    "code": """
-        .py .pyi .pyx .js .mjs .cjs .jsx .ts .mts .cts .tsx .vue .svelte .java .kt .kts .scala .groovy .gradle
-        .clj .cljs .c .h .cc .cpp .cxx .hh .hpp .hxx .cu .cuh .m .mm .cs .fs .fsx .vb .go .rs .swift .zig .nim
-        .d .dart .rb .php .pl .pm .r .jl .lua .hs .ml .mli .ex .exs .erl .hrl .el .lisp .scm .sh .bash .zsh
-        .fish .ps1 .bat .cmd .sql .graphql .proto .css .scss .sass .less .json .jsonl .yaml .yml .toml .ini .cfg
-        .conf .properties .xml .xsd .xsl .tf .cmake .mk .asm .s .f90 .pas .vhd .sv
-    """,
-}
+_PACKAGE = "echo_index.indexer.documents.readers"
 
-FORMATS: dict[str, str] = {suffix: name for name, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
+_CODE_SUFFIXES = """
+    .pyx .js .mjs .cjs .jsx .ts .mts .cts .tsx .vue .svelte .java .kt .kts .scala .groovy .gradle
+    .clj .cljs .c .h .cc .cpp .cxx .hh .hpp .hxx .cu .cuh .m .mm .cs .fs .fsx .vb .go .rs .swift .zig .nim
+    .d .dart .rb .php .pl .pm .r .jl .lua .hs .ml .mli .ex .exs .erl .hrl .el .lisp .scm .sh .bash .zsh
+    .fish .ps1 .bat .cmd .sql .graphql .proto .css .scss .sass .less .json .jsonl .yaml .yml .toml .ini .cfg
+    .conf .properties .xml .xsd .xsl .tf .cmake .mk .asm .s .f90 .pas .vhd .sv
+"""
+
+_READERS = (
+    ("text", "plain:read_text", ".txt .text .log .csv .tsv .org .adoc .asciidoc .tex .bib .srt .vtt"),
+    ("markdown", "markdown.reader:read_markdown", ".md .markdown .mdown .mkd .mkdn .qmd .rmd"),
+    ("markdown", "markdown.reader:read_mdx", ".mdx"),
+    ("rst", "rst:read_rst", ".rst .rest"),
+    ("html", "html.reader:read_html", ".html .htm"),
+    ("html", "html.reader:read_xhtml", ".xhtml"),
+    ("pdf", "pdf.reader:read_pdf", ".pdf"),
+    ("docx", "word.reader:read_docx", ".docx .docm .dotx .dotm"),
+    ("code", "plain:read_python", ".py .pyi"),
+    ("code", "plain:read_code", _CODE_SUFFIXES),
+)
+"""Each format with a reader, as module and function in `readers`, and the suffixes of its files."""
+
+FORMATS: dict[str, str] = {suffix: format for format, _, suffixes in _READERS for suffix in suffixes.split()}
 """The format of each known suffix; suffixes are in lower case and include the dot."""
 
+_READER_NAMES = {suffix: name for _, name, suffixes in _READERS for suffix in suffixes.split()}
 _MAX_POSITIONS = 250_000  # of headings, of pages, of tables, and of places
 
 
@@ -61,7 +72,7 @@ def parse_document(content: bytes, path: Path) -> Document:
     """
     suffix = path.suffix.lower()
     format = FORMATS.get(suffix, "text")
-    document = _choose_reader(format, suffix)(content)
+    document = _find_reader(suffix)(content)
     if not document.text.strip():
         raise DocumentError("It is empty.")
     for positions, name in (
@@ -76,26 +87,10 @@ def parse_document(content: bytes, path: Path) -> Document:
     return valid_document(replace(document, has_own_title=bool(document.title), title=document.title or file_name))
 
 
-def _choose_reader(format: str, suffix: str) -> Reader:
-    # Readers are imported when needed: most are slow to import, and a build needs few of them.
-    if suffix == ".mdx":
-        from echo_index.indexer.documents.readers.markdown import read_mdx as reader
-    elif format == "markdown":
-        from echo_index.indexer.documents.readers.markdown import read_markdown as reader
-    elif format == "rst":
-        from echo_index.indexer.documents.readers.rst import read_rst as reader
-    elif suffix == ".xhtml":
-        from echo_index.indexer.documents.readers.html import read_xhtml as reader
-    elif format == "html":
-        from echo_index.indexer.documents.readers.html import read_html as reader
-    elif format == "pdf":
-        from echo_index.indexer.documents.readers.pdf import read_pdf as reader
-    elif format == "docx":
-        from echo_index.indexer.documents.readers.docx import read_docx as reader
-    elif suffix in {".py", ".pyi"}:
-        from echo_index.indexer.documents.readers.plain import read_python as reader
-    elif format == "code":
-        from echo_index.indexer.documents.readers.plain import read_code as reader
-    else:
-        from echo_index.indexer.documents.readers.plain import read_text as reader
-    return reader
+def _find_reader(suffix: str) -> Reader:
+    """Return the reader for a suffix, that of plain text for an unknown one.
+
+    It is imported when needed: most readers are slow to import, and a build needs few of them.
+    """
+    module, _, function = _READER_NAMES.get(suffix, "plain:read_text").partition(":")
+    return cast("Reader", getattr(import_module(f"{_PACKAGE}.{module}"), function))

@@ -8,7 +8,7 @@ from math import inf, sqrt
 from typing import TYPE_CHECKING
 
 from echo_index.errors import DocumentError, MissingPackage
-from echo_index.indexer.documents.readers.pdf import open_pdf
+from echo_index.indexer.documents.readers.pdf.reader import open_pdf
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfBitmap

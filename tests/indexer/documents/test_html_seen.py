@@ -7,7 +7,7 @@ import time
 import pytest
 
 from echo_index.indexer.documents.document import Document
-from echo_index.indexer.documents.readers.html import read_html
+from echo_index.indexer.documents.readers.html.reader import read_html
 
 
 def read(page: str) -> Document:

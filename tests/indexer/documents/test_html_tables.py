@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from echo_index.indexer.documents.document import Document
-from echo_index.indexer.documents.readers.html import read_html
+from echo_index.indexer.documents.readers.html.reader import read_html
 
 
 def read(rows: str, attributes: str = "") -> Document:

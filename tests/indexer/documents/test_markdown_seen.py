@@ -10,7 +10,7 @@ import pytest
 
 from echo_index.indexer.documents.document import Document
 from echo_index.indexer.documents.formats import read_document
-from echo_index.indexer.documents.readers.markdown import read_markdown, read_mdx
+from echo_index.indexer.documents.readers.markdown.reader import read_markdown, read_mdx
 
 BASE64 = base64.b64encode(bytes(range(256)) * 8).decode()
 WRAPPED = "\n".join(BASE64[at : at + 76] for at in range(0, len(BASE64), 76))

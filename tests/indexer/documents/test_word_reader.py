@@ -10,7 +10,7 @@ from word_files import cell, paragraph, part, row, run, table, word_file
 
 from echo_index.errors import DocumentError
 from echo_index.indexer.documents.document import Document
-from echo_index.indexer.documents.readers.docx import read_docx
+from echo_index.indexer.documents.readers.word.reader import read_docx
 
 
 def text_of(body: str, **options: object) -> str:

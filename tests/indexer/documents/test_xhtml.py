@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from echo_index.indexer.documents.formats import read_document
-from echo_index.indexer.documents.readers.html import read_html, read_xhtml
+from echo_index.indexer.documents.readers.html.reader import read_html, read_xhtml
 
 NAMESPACE = 'xmlns="http://www.w3.org/1999/xhtml"'
 

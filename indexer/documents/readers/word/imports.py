@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from echo_index.errors import DocumentError
 from echo_index.indexer.documents.document import Document
-from echo_index.indexer.documents.readers.html import read_html
+from echo_index.indexer.documents.readers.html.reader import read_html
 from echo_index.indexer.documents.readers.plain import read_text
 from echo_index.indexer.documents.readers.word.package import Package
 

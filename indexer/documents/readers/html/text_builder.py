@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from echo_index.indexer.documents.document import Heading, Table
+from echo_index.indexer.documents.readers.html.list_numbers import ListNumbers
+from echo_index.indexer.documents.readers.html.table_grid import Cell
+from echo_index.indexer.documents.readers.html.table_rows import CELLS, TableRows
 from echo_index.indexer.documents.readers.invisible import without_invisible
-from echo_index.indexer.documents.readers.list_numbers import ListNumbers
-from echo_index.indexer.documents.readers.table_grid import Cell
-from echo_index.indexer.documents.readers.table_rows import CELLS, TableRows
 
 HEADINGS = {f"h{level}": level for level in range(1, 7)}
 

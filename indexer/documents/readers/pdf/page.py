@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from echo_index.indexer.documents.readers.pdf_annotations import Annotations, Comment, read_annotations
-from echo_index.indexer.documents.readers.pdf_columns import columns_in_order, may_have_columns
-from echo_index.indexer.documents.readers.pdf_glyphs import (
+from echo_index.indexer.documents.readers.pdf.annotations import Annotations, Comment, read_annotations
+from echo_index.indexer.documents.readers.pdf.columns import columns_in_order, may_have_columns
+from echo_index.indexer.documents.readers.pdf.glyphs import (
     Glyphs,
     counted_characters,
     keep_visible,
@@ -20,9 +20,9 @@ from echo_index.indexer.documents.readers.pdf_glyphs import (
     read_rectangles,
     visible_box,
 )
-from echo_index.indexer.documents.readers.pdf_layers import LayerHiding
-from echo_index.indexer.documents.readers.pdf_placement import place
-from echo_index.indexer.documents.readers.pdf_superscripts import Raised, raised_numbers
+from echo_index.indexer.documents.readers.pdf.layers import LayerHiding
+from echo_index.indexer.documents.readers.pdf.placement import place
+from echo_index.indexer.documents.readers.pdf.superscripts import Raised, raised_numbers
 from echo_index.indexer.documents.readers.scripts import superscript
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from echo_index.errors import DocumentError
 from echo_index.indexer.documents.document import Document, Heading
-from echo_index.indexer.documents.readers.pdf_hyphens import join_divided_words
-from echo_index.indexer.documents.readers.pdf_layers import LayerHiding
-from echo_index.indexer.documents.readers.pdf_omissions import attached_files, page_numbers
-from echo_index.indexer.documents.readers.pdf_page import PageContent, read_page
-from echo_index.indexer.documents.readers.pdf_xmp import xmp_title
+from echo_index.indexer.documents.readers.pdf.hyphens import join_divided_words
+from echo_index.indexer.documents.readers.pdf.layers import LayerHiding
+from echo_index.indexer.documents.readers.pdf.omissions import attached_files, page_numbers
+from echo_index.indexer.documents.readers.pdf.page import PageContent, read_page
+from echo_index.indexer.documents.readers.pdf.xmp import xmp_title
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfDocument

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from echo_index.indexer.documents.readers.pdf_glyphs import baselines, font_height
+from echo_index.indexer.documents.readers.pdf.glyphs import baselines, font_height
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfTextPage

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from echo_index.indexer.documents.readers.pdf_glyphs import Box, Glyphs, Line
+from echo_index.indexer.documents.readers.pdf.glyphs import Box, Glyphs, Line
 
 _MAX_COMPARISONS = 20_000_000
 _FIRST_LINE = 8  # points from the top of a box to the middle of its first line

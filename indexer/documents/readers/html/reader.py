@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from echo_index.indexer.documents.decoding import decode
 from echo_index.indexer.documents.document import Document
-from echo_index.indexer.documents.readers.html_elements import element_of, is_replaced, replaced_text, ruby_reading
-from echo_index.indexer.documents.readers.html_source import html_of_xhtml, is_xhtml, limit_depth
-from echo_index.indexer.documents.readers.html_visibility import SECTIONS, is_dropped, is_seen
-from echo_index.indexer.documents.readers.text_builder import TextBuilder
+from echo_index.indexer.documents.readers.html.elements import element_of, is_replaced, replaced_text, ruby_reading
+from echo_index.indexer.documents.readers.html.source import html_of_xhtml, is_xhtml, limit_depth
+from echo_index.indexer.documents.readers.html.text_builder import TextBuilder
+from echo_index.indexer.documents.readers.html.visibility import SECTIONS, is_dropped, is_seen
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborHTMLParser, LexborNode

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from echo_index.indexer.documents.decoding import decode
 from echo_index.indexer.documents.document import Document, Heading, Table, first_title, line_starts
-from echo_index.indexer.documents.readers.front_matter import find_front_matter
-from echo_index.indexer.documents.readers.html import fragment_text
+from echo_index.indexer.documents.readers.html.reader import fragment_text
 from echo_index.indexer.documents.readers.invisible import without_invisible
-from echo_index.indexer.documents.readers.markdown_seen import Block, seen_markdown
-from echo_index.indexer.documents.readers.markdown_tables import find_tables
+from echo_index.indexer.documents.readers.markdown.front_matter import find_front_matter
+from echo_index.indexer.documents.readers.markdown.seen import Block, seen_markdown
+from echo_index.indexer.documents.readers.markdown.tables import find_tables
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from echo_index.indexer.documents.readers.list_numbers import ListNumbers
-from echo_index.indexer.documents.readers.mathml import linear_formula
+from echo_index.indexer.documents.readers.html.list_numbers import ListNumbers
+from echo_index.indexer.documents.readers.html.mathml import linear_formula
+from echo_index.indexer.documents.readers.html.text_builder import HEADINGS, Element
 from echo_index.indexer.documents.readers.scripts import superscript
-from echo_index.indexer.documents.readers.text_builder import HEADINGS, Element
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode

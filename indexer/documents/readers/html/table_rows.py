@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from echo_index.indexer.documents.document import Table
-from echo_index.indexer.documents.readers.table_grid import Cell, TableGrid
+from echo_index.indexer.documents.readers.html.table_grid import Cell, TableGrid
 
 CELLS = frozenset(("td", "th"))
 

@@ -9,8 +9,8 @@ from ctypes import byref, c_ushort
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from echo_index.indexer.documents.readers.pdf_glyphs import Box, counted_characters, read_boxes, turned
-from echo_index.indexer.documents.readers.pdf_placement import Placed
+from echo_index.indexer.documents.readers.pdf.glyphs import Box, counted_characters, read_boxes, turned
+from echo_index.indexer.documents.readers.pdf.placement import Placed
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfPage

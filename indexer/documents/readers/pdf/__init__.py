@@ -1,0 +1,1 @@
+"""The parts of a PDF: its pages and their text, annotations, layers and columns."""
