@@ -11,7 +11,7 @@ from echo_index.indexer.generations.snapshot import Snapshot
 from echo_index.retriever.search.dense import CANDIDATES
 from echo_index.retriever.search.fusion import zscore_fusion
 from echo_index.retriever.search.hits import Scored, chunk_ids
-from echo_index.retriever.search.lexical import parse_lexical_query
+from echo_index.retriever.search.lexical import names_code, parse_lexical_query
 from echo_index.retriever.search.rocchio import FEEDBACK_CHUNKS, cosines, rocchio
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 BM25_WEIGHT = 0.5
 """Weight of BM25 relative to the cosine, both as z-scores. On the mean of six public sets 0.5 was best of 0.3 to 1."""
+BM25_WEIGHT_FOR_CODES = 1.0
+"""The weight for a query with a code, see `names_code`: vectors of passages that differ in codes are almost the same.
+On such questions of XQuAD it raises nDCG@10 from 98.2 to 100 (English, 20) and from 96.2 to 97.2 (German, 13)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +59,13 @@ def hybrid_ranking(
     candidates = [chunk_id for chunk_id, score in bm25.items() if score > 0 or not lexical_query.phrases]
     vectors = dict(zip(candidates, snapshot.chunk_vectors(candidates), strict=True))
     bm25 = {chunk_id: bm25[chunk_id] for chunk_id in candidates}
-    fused = _fuse(vectors, bm25, normalized.vector)
+    weight = BM25_WEIGHT_FOR_CODES if names_code(query) else BM25_WEIGHT
+    fused = _fuse(vectors, bm25, normalized.vector, weight=weight)
     if feedback:
-        fused = _fuse(vectors, bm25, rocchio(normalized.vector, chunk_ids(fused), vectors, limit=feedback))
+        moved = rocchio(normalized.vector, chunk_ids(fused), vectors, limit=feedback)
+        fused = _fuse(vectors, bm25, moved, weight=weight)
     return HybridRanking(fused, dense, lexical)
 
 
-def _fuse(vectors: Mapping[int, Vectors], bm25: Mapping[int, float], query: Vectors) -> Scored:
-    return zscore_fusion([cosines(vectors, query), bm25], weights=[1.0, BM25_WEIGHT])
+def _fuse(vectors: Mapping[int, Vectors], bm25: Mapping[int, float], query: Vectors, *, weight: float) -> Scored:
+    return zscore_fusion([cosines(vectors, query), bm25], weights=[1.0, weight])

@@ -17,6 +17,8 @@ _PHRASE = re.compile(r'(?<!\w)["“”„«»]([^"“”„«»]*)["“”„«�
 _QUOTATION_MARK = re.compile('["“”„«»]')
 _PREFIX = re.compile(r"(?<![\w*])(\w[\w.-]*)\*(?![\w*])")
 _SHOUTED_WORDS = 3  # so many words in capitals, and no other, are a sentence rather than acronyms
+_LETTER, _DIGIT = re.compile("[a-zA-ZͰ-ϿЀ-ӿ]"), re.compile(r"\d")
+_ORDINAL = re.compile(r"\d+(?:st|nd|rd|th|er|re|e|ème|o|a|º|ª)", re.IGNORECASE)
 _MAX_CHARACTERS, _MAX_WORDS = 10_000, 256  # of a query, different ones: a pasted document would take seconds
 
 
@@ -65,6 +67,21 @@ def parse_lexical_query(text: str, languages: Sequence[str], *, exact: bool = Fa
         tuple(prefixes),
         () if are_required else tuple(phrases),
     )
+
+
+def names_code(query: str) -> bool:
+    """Return whether a query has a code, such as Ship37, B12 or ORA-12541: a word of letters and digits.
+
+    Ordinals (3rd) and measures (2-point) are none.
+    """
+    return any(map(_is_code, split_words(query)))
+
+
+def _is_code(word: str) -> bool:
+    pieces = word.split("-")
+    if len(pieces) > 1 and pieces[0].isupper() and any(piece.isdecimal() for piece in pieces[1:]):
+        return True
+    return any(_LETTER.search(piece) and _DIGIT.search(piece) and not _ORDINAL.fullmatch(piece) for piece in pieces)
 
 
 def nothing_found(query: str, *, mode: Literal["hybrid", "dense", "lexical"] = "hybrid", exact: bool = False) -> str:
