@@ -102,6 +102,8 @@ def print_report(console: Console, report: BuildReport) -> None:
     """Print the result of a build."""
     embedded = f"{pluralize(report.embedded, 'passage')} embedded" if report.embedded else "nothing had to be embedded"
     console.print(f"Files: {change_counts(report) or 'none'}; {embedded} in {report.seconds:.1f} s.")
+    if report.read_again:
+        console.print("Unchanged files were read again, as this version finds more in them.")
     if report.left_out:
         removed = "it was" if report.left_out == 1 else "they were"
         line = f"{pluralize(report.left_out, 'file')} skipped because {removed} removed from the index"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from echo_index.errors import SourceError
 from echo_index.indexer.building.prefetch import OnFileRead
 from echo_index.indexer.catalog.catalog import Catalog
+from echo_index.indexer.catalog.chunk_queries import document_chunks
 from echo_index.indexer.catalog.fts_index import document_language
 from echo_index.indexer.catalog.records import ChunkRow, DocumentRow
 from echo_index.indexer.documents.chunking import (
@@ -20,6 +21,7 @@ from echo_index.indexer.documents.chunking import (
     with_table_header,
 )
 from echo_index.indexer.documents.document import Document
+from echo_index.indexer.documents.formats import READERS_VERSION
 from echo_index.indexer.generations.source_registry import excluded_paths, remember_skipped, set_excluded_paths
 from echo_index.indexer.sandbox.document_reader import DocumentReader, ReadFile
 from echo_index.indexer.sources.scanner import FoundFile, scan
@@ -27,6 +29,7 @@ from echo_index.indexer.sources.skipped_files import SkippedFiles, SkipReason
 from echo_index.indexer.sources.source import Source
 from echo_index.indexer.storage.stored_paths import full_path, stored_path
 
+_READERS = "readers"  # the setting with the version of the readers that read all files
 _CHECK = "Check the folder, --include and --exclude; hidden and git-ignored files are skipped."
 _CONVERT = "Save them as another format first, such as PDF, Word (.docx), HTML or plain text."
 
@@ -38,7 +41,8 @@ class BuildReport:
     `left_out` counts the files that were skipped because they had been removed from the index; `skipped` are those
     that no reader takes. `failures` are (path, reason), including those of earlier builds. `omissions` are (path, what
     the text lacks) of the documents that this build read. `kept_patterns` are (source, include, exclude) of the sources
-    that reuse the patterns of an earlier build.
+    that reuse the patterns of an earlier build. `read_again` says that files were read again although they had not
+    changed, because the readers of this version find more in them.
     """
 
     added: int = 0
@@ -54,6 +58,7 @@ class BuildReport:
     failures: list[tuple[str, str]] = field(default_factory=list)
     omissions: list[tuple[str, str]] = field(default_factory=list)
     kept_patterns: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = field(default_factory=list)
+    read_again: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,7 @@ class DocumentUpdate:
             SourceError: the sources hold no file, or one of them disappeared meanwhile.
         """
         known = self.catalog.current_documents()
+        self.report.read_again = bool(known) and self.catalog.setting(_READERS) != READERS_VERSION
         excluded = excluded_paths(self.catalog)
         file_sources = {stored_path(source.path, self.index_dir) for source in sources if not source.pattern}
         seen: set[str] = set()
@@ -112,14 +118,17 @@ class DocumentUpdate:
         remember_skipped(self.catalog, self.index_dir, counts)
         set_excluded_paths(self.catalog, excluded - seen)
         self._remove_missing([path for path in known if path not in seen], sources, unreadable)
+        if self.catalog.setting(_READERS) != READERS_VERSION:
+            self.catalog.set_settings({_READERS: READERS_VERSION})
 
     def _update_document(self, file: FoundFile, path: str, known: DocumentRow | None) -> int | None:
         """Read a file if it is new or changed; return its number of new chunks, or None if the file is missing."""
-        if known and known.hash and (known.size, known.modified_ns) == (file.size, file.modified_ns):
+        known_hash = "" if known is None or self.report.read_again else known.hash
+        if known and known_hash and (known.size, known.modified_ns) == (file.size, file.modified_ns):
             self.report.unchanged += 1
             return 0
         try:
-            read = self.reader.read(file.path, real_path=file.real_path, known_hash=known.hash if known else "")
+            read = self.reader.read(file.path, real_path=file.real_path, known_hash=known_hash)
         except FileNotFoundError:
             return None
         if known and self._is_unchanged(known, read):
@@ -128,7 +137,12 @@ class DocumentUpdate:
             self.report.unchanged += 1
             return 0
         chunks = [] if read.document is None else [*chunk_rows(read.document, self.token_starts, self.chunking)]
-        self.catalog.put_document(_row(path, file, read), chunks, generation=self.generation)
+        row = _row(path, file, read)
+        if known and self._holds_the_same(known, row, chunks):
+            self.catalog.touch_document(path, size=row.size, modified_ns=row.modified_ns)
+            self.report.unchanged += 1
+            return 0
+        self.catalog.put_document(row, chunks, generation=self.generation)
         if read.document:
             self.report.omissions += [(path, phrase) for phrase in read.document.omissions]
         if known:
@@ -142,6 +156,13 @@ class DocumentUpdate:
         if read.document:
             return False
         return known.hash == read.hash and (not read.failure or known.failure == read.failure.message)
+
+    def _holds_the_same(self, known: DocumentRow, row: DocumentRow, chunks: Sequence[ChunkRow]) -> bool:
+        """Return whether a document that was read again is the same as before."""
+        if row != replace(known, size=row.size, modified_ns=row.modified_ns):
+            return False
+        stored = document_chunks(self.catalog, known.path, generation=self.generation)
+        return [item.chunk for item in stored] == [*chunks]
 
     def _remove_missing(self, missing: Sequence[str], sources: Sequence[Source], unreadable: Sequence[Path]) -> None:
         """Remove the missing documents that a source covers, except those in folders that cannot be read."""

@@ -42,6 +42,9 @@ FORMATS: dict[str, str] = {suffix: format for format, _, suffixes in _READERS fo
 """The format of each known suffix; suffixes are in lower case and include the dot."""
 
 _READER_NAMES = {suffix: name for _, name, suffixes in _READERS for suffix in suffixes.split()}
+READERS_VERSION = "2"
+"""Changes when readers find more in files than before: then the next build reads unchanged files again."""
+
 _MAX_POSITIONS = 250_000  # of headings, of pages, of tables, and of places
 
 

@@ -57,10 +57,10 @@ def guess_legacy(content: bytes) -> str:
 
 def seven_bit_encoding(content: bytes) -> str | None:
     """Return ISO-2022 or HZ if the ASCII bytes of `content` are East Asian text in it, or None."""
-    from chardet import detect
-
     if b"\x1b$" not in content and b"~{" not in content:
         return None
+    from chardet import detect
+
     start = min(place for place in (content.find(b"\x1b$"), content.find(b"~{")) if place >= 0)
     sample = content[start : start + _SAMPLE_BYTES]
     guess = detect(sample, include_encodings=(*_SEVEN_BIT, "cp1252"), compat_names=False)["encoding"]

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from echo_index.retriever.search.hits import Hit
+from echo_index.retriever.search.highlight import with_matching_sentences
+from echo_index.retriever.search.hits import Hit, Location
 
 # Around a word these change nothing. Signs that do, as in -5, ≥40, $9 and 50%, are not among them.
 _PUNCTUATION = ".,;:!?…\"'“”„‘’«»()[]{}*_`#>|~"
 _BULLETS = frozenset(("", "-", "–", "—", "+", "•"))
 
 
-def group_duplicates(hits: Sequence[Hit], *, limit: int) -> list[Hit]:
+def group_duplicates(query: str, hits: Sequence[Hit], *, limit: int) -> list[Hit]:
     """Return up to `limit` of the hits, best first, without duplicates; each lists its own in `Hit.duplicates`.
+
+    A location in that list has the page and the line of the sentence that answers the query, as the hit will have.
 
     Duplicates have the same words in the same order; in one document their headings are the same, too. Passages that
     are only similar are never duplicates: a single number, name or "not" may be what the user looks for.
@@ -29,7 +32,12 @@ def group_duplicates(hits: Sequence[Hit], *, limit: int) -> list[Hit]:
         else:
             groups.append([hit])
             same_words.append(groups[-1])
-    return [replace(best, duplicates=tuple(hit.location for hit in others)) for best, *others in groups[:limit]]
+    return [replace(best, duplicates=_locations(query, others)) for best, *others in groups[:limit]]
+
+
+def _locations(query: str, hits: Sequence[Hit]) -> tuple[Location, ...]:
+    # The start is that of the passage, by which it can be opened.
+    return tuple(replace(hit.location, start=hit.start) for hit in with_matching_sentences(query, hits))
 
 
 def _are_duplicates(first: Hit, second: Hit) -> bool:

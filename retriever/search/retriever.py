@@ -164,7 +164,7 @@ class Retriever:
 
         hits = self.with_snapshot(find)
         if group:
-            hits = group_duplicates(hits, limit=limit)
+            hits = group_duplicates(query, hits, limit=limit)
         return with_matching_sentences(query, self._reranker.rerank(query, hits, limit=rerank)[:k])
 
     def similar(self, source: str, start: int, *, k: int = 10, where: SearchFilter | None = None) -> list[Hit]:

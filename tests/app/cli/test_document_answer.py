@@ -77,7 +77,7 @@ def test_the_summary_is_printed_with_the_places_that_it_cites(find: Find, monkey
     model = Recording(responses=["Hanna Kvist carved it.", "It closes at three.", "Hanna Kvist carved the loom."])
     shown = printed(find("*museum*"), model)
     assert shown.startswith("Hanna Kvist carved the loom. [1]\n\n[1] The museum")
-    assert "museum.md:1" in shown
+    assert "museum.md:3" in shown
     assert model.prompts[-1].endswith("Hanna Kvist carved it.\n\nIt closes at three.")
 
 
@@ -95,6 +95,6 @@ def test_what_was_read_before_an_interrupt_is_printed(find: Find, monkeypatch: p
     model = Interrupted(responses=["Hanna Kvist carved it."])
     shown = printed(find("*museum*"), model)
     lines = [line.rstrip() for line in shown.splitlines()]
-    assert lines[0].endswith("museum.md:1")
+    assert lines[0].endswith("museum.md:3")
     assert lines[1] == "   Hanna Kvist carved it."
     assert shown.endswith("---\nStopped after 1 of 2 parts.\nexit code 130\n")

@@ -210,7 +210,7 @@ def test_a_model_behind_a_url_answers_and_the_answer_is_cited(ask: Ask, server: 
     assert answered.code == 0, answered.err
     text, _, cited = answered.out.partition("\n\n")
     assert "eight" in text
-    assert "The ferry  notes/ferry.md:1" in cited
+    assert "The ferry  notes/ferry.md:3" in cited
     assert answered.err == f"The question and the passages that are found are sent to {server.url}#another.\n"
     [request] = server.chat_requests
     assert (request["model"], request["stream"]) == ("another", True)

@@ -218,7 +218,7 @@ def test_the_endpoints_are_the_only_public_ones(visitor: TestClient) -> None:
 
 def test_the_search_endpoint(visitor: TestClient) -> None:
     [hit] = answer(visitor, "search", "lazy dog", 1, "lexical", "", None, None, 0)
-    assert (hit["source"], hit["title"], hit["line"], hit["dense"]) == ("notes/fox.md", "The fox", 1, None)
+    assert (hit["source"], hit["title"], hit["line"], hit["dense"]) == ("notes/fox.md", "The fox", 3, None)
     assert FOX[hit["start"] : hit["end"]] == hit["text"]
     assert len(answer(visitor, "search", "fox", 1000, "hybrid", "Find animals.", None, None, 0)) == 2
     [hit] = answer(visitor, "search", "fox", 5, "hybrid", "", ["*vow*"], ["markdown"], 0)

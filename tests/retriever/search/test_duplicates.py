@@ -15,7 +15,7 @@ from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.indexer.documents.chunking import Chunking
 from echo_index.indexer.generations.snapshot import Snapshot, open_snapshot
 from echo_index.retriever.search.duplicates import group_duplicates
-from echo_index.retriever.search.hits import Hit, Location, make_hits
+from echo_index.retriever.search.hits import Hit, make_hits
 from echo_index.retriever.search.retriever import Mode, Retriever
 
 SAID = "The ferry leaves at eight and at noon."
@@ -62,7 +62,7 @@ def test_what_says_the_same_is_named_by_the_best_of_it(retriever: Retriever, mod
     [copies] = [hit for hit in hits if hit.source in ("copy.md", "other.md")]
     [spot] = copies.duplicates
     assert {copies.source, spot.source} == {"copy.md", "other.md"}
-    assert spot == Location(spot.source, copies.start, None, copies.line, headings=copies.headings)
+    assert spot == replace(copies.location, source=spot.source, start=copies.start)
 
 
 def hit(text: str, **changes: object) -> Hit:
@@ -72,7 +72,7 @@ def hit(text: str, **changes: object) -> Hit:
 
 def test_white_space_capitals_and_punctuation_make_no_difference() -> None:
     texts = ("The limit is 5 mg.", "the  limit\nis *5 mg*", "- The limit is 5 mg!")
-    [found] = group_duplicates([hit(text, start=number) for number, text in enumerate(texts)], limit=9)
+    [found] = group_duplicates("ferry", [hit(text, start=number) for number, text in enumerate(texts)], limit=9)
     assert [place.start for place in found.duplicates] == [1, 2]
 
 
@@ -90,20 +90,20 @@ def test_white_space_capitals_and_punctuation_make_no_difference() -> None:
     ],
 )
 def test_whatever_differs_makes_another_hit(other: str) -> None:
-    found = group_duplicates([hit("The limit for A is 5 mg."), hit(other, start=9)], limit=9)
+    found = group_duplicates("ferry", [hit("The limit for A is 5 mg."), hit(other, start=9)], limit=9)
     assert [each.duplicates for each in found] == [(), ()]
 
 
 def test_the_same_words_below_another_heading_say_something_else() -> None:
     first, second = hit("5 mg."), replace(hit("5 mg."), headings=("Limits", "Class B"))
-    assert len(group_duplicates([first, second], limit=9)) == 2
+    assert len(group_duplicates("ferry", [first, second], limit=9)) == 2
     copy = replace(second, source="copy.md")
-    assert len(group_duplicates([first, copy], limit=9)) == 1, "a copy is one below whatever heading"
+    assert len(group_duplicates("ferry", [first, copy], limit=9)) == 1, "a copy is one below whatever heading"
 
 
 def test_rows_of_tables_with_other_headers_are_not_the_same() -> None:
     first, second = hit("A | 5", table_header="Class | Limit"), hit("A | 5", table_header="Class | Minimum")
-    assert len(group_duplicates([first, second], limit=9)) == 2
+    assert len(group_duplicates("ferry", [first, second], limit=9)) == 2
 
 
 def test_classes_with_different_limits_are_all_found(tmp_path: Path) -> None:
@@ -122,14 +122,14 @@ def test_nothing_is_lost(snapshot: Snapshot) -> None:
     ids = [int(key) for key in snapshot.catalog.chunk_ids(SearchFilter(), generation=1)]
     ranked = [(key, 1.0 / number) for number, key in enumerate(ids, start=1)]
     hits = make_hits(snapshot, ranked, {}, {})
-    found = group_duplicates(hits, limit=len(hits))
+    found = group_duplicates("ferry", hits, limit=len(hits))
     told = [(hit.source, hit.start) for hit in found] + [
         (spot.source, spot.start) for hit in found for spot in hit.duplicates
     ]
     assert sorted(told) == sorted((hit.source, hit.start) for hit in hits)
     assert [hit.score for hit in found] == sorted((hit.score for hit in found), reverse=True)
-    assert len(group_duplicates(hits, limit=3)) == 3
-    assert group_duplicates([], limit=3) == []
+    assert len(group_duplicates("ferry", hits, limit=3)) == 3
+    assert group_duplicates("ferry", [], limit=3) == []
 
 
 def test_a_search_that_is_not_to_group_names_nothing(retriever: Retriever) -> None:

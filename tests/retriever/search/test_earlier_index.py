@@ -17,6 +17,7 @@ from echo_index.indexer.building.build_files import build_index
 from echo_index.indexer.generations.manifest import read_manifest
 from echo_index.indexer.inspection.verify import verify_index
 from echo_index.indexer.sources.source import Source
+from echo_index.retriever.search.lexical import names_code
 from echo_index.retriever.search.retriever import Retriever
 
 pytestmark = pytest.mark.model
@@ -49,6 +50,8 @@ def test_its_searches_find_the_same_with_the_same_scores(folder: Path, encoder: 
         for mode, expected in by_mode.items():
             hits = retriever.search(query, k=4, mode=mode)  # type: ignore[arg-type]
             assert [[hit.source, hit.start, hit.end] for hit in hits] == [each[:3] for each in expected], (query, mode)
+            if mode == "hybrid" and names_code(query):
+                continue  # words have more weight there than in that version
             assert [hit.score for hit in hits] == pytest.approx([each[3] for each in expected], abs=1e-3), (query, mode)
 
 
@@ -63,7 +66,8 @@ def test_it_is_updated_without_embedding_its_passages_again(
 ) -> None:
     index_dir = folder / "docs/.echo-index"
     report = build_index([Source.parse(str(folder / "docs"))], index_dir, encoder=encoder)
-    assert (report.added, report.changed, report.unchanged, report.embedded) == (0, 0, 5, 0)
+    assert report.read_again
+    assert (report.added, report.changed, report.unchanged, report.embedded) == (0, 1, 4, 0)
     (folder / "docs/ferry.md").write_text("# The ferry\n\nThe ferry to Norvik leaves at a quarter past six.\n")
     report = build_index([Source.parse(str(folder / "docs"))], index_dir, encoder=encoder)
     assert (report.added, report.unchanged, report.embedded) == (1, 5, 1)
