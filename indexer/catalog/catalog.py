@@ -10,9 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +19,21 @@ from echo_index.errors import IndexDamaged
 from echo_index.indexer.catalog.bm25_search import bm25_scores, bm25_search, visible_languages
 from echo_index.indexer.catalog.fts_index import add_chunk, remove_chunks
 from echo_index.indexer.catalog.records import ChunkRow, Counts, DocumentRow, LexicalQuery, SearchFilter, StoredChunk
+from echo_index.indexer.catalog.rows import (
+    CHUNK_COLUMNS,
+    DOCUMENT_COLUMNS,
+    EARLIER_STORED_CHUNK_COLUMNS,
+    FULL_TEXT,
+    STORED_CHUNK_COLUMNS,
+    chunk_values,
+    document_row,
+    document_values,
+    placeholders,
+    stored_chunk,
+    to_json,
+)
 from echo_index.indexer.catalog.schema import migrate, validate_tables
 from echo_index.indexer.catalog.visibility_sql import FROM_VISIBLE_CHUNKS, VISIBLE, filter_sql
-from echo_index.indexer.documents.chunking import Anchor
 from echo_index.indexer.storage.sqlite import Connection, Database
 
 CATALOG = "catalog.sqlite"
@@ -52,9 +62,9 @@ class Catalog:
         except BaseException:
             self.close()
             raise
-        self.full_text_sql = _FULL_TEXT if has_headers else "chunks.text"
+        self.full_text_sql = FULL_TEXT if has_headers else "chunks.text"
         """The SQL of a chunk's full text, see `ChunkRow.full_text`, also in catalogs of earlier versions."""
-        self._stored_columns = _STORED_COLUMNS if has_headers else _EARLIER_STORED_COLUMNS
+        self._stored_columns = STORED_CHUNK_COLUMNS if has_headers else EARLIER_STORED_CHUNK_COLUMNS
 
     def close(self) -> None:
         """Close the connections of all threads."""
@@ -90,8 +100,8 @@ class Catalog:
 
     def current_documents(self) -> dict[str, DocumentRow]:
         """Return the newest version of every document, by path."""
-        query = f"SELECT {_DOCUMENT_COLUMNS} FROM documents WHERE removed IS NULL ORDER BY path"
-        return {row[0]: _document_row(row) for row in self.database.rows(query)}
+        query = f"SELECT {DOCUMENT_COLUMNS} FROM documents WHERE removed IS NULL ORDER BY path"
+        return {row[0]: document_row(row) for row in self.database.rows(query)}
 
     def newest_generation(self) -> int:
         """Return the newest generation that added or removed a document, committed or not; 1 if there is none."""
@@ -108,21 +118,18 @@ class Catalog:
         with self.database.transaction() as connection:
             self._remove(connection, document.path, generation)
             document_id = connection.execute(
-                f"INSERT INTO documents ({_DOCUMENT_COLUMNS}, added) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*_document_values(document), generation),
+                f"INSERT INTO documents ({DOCUMENT_COLUMNS}, added) VALUES ({placeholders(DOCUMENT_COLUMNS)}, ?)",
+                (*document_values(document), generation),
             ).lastrowid
             for chunk in chunks:
-                headings = _to_json(chunk.headings)
-                anchors = _to_json([astuple(anchor) for anchor in chunk.anchors])
                 chunk_id = connection.execute(
-                    f"INSERT INTO chunks (document, {_CHUNK_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (
-                        *(document_id, chunk.text, headings, chunk.start, chunk.end, chunk.page, chunk.line),
-                        *(chunk.hash, chunk.place, chunk.table_header, anchors),
-                    ),
+                    f"INSERT INTO chunks (document, {CHUNK_COLUMNS}) VALUES (?, {placeholders(CHUNK_COLUMNS)})",
+                    (document_id, *chunk_values(chunk)),
                 ).lastrowid
                 assert chunk_id is not None  # sqlite3 sets it after an INSERT
-                add_chunk(connection, chunk_id, document.language, chunk.full_text, document.title, headings)
+                add_chunk(
+                    connection, chunk_id, document.language, chunk.full_text, document.title, to_json(chunk.headings)
+                )
 
     def touch_document(self, path: str, *, size: int, modified_ns: int) -> None:
         """Record the new modification time of a file whose content did not change."""
@@ -216,7 +223,7 @@ class Catalog:
         """
         columns = self._stored_columns.replace("documents.title", EMBEDDED_TITLE)
         query = f"SELECT {columns} {_FROM_UNEMBEDDED} AND chunks.id > ? ORDER BY chunks.id LIMIT ?"
-        return [_stored_chunk(row) for row in self.database.rows(query, (after, limit))]
+        return [stored_chunk(row) for row in self.database.rows(query, (after, limit))]
 
     def put_vectors(
         self,
@@ -328,7 +335,7 @@ class Catalog:
             "WHERE chunks.id IN (SELECT value FROM json_each(?))"
         )
         rows = self.database.rows(query, (json.dumps(list(map(int, ids))),))
-        return {row[0]: _stored_chunk(row) for row in rows}
+        return {row[0]: stored_chunk(row) for row in rows}
 
 
 def delete_catalog(path: Path) -> None:
@@ -337,16 +344,6 @@ def delete_catalog(path: Path) -> None:
         path.with_name(path.name + ending).unlink(missing_ok=True)
 
 
-_DOCUMENT_COLUMNS = "path, hash, size, modified_ns, format, title, failure, titled, language, omissions"
-_OMISSIONS = _DOCUMENT_COLUMNS.split(", ").index("omissions")  # the position of that column
-_CHUNK_COLUMNS = "text, headings, start, end, page, line, hash, place, table_header, anchors"
-_STORED_COLUMNS_OF_ALL_VERSIONS = (
-    "chunks.id, documents.path, documents.title, documents.format, chunks.text, chunks.headings, chunks.start, "
-    "chunks.end, chunks.page, chunks.line, chunks.hash"
-)
-_STORED_COLUMNS = f"{_STORED_COLUMNS_OF_ALL_VERSIONS}, chunks.place, chunks.table_header, chunks.anchors"
-_EARLIER_STORED_COLUMNS = f"{_STORED_COLUMNS_OF_ALL_VERSIONS}, '', '', '[]'"
-_FULL_TEXT = "iif(chunks.table_header = '', chunks.text, chunks.table_header || char(10) || chunks.text)"
 _HAS_TABLE_HEADERS = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('chunks') WHERE name = 'table_header')"
 _FROM_VISIBLE_CHUNKS_WITH_VECTORS = (
     "FROM chunks JOIN documents ON documents.id = chunks.document "
@@ -359,38 +356,6 @@ _FROM_UNEMBEDDED = (
     "FROM chunks JOIN documents ON documents.id = chunks.document "
     "WHERE documents.removed IS NULL AND NOT EXISTS (SELECT 1 FROM vectors WHERE vectors.hash = chunks.hash)"
 )
-
-
-def _document_row(row: tuple[Any, ...]) -> DocumentRow:
-    document = DocumentRow(*row)
-    return replace(document, omissions=tuple(json.loads(row[_OMISSIONS])))
-
-
-def _document_values(document: DocumentRow) -> list[Any]:
-    values: list[Any] = [*astuple(document)]
-    values[_OMISSIONS] = json.dumps(document.omissions, ensure_ascii=False)
-    return values
-
-
-def _stored_chunk(row: Sequence[Any]) -> StoredChunk:
-    chunk_id, path, title, format_name, text, headings, start, end, page, line, key, place, table_header, anchors = row
-    chunk = ChunkRow(
-        text,
-        tuple(json.loads(headings)),
-        start,
-        end,
-        page,
-        line,
-        key,
-        place,
-        table_header,
-        tuple(Anchor(offset, number, name, tuple(above)) for offset, number, name, above in json.loads(anchors)),
-    )
-    return StoredChunk(id=chunk_id, path=path, title=title, format=format_name, chunk=chunk)
-
-
-def _to_json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _float16_rows(hashes: Sequence[bytes], vectors: npt.NDArray[np.float32]) -> list[tuple[bytes, bytes]]:
