@@ -54,8 +54,10 @@ OWNERS = {
     "Stemmer": ("indexer/text/analyzer.py",),
     "yaml": ("indexer/documents/readers/markdown/front_matter.py",),
     "lxml": (
-        "indexer/documents/readers/word/reader.py",
+        "indexer/documents/readers/archive.py",
+        "indexer/documents/readers/office/*",
         "indexer/documents/readers/word/*",
+        "indexer/documents/readers/powerpoint/*",
     ),
     "peft": (
         "embeddings/models/lora.py",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from echo_index.indexer.documents.readers.word.markup import (
+from echo_index.indexer.documents.readers.office.markup import (
     attribute,
     child,
     descendants,
@@ -15,7 +15,7 @@ from echo_index.indexer.documents.readers.word.markup import (
     switch,
     value,
 )
-from echo_index.indexer.documents.readers.word.symbols import symbol
+from echo_index.indexer.documents.readers.office.symbols import symbol
 
 if TYPE_CHECKING:
     from lxml.etree import _Element

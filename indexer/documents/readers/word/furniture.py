@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from echo_index.indexer.documents.readers.word.blocks import Block
+from echo_index.indexer.documents.readers.blocks import Block
+from echo_index.indexer.documents.readers.office.markup import attribute, descendants, name, switch
 from echo_index.indexer.documents.readers.word.fields import PAGE_NUMBER
-from echo_index.indexer.documents.readers.word.markup import attribute, descendants, name, switch
 from echo_index.indexer.documents.readers.word.stories import SharedParts, StoryReader
 
 if TYPE_CHECKING:

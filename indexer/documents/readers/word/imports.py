@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from echo_index.errors import DocumentError
 from echo_index.indexer.documents.document import Document
 from echo_index.indexer.documents.readers.html.reader import read_html
+from echo_index.indexer.documents.readers.office.package import Package
 from echo_index.indexer.documents.readers.plain import read_text
-from echo_index.indexer.documents.readers.word.package import Package
 
 Reader = Callable[[bytes], Document]
 
@@ -46,20 +46,16 @@ class Imports:
         name = self._format(part)
         reader = self._reader(name)
         if content is None or reader is None:
-            self._omit(f"imported content in {name}" if reader is None and name else "imported content")
+            self.package.omit(f"imported content in {name}" if reader is None and name else "imported content")
             return None
         try:
             document = reader(content)
         except DocumentError:
-            self._omit("imported content")
+            self.package.omit("imported content")
             return None
         for phrase in document.omissions:
-            self._omit(phrase)
+            self.package.omit(phrase)
         return document
-
-    def _omit(self, phrase: str) -> None:
-        if phrase not in self.package.omissions:
-            self.package.omissions.append(phrase)
 
     def _format(self, part: str) -> str:
         declared = self.package.content_type(part).split(";")[0].strip()

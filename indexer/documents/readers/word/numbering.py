@@ -6,7 +6,15 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from echo_index.indexer.documents.readers.word.markup import attribute, child, descendants, name, number, switch, value
+from echo_index.indexer.documents.readers.office.markup import (
+    attribute,
+    child,
+    descendants,
+    name,
+    number,
+    switch,
+    value,
+)
 from echo_index.indexer.documents.readers.word.number_formats import format_number
 from echo_index.indexer.documents.readers.word.styles import Style
 

@@ -6,11 +6,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from echo_index.indexer.documents.readers.scripts import superscript
-from echo_index.indexer.documents.readers.word.drawings import is_hidden, text_boxes, words_of_drawing
-from echo_index.indexer.documents.readers.word.equations import linear_equation
-from echo_index.indexer.documents.readers.word.fields import PAGE_NUMBER, Fields
-from echo_index.indexer.documents.readers.word.markup import (
+from echo_index.indexer.documents.readers.office.equations import linear_equation
+from echo_index.indexer.documents.readers.office.markup import (
     attribute,
     child,
     descendants,
@@ -18,10 +15,13 @@ from echo_index.indexer.documents.readers.word.markup import (
     own_text,
     shown_children,
 )
+from echo_index.indexer.documents.readers.office.package import Package
+from echo_index.indexer.documents.readers.office.symbols import is_symbol_font, symbol, symbol_text
+from echo_index.indexer.documents.readers.scripts import superscript
+from echo_index.indexer.documents.readers.word.drawings import is_hidden, text_boxes, words_of_drawing
+from echo_index.indexer.documents.readers.word.fields import PAGE_NUMBER, Fields
 from echo_index.indexer.documents.readers.word.notes import Notes
-from echo_index.indexer.documents.readers.word.package import Package
 from echo_index.indexer.documents.readers.word.styles import RunFormat, Style, Styles
-from echo_index.indexer.documents.readers.word.symbols import is_symbol_font, symbol, symbol_text
 
 if TYPE_CHECKING:
     from lxml.etree import _Element

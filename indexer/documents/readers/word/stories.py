@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from echo_index.indexer.documents.readers.word.blocks import Block, document_block, paragraph_block, table_block
+from echo_index.indexer.documents.readers.blocks import Block, document_block, paragraph_block, table_block
+from echo_index.indexer.documents.readers.office.markup import attribute, child, name, outermost, switch
+from echo_index.indexer.documents.readers.office.package import Package
 from echo_index.indexer.documents.readers.word.fields import Fields
 from echo_index.indexer.documents.readers.word.imports import Imports
-from echo_index.indexer.documents.readers.word.markup import attribute, child, name, outermost, switch
 from echo_index.indexer.documents.readers.word.notes import Note, Notes
 from echo_index.indexer.documents.readers.word.numbering import Numbering
-from echo_index.indexer.documents.readers.word.package import Package
 from echo_index.indexer.documents.readers.word.paragraphs import ParagraphReader
 from echo_index.indexer.documents.readers.word.styles import Styles
 from echo_index.indexer.documents.readers.word.tables import is_layout, table_lines
@@ -110,8 +110,7 @@ class StoryReader:
         package = self._shared.package
         relation = package.relations(self._part).get(attribute(element, "r:id"))
         if relation is None or relation.is_external:
-            phrase = "a linked file" if relation else "imported content"
-            package.omissions += [phrase] if phrase not in package.omissions else []
+            package.omit("a linked file" if relation else "imported content")
             return
         document = self._shared.imports.read(relation.target)
         if document is not None:

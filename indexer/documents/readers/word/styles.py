@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from echo_index.indexer.documents.readers.word.markup import (
+from echo_index.indexer.documents.readers.office.markup import (
     attribute,
     child,
     descendants,
@@ -16,7 +16,7 @@ from echo_index.indexer.documents.readers.word.markup import (
     switch,
     value,
 )
-from echo_index.indexer.documents.readers.word.symbols import is_symbol_font
+from echo_index.indexer.documents.readers.office.symbols import is_symbol_font
 
 if TYPE_CHECKING:
     from lxml.etree import _Element

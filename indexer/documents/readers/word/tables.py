@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from echo_index.indexer.documents.readers.word.markup import child, number, outermost, switch, value
+from echo_index.indexer.documents.readers.office.markup import child, number, outermost, switch, value
 
 if TYPE_CHECKING:
     from lxml.etree import _Element

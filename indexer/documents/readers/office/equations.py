@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from echo_index.indexer.documents.readers.office.markup import child, name, own_text, shown_children, switch, value
 from echo_index.indexer.documents.readers.scripts import superscript
-from echo_index.indexer.documents.readers.word.markup import child, name, own_text, shown_children, switch, value
 
 if TYPE_CHECKING:
     from lxml.etree import _Element

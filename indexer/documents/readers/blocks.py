@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from echo_index.indexer.documents.document import Document, Heading, Table
+from echo_index.indexer.documents.document import Document, Heading, Place, Table
 
 SEPARATOR = "\n\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A paragraph, a table or an imported document. The offsets of its headings and tables count from its start."""
+    """A paragraph, a table or a whole document. The offsets in it count from its start."""
 
     text: str
     headings: tuple[Heading, ...] = ()
     tables: tuple[Table, ...] = ()
+    places: tuple[Place, ...] = ()
     is_caption: bool = False
     is_table: bool = False
 
@@ -38,26 +39,35 @@ def table_block(lines: Sequence[str], *, headers: int) -> Block:
 
 def document_block(document: Document) -> Block:
     """Return a whole document as a block."""
-    return Block(document.text.rstrip(), headings=document.headings, tables=document.tables)
+    return Block(document.text.rstrip(), headings=document.headings, tables=document.tables, places=document.places)
 
 
-def join_blocks(blocks: Iterable[Block]) -> Document:
+def join_blocks(blocks: Iterable[Block], *, format: str) -> Document:
     """Return the document of blocks with text, without a title. A caption beside a table becomes part of its header."""
     filled = [block for block in blocks if block.text.strip()]
     headings: list[Heading] = []
     tables: list[Table] = []
+    places: list[Place] = []
     offset = 0
     captions = _captions(filled)
     for index, block in enumerate(filled):
         caption = captions.get(index, "")
         headings += [replace(heading, offset=heading.offset + offset) for heading in block.headings]
+        places += [replace(place, offset=place.offset + offset) for place in block.places]
         tables += [
             Table(table.start + offset, table.end + offset, f"{caption}\n{table.header}" if caption else table.header)
             for table in block.tables
         ]
         offset += len(block.text) + len(SEPARATOR)
     text = SEPARATOR.join(block.text for block in filled)
-    return Document(text=text, title="", format="docx", headings=tuple(headings), tables=tuple(tables))
+    return Document(
+        text=text,
+        title="",
+        format=format,
+        headings=tuple(headings),
+        tables=tuple(tables),
+        places=tuple(places),
+    )
 
 
 def _captions(blocks: Sequence[Block]) -> dict[int, str]:

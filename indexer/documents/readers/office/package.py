@@ -1,27 +1,21 @@
-"""Open the package of a Word file: a ZIP archive of parts, and relations that lead from part to part."""
+"""Open the package of a file of Microsoft Office: an archive of parts, and relations that lead from part to part."""
 
 from __future__ import annotations
 
-import io
 import posixpath
-import zipfile
-import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
-
-from lxml import etree
 
 from echo_index.errors import DocumentError
-from echo_index.indexer.documents.readers.word.markup import descendants
+from echo_index.indexer.documents.readers.archive import Archive, normal_name
+from echo_index.indexer.documents.readers.office.markup import descendants, own_text
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
-_MAX_UNPACKED_BYTES = 2**30
-_XML_OUT_OF_MEMORY = 2  # libxml2's XML_ERR_NO_MEMORY
-_ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError)
-_MAIN_PART = "word/document.xml"  # as all programs name it
+
+OLE_MARK = b"\xd0\xcf\x11\xe0"
+"""The first bytes of the old binary formats (.doc, .ppt), and of encrypted files of any format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,37 +28,29 @@ class Relation:
 
 
 class Package:
-    """The parts of a Word file. A relation may lead nowhere: then its part is just not there.
+    """The parts of a file. A relation may lead nowhere: then its part is just not there.
 
-    `omissions` collects phrases for what is in parts that cannot be read.
+    `format` is the name of the format for the user ("DOCX"), `usual_main_part` the name that all programs give the main
+    part. `omissions` collects phrases for what is in parts that cannot be read.
     """
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, *, format: str, usual_main_part: str) -> None:
         """Open the archive.
 
         Raises:
             DocumentError: it would unpack to more than 1 GB.
             zipfile.BadZipFile: it is no archive.
         """
-        self._archive = zipfile.ZipFile(io.BytesIO(content))
-        unpacked = sum(member.file_size for member in self._archive.infolist())
-        if unpacked > _MAX_UNPACKED_BYTES:
-            raise DocumentError(
-                f"It would unpack to {unpacked / 2**20:.0f} MB; the limit is {_MAX_UNPACKED_BYTES / 2**20:.0f} MB."
-            )
-        # Names of parts do not depend on case, and some programs write them with backslashes.
-        self._members = {_normal_name(member): member for member in self._archive.namelist()}
+        self._archive = Archive(content)
+        self._format = format
+        self._usual_main_part = usual_main_part
         self._relations: dict[str, dict[str, Relation]] = {}
         self._content_types: _Element | None = None
-        self.omissions: list[str] = []
+        self.omissions = self._archive.omissions
 
     def bytes(self, part: str) -> bytes | None:
         """Return the bytes of a part, None if it is not there or damaged."""
-        member = self._members.get(_normal_name(part)) or self._members.get(_normal_name(unquote(part)))
-        try:
-            return self._archive.read(member) if member else None
-        except _ARCHIVE_ERRORS:
-            return None
+        return self._archive.bytes(part)
 
     def xml(self, part: str, *, content: str = "") -> _Element | None:
         """Return the root of a part, None if it is not there or broken.
@@ -74,12 +60,24 @@ class Package:
         Raises:
             MemoryError: the XML parser ran out of memory.
         """
-        try:
-            return self._parse(part)
-        except (KeyError, etree.XMLSyntaxError, *_ARCHIVE_ERRORS):
-            if content and content not in self.omissions:
-                self.omissions.append(content)
-            return None
+        return self._archive.xml(part, content=content)
+
+    def related_xml(self, part: str, type: str) -> _Element | None:
+        """Return the root of the first part to which a relation of one type leads, None without one that is sound."""
+        found = next(iter(self.related(part, type)), "")
+        return self.xml(found) if found else None
+
+    def title(self) -> str:
+        """Return the title in the properties of the file, "" if there is none."""
+        root = self.xml(next(iter(self.related("", "core-properties")), "docProps/core.xml"))
+        titles = (
+            (" ".join(own_text(title).split()) for title in descendants(root, "dc:title")) if root is not None else ()
+        )
+        return next(iter(titles), "")
+
+    def omit(self, phrase: str) -> None:
+        """Note once what cannot be read."""
+        self._archive.omit(phrase)
 
     def main_xml(self) -> _Element:
         """Return the root of the main part.
@@ -90,14 +88,14 @@ class Package:
             MemoryError: the XML parser ran out of memory.
         """
         try:
-            return self._parse(self.main_part())
+            return self._archive.needed_xml(self.main_part())
         except KeyError as error:
-            raise DocumentError("It is not a readable DOCX: it has no main part.") from error
+            raise DocumentError(f"It is not a readable {self._format}: it has no main part.") from error
 
     def main_part(self) -> str:
         """Return the name of the main part."""
         parts = self.related("", "officeDocument")
-        return next((part for part in parts if _normal_name(part) in self._members), _MAIN_PART)
+        return next((part for part in parts if part in self._archive), self._usual_main_part)
 
     def relations(self, part: str) -> dict[str, Relation]:
         """Return the relations of a part by their identifiers; those of the package for ""."""
@@ -131,24 +129,10 @@ class Package:
         if root is None:
             return ""
         for element in descendants(root, "types:Override"):
-            if _normal_name(element.get("PartName", "")) == _normal_name(part):
+            if normal_name(element.get("PartName", "")) == normal_name(part):
                 return element.get("ContentType", "").lower()
         suffix = posixpath.splitext(part)[1].removeprefix(".").lower()
         for element in descendants(root, "types:Default"):
             if element.get("Extension", "").lower() == suffix:
                 return element.get("ContentType", "").lower()
         return ""
-
-    def _parse(self, part: str) -> _Element:
-        content = self._archive.read(self._members[_normal_name(part)])
-        parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True)
-        try:
-            return etree.fromstring(content, parser)
-        except etree.XMLSyntaxError as error:
-            if getattr(error, "code", None) == _XML_OUT_OF_MEMORY:
-                raise MemoryError from error
-            raise
-
-
-def _normal_name(part: str) -> str:
-    return part.replace("\\", "/").lstrip("/").lower()

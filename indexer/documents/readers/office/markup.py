@@ -1,4 +1,4 @@
-"""Name the elements and attributes of Word's XML by short names ("w:p"), alike in both dialects of the standard."""
+"""Name the elements and attributes of Office's XML by short names ("w:p"), alike in both dialects of the standard."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ _OPEN_XML, _STRICT = "http://schemas.openxmlformats.org", "http://purl.oclc.org/
 _MICROSOFT = "http://schemas.microsoft.com/office"
 _NAMESPACES = {
     "w": (f"{_OPEN_XML}/wordprocessingml/2006/main", f"{_STRICT}/wordprocessingml/main"),
+    "p": (f"{_OPEN_XML}/presentationml/2006/main", f"{_STRICT}/presentationml/main"),
     "r": (f"{_OPEN_XML}/officeDocument/2006/relationships", f"{_STRICT}/officeDocument/relationships"),
     "m": (f"{_OPEN_XML}/officeDocument/2006/math", f"{_STRICT}/officeDocument/math"),
     "wp": (f"{_OPEN_XML}/drawingml/2006/wordprocessingDrawing", f"{_STRICT}/drawingml/wordprocessingDrawing"),
