@@ -33,6 +33,7 @@ _READERS = (
     ("html", "html.reader:read_xhtml", ".xhtml"),
     ("pdf", "pdf.reader:read_pdf", ".pdf"),
     ("docx", "word.reader:read_docx", ".docx .docm .dotx .dotm"),
+    ("pptx", "powerpoint.reader:read_pptx", ".pptx .pptm .ppsx .ppsm .potx .potm"),
     ("code", "plain:read_python", ".py .pyi"),
     ("code", "plain:read_code", _CODE_SUFFIXES),
 )

@@ -21,7 +21,7 @@ _ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeE
 
 
 class Archive:
-    """The parts of a document by their names. `omissions` collects phrases for what is in parts that cannot be read."""
+    """The parts of a document by their names."""
 
     def __init__(self, content: bytes) -> None:
         """Open the archive.
@@ -38,7 +38,12 @@ class Archive:
             )
         # Names of parts do not depend on case, and some programs write them with backslashes.
         self._members = {normal_name(member): member for member in self._archive.namelist()}
-        self.omissions: list[str] = []
+        self._omissions: dict[str, None] = {}
+
+    @property
+    def omissions(self) -> tuple[str, ...]:
+        """Return the phrases for what is in parts that cannot be read."""
+        return tuple(self._omissions)
 
     def __contains__(self, part: str) -> bool:
         return self._member(part) is not None
@@ -81,8 +86,7 @@ class Archive:
 
     def omit(self, phrase: str) -> None:
         """Note once what cannot be read."""
-        if phrase not in self.omissions:
-            self.omissions.append(phrase)
+        self._omissions[phrase] = None
 
     def _member(self, part: str) -> str | None:
         return self._members.get(normal_name(part)) or self._members.get(normal_name(unquote(part)))

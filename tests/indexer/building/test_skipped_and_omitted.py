@@ -57,13 +57,13 @@ def omissions(index: Path) -> list[tuple[str, str]]:
 
 def test_files_without_a_reader_are_counted_by_suffix(folder: Path, index: Path) -> None:
     write(folder, a="one", sub__b="two")
-    binary(folder, "x.PPTX", "sub/y.pptx", "z.xlsx", "core", "n.txt.gz", "e.odd name", ".hidden.png", "ignored.png")
+    binary(folder, "x.KEY", "sub/y.key", "z.xlsx", "core", "n.txt.gz", "e.odd name", ".hidden.png", "ignored.png")
     (folder / ".gitignore").write_text("ignored.*\n")
     (folder / "empty.md").touch()
     (folder / "outside").symlink_to(folder.parent)
     (folder / "inside").symlink_to(folder / "sub")
     (folder / "outside.md").symlink_to(folder.parent / "index")
-    expected = SkippedFiles({".pptx": 2, "": 2, ".gz": 1, ".xlsx": 1}, empty=1, links=2)
+    expected = SkippedFiles({".key": 2, "": 2, ".gz": 1, ".xlsx": 1}, empty=1, links=2)
     assert build(folder, index).skipped == expected == in_status(index)
     assert build([folder, folder / "sub"], index).skipped == expected == in_status(index), "each is counted once"
 
@@ -95,16 +95,16 @@ def test_the_counts_survive_a_removal(folder: Path, index: Path) -> None:
 
 
 def test_the_error_of_a_folder_without_documents_names_its_files(folder: Path, index: Path) -> None:
-    binary(folder, "a.pptx", "b.pptx", "c.doc")
+    binary(folder, "a.key", "b.key", "c.doc")
     with pytest.raises(SourceError) as caught:
         build(folder, index)
     assert caught.value.message == (
-        f"There is no document to index in {folder}. 3 files were left out, as no reader takes them: 2 .pptx, 1 .doc."
+        f"There is no document to index in {folder}. 3 files were left out, as no reader takes them: 2 .key, 1 .doc."
     )
     assert "another format" in caught.value.remedy
     with pytest.raises(SourceError, match=r"matches no file that can be indexed. 1 file was left out, .*: 1 \.doc\."):
         build(folder / "*.doc", index)
-    (folder / "a.pptx").write_bytes(b"")
+    (folder / "a.key").write_bytes(b"")
     with pytest.raises(SourceError, match=r"1 file was left out, as it is empty\."):
         build(folder, index, include=["a.*"])
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import powerpoint_files as slides
 import pytest
 from example_documents import MARKDOWN, PAGE, PYTHON, RST, pdf_file
 from hypothesis import HealthCheck, given, settings
@@ -22,7 +23,12 @@ from echo_index.indexer.sandbox.document_reader import DocumentReader, ReadingLi
 SOAK = bool(os.environ.get("ECHO_INDEX_SOAK"))
 EXAMPLES = 10_000 if SOAK else 300
 MAX_BYTES = 30_000  # of a mutated file
-INSIDE_DOCX = "-inside.docx"  # mutates the XML within the archive: mutations of the archive rarely reach it
+# Mutates the XML within an archive: mutations of the archive rarely reach it.
+INSIDE = {"-inside.docx": "word/document.xml", "-inside.pptx": "ppt/slides/slide1.xml"}
+
+
+def _suffix(inside: str) -> str:
+    return inside.removeprefix("-inside")
 
 
 def _word_file() -> bytes:
@@ -54,6 +60,25 @@ def _word_file() -> bytes:
     )  # fmt: skip
 
 
+def _powerpoint_file() -> bytes:
+    number = '<a:buAutoNum type="romanUcPeriod"/>'
+    return slides.powerpoint_file(
+        slides.title("Fleet")
+        + slides.shape(
+            slides.paragraph("Ten", slides.run("14", attributes='baseline="30000"'), properties=number), at=(5, 9)
+        )
+        + slides.table(slides.row("a", slides.cell("b", attributes='rowSpan="2"')), slides.row("c", "")),
+        slides.Slide(
+            slides.group(slides.picture('descr="A brig"'), at=(1, 2)) + slides.frame('<c:chart r:id="a"/>'),
+            relations={"a": ("chart", "../charts/c.xml"), "n": ("notesSlide", "../notesSlides/n.xml")},
+        ),
+        parts={
+            "charts/c.xml": slides.part("c:chartSpace", f"<c:title>{slides.paragraph('Catch')}</c:title>"),
+            "notesSlides/n.xml": slides.slide_part(slides.shape("Wait.", placeholder='type="body"'), root="p:notes"),
+        },
+    )
+
+
 SEEDS = {
     ".txt": "Größe, zwei\r\nZeilen.\n".encode("cp1252"),
     ".md": MARKDOWN.encode(),
@@ -63,10 +88,12 @@ SEEDS = {
     ".json": '{"name": ["wide", 1.5]}'.encode("utf-16"),
     ".pdf": pdf_file(["One\nFirst", "Two"], title="A title", outline=[("First", 0), ("Two", 1)]),
     ".docx": _word_file(),
+    ".pptx": _powerpoint_file(),
 }
 
-with zipfile.ZipFile(io.BytesIO(SEEDS[".docx"])) as archive:
-    SEEDS[INSIDE_DOCX] = archive.read("word/document.xml")
+for _inside, _part in INSIDE.items():
+    with zipfile.ZipFile(io.BytesIO(SEEDS[_suffix(_inside)])) as archive:
+        SEEDS[_inside] = archive.read(_part)
 
 Mutation = Callable[[bytes], bytes]
 
@@ -190,14 +217,14 @@ def check(document: Document) -> None:
 
 def _write(folder: Path, suffix: str, content: bytes) -> Path:
     path = folder / f"a{suffix}"
-    path.write_bytes(_repack(content) if suffix == INSIDE_DOCX else content)
+    path.write_bytes(_repack(content, suffix) if suffix in INSIDE else content)
     return path
 
 
-def _repack(content: bytes) -> bytes:
-    """Return the DOCX with its document replaced."""
+def _repack(content: bytes, inside: str) -> bytes:
+    """Return the archive with one part replaced."""
     file = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(SEEDS[".docx"])) as archive, zipfile.ZipFile(file, "w") as repacked:
+    with zipfile.ZipFile(io.BytesIO(SEEDS[_suffix(inside)])) as archive, zipfile.ZipFile(file, "w") as repacked:
         for name in archive.namelist():
-            repacked.writestr(name, content if name == "word/document.xml" else archive.read(name))
+            repacked.writestr(name, content if name == INSIDE[inside] else archive.read(name))
     return file.getvalue()

@@ -15,8 +15,8 @@ def test_sentences_have_the_right_number() -> None:
         "1 file was left out, as it is empty.",
         "1 link was left out, as it leads out of its folder.",
     ]
-    assert SkippedFiles({".pptx": 1200, "": 1}, 2, 3).sentences() == [
-        "1,201 files were left out, as no reader takes them: 1,200 .pptx, 1 without a suffix.",
+    assert SkippedFiles({".key": 1200, "": 1}, 2, 3).sentences() == [
+        "1,201 files were left out, as no reader takes them: 1,200 .key, 1 without a suffix.",
         "2 files were left out, as they are empty.",
         "3 links were left out, as they lead out of their folder.",
     ]

@@ -31,7 +31,7 @@ class Package:
     """The parts of a file. A relation may lead nowhere: then its part is just not there.
 
     `format` is the name of the format for the user ("DOCX"), `usual_main_part` the name that all programs give the main
-    part. `omissions` collects phrases for what is in parts that cannot be read.
+    part.
     """
 
     def __init__(self, content: bytes, *, format: str, usual_main_part: str) -> None:
@@ -46,7 +46,11 @@ class Package:
         self._usual_main_part = usual_main_part
         self._relations: dict[str, dict[str, Relation]] = {}
         self._content_types: _Element | None = None
-        self.omissions = self._archive.omissions
+
+    @property
+    def omissions(self) -> tuple[str, ...]:
+        """Return the phrases for what is in parts that cannot be read."""
+        return self._archive.omissions
 
     def bytes(self, part: str) -> bytes | None:
         """Return the bytes of a part, None if it is not there or damaged."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from echo_index.indexer.documents.readers.number_formats import format_number
 from echo_index.indexer.documents.readers.office.markup import attribute, child, descendants, number, value
 from echo_index.indexer.documents.readers.office.package import Package
-from echo_index.indexer.documents.readers.word.number_formats import format_number
 
 if TYPE_CHECKING:
     from lxml.etree import _Element

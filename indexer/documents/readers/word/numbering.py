@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from echo_index.indexer.documents.readers.number_formats import format_number
 from echo_index.indexer.documents.readers.office.markup import (
     attribute,
     child,
@@ -15,7 +16,6 @@ from echo_index.indexer.documents.readers.office.markup import (
     switch,
     value,
 )
-from echo_index.indexer.documents.readers.word.number_formats import format_number
 from echo_index.indexer.documents.readers.word.styles import Style
 
 if TYPE_CHECKING:
