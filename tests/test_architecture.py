@@ -58,6 +58,8 @@ OWNERS = {
         "indexer/documents/readers/office/*",
         "indexer/documents/readers/word/*",
         "indexer/documents/readers/powerpoint/*",
+        "indexer/documents/readers/epub/*",
+        "indexer/documents/readers/opendocument/*",
     ),
     "peft": (
         "embeddings/models/lora.py",

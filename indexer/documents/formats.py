@@ -34,6 +34,7 @@ _READERS = (
     ("pdf", "pdf.reader:read_pdf", ".pdf"),
     ("docx", "word.reader:read_docx", ".docx .docm .dotx .dotm"),
     ("pptx", "powerpoint.reader:read_pptx", ".pptx .pptm .ppsx .ppsm .potx .potm"),
+    ("epub", "epub.reader:read_epub", ".epub"),
     ("code", "plain:read_python", ".py .pyi"),
     ("code", "plain:read_code", _CODE_SUFFIXES),
 )

@@ -48,6 +48,10 @@ class Archive:
     def __contains__(self, part: str) -> bool:
         return self._member(part) is not None
 
+    def names(self) -> list[str]:
+        """Return the names of all parts, in the order of the archive."""
+        return [*self._members.values()]
+
     def bytes(self, part: str) -> bytes | None:
         """Return the bytes of a part, None if it is not there or damaged."""
         member = self._member(part)

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 import powerpoint_files as slides
 import pytest
+from epub_files import encryption, epub_file, navigation
 from example_documents import MARKDOWN, PAGE, PYTHON, RST, pdf_file
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -24,7 +25,11 @@ SOAK = bool(os.environ.get("ECHO_INDEX_SOAK"))
 EXAMPLES = 10_000 if SOAK else 300
 MAX_BYTES = 30_000  # of a mutated file
 # Mutates the XML within an archive: mutations of the archive rarely reach it.
-INSIDE = {"-inside.docx": "word/document.xml", "-inside.pptx": "ppt/slides/slide1.xml"}
+INSIDE = {
+    "-inside.docx": "word/document.xml",
+    "-inside.pptx": "ppt/slides/slide1.xml",
+    "-inside.epub": "OEBPS/book.opf",
+}
 
 
 def _suffix(inside: str) -> str:
@@ -89,6 +94,11 @@ SEEDS = {
     ".pdf": pdf_file(["One\nFirst", "Two"], title="A title", outline=[("First", 0), ("Two", 1)]),
     ".docx": _word_file(),
     ".pptx": _powerpoint_file(),
+    ".epub": epub_file(
+        {"a": "<h1>One</h1><p>Calm.</p><h2>Two</h2><p>Storm.</p>", "b": "<p>After.</p>"},
+        nav=navigation(("a.xhtml#x", "One"), ("a.xhtml#y", "Two"), ("b.xhtml", "Three")),
+        members=encryption("OEBPS/font.otf"),
+    ),
 }
 
 for _inside, _part in INSIDE.items():

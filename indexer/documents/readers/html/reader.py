@@ -43,6 +43,19 @@ def read_xhtml(content: bytes) -> Document:
     return _read(html_of_xhtml(_decode(content)))
 
 
+def read_chapter(content: bytes) -> Document:
+    """Return all of a page of a book in XHTML, without a title. Its headers, footers and asides are content.
+
+    Raises:
+        DocumentError: the content cannot be decoded.
+    """
+    body = _parse(html_of_xhtml(_decode(content))).body
+    builder = TextBuilder()
+    if body is not None:
+        _add_text(builder, body, scripted=True, frame_depth=0, in_section=True)
+    return _document(builder, title="")
+
+
 def fragment_text(source: str) -> str:
     """Return the text of a piece of HTML on one line."""
     body = _parse(source).body
@@ -70,8 +83,16 @@ def _read(source: str) -> Document:
     title = " ".join((title_node.text() if title_node else "").split())
     if not title:
         title = next((heading.title for heading in main.headings if heading.level == 1), "")
+    return _document(main, title=title)
+
+
+def _document(content: TextBuilder, *, title: str) -> Document:
     return Document(
-        text=main.text(), title=title, format="html", headings=tuple(main.headings), tables=tuple(main.tables)
+        text=content.text(),
+        title=title,
+        format="html",
+        headings=tuple(content.headings),
+        tables=tuple(content.tables),
     )
 
 
@@ -96,8 +117,10 @@ def _build_text(root: LexborNode, *, scripted: bool, frame_depth: int = 0) -> Te
     return builder
 
 
-def _add_text(builder: TextBuilder, root: LexborNode, *, scripted: bool, frame_depth: int) -> None:
-    for node, entering in _walk(root, scripted=scripted):
+def _add_text(
+    builder: TextBuilder, root: LexborNode, *, scripted: bool, frame_depth: int, in_section: bool = False
+) -> None:
+    for node, entering in _walk(root, scripted=scripted, in_section=in_section):
         if node.is_text_node:
             builder.write(node.text_content or "")
         elif node.tag == "iframe":
@@ -123,13 +146,13 @@ def _add_frame(builder: TextBuilder, frame: LexborNode, *, scripted: bool, frame
         _add_text(builder, body, scripted=scripted, frame_depth=frame_depth)
 
 
-def _walk(root: LexborNode, *, scripted: bool) -> Iterator[tuple[LexborNode, bool]]:
+def _walk(root: LexborNode, *, scripted: bool, in_section: bool) -> Iterator[tuple[LexborNode, bool]]:
     """Yield the nodes that are not dropped, in document order: a text once, an element at its start (True) and end.
 
     The root is not dropped: a body that is hidden as a whole is shown by a script.
     """
     waiting = [(root, True)]
-    sections = 1 if root.attributes.get("role") == "main" else 0
+    sections = 1 if in_section or root.attributes.get("role") == "main" else 0
     while waiting:
         node, entering = waiting.pop()
         if not entering:

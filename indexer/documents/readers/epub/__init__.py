@@ -1,0 +1,1 @@
+"""The parts of an electronic book: its package, table of contents and chapters."""
