@@ -35,6 +35,8 @@ _READERS = (
     ("docx", "word.reader:read_docx", ".docx .docm .dotx .dotm"),
     ("pptx", "powerpoint.reader:read_pptx", ".pptx .pptm .ppsx .ppsm .potx .potm"),
     ("epub", "epub.reader:read_epub", ".epub"),
+    ("odt", "opendocument.reader:read_odt", ".odt .ott .fodt"),
+    ("odp", "opendocument.reader:read_odp", ".odp .otp .fodp"),
     ("code", "plain:read_python", ".py .pyi"),
     ("code", "plain:read_code", _CODE_SUFFIXES),
 )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import opendocument_files as odf
 import powerpoint_files as slides
 import pytest
 from epub_files import encryption, epub_file, navigation
@@ -29,6 +30,7 @@ INSIDE = {
     "-inside.docx": "word/document.xml",
     "-inside.pptx": "ppt/slides/slide1.xml",
     "-inside.epub": "OEBPS/book.opf",
+    "-inside.odt": "content.xml",
 }
 
 
@@ -84,6 +86,21 @@ def _powerpoint_file() -> bytes:
     )
 
 
+def _text_file() -> bytes:
+    items = "".join(f"<text:list-item><text:p>{word}</text:p></text:list-item>" for word in ("one", "two"))
+    note = "<text:note><text:note-citation>1</text:note-citation><text:note-body><text:p>n</text:p></text:note-body>"
+    spanned = odf.cell("a", 'table:number-rows-spanned="2"')
+    rows = odf.row(spanned, "b") + odf.row(
+        "<table:covered-table-cell/>", odf.cell("c", 'table:number-columns-repeated="2"')
+    )
+    return odf.opendocument(
+        '<text:h text:outline-level="1">Quay</text:h>'
+        f'<text:p>x<text:s text:c="3"/><text:span text:style-name="up">2</text:span>{note}</text:note></text:p>'
+        f'<text:list text:style-name="L">{items}</text:list><table:table>{rows}</table:table>',
+        styles=odf.text_style("up", 'style:text-position="super 58%"') + odf.list_style("L", "1.", "-"),
+    )
+
+
 SEEDS = {
     ".txt": "Größe, zwei\r\nZeilen.\n".encode("cp1252"),
     ".md": MARKDOWN.encode(),
@@ -98,6 +115,11 @@ SEEDS = {
         {"a": "<h1>One</h1><p>Calm.</p><h2>Two</h2><p>Storm.</p>", "b": "<p>After.</p>"},
         nav=navigation(("a.xhtml#x", "One"), ("a.xhtml#y", "Two"), ("b.xhtml", "Three")),
         members=encryption("OEBPS/font.otf"),
+    ),
+    ".odt": _text_file(),
+    ".fodp": odf.flat_opendocument(
+        odf.slide(odf.box("Tides", kind="title"), odf.box("High.", at=(1, 2)), notes="Wait.") + odf.slide(),
+        kind="presentation",
     ),
 }
 

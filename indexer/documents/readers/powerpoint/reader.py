@@ -7,6 +7,7 @@ from dataclasses import replace
 from echo_index.errors import DocumentError
 from echo_index.indexer.documents.document import Document, Place, first_title
 from echo_index.indexer.documents.readers.blocks import Block, document_block, join_blocks
+from echo_index.indexer.documents.readers.default_titles import is_default_title
 from echo_index.indexer.documents.readers.failures import reported_as_unreadable
 from echo_index.indexer.documents.readers.office.markup import attribute, child, name, number
 from echo_index.indexer.documents.readers.office.package import OLE_MARK, Package
@@ -14,14 +15,6 @@ from echo_index.indexer.documents.readers.powerpoint.layouts import Layouts
 from echo_index.indexer.documents.readers.powerpoint.slides import SlideReader
 
 _FORMAT = "pptx"
-# fmt: off
-_DEFAULT_TITLES = {  # which PowerPoint fills in
-    "presentation", "powerpoint presentation", "powerpoint-präsentation", "présentation powerpoint",
-    "presentación de powerpoint",
-    "presentazione standard di powerpoint", "apresentação do powerpoint", "powerpoint-presentatie",
-    "prezentacja programu powerpoint", "презентация powerpoint",
-}
-# fmt: on
 
 
 def read_pptx(content: bytes) -> Document:
@@ -64,7 +57,7 @@ def _parse(content: bytes) -> Document:
             blocks.append(document_block(replace(document, places=(Place(0, place),))))
     document = join_blocks(blocks, format=_FORMAT)
     own_title = package.title()
-    title = first_title(document.headings) if own_title.lower() in {"", *_DEFAULT_TITLES} else own_title
+    title = first_title(document.headings) if is_default_title(own_title) else own_title
     omissions = (
         *_counted(missing, "slide"),
         *package.omissions,

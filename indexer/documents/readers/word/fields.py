@@ -16,12 +16,10 @@ from echo_index.indexer.documents.readers.office.markup import (
     value,
 )
 from echo_index.indexer.documents.readers.office.symbols import symbol
+from echo_index.indexer.documents.readers.page_numbers import PAGE_NUMBER
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
-
-PAGE_NUMBER = "\0"
-"""Stands for the number of a page that is hidden; XML cannot contain it."""
 
 _CHECKED, _UNCHECKED = "☒", "☐"
 _PAGE_NUMBERS = {"PAGE", "NUMPAGES", "SECTIONPAGES"}

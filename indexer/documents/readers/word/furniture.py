@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from echo_index.indexer.documents.readers.blocks import Block
 from echo_index.indexer.documents.readers.office.markup import attribute, descendants, name, switch
-from echo_index.indexer.documents.readers.word.fields import PAGE_NUMBER
+from echo_index.indexer.documents.readers.page_numbers import without_page_numbers
 from echo_index.indexer.documents.readers.word.stories import SharedParts, StoryReader
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
-
-_WORDS = re.compile(r"[^\W\d_]+")
-_PARTS = re.compile(r"\t| \| ")
-_MAX_WORDS_AT_PAGE_NUMBER = 2  # "Page … of …"
 
 
 def furniture(main: _Element, settings: _Element | None, shared: SharedParts, *, kind: str) -> Iterator[Block]:
@@ -40,20 +35,7 @@ def furniture(main: _Element, settings: _Element | None, shared: SharedParts, *,
     for part in parts:
         root = shared.package.xml(part, content=f"a {kind}")
         for block in StoryReader(root, part, shared, hides_page_numbers=True).blocks() if root is not None else ():
-            text = _without_page_numbers(block.text)
+            text = without_page_numbers(block.text)
             if text.strip() and text not in seen:
                 seen.add(text)
                 yield Block(text)
-
-
-def _without_page_numbers(text: str) -> str:
-    """Return a text without page numbers, and without its parts, between tabs or in cells, that only have them."""
-    lines = []
-    for line in text.split("\n"):
-        kept = [
-            " ".join(part.replace(PAGE_NUMBER, "").split())
-            for part in _PARTS.split(line)
-            if PAGE_NUMBER not in part or len(_WORDS.findall(part)) > _MAX_WORDS_AT_PAGE_NUMBER
-        ]
-        lines.append("\t".join(filter(None, kept)))
-    return "\n".join(filter(None, lines))

@@ -17,9 +17,10 @@ from echo_index.indexer.documents.readers.office.markup import (
 )
 from echo_index.indexer.documents.readers.office.package import Package
 from echo_index.indexer.documents.readers.office.symbols import is_symbol_font, symbol, symbol_text
+from echo_index.indexer.documents.readers.page_numbers import PAGE_NUMBER
 from echo_index.indexer.documents.readers.scripts import superscript
 from echo_index.indexer.documents.readers.word.drawings import is_hidden, text_boxes, words_of_drawing
-from echo_index.indexer.documents.readers.word.fields import PAGE_NUMBER, Fields
+from echo_index.indexer.documents.readers.word.fields import Fields
 from echo_index.indexer.documents.readers.word.notes import Notes
 from echo_index.indexer.documents.readers.word.styles import RunFormat, Style, Styles
 
