@@ -136,7 +136,27 @@ def test_tables_have_spans_repeats_and_headers() -> None:
 
 def test_huge_repeats_are_cut() -> None:
     repeated = row(cell("x", 'table:number-columns-repeated="99999"'), attributes='table:number-rows-repeated="99999"')
-    assert len(text_of(f"<table:table>{row('a', 'b')}{repeated * 3}</table:table>")) < 200_000
+    assert len(text_of(f"<table:table>{row('a', 'b')}{repeated * 3}</table:table>")) < 50_000
+
+
+def test_notes_in_tables_stand_behind_them_once() -> None:
+    def with_note(text: str, note: str) -> str:
+        inner = (
+            f"<text:note><text:note-citation>1</text:note-citation><text:note-body>{note}</text:note-body></text:note>"
+        )
+        return f"<table:table>{row('a', cell(text + inner))}</table:table>"
+
+    assert text_of(with_note("b", "<text:p>A note.</text:p>")) == "a | b[1]\n\n[1] A note."
+    nested = "<text:p>deep</text:p>"
+    for _ in range(15):
+        nested = with_note("b", nested)
+    assert text_of(nested).count("deep") == 1
+
+
+def test_a_long_formula_is_read_once() -> None:
+    formula = '<math xmlns="http://www.w3.org/1998/Math/MathML">' + "<mi>x</mi>" * 400 + "</math>"
+    body = '<text:p>y<draw:frame><draw:object xlink:href="./O"/></draw:frame></text:p>' * 50
+    assert text_of(body, members={"O/content.xml": formula}).count("x") == 400
 
 
 def test_text_boxes_alternative_texts_and_objects() -> None:

@@ -17,7 +17,6 @@ from echo_index.indexer.documents.readers.opendocument.markup import (
     attribute,
     child,
     count,
-    descendants,
     line_of,
     name,
 )
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
 _FORMULA = "{http://www.w3.org/1998/Math/MathML}math"
 _MAX_HEADING_LEVEL = 10
+_MAX_REPEATED = 300  # characters of a formula that is used again
 _ITEMS = {"text:list-item", "text:list-header"}
 # What has blocks in it. All else that is no block is passed over: changes, declarations, templates of indexes, forms.
 _CONTAINERS = {
@@ -41,13 +41,18 @@ _CONTAINERS = {
 
 @dataclass(slots=True)
 class StoryReader:
-    """Reads the texts of a file in their order. `embedded_objects` counts those of which no word is known."""
+    """Reads the texts of a file in their order. `embedded_objects` counts those of which no word is known.
+
+    In a cell, notes are passed over: they stand behind the table.
+    """
 
     styles: Styles
     archive: Archive | None
+    in_cell: bool = False
     embedded_objects: int = 0
     _outline: Counter = field(default_factory=Counter)
     _lists: dict[str, Counter] = field(default_factory=dict)
+    _formulas: dict[str, str] = field(default_factory=dict)
 
     def blocks(self, container: _Element) -> Iterator[Block]:
         """Yield the blocks of an element, notes behind the paragraph or table that refers to them."""
@@ -151,29 +156,17 @@ class StoryReader:
             yield from self.blocks(cells_of(table)[0])
             return
         yield table_of(table, self._cell_text)
-        for note in descendants(table, "text:note"):
+        for note in _outermost_notes(table):
             yield from self._note(note)
 
     def _cell_text(self, cell: _Element) -> str:
-        inner = StoryReader(self.styles, self.archive)
-        texts: list[str] = []
-        for element in cell:
-            texts += [block.text for block in inner.blocks_without_notes(element)]
+        inner = StoryReader(self.styles, self.archive, in_cell=True, _formulas=self._formulas)
+        texts = [block.text for block in inner.blocks(cell)]
         self.embedded_objects += inner.embedded_objects
         return " ".join(" ".join(texts).split())
 
-    def blocks_without_notes(self, element: _Element) -> Iterator[Block]:
-        """Yield the blocks of one element of a cell; the notes stand behind the table."""
-        if name(element) in {"text:p", "text:h"}:
-            read = ParagraphReader(self.styles, self._formula).read(element)
-            yield paragraph_block(read.text)
-            for drawing in read.drawings:
-                yield from self.drawing(drawing)
-        else:
-            yield from self._element(element)
-
     def _note(self, note: _Element) -> Iterator[Block]:
-        body = child(note, "text:note-body")
+        body = None if self.in_cell else child(note, "text:note-body")
         blocks = [block.text.strip() for block in self.blocks(body)] if body is not None else []
         text = "\n".join(filter(None, blocks))
         yield paragraph_block(f"{note_mark(note)} {text}" if text else "")
@@ -191,10 +184,27 @@ class StoryReader:
         part = posixpath.normpath(attribute(found, "xlink:href") or ".")
         if self.archive is None or part == ".":
             return ""
-        content = f"{part}/content.xml"
-        root = self.archive.xml(content)
-        source = self.archive.bytes(content) if root is not None and root.tag == _FORMULA else None
+        text = self._formulas.get(part)
+        if text is None:
+            text = self._formula_in(f"{part}/content.xml", self.archive)
+            self._formulas[part] = text if len(text) <= _MAX_REPEATED else ""
+        return text
+
+    def _formula_in(self, part: str, archive: Archive) -> str:
+        root = archive.xml(part)
+        source = archive.bytes(part) if root is not None and root.tag == _FORMULA else None
         try:
             return " ".join(read_chapter(source).text.split()) if source else ""
         except DocumentError:
             return ""
+
+
+def _outermost_notes(table: _Element) -> Iterator[_Element]:
+    """Yield the notes of a table that stand in no other note: those are read with it."""
+    waiting = [table]
+    while waiting:
+        element = waiting.pop()
+        if name(element) == "text:note":
+            yield element
+        else:
+            waiting.extend(reversed(element))

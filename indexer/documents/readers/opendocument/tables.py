@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 _GROUPS = {"table:table-rows", "table:table-row-group", "table:table-header-rows"}
 _CELLS = {"table:table-cell", "table:covered-table-cell"}
 _MAX_REPEATED_CELLS = 63
-_MAX_REPEATED_ROWS = 100
-_MAX_REPEATED = 300  # characters of a cell over several rows that are repeated in each
+_MAX_REPEATED_ROWS = 100  # of a table
+_MAX_REPEATED = 300  # characters that are repeated: of a row, of a cell in all columns, or in each row that it spans
 _MAX_ROWS_SPANNED = 1000
 
 
@@ -27,14 +27,15 @@ def table_of(table: _Element, cell_text: Callable[[_Element], str]) -> Block:
     """
     lines: list[str] = []
     headers = 0
+    allowed = _MAX_REPEATED_ROWS
     spanning: dict[int, tuple[str, int]] = {}  # the cells that go on in the next rows, and in how many, by column
     for row, is_header in _rows(table, is_header=False):
         texts = _row(row, cell_text, spanning)
         if any(texts):
             line = " | ".join(texts)
-            times = (
-                min(count(row, "table:number-rows-repeated"), _MAX_REPEATED_ROWS) if len(line) <= _MAX_REPEATED else 1
-            )
+            repeats = min(count(row, "table:number-rows-repeated") - 1, allowed) if len(line) <= _MAX_REPEATED else 0
+            times = 1 + max(0, repeats)
+            allowed -= times - 1
             lines += [line] * times
             headers += times if is_header and headers == len(lines) - times else 0
     return table_block(lines, headers=headers if 0 < headers < len(lines) else min(1, len(lines) - 1))
@@ -72,7 +73,7 @@ def _row(row: _Element, cell_text: Callable[[_Element], str], spanning: dict[int
         spanning.pop(len(texts), None)
         if rows > 1 and len(text) <= _MAX_REPEATED:
             spanning[len(texts)] = (text, rows - 1)
-        texts += [text] * repeated if len(text) <= _MAX_REPEATED else [text, *[""] * (repeated - 1)]
+        texts += [text] * repeated if len(text) * repeated <= _MAX_REPEATED else [text, *[""] * (repeated - 1)]
     while len(texts) > 1 and not texts[-1] and attribute(row[-1], "table:number-columns-repeated"):
         texts.pop()  # the empty rest of a wide table
     return texts
