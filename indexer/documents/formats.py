@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import cast
 
 from echo_index.errors import DocumentError
 from echo_index.indexer.documents.document import Document, valid_document
 from echo_index.indexer.storage.safe_open import MEGABYTE, read_file
 
-Reader = Callable[[bytes], Document]
+Reader = Callable[..., Document]
 
 _PACKAGE = "echo_index.indexer.documents.readers"
 
@@ -25,7 +26,7 @@ _CODE_SUFFIXES = """
 """
 
 _READERS = (
-    ("text", "plain:read_text", ".txt .text .log .csv .tsv .org .adoc .asciidoc .tex .bib .srt .vtt"),
+    ("text", "plain:read_text", ".txt .text .log .csv .tsv .org .adoc .asciidoc .tex .bib"),
     ("markdown", "markdown.reader:read_markdown", ".md .markdown .mdown .mkd .mkdn .qmd .rmd"),
     ("markdown", "markdown.reader:read_mdx", ".mdx"),
     ("rst", "rst:read_rst", ".rst .rest"),
@@ -37,18 +38,30 @@ _READERS = (
     ("epub", "epub.reader:read_epub", ".epub"),
     ("odt", "opendocument.reader:read_odt", ".odt .ott .fodt"),
     ("odp", "opendocument.reader:read_odp", ".odp .otp .fodp"),
+    ("notebook", "notebook:read_notebook", ".ipynb"),
+    ("subtitles", "subtitles:read_srt", ".srt"),
+    ("subtitles", "subtitles:read_vtt", ".vtt"),
     ("code", "plain:read_python", ".py .pyi"),
     ("code", "plain:read_code", _CODE_SUFFIXES),
 )
 """Each format with a reader, as module and function in `readers`, and the suffixes of its files."""
 
-FORMATS: dict[str, str] = {suffix: format for format, _, suffixes in _READERS for suffix in suffixes.split()}
+_READERS_WITH_PARTS = (
+    ("mail", "mail.reader:read_mail", ".eml"),
+    ("mail", "mail.reader:read_mailbox", ".mbox .mbx"),
+)
+"""Formats with files of other formats inside. Their readers get a function that reads one of those."""
+
+FORMATS: dict[str, str] = {
+    suffix: format for format, _, suffixes in (*_READERS, *_READERS_WITH_PARTS) for suffix in suffixes.split()
+}
 """The format of each known suffix; suffixes are in lower case and include the dot."""
 
 _READER_NAMES = {suffix: name for _, name, suffixes in _READERS for suffix in suffixes.split()}
 READERS_VERSION = "2"
 """Changes when readers find more in files than before: then the next build reads unchanged files again."""
 
+_READER_WITH_PARTS_NAMES = {suffix: name for _, name, suffixes in _READERS_WITH_PARTS for suffix in suffixes.split()}
 _MAX_POSITIONS = 250_000  # of headings, of pages, of tables, and of places
 
 
@@ -68,7 +81,7 @@ def read_document(path: Path, *, max_bytes: int = 64 * MEGABYTE) -> Document:
     return parse_document(content, path)
 
 
-def parse_document(content: bytes, path: Path) -> Document:
+def parse_document(content: bytes, path: PurePath) -> Document:
     """Parse the content of the file at `path` with the reader for its suffix. No file is opened.
 
     Titles are truncated to 500 characters.
@@ -94,10 +107,26 @@ def parse_document(content: bytes, path: Path) -> Document:
     return valid_document(replace(document, has_own_title=bool(document.title), title=document.title or file_name))
 
 
+def _read_part(content: bytes, name: str) -> Document | None:
+    """Return a file within a file, None if no reader takes it. Files that have files inside themselves are not taken.
+
+    Raises:
+        DocumentError: as of `parse_document`.
+    """
+    path = PurePath(name)
+    return parse_document(content, path) if path.suffix.lower() in _READER_NAMES else None
+
+
 def _find_reader(suffix: str) -> Reader:
     """Return the reader for a suffix, that of plain text for an unknown one.
 
     It is imported when needed: most readers are slow to import, and a build needs few of them.
     """
-    module, _, function = _READER_NAMES.get(suffix, "plain:read_text").partition(":")
+    if suffix in _READER_WITH_PARTS_NAMES:
+        return partial(_import(_READER_WITH_PARTS_NAMES[suffix]), read_part=_read_part)
+    return _import(_READER_NAMES.get(suffix, "plain:read_text"))
+
+
+def _import(name: str) -> Reader:
+    module, _, function = name.partition(":")
     return cast("Reader", getattr(import_module(f"{_PACKAGE}.{module}"), function))

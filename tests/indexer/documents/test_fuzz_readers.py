@@ -101,6 +101,21 @@ def _text_file() -> bytes:
     )
 
 
+_MAIL = (
+    b"From: =?utf-8?Q?J=C3=B6rg?= <j@example.org>\nSubject: =?utf-8?B?w7Y=?=\n"
+    b"Content-Type: multipart/mixed; boundary=b\n\n"
+    b"--b\nContent-Type: multipart/alternative; boundary=c\n\n--c\nContent-Type: text/plain; format=flowed\n\n> One \n"
+    b"> two.\n\n--c\nContent-Type: text/html\nContent-Transfer-Encoding: quoted-printable\n\n<p>=C3=B6</p>\n--c--\n"
+    b"--b\nContent-Type: text/markdown\nContent-Disposition: attachment; filename*=utf-8''%C3%B6.md\n"
+    b"Content-Transfer-Encoding: base64\n\nIyBPbmUKClR3by4K\n--b\nContent-Type: message/rfc822\n\n"
+    b"Subject: Two\n\nThree.\n-----BEGIN PGP MESSAGE-----\n\nabc\n-----END PGP MESSAGE-----\n--b--\n"
+)
+_NOTEBOOK = (
+    b'{"cells": [{"cell_type": "markdown", "source": ["# One\\n", "two | <b>three</b>"]}, '
+    b'{"cell_type": "code", "source": "x", "outputs": [{"output_type": "stream", "text": "\\u001b[31ma\\rb"}, {"output_type": "display_data", "data": '
+    b'{"text/html": "<p>c", "text/plain": "<x at 0x1>"}}, '
+    b'{"output_type": "error", "traceback": ["d"]}]}], "nbformat": 4}'
+)
 SEEDS = {
     ".txt": "Größe, zwei\r\nZeilen.\n".encode("cp1252"),
     ".md": MARKDOWN.encode(),
@@ -121,6 +136,11 @@ SEEDS = {
         odf.slide(odf.box("Tides", kind="title"), odf.box("High.", at=(1, 2)), notes="Wait.") + odf.slide(),
         kind="presentation",
     ),
+    ".eml": _MAIL,
+    ".mbox": b"From a@b Wed Jun 12 10:01:02 2024\n" + _MAIL + b"\nFrom - Wed Jun 12 10:01:02 2024\n" + _MAIL,
+    ".ipynb": _NOTEBOOK,
+    ".srt": b"1\n00:00:01,000 --> 00:00:02,000\n<i>One</i> lamp.\n\n2\n00:00:02,000 --> 00:00:09,000\nOne lamp.\n- Two",
+    ".vtt": b"WEBVTT\n\nNOTE x\n\n00:01.000 --> 00:02.000\n<v Ann>One &amp; <c.x>two.\n\n00:02.000 --> 00:03.000\nOne",
 }
 
 for _inside, _part in INSIDE.items():
@@ -238,7 +258,8 @@ def check(document: Document) -> None:
     assert document.text.encode()
     assert document.title
     headings = [heading.offset for heading in document.headings]
-    for offsets in (headings, list(document.pages)):
+    places = [place.offset for place in document.places]
+    for offsets in (headings, list(document.pages), places):
         assert offsets == sorted(offsets)
         assert all(0 <= offset <= length for offset in offsets)
     edges = [offset for table in document.tables for offset in (table.start, table.end)]

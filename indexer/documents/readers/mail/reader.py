@@ -1,0 +1,170 @@
+"""Read mail: one mail (EML) or a mailbox (MBOX), with what is attached. Nothing is opened or fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+from echo_index.errors import DocumentError
+from echo_index.indexer.documents.document import Document
+from echo_index.indexer.documents.readers.mail.contents import read_contents
+from echo_index.indexer.documents.readers.mail.entity import Entity, parse_entity
+from echo_index.indexer.documents.readers.mail.history import History
+from echo_index.indexer.documents.readers.mail.mailbox import split_mailbox
+from echo_index.indexer.documents.readers.parts import Parts
+
+ReadPart = Callable[[bytes, str], Document | None]
+"""Reads a file within a file by its name; None if no reader takes it."""
+
+_MAX_MAILS = 100_000
+_MAX_DEPTH = 5  # of mails within mails
+_MAX_OMISSIONS = 50
+_SHOWN_FIELDS = ("From", "To", "Cc", "Date")
+_NO_SUBJECT = "(no subject)"
+_SUFFIXES = {  # for attachments whose name does not say what they are
+    "text/html": ".html", "application/xhtml+xml": ".xhtml", "text/markdown": ".md", "application/pdf": ".pdf",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": ".docx",
+    "application/json": ".json", "application/xml": ".xml",
+    "message/delivery-status": ".txt", "message/disposition-notification": ".txt",
+}  # fmt: skip
+
+
+def read_mail(content: bytes, read_part: ReadPart) -> Document:
+    """Return a mail: its subject, sender, receivers and date, its text, and its attachments.
+
+    `read_part` reads an attachment, with the name of its file. The title is the subject. An attachment is a place,
+    "attachment report.pdf, page 2".
+
+    Raises:
+        DocumentError: the content is not a mail.
+    """
+    mail = _parse_mail(content)
+    reader = _Reader(read_part)
+    reader.parts.add_place(0, "")
+    reader.add_mail(mail, level=1, place="")
+    return reader.document(title=mail.header.field("subject"))
+
+
+def read_mailbox(content: bytes, read_part: ReadPart) -> Document:
+    """Return the mails of a mailbox one after the other; each is a place, "message 12", and its subject is a heading.
+
+    What a mail quotes of an earlier one is left out.
+
+    Raises:
+        DocumentError: the content is not a mailbox.
+    """
+    reader = _Reader(read_part, history=History())
+    count = 0
+    for count, source in enumerate(split_mailbox(content), start=1):
+        if count <= _MAX_MAILS:
+            reader.add_mail(_parse_mail(source), level=1, place=f"message {count}")
+    if count > _MAX_MAILS:
+        reader.parts.omissions.append(f"messages {_MAX_MAILS + 1:,} to {count:,}")
+    return reader.document(title="")
+
+
+def _parse_mail(source: bytes) -> Entity:
+    mail = parse_entity(source.lstrip(b"\r\n"))
+    if not mail.header.fields:
+        raise DocumentError("It is not a mail: it does not begin with the header of one.")
+    return mail
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Adds mails to the parts of a document. With a history, known quotations are left out."""
+
+    read_part: ReadPart
+    history: History | None = None
+    parts: Parts = field(default_factory=Parts)
+
+    def document(self, *, title: str) -> Document:
+        parts = self.parts
+        is_one_place = all(not place.name for place in parts.places)
+        return Document(
+            text=parts.text(),
+            title=title,
+            format="mail",
+            headings=tuple(parts.headings),
+            tables=tuple(parts.tables),
+            places=() if is_one_place else tuple(parts.places),
+            omissions=tuple(self._omissions()),
+        )
+
+    def add_mail(self, mail: Entity, *, level: int, place: str) -> None:
+        """Add a mail with its attachments, its subject as a heading of this level."""
+        parts = self.parts
+        header = mail.header
+        start = parts.add_heading(level, header.field("subject") or (_NO_SUBJECT if place else ""))
+        if place:
+            parts.add_place(start, place)
+        shown = [f"{name}: {value}" for name in _SHOWN_FIELDS if (value := header.field(name.lower()))]
+        parts.add("\n".join(shown))
+        contents = read_contents(mail)
+        for text in contents.texts:
+            if self.history and text.format == "text":
+                text = replace(text, text=self.history.without_known(text.text))
+            if text.text.strip():
+                parts.add_document(text, level=level)
+        self._omit(*contents.omissions, place=place)
+        for attachment in contents.attachments:
+            self._add_attachment(attachment, level=level + 1, place=place)
+
+    def _add_attachment(self, entity: Entity, *, level: int, place: str) -> None:
+        kind = entity.header.content_type
+        name = entity.header.file_name
+        if kind == "message/rfc822" or name.lower().endswith(".eml"):
+            self._add_mail_within(entity, name, level=level, place=place)
+            return
+        name = name or kind
+        phrase = f"attachment {name}"
+        try:
+            document = self._read_attachment(entity, name)
+        except DocumentError as error:
+            reason = error.message.rstrip(".")
+            self._omit(f"{phrase} ({reason[:1].lower()}{reason[1:]})", place=place)
+            return
+        if document is None:
+            self._omit(phrase, place=place)
+            return
+        inside = _joined(place, phrase)
+        start = self.parts.add_heading(level, name)
+        self.parts.add_place(start, inside)
+        self.parts.add_document(document, level=level, place=inside)
+        self._omit(*document.omissions, place=inside)
+
+    def _read_attachment(self, entity: Entity, name: str) -> Document | None:
+        content = entity.content()
+        kind = entity.header.content_type
+        charset = entity.header.parameter("charset")
+        if kind.startswith("text/") and charset:
+            content = entity.text().encode("utf-8", "replace")
+        document = self.read_part(content, name)
+        suffix = _SUFFIXES.get(kind, ".txt" if kind.startswith("text/") else "")
+        return self.read_part(content, f"{name}{suffix}") if document is None and suffix else document
+
+    def _add_mail_within(self, entity: Entity, name: str, *, level: int, place: str) -> None:
+        try:
+            mail = _parse_mail(entity.content())
+        except DocumentError:
+            self._omit(f"attachment {name or 'message'}", place=place)
+            return
+        phrase = f"attachment {name or mail.header.field('subject') or 'message'}"
+        if level > _MAX_DEPTH:
+            self._omit(phrase, place=place)
+            return
+        self.add_mail(mail, level=level, place=_joined(place, phrase))
+
+    def _omit(self, *phrases: str, place: str) -> None:
+        self.parts.omissions += [f"{phrase} of {place}" if place else phrase for phrase in phrases]
+
+    def _omissions(self) -> Iterator[str]:
+        """Yield each phrase once, and how many more there are if they are too many to read."""
+        phrases = [*dict.fromkeys(self.parts.omissions)]
+        yield from phrases[:_MAX_OMISSIONS]
+        if len(phrases) > _MAX_OMISSIONS:
+            yield f"{len(phrases) - _MAX_OMISSIONS:,} more"
+
+
+def _joined(place: str, name: str) -> str:
+    return f"{place}, {name}" if place else name
