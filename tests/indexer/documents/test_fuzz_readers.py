@@ -112,7 +112,8 @@ _MAIL = (
 )
 _NOTEBOOK = (
     b'{"cells": [{"cell_type": "markdown", "source": ["# One\\n", "two | <b>three</b>"]}, '
-    b'{"cell_type": "code", "source": "x", "outputs": [{"output_type": "stream", "text": "\\u001b[31ma\\rb"}, {"output_type": "display_data", "data": '
+    b'{"cell_type": "code", "source": "x", "outputs": [{"output_type": "stream", "text": "\\u001b[31ma\\rb"}, '
+    b'{"output_type": "display_data", "data": '
     b'{"text/html": "<p>c", "text/plain": "<x at 0x1>"}}, '
     b'{"output_type": "error", "traceback": ["d"]}]}], "nbformat": 4}'
 )
