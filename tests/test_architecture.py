@@ -52,7 +52,10 @@ OWNERS = {
     "llguidance": ("embeddings/generation/grammar.py",),
     "num2words": ("retriever/rag/numbers.py",),
     "Stemmer": ("indexer/text/analyzer.py",),
-    "yaml": ("indexer/documents/readers/markdown/front_matter.py",),
+    "yaml": (
+        "indexer/documents/readers/markdown/front_matter.py",
+        "indexer/documents/readers/structured/yaml_events.py",
+    ),
     "lxml": (
         "indexer/documents/readers/archive.py",
         "indexer/documents/readers/office/*",

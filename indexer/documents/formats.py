@@ -21,7 +21,7 @@ _CODE_SUFFIXES = """
     .pyx .js .mjs .cjs .jsx .ts .mts .cts .tsx .vue .svelte .java .kt .kts .scala .groovy .gradle
     .clj .cljs .c .h .cc .cpp .cxx .hh .hpp .hxx .cu .cuh .m .mm .cs .fs .fsx .vb .go .rs .swift .zig .nim
     .d .dart .rb .php .pl .pm .r .jl .lua .hs .ml .mli .ex .exs .erl .hrl .el .lisp .scm .sh .bash .zsh
-    .fish .ps1 .bat .cmd .sql .graphql .proto .css .scss .sass .less .json .jsonl .yaml .yml .toml .ini .cfg
+    .fish .ps1 .bat .cmd .sql .graphql .proto .css .scss .sass .less .jsonl .ndjson .ini .cfg
     .conf .properties .xml .xsd .xsl .tf .cmake .mk .asm .s .f90 .pas .vhd .sv
 """
 
@@ -42,6 +42,9 @@ _READERS = (
     ("subtitles", "subtitles:read_srt", ".srt"),
     ("subtitles", "subtitles:read_vtt", ".vtt"),
     ("code", "plain:read_python", ".py .pyi"),
+    ("code", "structured.reader:read_json", ".json"),
+    ("code", "structured.reader:read_yaml", ".yaml .yml"),
+    ("code", "structured.reader:read_toml", ".toml"),
     ("code", "plain:read_code", _CODE_SUFFIXES),
 )
 """Each format with a reader, as module and function in `readers`, and the suffixes of its files."""

@@ -124,6 +124,8 @@ SEEDS = {
     ".html": PAGE.encode(),
     ".py": PYTHON.encode(),
     ".json": '{"name": ["wide", 1.5]}'.encode("utf-16"),
+    ".yaml": b"servers:\n  - name: db1\n    host: &a x\n  - {host: *a}\n---\na:\n  b:\n    c: |\n      d\n",
+    ".toml": b'[servers.db1]\na = """\n[x]\n"""\nb = [\n  [1]\n]\n[[items]]\nname = "c"\n',
     ".pdf": pdf_file(["One\nFirst", "Two"], title="A title", outline=[("First", 0), ("Two", 1)]),
     ".docx": _word_file(),
     ".pptx": _powerpoint_file(),
