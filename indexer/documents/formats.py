@@ -60,10 +60,10 @@ FORMATS: dict[str, str] = {
 }
 """The format of each known suffix; suffixes are in lower case and include the dot."""
 
-_READER_NAMES = {suffix: name for _, name, suffixes in _READERS for suffix in suffixes.split()}
 READERS_VERSION = "2"
 """Changes when readers find more in files than before: then the next build reads unchanged files again."""
 
+_READER_NAMES = {suffix: name for _, name, suffixes in _READERS for suffix in suffixes.split()}
 _READER_WITH_PARTS_NAMES = {suffix: name for _, name, suffixes in _READERS_WITH_PARTS for suffix in suffixes.split()}
 _MAX_POSITIONS = 250_000  # of headings, of pages, of tables, and of places
 
