@@ -64,6 +64,7 @@ OWNERS = {
         "indexer/documents/readers/epub/*",
         "indexer/documents/readers/opendocument/*",
     ),
+    "python_calamine": ("indexer/documents/readers/sheets/workbook.py",),
     "peft": (
         "embeddings/models/lora.py",
         "embeddings/training/peft_adapter.py",

@@ -26,7 +26,7 @@ _CODE_SUFFIXES = """
 """
 
 _READERS = (
-    ("text", "plain:read_text", ".txt .text .log .csv .tsv .org .adoc .asciidoc .tex .bib"),
+    ("text", "plain:read_text", ".txt .text .log .org .adoc .asciidoc .tex .bib"),
     ("markdown", "markdown.reader:read_markdown", ".md .markdown .mdown .mkd .mkdn .qmd .rmd"),
     ("markdown", "markdown.reader:read_mdx", ".mdx"),
     ("rst", "rst:read_rst", ".rst .rest"),
@@ -41,6 +41,8 @@ _READERS = (
     ("notebook", "notebook:read_notebook", ".ipynb"),
     ("subtitles", "subtitles:read_srt", ".srt"),
     ("subtitles", "subtitles:read_vtt", ".vtt"),
+    ("spreadsheet", "sheets.workbook:read_workbook", ".xlsx .xlsm .xltx .xltm .xlsb .xls .xlt .ods .ots"),
+    ("csv", "sheets.delimited:read_delimited", ".csv .tsv .tab"),
     ("code", "plain:read_python", ".py .pyi"),
     ("code", "structured.reader:read_json", ".json"),
     ("code", "structured.reader:read_yaml", ".yaml .yml"),

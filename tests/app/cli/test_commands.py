@@ -180,19 +180,19 @@ def test_a_whole_document_is_read(run: Run, notes: Path) -> None:
 
 
 def test_build_and_status_name_what_was_not_read(run: Run, notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("a.key", "b.key", "c.xlsx"):
+    for name in ("a.key", "b.key", "c.pages"):
         (notes / name).write_bytes(b"PK\0")
     (notes / "empty.md").touch()
     lacks = [("notes/fox.md", "no text on page 2"), ("notes/fox.md", "no text in a picture")]
     monkeypatch.setattr(Catalog, "omissions", lambda *given, **named: lacks)
     lines = (
-        "3 files were left out, as no reader takes them: 2 .key, 1 .xlsx.\n",
+        "3 files were left out, as no reader takes them: 2 .key, 1 .pages.\n",
         "1 file was left out, as it is empty.\n",
     )
     built, shown = run("build", "notes").out, run("status").out
     assert all(line in built and line in shown for line in lines)
     assert "Not everything was read in 1 file:\n  notes/fox.md: no text on page 2; no text in a picture\n" in shown
-    expected = {"unsupported": {".key": 2, ".xlsx": 1}, "empty": 1, "links": 0}
+    expected = {"unsupported": {".key": 2, ".pages": 1}, "empty": 1, "links": 0}
     assert json.loads(run("build", "notes", "--json").out)["skipped"] == expected
     facts = json.loads(run("status", "--json").out)
     assert (facts["skipped"], facts["omissions"]) == (expected, [[*pair] for pair in lacks])

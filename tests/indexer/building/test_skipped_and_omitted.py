@@ -57,13 +57,13 @@ def omissions(index: Path) -> list[tuple[str, str]]:
 
 def test_files_without_a_reader_are_counted_by_suffix(folder: Path, index: Path) -> None:
     write(folder, a="one", sub__b="two")
-    binary(folder, "x.KEY", "sub/y.key", "z.xlsx", "core", "n.txt.gz", "e.odd name", ".hidden.png", "ignored.png")
+    binary(folder, "x.KEY", "sub/y.key", "z.pages", "core", "n.txt.gz", "e.odd name", ".hidden.png", "ignored.png")
     (folder / ".gitignore").write_text("ignored.*\n")
     (folder / "empty.md").touch()
     (folder / "outside").symlink_to(folder.parent)
     (folder / "inside").symlink_to(folder / "sub")
     (folder / "outside.md").symlink_to(folder.parent / "index")
-    expected = SkippedFiles({".key": 2, "": 2, ".gz": 1, ".xlsx": 1}, empty=1, links=2)
+    expected = SkippedFiles({".key": 2, "": 2, ".gz": 1, ".pages": 1}, empty=1, links=2)
     assert build(folder, index).skipped == expected == in_status(index)
     assert build([folder, folder / "sub"], index).skipped == expected == in_status(index), "each is counted once"
 

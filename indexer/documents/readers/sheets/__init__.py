@@ -1,0 +1,1 @@
+"""Workbooks and delimited files: their tables as lines, one for each row."""

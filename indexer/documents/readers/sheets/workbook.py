@@ -1,0 +1,111 @@
+"""Read workbooks: the values of all sheets that are not hidden. Macros are not looked at, and nothing is computed."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from python_calamine import (
+    CalamineError,
+    CalamineSheet,
+    CalamineWorkbook,
+    PasswordError,
+    SheetMetadata,
+    SheetTypeEnum,
+    SheetVisibleEnum,
+)
+
+from echo_index.errors import DocumentError
+from echo_index.indexer.documents.document import Document
+from echo_index.indexer.documents.readers.sheets.archive import checked_archive
+from echo_index.indexer.documents.readers.sheets.limits import CellBudget
+from echo_index.indexer.documents.readers.sheets.merged_cells import MergedCells
+from echo_index.indexer.documents.readers.sheets.tables import Row, find_tables
+from echo_index.indexer.documents.readers.sheets.text import SheetText
+from echo_index.indexer.documents.readers.sheets.values import cell_text, one_line
+
+_ZIP_MARK = b"PK"
+
+
+def read_workbook(content: bytes) -> Document:
+    """Return the sheets that a person sees, each below its name, with a line per row and " | " between cells.
+
+    Formulas are their stored results. The title is empty: most workbooks have none, or that of their template.
+
+    Raises:
+        DocumentError: the file is broken or encrypted.
+    """
+    content, omissions = checked_archive(content) if content.startswith(_ZIP_MARK) else (content, [])
+    workbook = _open(content)
+    text, budget = SheetText(), CellBudget()
+    names = [sheet.name for sheet in workbook.sheets_metadata if _is_seen(sheet)]
+    for index, name in enumerate(names):
+        try:
+            with _library_errors():
+                left_out = _add_sheet(text, workbook.get_sheet_by_name(name), budget)
+        except DocumentError:
+            omissions.append(f"sheet {one_line(name)}, which is broken")
+            continue
+        if left_out:
+            omissions.append(f"rows after {left_out - 1:,} of sheet {one_line(name)}")
+            omissions += [f"sheet {one_line(other)}" for other in names[index + 1 :]]
+            break
+    return text.document(format="spreadsheet", omissions=omissions)
+
+
+def _open(content: bytes) -> CalamineWorkbook:
+    try:
+        with _library_errors():
+            return CalamineWorkbook.from_filelike(io.BytesIO(content))
+    except PasswordError as error:
+        raise DocumentError("It is encrypted with a password.") from error
+
+
+@contextmanager
+def _library_errors() -> Iterator[None]:
+    """Raise a DocumentError for what the library raises because of the content: also its panics, which are no errors.
+
+    Raises:
+        PasswordError: the content is encrypted.
+        MemoryError: there is not enough memory.
+    """
+    try:
+        yield
+    except (PasswordError, DocumentError, MemoryError, KeyboardInterrupt, SystemExit):
+        raise
+    except CalamineError as error:
+        raise DocumentError(f"It is not a readable workbook: {_short_reason(error)}.") from error
+    except BaseException as error:
+        raise DocumentError("It is not a readable workbook: its structure is broken.") from error
+
+
+def _short_reason(error: Exception) -> str:
+    message = " ".join(str(error).split()).rstrip(".")[:100]
+    return message[:1].lower() + message[1:] if message else "its structure is broken"
+
+
+def _is_seen(sheet: SheetMetadata) -> bool:
+    return bool(sheet.visible == SheetVisibleEnum.Visible and sheet.typ == SheetTypeEnum.WorkSheet)
+
+
+def _add_sheet(text: SheetText, sheet: CalamineSheet, budget: CellBudget) -> int | None:
+    """Add a sheet to the text. Return the number of the first row that was left out, None if all are in the text."""
+    if sheet.start is None:
+        return None
+    name = one_line(sheet.name)
+    first_column = sheet.start[1]
+
+    def place_name(first: int, last: int) -> str:
+        return f"sheet {name}, row {first}" if first == last else f"sheet {name}, rows {first} to {last}"
+
+    tables = find_tables(budget.limited(_rows(sheet, first_column)), first_column=first_column)
+    return text.add_sheet(tables, place_name, heading=name) or budget.left_out
+
+
+def _rows(sheet: CalamineSheet, first_column: int) -> Iterator[Row]:
+    """Yield all rows. Their cells begin with the first column that is used in the sheet; empty rows have none."""
+    merged = MergedCells(sheet.merged_cell_ranges or [], first_column=first_column)
+    for index, values in enumerate(sheet.iter_rows()):
+        cells = [*map(cell_text, values)] if any(value != "" for value in values) else []
+        yield Row(index + 1, cells, merged.fill(index, cells))
