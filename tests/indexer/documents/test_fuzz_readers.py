@@ -16,6 +16,7 @@ from epub_files import encryption, epub_file, navigation
 from example_documents import MARKDOWN, PAGE, PYTHON, RST, pdf_file
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sheet_files import ods_cell, ods_file, xls_file, xlsb_file, xlsx_file
 from word_files import cell, paragraph, part, row, run, table, word_file
 
 from echo_index.errors import DocumentError
@@ -117,6 +118,7 @@ _NOTEBOOK = (
     b'{"text/html": "<p>c", "text/plain": "<x at 0x1>"}}, '
     b'{"output_type": "error", "traceback": ["d"]}]}], "nbformat": 4}'
 )
+ROWS = [["Ship", "Crew"], ["Viking", 151.5], ["Odin", "x|y"]]
 SEEDS = {
     ".txt": "Größe, zwei\r\nZeilen.\n".encode("cp1252"),
     ".md": MARKDOWN.encode(),
@@ -144,6 +146,12 @@ SEEDS = {
     ".ipynb": _NOTEBOOK,
     ".srt": b"1\n00:00:01,000 --> 00:00:02,000\n<i>One</i> lamp.\n\n2\n00:00:02,000 --> 00:00:09,000\nOne lamp.\n- Two",
     ".vtt": b"WEBVTT\n\nNOTE x\n\n00:01.000 --> 00:02.000\n<v Ann>One &amp; <c.x>two.\n\n00:02.000 --> 00:03.000\nOne",
+    ".xlsx": xlsx_file({"One": ROWS, "Two": ROWS}, merged=["A2:A3"]),
+    ".xls": xls_file(ROWS),
+    ".xlsb": xlsb_file(ROWS),
+    ".ods": ods_file(f"<table:table-row>{ods_cell('a')}{ods_cell('b')}</table:table-row>" * 3),
+    ".csv": b'Ship;Crew\nViking;151\n"a\nb";"90"\n\n"x;1\n',
+    ".tsv": b"Ship\tCrew\nViking\t151\nOdin\t90\n",
 }
 
 for _inside, _part in INSIDE.items():

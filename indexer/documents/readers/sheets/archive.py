@@ -10,10 +10,11 @@ from collections.abc import Iterator
 
 from echo_index.errors import DocumentError
 
-_MAX_UNPACKED_BYTES = 2**30
+MAX_UNPACKED_BYTES = 2**30
 _MAX_GRID = 2**24  # cells between the first and the last of a sheet, as many as a sheet of Excel 97 has
 _FAR_COLUMN, _FAR_ROW = 256, 65_536
 _WORKSHEET = re.compile(r"xl[/\\]worksheets[/\\][^/\\]+\.xml", re.IGNORECASE)
+_MANIFEST = "META-INF/manifest.xml"  # of OpenDocument files
 _ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError)
 # A cell with a value: its column and its row. Empty cells, which only have a style, end with "/>".
 _CELL = re.compile(rb"""<(?:\w+:)?c\s(?:[^<>]*?\s)?r\s*=\s*["']([A-Z]{1,7})(\d{1,10})["'][^<>]*(?<!/)>""")
@@ -24,14 +25,16 @@ def checked_archive(content: bytes) -> tuple[bytes, list[str]]:
     """Return an archive, perhaps without cells that are far from the others, and phrases that name what was taken out.
 
     Raises:
-        DocumentError: it is broken, or would unpack to more than 1 GB.
+        DocumentError: it is broken or encrypted, or would unpack to more than 1 GB.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             unpacked = sum(member.file_size for member in archive.infolist())
-            if unpacked > _MAX_UNPACKED_BYTES:
-                limit = _MAX_UNPACKED_BYTES / 2**20
+            if unpacked > MAX_UNPACKED_BYTES:
+                limit = MAX_UNPACKED_BYTES / 2**20
                 raise DocumentError(f"It would unpack to {unpacked / 2**20:.0f} MB; the limit is {limit:.0f} MB.")
+            if _MANIFEST in archive.namelist() and b"encryption-data" in archive.read(_MANIFEST):
+                raise DocumentError("It is encrypted with a password.")
             near = {
                 name: _without_far_cells(archive.read(name))
                 for name in archive.namelist()

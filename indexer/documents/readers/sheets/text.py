@@ -11,7 +11,10 @@ from echo_index.indexer.documents.readers.sheets.tables import Row, SheetTable
 MAX_CHARACTERS = 15_000_000
 """The length at which a text ends, below that at which it would be refused."""
 
-_MAX_POSITIONS = 250_000  # of places, and of tables
+MAX_PLACES = 200_000
+"""More rows have a place together with others."""
+
+_MAX_TABLES = 250_000
 _MAX_COLUMNS = 30  # of a table whose header row can stand above each part of it
 _MAX_HEADER = 400  # characters
 _MAX_LABEL = 80  # characters of a name before each value
@@ -80,7 +83,7 @@ class SheetText:
             title="",
             format=format,
             headings=tuple(self._headings),
-            tables=tuple(self._tables[:_MAX_POSITIONS]),
+            tables=tuple(self._tables[:_MAX_TABLES]),
             places=tuple(_merged(self._places)),
             omissions=tuple(omissions),
         )
@@ -134,7 +137,7 @@ def _labelled_lines(row: Row, table: SheetTable) -> list[str]:
 
 def _merged(places: Sequence[tuple[int, int, PlaceName]]) -> Iterator[Place]:
     """Yield the places. If there are too many, several rows of a sheet have one together."""
-    step = -(-len(places) // _MAX_POSITIONS)
+    step = -(-len(places) // MAX_PLACES)
     groups: list[list[tuple[int, int, PlaceName]]] = []
     for place in places:
         if groups and len(groups[-1]) < step and groups[-1][0][2] is place[2]:

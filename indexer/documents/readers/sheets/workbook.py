@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from python_calamine import (
     CalamineError,
@@ -18,14 +20,19 @@ from python_calamine import (
 
 from echo_index.errors import DocumentError
 from echo_index.indexer.documents.document import Document
+from echo_index.indexer.documents.readers.html.reader import read_html
 from echo_index.indexer.documents.readers.sheets.archive import checked_archive
+from echo_index.indexer.documents.readers.sheets.delimited import read_delimited
 from echo_index.indexer.documents.readers.sheets.limits import CellBudget
 from echo_index.indexer.documents.readers.sheets.merged_cells import MergedCells
 from echo_index.indexer.documents.readers.sheets.tables import Row, find_tables
 from echo_index.indexer.documents.readers.sheets.text import SheetText
 from echo_index.indexer.documents.readers.sheets.values import cell_text, one_line
 
-_ZIP_MARK = b"PK"
+_ZIP_MARK, _OLE_MARK = b"PK", b"\xd0\xcf\x11\xe0"
+_ENCRYPTED = "EncryptedPackage".encode("utf-16-le")  # the name of the only stream with content
+_PAGE = re.compile(rb"<!doctype html|<html|<table", re.IGNORECASE)
+_HEAD_BYTES = 1000
 
 
 def read_workbook(content: bytes) -> Document:
@@ -36,6 +43,8 @@ def read_workbook(content: bytes) -> Document:
     Raises:
         DocumentError: the file is broken or encrypted.
     """
+    if not content.startswith((_ZIP_MARK, _OLE_MARK)):
+        return _read_text(content)
     content, omissions = checked_archive(content) if content.startswith(_ZIP_MARK) else (content, [])
     workbook = _open(content)
     text, budget = SheetText(), CellBudget()
@@ -45,6 +54,8 @@ def read_workbook(content: bytes) -> Document:
             with _library_errors():
                 left_out = _add_sheet(text, workbook.get_sheet_by_name(name), budget)
         except DocumentError:
+            if len(names) == 1:
+                raise
             omissions.append(f"sheet {one_line(name)}, which is broken")
             continue
         if left_out:
@@ -54,12 +65,27 @@ def read_workbook(content: bytes) -> Document:
     return text.document(format="spreadsheet", omissions=omissions)
 
 
+def _read_text(content: bytes) -> Document:
+    """Read what programs write under the name of a workbook, and Excel opens: a page of HTML, or delimited text."""
+    head = content[:_HEAD_BYTES]
+    if not _PAGE.search(head) and head.lstrip().startswith(b"<"):
+        raise DocumentError("It is not a readable workbook: it is neither an archive nor a file of Excel 97.")
+    document = read_html(content) if _PAGE.search(head) else read_delimited(content)
+    return replace(document, format="spreadsheet")
+
+
 def _open(content: bytes) -> CalamineWorkbook:
+    if content.startswith(_OLE_MARK) and _ENCRYPTED in content:
+        raise DocumentError("It is encrypted with a password.")
     try:
         with _library_errors():
             return CalamineWorkbook.from_filelike(io.BytesIO(content))
     except PasswordError as error:
         raise DocumentError("It is encrypted with a password.") from error
+    except DocumentError as error:
+        if content.startswith(_OLE_MARK):  # the library does not say which
+            raise DocumentError("It is encrypted with a password, or not a readable workbook.") from error
+        raise
 
 
 @contextmanager
