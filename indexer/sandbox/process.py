@@ -108,6 +108,8 @@ class Worker:
             return f"{activity} took longer than {self._seconds:g} second{'' if self._seconds == 1 else 's'}."
         if child.process.returncode == OUT_OF_MEMORY:
             return f"{activity} takes more than {self._memory_bytes / _GIGABYTE:.1f} GB of memory."
+        if child.process.returncode == -signal.SIGABRT:  # so libraries end that get no memory, or check themselves
+            return f"{activity} was given up: its structure is broken, or takes too much memory."
         return f"{activity} crashed its reader ({_exit_description(child.process.returncode)})."
 
 

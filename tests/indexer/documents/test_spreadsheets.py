@@ -15,6 +15,7 @@ from echo_index.indexer.documents.chunking import Chunking
 from echo_index.indexer.documents.document import Document
 from echo_index.indexer.documents.formats import parse_document
 from echo_index.indexer.documents.readers.sheets import limits, text
+from echo_index.indexer.sandbox.document_reader import DocumentReader, ReadingLimits
 from echo_index.retriever.rag.table_rows import read_tables
 from echo_index.retriever.search.retriever import Retriever
 
@@ -171,7 +172,7 @@ def test_a_million_rows_have_few_places(monkeypatch: pytest.MonkeyPatch) -> None
         (b"PK\3\4 cut off", ".xlsx", "archive is broken"),
         (ods_file("", manifest="<manifest:encryption-data/>"), ".ods", "encrypted with a password"),
         (b"<?xml version='1.0'?><Workbook/>", ".xls", "not a readable workbook"),
-        (with_sheet_xml("<row"), ".xlsx", "empty"),
+        (with_sheet_xml("<row"), ".xlsx", "its structure is broken"),
         (xlsx_file({"S": [[None]]}), ".xlsx", "empty"),
     ],
 )  # fmt: skip
@@ -186,6 +187,15 @@ def test_a_broken_sheet_does_not_lose_the_others() -> None:
     )
     document = read(content)
     assert document.text.startswith("Good\n\nShip")
+    assert document.omissions == ("sheet Bad, which is broken",)
+
+
+def test_a_library_that_gets_no_memory_gives_a_reason(tmp_path: Path) -> None:
+    rows = "".join(f'<row r="{row}"><c r="{cell}{row}"><v>1</v></c></row>' for row, cell in ((1, "A"), (1048576, "P")))
+    (tmp_path / "grid.xlsx").write_bytes(with_sheet_xml(rows))
+    with DocumentReader(ReadingLimits(memory_bytes=400 * 2**20)) as reader:
+        failure = reader.read(tmp_path / "grid.xlsx").failure
+    assert str(failure) == "Reading it was given up: its structure is broken, or takes too much memory."
 
 
 def test_archives_that_unpack_to_too_much_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from python_calamine import (
-    CalamineError,
     CalamineSheet,
     CalamineWorkbook,
     PasswordError,
@@ -80,8 +79,6 @@ def _open(content: bytes) -> CalamineWorkbook:
     try:
         with _library_errors():
             return CalamineWorkbook.from_filelike(io.BytesIO(content))
-    except PasswordError as error:
-        raise DocumentError("It is encrypted with a password.") from error
     except DocumentError as error:
         if content.startswith(_OLE_MARK):  # the library does not say which
             raise DocumentError("It is encrypted with a password, or not a readable workbook.") from error
@@ -90,25 +87,20 @@ def _open(content: bytes) -> CalamineWorkbook:
 
 @contextmanager
 def _library_errors() -> Iterator[None]:
-    """Raise a DocumentError for what the library raises because of the content: also its panics, which are no errors.
+    """Raise a DocumentError for what the library raises because of the content, also for its panics.
 
     Raises:
-        PasswordError: the content is encrypted.
+        DocumentError: the content is broken or encrypted.
         MemoryError: there is not enough memory.
     """
     try:
         yield
-    except (PasswordError, DocumentError, MemoryError, KeyboardInterrupt, SystemExit):
+    except (DocumentError, MemoryError, KeyboardInterrupt, SystemExit):
         raise
-    except CalamineError as error:
-        raise DocumentError(f"It is not a readable workbook: {_short_reason(error)}.") from error
-    except BaseException as error:
+    except PasswordError as error:
+        raise DocumentError("It is encrypted with a password.") from error
+    except BaseException as error:  # a panic is no Exception
         raise DocumentError("It is not a readable workbook: its structure is broken.") from error
-
-
-def _short_reason(error: Exception) -> str:
-    message = " ".join(str(error).split()).rstrip(".")[:100]
-    return message[:1].lower() + message[1:] if message else "its structure is broken"
 
 
 def _is_seen(sheet: SheetMetadata) -> bool:
