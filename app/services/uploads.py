@@ -52,12 +52,12 @@ def _free_name(path: Path, *, taken: Sequence[Path]) -> Path:
 
 
 def _validate_upload(file: Path, max_bytes: int) -> None:
-    from echo_index.indexer.documents.formats import FORMATS
+    from echo_index.indexer.documents.formats import has_reader
 
-    if Path(safe_name(file.name)).suffix.lower() not in FORMATS:
+    if not has_reader(safe_name(file.name)):
         raise DocumentError(
             f"{file.name} has a format that cannot be read.",
-            remedy="Upload text, Markdown, reST, HTML, PDF, DOCX or source code.",
+            remedy="Save it as PDF, Word (.docx), HTML or plain text, and upload that.",
         )
     size = file.stat().st_size
     if size > max_bytes:

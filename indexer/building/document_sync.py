@@ -21,7 +21,7 @@ from echo_index.indexer.documents.chunking import (
     with_table_header,
 )
 from echo_index.indexer.documents.document import Document
-from echo_index.indexer.documents.formats import READERS_VERSION
+from echo_index.indexer.documents.formats import readers_version
 from echo_index.indexer.generations.source_registry import excluded_paths, remember_skipped, set_excluded_paths
 from echo_index.indexer.sandbox.document_reader import DocumentReader, ReadFile
 from echo_index.indexer.sources.scanner import FoundFile, scan
@@ -83,7 +83,7 @@ class DocumentUpdate:
             SourceError: the sources hold no file, or one of them disappeared meanwhile.
         """
         known = self.catalog.current_documents()
-        self.report.read_again = bool(known) and self.catalog.setting(_READERS) != READERS_VERSION
+        self.report.read_again = bool(known) and self.catalog.setting(_READERS) != readers_version()
         excluded = excluded_paths(self.catalog)
         file_sources = {stored_path(source.path, self.index_dir) for source in sources if not source.pattern}
         seen: set[str] = set()
@@ -118,8 +118,8 @@ class DocumentUpdate:
         remember_skipped(self.catalog, self.index_dir, counts)
         set_excluded_paths(self.catalog, excluded - seen)
         self._remove_missing([path for path in known if path not in seen], sources, unreadable)
-        if self.catalog.setting(_READERS) != READERS_VERSION:
-            self.catalog.set_settings({_READERS: READERS_VERSION})
+        if self.catalog.setting(_READERS) != readers_version():
+            self.catalog.set_settings({_READERS: readers_version()})
 
     def _update_document(self, file: FoundFile, path: str, known: DocumentRow | None) -> int | None:
         """Read a file if it is new or changed; return its number of new chunks, or None if the file is missing."""

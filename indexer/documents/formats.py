@@ -11,6 +11,7 @@ from typing import cast
 
 from echo_index.errors import DocumentError
 from echo_index.indexer.documents.document import Document, valid_document
+from echo_index.indexer.documents.plugins import installed_plugins, plugin_reader
 from echo_index.indexer.storage.safe_open import MEGABYTE, read_file
 
 Reader = Callable[..., Document]
@@ -62,12 +63,30 @@ FORMATS: dict[str, str] = {
 }
 """The format of each known suffix; suffixes are in lower case and include the dot."""
 
-READERS_VERSION = "2"
-"""Changes when readers find more in files than before: then the next build reads unchanged files again."""
+_READERS_VERSION = "2"  # to be raised when readers find more in files than before
 
 _READER_NAMES = {suffix: name for _, name, suffixes in _READERS for suffix in suffixes.split()}
 _READER_WITH_PARTS_NAMES = {suffix: name for _, name, suffixes in _READERS_WITH_PARTS for suffix in suffixes.split()}
 _MAX_POSITIONS = 250_000  # of headings, of pages, of tables, and of places
+
+
+def readers_version() -> str:
+    """Return the version of all readers. When it changes, the next build reads unchanged files again.
+
+    Raises:
+        SourceError: an installed reader cannot be loaded.
+    """
+    plugins = [f"{plugin.name} {plugin.version}" for plugin in installed_plugins()]
+    return ", ".join([_READERS_VERSION, *plugins])
+
+
+def has_reader(file_name: str) -> bool:
+    """Return whether a reader takes files of this name; files without one are read if they are plain text.
+
+    Raises:
+        SourceError: an installed reader cannot be loaded.
+    """
+    return PurePath(file_name).suffix.lower() in FORMATS or plugin_reader(file_name) is not None
 
 
 def read_document(path: Path, *, max_bytes: int = 64 * MEGABYTE) -> Document:
@@ -95,9 +114,7 @@ def parse_document(content: bytes, path: PurePath) -> Document:
         DocumentError: the content is broken, encrypted or binary, contains no text, or has more than 250,000 headings,
             pages, tables or places.
     """
-    suffix = path.suffix.lower()
-    format = FORMATS.get(suffix, "text")
-    document = _find_reader(suffix)(content)
+    document = _find_reader(path)(content)
     if not document.text.strip():
         raise DocumentError("It is empty.")
     for positions, name in (
@@ -108,7 +125,7 @@ def parse_document(content: bytes, path: PurePath) -> Document:
     ):
         if len(positions) > _MAX_POSITIONS:
             raise DocumentError(f"It has {len(positions):,} {name}; the limit is {_MAX_POSITIONS:,}.")
-    file_name = path.name if format == "code" else path.stem
+    file_name = path.name if document.format == "code" else path.stem
     return valid_document(replace(document, has_own_title=bool(document.title), title=document.title or file_name))
 
 
@@ -119,14 +136,19 @@ def _read_part(content: bytes, name: str) -> Document | None:
         DocumentError: as of `parse_document`.
     """
     path = PurePath(name)
-    return parse_document(content, path) if path.suffix.lower() in _READER_NAMES else None
+    if has_reader(name) and path.suffix.lower() not in _READER_WITH_PARTS_NAMES:
+        return parse_document(content, path)
+    return None
 
 
-def _find_reader(suffix: str) -> Reader:
-    """Return the reader for a suffix, that of plain text for an unknown one.
+def _find_reader(path: PurePath) -> Reader:
+    """Return the reader for a file: an installed one, else that of its suffix, else that of plain text.
 
     It is imported when needed: most readers are slow to import, and a build needs few of them.
     """
+    if plugin := plugin_reader(path.name):
+        return plugin.read
+    suffix = path.suffix.lower()
     if suffix in _READER_WITH_PARTS_NAMES:
         return partial(_import(_READER_WITH_PARTS_NAMES[suffix]), read_part=_read_part)
     return _import(_READER_NAMES.get(suffix, "plain:read_text"))

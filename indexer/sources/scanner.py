@@ -10,7 +10,7 @@ from pathlib import Path
 
 from echo_index.errors import DocumentError, SourceError
 from echo_index.indexer.documents.decoding import is_binary
-from echo_index.indexer.documents.formats import FORMATS
+from echo_index.indexer.documents.formats import has_reader
 from echo_index.indexer.sources.gitignore import (
     PatternList,
     Patterns,
@@ -230,6 +230,6 @@ def _is_text(name: str) -> bool:
 def _is_unknown_binary(path: str) -> bool:
     file = Path(path)
     try:
-        return file.suffix.lower() not in FORMATS and is_binary(file)
+        return not has_reader(file.name) and is_binary(file)
     except (PermissionError, DocumentError):
         return False  # the reader of the document will report it
