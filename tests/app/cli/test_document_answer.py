@@ -95,6 +95,6 @@ def test_what_was_read_before_an_interrupt_is_printed(find: Find, monkeypatch: p
     model = Interrupted(responses=["Hanna Kvist carved it."])
     shown = printed(find("*museum*"), model)
     lines = [line.rstrip() for line in shown.splitlines()]
-    assert lines[0].endswith("museum.md:3")
+    assert lines[0].endswith("museum.md:1")
     assert lines[1] == "   Hanna Kvist carved it."
     assert shown.endswith("---\nStopped after 1 of 2 parts.\nexit code 130\n")

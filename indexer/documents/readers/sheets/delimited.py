@@ -60,7 +60,7 @@ def _records(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     Text may have quotation marks that enclose no value. So a record goes on below its line only if all of it is well
     quoted.
     """
-    csv.field_size_limit(len(text) + 1)
+    csv.field_size_limit(max(len(text) + 1, csv.field_size_limit()))  # of this process: never less than others need
     lines = io.StringIO(text, newline="\n").readlines()
     unclosed = index = 0
     while index < len(lines):
