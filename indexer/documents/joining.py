@@ -21,27 +21,39 @@ class Piece(Protocol):
     def line(self) -> int | None:
         """The number of the line that it begins on, from 1."""
 
+    @property
+    def table_header(self) -> str:
+        """The header of the table that it begins inside of, if any: then it begins on a line of its own."""
+
 
 def join_pieces(pieces: Iterable[Piece], *, start: int = 0, line: int = 1) -> str:
     """Return the text from the offset `start`, on line `line`, up to the end of the last piece, in their order.
 
     What overlaps stands in it once. The white space between pieces is not known: it is replaced by as many characters
-    and, if the pieces have line numbers, as many line ends. So all offsets and line numbers after it hold.
+    and, if the pieces have line numbers, as many line ends. So all offsets and line numbers after it hold, and each row
+    of a table stays on its line.
     """
     text = ""
     for piece in pieces:
         gap = piece.start - start - len(text)
         more = piece.text[-gap:] if gap < 0 else piece.text
         if gap > 0:
-            more = _white_space(gap, None if piece.line is None else piece.line - line) + more
+            more = _white_space(gap, _newlines(piece, line, gap)) + more
         text += more
         line += more.count("\n")
     return text
 
 
-def _white_space(length: int, newlines: int | None) -> str:
+def _newlines(piece: Piece, line: int, gap: int) -> int:
+    """Return the number of line ends before a piece; `line` is the number of the line before it."""
+    if piece.line is not None:
+        return piece.line - line
+    if piece.table_header:
+        return 1
+    return 2 if gap > 1 else 0  # the end of a paragraph, or only of a sentence
+
+
+def _white_space(length: int, newlines: int) -> str:
     """Return `length` characters of white space: line ends first, then the blanks that indent what follows."""
-    if newlines is None:
-        newlines = 2 if length > 1 else 0  # the end of a paragraph, or only of a sentence
     newlines = min(max(newlines, 0), length)
     return "\n" * newlines + " " * (length - newlines)

@@ -15,6 +15,7 @@ from echo_index.retriever.rag.table_rows import cells_about, read_tables, rows_a
 from echo_index.retriever.search.content_terms import content_terms, question_terms
 from echo_index.retriever.search.highlight import at_supporting_sentence
 from echo_index.retriever.search.hits import Hit
+from echo_index.retriever.search.lexical import codes_in
 
 NOT_FOUND = "The passages do not hold an answer to this question."
 
@@ -110,6 +111,8 @@ class _Passage:
         """
         about = rows_about(self._rows, self._question_terms, self.language)
         asked = self._question_terms
+        if not about and codes_in(self._question) - codes_in(self._text_outside_rows):
+            return self._text_outside_rows  # the question is about a row of another passage, or of none
         if not about:
             about, asked = rows_about(self._rows, {*terms}, self.language), {*terms}
         cells = [cell for row in about for cell in cells_about(row, asked, self.language)]

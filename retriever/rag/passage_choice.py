@@ -9,8 +9,10 @@ from langchain_core.language_models import BaseChatModel
 from echo_index.indexer.text.analyzer import split_words
 from echo_index.indexer.text.language_detection import detect_language
 from echo_index.retriever.rag.chat_model import follows_instructions
+from echo_index.retriever.rag.table_rows import read_tables
 from echo_index.retriever.search.content_terms import content_terms, short_text_language
 from echo_index.retriever.search.hits import Hit
+from echo_index.retriever.search.lexical import codes_in
 from echo_index.retriever.search.neighbours import join_neighbours
 
 PASSAGES = 3
@@ -29,6 +31,7 @@ def choose_passages(question: str, hits: Sequence[Hit], *, model: BaseChatModel,
         k: How many passages it is given. None for PASSAGES and, if it follows instructions, those among the others that
             have a word of the question which no better one has: a comparison needs passages about both.
     """
+    hits = _without_other_rows(question, hits)
     if k is not None:
         return join_neighbours(hits[:k])
     chosen = list(hits[:PASSAGES])
@@ -39,6 +42,18 @@ def choose_passages(question: str, hits: Sequence[Hit], *, model: BaseChatModel,
                 chosen.append(hit)
                 covered |= more
     return join_neighbours(chosen)
+
+
+def _without_other_rows(question: str, hits: Sequence[Hit]) -> list[Hit]:
+    """Return the hits without parts of tables that lack the codes of the question, if other hits have one.
+
+    The rows of a table are so alike that a small model takes a value from any of them.
+    """
+    codes = codes_in(question)
+    named = [bool(codes & codes_in(" ".join((hit.title, *hit.headings, hit.full_text)))) for hit in hits]
+    if not any(named):
+        return [*hits]
+    return [hit for hit, is_named in zip(hits, named, strict=True) if is_named or not read_tables(hit).rows]
 
 
 def _shared_words(question: str, hit: Hit) -> set[str]:

@@ -10,6 +10,7 @@ from echo_index.indexer.catalog.records import LexicalQuery, SearchFilter
 from echo_index.indexer.generations.snapshot import Snapshot
 from echo_index.indexer.text.analyzer import split_words
 from echo_index.indexer.text.language_detection import is_stop_word, query_language
+from echo_index.indexer.text.letters import fold_text
 from echo_index.indexer.text.sentences import SENTENCE_BREAK
 from echo_index.retriever.search.hits import Scored
 
@@ -70,16 +71,21 @@ def parse_lexical_query(text: str, languages: Sequence[str], *, exact: bool = Fa
 
 
 def names_code(query: str) -> bool:
-    """Return whether a query has a code, such as Ship37, B12 or ORA-12541: a word of letters and digits.
+    """Return whether a query has a code, such as Ship37, B12, Boat-041 or ORA-12541: a word of letters and digits.
 
     Ordinals (3rd) and measures (2-point) are none.
     """
-    return any(map(_is_code, split_words(query)))
+    return bool(codes_in(query))
+
+
+def codes_in(text: str) -> set[str]:
+    """Return the codes in a text, in basic letters and lower case."""
+    return {fold_text(word) for word in split_words(text) if _is_code(word)}
 
 
 def _is_code(word: str) -> bool:
     pieces = word.split("-")
-    if len(pieces) > 1 and pieces[0].isupper() and any(piece.isdecimal() for piece in pieces[1:]):
+    if len(pieces) > 1 and pieces[0][:1].isupper() and any(piece.isdecimal() for piece in pieces[1:]):
         return True
     return any(_LETTER.search(piece) and _DIGIT.search(piece) and not _ORDINAL.fullmatch(piece) for piece in pieces)
 

@@ -7,7 +7,10 @@ from dataclasses import replace
 import pytest
 from example_hit import HIT
 
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.retriever.rag.chat_model import EchoChatModel
 from echo_index.retriever.rag.citations import check_answer
+from echo_index.retriever.rag.passage_choice import choose_passages
 from echo_index.retriever.rag.table_rows import read_tables, text_for_prompt
 from echo_index.retriever.search.hits import Hit
 
@@ -104,3 +107,20 @@ def test_prose_beside_a_table_supports_as_ever() -> None:
 def test_a_citation_names_the_row() -> None:
     [citation] = check_answer(QUESTION, "137. [1]", [replace(WHOLE, line=10)]).citations
     assert citation.hit.location.line == 10 + WHOLE.text[: WHOLE.text.index("Ship37")].count("\n")
+
+
+def test_a_part_of_a_table_without_the_code_of_the_question_supports_nothing() -> None:
+    other = passage("Ship01 | 101 | Moe\nShip02 | 102 | Vik", header="Ship | Crew size | Captain", format="html")
+    assert not check_answer(QUESTION, "102. [1]", [other]).found
+    assert check_answer(QUESTION, "137. [2]", [other, PART]).found
+    assert check_answer("What is the crew size of Vik?", "102. [1]", [other]).found, "a name is no code"
+
+
+def test_parts_of_a_table_without_the_code_are_not_given_to_a_model(tiny_model: LanguageModel) -> None:
+    other = passage("Ship01 | 101 | Moe\nShip02 | 102 | Vik", header="Ship | Crew size | Captain", format="html")
+    prose = passage("The fleet sails north.")
+    model = EchoChatModel(language_model=tiny_model)
+    hits = [replace(hit, source=f"{number}.html") for number, hit in enumerate((other, PART, prose))]
+    assert choose_passages(QUESTION, hits, model=model, k=3) == hits[1:]
+    assert choose_passages("What is the crew size of Ship99?", hits, model=model, k=3) == hits, "no passage has it"
+    assert choose_passages("Which ship has most men?", hits, model=model, k=3) == hits

@@ -21,6 +21,7 @@ PORTS = ("Oslo", "Bergen", "Bodo", "Narvik", "Molde")
     [
         ("What is the crew size of Ship37?", True),
         ("ORA-12541", True),
+        ("the mast of Boat-041", True),
         ("vitamin B12", True),
         ("ГОСТ-123", True),
         ("python3 or office365", True),

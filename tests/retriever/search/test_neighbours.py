@@ -63,3 +63,12 @@ def test_duplicates_of_all_are_listed() -> None:
 
 def test_nothing_is_joined_to_nothing() -> None:
     assert join_neighbours([]) == []
+
+
+def test_rows_of_a_table_stay_on_their_lines() -> None:
+    rows = "Ship1 | 101\nShip2 | 102"
+    first = replace(HIT, text=rows, start=0, end=len(rows), line=None, table_header="Ship | Crew size")
+    second = replace(first, text="Ship3 | 103", start=first.end + 1, end=first.end + 12)
+    [joined] = join_neighbours([second, first])
+    assert joined.full_text == f"Ship | Crew size\n{rows}\nShip3 | 103"
+    assert joined.location.start == 0
