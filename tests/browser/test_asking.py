@@ -97,5 +97,5 @@ def test_a_conversation_is_saved_with_its_citations(page: Page, tmp_path: Path) 
     saved = (tmp_path / "conversation.md").read_text(encoding="utf-8")
     assert f"## {_QUESTION}" in saved
     assert "Edda Holm [1]" in saved
-    assert "[1] documents/notes/norvik.md, line 1" in saved
+    assert "[1] documents/notes/norvik.md, line 3" in saved
     assert "> The lighthouse of Norvik was built in 1874 by the carpenter Edda Holm." in saved

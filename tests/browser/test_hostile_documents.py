@@ -14,7 +14,7 @@ _FOLDER = f"documents/hostile/{ATTACK}"
 # The visible text by file.
 _SAID = {
     "script.md": f"The zeppelin password is {_SCRIPT} and <svg onload=window.__hacked=1> says the captain.",
-    "links.md": "[this](javascript:window.__hacked=1) and [that](data:text/html,<script>window.__hacked=1</script>) "
+    "links.md": "[this](javascript:window.__hacked=1) and [that](<script>window.__hacked=1</script>) "
     "and ![picture](http://evil.example/pixel.png) and <http://evil.example/> and "
     "<iframe src=http://evil.example/frame></iframe> and <a href=javascript:alert(1)>here</a>.",
     "templates.txt": "{{value}} and ${alert(1)} and {{#each value}}{{{this}}}{{/each}} and <%= value %> and "
