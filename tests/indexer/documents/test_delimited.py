@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import time
 from pathlib import Path
 
@@ -93,3 +94,9 @@ def test_many_quotation_marks_take_no_quadratic_time() -> None:
     started = time.monotonic()
     read("a,b\n" + '"x,1\n' * 100_000)
     assert time.monotonic() - started < 20
+
+
+def test_other_readers_of_csv_in_the_process_keep_their_limit() -> None:
+    before = csv.field_size_limit()
+    read("Name,Size\nViking,151\n")
+    assert csv.field_size_limit() >= before

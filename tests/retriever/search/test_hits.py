@@ -14,6 +14,7 @@ from echo_index.app.services.json_fields import hit_fields
 from echo_index.indexer.building.build_documents import index_documents
 from echo_index.indexer.documents.chunking import Anchor
 from echo_index.indexer.documents.document import Document, Heading, Place
+from echo_index.retriever.rag.citations import check_answer
 from echo_index.retriever.search.hits import Hit, Location
 from echo_index.retriever.search.neighbours import join_neighbours
 from echo_index.retriever.search.retriever import Mode, Retriever
@@ -101,3 +102,10 @@ def test_a_join_without_overlap_has_an_anchor_for_the_second() -> None:
     assert hit.text == "One.\n\nTwo."
     assert hit.at((6, 10)).location.page == 2
     assert hit.location.last_page == 2
+
+
+def test_a_citation_is_at_the_sentence_that_the_question_is_about() -> None:
+    text = "The shop opens at eight.\n\nThe ferry leaves at eight.\n\nThe bar closes at eight."
+    hit = replace(HIT, text=text, line=1)
+    [citation] = check_answer("When does the ferry leave?", "At eight. [1]", [hit]).citations
+    assert citation.hit.location.line == 3, "all of them have the words of the answer"
