@@ -147,8 +147,9 @@ def make_version_2(path: Path) -> None:
 def _drop_later_columns(connection: Connection) -> None:
     """Drop what was added to the tables of documents and chunks after schema version 3."""
     connection.execute("DROP VIEW searched")
-    connection.execute("ALTER TABLE documents DROP COLUMN omissions")
-    for column in ("place", "table_header", "anchors"):
+    for column in ("omissions", "recognition", "archive"):
+        connection.execute(f"ALTER TABLE documents DROP COLUMN {column}")
+    for column in ("place", "table_header", "anchors", "recognition"):
         connection.execute(f"ALTER TABLE chunks DROP COLUMN {column}")
     connection.execute(_SEARCHED_OF_VERSION_3)
 

@@ -22,6 +22,7 @@ from echo_index.indexer.documents.chunking import (
 )
 from echo_index.indexer.documents.document import Document
 from echo_index.indexer.documents.formats import readers_version
+from echo_index.indexer.documents.recognition import recognition_phrase
 from echo_index.indexer.generations.source_registry import excluded_paths, remember_skipped, set_excluded_paths
 from echo_index.indexer.sandbox.document_reader import DocumentReader, ReadFile
 from echo_index.indexer.sources.scanner import FoundFile, scan
@@ -198,6 +199,7 @@ def document_row(document: Document, path: str, hash: str, *, size: int, modifie
         has_own_title=document.has_own_title,
         language=document_language(document.format, document.text),
         omissions=document.omissions,
+        recognition=recognition_phrase(document),
     )
 
 

@@ -22,17 +22,22 @@ from echo_index.indexer.catalog.records import ChunkRow, Counts, DocumentRow, Le
 from echo_index.indexer.catalog.rows import (
     CHUNK_COLUMNS,
     DOCUMENT_COLUMNS,
-    EARLIER_STORED_CHUNK_COLUMNS,
-    FULL_TEXT,
-    STORED_CHUNK_COLUMNS,
     chunk_values,
     document_row,
     document_values,
+    full_text_sql,
     placeholders,
     stored_chunk,
+    stored_chunk_columns,
     to_json,
 )
-from echo_index.indexer.catalog.schema import migrate, validate_tables
+from echo_index.indexer.catalog.schema import (
+    WITH_OMISSIONS,
+    WITH_RECOGNITION,
+    migrate,
+    validate_tables,
+    validate_version,
+)
 from echo_index.indexer.catalog.visibility_sql import FROM_VISIBLE_CHUNKS, VISIBLE, filter_sql
 from echo_index.indexer.storage.sqlite import Connection, Database
 
@@ -58,13 +63,13 @@ class Catalog:
                 validate_tables(self.database)  # a damaged catalog must not be silently replaced by an empty one
             if write or create:
                 migrate(self.database)
-            has_headers = bool(self.database.value(_HAS_TABLE_HEADERS))
+            self._version = validate_version(self.database)
         except BaseException:
             self.close()
             raise
-        self.full_text_sql = FULL_TEXT if has_headers else "chunks.text"
+        self.full_text_sql = full_text_sql(self._version)
         """The SQL of a chunk's full text, see `ChunkRow.full_text`, also in catalogs of earlier versions."""
-        self._stored_columns = STORED_CHUNK_COLUMNS if has_headers else EARLIER_STORED_CHUNK_COLUMNS
+        self._stored_columns = stored_chunk_columns(self._version)
 
     def close(self) -> None:
         """Close the connections of all threads."""
@@ -176,12 +181,18 @@ class Catalog:
 
     def omissions(self, *, generation: int) -> list[tuple[str, str]]:
         """Return (path, phrase) for all that the texts of documents lack of their files, ordered by path."""
-        query = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('documents') WHERE name = 'omissions')"
-        if not self.database.value(query):
-            return []  # a catalog of an earlier version
+        if self._version < WITH_OMISSIONS:
+            return []
         query = f"SELECT path, omissions FROM documents WHERE omissions <> '[]' AND {VISIBLE} ORDER BY path"
         rows = self.database.rows(query, {"generation": generation})
         return [(path, phrase) for path, phrases in rows for phrase in json.loads(phrases)]
+
+    def recognitions(self, *, generation: int) -> list[tuple[str, str]]:
+        """Return (path, phrase) for all documents of which something was recognized in pictures, ordered by path."""
+        if self._version < WITH_RECOGNITION:
+            return []
+        query = f"SELECT path, recognition FROM documents WHERE recognition <> '' AND {VISIBLE} ORDER BY path"
+        return self.database.rows(query, {"generation": generation})
 
     def counts(self, *, generation: int) -> Counts:
         """Return the sizes of a generation."""
@@ -344,7 +355,6 @@ def delete_catalog(path: Path) -> None:
         path.with_name(path.name + ending).unlink(missing_ok=True)
 
 
-_HAS_TABLE_HEADERS = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('chunks') WHERE name = 'table_header')"
 _FROM_VISIBLE_CHUNKS_WITH_VECTORS = (
     "FROM chunks JOIN documents ON documents.id = chunks.document "
     f"LEFT JOIN vectors ON vectors.hash = chunks.hash WHERE {VISIBLE}"

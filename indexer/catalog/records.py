@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from echo_index.indexer.documents.chunking import Anchor, Chunk, with_table_header
+from echo_index.indexer.documents.document import Recognition
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +15,8 @@ class DocumentRow:
     `failure` is the reason why it could not be read; such a document has no chunks. With `has_own_title` the title is
     from the document and is embedded with its chunks; otherwise it is the file name. `language` is the Snowball name of
     the language whose stemmer is used. `omissions` are phrases that name what the text lacks of the file.
+    `recognition` is a phrase that names what was recognized in pictures, and how well; empty for nothing.
+    `archive` is the path of the archive that the document is a member of, whose size and time it then has; else empty.
     """
 
     path: str
@@ -26,6 +29,8 @@ class DocumentRow:
     has_own_title: bool = True
     language: str = "english"
     omissions: tuple[str, ...] = ()
+    recognition: str = ""
+    archive: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,7 @@ class ChunkRow:
     place: str = ""
     table_header: str = ""
     anchors: tuple[Anchor, ...] = ()
+    recognition: Recognition | None = None
 
     @property
     def full_text(self) -> str:
@@ -62,6 +68,7 @@ class ChunkRow:
             chunk.place,
             chunk.table_header,
             chunk.anchors,
+            chunk.recognition,
         )
 
 

@@ -8,21 +8,34 @@ from dataclasses import astuple, replace
 from typing import Any
 
 from echo_index.indexer.catalog.records import ChunkRow, DocumentRow, StoredChunk
+from echo_index.indexer.catalog.schema import WITH_RECOGNITION, WITH_TABLES
 from echo_index.indexer.documents.chunking import Anchor
+from echo_index.indexer.documents.document import Recognition
 
-DOCUMENT_COLUMNS = "path, hash, size, modified_ns, format, title, failure, titled, language, omissions"
-CHUNK_COLUMNS = "text, headings, start, end, page, line, hash, place, table_header, anchors"
+DOCUMENT_COLUMNS = (
+    "path, hash, size, modified_ns, format, title, failure, titled, language, omissions, recognition, archive"
+)
+CHUNK_COLUMNS = "text, headings, start, end, page, line, hash, place, table_header, anchors, recognition"
 _OMISSIONS = DOCUMENT_COLUMNS.split(", ").index("omissions")  # the position of that column
 
 _COLUMNS_OF_ALL_VERSIONS = (
     "chunks.id, documents.path, documents.title, documents.format, chunks.text, chunks.headings, chunks.start, "
     "chunks.end, chunks.page, chunks.line, chunks.hash"
 )
-STORED_CHUNK_COLUMNS = f"{_COLUMNS_OF_ALL_VERSIONS}, chunks.place, chunks.table_header, chunks.anchors"
-EARLIER_STORED_CHUNK_COLUMNS = f"{_COLUMNS_OF_ALL_VERSIONS}, '', '', '[]'"
-"""The same for catalogs up to schema version 3."""
+_TABLE_COLUMNS = "chunks.place, chunks.table_header, chunks.anchors"
 FULL_TEXT = "iif(chunks.table_header = '', chunks.text, chunks.table_header || char(10) || chunks.text)"
 """The SQL of `ChunkRow.full_text`."""
+
+
+def stored_chunk_columns(version: int) -> str:
+    """Return the columns of a `StoredChunk` in a catalog of this schema version; what it lacks is empty."""
+    table = _TABLE_COLUMNS if version >= WITH_TABLES else "'', '', '[]'"
+    return f"{_COLUMNS_OF_ALL_VERSIONS}, {table}, {'chunks.recognition' if version >= WITH_RECOGNITION else repr('')}"
+
+
+def full_text_sql(version: int) -> str:
+    """Return the SQL of `ChunkRow.full_text` in a catalog of this schema version."""
+    return FULL_TEXT if version >= WITH_TABLES else "chunks.text"
 
 
 def placeholders(columns: str) -> str:
@@ -47,13 +60,14 @@ def chunk_values(chunk: ChunkRow) -> tuple[Any, ...]:
     anchors = to_json([astuple(anchor) for anchor in chunk.anchors])
     return (
         *(chunk.text, to_json(chunk.headings), chunk.start, chunk.end, chunk.page, chunk.line, chunk.hash),
-        *(chunk.place, chunk.table_header, anchors),
+        *(chunk.place, chunk.table_header, anchors, _recognition_text(chunk.recognition)),
     )
 
 
 def stored_chunk(values: Sequence[Any]) -> StoredChunk:
-    """Return the chunk with these values of `STORED_CHUNK_COLUMNS`."""
-    chunk_id, path, title, format, text, headings, start, end, page, line, hash, place, table_header, anchors = values
+    """Return the chunk with these values of `stored_chunk_columns`."""
+    chunk_id, path, title, format, text, headings, start, end, page, line, hash, *later_values = values
+    place, table_header, anchors, recognition = later_values
     chunk = ChunkRow(
         text,
         tuple(json.loads(headings)),
@@ -65,8 +79,20 @@ def stored_chunk(values: Sequence[Any]) -> StoredChunk:
         place,
         table_header,
         tuple(Anchor(offset, number, name, tuple(above)) for offset, number, name, above in json.loads(anchors)),
+        _parse_recognition(recognition),
     )
     return StoredChunk(id=chunk_id, path=path, title=title, format=format, chunk=chunk)
+
+
+def _recognition_text(recognition: Recognition | None) -> str:
+    return to_json(astuple(recognition)) if recognition else ""
+
+
+def _parse_recognition(text: str) -> Recognition | None:
+    if not text:
+        return None
+    confidence, uncertain = json.loads(text)
+    return Recognition(confidence, tuple((start, end) for start, end in uncertain))
 
 
 def to_json(value: Any) -> str:

@@ -61,6 +61,12 @@ _MIGRATIONS: tuple[_Migration, ...] = (
     "ALTER TABLE documents ADD COLUMN omissions TEXT NOT NULL DEFAULT '[]';",
     # Words in basic letters, acronyms, and numbers however they are grouped.
     fill_full_text,
+    # What was recognized in pictures: a phrase for a document, and JSON for a chunk; and the archives of members.
+    """
+    ALTER TABLE documents ADD COLUMN recognition TEXT NOT NULL DEFAULT '';
+    ALTER TABLE documents ADD COLUMN archive TEXT NOT NULL DEFAULT '';
+    ALTER TABLE chunks ADD COLUMN recognition TEXT NOT NULL DEFAULT '';
+    """,
 )
 """Each migration, SQL or a function, raises the schema version by one.
 
@@ -68,6 +74,8 @@ A catalog from before schema versions has version 0 but may already have all tab
 """
 
 SCHEMA_VERSION = len(_MIGRATIONS)
+WITH_TABLES, WITH_OMISSIONS, WITH_RECOGNITION = 4, 5, 7
+"""The schema versions from which on chunks have table headers and places, and documents phrases."""
 _TABLES = {"settings", "documents", "chunks", "vectors"}
 _FULL_TEXT = {"terms", "exact_words"}
 _FULL_TEXT_TO_VERSION_2 = {"full_text"}

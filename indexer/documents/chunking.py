@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from echo_index.indexer.documents.document import Document, Table
+from echo_index.indexer.documents.document import Document, Recognition, Table
 from echo_index.indexer.text.sentences import CHUNK_SENTENCE_END
 
 Span = tuple[int, int]
@@ -43,6 +43,7 @@ class Chunk:
 
     `headings` are those above its end. `anchors` say where in the chunk page, place or headings are others.
     `table_header` is the header of the table that the chunk begins inside of; it is read, but not part of `text`.
+    `recognition` says how well the text was recognized, if it stands in a picture, with offsets in `text`.
     """
 
     text: str
@@ -54,6 +55,7 @@ class Chunk:
     place: str = ""
     table_header: str = ""
     anchors: tuple[Anchor, ...] = ()
+    recognition: Recognition | None = None
 
 
 def split_into_chunks(document: Document, *, token_starts: Sequence[int], chunking: Chunking) -> Iterator[Chunk]:
@@ -77,6 +79,7 @@ def split_into_chunks(document: Document, *, token_starts: Sequence[int], chunki
                 place=document.place(start),
                 table_header=first.header,
                 anchors=tuple(_anchors(document, start, end, headings)),
+                recognition=document.recognition(start, end),
             )
 
 

@@ -46,13 +46,33 @@ class Place:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """How well a text was recognized in a picture: the mean confidence in its words, from 0 to 1.
+
+    `uncertain` are the spans of the words that may be wrong, in characters of the text.
+    """
+
+    confidence: float
+    uncertain: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RecognizedText:
+    """A span of a document that was recognized in a picture. Offsets count characters of `Document.text`."""
+
+    start: int
+    end: int
+    recognition: Recognition
+
+
 @dataclass(frozen=True)
 class Document:
     """The content of one file. All offsets count characters of `text`, from 0.
 
-    `headings`, `pages`, `tables` and `places` are in ascending order. `pages` are the offsets at which pages begin,
-    none for a format without pages; `places` are for formats whose places are neither pages nor lines. `has_lines` says
-    whether `text` is that of the file, so that line numbers are meaningful.
+    `headings`, `pages`, `tables`, `places` and `recognized` are in ascending order. `pages` are the offsets at which
+    pages begin, none for a format without pages; `places` are for formats whose places are neither pages nor lines.
+    `has_lines` says whether `text` is that of the file, so that line numbers are meaningful.
     `has_own_title` is false if the title is only the file name. `omissions` are phrases for the user that name what a
     person sees in the file and `text` lacks: "no text on pages 2 to 4".
     """
@@ -67,6 +87,7 @@ class Document:
     tables: tuple[Table, ...] = ()
     places: tuple[Place, ...] = ()
     omissions: tuple[str, ...] = ()
+    recognized: tuple[RecognizedText, ...] = ()
 
     def heading_path(self, offset: int) -> tuple[str, ...]:
         """Return the titles of the headings that enclose `offset`, outermost first."""
@@ -89,6 +110,22 @@ class Document:
         """Return the name of the place at `offset`; empty if the format has none."""
         index = bisect_right(self.place_offsets, offset) - 1
         return self.places[max(0, index)].name if self.places else ""
+
+    def recognition(self, start: int, end: int) -> Recognition | None:
+        """Return how well the text of a span was recognized, with offsets from `start`; None if none of it was.
+
+        The confidence is the mean over its recognized characters.
+        """
+        characters, confidence = 0, 0.0
+        uncertain: list[tuple[int, int]] = []
+        for text in self.recognized[bisect_right(self.recognized, start, key=lambda text: text.end) :]:
+            if text.start >= end:
+                break
+            length = min(end, text.end) - max(start, text.start)
+            characters, confidence = characters + length, confidence + length * text.recognition.confidence
+            spans = ((max(first, start), min(after, end)) for first, after in text.recognition.uncertain)
+            uncertain += [(first - start, after - start) for first, after in spans if first < after]
+        return Recognition(confidence / characters, tuple(uncertain)) if characters else None
 
     # The class has no slots so that it can cache these properties.
 

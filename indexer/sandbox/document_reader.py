@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from echo_index.errors import DocumentError
-from echo_index.indexer.documents.document import Document, Heading, Place, Table
+from echo_index.indexer.documents.document import Document, Heading, Place, Recognition, RecognizedText, Table
 from echo_index.indexer.sandbox.process import Worker
 from echo_index.indexer.sandbox.protocol import Message
 from echo_index.indexer.storage.safe_open import MEGABYTE
+
+Span = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,11 @@ def _add_reply(result: ReadFile, reply: Message) -> ReadFile | None:
     return replace(result, failure=DocumentError(reply["message"], remedy=reply["remedy"]))
 
 
+def _recognized_text(start: int, end: int, recognition: tuple[float, list[Span]]) -> RecognizedText:
+    confidence, uncertain = recognition
+    return RecognizedText(start, end, Recognition(confidence, tuple((first, after) for first, after in uncertain)))
+
+
 def _parse_document(reply: Message) -> Document:
     return Document(
         text=reply["text"],
@@ -113,4 +120,5 @@ def _parse_document(reply: Message) -> Document:
         tables=tuple(Table(start, end, header) for start, end, header in reply["tables"]),
         places=tuple(Place(offset, name) for offset, name in reply["places"]),
         omissions=tuple(reply["omissions"]),
+        recognized=tuple(_recognized_text(*values) for values in reply["recognized"]),
     )

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import astuple
 from pathlib import Path
 from typing import BinaryIO
 
@@ -80,6 +81,7 @@ def _fields(document: Document) -> Message:
         "tables": [(table.start, table.end, table.header) for table in document.tables],
         "places": [(place.offset, place.name) for place in document.places],
         "omissions": document.omissions,
+        "recognized": [astuple(text) for text in document.recognized],
     }
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from echo_index.indexer.catalog.records import StoredChunk
 from echo_index.indexer.documents.chunking import Anchor, with_table_header
+from echo_index.indexer.documents.document import Recognition
 from echo_index.indexer.generations.snapshot import Snapshot
 
 Scored = list[tuple[int, float]]
@@ -48,7 +49,8 @@ class Hit:
     of the start, counted from 1 and None or empty if the format has none. `headings` are those above the end, and
     `anchors` where in the text page, place or headings change. `sentence` is the span in `text` of the sentence that
     answers the query, where one shares words with it; `location` is where that stands. `table_header` is the header of
-    the table that the text begins inside of, and `full_text` the text below it.
+    the table that the text begins inside of, and `full_text` the text below it. `recognition` says how well the text
+    was recognized, if it stands in a picture.
 
     `score` is the cosine with the query after feedback (dense), BM25 (lexical) or the
     fused score (hybrid); scores are comparable within one search only. `dense` and `lexical` are its ranks by the
@@ -75,6 +77,7 @@ class Hit:
     table_header: str = ""
     anchors: tuple[Anchor, ...] = ()
     sentence: Span | None = None
+    recognition: Recognition | None = None
 
     @classmethod
     def of(
@@ -103,6 +106,7 @@ class Hit:
             place=chunk.place,
             table_header=chunk.table_header,
             anchors=chunk.anchors,
+            recognition=chunk.recognition,
         )
 
     @property

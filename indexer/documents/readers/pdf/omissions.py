@@ -1,19 +1,12 @@
-"""Name what a PDF shows and its text lacks: pages that are only pictures, broken pages, attached files."""
+"""Name the files that are attached to a PDF."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-_MAX_RANGES = 8
+from echo_index.indexer.documents.enumeration import enumerated
+
 _MAX_NAMES = 5
-
-
-def page_numbers(numbers: Sequence[int]) -> str:
-    """Return ascending page numbers in words: "page 7", "pages 2 to 4, 7 and 9 to 12"."""
-    ranges = list(_ranges(numbers))
-    names = [f"{first} to {last}" if last > first else f"{first}" for first, last in ranges[:_MAX_RANGES]]
-    others = sum(last - first + 1 for first, last in ranges[_MAX_RANGES:])
-    return f"page{'s' if len(numbers) > 1 else ''} {_enumerated(names, others)}"
 
 
 def attached_files(names: Sequence[str]) -> str:
@@ -21,20 +14,4 @@ def attached_files(names: Sequence[str]) -> str:
     known = [name for name in names if name]
     shown = known[:_MAX_NAMES]
     heading = f"{len(names)} attached file{'s' if len(names) > 1 else ''}"
-    return f"{heading}: {_enumerated(shown, len(names) - len(shown))}" if shown else heading
-
-
-def _ranges(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Yield first and last of the numbers that follow each other."""
-    first: int | None = None
-    for index, number in enumerate(numbers):
-        first = number if first is None else first
-        if index + 1 == len(numbers) or numbers[index + 1] != number + 1:
-            yield first, number
-            first = None
-
-
-def _enumerated(names: Sequence[str], others: int) -> str:
-    if others:
-        return f"{', '.join(names)} and {others} other{'s' if others > 1 else ''}"
-    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+    return f"{heading}: {enumerated(shown, len(names) - len(shown))}" if shown else heading

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from echo_index.errors import DocumentError
 from echo_index.indexer.documents.document import Document, Heading
+from echo_index.indexer.documents.enumeration import page_numbers
 from echo_index.indexer.documents.readers.pdf.hyphens import join_divided_words
 from echo_index.indexer.documents.readers.pdf.layers import LayerHiding
-from echo_index.indexer.documents.readers.pdf.omissions import attached_files, page_numbers
+from echo_index.indexer.documents.readers.pdf.omissions import attached_files
 from echo_index.indexer.documents.readers.pdf.page import PageContent, read_page
 from echo_index.indexer.documents.readers.pdf.xmp import xmp_title
 
