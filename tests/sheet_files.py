@@ -10,12 +10,26 @@ from typing import Any
 
 import openpyxl
 import xlwt
+from openpyxl.chart import BarChart, Reference
+from openpyxl.comments import Comment
 
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 
 
-def xlsx_file(sheets: Mapping[str, Sequence[Sequence[Any]]], *, merged: Sequence[str] = (), hidden: str = "") -> bytes:
-    """Return a workbook. `merged` are ranges of the first sheet, `hidden` is the name of a hidden one."""
+def xlsx_file(
+    sheets: Mapping[str, Sequence[Sequence[Any]]],
+    *,
+    merged: Sequence[str] = (),
+    hidden: str = "",
+    formats: Mapping[str, str] | None = None,
+    notes: Mapping[str, str] | None = None,
+    chart: str = "",
+) -> bytes:
+    """Return a workbook. `hidden` is the name of a hidden sheet.
+
+    On the first sheet, `merged` are ranges, `formats` and `notes` belong to cells ("B2"), and `chart` is the title of a
+    chart at D5.
+    """
     workbook = openpyxl.Workbook()
     workbook.remove(workbook.worksheets[0])
     for name, rows in sheets.items():
@@ -25,6 +39,16 @@ def xlsx_file(sheets: Mapping[str, Sequence[Sequence[Any]]], *, merged: Sequence
             sheet.append([*row])
     for area in merged:
         workbook.worksheets[0].merge_cells(area)
+    first = workbook.worksheets[0]
+    for cell, code in (formats or {}).items():
+        first[cell].number_format = code
+    for cell, note in (notes or {}).items():
+        first[cell].comment = Comment(note, "Ann")
+    if chart:
+        bars = BarChart()
+        bars.title = chart
+        bars.add_data(Reference(first, min_col=2, min_row=1, max_row=3), titles_from_data=True)
+        first.add_chart(bars, "D5")
     file = io.BytesIO()
     workbook.save(file)
     return file.getvalue()

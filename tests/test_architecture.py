@@ -63,6 +63,7 @@ OWNERS = {
         "indexer/documents/readers/powerpoint/*",
         "indexer/documents/readers/epub/*",
         "indexer/documents/readers/opendocument/*",
+        "indexer/documents/readers/sheets/*",
     ),
     "python_calamine": ("indexer/documents/readers/sheets/workbook.py",),
     "peft": (

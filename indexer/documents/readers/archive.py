@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, BinaryIO, cast
 from urllib.parse import unquote
 
 from lxml import etree
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 _MAX_UNPACKED_BYTES = 2**30
 _XML_OUT_OF_MEMORY = 2  # libxml2's XML_ERR_NO_MEMORY
-_ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError)
+ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError)
 
 
 class Archive:
@@ -57,7 +59,15 @@ class Archive:
         member = self._member(part)
         try:
             return self._archive.read(member) if member else None
-        except _ARCHIVE_ERRORS:
+        except ARCHIVE_ERRORS:
+            return None
+
+    def stream(self, part: str) -> BinaryIO | None:
+        """Return a part to be read piece by piece, None if it is not there or cannot be opened."""
+        member = self._member(part)
+        try:
+            return cast(BinaryIO, self._archive.open(member)) if member else None
+        except ARCHIVE_ERRORS:
             return None
 
     def xml(self, part: str, *, content: str = "") -> _Element | None:
@@ -70,7 +80,7 @@ class Archive:
         """
         try:
             return self.needed_xml(part)
-        except (KeyError, etree.XMLSyntaxError, *_ARCHIVE_ERRORS):
+        except (KeyError, etree.XMLSyntaxError, *ARCHIVE_ERRORS):
             if content:
                 self.omit(content)
             return None
@@ -110,6 +120,17 @@ def parse_xml(content: bytes) -> _Element:
         if getattr(error, "code", None) == _XML_OUT_OF_MEMORY:
             raise MemoryError from error
         raise
+
+
+def xml_elements(stream: BinaryIO, tag: str) -> Iterator[_Element]:
+    """Yield the elements with a tag, up to where the XML is broken. Each is emptied when the next one is wanted."""
+    with stream, suppress(etree.XMLSyntaxError, *ARCHIVE_ERRORS):
+        for _, element in etree.iterparse(stream, events=("end",), tag=tag, resolve_entities=False, no_network=True):
+            yield element
+            element.clear()
+            parent = element.getparent()
+            while parent is not None and element.getprevious() is not None:
+                del parent[0]
 
 
 def normal_name(part: str) -> str:

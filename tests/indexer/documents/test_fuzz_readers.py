@@ -32,6 +32,7 @@ INSIDE = {
     "-inside.pptx": "ppt/slides/slide1.xml",
     "-inside.epub": "OEBPS/book.opf",
     "-inside.odt": "content.xml",
+    "-inside.xlsx": "xl/styles.xml",
 }
 
 
@@ -146,7 +147,13 @@ SEEDS = {
     ".ipynb": _NOTEBOOK,
     ".srt": b"1\n00:00:01,000 --> 00:00:02,000\n<i>One</i> lamp.\n\n2\n00:00:02,000 --> 00:00:09,000\nOne lamp.\n- Two",
     ".vtt": b"WEBVTT\n\nNOTE x\n\n00:01.000 --> 00:02.000\n<v Ann>One &amp; <c.x>two.\n\n00:02.000 --> 00:03.000\nOne",
-    ".xlsx": xlsx_file({"One": ROWS, "Two": ROWS}, merged=["A2:A3"]),
+    ".xlsx": xlsx_file(
+        {"One": ROWS, "Two": ROWS},
+        merged=["A2:A3"],
+        formats={"B2": '[<9]0.0%;#,##0.00\\ "x"', "B1": "##0.0E+0"},
+        notes={"B2": "Counted twice"},
+        chart="Crews",
+    ),
     ".xls": xls_file(ROWS),
     ".xlsb": xlsb_file(ROWS),
     ".ods": ods_file(f"<table:table-row>{ods_cell('a')}{ods_cell('b')}</table:table-row>" * 3),

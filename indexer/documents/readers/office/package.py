@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from echo_index.errors import DocumentError
 from echo_index.indexer.documents.readers.archive import Archive, normal_name
@@ -55,6 +55,10 @@ class Package:
     def bytes(self, part: str) -> bytes | None:
         """Return the bytes of a part, None if it is not there or damaged."""
         return self._archive.bytes(part)
+
+    def stream(self, part: str) -> BinaryIO | None:
+        """Return a part to be read piece by piece, None if it is not there or cannot be opened."""
+        return self._archive.stream(part)
 
     def xml(self, part: str, *, content: str = "") -> _Element | None:
         """Return the root of a part, None if it is not there or broken.

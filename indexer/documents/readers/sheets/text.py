@@ -35,22 +35,40 @@ class SheetText:
         self._tables: list[Table] = []
         self._places: list[tuple[int, int, PlaceName]] = []
 
-    def add_sheet(self, tables: Iterable[SheetTable], place_name: PlaceName, *, heading: str = "") -> int | None:
-        """Add the tables of a sheet, below a heading if it has one and any tables.
+    def add_sheet(
+        self,
+        tables: Iterable[SheetTable],
+        place_name: PlaceName,
+        *,
+        heading: str = "",
+        texts: Sequence[tuple[int, str]] = (),
+    ) -> int | None:
+        """Add the tables of a sheet, then texts by their rows, below a heading if it has one and any of these.
 
         Return the number of the first row for which there is no room, None if there is room for all.
         """
         for table in tables:
-            if heading:
-                self._add_gap()
-                self._headings.append(Heading(1, heading, self._length))
-                self._places.append((self._length, 1, place_name))
-                self._add_line(heading)
-                heading = ""
+            self._add_heading(heading, place_name)
+            heading = ""
             left_out = self._add_table(table, place_name)
             if left_out is not None:
                 return left_out
+        for row, text in texts:
+            self._add_heading(heading, place_name)
+            heading = ""
+            if self._length + len(text) > MAX_CHARACTERS:
+                return row
+            self._add_gap()
+            self._places.append((self._length, row, place_name))
+            self._add_line(text)
         return None
+
+    def _add_heading(self, heading: str, place_name: PlaceName) -> None:
+        if heading:
+            self._add_gap()
+            self._headings.append(Heading(1, heading, self._length))
+            self._places.append((self._length, 1, place_name))
+            self._add_line(heading)
 
     def _add_table(self, table: SheetTable, place_name: PlaceName) -> int | None:
         if not table.continues:

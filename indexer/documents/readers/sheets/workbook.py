@@ -26,7 +26,8 @@ from echo_index.indexer.documents.readers.sheets.limits import CellBudget
 from echo_index.indexer.documents.readers.sheets.merged_cells import MergedCells
 from echo_index.indexer.documents.readers.sheets.tables import Row, find_tables
 from echo_index.indexer.documents.readers.sheets.text import SheetText
-from echo_index.indexer.documents.readers.sheets.values import cell_text, one_line
+from echo_index.indexer.documents.readers.sheets.values import one_line
+from echo_index.indexer.documents.readers.sheets.workbook_parts import ShownNumbers, WorkbookParts
 
 _ZIP_MARK, _OLE_MARK = b"PK", b"\xd0\xcf\x11\xe0"
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")  # the name of the only stream with content
@@ -46,12 +47,13 @@ def read_workbook(content: bytes) -> Document:
         return _read_text(content)
     content, omissions = checked_archive(content) if content.startswith(_ZIP_MARK) else (content, [])
     workbook = _open(content)
+    parts = WorkbookParts(content)
     text, budget = SheetText(), CellBudget()
     names = [sheet.name for sheet in workbook.sheets_metadata if _is_seen(sheet)]
     for index, name in enumerate(names):
         try:
             with _library_errors():
-                left_out = _add_sheet(text, workbook.get_sheet_by_name(name), budget)
+                left_out = _add_sheet(text, workbook.get_sheet_by_name(name), parts, budget)
         except DocumentError:
             if len(names) == 1:
                 raise
@@ -61,7 +63,7 @@ def read_workbook(content: bytes) -> Document:
             omissions.append(f"rows after {left_out - 1:,} of sheet {one_line(name)}")
             omissions += [f"sheet {one_line(other)}" for other in names[index + 1 :]]
             break
-    return text.document(format="spreadsheet", omissions=omissions)
+    return text.document(format="spreadsheet", omissions=[*omissions, *parts.omissions])
 
 
 def _read_text(content: bytes) -> Document:
@@ -107,23 +109,23 @@ def _is_seen(sheet: SheetMetadata) -> bool:
     return bool(sheet.visible == SheetVisibleEnum.Visible and sheet.typ == SheetTypeEnum.WorkSheet)
 
 
-def _add_sheet(text: SheetText, sheet: CalamineSheet, budget: CellBudget) -> int | None:
+def _add_sheet(text: SheetText, sheet: CalamineSheet, parts: WorkbookParts, budget: CellBudget) -> int | None:
     """Add a sheet to the text. Return the number of the first row that was left out, None if all are in the text."""
-    if sheet.start is None:
-        return None
     name = one_line(sheet.name)
-    first_column = sheet.start[1]
+    first_column = sheet.start[1] if sheet.start else 0
 
     def place_name(first: int, last: int) -> str:
         return f"sheet {name}, row {first}" if first == last else f"sheet {name}, rows {first} to {last}"
 
-    tables = find_tables(budget.limited(_rows(sheet, first_column)), first_column=first_column)
-    return text.add_sheet(tables, place_name, heading=name) or budget.left_out
+    rows = _rows(sheet, parts.numbers(sheet.name), first_column) if sheet.start else iter(())
+    tables = find_tables(budget.limited(rows), first_column=first_column)
+    return text.add_sheet(tables, place_name, heading=name, texts=parts.texts(sheet.name)) or budget.left_out
 
 
-def _rows(sheet: CalamineSheet, first_column: int) -> Iterator[Row]:
+def _rows(sheet: CalamineSheet, numbers: ShownNumbers, first_column: int) -> Iterator[Row]:
     """Yield all rows. Their cells begin with the first column that is used in the sheet; empty rows have none."""
     merged = MergedCells(sheet.merged_cell_ranges or [], first_column=first_column)
     for index, values in enumerate(sheet.iter_rows()):
-        cells = [*map(cell_text, values)] if any(value != "" for value in values) else []
+        has_values = any(value != "" for value in values)
+        cells = numbers.texts(index, values, first_column=first_column) if has_values else []
         yield Row(index + 1, cells, merged.fill(index, cells))
