@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from echo_index.indexer.documents.readers.invisible import without_invisible
 from echo_index.indexer.documents.readers.office.drawings import (
     DRAWN_PARTS,
     description,
@@ -14,7 +15,6 @@ from echo_index.indexer.documents.readers.office.drawings import (
 )
 from echo_index.indexer.documents.readers.office.markup import descendants, own_text
 from echo_index.indexer.documents.readers.office.package import Package
-from echo_index.indexer.documents.readers.sheets.values import one_line
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -36,7 +36,7 @@ def _drawings(package: Package, sheet_part: str) -> Iterator[RowText]:
         root = package.xml(part, content="drawings")
         for anchor in root if root is not None else ():
             row = anchor.findtext("{*}from/{*}row", default="0")
-            if lines := [line for line in map(one_line, _words(anchor, package, part)) if line]:
+            if lines := [line for line in map(_one_line, _words(anchor, package, part)) if line]:
                 yield (int(row) + 1 if row.isdecimal() and len(row) < 8 else 1), "\n".join(dict.fromkeys(lines))
 
 
@@ -55,7 +55,7 @@ def _notes(package: Package, sheet_part: str) -> Iterator[RowText]:
     discussed = {comment.get("ref") for comment in threads}
     for comment in [*threads, *(note for note in notes if note.get("ref") not in discussed)]:
         cell = _CELL.fullmatch(comment.get("ref", ""))
-        text = one_line(" ".join(own_text(part) for part in comment.iterfind(".//{*}t")) or _own_text(comment))
+        text = _one_line(" ".join(own_text(part) for part in comment.iterfind(".//{*}t")) or _own_text(comment))
         if cell and text:
             yield int(cell[1]), f"Note on {cell[0]}: {text}"
 
@@ -69,3 +69,7 @@ def _all(package: Package, part: str) -> Iterator[_Element]:
 
 def _own_text(comment: _Element) -> str:
     return comment.findtext("{*}text", default="")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(without_invisible(text).split())
