@@ -9,8 +9,8 @@ from sheet_files import changed, ods_cell, ods_file, with_sheet_xml, xlsx_file
 
 from echo_index.indexer.documents.document import Document
 from echo_index.indexer.documents.formats import parse_document
+from echo_index.indexer.documents.readers.office.number_format import number_text
 from echo_index.indexer.documents.readers.sheets import workbook_parts
-from echo_index.indexer.documents.readers.sheets.number_format import number_text
 
 ACCOUNTING = '_-* #,##0.00\\ "€"_-;\\-* #,##0.00\\ "€"_-;_-* "-"??\\ "€"_-;_-@_-'
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -164,6 +165,21 @@ def test_tables_are_rows() -> None:
     [found] = document.tables
     assert found.header == "Ship | Tons | Crew"
     assert document.text[found.start : found.end] == "Gull | 90 | 4\nGull | 95 | 5\nnone |  | 0"
+
+
+@pytest.mark.parametrize(
+    ("code", "value", "expected"),
+    [
+        ("d/m/yyyy", "37261", "2002-01-05"), ("0%", "0.25", "25%"), ("General", "0.25", "0.25"), ("h:mm", "0.5", "0.5"),
+        ("yyyy", "1e99", "1e99"), ("yyyy", "-1", "-1"), ('"day "0', "3", "day 3"), ("0%", "many", "many"),
+    ],
+)  # fmt: skip
+def test_values_of_charts_are_read_as_they_are_shown(code: str, value: str, expected: str) -> None:
+    points = f"<c:formatCode>{escape(code)}</c:formatCode><c:pt><c:v>{value}</c:v></c:pt>"
+    categories = f"<c:cat><c:numRef><c:numCache>{points}</c:numCache></c:numRef></c:cat>"
+    chart = part("c:chartSpace", f"<c:chart><c:plotArea><c:ser>{categories}</c:ser></c:plotArea></c:chart>")
+    slide = Slide(frame('<c:chart r:id="a"/>'), relations={"a": ("chart", "../charts/c.xml")})
+    assert read_pptx(powerpoint_file(slide, parts={"charts/c.xml": chart})).text.strip() == expected
 
 
 def test_charts_diagrams_and_objects_are_read() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from echo_index.indexer.documents.readers.office.markup import attribute, child, descendants, name, own_text, value
+from echo_index.indexer.documents.readers.office.number_format import is_date_format, number_text
 from echo_index.indexer.documents.readers.office.package import Package
 
 if TYPE_CHECKING:
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 DRAWN_PARTS = ("c:chart", "cx:chart", "dgm:relIds")
 """The elements of a drawing that refer to a chart or a diagram in a part of its own."""
 
+_NUMBER = re.compile(r"-?\d{1,20}(?:\.\d{1,20})?(?:E[-+]?\d{1,2})?")
+_DAY_ZERO, _MAX_DAY = datetime(1899, 12, 30), 2_958_466  # days are counted from there up to the year 9999
 _FILE_NAME = re.compile(r"\S*\.(?:png|jpe?g|gif|bmp|tiff?|svg|wmf|emf|webp)", re.IGNORECASE)
 
 
@@ -66,7 +70,19 @@ def _name_of_series(series: _Element) -> Iterator[_Element]:
 
 def _of_each(root: _Element, outer: str, inner: str) -> Iterator[list[str]]:
     for element in descendants(root, outer):
-        yield [own_text(point).strip() for point in descendants(element, inner)]
+        codes = [own_text(code) for code in descendants(element, "c:formatCode")]
+        code = codes[0] if codes else ""
+        yield [_shown(own_text(point).strip(), code) for point in descendants(element, inner)]
+
+
+def _shown(text: str, code: str) -> str:
+    """Return a value of a chart as it is shown: by its format code if it is a number, dates as 2024-03-01."""
+    if not code or not _NUMBER.fullmatch(text):
+        return text
+    number = float(text)
+    if is_date_format(code):
+        return (_DAY_ZERO + timedelta(days=number)).date().isoformat() if 0 < number < _MAX_DAY else text
+    return number_text(number, code, general=text)
 
 
 def _diagram(root: _Element) -> list[str]:

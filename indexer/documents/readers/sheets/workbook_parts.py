@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from echo_index.indexer.documents.readers.archive import ARCHIVE_ERRORS, Archive, xml_elements
 from echo_index.indexer.documents.readers.office.markup import attribute
+from echo_index.indexer.documents.readers.office.number_format import BUILT_IN_FORMATS, is_number_format, number_text
 from echo_index.indexer.documents.readers.office.package import Package
 from echo_index.indexer.documents.readers.sheets.drawn_texts import RowText, drawn_texts
-from echo_index.indexer.documents.readers.sheets.number_format import BUILT_IN_FORMATS, is_number_format, number_text
 from echo_index.indexer.documents.readers.sheets.values import CellValue, cell_text, one_line
 
 if TYPE_CHECKING:

@@ -34,6 +34,8 @@ _COLOUR = re.compile(r"black|blue|cyan|green|magenta|red|white|yellow|colou?r ?\
 _SECTION_END = re.compile(r'("[^"]*"?|\\.|\[[^\]]*\]|[^;"\\\[]|[\[\\])*', re.DOTALL)
 _DATE_LETTERS = frozenset("ymdhsbgenaYMDHSBGENA")  # any of them unquoted: the code is that of a date, or unknown
 _PLAIN = re.compile(r"(?P<before>x*)[#?]*0(?:\.(?P<decimals>0*)x*|x*\.)")
+_NO_DATE = re.compile(r'"[^"]*"?|\\.|\[[^\]]*\]|general', re.IGNORECASE | re.DOTALL)
+_DAY = re.compile(r"[yd]", re.IGNORECASE)
 _NOT_ZERO = re.compile(r"[1-9]")
 _CONDITION = re.compile(r"([<>=]{1,2})(-?[\d.]+)")
 
@@ -95,6 +97,11 @@ class _Plain:
 def is_number_format(code: str) -> bool:
     """Return whether a code shows numbers in a way of its own; not those of dates, fractions and text."""
     return bool(_sections(code))
+
+
+def is_date_format(code: str) -> bool:
+    """Return whether a code shows a day. Times alone are none."""
+    return len(code) <= _MAX_CODE_LENGTH and _DAY.search(_NO_DATE.sub("", code.partition(";")[0])) is not None
 
 
 def number_text(value: float, code: str, *, general: str) -> str:
