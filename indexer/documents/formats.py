@@ -35,6 +35,7 @@ _READERS = (
     ("html", "html.reader:read_xhtml", ".xhtml"),
     ("pdf", "pdf.reader:read_pdf", ".pdf"),
     ("docx", "word.reader:read_docx", ".docx .docm .dotx .dotm"),
+    ("rtf", "rtf.reader:read_rtf", ".rtf"),
     ("pptx", "powerpoint.reader:read_pptx", ".pptx .pptm .ppsx .ppsm .potx .potm"),
     ("epub", "epub.reader:read_epub", ".epub"),
     ("odt", "opendocument.reader:read_odt", ".odt .ott .fodt"),

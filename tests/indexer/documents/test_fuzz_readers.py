@@ -112,6 +112,17 @@ _MAIL = (
     b"Content-Transfer-Encoding: base64\n\nIyBPbmUKClR3by4K\n--b\nContent-Type: message/rfc822\n\n"
     b"Subject: Two\n\nThree.\n-----BEGIN PGP MESSAGE-----\n\nabc\n-----END PGP MESSAGE-----\n--b--\n"
 )
+_RTF = (
+    rb"{\rtf1\ansi\ansicpg1252\deff0{\fonttbl{\f0\fcharset128 A;}{\f1\fcharset2 Symbol;}}{\info{\title T}}"
+    rb"{\stylesheet{\s1\sbasedon2 heading 1;}{\s2\sbasedon1\outlinelevel1 x;}}{\header h\chpgn}\pard\s1 One\par"
+    rb"\pard\plain "
+    rb"{\listtext\f1\'b7\tab}\u26085?\'93\'fa{\super\chftn}{\footnote\ftnalt\pard n}{\v x}{\super 2}\par"
+    rb"{\field{\*\fldinst SYMBOL 97 \\f Symbol}{\fldrslt}}"
+    rb"{\shp{\*\shpinst{\sp{\sn wzDescription}{\sv d}}{\shptxt b\par}}}"
+    rb"\trowd\trhdr\clvmgf\cellx9\cellx99\pard\intbl a\cell"
+    rb"{\pard\itap2 i\nestcell{\*\nesttableprops\trowd\cellx5\nestrow}}"
+    rb"\pard\intbl b\cell\row\trowd\clvmrg\cellx9\cellx99\pard\intbl\cell c\cell\row{\object\objemb{\pict 01}}}"
+)
 _NOTEBOOK = (
     b'{"cells": [{"cell_type": "markdown", "source": ["# One\\n", "two | <b>three</b>"]}, '
     b'{"cell_type": "code", "source": "x", "outputs": [{"output_type": "stream", "text": "\\u001b[31ma\\rb"}, '
@@ -142,6 +153,7 @@ SEEDS = {
         odf.slide(odf.box("Tides", kind="title"), odf.box("High.", at=(1, 2)), notes="Wait.") + odf.slide(),
         kind="presentation",
     ),
+    ".rtf": _RTF,
     ".eml": _MAIL,
     ".mbox": b"From a@b Wed Jun 12 10:01:02 2024\n" + _MAIL + b"\nFrom - Wed Jun 12 10:01:02 2024\n" + _MAIL,
     ".ipynb": _NOTEBOOK,

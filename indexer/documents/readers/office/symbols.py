@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 _PRIVATE_USE = 0xF000  # Word stores the codes of symbol fonts from here on
 _FIRST, _LAST = 0x20, 0xFF
+_DIGITS = re.compile(r"\d{1,9}", re.ASCII)
 
 # The font Symbol, sixteen characters a line from 0x20. A NUL stands for a code without a sign.
 _SYMBOL = (
@@ -70,6 +73,18 @@ def symbol(code: str, *, font: str) -> str:
     if 0 <= ord(character) - _PRIVATE_USE <= _LAST:
         return bytes([ord(character) - _PRIVATE_USE]).decode("cp1252", "ignore")
     return character if character.isprintable() else ""
+
+
+def symbol_of_field(code: str) -> str:
+    r"""Return the character of a field such as `SYMBOL 179 \f Symbol`, "" for other fields."""
+    words = code.replace('"', " ").split()
+    if len(words) < 2 or words[0].upper() != "SYMBOL":
+        return ""
+    font = " ".join(words[words.index(r"\f") + 1 :]).split("\\")[0].strip() if r"\f" in words else ""
+    number_text = words[1].lower().removeprefix("0x")
+    is_decimal = number_text == words[1].lower()
+    digits = f"{int(number_text):x}" if is_decimal and _DIGITS.fullmatch(number_text) else number_text
+    return symbol(digits, font=font)
 
 
 def _sign(character: str, signs: dict[int, str]) -> str:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 from echo_index.indexer.documents.readers.invisible import without_invisible
 from echo_index.indexer.documents.readers.opendocument.markup import attribute, child, count, line_of, name
 from echo_index.indexer.documents.readers.opendocument.styles import Styles
 from echo_index.indexer.documents.readers.page_numbers import PAGE_NUMBER
-from echo_index.indexer.documents.readers.scripts import superscript
+from echo_index.indexer.documents.readers.scripts import with_superscripts
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -125,8 +124,4 @@ class _Pieces:
         self.add(text.removeprefix(" ") if before[-1:] in {" ", "\n"} else text, is_raised=is_raised)
 
     def text(self) -> str:
-        written: list[str] = []
-        for is_raised, group in groupby(self.pieces, key=lambda piece: piece[1]):
-            text = "".join(piece for piece, _ in group)
-            written.append(superscript(text, before=written[-1][-1:] if written else "") if is_raised else text)
-        return without_invisible("".join(written))
+        return without_invisible(with_superscripts(self.pieces))

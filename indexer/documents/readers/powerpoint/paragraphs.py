@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 from echo_index.indexer.documents.readers.invisible import without_invisible
@@ -11,7 +10,7 @@ from echo_index.indexer.documents.readers.office.equations import linear_equatio
 from echo_index.indexer.documents.readers.office.markup import child, descendants, name, own_text, shown_children
 from echo_index.indexer.documents.readers.office.symbols import is_symbol_font, symbol_text
 from echo_index.indexer.documents.readers.powerpoint.bullets import Bullets
-from echo_index.indexer.documents.readers.scripts import superscript
+from echo_index.indexer.documents.readers.scripts import with_superscripts
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -35,11 +34,7 @@ def text_of(body: _Element | None, styles: list[_Element]) -> str:
 
 def paragraph_text(paragraph: _Element) -> str:
     """Return the text of a paragraph, with superscripts that can be told from what they stand behind."""
-    written: list[str] = []
-    for is_raised, group in groupby(_pieces(paragraph), key=lambda piece: piece[1]):
-        text = "".join(piece for piece, _ in group)
-        written.append(superscript(text, before=written[-1][-1:] if written else "") if is_raised else text)
-    return without_invisible("".join(written))
+    return without_invisible(with_superscripts(_pieces(paragraph)))
 
 
 def _pieces(element: _Element) -> Iterator[tuple[str, bool]]:

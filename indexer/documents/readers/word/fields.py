@@ -15,7 +15,7 @@ from echo_index.indexer.documents.readers.office.markup import (
     switch,
     value,
 )
-from echo_index.indexer.documents.readers.office.symbols import symbol
+from echo_index.indexer.documents.readers.office.symbols import symbol_of_field
 from echo_index.indexer.documents.readers.page_numbers import PAGE_NUMBER
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Fields:
         if ended.is_shown:
             self.note_shown()
             return ""
-        return _form_value(ended.form) if ended.form is not None else _symbol_of(code)
+        return _form_value(ended.form) if ended.form is not None else symbol_of_field(code)
 
 
 def _complete_fields(story: _Element) -> set[_Element]:
@@ -115,15 +115,3 @@ def _form_value(form: _Element) -> str:
             chosen = number(value(control, "w:result") or value(control, "w:default")) or 0
             return entries[chosen] if chosen < len(entries) else ""
     return ""
-
-
-def _symbol_of(code: str) -> str:
-    r"""Return the character of a field such as `SYMBOL 179 \f Symbol`, "" for other fields."""
-    words = code.replace('"', " ").split()
-    if len(words) < 2 or words[0].upper() != "SYMBOL":
-        return ""
-    font = " ".join(words[words.index(r"\f") + 1 :]).split("\\")[0].strip() if r"\f" in words else ""
-    number_text = words[1].lower().removeprefix("0x")
-    is_decimal = number_text == words[1].lower()
-    digits = number(number_text) if is_decimal else None
-    return symbol(f"{digits:x}" if digits is not None else number_text, font=font)

@@ -1,4 +1,4 @@
-"""Read what Word imports into a document when it opens it: parts in HTML, plain text, or Word's own format."""
+"""Read what Word imports into a document when it opens it: parts in HTML, plain text, RTF, or Word's own format."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from echo_index.indexer.documents.document import Document
 from echo_index.indexer.documents.readers.html.reader import read_html
 from echo_index.indexer.documents.readers.office.package import Package
 from echo_index.indexer.documents.readers.plain import read_text
+from echo_index.indexer.documents.readers.rtf.reader import read_rtf
 
 Reader = Callable[[bytes], Document]
 
@@ -20,7 +21,7 @@ _NAMES = {  # by the content type and by the suffix
     "text/html": "html", "application/xhtml+xml": "html", "html": "html", "htm": "html", "xhtml": "html",
     "text/plain": "text", "txt": "text",
     "message/rfc822": "mail", "multipart/related": "mail", "mht": "mail", "mhtml": "mail",
-    "application/rtf": "RTF", "text/rtf": "RTF", "rtf": "RTF",
+    "application/rtf": "rtf", "text/rtf": "rtf", "rtf": "rtf",
     "docx": "word", "docm": "word", "dotx": "word", "dotm": "word",
 }  # fmt: skip
 _WORD_TYPES = ("wordprocessingml", "ms-word")  # in all content types of documents and templates, with macros or without
@@ -46,7 +47,7 @@ class Imports:
         name = self._format(part)
         reader = self._reader(name)
         if content is None or reader is None:
-            self.package.omit(f"imported content in {name}" if reader is None and name else "imported content")
+            self.package.omit("imported content")
             return None
         try:
             document = reader(content)
@@ -64,7 +65,8 @@ class Imports:
         return _NAMES.get(declared) or _NAMES.get(posixpath.splitext(part)[1].removeprefix(".").lower(), "")
 
     def _reader(self, name: str) -> Reader | None:
-        return {"html": read_html, "text": read_text, "mail": _read_mail, "word": self.read_word}.get(name)
+        readers = {"html": read_html, "text": read_text, "mail": _read_mail, "rtf": read_rtf, "word": self.read_word}
+        return readers.get(name)
 
 
 def _read_mail(content: bytes) -> Document:

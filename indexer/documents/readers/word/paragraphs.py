@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 from echo_index.indexer.documents.readers.office.equations import linear_equation
@@ -18,7 +17,7 @@ from echo_index.indexer.documents.readers.office.markup import (
 from echo_index.indexer.documents.readers.office.package import Package
 from echo_index.indexer.documents.readers.office.symbols import is_symbol_font, symbol, symbol_text
 from echo_index.indexer.documents.readers.page_numbers import PAGE_NUMBER
-from echo_index.indexer.documents.readers.scripts import superscript
+from echo_index.indexer.documents.readers.scripts import with_superscripts
 from echo_index.indexer.documents.readers.word.drawings import is_hidden, text_boxes, words_of_drawing
 from echo_index.indexer.documents.readers.word.fields import Fields
 from echo_index.indexer.documents.readers.word.notes import Notes
@@ -166,8 +165,4 @@ class _Pieces:
 
     def text(self) -> str:
         """Return the text with superscripts that can be told from what they stand behind."""
-        written: list[str] = []
-        for is_raised, group in groupby(self.pieces, key=lambda piece: piece[1]):
-            text = "".join(piece for piece, _ in group)
-            written.append(superscript(text, before=written[-1][-1:] if written else "") if is_raised else text)
-        return "".join(written).replace(_SOFT_HYPHEN, "")
+        return with_superscripts(self.pieces).replace(_SOFT_HYPHEN, "")

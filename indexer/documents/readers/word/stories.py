@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from echo_index.indexer.documents.readers.blocks import Block, document_block, paragraph_block, table_block
 from echo_index.indexer.documents.readers.office.markup import attribute, child, name, outermost, switch
 from echo_index.indexer.documents.readers.office.package import Package
+from echo_index.indexer.documents.readers.table_lines import table_lines
 from echo_index.indexer.documents.readers.word.fields import Fields
 from echo_index.indexer.documents.readers.word.imports import Imports
 from echo_index.indexer.documents.readers.word.notes import Note, Notes
 from echo_index.indexer.documents.readers.word.numbering import Numbering
 from echo_index.indexer.documents.readers.word.paragraphs import ParagraphReader
 from echo_index.indexer.documents.readers.word.styles import Styles
-from echo_index.indexer.documents.readers.word.tables import is_layout, table_lines
+from echo_index.indexer.documents.readers.word.tables import is_layout, rows_of
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -100,7 +101,7 @@ class StoryReader:
                 for cell in outermost(row, "w:tc"):
                     yield from self._blocks(cell)
         else:
-            rows = table_lines(table, self._cell_text)
+            rows = table_lines(rows_of(table, self._cell_text))
             yield table_block(rows.lines, headers=rows.headers)
 
     def _cell_text(self, cell: _Element) -> str:
