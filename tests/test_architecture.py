@@ -65,6 +65,7 @@ OWNERS = {
         "indexer/documents/readers/opendocument/*",
         "indexer/documents/readers/sheets/*",
     ),
+    "olefile": ("indexer/documents/readers/mail/compound.py",),
     "python_calamine": ("indexer/documents/readers/sheets/workbook.py",),
     "peft": (
         "embeddings/models/lora.py",

@@ -55,6 +55,7 @@ _READERS = (
 
 _READERS_WITH_PARTS = (
     ("mail", "mail.reader:read_mail", ".eml"),
+    ("mail", "mail.reader:read_msg", ".msg"),
     ("mail", "mail.reader:read_mailbox", ".mbox .mbx"),
 )
 """Formats with files of other formats inside. Their readers get a function that reads one of those."""

@@ -6,16 +6,19 @@ import io
 import os
 import zipfile
 from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import opendocument_files as odf
 import powerpoint_files as slides
 import pytest
+from compressed_rtf import compress
 from epub_files import encryption, epub_file, navigation
 from example_documents import MARKDOWN, PAGE, PYTHON, RST, pdf_file
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from outlook_files import EightBit, mail_storage, msg_file
 from sheet_files import ods_cell, ods_file, xls_file, xlsb_file, xlsx_file
 from word_files import cell, paragraph, part, row, run, table, word_file
 
@@ -112,6 +115,23 @@ _MAIL = (
     b"Content-Transfer-Encoding: base64\n\nIyBPbmUKClR3by4K\n--b\nContent-Type: message/rfc822\n\n"
     b"Subject: Two\n\nThree.\n-----BEGIN PGP MESSAGE-----\n\nabc\n-----END PGP MESSAGE-----\n--b--\n"
 )
+
+
+def _outlook_file() -> bytes:
+    inner = mail_storage({0x0037: EightBit(b"Gr\xf6\xdfe"), 0x1009: compress(_RTF)}, attachments=[{0x3701: b"x"}])
+    return msg_file(
+        {
+            0x0037: "Lamp",
+            0x0042: "Ann",
+            0x1013: b"<p>Page",
+            0x3FFD: 1252,
+            0x0039: datetime(2024, 6, 12, tzinfo=timezone.utc),
+        },
+        recipients=[{0x0C15: 1, 0x3001: "Bob", 0x39FE: "b@example.org"}],
+        attachments=[{0x3707: "a.md", 0x3701: b"# One"}, {0x3701: inner, 0x3705: 5}],
+    )
+
+
 _RTF = (
     rb"{\rtf1\ansi\ansicpg1252\deff0{\fonttbl{\f0\fcharset128 A;}{\f1\fcharset2 Symbol;}}{\info{\title T}}"
     rb"{\stylesheet{\s1\sbasedon2 heading 1;}{\s2\sbasedon1\outlinelevel1 x;}}{\header h\chpgn}\pard\s1 One\par"
@@ -155,6 +175,7 @@ SEEDS = {
     ),
     ".rtf": _RTF,
     ".eml": _MAIL,
+    ".msg": _outlook_file(),
     ".mbox": b"From a@b Wed Jun 12 10:01:02 2024\n" + _MAIL + b"\nFrom - Wed Jun 12 10:01:02 2024\n" + _MAIL,
     ".ipynb": _NOTEBOOK,
     ".srt": b"1\n00:00:01,000 --> 00:00:02,000\n<i>One</i> lamp.\n\n2\n00:00:02,000 --> 00:00:09,000\nOne lamp.\n- Two",

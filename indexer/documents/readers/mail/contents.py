@@ -13,9 +13,11 @@ from echo_index.indexer.documents.readers.mail.plain_text import plain_text
 
 _MAX_DEPTH = 30  # of multiparts within each other
 _MORE_IN_HTML = 4  # times the length of the plain text, which then only says that there is HTML
-_ENCRYPTED = {"application/pkcs7-mime", "application/x-pkcs7-mime", "application/pgp-encrypted"}
+ENCRYPTED = {"application/pkcs7-mime", "application/x-pkcs7-mime", "application/pgp-encrypted"}
+"""Types of parts that are encrypted, or signed as a whole."""
 _SIGNATURES = {"application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature"}
-_NOT_FOR_PEOPLE = _SIGNATURES | {"application/applefile", "application/pgp-keys"}
+NOT_FOR_PEOPLE = _SIGNATURES | {"application/applefile", "application/pgp-keys"}
+"""Types of parts that only programs read."""
 
 
 @dataclass(slots=True)
@@ -36,11 +38,11 @@ def read_contents(mail: Entity) -> Contents:
 
 def _add(contents: Contents, entity: Entity, *, depth: int) -> None:
     kind = entity.header.content_type
-    if kind == "multipart/encrypted" or kind in _ENCRYPTED:
+    if kind == "multipart/encrypted" or kind in ENCRYPTED:
         _add_encrypted(contents, entity)
     elif entity.is_multipart:
         _add_parts(contents, entity, depth=depth)
-    elif kind in _NOT_FOR_PEOPLE:
+    elif kind in NOT_FOR_PEOPLE:
         return
     elif _is_text(entity):
         if document := _read_text(contents, entity):
@@ -73,7 +75,7 @@ def _add_parts(contents: Contents, entity: Entity, *, depth: int) -> None:
 
 
 def _add_alternatives(contents: Contents, parts: Sequence[Entity], *, depth: int) -> None:
-    """Add the plain text, or the page of HTML if it says much more. Attachments are taken from all."""
+    """Add one of the alternatives. Attachments are taken from all."""
     read = []
     for part in parts:
         inside = Contents()
@@ -82,11 +84,17 @@ def _add_alternatives(contents: Contents, parts: Sequence[Entity], *, depth: int
         contents.attachments += [each for each in inside.attachments if not _is_invitation(each)]
         if inside.texts:
             read.append(inside.texts)
-    lengths = [sum(len(text.text) for text in texts) for texts in read]
-    if read:
-        plain = next((number for number, texts in enumerate(read) if texts[0].format == "text"), 0)
-        longest = lengths.index(max(lengths))
-        contents.texts += read[longest if lengths[longest] > _MORE_IN_HTML * lengths[plain] else plain]
+    contents.texts += chosen_alternative(read)
+
+
+def chosen_alternative(alternatives: Sequence[list[Document]]) -> list[Document]:
+    """Return the plain text, or another alternative, such as a page of HTML, if it says much more."""
+    if not alternatives:
+        return []
+    lengths = [sum(len(text.text) for text in texts) for texts in alternatives]
+    plain = next((number for number, texts in enumerate(alternatives) if texts[0].format == "text"), 0)
+    longest = lengths.index(max(lengths))
+    return alternatives[longest if lengths[longest] > _MORE_IN_HTML * lengths[plain] else plain]
 
 
 def _is_text(entity: Entity) -> bool:
@@ -113,11 +121,9 @@ def _read_text(contents: Contents, entity: Entity) -> Document | None:
     if entity.header.content_type == "text/html":
         document = read_html(text.encode("utf-8", "replace"))
     else:
-        read = plain_text(
-            text,
-            is_flowed=entity.header.parameter("format").lower() == "flowed",
-            deletes_spaces=entity.header.parameter("delsp").lower() == "yes",
-        )
+        is_flowed = entity.header.parameter("format").lower() == "flowed"
+        deletes_spaces = entity.header.parameter("delsp").lower() == "yes"
+        read = plain_text(text, is_flowed=is_flowed, deletes_spaces=deletes_spaces)
         contents.omissions += ["encrypted text"] if read.has_encrypted else []
         document = Document(text=read.text, title="", format="text")
     return document if document.text.strip() else None

@@ -51,7 +51,7 @@ class Header:
     def file_name(self) -> str:
         """The name of the attached file, without folders; empty if there is none."""
         name = _parameter(self.message, "filename", "content-disposition") or _parameter(self.message, "name")
-        return re.split(r"[/\\]", _clean(_decode_words(name)))[-1].strip()[:200]
+        return plain_file_name(_decode_words(name))
 
     def parameter(self, name: str) -> str:
         """Return a parameter of the content type, such as the charset; empty if it is not there."""
@@ -59,7 +59,17 @@ class Header:
 
     def field(self, name: str) -> str:
         """Return a field as a person sees it, on one line; empty if it is not there."""
-        return _clean(_decode_words(self.fields.get(name, "")))
+        return on_one_line(_decode_words(self.fields.get(name, "")))
+
+
+def plain_file_name(name: str) -> str:
+    """Return the name of an attached file without folders."""
+    return re.split(r"[/\\]", on_one_line(name))[-1].strip()[:200]
+
+
+def on_one_line(value: str) -> str:
+    """Return a text as a person sees it on one line."""
+    return " ".join(_CONTROL.sub(" ", without_invisible(value)).split())
 
 
 def split_header(content: bytes) -> tuple[bytes, bytes]:
@@ -82,7 +92,7 @@ def parse_header(source: bytes) -> Header:
     message = Message()
     for name in ("content-type", "content-disposition", "content-transfer-encoding"):
         if name in fields:
-            message[name] = _clean(fields[name][:_MAX_PARAMETERS])
+            message[name] = on_one_line(fields[name][:_MAX_PARAMETERS])
     return Header(message, fields)
 
 
@@ -140,7 +150,3 @@ def _decode_charset(content: bytes, charset: str) -> str:
         return decode(content, declared=charset)
     except DocumentError:
         return content.decode("latin-1")
-
-
-def _clean(value: str) -> str:
-    return " ".join(_CONTROL.sub(" ", without_invisible(value)).split())

@@ -1,4 +1,4 @@
-"""Read mail: one mail (EML) or a mailbox (MBOX), with what is attached. Nothing is opened or fetched."""
+"""Read mail: one mail (EML, or MSG of Outlook) or a mailbox (MBOX), with what is attached. Nothing is fetched."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from dataclasses import dataclass, field, replace
 
 from echo_index.errors import DocumentError
 from echo_index.indexer.documents.document import Document
-from echo_index.indexer.documents.readers.mail.contents import read_contents
-from echo_index.indexer.documents.readers.mail.entity import Entity, parse_entity
+from echo_index.indexer.documents.readers.mail.eml import parse_eml
 from echo_index.indexer.documents.readers.mail.history import History
 from echo_index.indexer.documents.readers.mail.mailbox import split_mailbox
+from echo_index.indexer.documents.readers.mail.message import Attachment, Mail
+from echo_index.indexer.documents.readers.mail.outlook import parse_msg
+from echo_index.indexer.documents.readers.office.package import OLE_MARK
 from echo_index.indexer.documents.readers.parts import Parts
+from echo_index.indexer.documents.readers.plain import read_text
 
 ReadPart = Callable[[bytes, str], Document | None]
 """Reads a file within a file by its name; None if no reader takes it."""
@@ -19,7 +22,6 @@ ReadPart = Callable[[bytes, str], Document | None]
 _MAX_MAILS = 100_000
 _MAX_DEPTH = 5  # of mails within mails
 _MAX_OMISSIONS = 50
-_SHOWN_FIELDS = ("From", "To", "Cc", "Date")
 _NO_SUBJECT = "(no subject)"
 _SUFFIXES = {  # for attachments whose name does not say what they are
     "text/html": ".html", "application/xhtml+xml": ".xhtml", "text/markdown": ".md", "application/pdf": ".pdf",
@@ -38,11 +40,18 @@ def read_mail(content: bytes, read_part: ReadPart) -> Document:
     Raises:
         DocumentError: the content is not a mail.
     """
-    mail = _parse_mail(content)
-    reader = _Reader(read_part)
-    reader.parts.add_place(0, "")
-    reader.add_mail(mail, level=1, place="")
-    return reader.document(title=mail.header.field("subject"))
+    return _read_one(parse_eml(content), read_part)
+
+
+def read_msg(content: bytes, read_part: ReadPart) -> Document:
+    """Return a mail that Outlook saved, like any other mail. What is no such file is read as plain text.
+
+    Other programs describe messages in text files with the same suffix.
+
+    Raises:
+        DocumentError: the content is broken or binary.
+    """
+    return _read_one(parse_msg(content), read_part) if content.startswith(OLE_MARK) else read_text(content)
 
 
 def read_mailbox(content: bytes, read_part: ReadPart) -> Document:
@@ -57,17 +66,33 @@ def read_mailbox(content: bytes, read_part: ReadPart) -> Document:
     count = 0
     for count, source in enumerate(split_mailbox(content), start=1):
         if count <= _MAX_MAILS:
-            reader.add_mail(_parse_mail(source), level=1, place=f"message {count}")
+            reader.add_mail(parse_eml(source), level=1, place=f"message {count}")
     if count > _MAX_MAILS:
         reader.parts.omissions.append(f"messages {_MAX_MAILS + 1:,} to {count:,}")
     return reader.document(title="")
 
 
-def _parse_mail(source: bytes) -> Entity:
-    mail = parse_entity(source.lstrip(b"\r\n"))
-    if not mail.header.fields:
-        raise DocumentError("It is not a mail: it does not begin with the header of one.")
-    return mail
+def _read_one(mail: Mail, read_part: ReadPart) -> Document:
+    reader = _Reader(read_part)
+    reader.parts.add_place(0, "")
+    reader.add_mail(mail, level=1, place="")
+    return reader.document(title=mail.subject)
+
+
+def _mail_within(attachment: Attachment) -> Mail | None:
+    """Return an attached mail; None if the attachment is none.
+
+    Raises:
+        DocumentError: it should be one, and is not.
+    """
+    name = attachment.name.lower()
+    if attachment.mail is not None:
+        return attachment.mail()
+    if attachment.kind == "message/rfc822" or name.endswith(".eml"):
+        return parse_eml(attachment.content())
+    if attachment.kind == "application/vnd.ms-outlook" or name.endswith(".msg"):
+        return parse_msg(attachment.content())
+    return None
 
 
 @dataclass(slots=True)
@@ -91,35 +116,34 @@ class _Reader:
             omissions=tuple(self._omissions()),
         )
 
-    def add_mail(self, mail: Entity, *, level: int, place: str) -> None:
+    def add_mail(self, mail: Mail, *, level: int, place: str) -> None:
         """Add a mail with its attachments, its subject as a heading of this level."""
         parts = self.parts
-        header = mail.header
-        start = parts.add_heading(level, header.field("subject") or (_NO_SUBJECT if place else ""))
+        start = parts.add_heading(level, mail.subject or (_NO_SUBJECT if place else ""))
         if place:
             parts.add_place(start, place)
-        shown = [f"{name}: {value}" for name in _SHOWN_FIELDS if (value := header.field(name.lower()))]
-        parts.add("\n".join(shown))
-        contents = read_contents(mail)
-        for text in contents.texts:
+        parts.add("\n".join(f"{name}: {value}" for name, value in mail.fields.items() if value))
+        for text in mail.texts:
             if self.history and text.format == "text":
                 text = replace(text, text=self.history.without_known(text.text))
             if text.text.strip():
                 parts.add_document(text, level=level)
-        self._omit(*contents.omissions, place=place)
-        for attachment in contents.attachments:
+        self._omit(*mail.omissions, place=place)
+        for attachment in mail.attachments:
             self._add_attachment(attachment, level=level + 1, place=place)
 
-    def _add_attachment(self, entity: Entity, *, level: int, place: str) -> None:
-        kind = entity.header.content_type
-        name = entity.header.file_name
-        if kind == "message/rfc822" or name.lower().endswith(".eml"):
-            self._add_mail_within(entity, name, level=level, place=place)
-            return
-        name = name or kind
-        phrase = f"attachment {name}"
+    def _add_attachment(self, attachment: Attachment, *, level: int, place: str) -> None:
+        phrase = f"attachment {attachment.name or attachment.kind}"
         try:
-            document = self._read_attachment(entity, name)
+            mail = _mail_within(attachment)
+        except DocumentError:
+            self._omit(f"attachment {attachment.name or 'message'}", place=place)
+            return
+        if mail is not None:
+            self._add_mail_within(mail, attachment.name, level=level, place=place)
+            return
+        try:
+            document = self._read_attachment(attachment)
         except DocumentError as error:
             reason = error.message.rstrip(".")
             self._omit(f"{phrase} ({reason[:1].lower()}{reason[1:]})", place=place)
@@ -128,32 +152,23 @@ class _Reader:
             self._omit(phrase, place=place)
             return
         inside = _joined(place, phrase)
-        start = self.parts.add_heading(level, name)
+        start = self.parts.add_heading(level, attachment.name or attachment.kind)
         self.parts.add_place(start, inside)
         self.parts.add_document(document, level=level, place=inside)
         self._omit(*document.omissions, place=inside)
 
-    def _read_attachment(self, entity: Entity, name: str) -> Document | None:
-        content = entity.content()
-        kind = entity.header.content_type
-        charset = entity.header.parameter("charset")
-        if kind.startswith("text/") and charset:
-            content = entity.text().encode("utf-8", "replace")
+    def _read_attachment(self, attachment: Attachment) -> Document | None:
+        content, kind, name = attachment.content(), attachment.kind, attachment.name or attachment.kind
         document = self.read_part(content, name)
         suffix = _SUFFIXES.get(kind, ".txt" if kind.startswith("text/") else "")
         return self.read_part(content, f"{name}{suffix}") if document is None and suffix else document
 
-    def _add_mail_within(self, entity: Entity, name: str, *, level: int, place: str) -> None:
-        try:
-            mail = _parse_mail(entity.content())
-        except DocumentError:
-            self._omit(f"attachment {name or 'message'}", place=place)
-            return
-        phrase = f"attachment {name or mail.header.field('subject') or 'message'}"
+    def _add_mail_within(self, mail: Mail, name: str, *, level: int, place: str) -> None:
+        phrase = f"attachment {name or mail.subject or 'message'}"
         if level > _MAX_DEPTH:
             self._omit(phrase, place=place)
-            return
-        self.add_mail(mail, level=level, place=_joined(place, phrase))
+        else:
+            self.add_mail(mail, level=level, place=_joined(place, phrase))
 
     def _omit(self, *phrases: str, place: str) -> None:
         self.parts.omissions += [f"{phrase} of {place}" if place else phrase for phrase in phrases]
