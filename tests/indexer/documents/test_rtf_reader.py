@@ -50,6 +50,7 @@ def row(*cells: bytes, formats: bytes = b"", edges: tuple[int, ...] = ()) -> byt
         (rb"a\~b\_c\-d\emdash e\endash\lquote f\rquote \ldblquote g\rdblquote\bullet\{\}\\", "a b-cd—e–‘f’“g”•{}\\"),
         (rb"{\f3 a\'b3\u-3999?}", "α≥α"),
         (rb"no{\v hidden}{\deleted deleted}{\revised new}{\v\plain w}", "noneww"),
+        (rb"one{\v\par hidden}two{\deleted\par}three", "onetwothree"),
         (rb"10{\super 14} H{\sub 2}O 1{\super st} x{\up6 2}", "10^14 H2O 1st x^2"),
         (rb"one\line two\tab three", "one\ntwo\tthree"),
         (b"lines\r\n go \non\\\nnext", "lines go on\n\nnext"),
@@ -117,7 +118,7 @@ def test_merged_cells_leave_each_text_in_its_column() -> None:
     wide = wide.replace(rb"\cell" + b"\n", rb"\cell\pard\intbl wide\cell")
     down = row(b"a", b"b", b"c", formats=rb"\clvmgf\cellx1000\cellx2000\cellx3000")
     on = row(b"", b"d", b"e", formats=rb"\clvmrg\cellx1000\cellx2000\cellx3000")
-    flat = row(b"f", b"g", b"", formats=rb"\cellx1000\clmgf\cellx2000\clmrg\cellx3000")
+    flat = row(b"f", b"g", b"unseen", formats=rb"\cellx1000\clmgf\cellx2000\clmrg\cellx3000")
     assert text(wide + down + on + flat) == "2020 | wide | \na | b | c\na | d | e\nf | g | "
 
 
@@ -132,9 +133,11 @@ def test_nested_tables_are_tables_and_what_they_stand_in_is_none() -> None:
         rb"{\nonesttables no\par}" % cells
         for cells in ((b"w", b"x"), (b"y", b"z"))
     )
-    outer = rb"\trowd\cellx1000\cellx2000\pard\intbl Outer\cell" + inner + rb"\pard\intbl End\cell\row\pard After\par"
+    outer = (
+        rb"\trowd\cellx1000\cellx2000\pard\intbl Outer\cell" + inner + rb"\pard End\par more\cell\row\pard After\par"
+    )
     document = read(rtf(outer + row(b"p", b"q") + row(b"r", b"s")))
-    assert document.text == "Outer\n\nw | x\ny | z\n\nEnd\n\nAfter\n\np | q\nr | s"
+    assert document.text == "Outer\n\nw | x\ny | z\n\nEnd\n\nmore\n\nAfter\n\np | q\nr | s"
     assert [each.header for each in document.tables] == ["w | x", "p | q"]
 
 
