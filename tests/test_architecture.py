@@ -64,6 +64,8 @@ OWNERS = {
         "indexer/documents/readers/epub/*",
         "indexer/documents/readers/opendocument/*",
         "indexer/documents/readers/sheets/*",
+        "indexer/documents/readers/rtf/equations.py",
+        "indexer/documents/readers/rtf/state.py",
     ),
     "olefile": ("indexer/documents/readers/mail/compound.py",),
     "python_calamine": ("indexer/documents/readers/sheets/workbook.py",),

@@ -141,7 +141,8 @@ _RTF = (
     rb"{\shp{\*\shpinst{\sp{\sn wzDescription}{\sv d}}{\shptxt b\par}}}"
     rb"\trowd\trhdr\clvmgf\cellx9\cellx99\pard\intbl a\cell"
     rb"{\pard\itap2 i\nestcell{\*\nesttableprops\trowd\cellx5\nestrow}}"
-    rb"\pard\intbl b\cell\row\trowd\clvmrg\cellx9\cellx99\pard\intbl\cell c\cell\row{\object\objemb{\pict 01}}}"
+    rb"\pard\intbl b{\mmath{\*\moMath{\mf{\mnum{\mr 1}}{\mden{\mr 2}}}}}"
+    rb"\cell\row\trowd\clvmrg\cellx9\cellx99\pard\intbl\cell c\cell\row{\object\objemb{\pict 01}}}"
 )
 _NOTEBOOK = (
     b'{"cells": [{"cell_type": "markdown", "source": ["# One\\n", "two | <b>three</b>"]}, '

@@ -177,6 +177,17 @@ def test_of_fields_the_results_are_read(code: bytes, result: bytes, seen: str) -
     assert text(rb"<{\field{\*\fldinst " + code + rb"}{\fldrslt " + result + b"}}>") == f"<{seen}>"
 
 
+def test_equations_are_written_on_one_line() -> None:
+    run = rb"{\mr\mscr0{\rtlch\f1 %s}}"
+    half = rb"{\mf{\mfPr{\mctrlPr no}}{\mnum" + run % b"a+b" + rb"}{\mden" + run % b"2" + rb"}}"
+    root = rb"{\mrad{\mradPr{\mdegHide 1}}{\mdeg}{\me" + run % b"x" + rb"}}"
+    total = rb"{\mnary{\mnaryPr{\mchr \u8721?}}{\msub" + run % b"i" + rb"}{\msup}{\me" + run % b"i" + rb"}}"
+    body = rb"Is {\mmath{\*\moMathPara{\*\moMath " + half + run % b"=" + root + total + rb"}}{\mmathPict{\pict 01}}} so"
+    assert text(body) == "Is (a+b)/2=√x∑_i i so"
+    assert text(rb"{\v{\mmath{\*\moMath" + half + rb"}}}kept") == "kept"
+    assert text(rb"{\mmath{\*\moMath" + rb"{\me" * 10_000 + run % b"x" + rb"}" * 10_002 + b"kept") == "kept"
+
+
 def test_headers_and_footers_are_read_once_without_page_numbers() -> None:
     page = rb"Page {\field{\*\fldinst{ PAGE }}{\fldrslt 1}} of {\field{\*\fldinst NUMPAGES}{\fldrslt 9}}"
     body = (

@@ -6,13 +6,17 @@ from collections.abc import Callable
 
 from echo_index.indexer.documents.readers.blocks import Block
 from echo_index.indexer.documents.readers.number_formats import format_number
+from echo_index.indexer.documents.readers.office.equations import linear_equation
 from echo_index.indexer.documents.readers.page_numbers import PAGE_NUMBER
+from echo_index.indexer.documents.readers.rtf.equations import ELEMENTS, EQUATION, new_element, set_text
 from echo_index.indexer.documents.readers.rtf.fields import Field
 from echo_index.indexer.documents.readers.rtf.shapes import PROPERTIES, Shape
 from echo_index.indexer.documents.readers.rtf.state import Sink, State
 from echo_index.indexer.documents.readers.rtf.stories import Story
 
 Beginning = Callable[[State], None]
+
+_MAX_EQUATION_DEPTH = 50
 
 FURNITURE = frozenset("header headerl headerr headerf footer footerl footerr footerf".split())
 """The words of headers and footers: of all pages, of left and right ones, and of first ones."""
@@ -175,6 +179,26 @@ def _nested_row(state: State) -> None:
     state.at_close(finish)
 
 
+def _equation(word: str) -> Beginning:
+    def begin(state: State) -> None:
+        if len(state.equation) == _MAX_EQUATION_DEPTH:
+            state.hide()
+            return
+        element = new_element(word, state.equation[-1] if state.equation else None)
+        is_seen, story = state.frame.is_seen, state.story
+        state.equation.append(element)
+
+        def finish(text: str) -> None:
+            state.equation.pop()
+            set_text(element, text, word=word)
+            if is_seen and not state.equation:
+                story.write(linear_equation(element))
+
+        state.drain("equation", finish)
+
+    return begin
+
+
 def _as_it_is(state: State) -> None:
     """Let the group be a part of the one around it."""
 
@@ -207,6 +231,9 @@ GROUPS: dict[str, tuple[frozenset[str], Beginning]] = {
         ("object", "", _object),
         ("nesttableprops", "", _nested_row),
         ("shppict", "", _as_it_is),
+        (EQUATION, "", _equation(EQUATION)),
+        ("moMathPara", "", _as_it_is),
+        *((word, "equation", _equation(word)) for word in sorted(ELEMENTS)),
         ("ud", ",info", _as_it_is),
     )
 }

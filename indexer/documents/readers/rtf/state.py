@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from echo_index.indexer.documents.readers.blocks import Block
 from echo_index.indexer.documents.readers.rtf.fields import Field
 from echo_index.indexer.documents.readers.rtf.shapes import Shape
 from echo_index.indexer.documents.readers.rtf.stories import Story
 from echo_index.indexer.documents.readers.rtf.styles import Paragraph, Styles
+
+if TYPE_CHECKING:
+    from lxml.etree import _Element
 
 Closing = Callable[[], None]
 
@@ -58,13 +62,14 @@ class NoteNumbers:
 
 @dataclass(slots=True)
 class State:
-    """A place in a document. `fields` and `shapes` are those that are open, innermost last."""
+    """A place in a document. `fields`, `shapes` and elements of an `equation` are those open, innermost last."""
 
     styles: Styles = field(default_factory=Styles)
     frame: Frame = field(default_factory=Frame)
     story: Story = field(init=False)
     fields: list[Field] = field(default_factory=list)
     shapes: list[Shape] = field(default_factory=list)
+    equation: list[_Element] = field(default_factory=list)
     footnotes: NoteNumbers = field(default_factory=lambda: NoteNumbers("decimal"))
     endnotes: NoteNumbers = field(default_factory=lambda: NoteNumbers("lowerRoman"))
     furniture: dict[str, list[Block]] = field(default_factory=dict)
