@@ -1,7 +1,7 @@
 """Read a mail that Outlook saved (MSG).
 
 The packages for this format are not used: python-oxmsg knows no mails within mails and fails at a property that is
-missing, and extract-msg may not be part of other programs.
+missing, and extract-msg is under the GPL.
 """
 
 from __future__ import annotations
