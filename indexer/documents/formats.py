@@ -23,7 +23,12 @@ _CODE_SUFFIXES = """
     .clj .cljs .c .h .cc .cpp .cxx .hh .hpp .hxx .cu .cuh .m .mm .cs .fs .fsx .vb .go .rs .swift .zig .nim
     .d .dart .rb .php .pl .pm .r .jl .lua .hs .ml .mli .ex .exs .erl .hrl .el .lisp .scm .sh .bash .zsh
     .fish .ps1 .bat .cmd .sql .graphql .proto .css .scss .sass .less .jsonl .ndjson .ini .cfg
-    .conf .properties .xml .xsd .xsl .tf .cmake .mk .asm .s .f90 .pas .vhd .sv
+    .conf .properties .tf .cmake .mk .asm .s .f90 .pas .vhd .sv
+"""
+
+_XML_SUFFIXES = """
+    .xml .xsd .xsl .xslt .wsdl .rss .atom .rdf .owl .plist .kml .gpx .opml .tei .dbk .docbook .dita .ditamap
+    .xlf .xliff .tmx .resx .xaml .csproj .fsproj .vbproj .props .targets .nuspec
 """
 
 _READERS = (
@@ -49,6 +54,7 @@ _READERS = (
     ("code", "structured.reader:read_json", ".json"),
     ("code", "structured.reader:read_yaml", ".yaml .yml"),
     ("code", "structured.reader:read_toml", ".toml"),
+    ("code", "structured.reader:read_xml", _XML_SUFFIXES),
     ("code", "plain:read_code", _CODE_SUFFIXES),
 )
 """Each format with a reader, as module and function in `readers`, and the suffixes of its files."""

@@ -161,6 +161,9 @@ SEEDS = {
     ".json": '{"name": ["wide", 1.5]}'.encode("utf-16"),
     ".yaml": b"servers:\n  - name: db1\n    host: &a x\n  - {host: *a}\n---\na:\n  b:\n    c: |\n      d\n",
     ".toml": b'[servers.db1]\na = """\n[x]\n"""\nb = [\n  [1]\n]\n[[items]]\nname = "c"\n',
+    ".xml": b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY e "x">]><a xmlns:b="c">\n<b:c id="1">\n'
+    b"<title>T &amp; <e>u</e></title><d><![CDATA[<x>]]></d>\n</b:c><!-- y -->\n"
+    b"<c k='2'>\n<key>z</key><d>\n<name>n</name><f/></d>t</c>\n<g/></a>",
     ".pdf": pdf_file(["One\nFirst", "Two"], title="A title", outline=[("First", 0), ("Two", 1)]),
     ".docx": _word_file(),
     ".pptx": _powerpoint_file(),

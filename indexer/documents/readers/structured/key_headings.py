@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from echo_index.indexer.documents.document import Heading, line_starts
@@ -43,11 +44,25 @@ def key_headings(text: str, events: Iterable[Event]) -> tuple[Heading, ...]:
     a few words long are left out.
     """
     headings = [each for each in _Walk(text).headings(events) if each.title.strip()]
-    for level in range(_MAX_LEVEL, 0, -1):
-        is_dense = len(headings) > _MANY_HEADINGS and len(headings) * _SECTION > len(text)
-        if is_dense or len(headings) > _MAX_HEADINGS:
-            headings = [heading for heading in headings if heading.level < level]
-    return tuple(headings)
+    deepest = last_useful_level(
+        [heading.level for heading in headings], len(text), most=_MAX_HEADINGS, section=_SECTION
+    )
+    return tuple(heading for heading in headings if heading.level <= deepest)
+
+
+def last_useful_level(levels: Sequence[int], length: int, *, most: int, section: int) -> int:
+    """Return the level down to which headings are at most `most` and sections have the mean length `section`.
+
+    `levels` are those of all headings, `length` is that of the text. A few headings are always fine. The answer is 0 if
+    even the outermost ones are too many.
+    """
+    counts = Counter(levels)
+    total = len(levels)
+    for level in sorted(counts, reverse=True):
+        if total <= _MANY_HEADINGS or (total <= most and total * section <= length):
+            return level
+        total -= counts[level]
+    return 0
 
 
 class _Walk:

@@ -1,4 +1,4 @@
-"""Read files of keys and values: the text is the source, and keys are its headings."""
+"""Read files of keys and values: the text is the source, and keys or elements are its headings."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from echo_index.indexer.documents.readers.plain import read_code
 from echo_index.indexer.documents.readers.structured.json_events import indented_json, json_events
 from echo_index.indexer.documents.readers.structured.key_headings import key_headings
 from echo_index.indexer.documents.readers.structured.toml_headings import toml_headings
+from echo_index.indexer.documents.readers.structured.xml_headings import xml_headings
 from echo_index.indexer.documents.readers.structured.yaml_events import yaml_events
 
 _MAX_LENGTH = 4_000_000  # characters; a longer file is only text
@@ -57,3 +58,13 @@ def read_toml(content: bytes) -> Document:
     text = read_code(content).text
     headings = toml_headings(text) if len(text) <= _MAX_LENGTH else ()
     return Document(text=text, title="", format="code", headings=headings, has_lines=True)
+
+
+def read_xml(content: bytes) -> Document:
+    """Return XML with elements as headings.
+
+    Raises:
+        DocumentError: the content cannot be decoded.
+    """
+    text = read_code(content).text
+    return Document(text=text, title="", format="code", headings=xml_headings(text), has_lines=True)
