@@ -56,6 +56,8 @@ OWNERS = {
         "indexer/documents/readers/markdown/front_matter.py",
         "indexer/documents/readers/structured/yaml_events.py",
     ),
+    "tree_sitter": ("indexer/documents/readers/source_code/*",),
+    "tree_sitter_language_pack": ("indexer/documents/readers/source_code/syntax.py",),
     "lxml": (
         "indexer/documents/readers/archive.py",
         "indexer/documents/readers/office/*",

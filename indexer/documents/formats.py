@@ -12,6 +12,7 @@ from typing import cast
 from echo_index.errors import DocumentError
 from echo_index.indexer.documents.document import Document, valid_document
 from echo_index.indexer.documents.plugins import installed_plugins, plugin_reader
+from echo_index.indexer.documents.readers.source_code.languages import LANGUAGES
 from echo_index.indexer.storage.safe_open import MEGABYTE, read_file
 
 Reader = Callable[..., Document]
@@ -19,13 +20,9 @@ Reader = Callable[..., Document]
 _PACKAGE = "echo_index.indexer.documents.readers"
 
 _CODE_SUFFIXES = """
-    .pyx .js .mjs .cjs .jsx .ts .mts .cts .tsx .vue .svelte .java .kt .kts .scala .groovy .gradle
-    .clj .cljs .c .h .cc .cpp .cxx .hh .hpp .hxx .cu .cuh .m .mm .cs .fs .fsx .vb .go .rs .swift .zig .nim
-    .d .dart .rb .php .pl .pm .r .jl .lua .hs .ml .mli .ex .exs .erl .hrl .el .lisp .scm .sh .bash .zsh
-    .fish .ps1 .bat .cmd .sql .graphql .proto .css .scss .sass .less .jsonl .ndjson .ini .cfg
-    .conf .properties .tf .cmake .mk .asm .s .f90 .pas .vhd .sv
+    .pyx .vue .svelte .groovy .gradle .clj .cljs .fs .fsx .vb .zig .nim .d .mli .lisp .scm .fish .bat .cmd
+    .css .scss .sass .less .jsonl .ndjson .ini .cfg .conf .properties .mk .asm .s .f90 .pas .vhd .sv
 """
-
 _XML_SUFFIXES = """
     .xml .xsd .xsl .xslt .wsdl .rss .atom .rdf .owl .plist .kml .gpx .opml .tei .dbk .docbook .dita .ditamap
     .xlf .xliff .tmx .resx .xaml .csproj .fsproj .vbproj .props .targets .nuspec
@@ -55,9 +52,10 @@ _READERS = (
     ("code", "structured.reader:read_yaml", ".yaml .yml"),
     ("code", "structured.reader:read_toml", ".toml"),
     ("code", "structured.reader:read_xml", _XML_SUFFIXES),
+    *(("code", f"source_code.reader:read_source_code:{each.name}", each.suffixes) for each in LANGUAGES.values()),
     ("code", "plain:read_code", _CODE_SUFFIXES),
 )
-"""Each format with a reader, as module and function in `readers`, and the suffixes of its files."""
+"""Each format with a reader, as module and function in `readers`, for some with a language, and the suffixes."""
 
 _READERS_WITH_PARTS = (
     ("mail", "mail.reader:read_mail", ".eml"),
@@ -163,5 +161,6 @@ def _find_reader(path: PurePath) -> Reader:
 
 
 def _import(name: str) -> Reader:
-    module, _, function = name.partition(":")
-    return cast("Reader", getattr(import_module(f"{_PACKAGE}.{module}"), function))
+    module, function, *language = name.split(":")
+    reader = cast("Reader", getattr(import_module(f"{_PACKAGE}.{module}"), function))
+    return partial(reader, language=language[0]) if language else reader

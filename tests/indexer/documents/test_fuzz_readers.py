@@ -164,6 +164,8 @@ SEEDS = {
     ".xml": b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY e "x">]><a xmlns:b="c">\n<b:c id="1">\n'
     b"<title>T &amp; <e>u</e></title><d><![CDATA[<x>]]></d>\n</b:c><!-- y -->\n"
     b"<c k='2'>\n<key>z</key><d>\n<name>n</name><f/></d>t</c>\n<g/></a>",
+    ".ts": b"// a\n@dec\nexport class A<T> {\n  /** b */\n  f(x: number) {\n    return `${x}`;\n  }\n}\n"
+    b"const g = () => {\n};\n",
     ".pdf": pdf_file(["One\nFirst", "Two"], title="A title", outline=[("First", 0), ("Two", 1)]),
     ".docx": _word_file(),
     ".pptx": _powerpoint_file(),

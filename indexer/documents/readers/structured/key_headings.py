@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from echo_index.indexer.documents.document import Heading, line_starts
+from echo_index.indexer.documents.readers.heading_levels import last_useful_level
 from echo_index.indexer.documents.readers.structured.events import Event
 
 _MAX_LEVEL = 3
 _MAX_HEADINGS = 5_000
-_MANY_HEADINGS = 20  # from then on, sections must have a mean length: a passage ends where a section does
 _SECTION = 150  # characters
 _MAX_TITLE = 100  # characters
 _NAMES = ("name", "title", "id")  # the keys that name an object of a list, the best first
@@ -48,21 +47,6 @@ def key_headings(text: str, events: Iterable[Event]) -> tuple[Heading, ...]:
         [heading.level for heading in headings], len(text), most=_MAX_HEADINGS, section=_SECTION
     )
     return tuple(heading for heading in headings if heading.level <= deepest)
-
-
-def last_useful_level(levels: Sequence[int], length: int, *, most: int, section: int) -> int:
-    """Return the level down to which headings are at most `most` and sections have the mean length `section`.
-
-    `levels` are those of all headings, `length` is that of the text. A few headings are always fine. The answer is 0 if
-    even the outermost ones are too many.
-    """
-    counts = Counter(levels)
-    total = len(levels)
-    for level in sorted(counts, reverse=True):
-        if total <= _MANY_HEADINGS or (total <= most and total * section <= length):
-            return level
-        total -= counts[level]
-    return 0
 
 
 class _Walk:

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from echo_index.indexer.documents.document import Heading
-from echo_index.indexer.documents.readers.structured.key_headings import last_useful_level
+from echo_index.indexer.documents.readers.heading_levels import last_useful_level
 from echo_index.indexer.documents.readers.structured.xml_elements import Element, XmlElements
 
 _MAX_LEVEL = 5

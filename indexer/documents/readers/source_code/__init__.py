@@ -1,0 +1,1 @@
+"""Source code: where its classes and functions stand, by the grammar of its language."""
