@@ -69,7 +69,7 @@ FORMATS: dict[str, str] = {
 }
 """The format of each known suffix; suffixes are in lower case and include the dot."""
 
-_READERS_VERSION = "2"  # to be raised when readers find more in files than before
+_READERS_VERSION = "3"  # to be raised when readers find more in files than before
 
 _READER_NAMES = {suffix: name for _, name, suffixes in _READERS for suffix in suffixes.split()}
 _READER_WITH_PARTS_NAMES = {suffix: name for _, name, suffixes in _READERS_WITH_PARTS for suffix in suffixes.split()}
