@@ -70,6 +70,12 @@ OWNERS = {
         "indexer/documents/readers/rtf/state.py",
     ),
     "olefile": ("indexer/documents/readers/mail/compound.py",),
+    "rapidocr": ("indexer/documents/ocr/rapid.py",),
+    "PIL": (
+        "indexer/documents/ocr/*",
+        "indexer/documents/readers/scans/pictures.py",
+        "indexer/documents/readers/pdf/scans.py",
+    ),
     "python_calamine": ("indexer/documents/readers/sheets/workbook.py",),
     "peft": (
         "embeddings/models/lora.py",

@@ -64,6 +64,13 @@ def build(
     rebuild: Annotated[
         bool, typer.Option(help="Build from scratch; searches use the old index until the new one is complete.")
     ] = False,
+    ocr: Annotated[
+        bool | None,
+        typer.Option(
+            "--ocr/--no-ocr",
+            help="Read scanned pages and pictures by OCR if it is installed; later builds do the same. Default: --ocr.",
+        ),
+    ] = None,
     precision: Precision = None,
     device: ModelDevice = "auto",
     json: AsJson = False,
@@ -95,7 +102,9 @@ def build(
             encoder=encoder,
             chunking=chunking,
             rebuild=rebuild,
+            ocr=ocr,
             progress=progress.show_stage,
+            on_recognizing=progress.show_detail,
         )
     if json:
         output.print_json(out, asdict(report))

@@ -29,8 +29,10 @@ def status(
     for label, text in status_lines(facts):
         out.print(Text.assemble((f"{label:<14}", "bold"), output.strip_controls(text)), soft_wrap=True)
     output.print_skipped(out, SkippedFiles.parse(facts["skipped"]))
+    output.print_recognitions(out, facts["recognitions"])
     output.print_omissions(out, facts["omissions"])
     output.print_failures(out, facts["failures"])
+    output.print_hint(out, facts["ocr"]["hint"])
 
 
 def verify(

@@ -112,8 +112,10 @@ def print_report(console: Console, report: BuildReport) -> None:
         console.print(Text(f"{one_line(line)}; to index all files: --include '*'"), soft_wrap=True)
     print_skipped(console, report.skipped)
     console.print(f"The index contains {index_size(report)}.")
+    print_recognitions(console, report.recognitions)
     print_omissions(console, report.omissions)
     print_failures(console, report.failures)
+    print_hint(console, report.ocr_hint)
 
 
 def print_removal(console: Console, report: RemovalReport) -> None:
@@ -162,6 +164,24 @@ def print_omissions(console: Console, omissions: Sequence[tuple[str, str]]) -> N
         console.print(
             f"  and {pluralize(len(lines) - _MAX_OMISSIONS, 'more file')}; all of them: echo-index status --json"
         )
+
+
+def print_recognitions(console: Console, recognitions: Sequence[tuple[str, str]]) -> None:
+    """Print what was recognized in pictures, and how well; the list ends after twenty documents."""
+    if not recognitions:
+        return
+    console.print(f"Pictures of text in {pluralize(len(recognitions), 'file')}:")
+    for path, phrase in recognitions[:_MAX_OMISSIONS]:
+        console.print(Text(f"  {one_line(path)}: {phrase}"), soft_wrap=True)
+    if len(recognitions) > _MAX_OMISSIONS:
+        more = pluralize(len(recognitions) - _MAX_OMISSIONS, "more file")
+        console.print(f"  and {more}; all of them: echo-index status --json")
+
+
+def print_hint(console: Console, hint: str) -> None:
+    """Print what the user can do, if anything."""
+    if hint:
+        console.print(Text(hint, style="yellow"), soft_wrap=True)
 
 
 def print_failures(console: Console, failures: list[tuple[str, str]]) -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from echo_index.app.cli.output import one_line
 from echo_index.app.services.formatting import STAGE_LABELS, minutes_text, rate_text
 from echo_index.app.services.progress import RateMeter, seconds_left
 
@@ -39,6 +40,7 @@ class WorkProgress:
         self._task: TaskID | None = None
         self._meter = RateMeter()
         self._last_line = 0.0
+        self._detail = ""
 
     def __enter__(self) -> WorkProgress:
         """Show the bar."""
@@ -53,6 +55,10 @@ class WorkProgress:
         """Show the progress that `build_index` reports."""
         self.show(STAGE_LABELS[stage], done, total)
 
+    def show_detail(self, detail: str) -> None:
+        """Show what takes long at the moment, behind the label; nothing if it is empty."""
+        self._detail = one_line(detail)
+
     def show(self, label: str, done: int, total: int | None) -> None:
         """Show that `done` of `total` items are complete; another label, or a smaller `done`, starts a new bar."""
         rate = self._meter.update(label, done)
@@ -62,7 +68,11 @@ class WorkProgress:
             if self._task is not None:
                 self._bar.remove_task(self._task)
             self._task = self._bar.add_task(escape(label), total=total, completed=done, rate="")
-        self._bar.update(self._task, completed=done, total=total, rate=rate_text(rate) if rate else "")
+        if self._detail:
+            label = f"{label} ({self._detail})"
+        self._bar.update(
+            self._task, description=escape(label), completed=done, total=total, rate=rate_text(rate) if rate else ""
+        )
         if not self._console.is_terminal and now - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._last_line = now
             self._console.print(_progress_line(label, done, total, rate), soft_wrap=True)

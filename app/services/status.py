@@ -11,6 +11,7 @@ from echo_index.app.services.formatting import byte_count
 
 if TYPE_CHECKING:
     from echo_index.embeddings.runtime.devices import DeviceChoice
+    from echo_index.indexer.generations.snapshot import Snapshot
     from echo_index.indexer.vectors.faiss_index import IndexDevice
 
 
@@ -28,7 +29,7 @@ def read_status(
     from echo_index.embeddings.models.bundled import bundled_answer_adapter
     from echo_index.embeddings.runtime.devices import choose_device
     from echo_index.indexer.generations.snapshot import open_snapshot
-    from echo_index.indexer.generations.source_registry import skipped_files
+    from echo_index.indexer.generations.source_registry import remembered_ocr, skipped_files
 
     snapshot = open_snapshot(index_dir, index_device=index_device, notice=notice)
     manifest = snapshot.manifest
@@ -60,6 +61,8 @@ def read_status(
         "vectors": snapshot.vectors.kind,
         "space_passages": None if snapshot.normalization.is_identity else snapshot.normalization.passages,
         "space_has_drifted": snapshot.normalization_has_drifted(),
+        "ocr": _ocr_facts(snapshot, ocr=remembered_ocr(snapshot.catalog, None)),
+        "recognitions": snapshot.catalog.recognitions(generation=manifest.generation),
         "skipped": asdict(skipped_files(snapshot.catalog)),
         "omissions": snapshot.catalog.omissions(generation=manifest.generation),
         "failures": snapshot.catalog.failures(generation=manifest.generation),
@@ -97,6 +100,22 @@ def status_lines(status: dict[str, Any]) -> list[tuple[str, str]]:
     if encoder["adapter"]:
         lines.insert(4, ("Adapter", str(encoder["adapter"])))
     return lines
+
+
+def _ocr_facts(snapshot: Snapshot, *, ocr: bool) -> dict[str, Any]:
+    from echo_index.indexer.documents.ocr.engine import installed_engine
+    from echo_index.indexer.documents.recognition import ocr_hint
+    from echo_index.indexer.generations.source_registry import skipped_files
+
+    generation, catalog = snapshot.manifest.generation, snapshot.catalog
+    engine = installed_engine()
+    hint = ocr_hint(
+        catalog.omissions(generation=generation),
+        catalog.failures(generation=generation),
+        skipped_files(catalog).unsupported,
+        ocr=ocr,
+    )
+    return {"on": ocr, "engine": engine.name if engine else None, "hint": hint}
 
 
 def _writers_line(status: dict[str, Any]) -> str:

@@ -9,11 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from echo_index.indexer.building.build_session import BuildSession, Progress, begin_build
+from echo_index.indexer.building.build_session import BuildSession, OnRecognizing, Progress, begin_build
 from echo_index.indexer.building.document_sync import BuildReport, DocumentUpdate
 from echo_index.indexer.building.prefetch import OnFileRead, Prefetch
 from echo_index.indexer.documents.chunking import Chunking
-from echo_index.indexer.generations.source_registry import remember_sources, with_patterns
+from echo_index.indexer.documents.recognition import ocr_hint
+from echo_index.indexer.generations.source_registry import remember_sources, remembered_ocr, with_patterns
 from echo_index.indexer.sandbox.document_reader import DocumentReader
 from echo_index.indexer.sources.source import Source
 from echo_index.indexer.storage.writer_lock import writer_lock
@@ -29,7 +30,9 @@ def build_index(
     encoder: EchoEncoder,
     chunking: Chunking | None = None,
     rebuild: bool = False,
+    ocr: bool | None = None,
     progress: Progress = lambda stage, done, total: None,
+    on_recognizing: OnRecognizing = lambda page: None,
 ) -> BuildReport:
     """Update an index from its sources; only new or changed files are read, chunked and embedded.
 
@@ -43,7 +46,10 @@ def build_index(
         encoder: embeds the chunks; an index accepts only one encoder.
         chunking: how documents are split; an index accepts only one chunking.
         rebuild: fill a new catalog, which replaces the old one when it is complete.
+        ocr: whether pictures of text are recognized, if an engine for that is installed; None for what the build
+            before did, which is yes for the first one.
         progress: receives the stage, the number of items done, and of all items or None.
+        on_recognizing: receives the page that is being recognized, as words for the user.
 
     Raises:
         SourceError: the sources hold nothing to index, or one of them does not exist.
@@ -56,7 +62,12 @@ def build_index(
     started = time.monotonic()
     with writer_lock(index_dir):
         session = begin_build(
-            index_dir, encoder=encoder, chunking=chunking or Chunking(), rebuild=rebuild, progress=progress
+            index_dir,
+            encoder=encoder,
+            chunking=chunking or Chunking(),
+            rebuild=rebuild,
+            progress=progress,
+            on_recognizing=on_recognizing,
         )
         with closing(session.catalog):
             given, sources = sources, with_patterns(session.catalog, index_dir, sources)
@@ -65,15 +76,19 @@ def build_index(
                 for before, source in zip(given, sources, strict=True)
                 if source != before
             ]
-            with DocumentReader() as reader:
-                session.embed_during(Prefetch(partial(_update_catalog, session, sources, reader), stop=reader.stop))
+            ocr = remembered_ocr(session.catalog, ocr)
+            with DocumentReader(ocr=ocr) as reader:
+                read = partial(_update_catalog, session, sources, reader, ocr)
+                session.embed_during(Prefetch(read, stop=reader.stop, activity=lambda: reader.recognizing))
             session.commit()
+    report = session.report
+    report.ocr_hint = ocr_hint(report.omissions, report.failures, report.skipped.unsupported, ocr=ocr)
     session.report.seconds = time.monotonic() - started
     return session.report
 
 
 def _update_catalog(
-    session: BuildSession, sources: Sequence[Source], reader: DocumentReader, on_file_read: OnFileRead
+    session: BuildSession, sources: Sequence[Source], reader: DocumentReader, ocr: bool, on_file_read: OnFileRead
 ) -> None:
     """Update the catalog from the files, then remember their sources."""
     update = DocumentUpdate(
@@ -84,6 +99,7 @@ def _update_catalog(
         token_starts=session.encoder.token_starts,
         reader=reader,
         report=session.report,
+        ocr=ocr,
     )
     update.run(sources, skip=[session.index_dir], on_file_read=on_file_read)
     remember_sources(session.catalog, session.index_dir, sources)

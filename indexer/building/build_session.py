@@ -29,6 +29,9 @@ Stage = Literal["reading", "embedding", "normalizing", "indexing"]
 Progress = Callable[[Stage, int, int | None], None]
 """Receives the stage, the number of items done, and the number of all items, or None if it is not known yet."""
 
+OnRecognizing = Callable[[str], None]
+"""Receives the page that OCR reads at the moment, such as "scan.pdf, page 3 of 40"; an empty text if it reads none."""
+
 _WINDOW = 1024  # chunks loaded at a time: enough to form batches of similar length, few enough for little RAM
 _LEAST_CHUNKS = 128  # to embed at once while files are still being read: fewer make inefficient batches
 _CANARIES = (
@@ -53,7 +56,13 @@ class BuiltWith:
 
 
 def begin_build(
-    index_dir: Path, *, encoder: EchoEncoder, chunking: Chunking, rebuild: bool, progress: Progress
+    index_dir: Path,
+    *,
+    encoder: EchoEncoder,
+    chunking: Chunking,
+    rebuild: bool,
+    progress: Progress,
+    on_recognizing: OnRecognizing = lambda page: None,
 ) -> BuildSession:
     """Open the catalog for writing and check that it matches the encoder and the chunking.
 
@@ -71,7 +80,15 @@ def begin_build(
             raise
         recovered = VisibleGeneration(None)  # the damaged files are deleted when the new index is complete
     visible = recovered.manifest
-    begin = partial(BuildSession, index_dir, visible=visible, encoder=encoder, chunking=chunking, progress=progress)
+    begin = partial(
+        BuildSession,
+        index_dir,
+        visible=visible,
+        encoder=encoder,
+        chunking=chunking,
+        progress=progress,
+        on_recognizing=on_recognizing,
+    )
     if not rebuild:
         return begin(_open_current_catalog(index_dir, visible), continues=visible is not None)
     if recovered.finished_rebuild:
@@ -120,12 +137,14 @@ class BuildSession:
         encoder: EchoEncoder,
         chunking: Chunking,
         progress: Progress,
+        on_recognizing: OnRecognizing,
     ) -> None:
         self.index_dir = index_dir
         self.catalog = catalog
         self.encoder = encoder
         self.chunking = chunking
         self.progress = progress
+        self.on_recognizing = on_recognizing
         self.report = BuildReport()
         self._to_embed: int | None = None
         self.visible = visible
@@ -192,9 +211,11 @@ class BuildSession:
     def _report_progress(self, reading: Prefetch | None) -> None:
         """Report the number of files while they are being read, afterwards the number of embedded texts."""
         if reading is not None and not reading.is_finished():
+            self.on_recognizing(reading.activity())
             self.progress("reading", reading.files_seen, None)
             return
         if self._to_embed is None:
+            self.on_recognizing("")
             self._to_embed = self.report.embedded + self.catalog.count_without_vector()
         self.progress("embedding", self.report.embedded, self._to_embed)
 

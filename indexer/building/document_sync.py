@@ -41,9 +41,10 @@ class BuildReport:
 
     `left_out` counts the files that were skipped because they had been removed from the index; `skipped` are those
     that no reader takes. `failures` are (path, reason), including those of earlier builds. `omissions` are (path, what
-    the text lacks) of the documents that this build read. `kept_patterns` are (source, include, exclude) of the sources
-    that reuse the patterns of an earlier build. `read_again` says that files were read again although they had not
-    changed, because the readers of this version find more in them.
+    the text lacks) of the documents that this build read, `recognitions` (path, what of it was recognized in pictures,
+    and how well). `ocr_hint` says how to have more pictures read, if there are any. `kept_patterns` are (source,
+    include, exclude) of the sources that reuse the patterns of an earlier build. `read_again` says that files were read
+    again although they had not changed, because the readers of this version find more in them.
     """
 
     added: int = 0
@@ -58,6 +59,8 @@ class BuildReport:
     skipped: SkippedFiles = field(default_factory=SkippedFiles)
     failures: list[tuple[str, str]] = field(default_factory=list)
     omissions: list[tuple[str, str]] = field(default_factory=list)
+    recognitions: list[tuple[str, str]] = field(default_factory=list)
+    ocr_hint: str = ""
     kept_patterns: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = field(default_factory=list)
     read_again: bool = False
 
@@ -74,6 +77,7 @@ class DocumentUpdate:
     """Returns the character offset of each token of a text."""
     reader: DocumentReader
     report: BuildReport
+    ocr: bool = True
 
     def run(self, sources: Sequence[Source], *, skip: Sequence[Path], on_file_read: OnFileRead) -> None:
         """Process the files of the sources; `on_file_read` is called for each and may raise an error to stop.
@@ -84,7 +88,7 @@ class DocumentUpdate:
             SourceError: the sources hold no file, or one of them disappeared meanwhile.
         """
         known = self.catalog.current_documents()
-        self.report.read_again = bool(known) and self.catalog.setting(_READERS) != readers_version()
+        self.report.read_again = bool(known) and self.catalog.setting(_READERS) != readers_version(ocr=self.ocr)
         excluded = excluded_paths(self.catalog)
         file_sources = {stored_path(source.path, self.index_dir) for source in sources if not source.pattern}
         seen: set[str] = set()
@@ -98,7 +102,7 @@ class DocumentUpdate:
         def record_skipped(source: Source, path: Path, reason: SkipReason) -> None:
             skipped[source].append((path, reason))
 
-        for file in scan(sources, skip=skip, on_error=record_unreadable, on_skipped=record_skipped):
+        for file in scan(sources, ocr=self.ocr, skip=skip, on_error=record_unreadable, on_skipped=record_skipped):
             path = stored_path(file.path, self.index_dir)
             if path in excluded and path not in file_sources:
                 self.report.left_out += 1
@@ -119,8 +123,8 @@ class DocumentUpdate:
         remember_skipped(self.catalog, self.index_dir, counts)
         set_excluded_paths(self.catalog, excluded - seen)
         self._remove_missing([path for path in known if path not in seen], sources, unreadable)
-        if self.catalog.setting(_READERS) != readers_version():
-            self.catalog.set_settings({_READERS: readers_version()})
+        if self.catalog.setting(_READERS) != readers_version(ocr=self.ocr):
+            self.catalog.set_settings({_READERS: readers_version(ocr=self.ocr)})
 
     def _update_document(self, file: FoundFile, path: str, known: DocumentRow | None) -> int | None:
         """Read a file if it is new or changed; return its number of new chunks, or None if the file is missing."""
@@ -146,6 +150,7 @@ class DocumentUpdate:
         self.catalog.put_document(row, chunks, generation=self.generation)
         if read.document:
             self.report.omissions += [(path, phrase) for phrase in read.document.omissions]
+            self.report.recognitions += [(path, row.recognition)] if row.recognition else []
         if known:
             self.report.changed += 1
         else:

@@ -20,10 +20,18 @@ class Prefetch:
     """Run `read` in a thread inside the `with` block; leaving the block early cancels it.
 
     `stop` is called from another thread to cancel: it must make whatever `read` is waiting for raise an error.
+    `activity` says in words what takes long at the moment, if anything does.
     """
 
-    def __init__(self, read: Callable[[OnFileRead], None], *, stop: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        read: Callable[[OnFileRead], None],
+        *,
+        stop: Callable[[], None],
+        activity: Callable[[], str] = lambda: "",
+    ) -> None:
         self.files_seen = 0
+        self.activity = activity
         self._read, self._stop = read, stop
         self._new_chunks = 0
         self._is_finished = self._is_cancelled = False

@@ -56,6 +56,10 @@ class Recognition:
     confidence: float
     uncertain: tuple[tuple[int, int], ...] = ()
 
+    def moved(self, offset: int) -> Recognition:
+        """Return the same for a text that has it `offset` characters further on."""
+        return Recognition(self.confidence, tuple((start + offset, end + offset) for start, end in self.uncertain))
+
 
 @dataclass(frozen=True, slots=True)
 class RecognizedText:
@@ -64,6 +68,10 @@ class RecognizedText:
     start: int
     end: int
     recognition: Recognition
+
+    def moved(self, offset: int) -> RecognizedText:
+        """Return the same in a text that has it `offset` characters further on."""
+        return RecognizedText(self.start + offset, self.end + offset, self.recognition.moved(offset))
 
 
 @dataclass(frozen=True)

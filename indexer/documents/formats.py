@@ -11,6 +11,8 @@ from typing import cast
 
 from echo_index.errors import DocumentError
 from echo_index.indexer.documents.document import Document, valid_document
+from echo_index.indexer.documents.ocr.engine import installed_engine
+from echo_index.indexer.documents.ocr.recognizer import Recognizer
 from echo_index.indexer.documents.plugins import installed_plugins, plugin_reader
 from echo_index.indexer.documents.readers.source_code.languages import LANGUAGES
 from echo_index.indexer.storage.safe_open import MEGABYTE, read_file
@@ -35,7 +37,6 @@ _READERS = (
     ("rst", "rst:read_rst", ".rst .rest"),
     ("html", "html.reader:read_html", ".html .htm"),
     ("html", "html.reader:read_xhtml", ".xhtml"),
-    ("pdf", "pdf.reader:read_pdf", ".pdf"),
     ("docx", "word.reader:read_docx", ".docx .docm .dotx .dotm"),
     ("rtf", "rtf.reader:read_rtf", ".rtf"),
     ("pptx", "powerpoint.reader:read_pptx", ".pptx .pptm .ppsx .ppsm .potx .potm"),
@@ -64,35 +65,57 @@ _READERS_WITH_PARTS = (
 )
 """Formats with files of other formats inside. Their readers get a function that reads one of those."""
 
+_READERS_WITH_PICTURES = (
+    ("pdf", "pdf.reader:read_pdf", ".pdf"),
+    ("image", "scans.pictures:read_picture", ".png .jpg .jpeg .tif .tiff .webp .bmp"),
+)
+"""Formats with pictures of text. Their readers get a recognizer, if there is one."""
+
 FORMATS: dict[str, str] = {
-    suffix: format for format, _, suffixes in (*_READERS, *_READERS_WITH_PARTS) for suffix in suffixes.split()
+    suffix: format
+    for format, _, suffixes in (*_READERS, *_READERS_WITH_PARTS, *_READERS_WITH_PICTURES)
+    for suffix in suffixes.split()
 }
 """The format of each known suffix; suffixes are in lower case and include the dot."""
+
+PICTURE = "image"
+"""The format of files that are pictures."""
 
 _READERS_VERSION = "3"  # to be raised when readers find more in files than before
 
 _READER_NAMES = {suffix: name for _, name, suffixes in _READERS for suffix in suffixes.split()}
 _READER_WITH_PARTS_NAMES = {suffix: name for _, name, suffixes in _READERS_WITH_PARTS for suffix in suffixes.split()}
+_READER_WITH_PICTURES_NAMES = {
+    suffix: name for _, name, suffixes in _READERS_WITH_PICTURES for suffix in suffixes.split()
+}
 _MAX_POSITIONS = 250_000  # of headings, of pages, of tables, and of places
 
 
-def readers_version() -> str:
+def readers_version(*, ocr: bool = True) -> str:
     """Return the version of all readers. When it changes, the next build reads unchanged files again.
+
+    With `ocr` it includes the engine that reads pictures.
 
     Raises:
         SourceError: an installed reader cannot be loaded.
     """
     plugins = [f"{plugin.name} {plugin.version}" for plugin in installed_plugins()]
-    return ", ".join([_READERS_VERSION, *plugins])
+    engine = installed_engine() if ocr else None
+    return ", ".join([_READERS_VERSION, *plugins, *([f"OCR by {engine.name}"] if engine else [])])
 
 
-def has_reader(file_name: str) -> bool:
+def has_reader(file_name: str, *, ocr: bool = True) -> bool:
     """Return whether a reader takes files of this name; files without one are read if they are plain text.
+
+    Pictures have a reader with `ocr` only, and if an engine for it is installed.
 
     Raises:
         SourceError: an installed reader cannot be loaded.
     """
-    return PurePath(file_name).suffix.lower() in FORMATS or plugin_reader(file_name) is not None
+    format = FORMATS.get(PurePath(file_name).suffix.lower())
+    if format is not None and (format != PICTURE or (ocr and installed_engine() is not None)):
+        return True
+    return plugin_reader(file_name) is not None
 
 
 def read_document(path: Path, *, max_bytes: int = 64 * MEGABYTE) -> Document:
@@ -111,16 +134,16 @@ def read_document(path: Path, *, max_bytes: int = 64 * MEGABYTE) -> Document:
     return parse_document(content, path)
 
 
-def parse_document(content: bytes, path: PurePath) -> Document:
+def parse_document(content: bytes, path: PurePath, *, recognizer: Recognizer | None = None) -> Document:
     """Parse the content of the file at `path` with the reader for its suffix. No file is opened.
 
-    Titles are truncated to 500 characters.
+    Pictures of text are read by the recognizer, or not at all. Titles are truncated to 500 characters.
 
     Raises:
         DocumentError: the content is broken, encrypted or binary, contains no text, or has more than 250,000 headings,
             pages, tables or places.
     """
-    document = _find_reader(path)(content)
+    document = _find_reader(path, recognizer)(content)
     if not document.text.strip():
         raise DocumentError("It is empty.")
     for positions, name in (
@@ -135,19 +158,20 @@ def parse_document(content: bytes, path: PurePath) -> Document:
     return valid_document(replace(document, has_own_title=bool(document.title), title=document.title or file_name))
 
 
-def _read_part(content: bytes, name: str) -> Document | None:
+def _read_part(content: bytes, name: str, *, recognizer: Recognizer | None) -> Document | None:
     """Return a file within a file, None if no reader takes it. Files that have files inside themselves are not taken.
 
     Raises:
         DocumentError: as of `parse_document`.
     """
     path = PurePath(name)
-    if has_reader(name) and path.suffix.lower() not in _READER_WITH_PARTS_NAMES:
-        return parse_document(content, path)
+    can_read = has_reader(name, ocr=recognizer is not None)
+    if can_read and path.suffix.lower() not in _READER_WITH_PARTS_NAMES:
+        return parse_document(content, path, recognizer=recognizer)
     return None
 
 
-def _find_reader(path: PurePath) -> Reader:
+def _find_reader(path: PurePath, recognizer: Recognizer | None) -> Reader:
     """Return the reader for a file: an installed one, else that of its suffix, else that of plain text.
 
     It is imported when needed: most readers are slow to import, and a build needs few of them.
@@ -156,7 +180,9 @@ def _find_reader(path: PurePath) -> Reader:
         return plugin.read
     suffix = path.suffix.lower()
     if suffix in _READER_WITH_PARTS_NAMES:
-        return partial(_import(_READER_WITH_PARTS_NAMES[suffix]), read_part=_read_part)
+        return partial(_import(_READER_WITH_PARTS_NAMES[suffix]), read_part=partial(_read_part, recognizer=recognizer))
+    if suffix in _READER_WITH_PICTURES_NAMES:
+        return partial(_import(_READER_WITH_PICTURES_NAMES[suffix]), recognizer=recognizer)
     return _import(_READER_NAMES.get(suffix, "plain:read_text"))
 
 

@@ -22,6 +22,7 @@ _SOURCES = "sources"
 _PATTERNS = "patterns"
 _EXCLUDED = "left_out"
 _SKIPPED = "skipped"
+_OCR = "ocr"
 
 _Patterns = dict[str, tuple[tuple[str, ...], tuple[str, ...]]]
 """The include and exclude patterns by the name of a source."""
@@ -89,6 +90,15 @@ def skipped_files(catalog: Catalog) -> SkippedFiles:
     )
 
 
+def remembered_ocr(catalog: Catalog, wanted: bool | None) -> bool:
+    """Return whether builds recognize pictures, and remember it if it is wanted or not; None asks what was wanted."""
+    before = catalog.setting(_OCR) != "no"
+    if wanted is None or wanted == before:
+        return before
+    catalog.set_settings({_OCR: "yes" if wanted else "no"})
+    return wanted
+
+
 def excluded_paths(catalog: Catalog) -> set[str]:
     """Return the stored paths of removed documents, which builds of their folder skip."""
     return {*_names(catalog, _EXCLUDED)}
@@ -100,17 +110,18 @@ def set_excluded_paths(catalog: Catalog, paths: Iterable[str]) -> None:
 
 
 def copy_settings(old: Path, catalog: Catalog) -> None:
-    """Copy sources, patterns, skipped files and excluded paths from an old catalog to the one that will replace it."""
+    """Copy the settings of an old catalog that users made to the one that will replace it."""
     try:
         with closing(Catalog(old)) as before:
             lists = {setting: _names(before, setting) for setting in (_SOURCES, _EXCLUDED)}
-            patterns, skipped = _patterns(before), _skipped(before)
+            patterns, skipped, ocr = _patterns(before), _skipped(before), remembered_ocr(before, None)
     except IndexDamaged:
         return  # there is no readable index to copy from
     for setting, names in lists.items():
         _set_names(catalog, setting, names)
     _set_patterns(catalog, patterns)
     _set_skipped(catalog, skipped)
+    remembered_ocr(catalog, ocr)
 
 
 def _name(source: Source, index_dir: Path) -> str:

@@ -43,8 +43,12 @@ class ReadFile:
 class DocumentReader:
     """Reads one file after another in a child process, which starts with the first file and ends on close."""
 
-    def __init__(self, limits: ReadingLimits | None = None) -> None:
+    def __init__(self, limits: ReadingLimits | None = None, *, ocr: bool = True) -> None:
+        """With `ocr`, pictures of text are recognized if an engine for that is installed."""
+        self.recognizing = ""
+        """The page that is being recognized, such as "scan.pdf, page 3 of 40"; empty if none is."""
         self._limits = limits or ReadingLimits()
+        self._ocr = ocr
         self._worker = Worker(seconds=self._limits.seconds, memory_bytes=self._limits.memory_bytes)
 
     def __enter__(self) -> DocumentReader:
@@ -80,13 +84,19 @@ class DocumentReader:
             "known_hash": known_hash,
             "file_bytes": self._limits.file_bytes,
             "characters": self._limits.characters,
+            "ocr": self._ocr,
         }
         result: ReadFile | None = ReadFile()
         try:
             for reply in self._worker.call(request, activity="Reading it"):
-                result = result and _add_reply(result, reply)
+                if "page" in reply:
+                    self.recognizing = _page_text(path.name, reply["page"], reply["pages"])
+                else:
+                    result = result and _add_reply(result, reply)
         except DocumentError as failure:
             return replace(result or ReadFile(), failure=failure)
+        finally:
+            self.recognizing = ""
         if result is None:
             raise FileNotFoundError(str(path))
         return result
@@ -101,6 +111,10 @@ def _add_reply(result: ReadFile, reply: Message) -> ReadFile | None:
     if "text" in reply:
         return replace(result, document=_parse_document(reply))
     return replace(result, failure=DocumentError(reply["message"], remedy=reply["remedy"]))
+
+
+def _page_text(name: str, page: int, pages: int) -> str:
+    return f"{name}, page {page:,} of {pages:,}" if pages > 1 else name
 
 
 def _recognized_text(start: int, end: int, recognition: tuple[float, list[Span]]) -> RecognizedText:

@@ -48,6 +48,8 @@ class Worker:
     def call(self, request: Message, *, activity: str) -> Iterator[Message]:
         """Send a request and yield the replies to it. `activity` begins the error message, such as "Reading it".
 
+        A reply that has `seconds` says that the call may take at least so much longer.
+
         Raises:
             DocumentError: the call took too much time or memory, or crashed the child process.
             SourceError: the child process cannot be started.
@@ -59,6 +61,8 @@ class Worker:
             child.send(request)
             while not is_last and (reply := child.receive()) is not None:
                 is_last = reply.pop("last")
+                if "seconds" in reply:
+                    child.allow(reply["seconds"])
                 yield reply
             if not is_last:
                 child.wait()
@@ -141,6 +145,11 @@ class _Child:
         self._deadline = time.monotonic() + self._seconds
         with suppress(OSError):  # the process has died, which `receive` reports
             send(cast(BinaryIO, self.process.stdin), request)
+
+    def allow(self, seconds: float) -> None:
+        """Let the call take so much time from now on, if it had less."""
+        with self._lock:
+            self._deadline = max(self._deadline, time.monotonic() + seconds)
 
     def receive(self) -> Message | None:
         """Wait for a reply; None if the process has ended."""

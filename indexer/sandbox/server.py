@@ -13,15 +13,25 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import astuple
+from functools import cache, partial
 from pathlib import Path
 from typing import BinaryIO
 
 from echo_index.errors import DocumentError, EchoIndexError
 from echo_index.indexer.documents.document import Document
 from echo_index.indexer.documents.formats import parse_document
+from echo_index.indexer.documents.ocr.engine import installed_engine
+from echo_index.indexer.documents.ocr.recognizer import PAGE_SECONDS, Recognizer
 from echo_index.indexer.sandbox.protocol import OUT_OF_MEMORY, Message, receive, send
-from echo_index.indexer.storage.safe_open import FileContent, read_file
+from echo_index.indexer.storage.safe_open import MEGABYTE, FileContent, read_file
 
+Report = Callable[[Message], None]
+"""Sends a reply while a request is still being worked on."""
+
+RECOGNITION_SECONDS = PAGE_SECONDS + 45
+"""The time for recognizing a page and what is left to do after the last one. An engine gives up earlier by itself."""
+
+_ENGINE_BYTES = 1_536 * MEGABYTE  # of memory for the models and what they compute
 _GRACE_SECONDS = 5  # in which the parent, if it is still running, kills this process and reports why
 
 
@@ -33,13 +43,13 @@ def main(seconds: float, memory_bytes: int) -> None:
     send(replies, {"last": True})  # ready
     while (request := receive(requests)) is not None:
         _set_alarm(math.ceil(seconds) + _GRACE_SECONDS)
-        for reply in _OPERATIONS[request["operation"]](request):
+        for reply in _OPERATIONS[request["operation"]](request, partial(send, replies)):
             send(replies, reply)
         _set_alarm(0)
 
 
-def _read(request: Message) -> Iterator[Message]:
-    """Yield hash, size and time of a file, then its document, unless the hash is known."""
+def _read(request: Message, report: Report) -> Iterator[Message]:
+    """Yield hash, size and time of a file, then its document, unless the hash is known. Pages are reported."""
     path = Path(request["path"])
     try:
         file = read_file(path, max_bytes=request["file_bytes"], real_path=request["real_path"])
@@ -53,12 +63,25 @@ def _read(request: Message) -> Iterator[Message]:
     is_known = hash == request["known_hash"]
     yield {"hash": hash, "size": file.size, "modified_ns": file.modified_ns, "last": is_known}
     if not is_known:
-        yield _parse(file.content, path, request["characters"])
+        recognizer = _recognizer(report) if request["ocr"] else None
+        yield _parse(file.content, path, request["characters"], recognizer)
 
 
-def _parse(content: bytes, path: Path, max_characters: int) -> Message:
+def _recognizer(report: Report) -> Recognizer | None:
+    """Return what reads pictures, if it is installed. Each page has its own time, and its engine its own memory."""
+
+    def on_page(page: int, pages: int) -> None:
+        _set_alarm(RECOGNITION_SECONDS + _GRACE_SECONDS)
+        _allow_engine_memory()
+        report({"page": page, "pages": pages, "seconds": RECOGNITION_SECONDS, "last": False})
+
+    engine = installed_engine()
+    return Recognizer(engine, on_page=on_page) if engine else None
+
+
+def _parse(content: bytes, path: Path, max_characters: int, recognizer: Recognizer | None) -> Message:
     try:
-        document = parse_document(content, path)
+        document = parse_document(content, path, recognizer=recognizer)
         _validate_length(document, max_characters)
     except DocumentError as error:
         return _failure(error)
@@ -90,7 +113,7 @@ def _validate_length(document: Document, limit: int) -> None:
         raise DocumentError(f"It is too long: {len(document.text):,} characters; the limit is {limit:,}.")
 
 
-def _draw(request: Message) -> Iterator[Message]:
+def _draw(request: Message, report: Report) -> Iterator[Message]:
     """Render a page as a PNG if the document is unchanged since it was indexed."""
     from echo_index.indexer.documents.page_rendering import render_page
 
@@ -117,7 +140,7 @@ def _indexed_content(request: Message) -> bytes:
     return file.content
 
 
-_OPERATIONS: dict[str, Callable[[Message], Iterator[Message]]] = {"read": _read, "draw": _draw}
+_OPERATIONS: dict[str, Callable[[Message, Report], Iterator[Message]]] = {"read": _read, "draw": _draw}
 
 
 def _failure(error: EchoIndexError) -> Message:
@@ -158,6 +181,21 @@ def _limit_memory(memory_bytes: int) -> None:
     if hard_limit == resource.RLIM_INFINITY or memory_bytes < hard_limit:
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, hard_limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+@cache
+def _allow_engine_memory() -> None:
+    """Raise the limit of this process, once, by what recognizing takes."""
+    try:
+        import resource
+    except ImportError:
+        return
+    limit, hard_limit = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY:
+        more = limit + _ENGINE_BYTES
+        resource.setrlimit(
+            resource.RLIMIT_AS, (more if hard_limit == resource.RLIM_INFINITY else min(more, hard_limit), hard_limit)
+        )
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ class FoundFile:
 def scan(
     sources: Sequence[Source],
     *,
+    ocr: bool = True,
     skip: Sequence[Path] = (),
     on_error: Callable[[Path, str], None] | None = None,
     on_skipped: Callable[[Source, Path, SkipReason], None] | None = None,
@@ -49,8 +50,8 @@ def scan(
     """Yield the files of `sources`, each once, in an order that depends only on their paths.
 
     Excluded are files that the source's patterns or a `.gitignore` exclude, hidden files and folders, empty files,
-    binary files of unknown suffix, links to a target outside their source, and the folders in `skip`. To a file that is
-    itself a source, only its patterns and `skip` apply.
+    binary files of unknown suffix, pictures without `ocr`, links to a target outside their source, and the folders in
+    `skip`. To a file that is itself a source, only its patterns and `skip` apply.
 
     `on_error` is called with the path and the reason for each folder or file that cannot be read; the scan continues.
     `on_skipped` is called, once for each path, for the files that nobody excluded: empty ones, binary ones of unknown
@@ -76,6 +77,7 @@ def scan(
             skipped=skipped,
             on_error=on_error or (lambda path, reason: None),
             on_skipped=report_skipped,
+            ocr=ocr,
         )
         for source in sorted(set(sources), key=lambda source: (source.path, source.pattern))
     ]
@@ -118,6 +120,7 @@ class _Scan:
     skipped: frozenset[str]
     on_error: Callable[[Path, str], None]
     on_skipped: Callable[[Source, str, SkipReason], None]
+    ocr: bool
 
     def files(self) -> Iterator[FoundFile]:
         """Yield the files of the source. The same file may occur twice, through links."""
@@ -178,7 +181,7 @@ class _Scan:
         if not status.st_size:
             self.on_skipped(self.source, entry.path, "empty")
             return None
-        if _is_unknown_binary(entry.path):
+        if _is_unknown_binary(entry.path, ocr=self.ocr):
             self.on_skipped(self.source, entry.path, "unsupported")
             return None
         return FoundFile(Path(entry.path), status.st_size, status.st_mtime_ns, real_path)
@@ -227,9 +230,9 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def _is_unknown_binary(path: str) -> bool:
+def _is_unknown_binary(path: str, *, ocr: bool) -> bool:
     file = Path(path)
     try:
-        return not has_reader(file.name) and is_binary(file)
+        return not has_reader(file.name, ocr=ocr) and is_binary(file)
     except (PermissionError, DocumentError):
         return False  # the reader of the document will report it

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from echo_index.indexer.documents.document import Document, Heading, Place, Table
+from echo_index.indexer.documents.document import Document, Heading, Place, RecognizedText, Table
 
 BETWEEN_PARTS = "\n\n"
 
 
 @dataclass(slots=True)
 class Parts:
-    """Collects the parts of a document, with their headings, tables, places and omissions.
+    """Collects the parts of a document, with their headings, tables, places, omissions and what was recognized.
 
     `length` is the number of characters of `text()` so far.
     """
@@ -21,6 +21,7 @@ class Parts:
     tables: list[Table] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
     omissions: list[str] = field(default_factory=list)
+    recognized: list[RecognizedText] = field(default_factory=list)
     _pieces: list[str] = field(default_factory=list)
 
     def text(self) -> str:
@@ -58,6 +59,7 @@ class Parts:
         self.tables += [
             Table(start + each.start, min(start + each.end, self.length), each.header) for each in document.tables
         ]
+        self.recognized += [text.moved(start) for text in document.recognized]
         inside = [(offset, f"page {number}") for number, offset in enumerate(document.pages, start=1)]
         for offset, name in inside or [(each.offset, each.name) for each in document.places]:
             self.add_place(start + offset, ", ".join(part for part in (place, name) if part))

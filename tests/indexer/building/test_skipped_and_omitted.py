@@ -57,7 +57,7 @@ def omissions(index: Path) -> list[tuple[str, str]]:
 
 def test_files_without_a_reader_are_counted_by_suffix(folder: Path, index: Path) -> None:
     write(folder, a="one", sub__b="two")
-    binary(folder, "x.KEY", "sub/y.key", "z.pages", "core", "n.txt.gz", "e.odd name", ".hidden.png", "ignored.png")
+    binary(folder, "x.KEY", "sub/y.key", "z.pages", "core", "n.txt.gz", "e.odd name", ".hidden.mp3", "ignored.mp3")
     (folder / ".gitignore").write_text("ignored.*\n")
     (folder / "empty.md").touch()
     (folder / "outside").symlink_to(folder.parent)
@@ -71,19 +71,19 @@ def test_files_without_a_reader_are_counted_by_suffix(folder: Path, index: Path)
 def test_the_newest_build_of_each_source_counts(tmp_path: Path, index: Path) -> None:
     for name in ("one", "two"):
         write(tmp_path / name, a=f"text of {name}")
-        binary(tmp_path / name, "a.png", "sub/b.png")
+        binary(tmp_path / name, "a.mp3", "sub/b.mp3")
         build(tmp_path / name, index)
-    assert in_status(index).unsupported == {".png": 4}
-    (tmp_path / "one/a.png").unlink()
+    assert in_status(index).unsupported == {".mp3": 4}
+    (tmp_path / "one/a.mp3").unlink()
     write(tmp_path / "one/sub", c="more")
-    assert build(tmp_path / "one/sub", index).skipped.unsupported == {".png": 1}
-    assert in_status(index).unsupported == {".png": 4}, "a folder inside another source is counted with it"
-    assert build(tmp_path / "one", index).skipped.unsupported == {".png": 1}
-    assert in_status(index).unsupported == {".png": 3}
+    assert build(tmp_path / "one/sub", index).skipped.unsupported == {".mp3": 1}
+    assert in_status(index).unsupported == {".mp3": 4}, "a folder inside another source is counted with it"
+    assert build(tmp_path / "one", index).skipped.unsupported == {".mp3": 1}
+    assert in_status(index).unsupported == {".mp3": 3}
     build(tmp_path / "two", index, rebuild=True)
-    assert in_status(index).unsupported == {".png": 3}, "a rebuild of one source keeps the others"
-    build(tmp_path / "two", index, exclude=["*.png"])
-    assert in_status(index).unsupported == {".png": 1}
+    assert in_status(index).unsupported == {".mp3": 3}, "a rebuild of one source keeps the others"
+    build(tmp_path / "two", index, exclude=["*.mp3"])
+    assert in_status(index).unsupported == {".mp3": 1}
 
 
 def test_the_counts_survive_a_removal(folder: Path, index: Path) -> None:

@@ -107,7 +107,7 @@ def test_hidden_files_are_skipped_unless_they_are_named(tmp_path: Path) -> None:
 
 
 def test_binary_files_of_unknown_suffix_and_empty_files_are_skipped(tmp_path: Path) -> None:
-    for name in ("a.bin", "b", "c.pdf", "d.txt", "e.png"):
+    for name in ("a.bin", "b", "c.pdf", "d.txt", "e.mp3"):
         (tmp_path / name).write_bytes(b"x\0y")
     (tmp_path / "empty.md").touch()
     (tmp_path / "wide").write_bytes("text".encode("utf-16"))

@@ -10,8 +10,8 @@ from echo_index.indexer.sources.skipped_files import SkippedFiles
 
 def test_sentences_have_the_right_number() -> None:
     assert SkippedFiles().sentences() == []
-    assert SkippedFiles({".png": 1}, 1, 1).sentences() == [
-        "1 file was left out, as no reader takes it: 1 .png.",
+    assert SkippedFiles({".mp3": 1}, 1, 1).sentences() == [
+        "1 file was left out, as no reader takes it: 1 .mp3.",
         "1 file was left out, as it is empty.",
         "1 link was left out, as it leads out of its folder.",
     ]

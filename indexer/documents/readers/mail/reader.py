@@ -114,6 +114,7 @@ class _Reader:
             tables=tuple(parts.tables),
             places=() if is_one_place else tuple(parts.places),
             omissions=tuple(self._omissions()),
+            recognized=tuple(self.parts.recognized),
         )
 
     def add_mail(self, mail: Mail, *, level: int, place: str) -> None:

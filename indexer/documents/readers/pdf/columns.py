@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
+from echo_index.indexer.documents.readers.hyphens import HYPHENATION
 from echo_index.indexer.documents.readers.pdf.glyphs import Box, Glyphs, Line
-from echo_index.indexer.documents.readers.pdf.hyphens import HYPHENATION
 
 # Two columns are read one after the other only if they are clearly prose. A table is read row by row.
 _MIN_LINES = 6

@@ -1,10 +1,19 @@
-"""Name the files that are attached to a PDF."""
+"""Say in words what of a PDF is not read."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from echo_index.indexer.documents.enumeration import enumerated
+
+ONLY_PICTURES = "It holds only pictures of text: its pages are probably scanned images."
+"""Why a file of scanned pages cannot be read without OCR."""
+
+UNREADABLE_FONTS = "It holds no text that can be read: its fonts do not say which characters they draw."
+"""Why another file cannot be read without OCR."""
+
+NO_TEXT_ON = "no text on"
+"""Begins the phrase that names pages of pictures."""
 
 _MAX_NAMES = 5
 

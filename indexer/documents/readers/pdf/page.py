@@ -33,6 +33,8 @@ _MAX_DEPTH = 4  # of forms within forms
 _MIN_SIDE = 12  # points; no text would fit on a smaller page, so its box is wrong
 _WORD = 20  # characters that tell what a superscript belongs to
 _SAMPLES = 100  # characters of a page
+_MAX_STAMP = 400  # characters that a header, a footer and a stamp over a scan have at most
+_COVERED = 0.7  # of a page that is a scan
 _WHITE = 250  # of 255; a lighter color is not seen on paper
 
 # Characters that a font without a table of its characters leads to: control characters, replacement characters and
@@ -47,12 +49,14 @@ class PageContent:
     """What a page holds. `text` has PDFium's marks for hyphens at line ends.
 
     `draws` says whether the page is not blank, `is_unreadable` whether it has text in fonts that do not say which
-    characters they draw, `files` are the names of attached files.
+    characters they draw, `is_scan` whether its text stands in a picture, as far as can be told without reading that.
+    `files` are the names of attached files.
     """
 
     text: str
     draws: bool = True
     is_unreadable: bool = False
+    is_scan: bool = False
     files: tuple[str, ...] = ()
 
 
@@ -75,10 +79,13 @@ def read_page(pdf: PdfDocument, number: int, *, layers: LayerHiding) -> PageCont
             is_unreadable = _is_unreadable(text_page, text)
             text = _seen_text(page, text_page, "" if is_unreadable else text, annotations)
         text = text.replace("\r\n", "\n").replace("\r", "\n").rstrip()
+        draws = bool(text) or is_unreadable or _draws(page)
+        is_stamped_picture = 0 < len(text) <= _MAX_STAMP and _is_covered_by_pictures(page)
         return PageContent(
             text=_with_comments(text, annotations.comments),
-            draws=bool(text) or is_unreadable or _draws(page),
+            draws=draws,
             is_unreadable=is_unreadable,
+            is_scan=is_unreadable or (draws and not text) or is_stamped_picture,
             files=annotations.files,
         )
 
@@ -143,6 +150,18 @@ def _draws(page: PdfPage) -> bool:
     kinds = [raw.FPDF_PAGEOBJ_IMAGE, raw.FPDF_PAGEOBJ_PATH, raw.FPDF_PAGEOBJ_SHADING]
     objects = islice(page.get_objects(filter=kinds, max_depth=_MAX_DEPTH), _MAX_OBJECTS)
     return any(item.type != raw.FPDF_PAGEOBJ_PATH or _is_seen(item) for item in objects)
+
+
+def _is_covered_by_pictures(page: PdfPage) -> bool:
+    """Return whether pictures take most of a page, as a scan does, be it in strips."""
+    from pypdfium2 import raw
+
+    left, bottom, right, top = page.get_bbox()
+    covered = 0.0
+    for item in islice(page.get_objects(filter=[raw.FPDF_PAGEOBJ_IMAGE], max_depth=_MAX_DEPTH), _MAX_OBJECTS):
+        first, lowest, last, highest = item.get_bounds()
+        covered += max(0.0, min(last, right) - max(first, left)) * max(0.0, min(highest, top) - max(lowest, bottom))
+    return bool(covered >= _COVERED * (right - left) * (top - bottom))
 
 
 def _is_seen(path: PdfObject) -> bool:

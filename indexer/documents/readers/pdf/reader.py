@@ -1,10 +1,10 @@
-"""Read PDF: what is seen on each page, and the outline. Scanned pages have no text, as images are not recognized."""
+"""Read PDF: what is seen on each page, recognized in pictures of text if that is possible, and the outline."""
 
 from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -12,11 +12,19 @@ from typing import TYPE_CHECKING
 from echo_index.errors import DocumentError
 from echo_index.indexer.documents.document import Document, Heading
 from echo_index.indexer.documents.enumeration import page_numbers
-from echo_index.indexer.documents.readers.pdf.hyphens import join_divided_words
+from echo_index.indexer.documents.ocr.recognizer import RecognizedPage, Recognizer
+from echo_index.indexer.documents.readers.hyphens import join_divided_words
 from echo_index.indexer.documents.readers.pdf.layers import LayerHiding
-from echo_index.indexer.documents.readers.pdf.omissions import attached_files
+from echo_index.indexer.documents.readers.pdf.omissions import (
+    NO_TEXT_ON,
+    ONLY_PICTURES,
+    UNREADABLE_FONTS,
+    attached_files,
+)
 from echo_index.indexer.documents.readers.pdf.page import PageContent, read_page
+from echo_index.indexer.documents.readers.pdf.scans import recognize_scans
 from echo_index.indexer.documents.readers.pdf.xmp import xmp_title
+from echo_index.indexer.documents.readers.scans.text import failure_omissions, with_recognized
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfDocument
@@ -57,8 +65,10 @@ def open_pdf(content: bytes) -> Iterator[PdfDocument]:
             raise DocumentError(f"It is not a readable PDF: {_short_reason(error)}.") from error
 
 
-def read_pdf(content: bytes) -> Document:
+def read_pdf(content: bytes, *, recognizer: Recognizer | None = None) -> Document:
     """Return the text of the pages, separated by blank lines, with the outline as headings.
+
+    Pages that are pictures of text are read by the recognizer, if there is one.
 
     A heading is at its title on the page that it links to, or at the start of the page if the title is not found there.
     The title is that of the metadata, else the first line if it is short.
@@ -68,6 +78,7 @@ def read_pdf(content: bytes) -> Document:
     """
     with open_pdf(content) as pdf:
         contents = list(_read_pages(pdf, LayerHiding(content)))
+        scans = recognize_scans(pdf, contents, recognizer) if recognizer else {}
         outline = list(islice(_outline(pdf), _MAX_HEADINGS))
         title = _clean_title(pdf.get_metadata_value("Title"))
         if not title or _PLACEHOLDER_TITLE.fullmatch(title):
@@ -75,9 +86,10 @@ def read_pdf(content: bytes) -> Document:
             title = "" if _PLACEHOLDER_TITLE.fullmatch(title) else title
         files = _attached_files(pdf)
         form = [_XFA_OMISSION] if pdf.get_formtype() == _XFA_FORM else []
-    pages = [_clean(page) for page in join_divided_words([content.text if content else "" for content in contents])]
+    texts = [_clean(page) for page in join_divided_words([content.text if content else "" for content in contents])]
+    pages, recognized = with_recognized(texts, scans, separator=_BETWEEN_PAGES)
     if not any(pages):
-        raise DocumentError(_reason_for_no_text(contents))
+        raise DocumentError(_reason_for_no_text(contents, scans))
     starts = _page_starts(pages)
     headings = sorted(_headings(outline, pages, starts), key=lambda heading: heading.offset)
     return Document(
@@ -86,7 +98,8 @@ def read_pdf(content: bytes) -> Document:
         format="pdf",
         headings=tuple(headings),
         pages=tuple(starts),
-        omissions=(*_omissions(contents, files), *form),
+        omissions=(*_omissions(contents, pages, scans), *_attachments(contents, files), *form),
+        recognized=tuple(recognized),
     )
 
 
@@ -114,24 +127,42 @@ def _attached_files(pdf: PdfDocument) -> list[str]:
     return [pdf.get_attachment(index).get_name() if index < _MAX_NAMES else "" for index in range(count)]
 
 
-def _reason_for_no_text(contents: Sequence[PageContent | None]) -> str:
+def _reason_for_no_text(contents: Sequence[PageContent | None], scans: Mapping[int, RecognizedPage]) -> str:
+    if failures := [*_recognition_failures(scans)]:
+        return f"OCR does not read it: {' and '.join(failures)}."
+    if scans:
+        return "It holds only pictures, and OCR finds no text in them."
     if any(content.is_unreadable for content in contents if content):
-        return "It holds no text that can be read: its fonts do not say which characters they draw."
+        return UNREADABLE_FONTS
     if any(content.draws for content in contents if content):
-        return "It holds only pictures of text: its pages are probably scanned images."
+        return ONLY_PICTURES
     return "It holds no text: its pages are blank."
 
 
-def _omissions(contents: Sequence[PageContent | None], files: Sequence[str]) -> Iterator[str]:
+def _omissions(
+    contents: Sequence[PageContent | None], pages: Sequence[str], scans: Mapping[int, RecognizedPage]
+) -> Iterator[str]:
+    failed = {index for index, scan in scans.items() if scan.failure}
     numbered = list(enumerate(contents, start=1))
-    without_text = [number for number, content in numbered if content and content.draws and not content.text.strip()]
+    without_text = [
+        number
+        for number, content in numbered
+        if content and content.draws and not pages[number - 1].strip() and number - 1 not in failed
+    ]
     broken = [number for number, content in numbered if not content]
-    attached = [*files, *(name for content in contents if content for name in content.files)]
     if without_text:
-        yield f"no text on {page_numbers(without_text)}"
+        yield f"{NO_TEXT_ON} {page_numbers(without_text)}"
     if broken:
         yield f"{page_numbers(broken)}, which {'are' if len(broken) > 1 else 'is'} broken"
-    if attached:
+    yield from _recognition_failures(scans)
+
+
+def _recognition_failures(scans: Mapping[int, RecognizedPage]) -> Iterator[str]:
+    return failure_omissions((index + 1, scan.failure) for index, scan in scans.items())
+
+
+def _attachments(contents: Sequence[PageContent | None], files: Sequence[str]) -> Iterator[str]:
+    if attached := [*files, *(name for content in contents if content for name in content.files)]:
         yield attached_files(attached)
 
 

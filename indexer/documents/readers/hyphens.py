@@ -1,9 +1,9 @@
-"""Join the words that a line end of a PDF divides, and keep the hyphens that a word has by itself."""
+"""Join the words that a line end of a page divides, and keep the hyphens that a word has by itself."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Set
 
 HYPHENATION = "\ufffe"
 """PDFium's mark for a hyphen at the end of a line, and for the line end."""
@@ -28,13 +28,19 @@ def join_divided_words(pages: Sequence[str]) -> list[str]:
     """
     if not any(_MARK.search(page) for page in pages):
         return list(pages)
-    words = {word for page in pages for word in _WORD.findall(page)}
+    words = known_words(pages)
+    return [_DIVIDED.sub(lambda match: joined(match["before"], match["after"], words), page) for page in pages]
+
+
+def known_words(texts: Iterable[str]) -> set[str]:
+    """Return the words of texts as they are and in lower case, those with hyphens as one."""
+    words = {word for text in texts for word in _WORD.findall(text)}
     words.update([word.lower() for word in words])
-    return [_DIVIDED.sub(lambda match: _joined(match, words), page) for page in pages]
+    return words
 
 
-def _joined(match: re.Match[str], words: set[str]) -> str:
-    before, after = match["before"], match["after"]
+def joined(before: str, after: str, words: Set[str]) -> str:
+    """Return a word that a line end divides as one, with its hyphen if it has it by itself."""
     if not before or not after or len(before) + len(after) > _MAX_WORD:
         return before + after
     is_capital = after[0].isupper() and (before[-1].islower() or after[1:2].islower())

@@ -1,0 +1,1 @@
+"""Read pictures of text: files that are pictures, and what is recognized on the pages of others."""
