@@ -21,6 +21,7 @@ from echo_index.app.services.formatting import (
     omission_lines,
     pattern_lines,
     pluralize,
+    recognition_text,
 )
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def print_hits(console: Console, hits: Sequence[Hit]) -> None:
         console.print("Nothing was found.")
     for number, hit in enumerate(hits, start=1):
         console.print(Text.assemble((f"{number}. ", "bold"), (_title(hit), "bold cyan")))
-        console.print(Text.assemble("   ", (_location(hit), "green"), (f"   {_reasons(hit)}", "dim")), soft_wrap=True)
+        console.print(Text.assemble("   ", (_location(hit), "green"), (f"   {_remarks(hit)}", "dim")), soft_wrap=True)
         excerpt = strip_controls(hit.full_text).strip()
         if hit.format != "code":
             excerpt = " ".join(excerpt.split())  # the terminal wraps lines itself
@@ -85,7 +86,11 @@ def print_answer(console: Console, stream: AnswerStream) -> None:
     answer = stream.answer
     for citation in answer.citations:
         line = Text.assemble(
-            (f"[{citation.number}] ", "bold"), _title(citation.hit), "  ", (_location(citation.hit), "green")
+            (f"[{citation.number}] ", "bold"),
+            _title(citation.hit),
+            "  ",
+            (_location(citation.hit), "green"),
+            (f"   {recognition_text(citation.hit)}".rstrip(), "dim"),
         )
         console.print(line, soft_wrap=True)
 
@@ -201,11 +206,13 @@ def _location(hit: Hit) -> str:
     return one_line(location_text(hit.location, compact=True))
 
 
-def _reasons(hit: Hit) -> str:
-    return " · ".join(
+def _remarks(hit: Hit) -> str:
+    """Return why a hit was found and, for text in a picture, how well it was recognized."""
+    reasons = (
         f"{reason.ranking} #{reason.rank} ({reason.score:.{1 if reason.ranking == 'words' else 2}f})"
         for reason in match_reasons(hit)
     )
+    return " · ".join(filter(None, [*reasons, recognition_text(hit)]))
 
 
 def _duplicates(hit: Hit) -> str:

@@ -22,13 +22,17 @@ BuildPhase = Literal["idle", "starting", "running", "stopping", "done", "stopped
 
 @dataclass(frozen=True)
 class BuildState:
-    """Progress of a build: `done` of `total` items of a stage, at `rate` per second; at the end `report` or `error`."""
+    """Progress of a build: `done` of `total` items of a stage, at `rate` per second; at the end `report` or `error`.
+
+    `detail` says what takes long at the moment, if anything does.
+    """
 
     phase: BuildPhase = "idle"
     stage: Stage | None = None
     done: int = 0
     total: int | None = None
     rate: float = 0.0
+    detail: str = ""
     report: BuildReport | None = None
     error: str = ""
 
@@ -57,6 +61,7 @@ class BuildJob:
         self._lock = Lock()
         self._thread: Thread | None = None
         self._meter = RateMeter()
+        self._detail = ""
 
     @property
     def state(self) -> BuildState:
@@ -77,7 +82,7 @@ class BuildJob:
             if self._state.is_active:
                 raise IndexBusy("A build is already running.", remedy="Wait for it to end, or stop it.")
             self._state = BuildState(phase="starting")
-            self._meter = RateMeter()
+            self._meter, self._detail = RateMeter(), ""
             self._thread = Thread(target=self._run, args=(parsed,), name="build", daemon=True)
             self._thread.start()
 
@@ -104,7 +109,12 @@ class BuildJob:
                 self._options, before=before, chunk_tokens=chunking.max_tokens, notice=lambda line: None
             )
             report = build_index(
-                sources, self.index_dir, encoder=encoder, chunking=chunking, progress=self._on_progress
+                sources,
+                self.index_dir,
+                encoder=encoder,
+                chunking=chunking,
+                progress=self._on_progress,
+                on_recognizing=self._on_recognizing,
             )
             final = BuildState(phase="done", report=report)
         except _Stopped:
@@ -116,9 +126,12 @@ class BuildJob:
         with self._lock:
             self._state = final
 
+    def _on_recognizing(self, page: str) -> None:
+        self._detail = page
+
     def _on_progress(self, stage: Stage, done: int, total: int | None) -> None:
         with self._lock:
             if self._state.phase == "stopping":
                 raise _Stopped
             rate = self._meter.update(stage, done)
-            self._state = BuildState(phase="running", stage=stage, done=done, total=total, rate=rate)
+            self._state = BuildState("running", stage, done=done, total=total, rate=rate, detail=self._detail)

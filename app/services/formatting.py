@@ -59,6 +59,18 @@ def location_text(location: Location, *, compact: bool = False) -> str:
     return f"{location.source}, {position}" if position else location.source
 
 
+def recognition_text(hit: Hit) -> str:
+    """Return "read by OCR, confidence 93 %" for a hit that was recognized in a picture; empty for others."""
+    from echo_index.indexer.documents.recognition import confidence_phrase
+
+    return confidence_phrase(hit.recognition) if hit.recognition else ""
+
+
+def source_text(hit: Hit) -> str:
+    """Return where a hit stands and, for text in a picture, how well it was recognized."""
+    return "; ".join(filter(None, [location_text(hit.location), recognition_text(hit)]))
+
+
 def duplicate_text(duplicate: Location, hit: Hit, *, compact: bool = False) -> str:
     """Return where a duplicate of a hit is, without the name of the document if both are in the same one."""
     if duplicate.source == hit.source:

@@ -29,7 +29,7 @@ def read_status(
     from echo_index.embeddings.models.bundled import bundled_answer_adapter
     from echo_index.embeddings.runtime.devices import choose_device
     from echo_index.indexer.generations.snapshot import open_snapshot
-    from echo_index.indexer.generations.source_registry import remembered_ocr, skipped_files
+    from echo_index.indexer.generations.source_registry import skipped_files
 
     snapshot = open_snapshot(index_dir, index_device=index_device, notice=notice)
     manifest = snapshot.manifest
@@ -61,7 +61,7 @@ def read_status(
         "vectors": snapshot.vectors.kind,
         "space_passages": None if snapshot.normalization.is_identity else snapshot.normalization.passages,
         "space_has_drifted": snapshot.normalization_has_drifted(),
-        "ocr": _ocr_facts(snapshot, ocr=remembered_ocr(snapshot.catalog, None)),
+        "ocr": ocr_facts(snapshot),
         "recognitions": snapshot.catalog.recognitions(generation=manifest.generation),
         "skipped": asdict(skipped_files(snapshot.catalog)),
         "omissions": snapshot.catalog.omissions(generation=manifest.generation),
@@ -102,13 +102,14 @@ def status_lines(status: dict[str, Any]) -> list[tuple[str, str]]:
     return lines
 
 
-def _ocr_facts(snapshot: Snapshot, *, ocr: bool) -> dict[str, Any]:
+def ocr_facts(snapshot: Snapshot) -> dict[str, Any]:
+    """Return whether builds recognize pictures, with which engine, and what lets them read more, ready for JSON."""
     from echo_index.indexer.documents.ocr.engine import installed_engine
     from echo_index.indexer.documents.recognition import ocr_hint
-    from echo_index.indexer.generations.source_registry import skipped_files
+    from echo_index.indexer.generations.source_registry import remembered_ocr, skipped_files
 
     generation, catalog = snapshot.manifest.generation, snapshot.catalog
-    engine = installed_engine()
+    engine, ocr = installed_engine(), remembered_ocr(catalog, None)
     hint = ocr_hint(
         catalog.omissions(generation=generation),
         catalog.failures(generation=generation),

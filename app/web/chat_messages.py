@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from echo_index.app.services.answer_job import Turn
-from echo_index.app.services.formatting import location_text
+from echo_index.app.services.formatting import source_text
 from echo_index.app.web.html import as_markdown
 
 _MARKER = re.compile(r"\[(\d+)\]")
@@ -37,7 +37,7 @@ def export_markdown(turns: Sequence[Turn]) -> str:
         parts.append(f"{turn.answer.text if turn.answer else turn.text}\n")
         for citation in turn.answer.citations if turn.answer else ():
             quotation = "\n".join(f"> {line}" for line in citation.hit.full_text.splitlines())
-            parts.append(f"[{citation.number}] {location_text(citation.hit.location)}\n\n{quotation}\n")
+            parts.append(f"[{citation.number}] {source_text(citation.hit)}\n\n{quotation}\n")
     return "\n".join(parts)
 
 

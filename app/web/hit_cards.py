@@ -13,6 +13,8 @@ from echo_index.app.services.formatting import (
     heading_path,
     location_text,
     match_reasons,
+    recognition_text,
+    source_text,
 )
 from echo_index.app.web.html import attributes, button, escape_html, notice
 
@@ -80,12 +82,14 @@ def heading_html(hit: Hit) -> str:
 def citation_text(hit: Hit) -> str:
     """Return the citation to copy: the answering sentence, the headings and the location."""
     quoted = " ".join(hit.text[slice(*hit.sentence)].split()) if hit.sentence else ""
-    source = f"{heading_path(hit.title, hit.location.headings)} ({location_text(hit.location)})"
+    source = f"{heading_path(hit.title, hit.location.headings)} ({source_text(hit)})"
     return f"“{quoted}” — {source}" if quoted else source
 
 
 def _reasons(hit: Hit, strength: float | None) -> str:
     badges = "".join(map(_badge, match_reasons(hit)))
+    if recognized := recognition_text(hit):
+        badges += f'<span class="badge" title="Recognized in a picture">{recognized}</span>'
     meter = ""
     if strength is not None:
         share = round(100 * max(0.0, min(1.0, strength)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from echo_index.indexer.documents.document import Document
+from echo_index.indexer.documents.document import Document, Recognition
 from echo_index.indexer.documents.enumeration import page_numbers
 from echo_index.indexer.documents.formats import FORMATS, PICTURE
 from echo_index.indexer.documents.ocr.engine import INSTALL, installed_engine
@@ -18,7 +18,7 @@ def recognition_phrase(document: Document) -> str:
         return ""
     pages = sorted({page for text in document.recognized if (page := document.page(text.start))})
     where = f"{page_numbers(pages)} " if pages else ""
-    return f"{where}read by OCR, confidence {confidence_percent(recognition.confidence)}"
+    return f"{where}{confidence_phrase(recognition)}"
 
 
 def ocr_hint(
@@ -48,6 +48,6 @@ def ocr_hint(
     return f"OCR would read the {what}: {'echo-index build --ocr' if engine else INSTALL}"
 
 
-def confidence_percent(confidence: float) -> str:
-    """Return a confidence from 0 to 1 as shown: "93 %"."""
-    return f"{int(100 * confidence)} %"
+def confidence_phrase(recognition: Recognition) -> str:
+    """Return how well a text was recognized: "read by OCR, confidence 93 %"."""
+    return f"read by OCR, confidence {int(100 * recognition.confidence)} %"

@@ -156,6 +156,8 @@ class _Sentence:
 class AnswerChecker:
     """Checks texts that a model writes about a question against the passages that it was given.
 
+    Words that may have been recognized wrongly in a picture support nothing.
+
     A passage supports a sentence if it has at least half of the terms that the sentence adds to the question, all its
     numbers, and a quarter of the question's terms. If no passage has any term of the question, as in another language,
     only the nearest passage of dense search can support a sentence, and only if its cosine is high enough.
@@ -182,9 +184,10 @@ class AnswerChecker:
         self.question = question
         self.passages = tuple(passages)
         self._trust_citations = trust_citations
-        compared = [_Passage(hit, question) for hit in passages]
+        certain = [hit.without_uncertain_words() for hit in passages]
+        compared = [_Passage(hit, question) for hit in certain]
         self._relevant = dict(enumerate(compared, start=1)) if all_relevant else _relevant_passages(compared)
-        self._meaning = None if embed is None else SentenceMeaning(embed, [hit.full_text for hit in passages])
+        self._meaning = None if embed is None else SentenceMeaning(embed, [hit.full_text for hit in certain])
         self._checked: dict[tuple[str, str], _Sentence] = {}
 
     def check(self, text: str) -> Answer:

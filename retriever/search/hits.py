@@ -16,6 +16,9 @@ Span = tuple[int, int]
 """Start and end, in characters."""
 
 
+_BLANK = "\u25a1"  # no letter, no digit and no white space, so that what it stands between is not joined
+
+
 @dataclass(frozen=True, slots=True)
 class RankedScore:
     """Rank of a chunk in one of the rankings, from 1, and its score there."""
@@ -122,6 +125,13 @@ class Hit:
         pages = [anchor.page for anchor in self.anchors if anchor.page is not None]
         last_page = pages[-1] if pages and pages[-1] != self.page else None
         return replace(self._location(0), headings=self.headings, last_page=last_page)
+
+    def without_uncertain_words(self) -> Hit:
+        """Return this hit with blanks for the words that may have been recognized wrongly."""
+        text = self.text
+        for start, end in self.recognition.uncertain if self.recognition else ():
+            text = text[:start] + _BLANK * (end - start) + text[end:]
+        return replace(self, text=text)
 
     def at(self, sentence: Span | None) -> Hit:
         """Return this hit with another answering sentence, given by its span in `text`."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from echo_index.indexer.documents.chunking import Anchor
+from echo_index.indexer.documents.document import Recognition
 from echo_index.indexer.documents.joining import join_pieces
 from echo_index.retriever.search.hits import Hit
 
@@ -48,8 +49,20 @@ def join_hits(hits: Sequence[Hit], *, best: Hit) -> Hit:
         table_header=first.table_header,
         anchors=_join_anchors(hits),
         sentence=sentence,
+        recognition=_join_recognitions(hits),
         duplicates=tuple(place for hit in hits for place in hit.duplicates),
     )
+
+
+def _join_recognitions(hits: Sequence[Hit]) -> Recognition | None:
+    """Return the mean confidence of the recognized hits by their length, and all uncertain words once."""
+    recognized = [(hit, hit.recognition) for hit in hits if hit.recognition]
+    if not recognized:
+        return None
+    length = sum(len(hit.text) for hit, _ in recognized) or 1
+    confidence = sum(len(hit.text) * recognition.confidence for hit, recognition in recognized) / length
+    spans = {span for hit, found in recognized for span in found.moved(hit.start - hits[0].start).uncertain}
+    return Recognition(confidence, tuple(sorted(spans)))
 
 
 def _join_anchors(hits: Sequence[Hit]) -> tuple[Anchor, ...]:

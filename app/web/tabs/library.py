@@ -20,6 +20,7 @@ from echo_index.app.services.formatting import (
     rate_text,
 )
 from echo_index.app.services.index_service import IndexService
+from echo_index.app.services.status import ocr_facts
 from echo_index.app.services.uploads import store_uploads
 from echo_index.app.web.error_html import error_html
 from echo_index.app.web.html import escape_html, notice
@@ -213,7 +214,9 @@ def contents_html(snapshot: Snapshot) -> str:
     failures = snapshot.catalog.failures(generation=manifest.generation)
     skipped = "".join(f"<p>{escape_html(line)}</p>" for line in skipped_files(snapshot.catalog).sentences())
     omissions = omissions_html(snapshot.catalog.omissions(generation=manifest.generation))
-    return f'<ul class="facts">{items}</ul>{skipped}{omissions}{failures_html(failures)}'
+    recognitions = recognitions_html(snapshot.catalog.recognitions(generation=manifest.generation))
+    hint = f"<p>{escape_html(text)}</p>" if (text := ocr_facts(snapshot)["hint"]) else ""
+    return f'<ul class="facts">{items}</ul>{skipped}{recognitions}{omissions}{failures_html(failures)}{hint}'
 
 
 def failures_html(failures: list[tuple[str, str]]) -> str:
@@ -222,6 +225,14 @@ def failures_html(failures: list[tuple[str, str]]) -> str:
         return ""
     rows = [f"<b>{escape_html(path)}</b>: {escape_html(reason)}" for path, reason in failures]
     return _details(f"{pluralize(len(failures), 'file')} could not be read", rows)
+
+
+def recognitions_html(recognitions: list[tuple[str, str]]) -> str:
+    """Return the files of which something was recognized in pictures, and how well."""
+    if not recognitions:
+        return ""
+    rows = [f"<b>{escape_html(path)}</b>: {escape_html(phrase)}" for path, phrase in recognitions]
+    return _details(f"Pictures of text were read in {pluralize(len(rows), 'file')}", rows)
 
 
 def omissions_html(omissions: list[tuple[str, str]]) -> str:
@@ -256,7 +267,8 @@ def progress_html(state: BuildState) -> str:
     share = state.done / state.total if state.total else None
     total = f" of {state.total:,}" if state.total else ""
     left = f", {minutes_text(state.seconds_left)} left" if state.seconds_left is not None else ""
-    return _bar(STAGE_LABELS[state.stage], share, f"{state.done:,}{total} ({rate_text(state.rate)}{left})")
+    label = f"{STAGE_LABELS[state.stage]} ({state.detail})" if state.detail else STAGE_LABELS[state.stage]
+    return _bar(label, share, f"{state.done:,}{total} ({rate_text(state.rate)}{left})")
 
 
 def _bar(label: str, share: float | None, details: str) -> str:

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from echo_index.errors import DocumentError
-from echo_index.indexer.documents.document import Document, Heading
+from echo_index.indexer.documents.document import Document, Heading, RecognizedText
 from echo_index.indexer.documents.enumeration import page_numbers
 from echo_index.indexer.documents.ocr.recognizer import RecognizedPage, Recognizer
 from echo_index.indexer.documents.readers.hyphens import join_divided_words
@@ -94,7 +94,7 @@ def read_pdf(content: bytes, *, recognizer: Recognizer | None = None) -> Documen
     headings = sorted(_headings(outline, pages, starts), key=lambda heading: heading.offset)
     return Document(
         text=_BETWEEN_PAGES.join(pages),
-        title=title or _first_line(pages),
+        title=title or _sure_title(pages, recognized),
         format="pdf",
         headings=tuple(headings),
         pages=tuple(starts),
@@ -199,6 +199,14 @@ def _first_line(pages: list[str]) -> str:
     lines = (" ".join(line.split()) for page in pages for line in page.split("\n"))
     line = next((line for line in lines if line), "")
     return line if len(line) <= _MAX_TITLE_LINE_LENGTH else ""
+
+
+def _sure_title(pages: list[str], recognized: Sequence[RecognizedText]) -> str:
+    """Return the first line if it is short and no word of it may have been recognized wrongly."""
+    line = _first_line(pages)
+    start = _BETWEEN_PAGES.join(pages).find(line)
+    uncertain = [span for text in recognized for span in text.recognition.uncertain]
+    return "" if any(first < start + len(line) and start < end for first, end in uncertain) else line
 
 
 def _clean_title(text: str) -> str:
