@@ -28,8 +28,8 @@ from echo_index.indexer.storage.safe_open import MEGABYTE, FileContent, read_fil
 Report = Callable[[Message], None]
 """Sends a reply while a request is still being worked on."""
 
-RECOGNITION_SECONDS = PAGE_SECONDS + 45
-"""The time for recognizing a page and what is left to do after the last one. An engine gives up earlier by itself."""
+RECOGNITION_SECONDS = 10 * PAGE_SECONDS
+"""The time for a page, on a busy machine, and for what is left to do after the last. An engine gives up earlier."""
 
 _ENGINE_BYTES = 1_536 * MEGABYTE  # of memory for the models and what they compute
 _GRACE_SECONDS = 5  # in which the parent, if it is still running, kills this process and reports why

@@ -28,7 +28,7 @@ class Engine(Protocol):
         """Return the lines of a gray picture in any order, as if the picture were turned upright.
 
         Raises:
-            DocumentError: it took longer than `seconds`, or the engine failed.
+            DocumentError: it took longer than `seconds` of computing, or the engine failed.
         """
 
 

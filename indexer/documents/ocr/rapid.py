@@ -50,11 +50,11 @@ class RapidEngine:
 
     def recognize(self, picture: Image, *, seconds: float) -> Sequence[Line]:
         """Return the lines of a gray picture, turned upright."""
-        give_up = time.monotonic() + seconds
+        give_up = time.process_time() + seconds
         upright, lines = self._upright(picture)
         found = []
         for corners in lines:
-            if time.monotonic() > give_up:
+            if time.process_time() > give_up:
                 raise DocumentError(f"Recognizing it took longer than {seconds:g} seconds.")
             if words := self._words(upright, corners):
                 found.append((corners, words))
@@ -99,8 +99,23 @@ class RapidEngine:
         return picture, lines
 
     def _detect(self, picture: Image) -> list[Corners]:
-        boxes = self._engine(_pixels(picture), use_det=True, use_rec=False, use_cls=False).boxes
+        boxes = self._run(picture, detects=True).boxes
         return [] if boxes is None else [_corners(box) for box in boxes]
+
+    def _run(self, picture: Image, *, detects: bool) -> Any:
+        """Return what the engine says of a picture: where lines are, or what the line says that it shows.
+
+        Raises:
+            DocumentError: the engine failed.
+        """
+        try:
+            return self._engine(
+                _pixels(picture), use_det=detects, use_rec=not detects, use_cls=False, return_word_box=True
+            )
+        except MemoryError:
+            raise
+        except Exception as error:  # it may raise anything; the next page may be read
+            raise DocumentError(f"RapidOCR failed ({type(error).__name__}).") from error
 
     def _sample(self, picture: Image, lines: Sequence[Corners]) -> float:
         """Return the confidence in the longest lines; 1 if there are none."""
@@ -113,9 +128,7 @@ class RapidEngine:
 
     def _read(self, picture: Image, corners: Corners) -> tuple[str, float, list[float]]:
         """Return the text of a line, the confidence in it, and in each of its characters."""
-        result = self._engine(
-            _pixels(_cut_out(picture, corners)), use_det=False, use_rec=True, use_cls=False, return_word_box=True
-        )
+        result = self._run(_cut_out(picture, corners), detects=False)
         return result.txts[0], result.scores[0], result.word_results[0].confs
 
 

@@ -101,12 +101,20 @@ def _rows(lines: Sequence[Line]) -> list[list[Line]]:
     """Return the lines that are level with each other, from top to bottom, each from left to right."""
     rows: list[list[Line]] = []
     for line in sorted(lines, key=lambda line: line.area.middle):
-        height = min(line.area.height, rows[-1][0].area.height) if rows else 0
-        if rows and line.area.middle - rows[-1][0].area.middle < height / 2:
+        if rows and _is_level(line, rows[-1]):
             rows[-1].append(line)
         else:
             rows.append([line])
     return [sorted(row, key=lambda line: line.area.left) for row in rows]
+
+
+def _is_level(line: Line, row: Sequence[Line]) -> bool:
+    """Return whether a line stands beside the lines of a row, not below them in crooked or narrow print."""
+    height = min(line.area.height, row[0].area.height)
+    if line.area.middle - row[0].area.middle >= height / 2:
+        return False
+    overlaps = (min(line.area.right, other.area.right) - max(line.area.left, other.area.left) for other in row)
+    return max(overlaps) < height
 
 
 def _paragraphs(rows: Sequence[Sequence[Line]]) -> Iterator[Paragraph]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 PAGE_SECONDS = 30
-"""The time for a page. What takes longer is given up."""
+"""The time of computing for a page, which on a busy machine takes longer. A page that needs more is given up."""
 
 MAX_PAGES = 2_000
 """How many pages of a file are recognized."""

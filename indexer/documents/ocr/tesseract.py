@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _QUESTION_SECONDS = 10
+_PATIENCE = 4  # seconds for a second of computing, on a busy machine
 _ORIENTATION = "osd"  # the data that tell which way is up, and no language
 _MAX_LANGUAGES = 4  # each takes time
 _WIDE_GAP = 2.0  # times the height of the line: between columns, or the cells of a table
@@ -83,7 +84,7 @@ class TesseractEngine:
         picture.save(file, format="PPM")  # which takes no time to write and to read
         command = [self._program, "stdin", "stdout", "--dpi", _DPI, *options]
         try:
-            return _answer(command, content=file.getvalue(), seconds=seconds)
+            return _answer(command, content=file.getvalue(), seconds=_PATIENCE * seconds)
         except subprocess.TimeoutExpired as error:
             raise DocumentError(f"Recognizing it took longer than {seconds:g} seconds.") from error
         except (OSError, subprocess.SubprocessError) as error:

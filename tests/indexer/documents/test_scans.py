@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path, PurePath
@@ -168,6 +170,12 @@ def test_paragraphs_begin_behind_gaps_at_indents_and_at_other_sizes() -> None:
     assert in_order() == ""
 
 
+def test_crooked_lines_of_narrow_print_are_not_taken_for_one() -> None:
+    assert in_order(line("The first line", top=0, width=300), line("and the second", top=9, width=300)) == (
+        "The first line\nand the second"
+    )
+
+
 # Text
 
 
@@ -322,6 +330,69 @@ def test_tiny_pictures_are_not_recognized_and_huge_ones_are_reduced() -> None:
     width, height = engine.pictures[0].size
     assert width * height <= 16_000_000
     assert width / height == pytest.approx(2.5, rel=0.01)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow names what is wrong
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "TIFF", "WEBP", "BMP"])
+def test_mutated_pictures_give_a_document_or_a_reason(format: str) -> None:
+    good = picture_file(scanned(page_picture("text", size=(1, 0.6))), format=format)
+    randoms = random.Random(1)
+    for _ in range(60):
+        content = bytearray(good[: randoms.choice([len(good), len(good), randoms.randrange(1, len(good))])])
+        for _ in range(randoms.choice([1, 3, 20])):
+            position = randoms.randrange(min(len(content), randoms.choice([60, 200, len(content)])))
+            content[position] = randoms.choice([0, 255, randoms.randrange(256)])
+        with suppress(DocumentError):
+            read(bytes(content), Reading(*[lines("text")] * 50), f"a.{format.lower()}")
+
+
+# Engines
+
+
+def test_rapidocr_gives_up_a_page_in_time_or_when_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    corners = ((0.0, 0.0), (90.0, 0.0), (90.0, 20.0), (0.0, 20.0))
+    monkeypatch.setattr(RapidEngine, "_upright", lambda self, picture: (picture, [corners]))
+    monkeypatch.setattr(RapidEngine, "_engine", lambda *arguments, **options: 1 / 0)
+    with pytest.raises(DocumentError, match=r"^Recognizing it took longer than -1 seconds\.$"):
+        RapidEngine("1").recognize(Image.new("L", (100, 100)), seconds=-1)
+    with pytest.raises(DocumentError, match=r"^RapidOCR failed \(ZeroDivisionError\)\.$"):
+        RapidEngine("1").recognize(Image.new("L", (100, 100)), seconds=9)
+
+
+TESSERACT = """#!/bin/sh
+case "$*" in
+  --version) echo "tesseract 5.9.9"; echo " leptonica" ;;
+  --list-langs) printf 'List of available languages (3):\\nosd\\ndeu\\neng\\n' ;;
+  *"--psm 0"*) cat >/dev/null; printf 'Rotate: 90\\nOrientation confidence: 9.1\\n' ;;
+  *tsv*) head -c 11 > "$0.seen"; cat >/dev/null; cat "$0.tsv" ;;
+esac
+"""
+
+
+def test_tesseract_is_asked_for_words_which_are_put_into_level_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "tesseract"
+    program.write_text(TESSERACT)
+    program.chmod(0o755)
+    names = "level page_num block_num par_num line_num word_num left top width height conf text".split()
+    rows = [names, [4, 1, 1, 1, 1, 0, 0, 0, 900, 60, -1, ""]]
+    for number in range(6):  # rows of a table that go down to the right, in two blocks as Tesseract divides them
+        rows.append([5, 1, 1, 1, number, 1, 100, 100 + 30 * number, 80, 20, 96.5, f"Beam{number}"])
+        rows.append([5, 1, 1, 1, number, 2, 190, 102 + 30 * number, 60, 20, 40, '"big"'])
+        rows.append([5, 1, 2, 1, number, 1, 900, 120 + 30 * number, 70, 20, 91, f"{number},250"])
+    rows.append([5, 1, 3, 1, 1, 1, 100, 800, 300, 20, 12.5, "#~|"])
+    (tmp_path / "tesseract.tsv").write_text("\n".join("\t".join(map(str, row)) for row in rows))
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    engine = engines.TesseractEngine.installed()
+    assert engine
+    assert engine.name == "tesseract 5.9.9 eng+deu"
+    found = engine.recognize(Image.new("L", (300, 200)), seconds=9)
+    assert in_order(*found) == "\n".join(f'Beam{number} "big" {number},250' for number in range(6))
+    assert [word.confidence for word in found[0].words] == [0.965, 0.4]
+    assert (tmp_path / "tesseract.seen").read_bytes() == b"P5\n200 300\n", "the picture is turned upright"
+    monkeypatch.setenv("PATH", "")
+    assert engines.TesseractEngine.installed() is None
 
 
 # What is installed

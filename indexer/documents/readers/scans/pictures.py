@@ -67,7 +67,7 @@ def _recognized_pages(content: bytes, recognizer: Recognizer) -> Iterator[Recogn
         raise DocumentError("It is not a readable picture.") from error
     except Image.DecompressionBombError as error:
         raise DocumentError(f"It has too many pixels; the limit is {_MAX_PIXELS:,}.") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except (OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError) as error:
         raise DocumentError(f"It is not a readable picture: {error}".rstrip(".") + ".") from error
 
 
