@@ -17,10 +17,14 @@ _MAX_GUTTERS = 3  # side by side
 _MIN_LINES = 4  # in a column
 _MIN_CHARACTERS = 18  # in the middle line of a column
 _MIN_LETTERS = 0.6  # of the characters
-_MIN_FULL = 0.6  # of the lines are nearly as wide as the widest of the column
-_FULL = 0.75
+_MIN_FULL = 0.6  # of the lines, if they are not few, are nearly as wide as most of the column
+_FULL = 0.75  # of the usual width, which six in ten lines do not exceed: other things may stand below the column
+_USUAL = 0.6
+_MIN_CONTINUED = 0.3  # of the lines, if they are not few, begin with a lower-case letter: they continue a sentence
+_MAX_CANDIDATES = 12  # for a gutter
 _MAX_CROSSING = 0.5  # of the lines, such as titles, run across both columns
-_PLACES = 64  # for a gutter, across the page
+_MARGIN_OF_LINE = 0.3  # of its height, by which an engine may draw the area of a line too long
+_PLACES = 200  # for a gutter, across the page
 _MARGIN = 0.15  # of the width, in which no gutter is
 
 _PARAGRAPH_PITCH = 1.35  # of the usual distance between lines
@@ -42,10 +46,8 @@ def _blocks(lines: Sequence[Line], *, gutters: int) -> Iterator[Sequence[Line]]:
     ordered = sorted(lines, key=lambda line: line.area.middle)
     for is_crossing, group in groupby(ordered, key=lambda line: _crosses(line, gutter)):
         block = list(group)
-        left = [line for line in block if line.area.right <= gutter]
-        if is_crossing or not _are_columns(
-            left, right := [line for line in block if line.area.left >= gutter], least=1
-        ):
+        left, right = _sides(block, gutter)
+        if is_crossing or not _are_columns(left, right, least=1):
             yield block
         else:
             yield from _blocks(left, gutters=gutters - 1)
@@ -61,23 +63,25 @@ def _gutter(lines: Sequence[Line]) -> float | None:
     for place in range(int(_MARGIN * _PLACES), int((1 - _MARGIN) * _PLACES) + 1):
         position = start + (end - start) * place / _PLACES
         crossing[position] = sum(_crosses(line, position) for line in lines)
-    fewest = min(crossing.values())
-    if fewest > _MAX_CROSSING * len(lines):
-        return None
-    runs = [
-        list(run) for is_free, run in groupby(crossing, key=lambda position: crossing[position] == fewest) if is_free
-    ]
-    for run in sorted(runs, key=len, reverse=True)[:_MAX_GUTTERS]:
+    free = [position for position in crossing if crossing[position] <= _MAX_CROSSING * len(lines)]
+    runs = [list(run) for _, run in groupby(free, key=crossing.__getitem__)]
+    for run in sorted(runs, key=lambda run: (crossing[run[0]], -len(run)))[:_MAX_CANDIDATES]:
         position = (run[0] + run[-1]) / 2
-        left = [line for line in lines if line.area.right <= position]
-        right = [line for line in lines if line.area.left >= position]
-        if _are_columns(left, right, least=_MIN_LINES):
+        if _are_columns(*_sides(lines, position), least=_MIN_LINES):
             return position
     return None
 
 
+def _sides(lines: Sequence[Line], position: float) -> tuple[list[Line], list[Line]]:
+    """Return the lines on the left and on the right of a position that do not cross it."""
+    beside = [line for line in lines if not _crosses(line, position)]
+    left = [line for line in beside if line.area.left + line.area.right <= 2 * position]
+    return left, [line for line in beside if line.area.left + line.area.right > 2 * position]
+
+
 def _crosses(line: Line, position: float) -> bool:
-    return line.area.left < position < line.area.right
+    margin = _MARGIN_OF_LINE * line.area.height
+    return line.area.left + margin < position < line.area.right - margin
 
 
 def _are_columns(left: Sequence[Line], right: Sequence[Line], *, least: int) -> bool:
@@ -89,11 +93,13 @@ def _is_prose(lines: Sequence[Line]) -> bool:
     characters = sum(map(len, texts))
     letters = sum(character.isalpha() for text in texts for character in text)
     widths = [line.area.right - line.area.left for line in lines]
-    full = sum(width >= _FULL * max(widths) for width in widths)
+    usual = sorted(widths)[int(_USUAL * (len(widths) - 1))]
+    continued = sum(text[:1].isalpha() and not text[:1].isupper() for text in texts)
+    full = sum(width >= _FULL * usual for width in widths)
     return (
         median(map(len, texts)) >= _MIN_CHARACTERS
         and letters >= _MIN_LETTERS * characters
-        and full >= _MIN_FULL * len(lines)
+        and (len(lines) < _MIN_LINES or (full >= _MIN_FULL * len(lines) and continued >= _MIN_CONTINUED * len(lines)))
     )
 
 
