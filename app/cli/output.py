@@ -14,6 +14,7 @@ from echo_index.app.services.formatting import (
     MAX_DUPLICATES,
     change_counts,
     duplicate_text,
+    failure_lines,
     heading_path,
     index_size,
     location_text,
@@ -194,8 +195,8 @@ def print_failures(console: Console, failures: list[tuple[str, str]]) -> None:
     if not failures:
         return
     console.print(Text(f"{pluralize(len(failures), 'file')} could not be read:", style="yellow"))
-    for path, reason in failures:
-        console.print(Text(f"  {one_line(path)}: {one_line(reason)}"), soft_wrap=True)
+    for line in failure_lines(failures):
+        console.print(Text(f"  {one_line(line)}"), soft_wrap=True)
 
 
 def _title(hit: Hit) -> str:

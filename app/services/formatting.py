@@ -17,6 +17,8 @@ STAGE_LABELS = {
     "normalizing": "Normalizing vectors",
     "indexing": "Building the vector index",
 }
+_MAX_SAME_FAILURES = 5  # that each have a line of their own
+_NAMED = 3  # of more
 MAX_DUPLICATES = 5
 """How many locations of duplicates are named for each hit."""
 
@@ -107,6 +109,22 @@ def omission_lines(omissions: Sequence[tuple[str, str]]) -> list[str]:
     for path, phrase in omissions:
         phrases.setdefault(path, []).append(phrase)
     return [f"{path}: {'; '.join(those)}" for path, those in phrases.items()]
+
+
+def failure_lines(failures: Sequence[tuple[str, str]]) -> list[str]:
+    """Return a line for each file that could not be read, and one for many with the same reason, such as photos."""
+    from echo_index.indexer.documents.enumeration import enumerated
+
+    paths: dict[str, list[str]] = {}
+    for path, reason in failures:
+        paths.setdefault(reason, []).append(path)
+    lines = []
+    for reason, those in paths.items():
+        if len(those) > _MAX_SAME_FAILURES:
+            lines.append(f"{enumerated(those[:_NAMED], len(those) - _NAMED)}: {reason}")
+        else:
+            lines += [f"{path}: {reason}" for path in those]
+    return lines
 
 
 def pattern_lines(report: BuildReport) -> list[str]:
