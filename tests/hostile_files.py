@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import lzma
 import os
 import socket
 import stat
@@ -13,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import docx
+from archive_files import tar_bytes, tar_header, zip_bytes
 from example_documents import pdf_file
 
 MEGABYTE = 2**20
@@ -72,7 +75,7 @@ def raw_pdf(kids: bytes, count: int, content: bytes, *, filters: bytes = b"", mo
 
 def plant_hostile(folder: Path) -> None:
     """Write all hostile files into a folder."""
-    for name, content in {**_word_files(), **_pdf_files(), **_text_files()}.items():
+    for name, content in {**_word_files(), **_pdf_files(), **_text_files(), **_archives()}.items():
         (folder / name).write_bytes(content)
     for name in NAMES:
         (folder / name).write_text(f"# A strange name\n\nThe text of {name!r} is innocent.\n")
@@ -121,6 +124,23 @@ def _pdf_files() -> dict[str, bytes]:
         "twice.pdf": raw_pdf(b"3 0 R", 1, zlib.compress(zlib.compress(b" " * (200 * MEGABYTE), 1), 1), filters=twice),
         "arrays.pdf": raw_pdf(b"3 0 R", 1, b"[" * (5 * MEGABYTE)),
         "truncated.pdf": good[: len(good) // 2],
+    }
+
+
+def _archives() -> dict[str, bytes]:
+    layer = zip_bytes({f"{n}.txt": b"a" * (32 * MEGABYTE) for n in range(8)})
+    for _ in range(5):
+        layer = zip_bytes({f"{n}.zip": layer for n in range(8)})
+    terabyte = tar_header("terabyte.md", 10**12).tobuf() + b"x" * 9999
+    good = {f"{n}.md": f"# {n}\n\nA text of archive number {n}.\n" for n in range(3)}
+    return {
+        "layers.zip": layer,
+        "flat.zip": zip_bytes({f"{n}.bin": b"\0" * (64 * MEGABYTE) for n in range(4)}),
+        "climbs.zip": zip_bytes({"../climbed.md": "Out.", "/tmp/climbed.md": "Out.", **good}),
+        "many.zip": zip_bytes({f"{n}.bin": b"\0" for n in range(30_000)}),
+        "terabyte.tar.gz": gzip.compress(terabyte),
+        "endless.tar.xz": lzma.compress(terabyte + bytes(100 * MEGABYTE), preset=0),
+        "truncated.tar.gz": tar_bytes({"noise.bin": os.urandom(MEGABYTE), **good})[:5000],
     }
 
 

@@ -23,7 +23,7 @@ ORDER = {
         *("hidden_states", "encoder_config", "encoder", "generation", "training"),
     ),
     "indexer": (
-        *("storage", "text", "documents", "sandbox", "sources", "catalog"),
+        *("storage", "text", "documents", "sources", "archives", "sandbox", "catalog"),
         *("vectors", "generations", "building", "inspection"),
     ),
     "retriever": ("search", "rag", "evaluation", "answer_evaluation", "tuning"),

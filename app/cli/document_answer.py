@@ -32,10 +32,10 @@ def find_document(name: str, snapshot: Snapshot, index: Path) -> IndexedDocument
         QuestionError: the name matches no document, or several.
         DocumentError: the document could not be read when the index was built.
     """
-    from echo_index.indexer.inspection.document_queries import list_documents, read_indexed_document
+    from echo_index.indexer.inspection.document_queries import paths_with_archives, read_indexed_document
 
     with snapshot.reading():
-        paths = select_documents([name], [document.path for document in list_documents(snapshot)], index)
+        paths = select_documents([name], paths_with_archives(snapshot), index)
         if len(paths) > 1:
             raise QuestionError(
                 f"{name} matches {len(paths)} documents, {paths[0]} and {paths[1]} among them.",

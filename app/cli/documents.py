@@ -78,11 +78,10 @@ def remove(
     from echo_index.app.services.document_selection import select_documents
     from echo_index.indexer.building.removal import remove_documents
     from echo_index.indexer.generations.snapshot import open_snapshot
-    from echo_index.indexer.inspection.document_queries import list_documents
+    from echo_index.indexer.inspection.document_queries import paths_with_archives
 
     snapshot = open_snapshot(index, index_device="cpu", notice=notice)
-    documents = [document.path for document in list_documents(snapshot)]
-    report = remove_documents(select_documents(paths, documents, index), index)
+    report = remove_documents(select_documents(paths, paths_with_archives(snapshot), index), index)
     if json:
         output.print_json(out, asdict(report))
     else:

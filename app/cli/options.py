@@ -57,7 +57,8 @@ SearchMode = Annotated[
 ]
 Instruction = Annotated[str | None, typer.Option(help="What to find, such as 'Find code that does this.'")]
 Paths = Annotated[
-    list[str], typer.Option("--path", help="Only this document or folder, or those that match this glob. Repeatable.")
+    list[str],
+    typer.Option("--path", help="Only this document, archive or folder, or those that match this glob. Repeatable."),
 ]
 Formats = Annotated[list[str], typer.Option("--format", help="Only this format, such as markdown or pdf. Repeatable.")]
 Rerank = Annotated[
@@ -110,12 +111,12 @@ def index_search(
 
 def _report_unknown_paths(retriever: Retriever, names: list[str]) -> None:
     from echo_index.indexer.catalog.document_names import named_documents
-    from echo_index.indexer.inspection.document_queries import list_documents
+    from echo_index.indexer.inspection.document_queries import paths_with_archives
 
     if not names:
         return
     with retriever.snapshot.reading():
-        documents = [document.path for document in list_documents(retriever.snapshot)]
+        documents = paths_with_archives(retriever.snapshot)
     for name in names:
         if not named_documents(name, documents, retriever.index_dir):
             notice(f"No document matches --path {name or repr(name)}.")

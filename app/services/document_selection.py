@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from echo_index.errors import QuestionError
 
 
-def select_documents(names: Sequence[str], documents: Sequence[str], index_dir: Path) -> list[str]:
+def select_documents(names: Sequence[str], documents: Mapping[str, str], index_dir: Path) -> list[str]:
     """Return those of the documents that match one of the names, in the order of `documents`.
 
-    A name is the path of a document, that of a folder or a glob, as for `--path`.
+    `documents` are stored paths with their archives. A name is the path of a document, that of a folder or an archive,
+    or a glob, as for `--path`.
 
     Raises:
         QuestionError: a name matches no document.

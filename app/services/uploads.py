@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from functools import partial
@@ -14,6 +15,7 @@ from echo_index.errors import DocumentError
 
 _MAX_NAME_BYTES = 200  # file systems allow 255, and a number may be added to the name
 _MAX_SUFFIX_BYTES = 16
+_ARCHIVE_SUFFIX = re.compile(r"\.tar\.\w+$", re.IGNORECASE)
 
 
 def store_uploads(files: Sequence[Path], folder: Path, *, max_bytes: int) -> list[Path]:
@@ -47,14 +49,17 @@ def safe_name(name: str) -> str:
 
 
 def _free_name(path: Path, *, taken: Sequence[Path]) -> Path:
-    numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(2))
+    suffix = _ARCHIVE_SUFFIX.search(path.name)
+    stem, end = (path.name[: suffix.start()], suffix[0]) if suffix else (path.stem, path.suffix)
+    numbered = (path.with_name(f"{stem}-{number}{end}") for number in count(2))
     return next(candidate for candidate in chain([path], numbered) if candidate not in taken)
 
 
 def _validate_upload(file: Path, max_bytes: int) -> None:
-    from echo_index.indexer.documents.formats import has_reader
+    from echo_index.indexer.documents.formats import has_reader, is_archive
 
-    if not has_reader(safe_name(file.name)):
+    name = safe_name(file.name)
+    if not (has_reader(name) or is_archive(name)):
         raise DocumentError(
             f"{file.name} has a format that cannot be read.",
             remedy="Save it as PDF, Word (.docx), HTML or plain text, and upload that.",

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from echo_index.errors import SourceError
+from echo_index.indexer.building.archive_sync import ArchiveUpdate, StoredArchive, stored_archives
 from echo_index.indexer.building.prefetch import OnFileRead
+from echo_index.indexer.building.seen_files import SeenFiles
 from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.catalog.chunk_queries import document_chunks
 from echo_index.indexer.catalog.fts_index import document_language
-from echo_index.indexer.catalog.records import ChunkRow, DocumentRow
+from echo_index.indexer.catalog.records import ARCHIVE, ChunkRow, DocumentRow
 from echo_index.indexer.documents.chunking import (
     Chunking,
     embedded_text,
@@ -23,8 +25,15 @@ from echo_index.indexer.documents.chunking import (
 from echo_index.indexer.documents.document import Document
 from echo_index.indexer.documents.formats import readers_version
 from echo_index.indexer.documents.recognition import recognition_phrase
-from echo_index.indexer.generations.source_registry import excluded_paths, remember_skipped, set_excluded_paths
+from echo_index.indexer.generations.source_registry import (
+    excluded_paths,
+    members_skipped,
+    remember_members_skipped,
+    remember_skipped,
+    set_excluded_paths,
+)
 from echo_index.indexer.sandbox.document_reader import DocumentReader, ReadFile
+from echo_index.indexer.sources.member_patterns import MemberPatterns
 from echo_index.indexer.sources.scanner import FoundFile, scan
 from echo_index.indexer.sources.skipped_files import SkippedFiles, SkipReason
 from echo_index.indexer.sources.source import Source
@@ -91,7 +100,8 @@ class DocumentUpdate:
         self.report.read_again = bool(known) and self.catalog.setting(_READERS) != readers_version(ocr=self.ocr)
         excluded = excluded_paths(self.catalog)
         file_sources = {stored_path(source.path, self.index_dir) for source in sources if not source.pattern}
-        seen: set[str] = set()
+        find_archive = stored_archives(known, excluded, file_sources)
+        seen = SeenFiles(on_file_read)
         unreadable: list[Path] = []
         skipped: dict[Source, list[tuple[Path, SkipReason]]] = {source: [] for source in sources}
 
@@ -106,45 +116,103 @@ class DocumentUpdate:
             path = stored_path(file.path, self.index_dir)
             if path in excluded and path not in file_sources:
                 self.report.left_out += 1
-                continue
-            chunks = self._update_document(file, path, known.get(path))
-            if chunks is not None:
-                seen.add(path)
-                on_file_read(len(seen), chunks)
+            elif file.members:
+                self._update_archive(file, file.members, find_archive(path), seen)
+            elif self._is_free(path, seen.members):
+                self._update_document(file, path, known.get(path), seen)
         _validate_sources_exist(sources)
-        counts = {source: SkippedFiles.count(paths) for source, paths in skipped.items()}
-        self.report.skipped = SkippedFiles.total(counts.values())
-        if not seen and not unreadable and not self.report.left_out:
+        counts = self._count_skipped(skipped, seen.archives)
+        if not seen.has_something() and not unreadable and not self.report.left_out:
             names = ", ".join(source.name for source in sources)
             raise SourceError(
                 " ".join([f"There is no document to index in {names}.", *self.report.skipped.sentences()]),
                 remedy=_CONVERT if self.report.skipped.unsupported else _CHECK,
             )
         remember_skipped(self.catalog, self.index_dir, counts)
-        set_excluded_paths(self.catalog, excluded - seen)
-        self._remove_missing([path for path in known if path not in seen], sources, unreadable)
+        met = seen.documents | seen.archives
+        set_excluded_paths(self.catalog, excluded - met)
+        self._remove_missing([row for path, row in known.items() if path not in met], sources, unreadable)
         if self.catalog.setting(_READERS) != readers_version(ocr=self.ocr):
             self.catalog.set_settings({_READERS: readers_version(ocr=self.ocr)})
 
-    def _update_document(self, file: FoundFile, path: str, known: DocumentRow | None) -> int | None:
-        """Read a file if it is new or changed; return its number of new chunks, or None if the file is missing."""
+    def _count_skipped(
+        self, skipped: Mapping[Source, Sequence[tuple[Path, SkipReason]]], archives: Iterable[str]
+    ) -> dict[Source, SkippedFiles]:
+        """Count the files that were passed over, also in archives, and report their sum."""
+        counts = {source: SkippedFiles.count(paths) for source, paths in skipped.items()}
+        for archive in archives:
+            path = full_path(archive, self.index_dir)
+            source = next(source for source in counts if source.covers(path))
+            counts[source] = SkippedFiles.total([counts[source], members_skipped(self.catalog, archive)])
+        self.report.skipped = SkippedFiles.total(counts.values())
+        return counts
+
+    def _is_free(self, path: str, others: Collection[str]) -> bool:
+        """Return whether none of the other files has this path, and report it if one has."""
+        if path in others:
+            self.report.failures.append((path, "A file in an archive and a file in a folder have this path."))
+            return False
+        return True
+
+    def _update_archive(
+        self, file: FoundFile, patterns: MemberPatterns, archive: StoredArchive, seen: SeenFiles
+    ) -> None:
+        """Read the members of an archive if it is new or changed."""
+        own: set[str] = set()
+
+        def store(member: FoundFile, path: str, read: ReadFile) -> None:
+            if path in own:  # the last of several files with this path counts
+                known: DocumentRow | None = DocumentRow(path, "", 0, 0, "", "")
+            elif self._is_free(path, seen.documents):
+                known = archive.members.get(path)
+            else:
+                return
+            own.add(path)
+            seen.members.add(path)
+            seen.add(path, self._apply(member, path, read, known, archive=archive.path))
+
+        def keep(path: str) -> None:
+            seen.members.add(path)
+            self.report.unchanged += 1
+            seen.add(path, 0)
+
+        update = ArchiveUpdate(self.catalog, self.generation, self.reader, archive, store, keep)
+        try:
+            row = update.run(file, patterns, read_again=self.report.read_again)
+        except FileNotFoundError:
+            return
+        seen.archives.add(archive.path)
+        seen.has_failed_archive |= row.failure is not None
+        self.report.left_out += len(archive.left_out)
+        if row is not archive.row:
+            self.report.omissions += [(archive.path, phrase) for phrase in row.omissions]
+
+    def _update_document(self, file: FoundFile, path: str, known: DocumentRow | None, seen: SeenFiles) -> None:
+        """Read a file if it is new or changed. One that is missing by now is not noted as seen."""
         known_hash = "" if known is None or self.report.read_again else known.hash
         if known and known_hash and (known.size, known.modified_ns) == (file.size, file.modified_ns):
             self.report.unchanged += 1
-            return 0
+            seen.add(path, 0)
+            return
         try:
             read = self.reader.read(file.path, real_path=file.real_path, known_hash=known_hash)
         except FileNotFoundError:
-            return None
+            return
+        seen.add(path, self._apply(file, path, read, known))
+
+    def _apply(
+        self, file: FoundFile, path: str, read: ReadFile, known: DocumentRow | None, *, archive: str = ""
+    ) -> int:
+        """Store what was read of a file if it is new; return its number of new chunks."""
         if known and self._is_unchanged(known, read):
             if read.hash:
-                self.catalog.touch_document(path, size=read.size, modified_ns=read.modified_ns)
+                self._touch(path, read.size, read.modified_ns, archive)
             self.report.unchanged += 1
             return 0
         chunks = [] if read.document is None else [*chunk_rows(read.document, self.token_starts, self.chunking)]
-        row = _row(path, file, read)
+        row = replace(_row(path, file, read), archive=archive)
         if known and self._holds_the_same(known, row, chunks):
-            self.catalog.touch_document(path, size=row.size, modified_ns=row.modified_ns)
+            self._touch(path, row.size, row.modified_ns, archive)
             self.report.unchanged += 1
             return 0
         self.catalog.put_document(row, chunks, generation=self.generation)
@@ -156,6 +224,10 @@ class DocumentUpdate:
         else:
             self.report.added += 1
         return len(chunks)
+
+    def _touch(self, path: str, size: int, modified_ns: int, archive: str) -> None:
+        if not archive:  # all members of an archive are touched at once
+            self.catalog.touch_document(path, size=size, modified_ns=modified_ns)
 
     def _is_unchanged(self, known: DocumentRow, read: ReadFile) -> bool:
         """Return whether the file has the same content as before, or still cannot be read for the same reason."""
@@ -170,16 +242,21 @@ class DocumentUpdate:
         stored = document_chunks(self.catalog, known.path, generation=self.generation)
         return [item.chunk for item in stored] == [*chunks]
 
-    def _remove_missing(self, missing: Sequence[str], sources: Sequence[Source], unreadable: Sequence[Path]) -> None:
+    def _remove_missing(
+        self, missing: Sequence[DocumentRow], sources: Sequence[Source], unreadable: Sequence[Path]
+    ) -> None:
         """Remove the missing documents that a source covers, except those in folders that cannot be read."""
         removed = []
-        for path in missing:
-            full = full_path(path, self.index_dir)
+        for row in missing:
+            full = full_path(row.archive or row.path, self.index_dir)
             may_exist = any(full.is_relative_to(folder) for folder in unreadable)
             if not may_exist and any(source.covers(full) for source in sources):
-                removed.append(path)
-        self.catalog.remove_documents(removed, generation=self.generation)
-        self.report.removed = len(removed)
+                removed.append(row)
+        self.catalog.remove_documents([row.path for row in removed], generation=self.generation)
+        self.report.removed += sum(row.format != ARCHIVE for row in removed)
+        for row in removed:
+            if row.format == ARCHIVE:
+                remember_members_skipped(self.catalog, row.path, SkippedFiles())
 
 
 def chunk_rows(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from echo_index.errors import QuestionError
 from echo_index.indexer.catalog.catalog import Catalog
-from echo_index.indexer.catalog.chunk_queries import document_paths
+from echo_index.indexer.catalog.chunk_queries import document_archives
 from echo_index.indexer.generations.commit import commit_generation
 from echo_index.indexer.generations.manifest import Manifest, manifest_stamp, read_manifest
 from echo_index.indexer.generations.recovery import recover_commit
@@ -30,8 +30,8 @@ class RemovalReport:
 def remove_documents(paths: Sequence[str], index_dir: Path) -> RemovalReport:
     """Remove the documents with these stored paths from an index: all of them or, on an error, none.
 
-    Later builds skip their files unless a file itself is given as a source. Texts that an unfinished build has embedded
-    stay available to the next build.
+    An archive is removed with all documents in it. Later builds skip the files unless a file itself, or the archive it
+    is in, is given as a source. Texts that an unfinished build has embedded stay available to the next build.
 
     Raises:
         QuestionError: the index has no document with such a path.
@@ -46,7 +46,7 @@ def remove_documents(paths: Sequence[str], index_dir: Path) -> RemovalReport:
         stack.enter_context(writer_lock(index_dir))
         before = recover_commit(index_dir).manifest or read_manifest(index_dir)
         catalog = stack.enter_context(closing(Catalog(index_dir / before.catalog_file, write=True)))
-        known = document_paths(catalog, generation=before.generation)
+        known = document_archives(catalog, generation=before.generation)
         for path in removed:
             if path not in known:
                 raise QuestionError(
@@ -55,6 +55,8 @@ def remove_documents(paths: Sequence[str], index_dir: Path) -> RemovalReport:
                 )
         if not removed:
             return RemovalReport((), before.documents, before.chunks)
+        members = [path for path, archive in known.items() if archive in removed]
+        removed = tuple(dict.fromkeys((*removed, *members)))
         # Excluded first: if this is interrupted, the next build completes the removal.
         set_excluded_paths(catalog, excluded_paths(catalog) | {*removed})
         forget_sources(catalog, removed)

@@ -18,10 +18,19 @@ import numpy.typing as npt
 from echo_index.errors import IndexDamaged
 from echo_index.indexer.catalog.bm25_search import bm25_scores, bm25_search, visible_languages
 from echo_index.indexer.catalog.fts_index import add_chunk, remove_chunks
-from echo_index.indexer.catalog.records import ChunkRow, Counts, DocumentRow, LexicalQuery, SearchFilter, StoredChunk
+from echo_index.indexer.catalog.records import (
+    ARCHIVE,
+    ChunkRow,
+    Counts,
+    DocumentRow,
+    LexicalQuery,
+    SearchFilter,
+    StoredChunk,
+)
 from echo_index.indexer.catalog.rows import (
     CHUNK_COLUMNS,
     DOCUMENT_COLUMNS,
+    archive_sql,
     chunk_values,
     document_row,
     document_values,
@@ -69,6 +78,8 @@ class Catalog:
             raise
         self.full_text_sql = full_text_sql(self._version)
         """The SQL of a chunk's full text, see `ChunkRow.full_text`, also in catalogs of earlier versions."""
+        self.archive_sql = archive_sql(self._version)
+        """The SQL of the archive of a document, also in catalogs of earlier versions."""
         self._stored_columns = stored_chunk_columns(self._version)
 
     def close(self) -> None:
@@ -136,12 +147,21 @@ class Catalog:
                     connection, chunk_id, document.language, chunk.full_text, document.title, to_json(chunk.headings)
                 )
 
-    def touch_document(self, path: str, *, size: int, modified_ns: int) -> None:
-        """Record the new modification time of a file whose content did not change."""
+    def touch_document(self, path: str, *, size: int, modified_ns: int, hash: str | None = None) -> None:
+        """Record the new modification time of a file of which the index holds the same as before."""
         with self.database.transaction() as connection:
             connection.execute(
-                "UPDATE documents SET size = ?, modified_ns = ? WHERE path = ? AND removed IS NULL",
-                (size, modified_ns, path),
+                "UPDATE documents SET size = ?, modified_ns = ?, hash = coalesce(?, hash) "
+                "WHERE path = ? AND removed IS NULL",
+                (size, modified_ns, hash, path),
+            )
+
+    def touch_members(self, archive: str, *, size: int, modified_ns: int) -> None:
+        """Record the new size and modification time of an archive for all of its members."""
+        with self.database.transaction() as connection:
+            connection.execute(
+                "UPDATE documents SET size = ?, modified_ns = ? WHERE archive = ? AND removed IS NULL",
+                (size, modified_ns, archive),
             )
 
     def remove_documents(self, paths: Iterable[str], *, generation: int) -> None:
@@ -197,11 +217,12 @@ class Catalog:
     def counts(self, *, generation: int) -> Counts:
         """Return the sizes of a generation."""
         values = {"generation": generation}
-        query = f"SELECT count(*) - count(failure), count(failure) FROM documents WHERE {VISIBLE}"
-        [(read, failed)] = self.database.rows(query, values)
+        read = f"count(*) FILTER (WHERE failure IS NULL AND format <> '{ARCHIVE}')"
+        query = f"SELECT {read}, count(failure) FROM documents WHERE {VISIBLE}"
+        [(documents, failed)] = self.database.rows(query, values)
         query = f"SELECT count(*), coalesce(sum(length(CAST(text AS BLOB))), 0) {FROM_VISIBLE_CHUNKS}"
         [(chunks, size)] = self.database.rows(query, values)
-        return Counts(documents=read, failed=failed, chunks=chunks, bytes=size)
+        return Counts(documents=documents, failed=failed, chunks=chunks, bytes=size)
 
     def count_chunks(self, *, generation: int) -> int:
         """Return the number of chunks in a generation; cheaper than `counts`."""
@@ -211,7 +232,7 @@ class Catalog:
     def formats(self, *, generation: int) -> dict[str, int]:
         """Return the number of readable documents of each format, the most frequent format first."""
         query = (
-            f"SELECT format, count(*) FROM documents WHERE failure IS NULL AND {VISIBLE} "
+            f"SELECT format, count(*) FROM documents WHERE failure IS NULL AND format <> '{ARCHIVE}' AND {VISIBLE} "
             "GROUP BY format ORDER BY count(*) DESC, format"
         )
         return dict(self.database.rows(query, {"generation": generation}))

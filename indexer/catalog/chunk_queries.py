@@ -4,37 +4,47 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from echo_index.indexer.catalog.catalog import EMBEDDED_TITLE, Catalog
-from echo_index.indexer.catalog.records import DocumentRow, StoredChunk
+from echo_index.indexer.catalog.records import ARCHIVE, DocumentRow, StoredChunk
 from echo_index.indexer.catalog.visibility_sql import FROM_VISIBLE_CHUNKS, VISIBLE
 from echo_index.indexer.documents.chunking import title_path
 
 
-def document_paths(catalog: Catalog, *, generation: int) -> set[str]:
-    """Return the stored paths of all documents, including those that could not be read."""
-    rows = catalog.database.rows(f"SELECT path FROM documents WHERE {VISIBLE}", {"generation": generation})
-    return {path for (path,) in rows}
+def document_archives(catalog: Catalog, *, generation: int) -> dict[str, str]:
+    """Return the stored paths of all documents and archives, each with that of the archive it is in, or ''.
+
+    Those that could not be read are included. They are ordered by path.
+    """
+    query = f"SELECT path, {catalog.archive_sql} FROM documents WHERE {VISIBLE} ORDER BY path"
+    return dict(catalog.database.rows(query, {"generation": generation}))
 
 
 def document_sizes(catalog: Catalog, *, generation: int) -> list[tuple[str, str, str, int, int, str | None]]:
-    """Return (path, title, format, file size in bytes, number of chunks, failure) of all documents, ordered by path."""
+    """Return (path, title, format, file size in bytes, number of chunks, failure) of all documents, ordered by path.
+
+    Archives are among them only if they could not be read.
+    """
     query = (
         "SELECT path, title, format, size, (SELECT count(*) FROM chunks WHERE document = documents.id), failure "
-        f"FROM documents WHERE {VISIBLE} ORDER BY path"
+        f"FROM documents WHERE (failure IS NOT NULL OR format <> '{ARCHIVE}') AND {VISIBLE} ORDER BY path"
     )
     return catalog.database.rows(query, {"generation": generation})
 
 
 def find_document(catalog: Catalog, path: str, *, generation: int) -> DocumentRow | None:
-    """Return the document with this stored path, or None; fields from `has_own_title` on have their defaults."""
+    """Return the document with this stored path, or None.
+
+    Fields from `has_own_title` on have their defaults, except for `archive`.
+    """
     columns = "path, hash, size, modified_ns, format, title, failure"  # the others may be missing in older catalogs
-    query = f"SELECT {columns} FROM documents WHERE path = :path AND {VISIBLE}"
+    query = f"SELECT {columns}, {catalog.archive_sql} FROM documents WHERE path = :path AND {VISIBLE}"
     rows = catalog.database.rows(query, {"path": path, "generation": generation})
-    return DocumentRow(*rows[0]) if rows else None
+    return replace(DocumentRow(*rows[0][:-1]), archive=rows[0][-1]) if rows else None
 
 
 def document_chunks(catalog: Catalog, path: str, *, generation: int, start: int | None = None) -> list[StoredChunk]:

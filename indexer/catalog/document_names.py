@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping
 from fnmatch import translate
 from functools import lru_cache
 from pathlib import Path
@@ -13,24 +13,26 @@ from unicodedata import normalize
 from echo_index.indexer.storage.stored_paths import stored_path
 
 
-def named_documents(name: str, documents: Sequence[str], index_dir: Path) -> list[str]:
-    """Return those of the stored paths `documents` that a name means, in their order.
+def named_documents(name: str, documents: Mapping[str, str], index_dir: Path) -> list[str]:
+    """Return those of the documents that a name means, in their order.
 
-    The name is tried as a document's path, as a folder above documents, and as a glob, in which `*` also matches `/`;
-    the first that finds something counts, so a path with brackets is no glob. It is read as a path that search shows
-    and as one from the current folder. The Unicode forms of a letter are alike, as macOS stores another than one types.
+    `documents` are stored paths, each with that of the archive it is in, or ''. The name is tried as the path of a
+    document or of an archive, which means all documents in it, as a folder above documents, and as a glob, in which `*`
+    also matches `/`; the first that finds something counts, so a path with brackets is no glob. It is read as a path
+    that search shows and as one from the current folder. The Unicode forms of a letter are alike, as macOS stores
+    another than one types.
     """
-    composed = [normalize("NFC", path) for path in documents]
+    composed = [(normalize("NFC", path), normalize("NFC", archive)) for path, archive in documents.items()]
     spellings = _spellings(name, index_dir)
-    for matches in (_equal, _below, _matching):
+    for matches in (_is_at, _is_below, _matches):
         for spelling in spellings:
-            found = matches(spelling, composed)
+            found = [document for document, paths in zip(documents, composed, strict=True) if matches(spelling, *paths)]
             if found:
-                return [documents[position] for position in found]
+                return found
     return []
 
 
-def documents_of_names(names: Collection[str], documents: Sequence[str], index_dir: Path) -> set[str]:
+def documents_of_names(names: Collection[str], documents: Mapping[str, str], index_dir: Path) -> set[str]:
     """Return the stored paths that at least one of the names means."""
     return {path for name in names for path in named_documents(name, documents, index_dir)}
 
@@ -45,18 +47,19 @@ def _spellings(name: str, index_dir: Path) -> list[str]:
     return list(dict.fromkeys(normalize("NFC", spelling) for spelling in spellings))
 
 
-def _equal(spelling: str, paths: Sequence[str]) -> list[int]:
-    return [position for position, path in enumerate(paths) if path == spelling]
+def _is_at(spelling: str, path: str, archive: str) -> bool:
+    """Return whether a spelling is that of a document, or of its archive, or of an archive inside that."""
+    in_archive = archive and len(spelling) >= len(archive) and path.startswith(f"{spelling}!/")
+    return path == spelling or bool(in_archive)
 
 
-def _below(spelling: str, paths: Sequence[str]) -> list[int]:
-    folder = f"{spelling.rstrip('/')}/"
-    return [position for position, path in enumerate(paths) if path.startswith(folder)]
+def _is_below(spelling: str, path: str, archive: str) -> bool:
+    return path.startswith(f"{spelling.rstrip('/')}/")
 
 
-def _matching(spelling: str, paths: Sequence[str]) -> list[int]:
+def _matches(spelling: str, path: str, archive: str) -> bool:
     matches = _glob(spelling).match
-    return [position for position, path in enumerate(paths) if matches(path)]
+    return bool(matches(path) or (archive and matches(archive)))
 
 
 @lru_cache(maxsize=256)

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from echo_index.indexer.documents.chunking import Anchor, Chunk, with_table_header
 from echo_index.indexer.documents.document import Recognition
 
+ARCHIVE = "archive"
+"""The format of the row of an archive itself, which is no document: it has no chunks."""
+
 
 @dataclass(frozen=True, slots=True)
 class DocumentRow:

@@ -38,6 +38,11 @@ def full_text_sql(version: int) -> str:
     return FULL_TEXT if version >= WITH_TABLES else "chunks.text"
 
 
+def archive_sql(version: int) -> str:
+    """Return the SQL of the archive of a document in a catalog of this schema version; earlier ones have none."""
+    return "documents.archive" if version >= WITH_RECOGNITION else "''"
+
+
 def placeholders(columns: str) -> str:
     """Return as many question marks as there are columns, for an INSERT."""
     return ", ".join("?" * (columns.count(",") + 1))

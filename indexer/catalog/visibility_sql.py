@@ -6,6 +6,8 @@ import json
 
 from echo_index.indexer.catalog.document_names import documents_of_names
 from echo_index.indexer.catalog.records import SearchFilter
+from echo_index.indexer.catalog.rows import archive_sql
+from echo_index.indexer.catalog.schema import validate_version
 from echo_index.indexer.storage.sqlite import Database
 
 VISIBLE = "documents.added <= :generation AND (documents.removed IS NULL OR documents.removed > :generation)"
@@ -18,8 +20,9 @@ def filter_sql(database: Database, where: SearchFilter, *, generation: int) -> t
     clauses: list[str] = []
     values: dict[str, str] = {}
     if where.paths:
-        rows = database.rows(f"SELECT path FROM documents WHERE {VISIBLE}", {"generation": generation})
-        named = documents_of_names(where.paths, [path for (path,) in rows], database.path.parent)
+        query = f"SELECT path, {archive_sql(validate_version(database))} FROM documents WHERE {VISIBLE}"
+        documents = dict(database.rows(query, {"generation": generation}))
+        named = documents_of_names(where.paths, documents, database.path.parent)
         clauses.append("AND documents.path IN (SELECT value FROM json_each(:paths))")
         values["paths"] = json.dumps(sorted(named))
     if where.formats:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 import re
 from pathlib import Path
+from typing import BinaryIO
 
 from echo_index.errors import DocumentError
 from echo_index.indexer.documents.legacy_encodings import guess_legacy, seven_bit_encoding
@@ -45,9 +46,18 @@ def is_binary(path: Path) -> bool:
         OSError: the file cannot be read.
     """
     with open_file(path) as file:
-        sample = file.read(_HEAD_BYTES)
-        if b"\0" in sample:
-            sample += file.read(_SAMPLE_BYTES)
+        return begins_binary(file)
+
+
+def begins_binary(file: BinaryIO) -> bool:
+    """Return whether what an open file begins with reads as text in no encoding.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    sample = file.read(_HEAD_BYTES)
+    if b"\0" in sample:
+        sample += file.read(_SAMPLE_BYTES)
     return _looks_binary(sample)
 
 

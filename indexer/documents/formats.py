@@ -81,6 +81,9 @@ FORMATS: dict[str, str] = {
 PICTURE = "image"
 """The format of files that are pictures."""
 
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+"""The ends of the names of archives, whose members are documents of their own."""
+
 _READERS_VERSION = "3"  # to be raised when readers find more in files than before
 
 _READER_NAMES = {suffix: name for _, name, suffixes in _READERS for suffix in suffixes.split()}
@@ -116,6 +119,15 @@ def has_reader(file_name: str, *, ocr: bool = True) -> bool:
     if format is not None and (format != PICTURE or (ocr and installed_engine() is not None)):
         return True
     return plugin_reader(file_name) is not None
+
+
+def is_archive(file_name: str) -> bool:
+    """Return whether files of this name are archives whose members are documents.
+
+    Raises:
+        SourceError: an installed reader cannot be loaded.
+    """
+    return file_name.lower().endswith(ARCHIVE_SUFFIXES) and plugin_reader(PurePath(file_name).name) is None
 
 
 def read_document(path: Path, *, max_bytes: int = 64 * MEGABYTE) -> Document:

@@ -23,6 +23,7 @@ _PATTERNS = "patterns"
 _EXCLUDED = "left_out"
 _SKIPPED = "skipped"
 _OCR = "ocr"
+_IN_ARCHIVE = "skipped in "  # followed by the stored path of an archive
 
 _Patterns = dict[str, tuple[tuple[str, ...], tuple[str, ...]]]
 """The include and exclude patterns by the name of a source."""
@@ -97,6 +98,19 @@ def remembered_ocr(catalog: Catalog, wanted: bool | None) -> bool:
         return before
     catalog.set_settings({_OCR: "yes" if wanted else "no"})
     return wanted
+
+
+def members_skipped(catalog: Catalog, archive: str) -> SkippedFiles:
+    """Return the members of an archive that the newest build that opened it passed over."""
+    return (
+        SkippedFiles.parse(json.loads(stored)) if (stored := catalog.setting(_IN_ARCHIVE + archive)) else SkippedFiles()
+    )
+
+
+def remember_members_skipped(catalog: Catalog, archive: str, skipped: SkippedFiles) -> None:
+    """Store the members of an archive that a build passed over, as later builds do not open it if it is unchanged."""
+    if skipped != members_skipped(catalog, archive):
+        catalog.set_settings({_IN_ARCHIVE + archive: json.dumps(asdict(skipped), ensure_ascii=False)})
 
 
 def excluded_paths(catalog: Catalog) -> set[str]:

@@ -5,15 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from echo_index.errors import DocumentError
-from echo_index.indexer.catalog.chunk_queries import document_chunks, document_sizes, find_document
-from echo_index.indexer.catalog.records import ChunkRow, DocumentRow, StoredChunk
+from echo_index.indexer.catalog.chunk_queries import (
+    document_archives,
+    document_chunks,
+    document_sizes,
+    find_document,
+)
+from echo_index.indexer.catalog.records import ARCHIVE, ChunkRow, DocumentRow, StoredChunk
 from echo_index.indexer.documents.joining import join_pieces
 from echo_index.indexer.generations.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
 class ListedDocument:
-    """One document of an index: `size` is that of its file in bytes, `failure` the reason why it could not be read."""
+    """One document of an index, or an archive that could not be read.
+
+    `size` is that of its file in bytes, or of the archive it is in; `failure` is the reason why it could not be read.
+    """
 
     path: str
     title: str
@@ -44,6 +52,11 @@ def list_documents(snapshot: Snapshot) -> list[ListedDocument]:
     return [ListedDocument(*row) for row in rows]
 
 
+def paths_with_archives(snapshot: Snapshot) -> dict[str, str]:
+    """Return the stored paths of all documents and archives of a generation, each with the archive it is in, or ''."""
+    return document_archives(snapshot.catalog, generation=snapshot.manifest.generation)
+
+
 def read_indexed_document(snapshot: Snapshot, path: str) -> IndexedDocument:
     """Return the text and the passages of a document; `text[start:end]` of a passage is the text of its chunk.
 
@@ -53,6 +66,8 @@ def read_indexed_document(snapshot: Snapshot, path: str) -> IndexedDocument:
     document = indexed_path(snapshot, path)
     if document.failure is not None:
         raise DocumentError(f"{path} could not be read: {document.failure}")
+    if document.format == ARCHIVE:
+        raise DocumentError(f"{path} is an archive.", remedy=f"Name a document in it: {path}!/…")
     stored = document_chunks(snapshot.catalog, path, generation=snapshot.manifest.generation)
     chunks = [item.chunk for item in stored]
     return IndexedDocument(

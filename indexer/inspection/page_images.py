@@ -7,6 +7,7 @@ import base64
 from threading import Lock
 
 from echo_index.errors import DocumentError, MissingPackage, SourceError
+from echo_index.indexer.archives.member_names import SEPARATOR
 from echo_index.indexer.generations.snapshot import Snapshot
 from echo_index.indexer.inspection.document_queries import indexed_path
 from echo_index.indexer.sandbox.process import Worker
@@ -35,10 +36,12 @@ def render_page(snapshot: Snapshot, path: str, page: int, *, width: int) -> byte
         raise DocumentError(f"{path} is not a PDF that could be read, so it has no pages to draw.")
     if width < 1:
         raise DocumentError(f"A page cannot be drawn {width} pixels wide.")
+    member = document.path.removeprefix(document.archive + SEPARATOR) if document.archive else ""
     answer = _run_worker(
         {
             "operation": "draw",
-            "path": str(full_path(document.path, snapshot.catalog.path.parent)),
+            "path": str(full_path(document.archive or document.path, snapshot.catalog.path.parent)),
+            "member": member,
             "name": document.path,
             "size": document.size,
             "hash": document.hash,

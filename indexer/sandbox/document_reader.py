@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -77,32 +78,42 @@ class DocumentReader:
             SourceError: the child process cannot be started.
             WorkerStopped: `stop` was called.
         """
-        request: Message = {
-            "operation": "read",
-            "path": os.path.abspath(path),  # noqa: PTH100 - Path.resolve would follow a link
-            "real_path": real_path,
-            "known_hash": known_hash,
-            "file_bytes": self._limits.file_bytes,
-            "characters": self._limits.characters,
-            "ocr": self._ocr,
-        }
+        request: Message = {"operation": "read", "real_path": real_path, "known_hash": known_hash}
         result: ReadFile | None = ReadFile()
         try:
-            for reply in self._worker.call(request, activity="Reading it"):
-                if "page" in reply:
-                    self.recognizing = _page_text(path.name, reply["page"], reply["pages"])
-                else:
-                    result = result and _add_reply(result, reply)
+            for reply in self.replies(request, path):
+                result = result and add_reply(result, reply)
         except DocumentError as failure:
             return replace(result or ReadFile(), failure=failure)
-        finally:
-            self.recognizing = ""
         if result is None:
             raise FileNotFoundError(str(path))
         return result
 
+    def replies(self, request: Message, path: Path) -> Iterator[Message]:
+        """Send a request to read the file at `path`, and yield the replies of the child process.
 
-def _add_reply(result: ReadFile, reply: Message) -> ReadFile | None:
+        Raises:
+            DocumentError: a reply took too much time or memory, or crashed the child process.
+            SourceError: the child process cannot be started.
+            WorkerStopped: `stop` was called.
+        """
+        limits: Message = {
+            "path": os.path.abspath(path),  # noqa: PTH100 - Path.resolve would follow a link
+            "file_bytes": self._limits.file_bytes,
+            "characters": self._limits.characters,
+            "ocr": self._ocr,
+        }
+        try:
+            for reply in self._worker.call(request | limits, activity="Reading it"):
+                if "page" in reply:
+                    self.recognizing = _page_text(path.name, reply["page"], reply["pages"])
+                else:
+                    yield reply
+        finally:
+            self.recognizing = ""
+
+
+def add_reply(result: ReadFile, reply: Message) -> ReadFile | None:
     """Return the result with what a reply adds to it; None if the file does not exist."""
     if "gone" in reply:
         return None

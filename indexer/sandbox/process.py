@@ -30,8 +30,8 @@ class WorkerStopped(Exception):
 class Worker:
     """A child process that is started by the first call, and again by the next call after it ended.
 
-    Not thread-safe, except for `stop`. `seconds` limits the time of one call, `memory_bytes` the address space of the
-    process.
+    Not thread-safe, except for `stop`. `seconds` limits the time until each reply, `memory_bytes` the address space of
+    the process.
     """
 
     def __init__(self, *, seconds: float, memory_bytes: int) -> None:
@@ -48,7 +48,7 @@ class Worker:
     def call(self, request: Message, *, activity: str) -> Iterator[Message]:
         """Send a request and yield the replies to it. `activity` begins the error message, such as "Reading it".
 
-        A reply that has `seconds` says that the call may take at least so much longer.
+        A reply that has `seconds` says that the next one may take so long.
 
         Raises:
             DocumentError: the call took too much time or memory, or crashed the child process.
@@ -59,11 +59,12 @@ class Worker:
         is_last = False
         try:
             child.send(request)
+            child.start_time(self._seconds)
             while not is_last and (reply := child.receive()) is not None:
                 is_last = reply.pop("last")
-                if "seconds" in reply:
-                    child.allow(reply["seconds"])
+                seconds = reply.pop("seconds", self._seconds)
                 yield reply
+                child.start_time(seconds)
             if not is_last:
                 child.wait()
         finally:
@@ -109,7 +110,7 @@ class Worker:
 
     def _death_reason(self, child: _Child, activity: str) -> str:
         if child.is_late():
-            return f"{activity} took longer than {self._seconds:g} second{'' if self._seconds == 1 else 's'}."
+            return f"{activity} took longer than {child.seconds:g} second{'' if child.seconds == 1 else 's'}."
         if child.process.returncode == OUT_OF_MEMORY:
             return f"{activity} takes more than {self._memory_bytes / _GIGABYTE:.1f} GB of memory."
         if child.process.returncode == -signal.SIGABRT:  # so libraries end that get no memory, or check themselves
@@ -132,7 +133,9 @@ class _Child:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(_import_paths())},
             cwd=_ROOT,
         )
-        self._seconds = seconds
+        self.seconds = seconds
+        """The time in which the next reply must come."""
+        self._check_seconds = min(1.0, seconds / 10)
         self._deadline = inf
         self._is_late = False
         self._lock = Lock()
@@ -141,19 +144,20 @@ class _Child:
         self._watchdog.start()
 
     def send(self, request: Message) -> None:
-        """Send a request and start its time."""
-        self._deadline = time.monotonic() + self._seconds
+        """Send a request."""
         with suppress(OSError):  # the process has died, which `receive` reports
             send(cast(BinaryIO, self.process.stdin), request)
 
-    def allow(self, seconds: float) -> None:
-        """Let the call take so much time from now on, if it had less."""
-        with self._lock:
-            self._deadline = max(self._deadline, time.monotonic() + seconds)
+    def start_time(self, seconds: float) -> None:
+        """Start the time in which a reply must come."""
+        self.seconds = seconds
+        self._deadline = time.monotonic() + seconds
 
     def receive(self) -> Message | None:
         """Wait for a reply; None if the process has ended."""
-        return receive(cast(BinaryIO, self.process.stdout))
+        reply = receive(cast(BinaryIO, self.process.stdout))
+        self._deadline = inf  # who takes the reply may need some time
+        return reply
 
     def is_late(self) -> bool:
         """Stop the time and return whether it had run out."""
@@ -176,7 +180,7 @@ class _Child:
         self._watchdog.join()
 
     def _kill_when_late(self) -> None:
-        while not self._is_closed.wait(min(1.0, self._seconds / 10)):
+        while not self._is_closed.wait(self._check_seconds):
             with self._lock:
                 if time.monotonic() > self._deadline:
                     self._is_late = True

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import astuple
 from functools import cache, partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from echo_index.errors import DocumentError, EchoIndexError
@@ -22,8 +22,9 @@ from echo_index.indexer.documents.document import Document
 from echo_index.indexer.documents.formats import parse_document
 from echo_index.indexer.documents.ocr.engine import installed_engine
 from echo_index.indexer.documents.ocr.recognizer import PAGE_SECONDS, Recognizer
+from echo_index.indexer.sandbox.archive_replies import archive_replies, member_content
 from echo_index.indexer.sandbox.protocol import OUT_OF_MEMORY, Message, receive, send
-from echo_index.indexer.storage.safe_open import MEGABYTE, FileContent, read_file
+from echo_index.indexer.storage.safe_open import MEGABYTE, read_file
 
 Report = Callable[[Message], None]
 """Sends a reply while a request is still being worked on."""
@@ -42,9 +43,12 @@ def main(seconds: float, memory_bytes: int) -> None:
     _limit_memory(memory_bytes)
     send(replies, {"last": True})  # ready
     while (request := receive(requests)) is not None:
+        answers = _OPERATIONS[request["operation"]](request, partial(send, replies))
         _set_alarm(math.ceil(seconds) + _GRACE_SECONDS)
-        for reply in _OPERATIONS[request["operation"]](request, partial(send, replies)):
+        for reply in answers:
+            _set_alarm(0)  # the parent may need some time before it takes the reply
             send(replies, reply)
+            _set_alarm(math.ceil(seconds) + _GRACE_SECONDS)
         _set_alarm(0)
 
 
@@ -64,7 +68,13 @@ def _read(request: Message, report: Report) -> Iterator[Message]:
     yield {"hash": hash, "size": file.size, "modified_ns": file.modified_ns, "last": is_known}
     if not is_known:
         recognizer = _recognizer(report) if request["ocr"] else None
-        yield _parse(file.content, path, request["characters"], recognizer)
+        yield _parse(file.content, path, request["characters"], recognizer=recognizer)
+
+
+def _read_archive(request: Message, report: Report) -> Iterator[Message]:
+    """Yield hash, size and time of an archive, then its members, unless the hash is known."""
+    recognizer = _recognizer(report) if request["ocr"] else None
+    yield from archive_replies(request, parse=partial(_parse, recognizer=recognizer))
 
 
 def _recognizer(report: Report) -> Recognizer | None:
@@ -79,7 +89,7 @@ def _recognizer(report: Report) -> Recognizer | None:
     return Recognizer(engine, on_page=on_page) if engine else None
 
 
-def _parse(content: bytes, path: Path, max_characters: int, recognizer: Recognizer | None) -> Message:
+def _parse(content: bytes, path: PurePath, max_characters: int, *, recognizer: Recognizer | None) -> Message:
     try:
         document = parse_document(content, path, recognizer=recognizer)
         _validate_length(document, max_characters)
@@ -129,18 +139,26 @@ def _draw(request: Message, report: Report) -> Iterator[Message]:
 
 def _indexed_content(request: Message) -> bytes:
     name = request["name"]
+    path, size = Path(request["path"]), request["size"]
     try:
-        file = read_file(Path(request["path"]), max_bytes=request["size"])
+        if member := request["member"]:
+            content = member_content(path, member, max_bytes=size, hash=request["hash"])
+        else:
+            content = read_file(path, max_bytes=size).content
     except FileNotFoundError:
         raise DocumentError(f"{name} cannot be read: no such file or directory.") from None
     except DocumentError:  # it has grown, or is no longer a regular file: its hash differs
-        file = FileContent(b"", 0, 0)
-    if hashlib.sha256(file.content).hexdigest() != request["hash"]:
+        content = b""
+    if hashlib.sha256(content).hexdigest() != request["hash"]:
         raise DocumentError(f"{name} has changed since it was indexed.", remedy="Run echo-index build.")
-    return file.content
+    return content
 
 
-_OPERATIONS: dict[str, Callable[[Message, Report], Iterator[Message]]] = {"read": _read, "draw": _draw}
+_OPERATIONS: dict[str, Callable[[Message, Report], Iterator[Message]]] = {
+    "read": _read,
+    "read archive": _read_archive,
+    "draw": _draw,
+}
 
 
 def _failure(error: EchoIndexError) -> Message:

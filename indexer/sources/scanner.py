@@ -10,7 +10,7 @@ from pathlib import Path
 
 from echo_index.errors import DocumentError, SourceError
 from echo_index.indexer.documents.decoding import is_binary
-from echo_index.indexer.documents.formats import has_reader
+from echo_index.indexer.documents.formats import has_reader, is_archive
 from echo_index.indexer.sources.gitignore import (
     PatternList,
     Patterns,
@@ -19,6 +19,7 @@ from echo_index.indexer.sources.gitignore import (
     is_ignored,
     parse_patterns,
 )
+from echo_index.indexer.sources.member_patterns import MemberPatterns
 from echo_index.indexer.sources.skipped_files import SkippedFiles, SkipReason
 from echo_index.indexer.sources.source import Source
 from echo_index.indexer.storage.safe_open import plain_reason
@@ -31,12 +32,14 @@ class FoundFile:
     """A regular file: its absolute path, size (bytes) and modification time (nanoseconds).
 
     `real_path` is the path without links. A reader must open only that, in case a link replaces the file later.
+    For an archive, `members` says which of its members are wanted; for other files it is None.
     """
 
     path: Path
     size: int
     modified_ns: int
     real_path: str
+    members: MemberPatterns | None = None
 
 
 def scan(
@@ -181,10 +184,20 @@ class _Scan:
         if not status.st_size:
             self.on_skipped(self.source, entry.path, "empty")
             return None
-        if _is_unknown_binary(entry.path, ocr=self.ocr):
+        if not is_archive(entry.name) and _is_unknown_binary(entry.path, ocr=self.ocr):
             self.on_skipped(self.source, entry.path, "unsupported")
             return None
-        return FoundFile(Path(entry.path), status.st_size, status.st_mtime_ns, real_path)
+        return self._found(Path(entry.path), status, real_path)
+
+    def _found(self, path: Path, status: os.stat_result, real_path: str) -> FoundFile:
+        members = None
+        if is_archive(path.name):
+            relative = self._relative(str(path)) or path.name
+            members = MemberPatterns(relative, self.source.include, self.source.exclude)
+        return FoundFile(path, status.st_size, status.st_mtime_ns, real_path, members)
+
+    def _relative(self, path: str) -> str:
+        return path[len(str(self.source.path).rstrip(os.sep)) + 1 :]
 
     def _is_accepted(self, entry: os.DirEntry[str], folder: _Folder, *, is_folder: bool) -> bool:
         """Return whether neither the name, nor a `.gitignore`, nor the patterns of the source exclude an entry."""
@@ -195,10 +208,10 @@ class _Scan:
             return False
         if is_ignored(entry.path, folder.rules, is_folder=is_folder):
             return False
-        relative = entry.path[len(str(self.source.path).rstrip(os.sep)) + 1 :]
-        return self._matches_patterns(relative, is_folder=is_folder)
+        return self._matches_patterns(self._relative(entry.path), is_folder=is_folder)
 
     def _matches_patterns(self, relative: str, *, is_folder: bool) -> bool:
+        is_folder = is_folder or is_archive(relative)
         if self.exclude.verdict(relative, is_folder=is_folder):
             return False
         return is_folder or self.include is None or self.include.selects(relative)
@@ -206,8 +219,7 @@ class _Scan:
     def _named_file(self, path: Path) -> Iterator[FoundFile]:
         real_path = os.path.realpath(path)
         if self._matches_patterns(path.name, is_folder=False) and not self._is_skipped(real_path):
-            status = path.stat()
-            yield FoundFile(path, status.st_size, status.st_mtime_ns, real_path)
+            yield self._found(path, path.stat(), real_path)
 
     def _is_skipped(self, real_path: str) -> bool:
         return any(_is_below(real_path, folder) for folder in self.skipped)

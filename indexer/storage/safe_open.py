@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -45,11 +47,12 @@ def open_file(path: str | Path, *, follow_link: bool = True) -> BufferedReader:
         raise
 
 
-def read_file(path: Path, *, max_bytes: int, real_path: str = "") -> FileContent:
-    """Read a whole file.
+@contextmanager
+def found_file(path: Path, *, max_bytes: int, real_path: str = "") -> Iterator[tuple[BufferedReader, os.stat_result]]:
+    """Open a file that a scan found, and return it with its status.
 
-    `real_path` is the path without links at which a scan found the file. If it is given, it is the path that is opened,
-    and a link that has replaced the file since then is not followed.
+    `real_path` is the path without links at which the scan found the file. If it is given, it is the path that is
+    opened, and a link that has replaced the file since then is not followed.
 
     Raises:
         DocumentError: the file cannot be read, is not a regular file, is larger than `max_bytes`, or was replaced by a
@@ -61,10 +64,8 @@ def read_file(path: Path, *, max_bytes: int, real_path: str = "") -> FileContent
             if real_path and os.path.realpath(real_path) != real_path:
                 raise DocumentError("It was replaced by a link after it was found.")
             status = os.fstat(file.fileno())
-            _validate_size(status.st_size, max_bytes)
-            content = file.read(max_bytes + 1)  # the file may have grown since
-            _validate_size(len(content), max_bytes)
-            return FileContent(content, status.st_size, status.st_mtime_ns)
+            validate_size(status.st_size, max_bytes)
+            yield file, status
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(str(path)) from error
     except (OSError, ValueError) as error:
@@ -73,11 +74,25 @@ def read_file(path: Path, *, max_bytes: int, real_path: str = "") -> FileContent
         raise DocumentError(f"It cannot be read: {plain_reason(error)}.") from error
 
 
+def read_file(path: Path, *, max_bytes: int, real_path: str = "") -> FileContent:
+    """Read a whole file; `real_path` is as for `found_file`.
+
+    Raises:
+        DocumentError: as of `found_file`.
+        FileNotFoundError: there is no such file.
+    """
+    with found_file(path, max_bytes=max_bytes, real_path=real_path) as (file, status):
+        content = file.read(max_bytes + 1)  # the file may have grown since
+        validate_size(len(content), max_bytes)
+        return FileContent(content, status.st_size, status.st_mtime_ns)
+
+
 def plain_reason(error: OSError | ValueError) -> str:
     """Return the reason that the operating system gave, in lower case and without the path."""
     return (getattr(error, "strerror", None) or "its path cannot be used").lower()
 
 
-def _validate_size(size: int, limit: int) -> None:
+def validate_size(size: int, limit: int) -> None:
+    """Raise a DocumentError if a file has more bytes than the limit."""
     if size > limit:
         raise DocumentError(f"It is too large: {size / MEGABYTE:.1f} MB; the limit is {limit / MEGABYTE:.1f} MB.")

@@ -27,7 +27,7 @@ from echo_index.app.web.html import escape_html, notice
 from echo_index.app.web.theme import interactive_html
 from echo_index.errors import EchoIndexError, IndexMissing
 from echo_index.indexer.building.removal import remove_documents
-from echo_index.indexer.documents.formats import FORMATS
+from echo_index.indexer.documents.formats import ARCHIVE_SUFFIXES, FORMATS
 from echo_index.indexer.documents.plugins import installed_plugins
 from echo_index.indexer.generations.source_registry import read_sources, skipped_files
 from echo_index.indexer.inspection.document_queries import list_documents
@@ -77,7 +77,9 @@ class LibraryTab:
                 files = gr.File(
                     label=f"Upload files (up to {max_bytes // 10**6} MB each)",
                     file_count="multiple",
-                    file_types=None if installed_plugins() else sorted(FORMATS),  # a plugin may take any name
+                    file_types=None
+                    if installed_plugins()
+                    else sorted((*FORMATS, *ARCHIVE_SUFFIXES)),  # a plugin may take any name
                     height=160,
                     elem_id="upload",
                 )

@@ -19,14 +19,26 @@ def reported_as_unreadable(format: str) -> Iterator[None]:
         DocumentError: anything but a lack of memory went wrong.
         MemoryError: there is too little memory.
     """
+    with reported(f"It is not a readable {format}"):
+        yield
+
+
+@contextmanager
+def reported(what: str) -> Iterator[None]:
+    """Raise what goes wrong within as an error that begins with `what`.
+
+    Raises:
+        DocumentError: anything but a lack of memory went wrong.
+        MemoryError: there is too little memory.
+    """
     try:
         yield
     except (DocumentError, MemoryError):
         raise
     except RecursionError as error:
-        raise DocumentError(f"It is not a readable {format}: its elements are nested too deeply.") from error
+        raise DocumentError(f"{what}: its elements are nested too deeply.") from error
     except Exception as error:  # the ZIP and XML libraries raise many kinds of errors
-        raise DocumentError(f"It is not a readable {format}: {_short_reason(error)}.") from error
+        raise DocumentError(f"{what}: {_short_reason(error)}.") from error
 
 
 def _short_reason(error: Exception) -> str:

@@ -51,6 +51,15 @@ def test_two_files_of_the_same_name_are_both_stored(tmp_path: Path, given_files:
     assert sorted(path.read_text() for path in {*stored}) == ["# Another fox\n", "# The fox\n"]
 
 
+def test_archives_are_accepted_and_keep_their_suffix(tmp_path: Path, given_files: Path) -> None:
+    for folder in (given_files, given_files / "more"):
+        folder.mkdir(exist_ok=True)
+        (folder / "fox.tar.gz").write_bytes(folder.name.encode())
+    files = [given_files / "fox.tar.gz", given_files / "more/fox.tar.gz"]
+    stored = store_uploads(files, tmp_path / "uploads", max_bytes=MAX_BYTES)
+    assert [path.name for path in stored] == ["fox.tar.gz", "fox-2.tar.gz"]
+
+
 @pytest.mark.parametrize("name", ["setup.exe", "no-suffix", "page.md.gz", ".md"])
 def test_an_unsupported_format_is_rejected_and_no_file_is_stored(tmp_path: Path, given_files: Path, name: str) -> None:
     (given_files / name).write_text("x")

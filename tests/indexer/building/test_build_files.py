@@ -16,6 +16,7 @@ from threading import Event
 from typing import Any
 
 import pytest
+from archive_files import zip_bytes
 from indexer_helpers import WordEncoder, build, contents, documents, write
 
 from echo_index.embeddings.vectors.paired_embeddings import EmbeddingPair
@@ -31,6 +32,7 @@ from echo_index.indexer.generations.snapshot import open_snapshot
 from echo_index.indexer.sandbox.document_reader import DocumentReader
 from echo_index.indexer.sources.scanner import FoundFile
 
+MEMBER = "# Member\n\nIt is in an archive.\n"
 PATIENCE = 60  # seconds
 STAGES = ["reading", "embedding", "normalizing", "indexing"]
 
@@ -640,6 +642,8 @@ def change(folder: Path) -> None:
     (folder / "whales.md").unlink()
     (folder / "deep/stars.md").rename(folder / "stars.md")
     (folder / "broken.pdf").write_bytes(b"%PDF-1.7 no more of it")
+    members = {"same.md": MEMBER, "changed.md": "# Changed\n\nIt is new.\n", "added.md": "# Added\n\nIt is new, too.\n"}
+    (folder / "archive.zip").write_bytes(zip_bytes(members))
 
 
 @pytest.mark.parametrize("cut", [0, 1, 13])
@@ -679,7 +683,7 @@ def test_an_interrupted_build_does_not_wait_for_a_slow_file_or_record_a_failure(
 @pytest.mark.parametrize(
     ("stage", "done"),
     [
-        ("reading", 23),
+        ("reading", 26),
         ("embedding", 8),
         ("embedding", 16),
         ("normalizing", 0),
@@ -699,6 +703,8 @@ def assert_same_index_after_interruption(
     tmp_path: Path, folder: Path, index: Path, encoder: WordEncoder, progress: Any, *, first: bool
 ) -> None:
     before = None
+    members = {"same.md": MEMBER, "changed.md": MEMBER, "deleted.md": "# Deleted\n\nIt is old.\n"}
+    (folder / "archive.zip").write_bytes(zip_bytes(members))
     if not first:
         build(folder, index)
         before = contents(index)

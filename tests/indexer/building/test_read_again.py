@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from archive_files import zip_bytes
 from indexer_helpers import WordEncoder, build, documents, write
 
 from echo_index.indexer.building import document_sync
@@ -44,6 +45,18 @@ def test_what_a_reader_finds_now_is_added(folder: Path, monkeypatch: pytest.Monk
     report = build(folder, folder / ".index", WordEncoder())
     assert (report.unchanged, report.changed) == (1, 1)
     assert any("eight" in chunk for chunk in documents(folder / ".index")["ferry.md"])
+
+
+def test_members_of_an_unchanged_archive_are_read_again(folder: Path) -> None:
+    (folder / "a.zip").write_bytes(zip_bytes({"tide.md": "# Tide\n\nIt is high at six.\n", "broken.pdf": b"%PDF-1.7"}))
+    build(folder, folder / ".index", WordEncoder())
+    with closing(Catalog(folder / ".index" / CATALOG, write=True)) as catalog:
+        with catalog.database.transaction() as connection:
+            connection.execute("UPDATE chunks SET text = '# Tide', hash = x'00' WHERE text LIKE '%six%'")
+        catalog.set_settings({"readers": OUTDATED})
+    report = build(folder, folder / ".index", WordEncoder())
+    assert (report.added, report.unchanged, report.changed, report.removed) == (0, 3, 1, 0)
+    assert documents(folder / ".index")["a.zip!/tide.md"] == ["# Tide\n\nIt is high at six."]
 
 
 def test_an_interrupted_build_reads_again_next_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,12 +26,12 @@ INNOCENT = {"bread": "# Bread\n\nFlour, water, salt.\n", "whales": "# Whales\n\n
 FAILED = {
     "zeros.docx", "blanks.docx", "unpacks.docx", "elements.docx", "depth.docx", "laughs.docx", "truncated.docx",
     "none.pdf", "blank.pdf", "loop.pdf", "blanks.pdf", "words.pdf", "twice.pdf", "arrays.pdf", "truncated.pdf",
-    "sparse.txt", "long-text.txt", "nul.txt", "circle.md", "circle2.md",
+    "sparse.txt", "long-text.txt", "nul.txt", "circle.md", "circle2.md", "terabyte.tar.gz", "truncated.tar.gz",
 }  # fmt: skip
 READ = {
     "nested.docx", "climbs.docx", "objects.pdf", "count.pdf", "pages.pdf", "laughs.html", "laughs.xml", "line.txt",
     "no-spaces.txt", "brackets.py", "brackets.md", "heading.md", "latin1.txt", "late-nul.txt", "surrogate.html",
-    "depth.html", "steers.txt", "utf16.txt", *NAMES,
+    "depth.html", "steers.txt", "utf16.txt", *NAMES, "0.md", "1.md", "2.md",
 }  # fmt: skip
 IGNORED = {"pipe.md", "socket.md", "device.md", "zero.md", "passwd.md", "parent", "self", "dangling.md"}
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from archive_files import tar_bytes, zip_bytes
 from example_documents import pdf_file
 from indexer_helpers import build, write
 from PIL import Image
@@ -54,6 +55,19 @@ def test_a_page_has_the_requested_width(snapshot: Snapshot) -> None:
     assert 0 < dark(first) < dark(second), "each has its own words"
     for width in (1, 7, 333, 799):
         assert picture(render_page(snapshot, "two.pdf", 1, width=width)).width == width
+
+
+def test_a_page_of_a_member_of_an_archive_is_drawn_while_it_is_unchanged(tmp_path: Path) -> None:
+    inner = tar_bytes({"other.pdf": pdf_file(["Other"]), "two.pdf": pdf_file(["A page", "Another\npage"])})
+    (tmp_path / "a.zip").write_bytes(zip_bytes({"in.tar.gz": inner}))
+    build(tmp_path / "a.zip", tmp_path / "index")
+    snapshot = open_snapshot(tmp_path / "index", index_device="cpu")
+    path = "a.zip!/in.tar.gz!/two.pdf"
+    with closing(snapshot.catalog):
+        assert dark(picture(render_page(snapshot, path, 2, width=300)))
+        (tmp_path / "a.zip").write_bytes(zip_bytes({"in.tar.gz": tar_bytes({"two.pdf": pdf_file(["Changed"])})}))
+        with pytest.raises(DocumentError, match=r"two\.pdf has changed since it was indexed"):
+            render_page(snapshot, path, 2, width=300)
 
 
 @pytest.mark.parametrize(

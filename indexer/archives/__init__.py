@@ -1,0 +1,1 @@
+"""Unpack the members of ZIP and TAR archives in memory, within limits."""
