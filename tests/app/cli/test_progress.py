@@ -60,3 +60,18 @@ def test_each_stage_has_its_own_rate(clock: Clock) -> None:
 
 def test_a_line_is_printed_even_if_nothing_was_completed(clock: Clock) -> None:
     assert printed(clock, [(0, "Tuning", 3, 9), (15, "Tuning", 3, 9)]) == ["Tuning: 3 (0.0/s)"]
+
+
+def test_what_takes_long_stands_behind_the_label(clock: Clock) -> None:
+    written = io.StringIO()
+    with WorkProgress(Console(file=written, width=200)) as progress:
+        progress.show_detail("scan.pdf, page 3 of 40")
+        progress.show_stage("reading", 1, None)
+        clock.now += 11
+        progress.show_stage("reading", 1, None)
+        progress.show_detail("")
+        clock.now += 11
+        progress.show_stage("reading", 2, None)
+    first, second = written.getvalue().splitlines()
+    assert first.startswith("Reading files (scan.pdf, page 3 of 40): 1")
+    assert second.startswith("Reading files: 2")

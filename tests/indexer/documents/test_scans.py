@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from io import BytesIO
@@ -26,6 +27,7 @@ from echo_index.indexer.documents.readers.pdf.omissions import ONLY_PICTURES
 from echo_index.indexer.documents.readers.scans import pictures as picture_reader
 from echo_index.indexer.documents.recognition import ocr_hint
 from echo_index.indexer.sandbox.document_reader import DocumentReader
+from echo_index.indexer.sandbox.process import Worker
 from tests.indexer.documents.test_pdf_pages import pdf, words
 
 needs_rapidocr = pytest.mark.skipif(
@@ -344,6 +346,36 @@ def test_mutated_pictures_give_a_document_or_a_reason(format: str) -> None:
             content[position] = randoms.choice([0, 255, randoms.randrange(256)])
         with suppress(DocumentError):
             read(bytes(content), Reading(*[lines("text")] * 50), f"a.{format.lower()}")
+
+
+def test_the_page_that_is_recognized_is_named_while_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    named = []
+
+    def call(self: Worker, request: dict[str, object], *, activity: str) -> Iterator[dict[str, object]]:
+        assert request["ocr"] is True
+        for page in (1, 2):
+            yield {"page": page, "pages": 2, "seconds": 9}
+            named.append(reader.recognizing)
+        yield {"message": "It is broken.", "remedy": None}
+
+    monkeypatch.setattr(Worker, "call", call)
+    reader = DocumentReader()
+    assert reader.read(tmp_path / "scan.pdf").failure
+    assert named == ["scan.pdf, page 1 of 2", "scan.pdf, page 2 of 2"]
+    assert reader.recognizing == ""
+
+
+def test_a_page_has_its_own_time() -> None:
+    worker = Worker(seconds=5, memory_bytes=2**31)
+    try:
+        child = worker._running_child()
+        child._deadline = time.monotonic() + 1
+        child.allow(100)
+        assert child._deadline > time.monotonic() + 90
+        child.allow(2)
+        assert child._deadline > time.monotonic() + 80, "never less than before"
+    finally:
+        worker.close()
 
 
 # Engines
