@@ -93,7 +93,7 @@ def test_archives_in_archives_are_read_three_deep() -> None:
 
 def test_files_without_a_reader_and_empty_ones_are_told() -> None:
     files = {
-        "a.png": b"\x89PNG\0\1\2\3" * 50,
+        "a.exe": b"MZ\0\1\2\3" * 50,
         "b": b"Plain text",
         "c.bin": b"\0" * 999,
         "empty.md": b"",
@@ -101,7 +101,7 @@ def test_files_without_a_reader_and_empty_ones_are_told() -> None:
     }
     for content, name in ((zip_bytes(files), "a.zip"), (tar_bytes(files), "a.tar.gz")):
         walked = Walked(content, name)
-        assert walked.skipped == {"a.png": "unsupported", "c.bin": "unsupported", "empty.md": "empty"}
+        assert walked.skipped == {"a.exe": "unsupported", "c.bin": "unsupported", "empty.md": "empty"}
         assert walked.texts == {"b": "Plain text", "d.docx": "x"}
 
 
@@ -184,10 +184,10 @@ def test_paths_that_lead_out_links_and_devices_are_counted() -> None:
 
 
 def test_encrypted_files_fail_and_others_are_read() -> None:
-    locked = zip_with_names({b"a.md": b"x" * 20, b"b.png": b"y" * 20}, flag=1)
+    locked = zip_with_names({b"a.md": b"x" * 20, b"b.exe": b"y" * 20}, flag=1)
     walked = Walked(locked)
     assert walked.failures == {"a.md": "It is encrypted."}
-    assert walked.skipped == {"b.png": "unsupported"}
+    assert walked.skipped == {"b.exe": "unsupported"}
 
 
 @pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tgz", "a.txz"])

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from archive_files import tar_bytes, zip_bytes
+from scan_files import page_picture, picture_file, scanned
 
 from echo_index.indexer.sandbox import archive_reader
 from echo_index.indexer.sandbox.archive_reader import KnownArchive, MemberListener, ReadArchive, read_archive
@@ -52,12 +54,12 @@ def test_a_member_that_takes_too_long_costs_only_itself(
     tmp_path: Path, reader: DocumentReader, members: Members, suffix: str
 ) -> None:
     path = tmp_path / f"a.{suffix}"
-    files = {"a.md": b"One\n", "b.png": b"\0\1" * 99, "slow.rst": SLOW, "c.png": b"\0\1" * 99, "d.md": b"Two\n"}
+    files = {"a.md": b"One\n", "b.exe": b"\0\1" * 99, "slow.rst": SLOW, "c.exe": b"\0\1" * 99, "d.md": b"Two\n"}
     path.write_bytes(zip_bytes(files) if suffix == "zip" else tar_bytes(files))
     result = members.read(reader, path)
     assert result.file.failure is None
     assert members.texts() == {"a.md": "One\n", "d.md": "Two\n"}
-    assert members.skipped == [("b.png", "unsupported"), ("c.png", "unsupported")]
+    assert members.skipped == [("b.exe", "unsupported"), ("c.exe", "unsupported")]
     failed = members["slow.rst"]
     assert failed.failure
     assert failed.failure.message == "Reading it took longer than 2 seconds."
@@ -68,6 +70,20 @@ def test_a_member_that_takes_too_long_costs_only_itself(
         == {stamp}
         == {(result.file.size, result.file.modified_ns)}
     )
+
+
+@pytest.mark.skipif(not find_spec("rapidocr"), reason='RapidOCR is not installed: pip install "echo-index[ocr]"')
+def test_pictures_in_an_archive_are_recognized_if_wanted(tmp_path: Path, members: Members) -> None:
+    path = tmp_path / "a.zip"
+    scan = scanned(page_picture("The lamp burns rapeseed oil.", size=(6, 2)))
+    path.write_bytes(zip_bytes({"scan.png": picture_file(scan)}))
+    with DocumentReader(ocr=False) as reader:
+        members.read(reader, path)
+    assert members.skipped == [("scan.png", "unsupported")]
+    recognized = Members()
+    with DocumentReader() as reader:
+        recognized.read(reader, path)
+    assert recognized.texts()["scan.png"].strip() == "The lamp burns rapeseed oil."
 
 
 def test_each_member_has_its_own_time(tmp_path: Path, members: Members) -> None:
