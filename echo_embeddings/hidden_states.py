@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
+from threading import Lock
 
 import torch
 
@@ -14,7 +15,7 @@ from echo_index.embeddings.decoder.linear import Precision
 from echo_index.embeddings.decoder.packing import PackedBatch, SpansAt, split_by_request
 from echo_index.embeddings.decoder.transformers_backend import TransformersBackend
 from echo_index.embeddings.models.language_model import LanguageModel
-from echo_index.embeddings.runtime.executor import prefetched, run_on_executor
+from echo_index.embeddings.runtime.executor import in_streams, prefetched, run_on_executor
 from echo_index.embeddings.text.prompt_tokens import EchoTokens
 from echo_index.embeddings.vectors.pooling import Pooling, pool
 from echo_index.embeddings.vectors.vector_ops import Vectors
@@ -40,6 +41,7 @@ class HiddenStateExtractor:
                 raise ModelError(f"The model {model.name} has layers 1 to {model.depth}; there is no layer {layer}.")
         self._deepest = max(layers)
         self._prefixes: OrderedDict[tuple[int, ...], KVCache] = OrderedDict()
+        self._prefix_lock = Lock()
         self._decoder: Decoder | None = None
         self._fallback: TransformersBackend | None = None
         if model.uses_native_decoder:
@@ -62,9 +64,10 @@ class HiddenStateExtractor:
     ) -> Iterator[list[Vectors]]:
         """Yield for each batch the pooled states of each wanted layer: float32 (texts, hidden), unit rows.
 
-        The next batch runs while the caller processes the previous one.
+        Several batches run side by side, each on one core, and the next ones while the caller processes a result.
         """
-        return prefetched(partial(self._pooled, batch, pooling, wanted) for batch, wanted in batches)
+        passes = (partial(self._pooled, batch, pooling, wanted) for batch, wanted in batches)
+        return in_streams(passes) if self._decoder else prefetched(passes)
 
     def _pooled(self, batch: Sequence[EchoTokens], pooling: Pooling, wanted: Sequence[SpansAt]) -> list[Vectors]:
         return [
@@ -88,12 +91,13 @@ class HiddenStateExtractor:
 
     def _prefix_cache(self, decoder: Decoder, prefix: tuple[int, ...]) -> KVCache:
         """Return the KV cache of a prompt prefix, which is computed once and shared by batches."""
-        cache = self._prefixes.get(prefix)
-        if cache is None:
-            cache = KVCache()
-            decoder.extend(cache, prefix, layer=self._deepest)
-            self._prefixes[prefix] = cache  # only once it is complete: the pass may be interrupted
-            if len(self._prefixes) > _MAX_PREFIXES:
-                self._prefixes.popitem(last=False)
-        self._prefixes.move_to_end(prefix)
-        return cache
+        with self._prefix_lock:
+            cache = self._prefixes.get(prefix)
+            if cache is None:
+                cache = KVCache()
+                decoder.extend(cache, prefix, layer=self._deepest)
+                self._prefixes[prefix] = cache  # only once it is complete: the pass may be interrupted
+                if len(self._prefixes) > _MAX_PREFIXES:
+                    self._prefixes.popitem(last=False)
+            self._prefixes.move_to_end(prefix)
+            return cache

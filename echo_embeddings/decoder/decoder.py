@@ -18,7 +18,7 @@ _Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, int], torch.Ten
 
 
 class Decoder:
-    """A decoder with these parameters. Not thread-safe.
+    """A decoder with these parameters. Thread-safe, but for the caches that it is given.
 
     Hidden states are float32 in every precision. Layers count as in `hidden_states` of transformers: 0 is the
     embedding, the last is the state after the final normalization.

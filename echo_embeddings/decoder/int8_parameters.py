@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import torch
@@ -47,14 +48,16 @@ class Int8Parameters(Parameters):
         self._table = _weights(table, "table")
         self._folder = folder
         self._layers: list[Layer] = []
+        self._lock = Lock()
 
     def layer(self, number: int) -> Layer:
         """Return a layer; read it, and those below it, when it is first needed."""
-        if not self._layers:
-            self._head  # noqa: B018 - first, as it is in memory twice while it is copied
-        while len(self._layers) <= number:
-            self._layers.append(_load_layer(self._folder / _LAYER_FILE.format(len(self._layers))))
-        return self._layers[number]
+        with self._lock:
+            if not self._layers:
+                self._head  # noqa: B018 - first, as it is in memory twice while it is copied
+            while len(self._layers) <= number:
+                self._layers.append(_load_layer(self._folder / _LAYER_FILE.format(len(self._layers))))
+            return self._layers[number]
 
     def embed(self, ids: torch.Tensor) -> torch.Tensor:
         """Return rows of the embedding table."""

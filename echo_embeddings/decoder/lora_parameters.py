@@ -41,7 +41,7 @@ class LoraParameters(Parameters):
 
     def layer(self, number: int) -> Layer:
         """Return a layer, which shares the matrices of the base."""
-        if number not in self._layers:
+        if number not in self._layers:  # two threads may make the same one
             layer = self._base.layer(number)
             factors = self._factors.get(number, {})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
+from threading import Lock
 
 import torch
 
@@ -17,7 +18,7 @@ from echo_index.embeddings.decoder.weights import Projection, Tensors, layer_wei
 
 
 class Parameters(ABC):
-    """The parameters of a decoder. Not thread-safe."""
+    """The parameters of a decoder. Layers may be asked for by several threads; logits by one at a time."""
 
     config: DecoderConfig
     final_gain: torch.Tensor
@@ -57,16 +58,18 @@ class TensorParameters(Parameters):
         self._make_linear = make_linear
         self._smoothing = smoothing
         self._layers: list[Layer] = []
+        self._lock = Lock()
         self._head_search: Int8ExactSearch | None = None
 
     def layer(self, number: int) -> Layer:
         """Return a layer; build it, and those below it, when it is first needed."""
-        while len(self._layers) <= number:
-            weights = layer_weights(self._tensors, self.config, len(self._layers))
-            if self._smoothing:
-                weights = self._smoothing[len(self._layers)].apply_to(weights)
-            self._layers.append(Layer.of(weights, self._make_linear))
-        return self._layers[number]
+        with self._lock:
+            while len(self._layers) <= number:
+                weights = layer_weights(self._tensors, self.config, len(self._layers))
+                if self._smoothing:
+                    weights = self._smoothing[len(self._layers)].apply_to(weights)
+                self._layers.append(Layer.of(weights, self._make_linear))
+            return self._layers[number]
 
     def embed(self, ids: torch.Tensor) -> torch.Tensor:
         """Return rows of the embedding table."""

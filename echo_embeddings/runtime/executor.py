@@ -1,11 +1,13 @@
-"""Run the forward passes of all models of this process in one thread, one at a time."""
+"""Run the forward passes of all models in this process: one at a time on all cores, or several on one core each."""
 
 from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -13,18 +15,53 @@ T = TypeVar("T")
 _thread_state = threading.local()
 
 
-def _start_executor() -> ThreadPoolExecutor:
-    def mark_thread() -> None:
-        _thread_state.is_executor = True
+class _Passes:
+    """The threads for passes: one for passes on all cores, and a stream for each core."""
 
-    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="passes", initializer=mark_thread)
+    def __init__(self) -> None:
+        self.executor = ThreadPoolExecutor(1, thread_name_prefix="passes", initializer=_mark_thread)
+        self._streams: ThreadPoolExecutor | None = None
+        self._lock = threading.Lock()
+        self._cores = 0
+        self._running_streams = 0
 
+    def on_all_cores(self, task: Callable[[], T]) -> Future[T]:
+        """Start a task on all cores; on a single one while there are streams, so as not to wait for their cores."""
+        return self.executor.submit(self._with_free_cores, task)
 
-_executor = _start_executor()
+    def in_stream(self, task: Callable[[], T]) -> Future[T]:
+        """Start a task on one core."""
+        with self._lock:
+            if self._streams is None:
+                threads = self.cores()
+                self._streams = ThreadPoolExecutor(threads, thread_name_prefix="stream", initializer=_mark_stream)
+        return self._streams.submit(self._counted, task)
+
+    def cores(self) -> int:
+        """Return the number of cores that torch uses."""
+        if not self._cores:
+            import torch
+
+            self._cores = self.executor.submit(torch.get_num_threads).result()
+        return self._cores
+
+    def _with_free_cores(self, task: Callable[[], T]) -> T:
+        if self._streams is not None:
+            _use_cores(1 if self._running_streams else self._cores)
+        return task()
+
+    def _counted(self, task: Callable[[], T]) -> T:
+        with self._lock:
+            self._running_streams += 1
+        try:
+            return task()
+        finally:
+            with self._lock:
+                self._running_streams -= 1
 
 
 def run_on_executor(task: Callable[[], T]) -> T:
-    """Run `task` in the executor's thread, after the tasks that are waiting there, and return its result.
+    """Run `task` on all cores, after the tasks that are waiting for them, and return its result.
 
     One pass at a time uses all cores better than two in parallel. Besides, each thread that ever multiplied matrices
     gets its own pool of OpenMP threads, one per core. They spin while they wait, or are woken for each operation when
@@ -33,7 +70,7 @@ def run_on_executor(task: Callable[[], T]) -> T:
     """
     if getattr(_thread_state, "is_executor", False):
         return task()
-    return _executor.submit(task).result()
+    return _passes.on_all_cores(task).result()
 
 
 def run_in_new_thread(task: Callable[[], T]) -> T:
@@ -50,8 +87,33 @@ def run_in_new_thread(task: Callable[[], T]) -> T:
     return future.result()
 
 
+def in_streams(tasks: Iterable[Callable[[], T]]) -> Generator[T, None, None]:
+    """Run tasks side by side, each on one core, and yield their results in their order.
+
+    On all cores, the threads of a pass meet after each operation and wait for the slowest. Where other programs run,
+    one of them is always waiting for a core, and a pass takes many times as long; streams never wait for each other.
+    A task without another to run beside it gets all cores. While the caller uses a result, the next tasks run.
+    """
+    waiting = iter(tasks)
+    first = [*islice(waiting, 2)]
+    if len(first) < 2 or _passes.cores() == 1:
+        yield from prefetched(chain(first, waiting))
+        return
+    started: deque[Future[T]] = deque()
+    try:
+        for task in chain(first, waiting):
+            if len(started) > _passes.cores():  # one waits, so that no core does
+                yield started.popleft().result()
+            started.append(_passes.in_stream(task))
+        while started:
+            yield started.popleft().result()
+    finally:
+        for future in started:
+            future.cancel()
+
+
 def prefetched(tasks: Iterable[Callable[[], T]]) -> Generator[T, None, None]:
-    """Run tasks on the executor in order and yield their results; the next task runs while the caller uses a result.
+    """Run tasks on all cores in order and yield their results; the next task runs while the caller uses a result.
 
     At most one task waits in the executor at any time, so that tasks of other callers run in between.
     """
@@ -59,10 +121,10 @@ def prefetched(tasks: Iterable[Callable[[], T]]) -> Generator[T, None, None]:
     try:
         for task in tasks:
             if running is None:
-                running = _executor.submit(task)
+                running = _passes.on_all_cores(task)
             else:
                 result = running.result()
-                running = _executor.submit(task)
+                running = _passes.on_all_cores(task)
                 yield result
         if running is not None:
             yield running.result()
@@ -71,11 +133,39 @@ def prefetched(tasks: Iterable[Callable[[], T]]) -> Generator[T, None, None]:
             running.cancel()
 
 
-def _restart_executor() -> None:
-    """Replace the executor in a forked process, which does not have its thread."""
-    global _executor
-    _executor = _start_executor()
+def _mark_thread() -> None:
+    _thread_state.is_executor = True
+
+
+def _mark_stream() -> None:
+    _mark_thread()
+    _use_cores(1)
+
+
+def _use_cores(count: int) -> None:
+    """Let operations of this thread use as many cores.
+
+    torch sets the number for this thread and all threads to come; the latter is set back by a thread of its own.
+    """
+    import torch
+
+    if count == torch.get_num_threads():
+        return
+    cores = _passes.cores() if count == 1 else count
+    torch.set_num_threads(count)
+    restoring = threading.Thread(target=torch.set_num_threads, args=(cores,))
+    restoring.start()
+    restoring.join()
+
+
+_passes = _Passes()
+
+
+def _restart() -> None:
+    """Replace the threads in a forked process, which does not have them."""
+    global _passes
+    _passes = _Passes()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_restart_executor)
+    os.register_at_fork(after_in_child=_restart)

@@ -10,8 +10,9 @@ from functools import partial
 
 import numpy as np
 import pytest
+import torch
 
-from echo_index.embeddings.runtime.executor import prefetched, run_in_new_thread, run_on_executor
+from echo_index.embeddings.runtime.executor import in_streams, prefetched, run_in_new_thread, run_on_executor
 from echo_index.embeddings.vectors.vector_ops import Vectors
 from echo_index.errors import TextError
 from echo_index.retriever.search.query_batcher import QueryBatcher
@@ -77,6 +78,60 @@ def test_a_prefetched_task_that_is_not_needed_is_cancelled() -> None:
     with pytest.raises(TextError, match="no"):
         list(prefetched([fail, ran.set]))
     assert not ran.is_set()
+
+
+def test_tasks_in_streams_run_side_by_side_on_one_core_each_and_results_keep_their_order() -> None:
+    cores = run_on_executor(torch.get_num_threads)
+    if cores == 1:
+        pytest.skip("there is one core")
+    meeting = threading.Barrier(2)
+
+    def act(number: int) -> tuple[int, int]:
+        if number < 2:
+            meeting.wait(20)  # for the other one, which runs at the same time
+        return number, torch.get_num_threads()
+
+    assert [*in_streams(partial(act, number) for number in range(7))] == [(number, 1) for number in range(7)]
+    assert torch.get_num_threads() == run_in_new_thread(torch.get_num_threads) == cores, "of other threads"
+
+
+def test_a_task_without_another_one_runs_on_all_cores() -> None:
+    cores = run_on_executor(torch.get_num_threads)
+    assert [*in_streams([torch.get_num_threads])] == [cores]
+    assert [*in_streams([])] == []
+
+
+def test_a_pass_on_all_cores_does_not_wait_for_those_of_streams() -> None:
+    cores = run_on_executor(torch.get_num_threads)
+    if cores == 1:
+        pytest.skip("there is one core")
+    blocked = threading.Event()
+    results = in_streams([lambda: None, blocked.wait, lambda: None])
+    next(results)
+    assert run_on_executor(torch.get_num_threads) == 1
+    blocked.set()
+    assert [*results] == [True, None]
+    assert run_on_executor(torch.get_num_threads) == cores
+
+
+def test_streams_run_few_tasks_ahead_and_end_with_an_error() -> None:
+    cores = run_on_executor(torch.get_num_threads)
+    if cores == 1:
+        pytest.skip("there is one core")
+    begun: list[int] = []
+
+    def act(number: int) -> None:
+        begun.append(number)
+        if number == 1:
+            raise TextError("no")
+
+    results = in_streams(partial(act, number) for number in range(50))
+    next(results)
+    assert len(begun) <= cores + 1
+    with pytest.raises(TextError, match="no"):
+        list(results)
+    run_on_executor(lambda: None)
+    assert len(begun) <= cores + 2
 
 
 def test_a_new_thread_ends_with_its_task() -> None:
