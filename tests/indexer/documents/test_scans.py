@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
@@ -365,15 +364,17 @@ def test_the_page_that_is_recognized_is_named_while_it_is(tmp_path: Path, monkey
     assert reader.recognizing == ""
 
 
-def test_a_page_has_its_own_time() -> None:
+def test_a_page_has_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
     worker = Worker(seconds=5, memory_bytes=2**31)
     try:
         child = worker._running_child()
-        child._deadline = time.monotonic() + 1
-        child.allow(100)
-        assert child._deadline > time.monotonic() + 90
-        child.allow(2)
-        assert child._deadline > time.monotonic() + 80, "never less than before"
+        replies = iter([{"page": 1, "seconds": 100, "last": False}, {"text": "", "last": True}])
+        monkeypatch.setattr(child, "send", lambda request: None)
+        monkeypatch.setattr(child, "receive", lambda: next(replies))
+        given = []
+        monkeypatch.setattr(child, "start_time", given.append)
+        assert [*worker.call({}, activity="Reading it")] == [{"page": 1}, {"text": ""}]
+        assert given == [5, 100, 5], "for each reply"
     finally:
         worker.close()
 
