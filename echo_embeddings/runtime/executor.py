@@ -7,12 +7,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import chain, islice
 from typing import TypeVar
 
 T = TypeVar("T")
 
 _thread_state = threading.local()
+_setting_cores = threading.Lock()
 
 
 class _Passes:
@@ -145,17 +147,17 @@ def _mark_stream() -> None:
 def _use_cores(count: int) -> None:
     """Let operations of this thread use as many cores.
 
-    torch sets the number for this thread and all threads to come; the latter is set back by a thread of its own.
+    torch sets the number for this thread and all threads to come. A new thread tells and sets back the latter, which
+    the program may have chosen.
     """
     import torch
 
     if count == torch.get_num_threads():
         return
-    cores = _passes.cores() if count == 1 else count
-    torch.set_num_threads(count)
-    restoring = threading.Thread(target=torch.set_num_threads, args=(cores,))
-    restoring.start()
-    restoring.join()
+    with _setting_cores:
+        of_new_threads = run_in_new_thread(torch.get_num_threads)
+        torch.set_num_threads(count)
+        run_in_new_thread(partial(torch.set_num_threads, of_new_threads))
 
 
 _passes = _Passes()

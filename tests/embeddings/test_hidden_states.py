@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,12 @@ from passes import recorded_passes
 from threads import run_together
 from tiny_models import ARCHITECTURES, FALL_BACK, save_model
 
+from echo_index.embeddings.decoder import parameters as parameters_module
 from echo_index.embeddings.decoder.decoder import Decoder
+from echo_index.embeddings.decoder.linear import Precision, linear
+from echo_index.embeddings.decoder.parameters import TensorParameters
 from echo_index.embeddings.decoder.transformers_backend import find_blocks
+from echo_index.embeddings.decoder.weights import LayerWeights, layer_weights
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.generation.text_generation import generate
 from echo_index.embeddings.hidden_states import HiddenStateExtractor
@@ -218,3 +224,35 @@ def test_the_pool_is_the_mean_or_the_last_of_the_span_at_length_one() -> None:
 def test_the_pool_of_half_precision_states_is_float32() -> None:
     for pooling in Pooling:
         assert pool(torch.ones(3, 4, dtype=torch.bfloat16), [2, 1], pooling).dtype is torch.float32
+
+
+def test_batches_side_by_side_build_each_layer_and_the_prefix_once(
+    tiny_model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[int] = []
+
+    def build(tensors: object, config: object, number: int) -> LayerWeights:
+        built.append(number)
+        time.sleep(0.02)  # so that others come in between
+        return layer_weights(tiny_model._tensors, tiny_model.decoder(Precision.FP32).config, number)
+
+    config = tiny_model.decoder(Precision.FP32).config
+    parameters = TensorParameters(tiny_model._tensors, config, partial(linear, precision=Precision.FP32))
+    monkeypatch.setattr(parameters_module, "layer_weights", build)
+    with ThreadPoolExecutor(8) as threads:
+        layers = list(threads.map(parameters.layer, [*range(config.depth)] * 4))
+    assert built == [*range(config.depth)]
+    assert layers == layers[: config.depth] * 4
+
+    extractor = HiddenStateExtractor(tiny_model, layers=[2])
+    extended: list[int] = []
+
+    class SlowDecoder:
+        def extend(self, cache: object, ids: object, *, layer: int) -> None:
+            extended.append(layer)
+            time.sleep(0.02)
+
+    with ThreadPoolExecutor(8) as threads:
+        caches = list(threads.map(lambda _: extractor._prefix_cache(SlowDecoder(), (1, 2)), range(8)))  # type: ignore[arg-type]
+    assert extended == [2]
+    assert all(cache is caches[0] for cache in caches)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from echo_index.embeddings.runtime import executor
 from echo_index.embeddings.runtime.executor import in_streams, prefetched, run_in_new_thread, run_on_executor
 from echo_index.embeddings.vectors.vector_ops import Vectors
 from echo_index.errors import TextError
@@ -93,6 +94,19 @@ def test_tasks_in_streams_run_side_by_side_on_one_core_each_and_results_keep_the
 
     assert [*in_streams(partial(act, number) for number in range(7))] == [(number, 1) for number in range(7)]
     assert torch.get_num_threads() == run_in_new_thread(torch.get_num_threads) == cores, "of other threads"
+
+
+def test_the_number_of_cores_that_a_program_chose_for_its_own_threads_stays() -> None:
+    cores = run_on_executor(torch.get_num_threads)
+    if cores == 1:
+        pytest.skip("there is one core")
+    torch.set_num_threads(cores + 3)
+    try:
+        with ThreadPoolExecutor(4) as pool:  # several threads that change their own number at once
+            list(pool.map(lambda number: executor._use_cores(1 + number % 2), range(40)))
+        assert torch.get_num_threads() == run_in_new_thread(torch.get_num_threads) == cores + 3
+    finally:
+        torch.set_num_threads(cores)
 
 
 def test_a_task_without_another_one_runs_on_all_cores() -> None:

@@ -401,8 +401,7 @@ def test_marking_what_was_found_by_words_loads_no_model(retriever: Retriever) ->
 def guide(gemma: LanguageModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Retriever]:
     """Index the user guide with the real model, once."""
     folder = tmp_path_factory.mktemp("guide")
-    pictures = shutil.ignore_patterns("images")  # which are read only where an engine for OCR is installed
-    shutil.copytree(ROOT / "docs", folder / "docs", ignore=pictures)
+    shutil.copytree(ROOT / "docs", folder / "docs")
     encoder = EchoEncoder(gemma)
     build_index([Source.parse(str(folder / "docs"))], folder / ".echo-index", encoder=encoder)
     yield Retriever.open(folder / ".echo-index", encoder=encoder)

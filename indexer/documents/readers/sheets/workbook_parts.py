@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -41,10 +41,10 @@ class _Rows:
 class ShownNumbers:
     """The numbers of one sheet as a person sees them, for rows that come in ascending order."""
 
-    def __init__(self, rows: Iterator[_Rows] = iter(()), *, are_codes: bool = True) -> None:  # noqa: B008 - it is empty
-        self._rows = rows
+    def __init__(self, rows: Iterable[_Rows] = (), *, are_codes: bool = True) -> None:
+        self._rows = iter(rows)
         self._are_codes = are_codes
-        self._next: _Rows | None = next(rows, None)
+        self._next: _Rows | None = next(self._rows, None)
 
     def texts(self, row: int, values: Sequence[CellValue], *, first_column: int) -> list[str]:
         """Return the texts of the cells of a row."""
