@@ -102,8 +102,8 @@ class SearchFilter:
 class LexicalQuery:
     """A full-text query: every phrase must occur in a chunk; words, prefixes and optional phrases add to its score.
 
-    A word adds as often as it stands in the query. Words are analyzed like those of the chunks; phrases and prefixes
-    match literally, except for case, accents and the grouping of digits.
+    A word that stands in the query several times counts more. Words are analyzed like those of the chunks; phrases and
+    prefixes match literally, except for case, accents and the grouping of digits.
     """
 
     words: tuple[str, ...] = ()
