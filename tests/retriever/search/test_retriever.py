@@ -408,9 +408,12 @@ def guide(gemma: LanguageModel, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 @pytest.mark.model
-@pytest.mark.parametrize(("mode", "least"), [("dense", 0.75), ("lexical", 0.75), ("hybrid", 0.85)])
+@pytest.mark.parametrize(("mode", "least"), [("dense", 0.65), ("lexical", 0.7), ("hybrid", 0.8)])
 def test_the_right_page_of_the_guide_is_among_the_first_three(guide: Retriever, mode: Mode, least: float) -> None:
-    """recall@3 over the 44 questions in data/guide_questions.jsonl."""
+    """recall@3 over the questions in data/guide_questions.jsonl.
+
+    Fifty questions have a standard error of six points, and an edit of any page may move three of them.
+    """
     lines = (ROOT / "data/guide_questions.jsonl").read_text(encoding="utf-8").splitlines()
     questions = [json.loads(line) for line in lines]
     right = [question["page"] in sources(guide.search(question["question"], k=3, mode=mode)) for question in questions]
