@@ -15,7 +15,7 @@ _BLOCK = 64
 def attend(
     queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, *, window: int | None, softcap: float | None
 ) -> torch.Tensor:
-    """Return the causal attention of each query: (texts, tokens, heads, head_dim).
+    """Return the causal attention of each query: (texts, tokens, heads, head_dim), in the format of the queries.
 
     Args:
         queries: (texts, tokens, heads, head_dim), already scaled.
@@ -42,9 +42,9 @@ def attend(
             scores = scores.div_(softcap).tanh_() * softcap  # not in place: the gradient needs the output of tanh
         by_token = scores.unflatten(1, (size, group))
         if window is not None and last > window:
-            by_token.add_(_causal_mask(size, last - first, window))
+            by_token.add_(_causal_mask(size, last - first, window, scores.dtype))
         elif size > 1:
-            by_token[..., -size:].add_(_causal_mask(size, size, None))
+            by_token[..., -size:].add_(_causal_mask(size, size, None, scores.dtype))
         attended[:, rows] = torch.bmm(scores.softmax(dim=-1), values[:, first:last])
     return attended.view(texts, -1, tokens, group, head_dim).transpose(1, 2).flatten(2, 3)
 
@@ -74,8 +74,8 @@ def attend_packed(
 
 
 @lru_cache(maxsize=256)
-def _causal_mask(queries: int, keys: int, window: int | None) -> torch.Tensor:
+def _causal_mask(queries: int, keys: int, window: int | None, dtype: torch.dtype) -> torch.Tensor:
     """Return (queries, 1, keys): 0 where a query sees a key, else -inf; the last query is at the last key."""
     distance = torch.arange(keys - queries, keys)[:, None] - torch.arange(keys)[None, :]
     masked = (distance < 0) if window is None else (distance < 0) | (distance >= window)
-    return torch.zeros(queries, keys).masked_fill_(masked, -torch.inf)[:, None, :]
+    return torch.zeros(queries, keys, dtype=dtype).masked_fill_(masked, -torch.inf)[:, None, :]

@@ -21,11 +21,13 @@ class Decoder:
     """A decoder with these parameters. Thread-safe, but for the caches that it is given.
 
     Hidden states are float32 in every precision. Layers count as in `hidden_states` of transformers: 0 is the
-    embedding, the last is the state after the final normalization.
+    embedding, the last is the state after the final normalization. The attention of packed texts is computed in
+    `attention_dtype`, float32 or bfloat16; that of a text that grows token by token always in float32.
     """
 
-    def __init__(self, parameters: Parameters) -> None:
+    def __init__(self, parameters: Parameters, *, attention_dtype: torch.dtype = torch.float32) -> None:
         retain_freed_memory()
+        self.attention_dtype = attention_dtype
         self.config = parameters.config
         self.parameters = parameters
         self._phases = RotaryPhases()
@@ -47,8 +49,15 @@ class Decoder:
             if prefix_cache is not None:
                 prefix_keys, prefix_values = prefix_cache.of_layer(number)
                 keys, values = torch.cat([prefix_keys, keys]), torch.cat([prefix_values, values])
-            window = config.layers[number].window
-            return attend_packed(queries, keys, values, packing, window=window, softcap=config.attn_softcap)
+            attended = attend_packed(
+                queries.to(self.attention_dtype),
+                keys.to(self.attention_dtype),
+                values.to(self.attention_dtype),
+                packing,
+                window=config.layers[number].window,
+                softcap=config.attn_softcap,
+            )
+            return attended.float()
 
         return self._run(ids, packing.positions, attention, rows)
 

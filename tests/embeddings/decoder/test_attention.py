@@ -53,6 +53,16 @@ def test_query_heads_can_share_keys_and_values(heads: int, key_value_heads: int,
     assert torch.allclose(found, dense(queries, keys, values, window=window, softcap=None), atol=1e-5)
 
 
+@pytest.mark.parametrize("window", [None, 20])
+def test_bfloat16_gives_nearly_the_same(window: int | None) -> None:
+    exact = drawn(100, earlier=5)
+    queries, keys, values = (tensor.bfloat16() for tensor in exact)
+    found = attend(queries, keys, values, window=window, softcap=None)
+    assert found.dtype is torch.bfloat16
+    expected = dense(*exact, window=window, softcap=None).flatten(2)
+    assert torch.nn.functional.cosine_similarity(found.float().flatten(2), expected, dim=2).min() > 0.999
+
+
 def test_token_by_token_equals_all_at_once() -> None:
     queries, keys, values = drawn(130, texts=1)
     for window in (None, 50):
