@@ -48,7 +48,7 @@ OWNERS = {
         "embeddings/training/peft_adapter.py",
     ),
     "chardet": ("indexer/documents/legacy_encodings.py",),
-    "psutil": ("app/services/writers.py",),
+    "psutil": ("embeddings/runtime/free_cores.py", "app/services/writers.py"),
     "llguidance": ("embeddings/generation/grammar.py",),
     "num2words": ("retriever/rag/numbers.py",),
     "Stemmer": ("indexer/text/analyzer.py",),

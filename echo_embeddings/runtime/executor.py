@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -10,6 +11,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import chain, islice
 from typing import TypeVar
+
+from echo_index.embeddings.runtime.free_cores import FreeCores, read_processor_times
 
 T = TypeVar("T")
 
@@ -26,9 +29,10 @@ class _Passes:
         self._lock = threading.Lock()
         self._cores = 0
         self._running_streams = 0
+        self._free_cores = FreeCores(read_processor_times)
 
     def on_all_cores(self, task: Callable[[], T]) -> Future[T]:
-        """Start a task on all cores; on a single one while there are streams, so as not to wait for their cores."""
+        """Start a task on all cores that other programs and streams leave free, so as not to wait for the others."""
         return self.executor.submit(self._with_free_cores, task)
 
     def in_stream(self, task: Callable[[], T]) -> Future[T]:
@@ -40,16 +44,20 @@ class _Passes:
         return self._streams.submit(self._counted, task)
 
     def cores(self) -> int:
-        """Return the number of cores that torch uses."""
+        """Return the number of cores that torch uses for a pass if all are free."""
+        return self._cores or self.executor.submit(self._torch_cores).result()
+
+    def _torch_cores(self) -> int:
         if not self._cores:
             import torch
 
-            self._cores = self.executor.submit(torch.get_num_threads).result()
+            self._cores = torch.get_num_threads()
         return self._cores
 
     def _with_free_cores(self, task: Callable[[], T]) -> T:
-        if self._streams is not None:
-            _use_cores(1 if self._running_streams else self._cores)
+        if "torch" in sys.modules:  # else this is a task that loads it, and multiplies nothing
+            free = self._free_cores.count(os.cpu_count() or 1, at_most=self._torch_cores())
+            _use_cores(1 if self._running_streams else free)
         return task()
 
     def _counted(self, task: Callable[[], T]) -> T:

@@ -14,9 +14,16 @@ import torch
 
 from echo_index.embeddings.runtime import executor
 from echo_index.embeddings.runtime.executor import in_streams, prefetched, run_in_new_thread, run_on_executor
+from echo_index.embeddings.runtime.free_cores import FreeCores, ProcessorTimes
 from echo_index.embeddings.vectors.vector_ops import Vectors
 from echo_index.errors import TextError
 from echo_index.retriever.search.query_batcher import QueryBatcher
+
+
+@pytest.fixture(autouse=True)
+def idle_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no other program count, such as other tests."""
+    monkeypatch.setattr(executor._passes, "_free_cores", FreeCores(lambda: None))
 
 
 def test_passes_from_many_threads_run_in_one() -> None:
@@ -126,6 +133,27 @@ def test_a_pass_on_all_cores_does_not_wait_for_those_of_streams() -> None:
     blocked.set()
     assert [*results] == [True, None]
     assert run_on_executor(torch.get_num_threads) == cores
+
+
+def test_a_pass_leaves_the_cores_to_other_programs_that_use_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    cores = run_on_executor(torch.get_num_threads)
+    if cores == 1:
+        pytest.skip("there is one core")
+    seconds = iter(range(100))
+    busy = [0.0]
+
+    def read() -> ProcessorTimes:
+        busy[0] += others
+        return ProcessorTimes(clock=float(next(seconds)), busy=busy[0], own=0.0)
+
+    others = 0.0
+    monkeypatch.setattr(executor._passes, "_free_cores", FreeCores(read))
+    assert run_on_executor(torch.get_num_threads) == cores
+    others = os.cpu_count() or 1
+    assert run_on_executor(torch.get_num_threads) == 1
+    others = 0.0
+    assert run_on_executor(torch.get_num_threads) == cores
+    assert run_in_new_thread(torch.get_num_threads) == cores, "of the program's own threads"
 
 
 def test_streams_run_few_tasks_ahead_and_end_with_an_error() -> None:
