@@ -1,10 +1,11 @@
 """Measure latency: new processes, queries with a loaded model, searches of a large index, and answers.
 
-    python -m benchmarks.latency [--model NAME] [--passages 100000] [--threads 2]
+    python -m benchmarks.latency [--model NAME] [--passages 100000] [--threads 2] [--indexes FOLDER]
 
 The small index has the guide in docs/, the questions are those of data/guide_questions.jsonl. The large index has
 generated passages of 120 words, drawn by Zipf's law, with random vectors; its queries are 12 consecutive words of a
-passage. Times are medians, with the minimum in brackets.
+passage. Building both takes minutes: with --indexes they are kept in a folder, and used again if they are there. Times
+are medians, with the minimum in brackets.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ from echo_index.embeddings.models.bundled import DEFAULT_MODEL
 from echo_index.embeddings.models.language_model import LanguageModel, load_model
 from echo_index.indexer.building.build_files import build_index
 from echo_index.indexer.catalog.catalog import CATALOG, Catalog
-from echo_index.indexer.catalog.records import ChunkRow, DocumentRow
+from echo_index.indexer.catalog.records import ChunkRow, DocumentRow, SearchFilter
 from echo_index.indexer.generations.commit import commit_generation
+from echo_index.indexer.generations.manifest import MANIFEST
 from echo_index.indexer.generations.snapshot import open_snapshot
 from echo_index.indexer.sources.source import Source
 from echo_index.indexer.text.language_detection import ENGLISH
@@ -61,6 +63,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--passages", type=int, default=100_000)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--indexes", type=Path, metavar="FOLDER", help="Keep the indexes in this folder.")
     given = parser.parse_args(words)
     import torch
 
@@ -71,13 +74,17 @@ def main(words: Sequence[str] | None = None) -> None:
     print(f"{given.model}, layer {encoder.layer}, {encoder.precision.value}")
     questions = [json.loads(line)["question"] for line in _QUESTIONS.read_text(encoding="utf-8").splitlines()]
     with tempfile.TemporaryDirectory() as scratch:
-        guide, large = Path(scratch) / "guide", Path(scratch) / "large"
-        build_index([Source.parse(str(GUIDE))], guide, encoder=encoder)
+        indexes = given.indexes or Path(scratch)
+        guide, large = indexes / "guide", indexes / f"large-{given.passages}"
+        if not (guide / MANIFEST).exists():
+            build_index([Source.parse(str(GUIDE))], guide, encoder=encoder)
         _time_new_processes(guide, questions)
         _time_questions(encoder, questions)
         _time_answers(Retriever.open(guide, encoder=encoder), model, questions[:8])
-        large_queries = _write_large_index(large, guide, given.passages)
-        _time_searches(Retriever.open(large, encoder=encoder), large_queries)
+        if not (large / MANIFEST).exists():
+            _write_large_index(large, guide, given.passages)
+        retriever = Retriever.open(large, encoder=encoder)
+        _time_searches(retriever, _large_queries(retriever))
 
 
 def _time_new_processes(index: Path, questions: Sequence[str]) -> None:
@@ -165,14 +172,22 @@ def _vocabulary(random: np.random.Generator) -> list[str]:
     return [*words, *(words[first] + words[second] for first, second in pairs)]
 
 
-def _write_large_index(index: Path, like: Path, passages: int) -> list[str]:
-    """Write an index of generated passages with the settings of the index `like`; return queries for it."""
+def _large_queries(retriever: Retriever) -> list[str]:
+    """Return the first words of passages that are evenly spread over the index of generated passages."""
+    snapshot = retriever.snapshot
+    generation, every = snapshot.manifest.generation, max(1, snapshot.manifest.chunks // _LARGE_QUERIES)
+    ids = snapshot.catalog.chunk_ids(SearchFilter(), generation=generation)[::every]
+    passages = snapshot.catalog.chunks(ids.tolist()).values()
+    return [" ".join(passage.text.split()[:_QUERY_WORDS]) for passage in passages]
+
+
+def _write_large_index(index: Path, like: Path, passages: int) -> None:
+    """Write an index of generated passages with the settings of the index `like`."""
     manifest = open_snapshot(like, index_device="cpu").manifest
     random = np.random.default_rng(0)
     words = _vocabulary(random)
     frequency = (1 / (np.arange(len(words)) + 2.7)).cumsum()
-    questions: list[str] = []
-    index.mkdir()
+    index.mkdir(parents=True)
     with closing(Catalog(index / CATALOG, create=True)) as catalog:
         for file in range(passages // _PASSAGES_A_FILE):
             rows = []
@@ -183,8 +198,6 @@ def _write_large_index(index: Path, like: Path, passages: int) -> list[str]:
                 rows.append(ChunkRow(text, (), number * 2000, number * 2000 + len(text), None, number + 1, hashed))
             vectors = random.standard_normal((len(rows), manifest.normalizations.echo.dimension), dtype=np.float32)
             vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-            if file % (passages // _PASSAGES_A_FILE // _LARGE_QUERIES or 1) == 0:
-                questions.append(" ".join(rows[0].text.split()[:_QUERY_WORDS]))
             name = f"document-{file}.md"
             document = DocumentRow(name, hashlib.sha256(name.encode()).hexdigest(), 1, 1, "markdown", name)
             catalog.put_document(document, rows, generation=1)
@@ -201,7 +214,6 @@ def _write_large_index(index: Path, like: Path, passages: int) -> list[str]:
             canaries=manifest.canaries,
             before=None,
         )
-    return questions
 
 
 if __name__ == "__main__":
