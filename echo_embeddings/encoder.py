@@ -22,6 +22,7 @@ from echo_index.embeddings.encoder_config import (
 from echo_index.embeddings.hidden_states import HiddenStateExtractor
 from echo_index.embeddings.models.gguf import Notice
 from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.models.linear_head import combine_views
 from echo_index.embeddings.runtime.devices import DeviceChoice
 from echo_index.embeddings.runtime.executor import run_on_executor
 from echo_index.embeddings.text.batching import batches_by_length
@@ -30,8 +31,8 @@ from echo_index.embeddings.text.prompt_tokens import EchoTokens, PromptTokenizer
 from echo_index.embeddings.vectors.layer_views import LayerView, TextPass, deepest_layer, format_views, select_views
 from echo_index.embeddings.vectors.paired_embeddings import EmbeddingPair
 from echo_index.embeddings.vectors.pooling import Pooling
-from echo_index.embeddings.vectors.vector_ops import Vectors, l2_normalize
-from echo_index.errors import ModelError, PromptError
+from echo_index.embeddings.vectors.vector_ops import Vectors
+from echo_index.errors import ModelError
 
 Progress = Callable[[int, int], None]
 """Called with the number of finished texts and the total."""
@@ -304,11 +305,9 @@ class EchoEncoder:
             TextError: a text is empty.
             PromptError: an instruction is given, but the query prompt has no slot for it.
         """
-        if instruction is not None and not self.query_prompt.takes_instruction:
-            message = f"The query prompt {self.query_prompt.template!r} has no {{instruction}} slot."
-            raise PromptError(message, remedy="Add the slot, or leave out the instruction.")
-        task = self.instruction if instruction is None else instruction
-        return self._tokenizer.assemble(self.query_prompt, texts, instruction=task)
+        return self._tokenizer.assemble_queries(
+            self.query_prompt, texts, instruction=instruction, default=self.instruction
+        )
 
     def _encode(self, sequences: list[EchoTokens], progress: Progress | None) -> Vectors:
         vectors = np.empty((len(sequences), self.dimension), dtype=np.float32)
@@ -329,12 +328,7 @@ class EchoEncoder:
 
     def _combine(self, vectors: Sequence[Vectors]) -> Vectors:
         """Combine the unit vectors of all views by the linear head, or by their weighted sum: unit rows."""
-        if self.model.head is not None:
-            return self.model.head.combine(vectors)
-        if len(self.views) == 1:
-            return vectors[0]
-        weighted = [view.weight * rows for view, rows in zip(self.views, vectors, strict=True)]
-        return l2_normalize(np.sum(weighted, axis=0, dtype=np.float32))
+        return combine_views(vectors, self.views, self.model.head)
 
     def _pooled(
         self, sequences: list[EchoTokens], views: Sequence[LayerView]

@@ -20,7 +20,7 @@ FOLDERS = {"echo_index": "src/echo_index", "embeddings": "echo_embeddings"}
 ORDER = {
     "embeddings": (
         *("runtime", "vectors", "text", "decoder", "models"),
-        *("hidden_states", "encoder_config", "encoder", "generation", "training"),
+        *("hidden_states", "encoder_config", "encoder", "queries", "generation", "training"),
     ),
     "indexer": (
         *("storage", "text", "documents", "sources", "archives", "sandbox", "catalog"),

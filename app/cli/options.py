@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -92,18 +93,40 @@ def index_search(
     formats: list[str],
     rerank: int,
     exact: bool,
+    only_once: bool = False,
 ) -> tuple[Retriever, Callable[[str], list[Hit]]]:
-    """Open an index; return its retriever and a function that finds the best hits, duplicates grouped."""
+    """Open an index; return its retriever and a function that finds the best hits, duplicates grouped.
+
+    With `only_once`, the function is for a single search: it embeds its query without torch if possible.
+    """
+    if only_once:
+        # NumPy's own threads wait for each other in a loop, which takes many times as long if other programs run.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from echo_index.app.services.query_vector import single_query_vector
     from echo_index.indexer.catalog.records import SearchFilter
-    from echo_index.retriever.search.retriever import Retriever
+    from echo_index.retriever.search.retriever import Retriever, validate_query
 
     retriever = Retriever.open(index, model=model, device=device, index_device=index_device, notice=notice)
     where = SearchFilter(paths=tuple(paths), formats=tuple(formats))
     _report_unknown_paths(retriever, paths)
 
     def search(query: str) -> list[Hit]:
+        validate_query(query, k)
+        vector = (
+            single_query_vector(retriever, query, instruction=instruction, model=model, device=device, notice=notice)
+            if only_once and mode != "lexical"
+            else None
+        )
         return retriever.search(
-            query, k=k, mode=mode, instruction=instruction, where=where, rerank=rerank, group=True, exact=exact
+            query,
+            k=k,
+            mode=mode,
+            instruction=instruction,
+            where=where,
+            rerank=rerank,
+            group=True,
+            exact=exact,
+            vector=vector,
         )
 
     return retriever, search

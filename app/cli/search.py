@@ -64,6 +64,7 @@ def search(
         formats=format,
         rerank=rerank,
         exact=exact,
+        only_once=True,
     )
     hits = find(query)
     if json:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -30,11 +29,10 @@ from echo_index.embeddings.decoder.prompt_cache import PromptCache
 from echo_index.embeddings.decoder.smoothquant import Smoothing
 from echo_index.embeddings.decoder.weights import Tensors, map_tensors, validate_tensors
 from echo_index.embeddings.models.bundled import DEFAULT_MODEL, bundled_adapter, bundled_answer_adapter
-from echo_index.embeddings.models.gguf import SOURCE_FILE, Notice
+from echo_index.embeddings.models.gguf import Notice
 from echo_index.embeddings.models.linear_head import LinearHead, is_linear_head
 from echo_index.embeddings.models.lora import (
     adapted_tensors,
-    adapter_digest,
     base_model_name,
     deltas_by_layer,
     is_adapter,
@@ -47,7 +45,7 @@ from echo_index.embeddings.models.lora import (
 from echo_index.embeddings.models.profiles import Profile, profile_for
 from echo_index.embeddings.models.quantized import quantized_folder
 from echo_index.embeddings.models.resolve import find_model, full_name
-from echo_index.embeddings.runtime.cache import sha256_of
+from echo_index.embeddings.models.weights_hash import hash_weights
 from echo_index.embeddings.runtime.devices import Device, DeviceChoice, choose_device
 from echo_index.embeddings.runtime.executor import run_on_executor
 from echo_index.embeddings.text.tokenizer import ModelTokenizer
@@ -201,18 +199,22 @@ class LanguageModel:
                 Int8Parameters(self.folder, self.decoder_config), attention_dtype=attention_dtype(Precision.INT8)
             )
         tensors, config = self.weights(), self.decoder_config
-        smoothing: list[Smoothing] = []
-        if precision is Precision.INT8:
-            bos = [] if self.tokenizer.bos_id is None else [self.tokenizer.bos_id]
-            smoothing = cached_smoothing(
-                self.weights_hash,
-                lambda: measure_smoothing(
-                    tensors, config, [[*bos, *self.tokenizer.encode(text)] for text in sample_texts()]
-                ),
-            )
+        smoothing = self.smoothing() if precision is Precision.INT8 else []
         make_linear = partial(linear, precision=precision)
         parameters = TensorParameters(tensors, config, make_linear, smoothing=smoothing)
         return Decoder(parameters, attention_dtype=attention_dtype(precision))
+
+    def smoothing(self) -> list[Smoothing]:
+        """Return the scales with which the layers are smoothed before they are quantized to int8."""
+        assert self.decoder_config is not None
+        tensors, config = self.weights(), self.decoder_config
+        bos = [] if self.tokenizer.bos_id is None else [self.tokenizer.bos_id]
+        return cached_smoothing(
+            self.weights_hash,
+            lambda: measure_smoothing(
+                tensors, config, [[*bos, *self.tokenizer.encode(text)] for text in sample_texts()]
+            ),
+        )
 
     def _build_adapted_decoder(self) -> Decoder:
         base, adapter = self.without_adapter, self.generation_adapter
@@ -324,7 +326,7 @@ def load_writer(
                 tokenizer=ModelTokenizer.load(folder),
                 decoder_config=read_decoder_config(folder),
                 adapter=None,
-                weights_hash=_hash_weights(folder, None),
+                weights_hash=hash_weights(folder, None),
                 device=chosen_device,
                 is_quantized=True,
             )
@@ -353,7 +355,7 @@ def with_answer_adapter(model: LanguageModel, adapter: Path | Literal["own"] = "
             base,
             profile=replace(base.profile, writes="completion", refusal_bias=refusal_bias(folder)),
             generation_adapter=folder.resolve(),
-            weights_hash=_hash_weights(base.folder, folder),
+            weights_hash=hash_weights(base.folder, folder),
             without_adapter=base,
             _built={},
         )
@@ -395,7 +397,7 @@ def _load_base(name: str, folder: Path, *, device: Device) -> LanguageModel:
         tokenizer=ModelTokenizer.load(folder),
         decoder_config=config,
         adapter=None,
-        weights_hash=_hash_weights(folder, None),
+        weights_hash=hash_weights(folder, None),
         device=device,
         _tensors=tensors,
     )
@@ -410,7 +412,7 @@ def _load_adapted(base: LanguageModel, adapter: Path) -> LanguageModel:
         base,
         profile=profile_with_adapter(adapter, base.profile),
         adapter=adapter.resolve(),
-        weights_hash=_hash_weights(base.folder, adapter),
+        weights_hash=hash_weights(base.folder, adapter),
         head=LinearHead.load(adapter, dimension=base.dimension) if is_linear_head(adapter) else None,
         without_adapter=base,
         _tensors=tensors or {},
@@ -450,18 +452,3 @@ def _load_causal_lm(folder: Path, *, device: Device) -> PreTrainedModel:
 
 def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
-
-
-def _hash_weights(folder: Path, adapter: Path | None) -> str:
-    digest = hashlib.sha256()
-    source = folder / SOURCE_FILE
-    if source.exists():
-        digest.update(json.loads(source.read_text(encoding="utf-8"))["sha256"].encode())
-    else:
-        for path in sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin")):
-            digest.update(sha256_of(path).encode())
-        for path in sorted(folder.glob("tokenizer*.json")):
-            digest.update(sha256_of(path).encode())
-    if adapter is not None:
-        digest.update(adapter_digest(adapter))
-    return digest.hexdigest()

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from echo_index.embeddings.runtime.atomic_write import replace_file
+from echo_index.embeddings.vectors.layer_views import LayerView
 from echo_index.embeddings.vectors.vector_ops import Vectors, inner_products, l2_normalize
 from echo_index.errors import ModelError
 
@@ -53,3 +54,13 @@ class LinearHead:
         if matrices.ndim != 3 or matrices.shape[1:] != (dimension, dimension):
             raise ModelError(f"The adapter {folder} does not fit this model: its head is {matrices.shape[1:]}.")
         return cls(matrices)
+
+
+def combine_views(vectors: Sequence[Vectors], views: Sequence[LayerView], head: LinearHead | None) -> Vectors:
+    """Combine the unit rows (n, dimension) of each view by the head, or by their weighted sum: unit rows."""
+    if head is not None:
+        return head.combine(vectors)
+    if len(views) == 1:
+        return vectors[0]
+    weighted = [view.weight * rows for view, rows in zip(views, vectors, strict=True)]
+    return l2_normalize(np.sum(weighted, axis=0, dtype=np.float32))

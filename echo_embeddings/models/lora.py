@@ -18,9 +18,9 @@ from torch import nn
 
 from echo_index.embeddings.decoder.lora_delta import LoraDelta
 from echo_index.embeddings.decoder.weights import Tensors
-from echo_index.embeddings.models.linear_head import HEAD_FILE, is_linear_head
+from echo_index.embeddings.models.linear_head import is_linear_head
 from echo_index.embeddings.models.profiles import Profile
-from echo_index.embeddings.runtime.cache import sha256_of
+from echo_index.embeddings.models.weights_hash import CONFIG_FILE, read_adapter_config, read_json
 from echo_index.embeddings.text.echo_prompt import EchoPrompt
 from echo_index.embeddings.vectors.layer_views import parse_views
 from echo_index.embeddings.vectors.pooling import Pooling
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 _SETTINGS_FILE = "echo_embeddings.json"  # encoder settings, beside the files of peft
 _GENERATION_FILE = "echo_generation.json"  # beside the files of peft of an adapter that generates text
-_CONFIG_FILE = "adapter_config.json"
 ANSWER_PROMPT = "numbered-passages-1"
 """The name of the prompt that adapters for answers are trained for."""
 _SETTINGS = ("model", "document_prompt", "query_prompt", "instruction", "pooling", "layer")
@@ -51,7 +50,6 @@ _PEFT_PREFIX = f"base_model.model.{_BASE_PREFIX}"  # of tensor names in peft
 _MATRIX_NAME = r"(layers\.([0-9]+)\.(?:self_attn|mlp)\.[a-z]+_proj)"
 _MATRIX = re.compile(rf"{_MATRIX_NAME}\.weight")
 _FACTOR = re.compile(rf"{_MATRIX_NAME}\.lora_[AB]\.weight")
-_ORIGIN = {"base_model_name_or_path", "peft_version", "revision"}  # keys of the config that change no vector
 
 
 def base_model_name(adapter: Path) -> str:
@@ -60,7 +58,8 @@ def base_model_name(adapter: Path) -> str:
     Raises:
         ModelError: the files of the adapter do not name it.
     """
-    name = _read_config(adapter).get("base_model_name_or_path") or _read_json(adapter / _SETTINGS_FILE).get("model")
+    settings = read_json(adapter / _SETTINGS_FILE)
+    name = read_adapter_config(adapter).get("base_model_name_or_path") or settings.get("model")
     if not name:
         raise ModelError(f"The adapter {adapter} does not name its base model.", remedy="Name the model with --model.")
     return str(name)
@@ -68,25 +67,18 @@ def base_model_name(adapter: Path) -> str:
 
 def is_adapter(folder: Path) -> bool:
     """Return whether a folder contains an adapter: LoRA weights, a linear head, or both."""
-    return (folder / _CONFIG_FILE).exists() or is_linear_head(folder)
-
-
-def adapter_digest(adapter: Path) -> bytes:
-    """Return bytes that identify the weights of an adapter and their scale."""
-    hashes = [sha256_of(path) for path in sorted([*adapter.glob("adapter_model.*"), *adapter.glob(HEAD_FILE)])]
-    settings = {name: value for name, value in _read_config(adapter).items() if name not in _ORIGIN}
-    return ("".join(hashes) + json.dumps(settings, sort_keys=True)).encode()
+    return (folder / CONFIG_FILE).exists() or is_linear_head(folder)
 
 
 def is_plain_lora(adapter: Path) -> bool:
     """Return whether an adapter has only low-rank matrices with the same rank and scale, as `tune` writes them."""
-    config = _read_config(adapter)
+    config = read_adapter_config(adapter)
     return bool(config) and all(config.get(name, plain) == plain for name, plain in _PLAIN_LORA.items())
 
 
 def copy_lora_weights(source: Path, folder: Path) -> None:
     """Copy the LoRA weights of an adapter into the folder of another adapter."""
-    for path in (source / _CONFIG_FILE, *source.glob("adapter_model.*")):
+    for path in (source / CONFIG_FILE, *source.glob("adapter_model.*")):
         shutil.copyfile(path, folder / path.name)
 
 
@@ -111,7 +103,7 @@ def is_answer_adapter(folder: Path) -> bool:
     path = folder / _GENERATION_FILE
     if not path.exists():
         return False
-    prompt = _read_json(path).get("prompt")
+    prompt = read_json(path).get("prompt")
     if prompt != ANSWER_PROMPT:
         raise ModelError(f"The adapter {folder} is trained for the prompt {prompt!r}, not {ANSWER_PROMPT!r}.")
     return True
@@ -123,7 +115,7 @@ def refusal_bias(adapter: Path) -> float:
     Raises:
         ModelError: it is not a number.
     """
-    bias = _read_json(adapter / _GENERATION_FILE).get("refusal_bias", 0.0)
+    bias = read_json(adapter / _GENERATION_FILE).get("refusal_bias", 0.0)
     if not isinstance(bias, int | float) or isinstance(bias, bool):
         raise ModelError(f"The refusal_bias of the adapter {adapter} is {bias!r}; it must be a number.")
     return float(bias)
@@ -152,18 +144,6 @@ def profile_with_adapter(adapter: Path, profile: Profile) -> Profile:
         raise ModelError(f"The file {path} cannot be read: {error}.") from None
 
 
-def _read_config(adapter: Path) -> dict[str, object]:
-    return _read_json(adapter / _CONFIG_FILE)
-
-
-def _read_json(path: Path) -> dict[str, object]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    except ValueError as error:
-        raise ModelError(f"The file {path} is not valid JSON: {error}.") from None
-    return content if isinstance(content, dict) else {}
-
-
 def adapted_tensors(adapter: Path, tensors: Tensors) -> Tensors | None:
     """Return a model's tensors with the LoRA matrices of an adapter added; each sum is computed when it is read.
 
@@ -172,7 +152,7 @@ def adapted_tensors(adapter: Path, tensors: Tensors) -> Tensors | None:
     Raises:
         ModelError: the adapter does not fit the model or cannot be read.
     """
-    if not (adapter / _CONFIG_FILE).exists():
+    if not (adapter / CONFIG_FILE).exists():
         return tensors  # a linear head changes no weights
     deltas = read_deltas(adapter, tensors)
     return None if deltas is None else _AdaptedTensors(tensors, deltas)
@@ -186,7 +166,7 @@ def read_deltas(adapter: Path, tensors: Tensors) -> dict[str, LoraDelta] | None:
     Raises:
         ModelError: the adapter does not fit the model or cannot be read.
     """
-    config = _read_config(adapter)
+    config = read_adapter_config(adapter)
     path = adapter / "adapter_model.safetensors"
     targets = config.get("target_modules")
     if not path.exists() or not is_plain_lora(adapter) or not isinstance(targets, list):

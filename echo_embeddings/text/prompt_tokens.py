@@ -75,6 +75,20 @@ class PromptTokenizer:
             assembled.append(self._fill(prompt, literal_ids, instruction_ids, ids[: self._max_tokens]))
         return assembled
 
+    def assemble_queries(
+        self, prompt: EchoPrompt, texts: Sequence[str], *, instruction: str | None, default: str
+    ) -> list[EchoTokens]:
+        """Return the tokens of each query in the prompt with an instruction, or with the default one for None.
+
+        Raises:
+            TextError: a text has no tokens or is not valid Unicode.
+            PromptError: an instruction is given, but the prompt has no slot for it.
+        """
+        if instruction is not None and not prompt.takes_instruction:
+            message = f"The query prompt {prompt.template!r} has no {{instruction}} slot."
+            raise PromptError(message, remedy="Add the slot, or leave out the instruction.")
+        return self.assemble(prompt, texts, instruction=default if instruction is None else instruction)
+
     def token_starts(self, text: str) -> Sequence[int]:
         """Return the character offset at which each token of `text` begins, in ascending order.
 

@@ -1,0 +1,1 @@
+"""The embedding of single queries without torch, which takes longer to load than a query takes to embed."""
