@@ -178,7 +178,7 @@ def _large_queries(retriever: Retriever) -> list[str]:
     generation, every = snapshot.manifest.generation, max(1, snapshot.manifest.chunks // _LARGE_QUERIES)
     ids = snapshot.catalog.chunk_ids(SearchFilter(), generation=generation)[::every]
     passages = snapshot.catalog.chunks(ids.tolist()).values()
-    return [" ".join(passage.text.split()[:_QUERY_WORDS]) for passage in passages]
+    return [" ".join(passage.chunk.text.split()[:_QUERY_WORDS]) for passage in passages]
 
 
 def _write_large_index(index: Path, like: Path, passages: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from echo_index.embeddings.decoder.config import Activation, DecoderConfig, RotaryParameters
+from echo_index.embeddings.runtime.cores import available_cores
 from echo_index.embeddings.vectors.vector_ops import Vectors
 
 # Abramowitz and Stegun, formula 7.1.26: the error function with an error below 2e-7, far below the rounding to int8
@@ -29,7 +29,7 @@ class NumpyDecoder:
     def __init__(self, config: DecoderConfig, tensors: Mapping[str, npt.NDArray[Any]]) -> None:
         self._config = config
         self._tensors = tensors
-        self._cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self._cores = available_cores()
         self._threads = ThreadPoolExecutor(self._cores, thread_name_prefix="query")
 
     def states(self, embedded: Vectors, *, layers: Collection[int]) -> dict[int, Vectors]:
@@ -117,7 +117,8 @@ def _causal_mask(tokens: int, window: int | None) -> Vectors:
     """Return (tokens, 1, tokens): 0 where a query sees a key, else -inf."""
     distance = np.arange(tokens)[:, None] - np.arange(tokens)
     hidden = (distance < 0) | (distance >= (tokens if window is None else window))
-    return np.where(hidden, np.float32(-np.inf), np.float32(0))[:, None, :]
+    mask: Vectors = np.where(hidden, np.float32(-np.inf), np.float32(0))
+    return mask[:, None, :]
 
 
 def _activate(rows: Vectors, activation: Activation) -> Vectors:

@@ -1,4 +1,4 @@
-"""Encode short texts with the needed part of a large tokenizer, read from an SQLite table within milliseconds.
+"""Encode and decode short texts with the needed part of a large tokenizer, read from SQLite within milliseconds.
 
 Reading a whole tokenizer.json can take a second. Byte-pair encoding merges neighbors, so every token of a text, and
 every intermediate token, is a substring of the text. A tokenizer that knows only the tokens which are substrings of a
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from threading import Lock
@@ -22,16 +22,18 @@ from tokenizers.pre_tokenizers import PreTokenizer
 
 from echo_index.embeddings.runtime.cache import sha256_of
 
-_FORMAT = 1
+_FORMAT = 2
 _TABLES = """
     CREATE TABLE frame (json TEXT, longest INTEGER);
     CREATE TABLE tokens (text TEXT PRIMARY KEY, id INTEGER) WITHOUT ROWID;
+    CREATE INDEX token_ids ON tokens (id);
+    CREATE TABLE special (id INTEGER PRIMARY KEY);
     CREATE TABLE merges (result TEXT, rank INTEGER, one TEXT, other TEXT, PRIMARY KEY (result, rank)) WITHOUT ROWID;
 """
 
 
 class PartialTokenizer:
-    """Builds small tokenizers for given texts from the table of a large one. Thread-safe.
+    """Builds small tokenizers for given texts or token ids from the table of a large one. Thread-safe.
 
     Names of special tokens in the texts count as plain text, as with `Tokenizer.encode_special_tokens`.
 
@@ -68,6 +70,19 @@ class PartialTokenizer:
         merges = self._merges(list(vocabulary))
         frame = self._complete_frame(added, vocabulary | self._token_ids(always), merges)
         return Tokenizer.from_str(json.dumps(frame))
+
+    def decoder_of(self, ids: Collection[int]) -> Tokenizer:
+        """Return a tokenizer that decodes these ids as the full one does, without special tokens; it may lack others.
+
+        Raises:
+            OSError: the table is damaged.
+        """
+        added = [token for token in self._frame["added_tokens"] if token["id"] in ids]
+        query = (
+            "SELECT text, id FROM tokens WHERE id IN (SELECT value FROM json_each(?)) "
+            "AND id NOT IN (SELECT id FROM special)"
+        )
+        return Tokenizer.from_str(json.dumps(self._complete_frame(added, dict(self._rows(query, [*ids])), [])))
 
     def id_of(self, token: str) -> int | None:
         """Return the id of a token, or None if the tokenizer does not have it.
@@ -110,10 +125,10 @@ class PartialTokenizer:
         )
         return [(left, right) for left, right in rows]
 
-    def _rows(self, query: str, texts: list[str]) -> list[Any]:
+    def _rows(self, query: str, values: Sequence[str] | Sequence[int]) -> list[Any]:
         try:
             with self._lock:
-                return self._connection.execute(query, (json.dumps(texts),)).fetchall()
+                return self._connection.execute(query, (json.dumps(values),)).fetchall()
         except sqlite3.Error as error:
             raise OSError(str(error)) from None
 
@@ -130,7 +145,8 @@ def write_table(file: Path, table: Path) -> None:
         OSError: the table cannot be written.
     """
     frame = json.loads(file.read_text(encoding="utf-8"))
-    frame["added_tokens"] = [token for token in frame.get("added_tokens", []) if not token["special"]]
+    added = frame.get("added_tokens", [])
+    frame["added_tokens"] = [token for token in added if not token["special"]]
     if not _depends_on_characters_only(frame):
         return
     vocabulary, merges = frame["model"].pop("vocab"), frame["model"].pop("merges")
@@ -139,6 +155,8 @@ def write_table(file: Path, table: Path) -> None:
         with closing(sqlite3.connect(table)) as connection, connection:
             connection.executescript(_TABLES)
             connection.execute("INSERT INTO frame VALUES (?, ?)", (json.dumps(frame), max(map(len, vocabulary))))
+            special = [(token["id"],) for token in added if token["special"]]
+            connection.executemany("INSERT OR IGNORE INTO special VALUES (?)", special)
             connection.executemany("INSERT INTO tokens VALUES (?, ?)", sorted(vocabulary.items()))
             connection.executemany(
                 "INSERT INTO merges VALUES (?, ?, ?, ?)",

@@ -1,6 +1,6 @@
 """Load a model's tokenizer from its folder. Texts are data: the name of a special token in a text is plain text.
 
-A large tokenizer takes a second to read. It is read only when more than a few short texts are encoded.
+A large tokenizer takes a second to read. It is read only when more than a prompt and an answer are encoded and decoded.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from echo_index.embeddings.text.partial_tokenizer import PartialTokenizer, table
 from echo_index.errors import ModelError
 
 _LARGE = 5_000_000  # bytes of a tokenizer.json
-_PARTIAL_CHARACTERS = 2_000  # about ten queries in their prompts
+_PARTIAL_CHARACTERS = 8_000  # about the passages for an answer; to read the full tokenizer takes twice as long
+_PARTIAL_IDS = 1_000  # different tokens
 
 
 class ModelTokenizer:
@@ -40,6 +41,8 @@ class ModelTokenizer:
         self._full: Tokenizer | None = None
         self._partial = partial
         self._partial_characters = _PARTIAL_CHARACTERS
+        self._decoder: Tokenizer | None = None
+        self._decoded: frozenset[int] = frozenset()
         self._lock = Lock()
         self.bos_id = bos_id
         self.end_id = end_id
@@ -135,11 +138,21 @@ class ModelTokenizer:
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of token ids without special tokens."""
-        return self.full().decode(list(ids), skip_special_tokens=True)
+        return self._sufficient_for_ids(ids).decode(list(ids), skip_special_tokens=True)
 
     def decode_step(self, stream: DecodeStream, token: int) -> str:
         """Add a token to the stream and return the text that it completes: '' while a character is incomplete."""
-        return stream.step(self.full(), token) or ""
+        return stream.step(self._sufficient_for_ids([token]), token) or ""
+
+    def _sufficient_for_ids(self, ids: Sequence[int]) -> Tokenizer:
+        """Return a tokenizer that decodes these ids and all earlier ones: a partial one for `_PARTIAL_IDS` of them."""
+        with self._lock, suppress(OSError):
+            decoded = self._decoded.union(ids)
+            if self._full is None and self._partial is not None and len(decoded) <= _PARTIAL_IDS:
+                if self._decoder is None or decoded != self._decoded:
+                    self._decoder, self._decoded = self._partial.decoder_of(decoded), decoded
+                return self._decoder
+        return self.full()
 
 
 def _special_tokens(folder: Path) -> dict[str, object]:

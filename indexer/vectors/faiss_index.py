@@ -6,6 +6,7 @@ The file is derived from the catalog and can always be rebuilt.
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -176,7 +177,9 @@ class VectorIndex:
         k = min(k, self.count if among is None else len(among))
         if k == 0:
             return []
-        if among is None and self._searched is self._flat and self.count >= _ON_ALL_CORES_FROM:
+        # The search on all cores needs torch, which takes much longer to load than one search on one core.
+        is_large = self.count >= _ON_ALL_CORES_FROM and "torch" in sys.modules
+        if among is None and self._searched is self._flat and is_large:
             positions, scores = self._int8_search.search(query, k=k)
             return list(zip(self._ids[positions].tolist(), scores.tolist(), strict=True))
         index, selector = self._searched if k <= _MOST_FROM_GPU else self._cpu_index, None

@@ -28,7 +28,8 @@ finally:
 
 
 @pytest.fixture
-def index(tiny_model: LanguageModel, tmp_path: Path) -> Path:
+def index(tiny_model: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ECHO_INDEX_CACHE", str(tmp_path / "cache"))  # without the weights that other tests store
     notes = tmp_path / "notes"
     notes.mkdir()
     (notes / "fox.md").write_text("# The fox\n\nThe quick brown fox jumps over the lazy dog.\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -379,3 +381,16 @@ def test_a_missing_gpu_is_an_error_if_it_was_requested() -> None:
 
 def test_the_cpu_can_be_requested() -> None:
     assert choose_placement("cpu") == CPU
+
+
+def test_a_single_search_of_a_large_index_loads_no_torch() -> None:
+    script = (
+        "import sys, numpy\n"
+        "from echo_index.indexer.vectors import faiss_index\n"
+        "faiss_index._ON_ALL_CORES_FROM = 3\n"
+        "rows, ids = numpy.eye(4, dtype=numpy.float32), numpy.arange(4)\n"
+        "index = faiss_index.VectorIndex.build(lambda: [(ids, rows)], count=4, dimension=4)\n"
+        "print(index.search(rows[2], k=1), 'torch' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[(2, 1.0)] False"
