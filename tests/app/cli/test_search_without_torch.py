@@ -55,7 +55,7 @@ def test_only_the_first_search_of_an_int8_index_loads_torch(index: Path, tiny_mo
     for hits in (first, second):
         assert [hit["source"] for hit in hits] == [hit.source for hit in expected]
         scores = [hit["dense"]["score"] for hit in hits]
-        assert scores == pytest.approx([hit.dense.score for hit in expected if hit.dense], abs=0.02)
+        assert scores == pytest.approx([hit.dense.score for hit in expected if hit.dense], abs=0.05)
 
 
 def test_a_lexical_search_loads_no_torch(index: Path) -> None:
