@@ -15,7 +15,9 @@ import numpy.typing as npt
 from echo_index.embeddings.vectors.paired_embeddings import EmbeddingPair
 from echo_index.indexer.building.build_files import build_index
 from echo_index.indexer.building.document_sync import BuildReport
+from echo_index.indexer.catalog.fts_index import full_text_matches
 from echo_index.indexer.catalog.records import LexicalQuery, SearchFilter, StoredChunk
+from echo_index.indexer.catalog.vector_codes import decode_vectors
 from echo_index.indexer.documents.chunking import Chunking
 from echo_index.indexer.generations.snapshot import open_snapshot
 from echo_index.indexer.sources.source import Source
@@ -113,11 +115,30 @@ _FULL_TEXT_OF_VERSION_3 = (
 )
 
 
+def make_version_7(path: Path) -> None:
+    """Replace the vectors of a catalog by those of schema version 7, in half precision."""
+    with closing(Database(path)) as database, database.transaction() as connection:
+        _restore_half_precision(connection)
+        connection.execute("PRAGMA user_version = 7")
+
+
+def _restore_half_precision(connection: Connection) -> None:
+    for table, codes in (("vectors", "vector_codes"), ("classical_vectors", "classical_codes")):
+        connection.execute(f"CREATE TABLE {table} (hash BLOB PRIMARY KEY, vector BLOB NOT NULL)")
+        rows = connection.execute(f"SELECT DISTINCT hash, code FROM {codes} JOIN chunks ON chunks.id = chunk")
+        for key, code in rows.fetchall():
+            [vector] = decode_vectors(np.frombuffer(code, dtype=np.uint8)[None, :])
+            connection.execute(f"INSERT INTO {table} VALUES (?, ?)", (key, vector.astype("<f2").tobytes()))
+        connection.execute(f"DROP TABLE {codes}")
+    connection.execute("DELETE FROM settings WHERE name = 'analyzer'")
+
+
 def make_version_3(path: Path) -> None:
     """Replace the full text of a catalog by that of schema version 3, in which only accents are folded."""
     with closing(Database(path)) as database, database.transaction() as connection:
         for table in ("terms", "exact_words"):
             connection.execute(f"DROP TABLE {table}")
+        _restore_half_precision(connection)
         _drop_later_columns(connection)
         for statement in _FULL_TEXT_OF_VERSION_3:
             connection.execute(statement)
@@ -138,6 +159,7 @@ def make_version_2(path: Path) -> None:
         connection.execute("DROP TABLE exact_words")
         connection.execute("DROP INDEX documents_of_language")
         connection.execute("ALTER TABLE documents DROP COLUMN language")
+        _restore_half_precision(connection)
         _drop_later_columns(connection)
         connection.execute(_FULL_TEXT_OF_VERSION_2)
         connection.execute("INSERT INTO full_text (full_text) VALUES ('rebuild')")
@@ -165,6 +187,12 @@ def write(folder: Path, **files: str) -> None:
         path = folder / f"{name.replace('__', '/')}.md"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+
+
+def full_text_is_right(path: Path) -> bool:
+    """Return whether the full text of a catalog is that of its chunks."""
+    with closing(Database(path)) as database, database.transaction() as connection:
+        return full_text_matches(connection)
 
 
 def build(

@@ -71,6 +71,14 @@ def build(
             help="Read scanned pages and pictures by OCR if it is installed; later builds do the same. Default: --ocr.",
         ),
     ] = None,
+    compare: Annotated[
+        bool | None,
+        typer.Option(
+            "--compare/--no-compare",
+            help="Store classical embeddings, too, which only comparisons use; later builds do the same. "
+            "Default: --no-compare.",
+        ),
+    ] = None,
     precision: Precision = None,
     device: ModelDevice = "auto",
     json: AsJson = False,
@@ -103,6 +111,7 @@ def build(
             chunking=chunking,
             rebuild=rebuild,
             ocr=ocr,
+            compare=compare,
             progress=progress.show_stage,
             on_recognizing=progress.show_detail,
         )

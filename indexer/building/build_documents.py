@@ -29,12 +29,14 @@ def index_documents(
     *,
     encoder: EchoEncoder,
     chunking: Chunking | None = None,
+    compare: bool | None = None,
     progress: Progress = lambda stage, done, total: None,
 ) -> BuildReport:
     """Make an index hold exactly these (name, document) pairs; only new or changed documents are embedded.
 
     Documents that are not given, including those of files, are removed. If a call is interrupted, the next one
-    continues where it stopped.
+    continues where it stopped. `compare` says whether classical vectors are stored, too; None is what the call before
+    did, which is no for the first one.
 
     Raises:
         SourceError: no document was given, or two have the same name.
@@ -46,7 +48,12 @@ def index_documents(
     started = time.monotonic()
     with writer_lock(index_dir):
         session = begin_build(
-            index_dir, encoder=encoder, chunking=chunking or Chunking(), rebuild=False, progress=progress
+            index_dir,
+            encoder=encoder,
+            chunking=chunking or Chunking(),
+            rebuild=False,
+            compare=compare,
+            progress=progress,
         )
         with closing(session.catalog):
             _update_catalog(session, documents)

@@ -31,6 +31,7 @@ def build_index(
     chunking: Chunking | None = None,
     rebuild: bool = False,
     ocr: bool | None = None,
+    compare: bool | None = None,
     progress: Progress = lambda stage, done, total: None,
     on_recognizing: OnRecognizing = lambda page: None,
 ) -> BuildReport:
@@ -48,6 +49,8 @@ def build_index(
         rebuild: fill a new catalog, which replaces the old one when it is complete.
         ocr: whether pictures of text are recognized, if an engine for that is installed; None for what the build
             before did, which is yes for the first one.
+        compare: whether the classical vectors of all passages are stored, too, for comparisons; None for what the build
+            before did, which is no for the first one.
         progress: receives the stage, the number of items done, and of all items or None.
         on_recognizing: receives the page that is being recognized, as words for the user.
 
@@ -66,6 +69,7 @@ def build_index(
             encoder=encoder,
             chunking=chunking or Chunking(),
             rebuild=rebuild,
+            compare=compare,
             progress=progress,
             on_recognizing=on_recognizing,
         )

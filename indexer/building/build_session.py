@@ -61,18 +61,41 @@ def begin_build(
     encoder: EchoEncoder,
     chunking: Chunking,
     rebuild: bool,
+    compare: bool | None = None,
     progress: Progress,
     on_recognizing: OnRecognizing = lambda page: None,
 ) -> BuildSession:
     """Open the catalog for writing and check that it matches the encoder and the chunking.
 
-    The caller holds the writer's lock.
+    `compare` says whether classical vectors are stored, too; None is what the build before did. The caller holds the
+    writer's lock.
 
     Raises:
         IndexMismatch: the index was built with another encoder or chunking, or by a later version of echo-index.
         IndexDamaged: the catalog cannot be read, and `rebuild` is false.
         IndexUnwritable: the disk is full or the folder cannot be written.
     """
+    session = _open_session(
+        index_dir,
+        encoder=encoder,
+        chunking=chunking,
+        rebuild=rebuild,
+        progress=progress,
+        on_recognizing=on_recognizing,
+    )
+    session.catalog.keep_classical_vectors(session.catalog.keeps_classical_vectors if compare is None else compare)
+    return session
+
+
+def _open_session(
+    index_dir: Path,
+    *,
+    encoder: EchoEncoder,
+    chunking: Chunking,
+    rebuild: bool,
+    progress: Progress,
+    on_recognizing: OnRecognizing,
+) -> BuildSession:
     try:
         recovered = recover_commit(index_dir)
     except IndexDamaged:
@@ -203,7 +226,10 @@ class BuildSession:
             texts = [embedded_text(stored.title, stored.chunk.headings, stored.chunk.full_text) for stored in distinct]
             for positions, pairs in self.encoder.encode_document_pairs(texts):
                 hashes = [distinct[position].chunk.hash for position in positions]
-                self.catalog.put_vectors(hashes, pairs.echo, classical=pairs.classical)
+                if pairs.classical is None:
+                    self.catalog.keep_classical_vectors(False)  # the prompt has the text once, and gives none
+                classical = pairs.classical if self.catalog.keeps_classical_vectors else None
+                self.catalog.put_vectors(hashes, pairs.echo, classical=classical)
                 self.report.embedded += len(positions)
                 self._report_progress(reading)
         return after
@@ -226,6 +252,7 @@ class BuildSession:
             self.before is None
             or self.before.format_version < FORMAT_VERSION
             or bool(report.embedded)
+            or self._has_lost_classical_vectors(self.before)
             or self.catalog.differs_in(self.generation)
             or has_drifted(self.before.normalizations.echo, self.catalog, generation=self.generation)
         )
@@ -257,6 +284,10 @@ class BuildSession:
             canaries=self.before.canaries if self.before else self._canaries(),
             before=self.visible,
         )
+
+    def _has_lost_classical_vectors(self, before: Manifest) -> bool:
+        classical = before.normalizations.classical
+        return not (classical is None or classical.is_identity or self.catalog.keeps_classical_vectors)
 
     def _canaries(self) -> tuple[Canary, ...]:
         vectors = self.encoder.encode_documents(_CANARIES)

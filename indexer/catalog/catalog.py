@@ -42,19 +42,27 @@ from echo_index.indexer.catalog.rows import (
 )
 from echo_index.indexer.catalog.schema import (
     WITH_OMISSIONS,
+    WITH_OWN_TITLES,
     WITH_RECOGNITION,
     migrate,
     validate_tables,
     validate_version,
 )
+from echo_index.indexer.catalog.stored_vectors import Block, count_vectors, vector_blocks, vectors_of
+from echo_index.indexer.catalog.vector_tables import (
+    CODES,
+    copy_vectors,
+    put_vectors,
+    remove_classical_vectors,
+    remove_vectors,
+)
 from echo_index.indexer.catalog.visibility_sql import FROM_VISIBLE_CHUNKS, VISIBLE, filter_sql
+from echo_index.indexer.documents.chunking import embedded_text
 from echo_index.indexer.storage.sqlite import Connection, Database
 
 CATALOG = "catalog.sqlite"
+_CLASSICAL = "classical vectors"  # the setting: `yes` if builds store them
 _PURGED = "purged"  # the setting with the number of the oldest generation that is still complete
-Block = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
-"""Chunk ids (n,) and their vectors (n, dimension)."""
-
 EMBEDDED_TITLE = "iif(documents.titled, documents.title, '')"
 
 
@@ -143,6 +151,7 @@ class Catalog:
                     (document_id, *chunk_values(chunk)),
                 ).lastrowid
                 assert chunk_id is not None  # sqlite3 sets it after an INSERT
+                copy_vectors(connection, chunk_id, chunk.hash)
                 add_chunk(
                     connection, chunk_id, document.language, chunk.full_text, document.title, to_json(chunk.headings)
                 )
@@ -187,12 +196,16 @@ class Catalog:
         """Delete for good what no reader of generation `before` or a later one can see."""
         with self.database.transaction() as connection:
             gone = "SELECT id FROM documents WHERE removed <= ? OR removed = added"
-            remove_chunks(connection, f"SELECT id FROM chunks WHERE document IN ({gone})", (before,))
+            chunks = f"SELECT id FROM chunks WHERE document IN ({gone})"
+            remove_chunks(connection, chunks, (before,))
+            remove_vectors(connection, chunks, (before,))
             connection.execute(f"DELETE FROM chunks WHERE document IN ({gone})", (before,))
             connection.execute("DELETE FROM documents WHERE removed <= ? OR removed = added", (before,))
-            connection.execute("DELETE FROM vectors WHERE hash NOT IN (SELECT hash FROM chunks)")
-            connection.execute("DELETE FROM classical_vectors WHERE hash NOT IN (SELECT hash FROM chunks)")
             connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (_PURGED, str(before)))
+
+    def compact(self) -> None:
+        """Give the space of what was deleted back to the disk, if it is much of the file."""
+        self.database.compact()
 
     def failures(self, *, generation: int) -> list[tuple[str, str]]:
         """Return (path, reason) of the documents that could not be read, ordered by path."""
@@ -240,22 +253,23 @@ class Catalog:
     # Vectors
 
     def count_without_vector(self) -> int:
-        """Return the number of distinct texts in current documents that have no vector yet."""
+        """Return the number of distinct texts in current documents that lack a vector that they need."""
         query = f"SELECT count(DISTINCT chunks.hash) {_FROM_UNEMBEDDED}"
-        return int(self.database.value(query))
+        return int(self.database.value(query, {"classical": self.keeps_classical_vectors}))
 
     def newest_chunk(self) -> int:
         """Return the highest chunk id, or 0 if there are no chunks; chunks added later have higher ids."""
         return int(self.database.value("SELECT coalesce(max(id), 0) FROM chunks"))
 
     def without_vector(self, *, after: int, limit: int) -> list[StoredChunk]:
-        """Return up to `limit` chunks without a vector with ids above `after`, from current documents, ordered by id.
+        """Return up to `limit` chunks of current documents that lack a vector, with ids above `after`, ordered by id.
 
         Their title is the one that is embedded with them: '' if the document only has a file name.
         """
         columns = self._stored_columns.replace("documents.title", EMBEDDED_TITLE)
-        query = f"SELECT {columns} {_FROM_UNEMBEDDED} AND chunks.id > ? ORDER BY chunks.id LIMIT ?"
-        return [stored_chunk(row) for row in self.database.rows(query, (after, limit))]
+        query = f"SELECT {columns} {_FROM_UNEMBEDDED} AND chunks.id > :after ORDER BY chunks.id LIMIT :limit"
+        values = {"after": after, "limit": limit, "classical": self.keeps_classical_vectors}
+        return [stored_chunk(row) for row in self.database.rows(query, values)]
 
     def put_vectors(
         self,
@@ -264,12 +278,42 @@ class Catalog:
         *,
         classical: npt.NDArray[np.float32] | None = None,
     ) -> None:
-        """Store float32 vectors (n, dimension) and their classical counterparts as float16, keyed by text hash."""
-        rows = _float16_rows(hashes, vectors)
-        classical_rows = [] if classical is None else _float16_rows(hashes, classical)
+        """Store vectors (n, dimension) and their classical counterparts for the chunks with these text hashes."""
         with self.database.transaction() as connection:
-            connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
-            connection.executemany("INSERT OR REPLACE INTO classical_vectors VALUES (?, ?)", classical_rows)
+            put_vectors(connection, "echo", hashes, vectors)
+            if classical is not None:
+                put_vectors(connection, "classical", hashes, classical)
+
+    def keep_classical_vectors(self, wanted: bool) -> None:
+        """Say whether chunks need a classical vector, too; if not, those that are there are deleted."""
+        if wanted == self.keeps_classical_vectors and (wanted or not self._has_classical_vectors()):
+            return  # a build that finds nothing new must write nothing
+        with self.database.transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (_CLASSICAL, "yes" if wanted else "no"))
+            if not wanted:
+                remove_classical_vectors(connection)
+
+    @property
+    def keeps_classical_vectors(self) -> bool:
+        """Whether builds store the classical vectors of chunks."""
+        return self.setting(_CLASSICAL) == "yes"
+
+    def _has_classical_vectors(self) -> bool:
+        return bool(self.database.value(f"SELECT EXISTS (SELECT 1 FROM {CODES['classical']})"))
+
+    def embedded_texts_of(self, ids: Sequence[int]) -> list[str]:
+        """Return what is embedded of each of these chunks: its titles, headings and full text."""
+        title = EMBEDDED_TITLE if self._version >= WITH_OWN_TITLES else "documents.title"
+        columns = self._stored_columns.replace("documents.title", title)
+        query = (
+            f"SELECT {columns} FROM chunks JOIN documents ON documents.id = chunks.document "
+            "WHERE chunks.id IN (SELECT value FROM json_each(?))"
+        )
+        rows = self.database.rows(query, (json.dumps(list(map(int, ids))),))
+        stored = {row[0]: stored_chunk(row) for row in rows}
+        return [
+            embedded_text(stored[key].title, stored[key].chunk.headings, stored[key].chunk.full_text) for key in ids
+        ]
 
     def vectors(self, *, generation: int, block: int = 4096) -> Iterator[Block]:
         """Yield (chunk ids, vectors) of a generation in blocks, ordered by id.
@@ -277,34 +321,22 @@ class Catalog:
         Raises:
             IndexDamaged: a chunk has no vector.
         """
-        query = f"SELECT chunks.id, vectors.vector {_FROM_VISIBLE_CHUNKS_WITH_VECTORS}"
-        yield from self._vector_blocks(query, generation=generation, block=block)
+        return vector_blocks(self.database, "echo", generation=generation, block=block)
 
     def classical_vectors(self, *, generation: int, block: int = 4096) -> Iterator[Block]:
         """Yield (chunk ids, classical vectors) of a generation in blocks, ordered by id.
 
-        Chunks that an early version embedded have no classical vector and are skipped.
+        Chunks without a classical vector are skipped.
         """
-        if not self._has_classical_table():
-            return
-        vector = "(SELECT vector FROM classical_vectors WHERE hash = chunks.hash)"
-        query = f"SELECT chunks.id, {vector} {_FROM_VISIBLE_CHUNKS_WITH_CLASSICAL}"
-        yield from self._vector_blocks(query, generation=generation, block=block)
+        return vector_blocks(self.database, "classical", generation=generation, block=block)
+
+    def count_vectors(self, *, generation: int) -> int:
+        """Return the number of chunks of a generation that have a vector."""
+        return count_vectors(self.database, "echo", generation=generation)
 
     def count_classical_vectors(self, *, generation: int) -> int:
         """Return the number of chunks of a generation that have a classical vector."""
-        if not self._has_classical_table():
-            return 0
-        query = f"SELECT count(*) {_FROM_VISIBLE_CHUNKS_WITH_CLASSICAL}"
-        return int(self.database.value(query, {"generation": generation}))
-
-    def _vector_blocks(self, query: str, *, generation: int, block: int) -> Iterator[Block]:
-        values = {"generation": generation, "block": block, "after": -1}
-        query += " AND chunks.id > :after ORDER BY chunks.id LIMIT :block"
-        while rows := self.database.rows(query, values):
-            ids, blobs = zip(*rows, strict=True)
-            yield np.array(ids, dtype=np.int64), self._decode_vectors(blobs)
-            values["after"] = ids[-1]
+        return count_vectors(self.database, "classical", generation=generation)
 
     def vectors_of(self, ids: Sequence[int]) -> npt.NDArray[np.float32]:
         """Return the vectors (n, dimension) of one or more chunks, in the order of `ids`.
@@ -312,32 +344,11 @@ class Catalog:
         Raises:
             IndexDamaged: a chunk has no vector.
         """
-        return self._vectors_of(ids, "vectors")
+        return vectors_of(self.database, "echo", ids)
 
     def classical_vectors_of(self, ids: Sequence[int]) -> npt.NDArray[np.float32]:
         """Return the classical vectors of one or more chunks like `vectors_of`."""
-        return self._vectors_of(ids, "classical_vectors")
-
-    def _vectors_of(self, ids: Sequence[int], table: str) -> npt.NDArray[np.float32]:
-        query = (
-            f"SELECT chunks.id, stored.vector FROM chunks JOIN {table} AS stored ON stored.hash = chunks.hash "
-            "WHERE chunks.id IN (SELECT value FROM json_each(?))"
-        )
-        blobs = dict(self.database.rows(query, (json.dumps(list(map(int, ids))),)))
-        return self._decode_vectors([blobs.get(int(key)) for key in ids])
-
-    def _decode_vectors(self, blobs: Sequence[bytes | None]) -> npt.NDArray[np.float32]:
-        present = [blob for blob in blobs if blob is not None]
-        if len(present) < len(blobs):
-            raise IndexDamaged(
-                f"The catalog {self.path} has chunks without a vector.", remedy="Embed them: echo-index build FOLDER"
-            )
-        return np.frombuffer(b"".join(present), dtype="<f2").astype(np.float32).reshape(len(present), -1)
-
-    def _has_classical_table(self) -> bool:
-        """Return whether the table exists: it may be missing from a catalog that an early version wrote."""
-        query = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'classical_vectors')"
-        return bool(self.database.value(query))
+        return vectors_of(self.database, "classical", ids)
 
     # Search
 
@@ -376,18 +387,8 @@ def delete_catalog(path: Path) -> None:
         path.with_name(path.name + ending).unlink(missing_ok=True)
 
 
-_FROM_VISIBLE_CHUNKS_WITH_VECTORS = (
-    "FROM chunks JOIN documents ON documents.id = chunks.document "
-    f"LEFT JOIN vectors ON vectors.hash = chunks.hash WHERE {VISIBLE}"
-)
-_FROM_VISIBLE_CHUNKS_WITH_CLASSICAL = (  # the plus makes SQLite scan the chunks in the order of their ids
-    f"{FROM_VISIBLE_CHUNKS} AND +chunks.hash IN (SELECT hash FROM classical_vectors)"
-)
 _FROM_UNEMBEDDED = (
-    "FROM chunks JOIN documents ON documents.id = chunks.document "
-    "WHERE documents.removed IS NULL AND NOT EXISTS (SELECT 1 FROM vectors WHERE vectors.hash = chunks.hash)"
+    "FROM chunks JOIN documents ON documents.id = chunks.document WHERE documents.removed IS NULL AND (NOT EXISTS "
+    f"(SELECT 1 FROM {CODES['echo']} AS stored WHERE stored.chunk = chunks.id) OR :classical AND NOT EXISTS "
+    f"(SELECT 1 FROM {CODES['classical']} AS stored WHERE stored.chunk = chunks.id))"
 )
-
-
-def _float16_rows(hashes: Sequence[bytes], vectors: npt.NDArray[np.float32]) -> list[tuple[bytes, bytes]]:
-    return [(key, vector.tobytes()) for key, vector in zip(hashes, vectors.astype("<f2"), strict=True)]

@@ -9,28 +9,30 @@ import json
 from collections.abc import Iterator
 
 from echo_index.indexer.storage.sqlite import Connection, Database, Parameters
-from echo_index.indexer.text.analyzer import TERM_PUNCTUATION, document_terms, exact_text
+from echo_index.indexer.text.analyzer import TERM_PUNCTUATION, analyzer_version, document_terms, exact_text
 from echo_index.indexer.text.language_detection import ENGLISH, detect_language
 
 BASIC_LETTERS = "basic_letters"
 """The name of a setting that a catalog has if its full text is in basic letters; an earlier one kept ł, ø and đ."""
 
-CREATE_FULL_TEXT = (
-    "CREATE VIRTUAL TABLE terms USING fts5 "
-    f"""(text, title, headings, tokenize = "ascii tokenchars '{TERM_PUNCTUATION}'")""",
-    """CREATE VIRTUAL TABLE exact_words USING fts5 (
-        text, title, headings, content = '', tokenize = 'unicode61 remove_diacritics 0')""",
-)
-"""The tables. `terms` stores its own content, so rows can be deleted even after the stemmer has changed.
+CREATE_TERMS = f"""CREATE VIRTUAL TABLE terms USING fts5 (
+    text, title, headings, content = '', tokenize = "ascii tokenchars '{TERM_PUNCTUATION}'")"""
+CREATE_WORDS = """CREATE VIRTUAL TABLE exact_words USING fts5 (
+    text, title, headings, content = '', tokenize = 'unicode61 remove_diacritics 0')"""
+"""The tables. Neither stores what it indexes: to delete a row, what was indexed is computed again from the chunk.
 
-`exact_words` does not, because the folding of letters only changes together with the schema.
+So they are filled anew where another version of the analyzer wrote them, see `analyzer_version`.
 """
+_ANALYZER = "analyzer"
+"""The name of the setting with the version of the analyzer that wrote the full text."""
 
 _CODE = "code"  # the format
 _SEARCHED_COLUMNS = "searched.id, documents.language, searched.text, searched.title, searched.headings"
 _FROM_SEARCHED = "FROM searched JOIN chunks ON chunks.id = searched.id JOIN documents ON documents.id = chunks.document"
 _INSERT_TERMS = "INSERT INTO terms (rowid, text, title, headings) VALUES (?, ?, ?, ?)"
 _INSERT_WORDS = "INSERT INTO exact_words (rowid, text, title, headings) VALUES (?, ?, ?, ?)"
+_SURPLUS = "SELECT * FROM temp.{}_vocabulary EXCEPT SELECT * FROM temp.{}_vocabulary"
+_DELETE_TERMS = "INSERT INTO terms (terms, rowid, text, title, headings) VALUES ('delete', ?, ?, ?, ?)"  # as indexed
 _DELETE_WORDS = (
     "INSERT INTO exact_words (exact_words, rowid, text, title, headings) VALUES ('delete', ?, ?, ?, ?)"  # as indexed
 )
@@ -49,19 +51,27 @@ def add_chunk(connection: Connection, chunk_id: int, language: str, text: str, t
 
 def remove_chunks(connection: Connection, chunks: str, parameters: Parameters) -> None:
     """Remove from the full text the chunks whose ids the SELECT `chunks` returns; call it before their rows go."""
-    connection.execute(f"DELETE FROM terms WHERE rowid IN ({chunks})", parameters)
-    connection.executemany(_DELETE_WORDS, _all_words(connection, f"WHERE id IN ({chunks})", parameters))
+    condition = f"WHERE searched.id IN ({chunks})"
+    connection.executemany(_DELETE_TERMS, _all_terms(connection, condition, parameters))
+    connection.executemany(_DELETE_WORDS, _all_words(connection, condition, parameters))
 
 
 def fill_full_text(connection: Connection) -> None:
     """Rebuild the full text from the chunks."""
-    for table in ("terms", "exact_words"):  # dropped, because deleting rows of a damaged table may fail
-        connection.execute(f"DROP TABLE IF EXISTS {table}")
-    for statement in CREATE_FULL_TEXT:
+    for table, (statement, insert, rows) in _TABLES.items():
+        connection.execute(f"DROP TABLE IF EXISTS {table}")  # because deleting rows of a damaged table may fail
         connection.execute(statement)
-    connection.executemany(_INSERT_TERMS, _all_terms(connection))
-    connection.executemany(_INSERT_WORDS, _all_words(connection))
-    connection.execute("INSERT OR REPLACE INTO settings VALUES (?, '1')", (BASIC_LETTERS,))
+        connection.executemany(insert, rows(connection))
+    connection.executemany(
+        "INSERT OR REPLACE INTO settings VALUES (?, ?)", [(BASIC_LETTERS, "1"), (_ANALYZER, analyzer_version())]
+    )
+
+
+def full_text_is_current(catalog: Database | Connection) -> bool:
+    """Return whether this version of the analyzer wrote the full text, so that its rows can be deleted."""
+    query = "SELECT value FROM settings WHERE name = ?"
+    execute = catalog.rows if isinstance(catalog, Database) else catalog.execute
+    return [*execute(query, (_ANALYZER,))] == [(analyzer_version(),)]
 
 
 def has_basic_letters(database: Database) -> bool:
@@ -77,25 +87,34 @@ def detect_languages(connection: Connection) -> None:
         connection.execute("UPDATE documents SET language = ? WHERE id = ?", (language, document))
 
 
-def count_mismatched_chunks(database: Database) -> int:
-    """Return the number of chunks whose stored terms are wrong, plus that of terms and words without a chunk.
+def full_text_matches(connection: Connection) -> bool:
+    """Return whether the full text has a row for each chunk and no other, and each term as often as the chunks have it.
 
-    Raises:
-        IndexDamaged: the terms cannot be read.
+    The chunks are indexed again in temporary tables, and the two vocabularies are compared.
     """
-    query = (
-        f"SELECT {_SEARCHED_COLUMNS}, terms.text, terms.title, terms.headings {_FROM_SEARCHED} "
-        "LEFT JOIN terms ON terms.rowid = searched.id"
-    )
-    wrong = sum(_term_columns(*row[1:5]) != row[5:] for row in database.stream(query))
-    without_words = "SELECT count(*) FROM chunks WHERE id NOT IN (SELECT rowid FROM exact_words)"
-    surplus = "SELECT count(*) FROM {} WHERE rowid NOT IN (SELECT id FROM chunks)"
-    queries = (without_words, surplus.format("terms"), surplus.format("exact_words"))
-    return wrong + sum(int(database.value(query)) for query in queries)
+    for name, (statement, insert, rows) in _TABLES.items():
+        expected = f"temp.expected_{name}"
+        connection.execute(statement.replace(f"TABLE {name}", f"TABLE {expected}"))
+        connection.executemany(insert.replace(f"INTO {name}", f"INTO {expected}"), rows(connection))
+        for schema, table in (("main", name), ("temp", f"expected_{name}")):
+            connection.execute(f"CREATE VIRTUAL TABLE temp.{schema}_vocabulary USING fts5vocab({schema}, {table}, col)")
+        [(differences,)] = connection.execute(
+            f"SELECT (SELECT count(*) FROM ({_SURPLUS.format('main', 'temp')})) "
+            f"+ (SELECT count(*) FROM ({_SURPLUS.format('temp', 'main')})) "
+            f"+ (SELECT count(*) FROM chunks WHERE id NOT IN (SELECT rowid FROM {name})) "
+            f"+ (SELECT count(*) FROM {name} WHERE rowid NOT IN (SELECT id FROM chunks))"
+        )
+        for table in ("main_vocabulary", "temp_vocabulary", f"expected_{name}"):
+            connection.execute(f"DROP TABLE temp.{table}")
+        if differences:
+            return False
+    return True
 
 
-def _all_terms(connection: Connection) -> Iterator[tuple[int, str, str, str]]:
-    for chunk_id, *fields in connection.execute(f"SELECT {_SEARCHED_COLUMNS} {_FROM_SEARCHED}"):
+def _all_terms(
+    connection: Connection, condition: str = "", parameters: Parameters = ()
+) -> Iterator[tuple[int, str, str, str]]:
+    for chunk_id, *fields in connection.execute(f"SELECT {_SEARCHED_COLUMNS} {_FROM_SEARCHED} {condition}", parameters):
         yield (chunk_id, *_term_columns(*fields))
 
 
@@ -105,6 +124,9 @@ def _all_words(
     query = f"SELECT id, text, title, headings FROM searched {condition}"
     for chunk_id, text, title, headings in connection.execute(query, parameters):
         yield chunk_id, exact_text(text), exact_text(title), exact_text(headings)
+
+
+_TABLES = {"terms": (CREATE_TERMS, _INSERT_TERMS, _all_terms), "exact_words": (CREATE_WORDS, _INSERT_WORDS, _all_words)}
 
 
 def _term_columns(language: str, text: str, title: str, headings: str) -> tuple[str, str, str]:

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterator
 
 from echo_index.errors import IndexDamaged
 from echo_index.indexer.catalog.catalog import EMBEDDED_TITLE, Catalog
-from echo_index.indexer.catalog.fts_index import count_mismatched_chunks, fill_full_text
+from echo_index.indexer.catalog.fts_index import fill_full_text, full_text_matches
+from echo_index.indexer.catalog.vector_tables import CODES, Kind
 from echo_index.indexer.catalog.visibility_sql import FROM_VISIBLE_CHUNKS, VISIBLE
 from echo_index.indexer.documents.chunking import embedded_text
 
@@ -29,7 +30,7 @@ def full_text_is_intact(catalog: Catalog) -> bool:
         with catalog.database.transaction() as connection:  # FTS5 takes commands as INSERT statements
             for table in ("terms", "exact_words"):
                 connection.execute(f"INSERT INTO {table} ({table}, rank) VALUES ('integrity-check', 1)")
-        return count_mismatched_chunks(catalog.database) == 0
+            return full_text_matches(connection)
     except IndexDamaged:
         return False
 
@@ -53,18 +54,13 @@ def raw_chunks(catalog: Catalog, *, generation: int) -> Iterator[tuple[str, str,
     yield from catalog.database.stream(query, {"generation": generation})
 
 
-def raw_vectors(catalog: Catalog, *, generation: int) -> Iterator[tuple[int, bytes, bytes | None]]:
-    """Yield (chunk id, hash, float16 vector or None) of all chunks of a generation, ordered by id."""
+def raw_codes(catalog: Catalog, kind: Kind, *, generation: int) -> Iterator[tuple[bytes, object]]:
+    """Yield (hash, code or None) of all chunks of a generation."""
     query = (
-        "SELECT chunks.id, chunks.hash, (SELECT vector FROM vectors WHERE hash = chunks.hash) "
-        f"{FROM_VISIBLE_CHUNKS} ORDER BY chunks.id"
+        f"SELECT chunks.hash, (SELECT code FROM {CODES[kind]} WHERE chunk = chunks.id) {FROM_VISIBLE_CHUNKS} "
+        "ORDER BY chunks.id"
     )
     yield from catalog.database.stream(query, {"generation": generation})
-
-
-def raw_classical_vectors(catalog: Catalog) -> Iterator[tuple[bytes, bytes]]:
-    """Yield (hash, float16 vector) of all classical vectors."""
-    yield from catalog.database.stream("SELECT hash, vector FROM classical_vectors")
 
 
 def embedded_texts(catalog: Catalog, hashes: Collection[bytes]) -> dict[bytes, str]:
@@ -85,6 +81,8 @@ def repair_catalog(catalog: Catalog, *, reindex: bool, rebuild_full_text: bool, 
     with catalog.database.transaction() as connection:
         if reindex:
             connection.execute("REINDEX")
+            for table in CODES.values():
+                connection.execute(f"DELETE FROM {table} WHERE chunk NOT IN (SELECT id FROM chunks)")
         if rebuild_full_text:
             fill_full_text(connection)
         mark_for_reading = "UPDATE documents SET hash = '', size = -1 WHERE path = ? AND removed IS NULL"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from echo_index.errors import IndexDamaged, IndexMismatch
-from echo_index.indexer.catalog.fts_index import detect_languages, fill_full_text
+from echo_index.indexer.catalog.fts_index import detect_languages, fill_full_text, full_text_is_current
+from echo_index.indexer.catalog.vector_tables import CODES, encode_half_precision
 from echo_index.indexer.storage.sqlite import Connection, Database
 
 _Migration = str | Callable[[Connection], None]
@@ -67,6 +68,8 @@ _MIGRATIONS: tuple[_Migration, ...] = (
     ALTER TABLE documents ADD COLUMN archive TEXT NOT NULL DEFAULT '';
     ALTER TABLE chunks ADD COLUMN recognition TEXT NOT NULL DEFAULT '';
     """,
+    # Vectors in int8 instead of half precision, by chunk instead of by text.
+    encode_half_precision,
 )
 """Each migration, SQL or a function, raises the schema version by one.
 
@@ -74,9 +77,9 @@ A catalog from before schema versions has version 0 but may already have all tab
 """
 
 SCHEMA_VERSION = len(_MIGRATIONS)
-WITH_TABLES, WITH_OMISSIONS, WITH_RECOGNITION = 4, 5, 7
-"""The schema versions from which on chunks have table headers and places, and documents phrases."""
-_TABLES = {"settings", "documents", "chunks", "vectors"}
+WITH_OWN_TITLES, WITH_TABLES, WITH_OMISSIONS, WITH_RECOGNITION, WITH_CODES = 2, 4, 5, 7, 8
+"""From which schema versions on titles differ from file names, and there are table headers, phrases, and codes."""
+_TABLES = {"settings", "documents", "chunks"}
 _FULL_TEXT = {"terms", "exact_words"}
 _FULL_TEXT_TO_VERSION_2 = {"full_text"}
 _REBUILD = "Build it again: echo-index build --rebuild FOLDER"
@@ -85,11 +88,13 @@ _REBUILD = "Build it again: echo-index build --rebuild FOLDER"
 def migrate(database: Database) -> None:
     """Migrate a catalog, or an empty file, to the current schema version in one transaction.
 
+    The full text is filled anew if another version of the analyzer wrote it.
+
     Raises:
         IndexMismatch: a later version of echo-index wrote the catalog.
     """
     version = validate_version(database)
-    if version == SCHEMA_VERSION:
+    if version == SCHEMA_VERSION and full_text_is_current(database):
         return
     with database.transaction(durable=True) as connection:
         for migration in _MIGRATIONS[schema_version(connection) :]:
@@ -98,6 +103,8 @@ def migrate(database: Database) -> None:
                 continue
             for statement in migration.split(";\n"):
                 connection.execute(statement)
+        if not full_text_is_current(connection):
+            fill_full_text(connection)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
@@ -124,7 +131,9 @@ def validate_tables(database: Database) -> None:
         IndexMismatch: a later version of echo-index wrote the catalog.
         IndexDamaged: a table is missing.
     """
-    needed = _TABLES | (_FULL_TEXT if validate_version(database) > 2 else _FULL_TEXT_TO_VERSION_2)
+    version = validate_version(database)
+    vectors = {*CODES.values()} if version >= WITH_CODES else {"vectors"}
+    needed = _TABLES | vectors | (_FULL_TEXT if version > 2 else _FULL_TEXT_TO_VERSION_2)
     tables = {name for (name,) in database.rows("SELECT name FROM sqlite_master")}
     if missing := sorted(needed - tables):
         raise IndexDamaged(

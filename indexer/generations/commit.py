@@ -1,4 +1,4 @@
-"""Commit a generation: write its vector index, then its manifest, then delete the files of older generations."""
+"""Commit a generation: write its vector index, if it has a file, and its manifest; then delete what is older."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from echo_index.embeddings.runtime.atomic_write import delete_unfinished
+from echo_index.errors import IndexDamaged
 from echo_index.indexer.catalog.catalog import Catalog, delete_catalog
 from echo_index.indexer.catalog.records import Counts
 from echo_index.indexer.generations.manifest import Canary, Manifest, write_manifest
 from echo_index.indexer.generations.recovery import other_catalogs, store_manifest
-from echo_index.indexer.generations.vector_file import build_vector_index
+from echo_index.indexer.generations.vector_file import build_vector_index, vectors_file
 from echo_index.indexer.storage.atomic_write import translate_write_errors
 from echo_index.indexer.vectors.normalization import NormalizationPair
 
@@ -56,17 +57,36 @@ def commit_generation(
         chunking=chunking,
         documents=counts.documents,
         chunks=counts.chunks,
-        vectors_file=f"vectors-{generation}.faiss",
+        vectors_file=vectors_file(generation, count=counts.chunks),
         finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         normalizations=normalizations,
         canaries=tuple(canaries),
         catalog_file=catalog.path.name,
     )
-    vectors = build_vector_index(catalog, generation=generation, count=counts.chunks, normalization=normalizations.echo)
-    vectors.save(index_dir / manifest.vectors_file)
+    write_vector_index(index_dir, catalog, manifest)
     store_manifest(catalog, manifest)
     write_manifest(index_dir, manifest)
     _remove_old_generations(index_dir, catalog, manifest, before)
+    catalog.compact()
+
+
+def write_vector_index(index_dir: Path, catalog: Catalog, manifest: Manifest) -> None:
+    """Write the file of the vector index of a generation; if it has none, check that every chunk has a vector.
+
+    Raises:
+        IndexDamaged: a chunk has no vector.
+        IndexUnwritable: the file cannot be written.
+    """
+    if manifest.vectors_file:
+        vectors = build_vector_index(
+            catalog, generation=manifest.generation, count=manifest.chunks, normalization=manifest.normalizations.echo
+        )
+        vectors.save(index_dir / manifest.vectors_file)
+    elif (count := catalog.count_vectors(generation=manifest.generation)) != manifest.chunks:
+        raise IndexDamaged(
+            f"The catalog {catalog.path} holds {count} vectors, but {manifest.chunks} passages.",
+            remedy="See what is damaged: echo-index verify",
+        )
 
 
 def remove_replaced_files(index_dir: Path, catalog: Catalog) -> None:
@@ -86,7 +106,9 @@ def _remove_old_generations(index_dir: Path, catalog: Catalog, manifest: Manifes
     """Delete the rows and files of all generations but this one and the one before, which may still have readers."""
     if before is not None and before.catalog_file == manifest.catalog_file:
         catalog.purge(before=before.generation)
-    in_use = {manifest.vectors_file, before.vectors_file if before else ""}
+    in_use = {manifest.vectors_file}
+    if before is not None and before.format_version == manifest.format_version:
+        in_use.add(before.vectors_file)  # no reader of this version opens a file of an earlier one
     with translate_write_errors(index_dir):
         for path in index_dir.glob("vectors-*.faiss"):
             if path.name not in in_use:

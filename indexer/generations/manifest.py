@@ -14,7 +14,7 @@ from echo_index.errors import IndexDamaged, IndexMismatch, IndexMissing
 from echo_index.indexer.storage.atomic_write import write_atomically
 from echo_index.indexer.vectors.normalization import NormalizationPair, VectorNormalization
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 MANIFEST = "manifest.json"
 _WITHOUT_CHECKSUM = 1  # the format before manifests and vector files had checksums
 _CHECKSUM = "checksum"

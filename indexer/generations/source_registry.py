@@ -129,6 +129,7 @@ def copy_settings(old: Path, catalog: Catalog) -> None:
         with closing(Catalog(old)) as before:
             lists = {setting: _names(before, setting) for setting in (_SOURCES, _EXCLUDED)}
             patterns, skipped, ocr = _patterns(before), _skipped(before), remembered_ocr(before, None)
+            keeps_classical_vectors = before.keeps_classical_vectors
     except IndexDamaged:
         return  # there is no readable index to copy from
     for setting, names in lists.items():
@@ -136,6 +137,7 @@ def copy_settings(old: Path, catalog: Catalog) -> None:
     _set_patterns(catalog, patterns)
     _set_skipped(catalog, skipped)
     remembered_ocr(catalog, ocr)
+    catalog.keep_classical_vectors(keeps_classical_vectors)
 
 
 def _name(source: Source, index_dir: Path) -> str:

@@ -1,4 +1,7 @@
-"""Build the vector index of a generation, and load it from its file, or rebuild it if the file is damaged."""
+"""Build the vector index of a generation from the catalog, or load it from its file, if it has one.
+
+An exact index has none: it holds the vectors of the catalog and nothing else, and is built as fast as a file is read.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,18 @@ from echo_index.errors import IndexBusy, IndexDamaged, IndexUnwritable
 from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.generations.manifest import Manifest, manifest_stamp
 from echo_index.indexer.storage.writer_lock import writer_lock
-from echo_index.indexer.vectors.faiss_index import Ids, Placement, VectorIndex
+from echo_index.indexer.vectors.faiss_index import EXACT_UP_TO, Ids, Placement, VectorIndex
 from echo_index.indexer.vectors.normalization import VectorNormalization
+
+
+def vectors_file(generation: int, *, count: int) -> str:
+    """Return the name of the file of a vector index, or '' for an exact one."""
+    return f"vectors-{generation}.faiss" if count > EXACT_UP_TO else ""
+
+
+def has_vectors_file(manifest: Manifest) -> bool:
+    """Return whether a generation needs a file of vectors; earlier versions wrote one for exact indexes, too."""
+    return bool(manifest.vectors_file) and manifest.chunks > EXACT_UP_TO
 
 
 def build_vector_index(
@@ -27,7 +40,7 @@ def build_vector_index(
         for ids, vectors in catalog.vectors(generation=generation):
             yield ids, normalization.normalize_documents(vectors)
 
-    return VectorIndex.build(blocks, count=count, dimension=normalization.dimension)
+    return VectorIndex.build(blocks, count=count, dimension=normalization.dimension, exact_up_to=EXACT_UP_TO)
 
 
 def load_vector_index(
@@ -39,20 +52,26 @@ def load_vector_index(
     stamp: tuple[int, int],
     notice: Callable[[str], None],
 ) -> VectorIndex:
-    """Load the vector index of a generation; if its file is missing or damaged, rebuild and save it.
+    """Load the vector index of a generation; if it needs a file that is missing or damaged, rebuild and save it.
 
     `stamp` is the `manifest_stamp` from before `manifest` was read; `notice` receives one line on each repair.
 
     Raises:
-        IndexDamaged: the file is damaged, and the catalog lacks vectors to rebuild it.
+        IndexDamaged: the catalog lacks vectors to build it.
     """
+
+    def build() -> VectorIndex:
+        return build_vector_index(
+            catalog, generation=manifest.generation, count=manifest.chunks, normalization=manifest.normalizations.echo
+        )
+
+    if not has_vectors_file(manifest):
+        return build().placed(placement)
     path = index_dir / manifest.vectors_file
     try:
         return VectorIndex.load(path, count=manifest.chunks, placement=placement, has_checksum=manifest.has_checksums)
     except IndexDamaged as damage:
-        rebuilt = build_vector_index(
-            catalog, generation=manifest.generation, count=manifest.chunks, normalization=manifest.normalizations.echo
-        )
+        rebuilt = build()
         notice(f"{damage.message} It is rebuilt from the catalog.")
     try:
         _save(rebuilt, path, stamp=stamp)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from echo_index.embeddings.vectors.vector_ops import Vectors
 from echo_index.errors import IndexDamaged
 from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.catalog.integrity_queries import (
@@ -21,19 +18,21 @@ from echo_index.indexer.catalog.integrity_queries import (
     duplicate_paths,
     full_text_is_intact,
     raw_chunks,
-    raw_classical_vectors,
-    raw_vectors,
+    raw_codes,
     sqlite_errors,
 )
+from echo_index.indexer.catalog.stored_vectors import Block
+from echo_index.indexer.catalog.vector_codes import is_intact
+from echo_index.indexer.catalog.vector_tables import Kind
 from echo_index.indexer.documents.chunking import embedded_text
 from echo_index.indexer.generations.manifest import Manifest
+from echo_index.indexer.generations.vector_file import has_vectors_file
 from echo_index.indexer.vectors.faiss_index import VectorIndex, choose_placement
+from echo_index.indexer.vectors.normalization import VectorNormalization
 
 _BLOCK = 4096
 _MOST_SQLITE_ERRORS = 5
-_LENGTH_TOLERANCE = 0.01  # float16 rounding changes the length of a unit vector by much less
-_EXACT_TOLERANCE = 1e-5  # between a component in an exact index and in the catalog
-_HALF_PRECISION_TOLERANCE = 2e-3
+_TOLERANCE = 0.1  # between a unit vector in an index and in the catalog; 8 bits change it by much less
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,31 +119,38 @@ def _check_chunks(inspection: Inspection, manifest: Manifest, catalog: Catalog) 
 
 def _check_vectors(inspection: Inspection, manifest: Manifest, catalog: Catalog) -> None:
     dimension = manifest.normalizations.echo.dimension
-    count = 0
-    for _, keys, vectors in _stored_vectors(catalog, manifest, dimension):
-        count += len(keys)
-        inspection.invalid_vectors |= _keys_not_of_unit_length(keys, vectors)
-    invalid = len(inspection.invalid_vectors)
-    problems = [f"texts without a vector of length 1: {invalid}"] if invalid else []
+    count, invalid = _check_codes(catalog, "echo", manifest)
+    problems = [f"texts whose vector is missing or damaged: {len(invalid)}"] if invalid else []
+    inspection.invalid_vectors |= invalid
     inspection.add_check("vectors", f"{count} vectors of {dimension} dimensions", problems)
 
 
 def _check_classical_vectors(inspection: Inspection, manifest: Manifest, catalog: Catalog) -> None:
-    dimension = manifest.normalizations.echo.dimension
-    rows = raw_classical_vectors(catalog)
-    invalid: set[bytes] = set()
-    count = 0
-    while block := list(islice(rows, _BLOCK)):
-        count += len(block)
-        invalid |= _keys_not_of_unit_length(
-            [key for key, _ in block], _decode_vectors([blob for _, blob in block], dimension)
-        )
-    problems = [f"vectors that are not of length 1: {len(invalid)}"] if invalid else []
+    if not catalog.keeps_classical_vectors:
+        return
+    count, invalid = _check_codes(catalog, "classical", manifest)
+    problems = [f"vectors that are damaged: {len(invalid)}"] if invalid else []
     inspection.invalid_vectors |= invalid
     inspection.add_check("classical", f"{count} classical vectors", problems)
 
 
+def _check_codes(catalog: Catalog, kind: Kind, manifest: Manifest) -> tuple[int, set[bytes]]:
+    """Return the number of vectors, and the hashes of the texts whose vector is not as it was stored.
+
+    A classical vector may be missing: some prompts give none.
+    """
+    dimension, count = manifest.normalizations.echo.dimension, 0
+    invalid: set[bytes] = set()
+    for key, code in raw_codes(catalog, kind, generation=manifest.generation):
+        count += code is not None
+        if not (kind == "classical" and code is None) and not _is_intact(code, key, dimension=dimension):
+            invalid.add(key)
+    return count, invalid
+
+
 def _check_vector_index(inspection: Inspection, index_dir: Path, manifest: Manifest, catalog: Catalog) -> None:
+    if not has_vectors_file(manifest):
+        return
     path = index_dir / manifest.vectors_file
     try:
         index = VectorIndex.load(
@@ -153,52 +159,38 @@ def _check_vector_index(inspection: Inspection, index_dir: Path, manifest: Manif
             placement=choose_placement("cpu"),
             has_checksum=manifest.has_checksums,
         )
+        stored = catalog.vectors(generation=manifest.generation, block=_BLOCK)
+        problems = _differences(path.name, index, stored, manifest.normalizations.echo)
     except IndexDamaged as damage:
         inspection.add_check("vector index", path.name, [damage.message])
         return
-    normalization = manifest.normalizations.echo
-    tolerance = _EXACT_TOLERANCE if index.kind == "exact" else _HALF_PRECISION_TOLERANCE
-    has_other_ids = False
-    invalid: set[bytes] = set()
+    inspection.add_check("vector index", f"{path.name}, {index.kind}, {index.count} vectors", problems)
+
+
+def _differences(
+    name: str, index: VectorIndex, stored: Iterable[Block], normalization: VectorNormalization
+) -> list[str]:
+    """Return how an index differs from the vectors of the catalog, one line for each way."""
     indexed_blocks = index.reconstruct(block=_BLOCK)
     end = (np.empty(0, dtype=np.int64), np.empty((0, normalization.dimension), dtype=np.float32))
-    for ids, keys, vectors in _stored_vectors(catalog, manifest, normalization.dimension):
+    has_other_ids, invalid = False, 0
+    for ids, vectors in stored:
         indexed_ids, indexed = next(indexed_blocks, end)
         if not np.array_equal(indexed_ids, ids):
             has_other_ids = True
             continue
-        distances = np.abs(normalization.normalize_documents(vectors) - indexed).max(axis=1)
-        invalid |= {key for key, distance in zip(keys, distances, strict=True) if not distance <= tolerance}
+        distances = np.linalg.norm(normalization.normalize_documents(vectors) - indexed, axis=1)
+        invalid += int((~(distances <= _TOLERANCE)).sum())
     problems = []
     if has_other_ids or next(indexed_blocks, None) is not None:
-        problems.append(f"{path.name} does not hold the passages of the catalog")
+        problems.append(f"{name} does not hold the passages of the catalog")
     if invalid:
-        problems.append(f"vectors that differ from those of the catalog: {len(invalid)}")
-    inspection.invalid_vectors |= invalid
-    inspection.add_check("vector index", f"{path.name}, {index.kind}, {index.count} vectors", problems)
+        problems.append(f"vectors that differ from those of the catalog: {invalid}")
+    return problems
 
 
-def _stored_vectors(
-    catalog: Catalog, manifest: Manifest, dimension: int
-) -> Iterator[tuple[npt.NDArray[np.int64], list[bytes], Vectors]]:
-    """Yield (chunk ids, hashes, vectors) in blocks by id; a vector that is missing or of another size is all zero."""
-    rows = raw_vectors(catalog, generation=manifest.generation)
-    while block := list(islice(rows, _BLOCK)):
-        ids, keys, blobs = zip(*block, strict=True)
-        yield np.array(ids, dtype=np.int64), list(keys), _decode_vectors(blobs, dimension)
-
-
-def _decode_vectors(blobs: Sequence[bytes | None], dimension: int) -> Vectors:
-    """Return vectors (n, dimension); one that is missing or of another size is all zero."""
-    zeros = bytes(2 * dimension)
-    complete = (blob if blob is not None and len(blob) == len(zeros) else zeros for blob in blobs)
-    return np.frombuffer(b"".join(complete), dtype="<f2").astype(np.float32).reshape(len(blobs), dimension)
-
-
-def _keys_not_of_unit_length(keys: Sequence[bytes], vectors: Vectors) -> set[bytes]:
-    lengths = np.linalg.norm(vectors, axis=1)
-    invalid = ~(np.abs(lengths - 1) <= _LENGTH_TOLERANCE)  # negated, so that NaN is invalid too
-    return {key for key, is_invalid in zip(keys, invalid, strict=True) if is_invalid}
+def _is_intact(code: object, key: bytes, *, dimension: int) -> bool:
+    return isinstance(code, bytes) and is_intact(code, key, dimension=dimension)
 
 
 def _matches_hash(key: bytes, title: str, headings: str, text: str) -> bool:

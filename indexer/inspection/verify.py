@@ -13,6 +13,7 @@ import numpy as np
 from echo_index.errors import DeviceError, IndexDamaged, IndexMismatch, ModelError
 from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.catalog.integrity_queries import embedded_texts, repair_catalog
+from echo_index.indexer.generations.commit import write_vector_index
 from echo_index.indexer.generations.manifest import (
     FORMAT_VERSION,
     Manifest,
@@ -21,7 +22,7 @@ from echo_index.indexer.generations.manifest import (
     write_manifest,
 )
 from echo_index.indexer.generations.recovery import complete_manifest, recover_commit, store_manifest
-from echo_index.indexer.generations.vector_file import build_vector_index
+from echo_index.indexer.generations.vector_file import vectors_file
 from echo_index.indexer.inspection.integrity_checks import Check, Inspection, inspect_index
 from echo_index.indexer.storage.writer_lock import writer_lock
 
@@ -120,11 +121,14 @@ def _repair(
             return  # a vector index needs a vector for every chunk
         _embed_again(catalog, inspection.invalid_vectors, encoder)
     counts = catalog.counts(generation=manifest.generation)
-    repaired = replace(manifest, documents=counts.documents, chunks=counts.chunks, format_version=FORMAT_VERSION)
-    vectors = build_vector_index(
-        catalog, generation=repaired.generation, count=repaired.chunks, normalization=repaired.normalizations.echo
+    repaired = replace(
+        manifest,
+        documents=counts.documents,
+        chunks=counts.chunks,
+        vectors_file=vectors_file(manifest.generation, count=counts.chunks),
+        format_version=FORMAT_VERSION,
     )
-    vectors.save(index_dir / repaired.vectors_file)
+    write_vector_index(index_dir, catalog, repaired)
     store_manifest(catalog, repaired)
     write_manifest(index_dir, repaired)
 
@@ -133,4 +137,4 @@ def _embed_again(catalog: Catalog, hashes: set[bytes], encoder: EchoEncoder) -> 
     texts = list(embedded_texts(catalog, hashes).items())
     for positions, pairs in encoder.encode_document_pairs([text for _, text in texts]):
         keys = [texts[position][0] for position in positions]
-        catalog.put_vectors(keys, pairs.echo, classical=pairs.classical)
+        catalog.put_vectors(keys, pairs.echo, classical=pairs.classical if catalog.keeps_classical_vectors else None)

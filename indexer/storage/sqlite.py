@@ -6,12 +6,12 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from echo_index.errors import EchoIndexError, IndexBusy, IndexDamaged
+from echo_index.errors import EchoIndexError, IndexBusy, IndexDamaged, IndexUnwritable
 from echo_index.indexer.storage.atomic_write import unwritable_index
 
 Connection = sqlite3.Connection
@@ -19,6 +19,8 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 
 _REBUILD = "Build it again: echo-index build --rebuild FOLDER"
 _BUSY_TIMEOUT_SECONDS = 60
+_FREED_SHARE = 0.25  # of the file; to write it anew takes as long as to write all that stays
+_LEAST_FREED = 64  # pages
 _UNWRITABLE = {
     "database or disk is full": "the disk is full",
     "attempt to write a readonly database": "it is read-only",
@@ -92,6 +94,15 @@ class Database:
         """Yield the rows of a query without loading all of them at once."""
         with self._translated_errors():
             yield from self._connection().execute(query, parameters)
+
+    def compact(self) -> None:
+        """Give the space of deleted rows back to the disk, if it is much. If that fails, nothing is lost or changed."""
+        with suppress(IndexBusy, IndexUnwritable), self._translated_errors(), self._writing:
+            connection = self._connection()
+            [(pages,)], [(free,)] = (connection.execute(f"PRAGMA {name}") for name in ("page_count", "freelist_count"))
+            if free >= max(_LEAST_FREED, _FREED_SHARE * pages):
+                connection.execute("VACUUM")
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
@@ -55,6 +56,7 @@ _MAX_SPLIT_LENGTH = 64  # characters; a longer word is data, such as a key, and 
 _LONG_MARK = re.compile(
     r"(?<=[\u30a1-\u30fa\u30fc]{2}[\u30a1-\u30fa])\u30fc(?![\u30a1-\u30fa\u30fc])"
 )  # コンピューター
+_VERSION = 1  # raise it with every change to the terms or the exact text of any document
 _ACRONYM = "#"  # begins the term of a word that is a name in capitals only: IT, WHO
 _SPELLED_OUT = str.maketrans(
     {"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "Ø": "Oe", "Å": "Aa"}
@@ -62,6 +64,13 @@ _SPELLED_OUT = str.maketrans(
 # The German stemmer reads ae as ä itself. Texts of a few words, whatever their language, are indexed as English.
 _SPELLING_LANGUAGES = {"english", "danish", "norwegian", "swedish"}
 _stemmers = local()  # a stemmer is not thread-safe
+
+
+def analyzer_version() -> str:
+    """Return the version of `document_terms` and `exact_text`, with those of the stemmer and of Unicode."""
+    from Stemmer import version
+
+    return f"{_VERSION}, Snowball {version()}, Unicode {unicodedata.unidata_version}"
 
 
 def split_words(text: str) -> list[str]:

@@ -29,14 +29,14 @@ Blocks = Callable[[], Iterable[tuple[Ids, Vectors]]]
 """Starts a new pass over all (ids, vectors), block by block."""
 
 EXACT_UP_TO = 100_000
-"""The most vectors of an exact index; larger ones are approximate: compressed in cells, refined in half precision."""
+"""The most vectors of an exact index; larger ones are approximate: compressed in cells, refined in 8 bits."""
 _TRAINING_PER_CELL = 64  # vectors
 _CELLS_PER_PROBE = 16
 _ON_ALL_CORES_FROM = 10_000  # vectors, in an exact index
 _MOST_FROM_GPU = 2048  # results: the limit of FAISS's GPU kernels
 _LEAST_VARIANCE = 1e-6  # along an axis; rounding to half precision causes less between equal vectors
 _CHECKSUM_MARK = b"echo-index sha256"  # between the index and its checksum
-_REFINEMENT_FACTOR = 8  # times k candidates are compared again in half precision
+_REFINEMENT_FACTOR = 8  # times k candidates are compared again in 8 bits
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def index_factory(count: int, dimension: int, *, exact_up_to: int = EXACT_UP_TO)
     if count <= exact_up_to:
         return "Flat"
     cells = 1 << int(4 * count**0.5).bit_length() - 1
-    return f"IVF{cells},PQ{dimension // 4}x4fs,Refine(SQfp16)"
+    return f"IVF{cells},PQ{dimension // 4}x4fs,Refine(SQ8)"
 
 
 class VectorIndex:
@@ -154,7 +154,7 @@ class VectorIndex:
         write_atomically(path, write)
 
     def reconstruct(self, *, block: int = 65536) -> Iterator[tuple[Ids, Vectors]]:
-        """Yield (chunk ids, vectors) in blocks in the order of the index; an approximate one has half precision."""
+        """Yield (chunk ids, vectors) in blocks in the order of the index; an approximate one has 8 bits."""
         for start in range(0, self.count, block):
             ids = self._ids[start : start + block]
             yield ids, self._flat.reconstruct_n(start, len(ids))
@@ -201,7 +201,7 @@ class VectorIndex:
         return Int8ExactSearch(stored.reshape(self.count, -1))
 
     def vectors_of(self, ids: Sequence[int]) -> Vectors:
-        """Return the vectors (n, dimension) of these chunk ids; those of an approximate index have half precision.
+        """Return the vectors (n, dimension) of these chunk ids; those of an approximate index have 8 bits.
 
         Raises:
             IndexDamaged: an id is not in the index.
@@ -237,7 +237,7 @@ class VectorIndex:
     def _index_for_gpu(self) -> Any:
         if self.kind == "exact":
             return self._cpu_index
-        # The CPU's fast-scan codes have no GPU kernel: the GPU searches all half-precision vectors instead.
+        # The CPU's fast-scan codes have no GPU kernel: the GPU searches all refined vectors instead.
         flat = faiss.IndexFlatIP(self._cpu_index.d)
         for _, vectors in self.reconstruct():
             flat.add(vectors)

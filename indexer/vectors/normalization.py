@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -23,9 +23,10 @@ from echo_index.embeddings.vectors.vector_ops import (
     l2_normalize,
     within_class_directions,
 )
-from echo_index.indexer.catalog.catalog import Block, Catalog
+from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.catalog.chunk_queries import evenly_spaced, sample_chunks
 from echo_index.indexer.catalog.records import SearchFilter
+from echo_index.indexer.catalog.stored_vectors import Block
 from echo_index.indexer.text.synthetic_queries import synthetic_queries
 
 if TYPE_CHECKING:
@@ -164,13 +165,15 @@ def estimate_normalizations(
     """
     if count < _LEAST_CHUNKS:
         return _identity_pair(encoder.dimension, count)
+    with_classical = catalog.count_classical_vectors(generation=generation) == count
     if (
         before is not None
         and before.echo.gains
+        and (before.classical is not None or not with_classical)
         and count < 2 * before.echo.passages
         and not has_drifted(before.echo, catalog, generation=generation)
     ):
-        return before
+        return before if with_classical else replace(before, classical=None)
     mean = _mean(catalog.vectors(generation=generation))
     sample = sample_chunks(catalog, generation=generation, most=_SAMPLE_SIZE)
     chance, languages = random.Random(0), catalog.languages()
@@ -186,7 +189,7 @@ def estimate_normalizations(
     pairs = _embed_queries(encoder, queries, on_progress)
     tuned = encoder.config().get("adapter") is not None
     echo = estimate_normalization(mean, catalog.vectors_of(ids), pairs.echo, passages=count, tuned=tuned)
-    if pairs.classical is None or catalog.count_classical_vectors(generation=generation) < count:
+    if pairs.classical is None or not with_classical:
         return NormalizationPair(echo, None)
     mean = _mean(catalog.classical_vectors(generation=generation))
     vectors = catalog.classical_vectors_of(ids)

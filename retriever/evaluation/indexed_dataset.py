@@ -173,7 +173,9 @@ def open_dataset(
     def report(stage: Stage, done: int, total: int | None) -> None:
         progress(f"{collection.name}: {_STAGES[stage]}", done, total)
 
-    index_documents(collection.documents(), index_dir, encoder=encoder, chunking=chunking, progress=report)
+    index_documents(
+        collection.documents(), index_dir, encoder=encoder, chunking=chunking, compare=True, progress=report
+    )
     retriever = Retriever.open(index_dir, encoder=encoder)
     return IndexedDataset(collection, retriever, work=work, instruction=instruction, progress=progress)
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from echo_index.embeddings.vectors.paired_embeddings import EmbeddingPair
+from echo_index.embeddings.vectors.vector_ops import center
 from echo_index.indexer.catalog.records import SearchFilter
-from echo_index.retriever.search.hits import Hit, Scored, make_hits, ranked_scores
+from echo_index.retriever.search.hits import Hit, Scored, chunk_ids, make_hits, ranked_scores
 from echo_index.retriever.search.lexical import lexical_ranking
 from echo_index.retriever.search.retriever import Retriever, validate_query
 
@@ -36,13 +37,15 @@ class Ranking:
 class Comparison:
     """The rankings of each search method for one query.
 
-    `without_classical` chunks of the index have no classical vector and cannot be in that ranking. If no chunk has one,
-    or the prompts of the index contain the text only once, there is no such ranking.
+    `without_classical` chunks of the index have no classical vector and cannot be in that ranking. If none has one,
+    those of the hits of the other rankings are computed, and the ranking `is_among_hits`. If the prompts of the index
+    contain the text only once, there is no classical ranking.
     """
 
     query: str
     rankings: tuple[Ranking, ...]
     without_classical: int
+    is_among_hits: bool = False
 
     def ranks(self) -> dict[tuple[str, int], dict[RankingName, int | None]]:
         """Return the rank of each chunk, from 1, by (source, start) and ranking; None where it is not a hit."""
@@ -67,7 +70,9 @@ def compare(
 ) -> Comparison:
     """Return the best `k` hits of echo, classical and lexical search for a query, which is embedded once.
 
-    The first comparison in a generation of the index is slower, as it builds the classical vector index.
+    If the index has no classical vectors, the hits of the other two rankings are embedded, which takes about as long as
+    a build takes for so many passages. If it has, the first comparison in a generation is slower than later ones, as it
+    builds the classical vector index.
 
     Raises:
         QuestionError: the query is empty or `k` is below 1.
@@ -79,15 +84,26 @@ def compare(
 
     def rank(snapshot: Snapshot) -> Comparison:
         echo = snapshot.normalization.normalize_query(pairs.echo[0])
-        rankings = [_dense(snapshot, "echo", snapshot.nearest(echo, k=k, where=search_filter))]
-        classical_count = snapshot.classical.count
-        if classical_count and pairs.classical is not None:
-            classical = snapshot.classical.normalization.normalize_query(pairs.classical[0])
-            nearest = snapshot.nearest_classical(classical, k=k, where=search_filter)
-            rankings.append(_dense(snapshot, "classical", nearest))
+        nearest = snapshot.nearest(echo, k=k, where=search_filter)
+        rankings = [_dense(snapshot, "echo", nearest)]
         matching = lexical_ranking(snapshot, query, k, search_filter)
+        classical_count = snapshot.classical.count
+        best: Scored | None = None
+        if pairs.classical is not None and classical_count:
+            classical = snapshot.classical.normalization.normalize_query(pairs.classical[0])
+            best = snapshot.nearest_classical(classical, k=k, where=search_filter)
+        elif pairs.classical is not None:
+            found = list(dict.fromkeys(chunk_ids(nearest + matching)))
+            best = _classical_ranking(snapshot, encoder, pairs.classical[0], found, k=k)
+        if best is not None:
+            rankings.append(_dense(snapshot, "classical", best))
         rankings.append(Ranking("lexical", tuple(make_hits(snapshot, matching, {}, ranked_scores(matching)))))
-        return Comparison(query, tuple(rankings), without_classical=snapshot.manifest.chunks - classical_count)
+        return Comparison(
+            query,
+            tuple(rankings),
+            without_classical=snapshot.manifest.chunks - classical_count,
+            is_among_hits=best is not None and classical_count == 0,
+        )
 
     return retriever.with_snapshot(rank)
 
@@ -114,6 +130,25 @@ def compare_sentences(
         return [PairSimilarity(cosine, None) for cosine in echo]
     classical = _cosines(pairs.classical, normalizations.classical if normalizations else None)
     return [PairSimilarity(*pair) for pair in zip(echo, classical, strict=True)]
+
+
+def _classical_ranking(
+    snapshot: Snapshot, encoder: EchoEncoder, query: Vectors, ids: Sequence[int], *, k: int
+) -> Scored | None:
+    """Return (chunk id, cosine) of the best of these chunks by classical vectors that are computed now; None without.
+
+    The mean of the chunks is subtracted, as there is no normalization; it is a constant for the query, too.
+    """
+    if not ids:
+        return []
+    texts = snapshot.catalog.embedded_texts_of(ids)
+    pairs = EmbeddingPair.gather(encoder.encode_document_pairs(texts), shape=(len(texts), encoder.dimension))
+    if pairs.classical is None:
+        return None
+    mean = pairs.classical.mean(axis=0)
+    [centered] = center(query[None, :], mean)
+    scores = center(pairs.classical, mean) @ centered
+    return sorted(zip(ids, scores.tolist(), strict=True), key=lambda scored: (-scored[1], scored[0]))[:k]
 
 
 def _dense(snapshot: Snapshot, name: RankingName, nearest: Scored) -> Ranking:

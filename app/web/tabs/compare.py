@@ -123,10 +123,16 @@ def comparison_html(comparison: Comparison) -> str:
         parts += [_column(classical, echo), _lines(classical.hits, echo.hits)]
     parts += [_column(echo, echo), _lines(echo.hits, lexical.hits), _column(lexical, echo)]
     warning = ""
-    if comparison.without_classical:
+    if comparison.is_among_hits:
         warning = notice(
-            f"{comparison.without_classical:,} passages have no classical embeddings: an older version indexed them.",
-            remedy="To include them, rebuild the index: echo-index build --rebuild",
+            "The classical way ranks only what the other two find: the index has no classical embeddings.",
+            remedy="To rank all passages by them: echo-index build --compare",
+            kind="warning",
+        )
+    elif comparison.without_classical:
+        warning = notice(
+            f"{comparison.without_classical:,} passages have no classical embeddings.",
+            remedy="To include them: echo-index build --compare",
             kind="warning",
         )
     return f'{warning}<div class="comparison">{"".join(parts)}</div>'

@@ -156,11 +156,22 @@ def test_a_removed_file_stays_visible_in_the_previous_generation(folder: Path, i
         assert len(reader.catalog.chunks([key for key, _ in hits])) == 7
 
 
-def test_only_the_previous_generation_stays_for_its_readers(folder: Path, index: Path) -> None:
+def test_only_the_files_of_the_previous_generation_stay(
+    folder: Path, index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("echo_index.indexer.generations.vector_file.EXACT_UP_TO", 10)
+    for number in range(20):
+        write(folder, **{f"note{number}": f"# Note {number}\n\nThe note of number {number}.\n"})
     for number in range(1, 5):
         write(folder, bread=f"# Bread\n\nVersion {number}.\n")
         build(folder, index)
     assert sorted(path.name for path in index.glob("vectors-*")) == ["vectors-3.faiss", "vectors-4.faiss"]
+
+
+def test_only_the_previous_generation_stays_for_its_readers(folder: Path, index: Path) -> None:
+    for number in range(1, 5):
+        write(folder, bread=f"# Bread\n\nVersion {number}.\n")
+        build(folder, index)
     with closing(Catalog(index / "catalog.sqlite")) as catalog:
         assert [catalog.counts(generation=number).documents for number in (2, 3, 4)] == [2, 3, 3]
     assert documents(index)["bread.md"] == ["# Bread\n\nVersion 4."]

@@ -7,15 +7,24 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
-from indexer_helpers import WordEncoder, build, contents, documents, make_version_2, write
+from indexer_helpers import (
+    WordEncoder,
+    build,
+    contents,
+    documents,
+    full_text_is_right,
+    make_version_2,
+    make_version_7,
+    write,
+)
 from repository import FIXTURES
 
 from echo_index.errors import IndexDamaged, IndexMismatch
 from echo_index.indexer.building.build_session import read_built_with
 from echo_index.indexer.building.removal import remove_documents
 from echo_index.indexer.catalog.catalog import Catalog
-from echo_index.indexer.catalog.fts_index import count_mismatched_chunks
 from echo_index.indexer.catalog.records import ChunkRow, DocumentRow, LexicalQuery, SearchFilter
 from echo_index.indexer.catalog.schema import SCHEMA_VERSION, migrate, validate_tables
 from echo_index.indexer.generations.manifest import read_manifest
@@ -79,7 +88,7 @@ def test_a_later_schema_is_rejected(tmp_path: Path) -> None:
         assert "--index FOLDER" in caught.value.remedy
 
 
-@pytest.mark.parametrize("table", ["settings", "documents", "chunks", "vectors", "terms", "exact_words"])
+@pytest.mark.parametrize("table", ["settings", "documents", "chunks", "vector_codes", "terms", "exact_words"])
 def test_a_missing_table_is_named(tmp_path: Path, table: str) -> None:
     path = tmp_path / "catalog.sqlite"
     Catalog(path, create=True).close()
@@ -107,9 +116,9 @@ def test_a_catalog_of_version_2_can_be_searched_and_migrated(tmp_path: Path) -> 
         assert [found(reader, query) for query in queries] == [[2], [2], [2]]
         assert found(reader, LexicalQuery(("Haus",))) == []
         assert reader.languages() == ["english"]
-        with closing(Catalog(path, write=True)) as writer:
+        with closing(Catalog(path, write=True)):
             assert version(path) == SCHEMA_VERSION
-            assert count_mismatched_chunks(writer.database) == 0
+            assert full_text_is_right(path)
         assert [found(reader, query) for query in queries] == [[2], [2], [2]], "who had it open reads on"
         assert found(reader, LexicalQuery(("Haus",))) == found(reader, LexicalQuery((), ("Die Häuser",))) == [1]
         assert reader.languages() == ["english", "german"]
@@ -175,3 +184,52 @@ def test_a_damaged_manifest_of_the_first_version_is_replaced_without_embedding(o
 
 def encoder_canaries(index: Path) -> set[str]:
     return {canary.text for canary in read_manifest(index).canaries}
+
+
+def test_vectors_in_half_precision_are_read_and_encoded(tmp_path: Path) -> None:
+    write(tmp_path, **{f"note{number}": f"# Note {number}\n\nWhale {number} swims.\n" for number in range(20)})
+    index = tmp_path / ".index"
+    build(tmp_path, index, compare=True)
+    before = contents(index)
+    make_version_7(index / "catalog.sqlite")
+    with closing(Catalog(index / "catalog.sqlite")) as reader:
+        assert reader.count_vectors(generation=1) == reader.count_classical_vectors(generation=1) == 20
+        assert_near(contents(index)["vectors"], before["vectors"])
+        ids = [int(key) for key in reader.chunk_ids(SearchFilter(), generation=1)]
+        half_precision = reader.vectors_of(ids)
+        Catalog(index / "catalog.sqlite", write=True).close()
+        # Who had it open reads on.
+        np.testing.assert_allclose(reader.vectors_of(ids), half_precision, atol=2e-3)
+    assert version(index / "catalog.sqlite") == SCHEMA_VERSION
+    make_version_7(index / "catalog.sqlite")
+    assert build(tmp_path, index, compare=True).embedded == 0
+    assert contents(index)["chunks"] == before["chunks"]
+    with closing(Catalog(index / "catalog.sqlite")) as catalog:
+        assert catalog.count_classical_vectors(generation=1) == 20
+        tables = {name for (name,) in catalog.database.rows("SELECT name FROM sqlite_master")}
+        assert not tables & {"vectors", "classical_vectors"}
+
+
+def assert_near(one: dict[bytes, list[float]], other: dict[bytes, list[float]]) -> None:
+    assert one.keys() == other.keys()
+    for key, vector in one.items():
+        np.testing.assert_allclose(vector, other[key], atol=2e-3)
+
+
+def test_the_full_text_is_filled_anew_when_the_analyzer_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, text = tmp_path / "catalog.sqlite", "The whales of the deep sea"
+    with monkeypatch.context() as patch:
+        patch.setattr("echo_index.indexer.catalog.fts_index.document_terms", lambda text, language: ["another"])
+        patch.setattr("echo_index.indexer.catalog.fts_index.analyzer_version", lambda: "another")
+        with closing(Catalog(path, create=True)) as catalog:
+            row = ChunkRow(text, (), 0, len(text), None, 1, text.encode())
+            catalog.put_document(DocumentRow("a.txt", "a", 1, 1, "text", "a"), [row], generation=1)
+        assert full_text_is_right(path)
+    assert not full_text_is_right(path)
+    with closing(Catalog(path, write=True)) as catalog:
+        assert full_text_is_right(path)
+        catalog.remove_documents(["a.txt"], generation=2)
+        catalog.purge(before=2)
+    assert full_text_is_right(path)

@@ -28,6 +28,15 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def approximate(index: Path, built: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an index whose vectors have a file."""
+    monkeypatch.setattr("echo_index.indexer.generations.vector_file.EXACT_UP_TO", 10)
+    shutil.rmtree(index)
+    build(built.parent, index)
+    return index
+
+
+@pytest.fixture
 def index(built: Path, tmp_path: Path) -> Path:
     shutil.copytree(built, tmp_path / "index")
     return tmp_path / "index"
@@ -56,32 +65,44 @@ def flip(path: Path) -> None:
     path.write_bytes(content)
 
 
+def test_an_exact_index_is_read_from_the_catalog(index: Path) -> None:
+    assert sorted(path.name for path in index.iterdir() if path.suffix != ".lock") == [
+        "catalog.sqlite",
+        "manifest.json",
+    ]
+    with closing((snapshot := open_snapshot(index, index_device="cpu", notice=pytest.fail)).catalog) as catalog:
+        assert snapshot.vectors.kind == "exact"
+        for ids, vectors in catalog.vectors(generation=1):
+            expected = snapshot.normalization.normalize_documents(vectors)
+            assert snapshot.vectors.vectors_of(ids.tolist()) == pytest.approx(expected, abs=1e-6)
+
+
 @pytest.mark.parametrize("damage", [Path.unlink, truncate, scribble, zero, empty, flip])
-def test_a_damaged_vector_file_is_rebuilt_from_the_catalog(index: Path, damage: Callable[[Path], None]) -> None:
-    before = contents(index)
-    whole = (index / "vectors-1.faiss").read_bytes()
-    damage(index / "vectors-1.faiss")
+def test_a_damaged_vector_file_is_rebuilt_from_the_catalog(approximate: Path, damage: Callable[[Path], None]) -> None:
+    before = contents(approximate)
+    whole = (approximate / "vectors-1.faiss").read_bytes()
+    damage(approximate / "vectors-1.faiss")
     notices: list[str] = []
-    snapshot = open_snapshot(index, index_device="cpu", notice=notices.append)
+    snapshot = open_snapshot(approximate, index_device="cpu", notice=notices.append)
     with closing(snapshot.catalog):
         [notice] = notices
     assert "vectors-1.faiss" in notice
     assert notice.endswith("It is rebuilt from the catalog.")
-    assert (index / "vectors-1.faiss").read_bytes() == whole
-    assert contents(index) == before
-    with closing(open_snapshot(index, index_device="cpu", notice=pytest.fail).catalog):
+    assert (approximate / "vectors-1.faiss").read_bytes() == whole
+    assert contents(approximate) == before
+    with closing(open_snapshot(approximate, index_device="cpu", notice=pytest.fail).catalog):
         pass
 
 
-def test_rebuilt_vectors_are_not_saved_while_another_process_writes(index: Path) -> None:
-    before = contents(index)
-    (index / "vectors-1.faiss").unlink()
+def test_rebuilt_vectors_are_not_saved_while_another_process_writes(approximate: Path) -> None:
+    before = contents(approximate)
+    (approximate / "vectors-1.faiss").unlink()
     notices: list[str] = []
-    with writer_lock(index):
-        with closing(open_snapshot(index, index_device="cpu", notice=notices.append).catalog):
+    with writer_lock(approximate):
+        with closing(open_snapshot(approximate, index_device="cpu", notice=notices.append).catalog):
             pass
-        assert not (index / "vectors-1.faiss").exists()
-        assert contents(index) == before
+        assert not (approximate / "vectors-1.faiss").exists()
+        assert contents(approximate) == before
     [missing, not_saved] = notices
     assert missing.endswith("It is rebuilt from the catalog.")
     assert "is being written by process" in not_saved
@@ -89,20 +110,21 @@ def test_rebuilt_vectors_are_not_saved_while_another_process_writes(index: Path)
 
 
 def test_rebuilt_vectors_are_not_saved_after_a_newer_generation_was_committed(
-    index: Path, monkeypatch: pytest.MonkeyPatch
+    approximate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (index / "vectors-1.faiss").unlink()
+    (approximate / "vectors-1.faiss").unlink()
     monkeypatch.setattr("echo_index.indexer.generations.vector_file.manifest_stamp", lambda index_dir: (0, 0))
-    with closing(open_snapshot(index, index_device="cpu").catalog):
-        assert not (index / "vectors-1.faiss").exists()
+    with closing(open_snapshot(approximate, index_device="cpu").catalog):
+        assert not (approximate / "vectors-1.faiss").exists()
 
 
-def test_the_vector_file_of_another_index_is_replaced(index: Path, tmp_path: Path) -> None:
-    before = contents(index)
-    write(tmp_path / "other", one="# One\n\nOne.\n")
+def test_the_vector_file_of_another_index_is_replaced(approximate: Path, tmp_path: Path) -> None:
+    before = contents(approximate)
+    for number in range(20):
+        write(tmp_path / "other", **{f"one{number}": f"# One\n\nNumber {number}.\n"})
     build(tmp_path / "other", tmp_path / "other/index")
-    shutil.copy(tmp_path / "other/index/vectors-1.faiss", index)
-    assert contents(index) == before
+    shutil.copy(tmp_path / "other/index/vectors-1.faiss", approximate)
+    assert contents(approximate) == before
 
 
 def test_a_missing_catalog_is_an_error(index: Path) -> None:
@@ -122,8 +144,7 @@ def test_a_catalog_that_contradicts_the_manifest_is_an_error(index: Path) -> Non
 
 def test_a_text_without_a_vector_is_embedded_by_the_next_build(index: Path, built: Path) -> None:
     with closing(Database(index / "catalog.sqlite")) as database, database.transaction() as connection:
-        connection.execute("DELETE FROM vectors WHERE rowid = 1")
-    (index / "vectors-1.faiss").unlink()
+        connection.execute("DELETE FROM vector_codes WHERE chunk = 1")
     with pytest.raises(IndexDamaged, match="without a vector") as caught:
         open_snapshot(index)
     assert caught.value.remedy == "Embed them: echo-index build FOLDER"

@@ -153,3 +153,32 @@ def test_a_read_only_database_can_be_read(tmp_path_factory: pytest.TempPathFacto
         for file in folder.iterdir():
             file.unlink()
         folder.rmdir()
+
+
+def test_much_deleted_content_leaves_the_file(database: Database) -> None:
+    with database.transaction() as connection:
+        connection.execute("CREATE TABLE texts (text TEXT)")
+        connection.executemany("INSERT INTO texts VALUES (?)", [("x" * 4000,)] * 200)
+    add(database, 2)
+    database.compact()
+    assert database.value("PRAGMA page_count") > 200, "nothing was deleted"
+    with closing(Database(database.path)) as reader, reader.reading():
+        assert numbers(reader) == [1, 2]
+        with database.transaction() as connection:
+            connection.execute("DELETE FROM texts")
+        database.compact()
+        assert numbers(reader) == [1, 2]
+    assert database.value("PRAGMA page_count") < 10
+    assert numbers(database) == [1, 2]
+    database.close()
+    assert database.path.stat().st_size < 40_000
+
+
+def test_compacting_a_full_disk_is_no_error(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("echo_index.indexer.storage.sqlite._LEAST_FREED", 0)
+    monkeypatch.setattr("echo_index.indexer.storage.sqlite._FREED_SHARE", 0)
+    limit = database.value("PRAGMA page_count")
+    database.rows(f"PRAGMA max_page_count = {limit}")
+    database.rows("PRAGMA query_only = ON")  # VACUUM fails with "attempt to write a readonly database"
+    database.compact()
+    assert numbers(database) == [1]

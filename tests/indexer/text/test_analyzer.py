@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from echo_index.indexer.text.analyzer import TERM_PUNCTUATION, document_terms, query_terms, split_words
+from echo_index.indexer.text.analyzer import (
+    TERM_PUNCTUATION,
+    analyzer_version,
+    document_terms,
+    exact_text,
+    query_terms,
+    split_words,
+)
 
 LANGUAGES = ("english", "german", "french", "russian", "arabic", "no such language")
 
@@ -124,3 +133,15 @@ def test_the_words_of_any_text_find_its_terms(text: str, language: str) -> None:
 )
 def test_long_runs_take_linear_time(repeated: str) -> None:
     assert document_terms(repeated * 20_000, "english")
+
+
+def test_the_version_changes_with_the_terms() -> None:
+    """If this fails, raise `_VERSION` of the analyzer, and change the hash: indexes must be filled anew."""
+    texts = (
+        "The whales' HTTPServer2, 3.11.2 and 1,234 of C++; IT is e-mail.",
+        "Die Häuser in Łódź",
+        "東京コンピューター",
+    )
+    terms = [(document_terms(text, language), exact_text(text)) for text in texts for language in ("english", "german")]
+    version, *_ = analyzer_version().split(",")
+    assert (version, sha256(repr(terms).encode()).hexdigest()[:16]) == ("1", "25c927668d8a0f21")

@@ -125,7 +125,7 @@ def test_a_large_exact_index_is_searched_on_all_cores_with_the_same_result(
 def test_vectors_of_ids_have_the_order_of_the_ids(either: VectorIndex) -> None:
     rows = [17, 3999, 0, 17, 1234]
     vectors = either.vectors_of([FAR + 3 * row for row in rows])
-    assert vectors == pytest.approx(VECTORS[rows], abs=0 if either.kind == "exact" else 1e-3)
+    assert vectors == pytest.approx(VECTORS[rows], abs=0 if either.kind == "exact" else 5e-3)
     assert either.vectors_of([]).shape == (0, DIMENSION)
 
 
@@ -148,8 +148,8 @@ def test_missing_vectors_are_reported_as_damage(either: VectorIndex, missing: in
 
 def test_an_index_is_exact_up_to_a_size_and_then_approximate() -> None:
     assert index_factory(0, 64) == index_factory(100_000, 64) == index_factory(10, 64, exact_up_to=10) == "Flat"
-    assert index_factory(11, 64, exact_up_to=10) == "IVF8,PQ16x4fs,Refine(SQfp16)"
-    assert index_factory(1_000_000, 640) == "IVF2048,PQ160x4fs,Refine(SQfp16)"
+    assert index_factory(11, 64, exact_up_to=10) == "IVF8,PQ16x4fs,Refine(SQ8)"
+    assert index_factory(1_000_000, 640) == "IVF2048,PQ160x4fs,Refine(SQ8)"
 
 
 @pytest.mark.parametrize("count", [100_001, 250_000, 1_000_000, 30_000_000])
@@ -175,11 +175,11 @@ def test_an_approximate_index_finds_nearly_all_of_the_nearest(approximate: Vecto
     assert sum(shared) / (10 * len(QUERIES)) >= 0.95
 
 
-def test_approximate_scores_are_cosines_to_half_precision(approximate: VectorIndex) -> None:
+def test_approximate_scores_are_cosines_to_8_bits(approximate: VectorIndex) -> None:
     for query in QUERIES[:10]:
         hits = approximate.search(query, k=10)
         cosines = [float(VECTORS[(key - FAR) // 3] @ query) for key, _ in hits]
-        assert np.allclose([score for _, score in hits], cosines, atol=2e-3)
+        assert np.allclose([score for _, score in hits], cosines, atol=1e-2)
         assert [score for _, score in hits] == sorted((score for _, score in hits), reverse=True)
 
 
@@ -262,7 +262,7 @@ def test_a_narrow_filter_finds_all_of_its_ids(either: VectorIndex) -> None:
         assert sorted(key for key, _ in hits) == among
         assert [score for _, score in hits] == sorted((score for _, score in hits), reverse=True)
         cosines = [float(VECTORS[(key - FAR) // 3] @ query) for key, _ in hits]
-        assert np.allclose([score for _, score in hits], cosines, atol=2e-3)
+        assert np.allclose([score for _, score in hits], cosines, atol=1e-2)
         assert found(either, query, k=2, among=among) == [key for key, _ in hits[:2]]
 
 

@@ -130,7 +130,7 @@ def test_differences_in_phrasing_are_attenuated_less_for_a_model_with_an_adapter
     normalizations = []
     for encoder in (WordEncoder(), Tuned()):
         index = tmp_path_factory.mktemp("index") / "index"
-        build(folder_of_words, index, encoder)
+        build(folder_of_words, index, encoder, compare=True)
         normalizations.append(read_manifest(index).normalizations)
     plain, tuned = normalizations
     assert plain.classical is not None and tuned.classical is not None

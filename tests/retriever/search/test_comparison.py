@@ -28,9 +28,9 @@ from echo_index.retriever.search.hits import Hit
 from echo_index.retriever.search.retriever import Retriever
 
 
-def indexed(corpus: Path, encoder: EchoEncoder, *, name: str = "index") -> Retriever:
+def indexed(corpus: Path, encoder: EchoEncoder, *, name: str = "index", compare: bool = True) -> Retriever:
     index = corpus.parent / name
-    build_index([Source.parse(str(corpus))], index, encoder=encoder)
+    build_index([Source.parse(str(corpus))], index, encoder=encoder, compare=compare)
     return Retriever.open(index, encoder=encoder)
 
 
@@ -121,20 +121,31 @@ def test_the_instruction_counts_for_both_readings(retriever: Retriever, corpus: 
         compare(fixed, "fox", instruction="Find recipes")
 
 
-def test_an_index_without_classical_vectors_has_no_such_ranking(
+def test_without_classical_vectors_the_hits_of_the_other_rankings_are_embedded(
     retriever: Retriever, corpus: Path, encoder: EchoEncoder
 ) -> None:
+    small = indexed(corpus, encoder, name="small", compare=False)
+    comparison = compare(small, "wizards judge", k=2)
+    assert [ranking.name for ranking in comparison.rankings] == ["echo", "classical", "lexical"]
+    assert (comparison.without_classical, comparison.is_among_hits) == (3, True)
+    assert not compare(retriever, "wizards judge").is_among_hits
+    hits = hits_of(comparison, "classical")
+    found = {(hit.source, hit.start) for name in ("echo", "lexical") for hit in hits_of(comparison, name)}
+    assert {(hit.source, hit.start) for hit in hits} <= found
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+    nothing = compare(small, "fox", where=SearchFilter(paths=("elsewhere/*",)))
+    assert [ranking.hits for ranking in nothing.rankings] == [()] * 3
+
+
+def test_the_index_of_an_early_version_is_compared(retriever: Retriever, corpus: Path, encoder: EchoEncoder) -> None:
     retriever = forget_classical(retriever)
-    comparison = compare(retriever, "fox")
-    assert [ranking.name for ranking in comparison.rankings] == ["echo", "lexical"]
-    assert comparison.without_classical == 3
+    assert compare(retriever, "fox").is_among_hits
     (corpus / "zebra.md").write_text("# Zebra\n\nA zebra has stripes.\n")
-    build_index([Source.parse(str(corpus))], retriever.index_dir, encoder=encoder)
+    report = build_index([Source.parse(str(corpus))], retriever.index_dir, encoder=encoder, compare=True)
+    assert report.embedded == 4
     comparison = compare(retriever, "fox")
-    assert [hit.source for hit in hits_of(comparison, "classical")] == ["corpus/zebra.md"]
-    assert len(hits_of(comparison, "echo")) == 4
-    assert comparison.without_classical == 3
-    assert hits_of(compare(retriever, "fox", where=SearchFilter(paths=("*fox*",))), "classical") == ()
+    assert len(hits_of(comparison, "classical")) == len(hits_of(comparison, "echo")) == 4
+    assert (comparison.without_classical, comparison.is_among_hits) == (0, False)
 
 
 @pytest.mark.parametrize("read_once", ["document_prompt", "query_prompt"])
