@@ -11,6 +11,7 @@ from echo_index.app.services.formatting import byte_count
 
 if TYPE_CHECKING:
     from echo_index.embeddings.runtime.devices import DeviceChoice
+    from echo_index.indexer.catalog.catalog import Catalog
     from echo_index.indexer.generations.snapshot import Snapshot
     from echo_index.indexer.vectors.faiss_index import IndexDevice
 
@@ -46,7 +47,8 @@ def read_status(
         "chunks": counts.chunks,
         "text_bytes": counts.bytes,
         "formats": snapshot.catalog.formats(generation=manifest.generation),
-        "disk_bytes": sum(path.stat().st_size for path in index_dir.iterdir() if path.is_file()),
+        "disk_bytes": _disk_bytes(index_dir),
+        "bytes_by_part": bytes_by_part(index_dir, snapshot.catalog),
         "encoder": manifest.encoder,
         "fingerprint": manifest.fingerprint,
         "chunking": manifest.chunking,
@@ -74,10 +76,16 @@ def status_lines(status: dict[str, Any]) -> list[tuple[str, str]]:
     encoder, chunking = status["encoder"], status["chunking"]
     formats = ", ".join(f"{count} {name}" for name, count in status["formats"].items())
     sizes = f"{byte_count(status['text_bytes'])} of text, {byte_count(status['disk_bytes'])} on disk"
+    parts = status["bytes_by_part"]
     lines = [
         ("Index", f"{status['index']}, generation {status['generation']} of {status['finished']}"),
         ("Documents", f"{status['documents']} ({formats})" if formats else str(status["documents"])),
         ("Passages", f"{status['chunks']}; {sizes}"),
+        (
+            "On disk",
+            f"vectors {byte_count(parts['vectors'])}, full text {byte_count(parts['full_text'])}, "
+            f"text {byte_count(parts['text'])}, rest {byte_count(parts['rest'])}",
+        ),
         ("Model", f"{encoder['model']}, layer {encoder['layer']}, {encoder['pooling']} pooling, {encoder['dtype']}"),
         ("Answers", _writers_line(status)),
         ("Prompt", repr(encoder["document_prompt"])),
@@ -100,6 +108,20 @@ def status_lines(status: dict[str, Any]) -> list[tuple[str, str]]:
     if encoder["adapter"]:
         lines.insert(4, ("Adapter", str(encoder["adapter"])))
     return lines
+
+
+def bytes_by_part(index_dir: Path, catalog: Catalog) -> dict[str, int]:
+    """Return the bytes of vectors, full text and text, and of the rest of the files: places, headings, free pages."""
+    from echo_index.indexer.catalog.sizes import catalog_sizes
+
+    sizes = catalog_sizes(catalog)
+    vectors = sizes.vectors + sum(path.stat().st_size for path in index_dir.glob("vectors-*"))
+    parts = {"vectors": vectors, "full_text": sizes.full_text, "text": sizes.text}
+    return {**parts, "rest": _disk_bytes(index_dir) - sum(parts.values())}
+
+
+def _disk_bytes(index_dir: Path) -> int:
+    return sum(path.stat().st_size for path in index_dir.iterdir() if path.is_file())
 
 
 def ocr_facts(snapshot: Snapshot) -> dict[str, Any]:

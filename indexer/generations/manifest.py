@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from base64 import b64decode, b64encode
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -56,7 +57,11 @@ class Manifest:
 
     def as_text(self) -> str:
         """Return the manifest as JSON with a checksum of all other fields."""
-        fields = {**asdict(self), "spaces": _stored_normalizations(self.normalizations)}
+        fields = {
+            **asdict(self),
+            "spaces": _stored_normalizations(self.normalizations),
+            "canaries": [{"text": canary.text, "vector": _encode_vector(canary.vector)} for canary in self.canaries],
+        }
         del fields["normalizations"]
         return json.dumps({**fields, _CHECKSUM: _checksum(fields)}, indent=1, ensure_ascii=False)
 
@@ -84,12 +89,12 @@ class Manifest:
         if version > _WITHOUT_CHECKSUM and fields.pop(_CHECKSUM, "") != _checksum(fields):
             raise _damage(path, "its checksum is wrong")
         try:
-            canaries = tuple(Canary(item["text"], tuple(item["vector"])) for item in fields.pop("canaries"))
+            canaries = tuple(Canary(item["text"], _decode_vector(item["vector"])) for item in fields.pop("canaries"))
             normalizations = (
                 _parse_normalizations(fields.pop("spaces")) if "spaces" in fields else _parse_means(fields.pop("means"))
             )
             manifest = cls(canaries=canaries, normalizations=normalizations, **fields)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise _damage(path, f"it is incomplete: {error}") from None
         for name in (manifest.vectors_file, manifest.catalog_file):
             if PurePath(name).name != name:
@@ -167,6 +172,15 @@ def _parse_means(parsed: Any) -> NormalizationPair:
     no_directions = np.empty((0, len(document)), dtype=np.float32)
     echo = VectorNormalization.of(document, query, no_directions, no_directions[:, 0], parsed["passages"])
     return NormalizationPair(echo, None)
+
+
+def _encode_vector(vector: tuple[float, ...]) -> str:
+    return b64encode(np.array(vector, dtype="<f4").tobytes()).decode()
+
+
+def _decode_vector(stored: str | list[float]) -> tuple[float, ...]:
+    """Return a vector from base64 of float32, or from the list of numbers of the first three formats."""
+    return tuple(np.frombuffer(b64decode(stored), "<f4").tolist() if isinstance(stored, str) else stored)
 
 
 def _checksum(fields: dict[str, Any]) -> str:

@@ -235,6 +235,8 @@ def test_status_shows_content_and_devices(run: Run, notes: Path, tiny_folder: Pa
     assert dict(status_lines(both))["Answers"] == said
     assert facts["failures"][0][0] == "notes/broken.pdf"
     assert facts["disk_bytes"] > 1000
+    assert sum(facts["bytes_by_part"].values()) == facts["disk_bytes"]
+    assert min(facts["bytes_by_part"].values()) > 0
 
 
 def test_filters_and_instruction_are_applied(run: Run, notes: Path) -> None:

@@ -35,7 +35,7 @@ MANIFEST = Manifest(
         VectorNormalization.of(MEANS[0], MEANS[1], np.eye(2)[:1], np.array([0.5]), 5),
         VectorNormalization.identity(2, 5),
     ),
-    canaries=(Canary("A text.", (0.1, -1 / 3, 1e-30)), Canary("漢字\n", (1.0,))),
+    canaries=(Canary("A text.", (0.5, -1 / 8, 2.0**-100)), Canary("漢字\n", (1.0,))),
 )
 
 
@@ -174,3 +174,11 @@ def test_a_manifest_is_replaced_atomically(tmp_path: Path, monkeypatch: pytest.M
     assert read_manifest(tmp_path).generation == 4
     assert manifest_stamp(tmp_path) != stamp
     assert [file.name for file in tmp_path.iterdir()] == ["manifest.json"]
+
+
+def test_canaries_of_an_earlier_format_are_lists_of_numbers(tmp_path: Path) -> None:
+    fields = json.loads(MANIFEST.as_text())
+    fields["canaries"] = [{"text": canary.text, "vector": canary.vector} for canary in MANIFEST.canaries]
+    fields["format_version"] = 1
+    del fields["checksum"]  # that format had none
+    assert Manifest.parse(json.dumps(fields), path=tmp_path).canaries == MANIFEST.canaries
