@@ -177,6 +177,14 @@ def test_what_is_recognized_in_broken_code_counts() -> None:
     assert outline("no code at all, \x01 only words\n", ".java") == ""
 
 
+def test_headings_of_broken_code_are_in_order() -> None:
+    cut = "s A<T> {\n  /** b */\n  f(x: number) {\n    return `${x}`;\n  }"
+    source = f"// a\n@dec\nexport class A<T> {cut[7:]}{cut}{cut}\n}}\nconst g = () => {{\n}};\n" + ";\n" * 15
+    offsets = [heading.offset for heading in read(source, ".ts").headings]
+    assert len(offsets) > 4
+    assert offsets == sorted(offsets)
+
+
 def test_very_short_methods_and_deep_ones_are_no_headings() -> None:
     short = "class A {\n" + "".join(f" f{n}() {{\n }}\n" for n in range(30)) + "}\n"
     assert outline(short, ".js") == "1 class A"

@@ -81,7 +81,7 @@ def _with_rests(sections: Sequence[_Section], lines: Sequence[str]) -> Iterator[
         while len(around) > 1 and around[-1].last < first:
             if rest := _rest(lines, end, around[-1].last):
                 yield replace(around[-1], first=rest)
-            end = around.pop().last + 1
+            end = max(end, around.pop().last + 1)  # in broken code a section may end behind the one around it
         if rest := _rest(lines, end, first):
             yield replace(around[-1], first=rest)
         if not is_last:
