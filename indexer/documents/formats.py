@@ -26,7 +26,7 @@ _CODE_SUFFIXES = """
     .css .scss .sass .less .jsonl .ndjson .ini .cfg .conf .properties .mk .asm .s .f90 .pas .vhd .sv
 """
 _XML_SUFFIXES = """
-    .xml .xsd .xsl .xslt .wsdl .rss .atom .rdf .owl .plist .kml .gpx .opml .tei .dbk .docbook .dita .ditamap
+    .xml .nxml .xsd .xsl .xslt .wsdl .rss .atom .rdf .owl .plist .kml .gpx .opml .tei .dbk .docbook .dita .ditamap
     .xlf .xliff .tmx .resx .xaml .csproj .fsproj .vbproj .props .targets .nuspec
 """
 

@@ -221,6 +221,10 @@ EQUATIONS = {
     "<m:d><m:e>{a}</m:e><m:e>{b}</m:e></m:d>": "(a|b)",
     "<m:d><m:dPr><m:begChr m:val='{'/><m:endChr m:val=''/></m:dPr><m:e>{a}</m:e></m:d>": "{a",
     "<m:func><m:fName>{sin}</m:fName><m:e>{x}</m:e></m:func>": "sin x",
+    "{a}<m:func><m:fName>{sin}</m:fName><m:e>{x}</m:e></m:func>": "a sin x",
+    "<m:sSup><m:e><m:f><m:num>{a+b}</m:num><m:den>{2}</m:den></m:f></m:e><m:sup>{3}</m:sup></m:sSup>": "((a+b)/2)^3",
+    "{a}</m:oMath><m:oMath>{b}": "a b",
+    "{a}</m:oMath><m:oMathPara><m:oMath>{b}</m:oMath><m:oMath>{c}</m:oMath></m:oMathPara><m:oMath>{d}": "a b c d",
     "<m:m><m:mr><m:e>{a}</m:e><m:e>{b}</m:e></m:mr><m:mr><m:e>{c}</m:e><m:e>{d}</m:e></m:mr></m:m>": "[a, b; c, d]",
     "<m:acc><m:e>{x}</m:e></m:acc>": "x\u0302",
 }

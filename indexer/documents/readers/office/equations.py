@@ -14,13 +14,19 @@ if TYPE_CHECKING:
 _ATOM = re.compile(r"[\d.,]+|\w+|.|\(.*\)", re.DOTALL)
 _PLAIN_SUBSCRIPT = re.compile(r"\w+")
 _CIRCUMFLEX = "\u0302"  # the default accent
+_EQUATIONS = ("m:oMath", "m:oMathPara")
 _INTEGRAL = "∫"  # the default operator
 _OVERLINE, _UNDERLINE = "\u0305", "\u0332"
 
 
 def linear_equation(element: _Element) -> str:
-    """Return the text of an equation, or of an element in one."""
-    return "".join(_linear(part) for part in shown_children(element))
+    """Return the text of an equation, or of an element in one, with a space before an equation right behind another."""
+    previous = element.getprevious()
+    text = " " if previous is not None and name(element) in _EQUATIONS and name(previous) in _EQUATIONS else ""
+    for part in shown_children(element):
+        is_apart = name(part) == "m:func" and text[-1:].isalnum()  # a_n cos x is not ancos x
+        text += f" {_linear(part)}" if is_apart else _linear(part)
+    return text
 
 
 def _linear(element: _Element) -> str:
@@ -71,6 +77,8 @@ def _fraction(element: _Element) -> str:
 
 def _scripts(element: _Element, *, is_before: bool) -> str:
     base, lower, upper = _part(element, "m:e"), _part(element, "m:sub"), _part(element, "m:sup")
+    if child(element, "m:e", "m:f") is not None:
+        base = _grouped(base)
     lowered = lower if _PLAIN_SUBSCRIPT.fullmatch(lower) or not lower else f"_({lower})"
     if is_before:  # as in the mass number of an isotope
         return f"{_raised(upper, before='')}{f'_{lower}' if lower else ''} {base}".strip()
