@@ -160,3 +160,12 @@ def test_hostile_files_are_read_in_time(source: str) -> None:
     start = time.perf_counter()
     assert len(read(source).headings) < 100
     assert time.perf_counter() - start < 5
+
+
+def test_letters_stand_in_place_of_references_to_them() -> None:
+    head = "<title>Comiss&#x000e3;o</title> &eacute;tica &#8212; &#x141;\n&lt;b&gt; &amp;#227; &#60; &#xA0; &house;\n"
+    document = read(f"<article>\n<p>&#201;t&#xe9;</p>\n<sec>{head}{'word ' * 60}</sec>\n</article>\n")
+    assert "Comissão</title> ética — Ł\n&lt;b&gt; &amp;#227; &#60; &#xA0; &house;\n" in document.text
+    [section] = document.headings
+    assert section.title == "Comissão"
+    assert document.text[section.offset :].startswith("<sec><title>Comissão")
