@@ -507,13 +507,15 @@ def test_ctrl_c_keeps_finished_work_and_names_the_remedy(tmp_path: Path, tiny_fo
 
 
 def _vectors_in(catalog: Path) -> int:
+    """Return the number of different texts that have a vector."""
     import sqlite3
 
     if not catalog.exists():
         return 0
     connection = sqlite3.connect(catalog)
     try:
-        return int(connection.execute("SELECT count(*) FROM vectors").fetchone()[0])
+        texts = "SELECT count(DISTINCT hash) FROM chunks WHERE id IN (SELECT chunk FROM vector_codes)"
+        return int(connection.execute(texts).fetchone()[0])
     except sqlite3.OperationalError:
         return 0
     finally:

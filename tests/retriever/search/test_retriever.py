@@ -167,12 +167,12 @@ def test_dense_search_ranks_by_the_cosine_of_the_encoders_own_vectors_with_the_q
     question = encoder.encode_queries(["wizards judge"])[0]
     cosines = (passages @ question).tolist()
     places = [hit.dense for hit in hits if hit.dense]
-    assert [place.score for place in places] == pytest.approx(cosines, abs=2e-3)  # kept in half precision
+    assert [place.score for place in places] == pytest.approx(cosines, abs=5e-3)  # kept in 8 bits
     assert [place.rank for place in places] == [1 + sorted(cosines, reverse=True).index(cosine) for cosine in cosines]
     counts = np.exp((passages @ question) / 0.1)  # there are fewer passages than give feedback
     towards = question + 0.75 * counts @ passages / counts.sum()
     expected = passages @ (towards / np.linalg.norm(towards))
-    assert [hit.score for hit in hits] == pytest.approx(expected.tolist(), abs=2e-3)
+    assert [hit.score for hit in hits] == pytest.approx(expected.tolist(), abs=5e-3)
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
 
 
