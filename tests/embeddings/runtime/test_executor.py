@@ -144,10 +144,10 @@ def test_a_pass_leaves_the_cores_to_other_programs_that_use_them(monkeypatch: py
 
     def read() -> ProcessorTimes:
         busy[0] += others
-        return ProcessorTimes(clock=float(next(seconds)), busy=busy[0], own=0.0)
+        return ProcessorTimes(busy=busy[0], own=0.0)
 
     others = 0.0
-    monkeypatch.setattr(executor._passes, "_free_cores", FreeCores(read))
+    monkeypatch.setattr(executor._passes, "_free_cores", FreeCores(read, clock=lambda: float(next(seconds))))
     assert run_on_executor(torch.get_num_threads) == cores
     others = os.cpu_count() or 1
     assert run_on_executor(torch.get_num_threads) == 1
