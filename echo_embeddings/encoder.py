@@ -118,7 +118,7 @@ class EchoEncoder:
         Raises:
             TextError: a text is empty.
         """
-        return self._encode(self.document_tokens(texts), progress)
+        return self.encode_tokens(self.document_tokens(texts), progress=progress)
 
     def encode_document_pairs(self, texts: Sequence[str]) -> Iterator[tuple[list[int], EmbeddingPair]]:
         """Embed documents as echo and as classical embeddings; yield batches of (positions in `texts`, embeddings).
@@ -156,7 +156,7 @@ class EchoEncoder:
             TextError: a text is empty.
             PromptError: an instruction is given, but the query prompt has no slot for it.
         """
-        return self._encode(self.query_tokens(texts, instruction=instruction), None)
+        return self.encode_tokens(self.query_tokens(texts, instruction=instruction))
 
     def encode_query_pairs(self, texts: Sequence[str], *, instruction: str | None = None) -> EmbeddingPair:
         """Embed queries as echo and as classical embeddings.
@@ -309,7 +309,8 @@ class EchoEncoder:
             self.query_prompt, texts, instruction=instruction, default=self.instruction
         )
 
-    def _encode(self, sequences: list[EchoTokens], progress: Progress | None) -> Vectors:
+    def encode_tokens(self, sequences: Sequence[EchoTokens], *, progress: Progress | None = None) -> Vectors:
+        """Embed texts by their tokens from `document_tokens` or `query_tokens`: float32 (n, dimension), unit rows."""
         vectors = np.empty((len(sequences), self.dimension), dtype=np.float32)
         done = 0
         for positions, views in self._pooled(sequences, self.views):
@@ -331,7 +332,7 @@ class EchoEncoder:
         return combine_views(vectors, self.views, self.model.head)
 
     def _pooled(
-        self, sequences: list[EchoTokens], views: Sequence[LayerView]
+        self, sequences: Sequence[EchoTokens], views: Sequence[LayerView]
     ) -> Iterator[tuple[list[int], list[Vectors]]]:
         """Yield batches of (positions in `sequences`, the vectors of each view)."""
         lengths = [len(tokens) for tokens in sequences]

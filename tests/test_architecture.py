@@ -20,7 +20,8 @@ FOLDERS = {"echo_index": "src/echo_index", "embeddings": "echo_embeddings"}
 ORDER = {
     "embeddings": (
         *("runtime", "vectors", "text", "decoder", "models"),
-        *("hidden_states", "encoder_config", "encoder", "queries", "generation", "training"),
+        *("hidden_states", "encoder_config", "encoder", "sentence_transformers_module"),
+        *("queries", "generation", "training"),
     ),
     "indexer": (
         *("storage", "text", "documents", "sources", "archives", "sandbox", "catalog"),
@@ -81,7 +82,10 @@ OWNERS = {
         "embeddings/models/lora.py",
         "embeddings/training/peft_adapter.py",
     ),
-    "sentence_transformers": ("retriever/evaluation/sentence_transformer.py",),
+    "sentence_transformers": (
+        "embeddings/sentence_transformers_module.py",
+        "retriever/evaluation/sentence_transformer.py",
+    ),
     "huggingface_hub": ("embeddings/models/resolve.py",),
     "tokenizers": (
         "embeddings/text/tokenizer.py",
