@@ -7,11 +7,12 @@ terms and words in which only accents are folded, and so is the query.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from echo_index.indexer.catalog.fts_index import has_basic_letters
-from echo_index.indexer.catalog.records import LexicalQuery, SearchFilter
+from echo_index.indexer.catalog.records import LexicalQuery, SearchFilter, TermStatistics
 from echo_index.indexer.catalog.visibility_sql import FROM_VISIBLE_CHUNKS, VISIBLE, filter_sql
 from echo_index.indexer.storage.sqlite import Database
 from echo_index.indexer.text.analyzer import (
@@ -28,6 +29,8 @@ from echo_index.indexer.text.stopwords import STOP_WORDS
 _TERMS, _WORDS = "terms", "exact_words"
 _ENGLISH_STEMS = "full_text"  # the only full-text table up to schema version 2
 _COUNT_EXPONENT = 0.75  # of seven collections, short queries lose with 1, long ones with 0
+
+_LEAST_INVERSE_FREQUENCY = 1e-6  # FTS5's, of a part that more than half of all rows match
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +92,19 @@ def visible_languages(database: Database) -> list[str]:
 
 
 def bm25_search(
-    database: Database, query: LexicalQuery, *, k: int, where: SearchFilter, generation: int
+    database: Database,
+    query: LexicalQuery,
+    *,
+    k: int,
+    where: SearchFilter,
+    generation: int,
+    statistics: TermStatistics | None = None,
 ) -> list[tuple[int, float]]:
-    """Return (chunk id, BM25 score) of the best `k` chunks of a generation, best first; higher scores are better."""
-    expressions = _expressions(database, query)
+    """Return (chunk id, BM25 score) of the best `k` chunks of a generation, best first; higher scores are better.
+
+    With the `statistics` of several catalogs, a part of the query weighs as much as if they were one.
+    """
+    expressions = _weighted(database, _expressions(database, query), statistics)
     if not expressions.ranked:
         return []
     if where == SearchFilter():
@@ -106,16 +118,54 @@ def bm25_search(
     return database.rows(ranked, {**expressions.parameters(), "generation": generation, "k": k, **values})
 
 
-def bm25_scores(database: Database, query: LexicalQuery, ids: Sequence[int]) -> dict[int, float]:
+def bm25_scores(
+    database: Database, query: LexicalQuery, ids: Sequence[int], *, statistics: TermStatistics | None = None
+) -> dict[int, float]:
     """Return the BM25 score of each of these chunks, 0 for chunks that do not match."""
     scores = dict.fromkeys(map(int, ids), 0.0)
-    expressions = _expressions(database, query)
+    expressions = _weighted(database, _expressions(database, query), statistics)
     if scores and expressions.ranked:
         selected = "SELECT value FROM json_each(:ids)"
         # The plus makes SQLite compute the ranking once instead of once for each id.
         sql = f"SELECT id, score FROM ({expressions.ranking_sql()}) WHERE +id IN ({selected})"
         scores.update(database.rows(sql, {**expressions.parameters(), "ids": json.dumps(list(scores))}))
     return scores
+
+
+def term_statistics(database: Database, query: LexicalQuery) -> TermStatistics:
+    """Return how many rows there are, and how many match each part of a query."""
+    ranked = _expressions(database, query).ranked
+    return TermStatistics(
+        {table: int(database.value(f"SELECT count(*) FROM {table}")) for table in ranked},
+        {
+            (table, expression): int(
+                database.value(f"SELECT count(*) FROM {table} WHERE {table} MATCH ?", (expression,))
+            )
+            for table, weights in ranked.items()
+            for expression in weights
+        },
+    )
+
+
+def _weighted(database: Database, expressions: _Expressions, total: TermStatistics | None) -> _Expressions:
+    """Return the expressions with weights that replace this catalog's inverse document frequencies by the total's."""
+    if total is None:
+        return expressions
+    weighted = _Expressions(required=expressions.required)
+    for table, weights in expressions.ranked.items():
+        rows = int(database.value(f"SELECT count(*) FROM {table}"))
+        for expression, weight in weights.items():
+            matches = database.value(f"SELECT count(*) FROM {table} WHERE {table} MATCH ?", (expression,))
+            everywhere = _inverse_frequency(total.rows[table], total.matches[table, expression])
+            factor = everywhere / _inverse_frequency(rows, int(matches))
+            weighted.rank_by(table, [expression], weight=weight * factor)
+    return weighted
+
+
+def _inverse_frequency(rows: int, matches: int) -> float:
+    """Return the inverse document frequency as FTS5 computes it for bm25()."""
+    frequency = math.log((rows - matches + 0.5) / (matches + 0.5)) if rows >= matches else 0.0
+    return frequency if frequency > 0 else _LEAST_INVERSE_FREQUENCY
 
 
 def _best_without_filter(

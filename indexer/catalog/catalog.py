@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from echo_index.errors import IndexDamaged
-from echo_index.indexer.catalog.bm25_search import bm25_scores, bm25_search, visible_languages
+from echo_index.indexer.catalog.bm25_search import bm25_scores, bm25_search, term_statistics, visible_languages
 from echo_index.indexer.catalog.fts_index import add_chunk, remove_chunks
 from echo_index.indexer.catalog.records import (
     ARCHIVE,
@@ -26,6 +26,7 @@ from echo_index.indexer.catalog.records import (
     LexicalQuery,
     SearchFilter,
     StoredChunk,
+    TermStatistics,
 )
 from echo_index.indexer.catalog.rows import (
     CHUNK_COLUMNS,
@@ -359,13 +360,30 @@ class Catalog:
         rows = self.database.rows(query, {"generation": generation, **values})
         return np.fromiter((row[0] for row in rows), dtype=np.int64)
 
-    def match(self, query: LexicalQuery, *, k: int, where: SearchFilter, generation: int) -> list[tuple[int, float]]:
-        """Return (chunk id, BM25 score) of the best `k` matches of a query, best first; higher scores are better."""
-        return bm25_search(self.database, query, k=k, where=where, generation=generation)
+    def match(
+        self,
+        query: LexicalQuery,
+        *,
+        k: int,
+        where: SearchFilter,
+        generation: int,
+        statistics: TermStatistics | None = None,
+    ) -> list[tuple[int, float]]:
+        """Return (chunk id, BM25 score) of the best `k` matches of a query, best first; higher scores are better.
 
-    def scores_of(self, query: LexicalQuery, ids: Sequence[int]) -> dict[int, float]:
+        `statistics` are those of all catalogs that are searched together, if there are others.
+        """
+        return bm25_search(self.database, query, k=k, where=where, generation=generation, statistics=statistics)
+
+    def scores_of(
+        self, query: LexicalQuery, ids: Sequence[int], *, statistics: TermStatistics | None = None
+    ) -> dict[int, float]:
         """Return the BM25 score of each of these chunks, 0 for chunks that do not match."""
-        return bm25_scores(self.database, query, ids)
+        return bm25_scores(self.database, query, ids, statistics=statistics)
+
+    def term_statistics(self, query: LexicalQuery) -> TermStatistics:
+        """Return how many rows the full text has, and how many match each part of a query."""
+        return term_statistics(self.database, query)
 
     def languages(self) -> list[str]:
         """Return the Snowball names of the documents' languages, English first."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from echo_index.indexer.documents.chunking import Anchor, Chunk, with_table_header
@@ -77,13 +79,17 @@ class ChunkRow:
 
 @dataclass(frozen=True, slots=True)
 class StoredChunk:
-    """A chunk with its id and the path, title and format of its document."""
+    """A chunk with its id and the path, title and format of its document.
+
+    `collection` names the index that it is in, if several are searched together.
+    """
 
     id: int
     path: str
     title: str
     format: str
     chunk: ChunkRow
+    collection: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +116,27 @@ class LexicalQuery:
     phrases: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
     optional_phrases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TermStatistics:
+    """The rows of full-text tables, and in how many of them each part of a query occurs: what BM25 weights parts by.
+
+    `matches` are keyed by table and FTS5 expression.
+    """
+
+    rows: Mapping[str, int]
+    matches: Mapping[tuple[str, str], int]
+
+    @classmethod
+    def total(cls, parts: Iterable[TermStatistics]) -> TermStatistics:
+        """Return the statistics of several catalogs together."""
+        rows: Counter[str] = Counter()
+        matches: Counter[tuple[str, str]] = Counter()
+        for part in parts:
+            rows.update(part.rows)
+            matches.update(part.matches)
+        return cls(rows, matches)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from echo_index.embeddings.vectors.vector_ops import Vectors
 from echo_index.errors import IndexDamaged
 from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.catalog.chunk_queries import overlapping_chunks
-from echo_index.indexer.catalog.records import LexicalQuery, SearchFilter
+from echo_index.indexer.catalog.records import LexicalQuery, SearchFilter, StoredChunk, TermStatistics
 from echo_index.indexer.generations.manifest import Manifest, manifest_stamp
 from echo_index.indexer.generations.recovery import complete_manifest
 from echo_index.indexer.generations.vector_file import load_vector_index
@@ -99,13 +99,24 @@ class Snapshot:
     def _nearest(self, vector: Vectors, *, k: int, where: SearchFilter) -> list[tuple[int, float]]:
         return self.vectors.search(vector, k=k, among=self._chunk_ids(where))
 
-    def matching(self, query: LexicalQuery, *, k: int, where: SearchFilter) -> list[tuple[int, float]]:
-        """Return (chunk id, BM25 score) of the `k` best matches of a full-text query, best first."""
-        return self.catalog.match(query, k=k, where=where, generation=self.manifest.generation)
+    def matching(
+        self, query: LexicalQuery, *, k: int, where: SearchFilter, statistics: TermStatistics | None = None
+    ) -> list[tuple[int, float]]:
+        """Return (chunk id, BM25 score) of the `k` best matches of a full-text query, best first.
 
-    def scores(self, query: LexicalQuery, ids: Sequence[int]) -> dict[int, float]:
+        `statistics` are those of all indexes that are searched together, if there are others.
+        """
+        return self.catalog.match(query, k=k, where=where, generation=self.manifest.generation, statistics=statistics)
+
+    def scores(
+        self, query: LexicalQuery, ids: Sequence[int], *, statistics: TermStatistics | None = None
+    ) -> dict[int, float]:
         """Return the BM25 score of each of these chunks for a full-text query, 0 for chunks that do not match."""
-        return self.catalog.scores_of(query, ids)
+        return self.catalog.scores_of(query, ids, statistics=statistics)
+
+    def stored_chunks(self, ids: Sequence[int]) -> dict[int, StoredChunk]:
+        """Return the chunks with these ids, by id."""
+        return self.catalog.chunks(ids)
 
     def languages(self) -> list[str]:
         """Return the Snowball names of the documents' languages, English first."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -40,6 +40,7 @@ _RIDGE = 3.0  # of 1 to 12 the best mean over six public data sets; 2 to 4 are c
 _RIDGE_TUNED = 6.0  # an adapter has learnt part of the correction: 4 to 8 are close to the best of nine data sets
 _DRIFT_THRESHOLD = 0.2  # an error of 0.3 in the mean of queries costs about 2 points of nDCG@10
 _DRIFT_SAMPLE = 4096  # chunks that are compared with the old mean
+_LEAST_SHARE = 1e-4  # of a direction that several attenuations remove together; a smaller one is rounding
 _QUERY_BATCH = 64  # synthetic queries between two reports of progress
 
 QueryProgress = Callable[[int, int], None]
@@ -48,9 +49,13 @@ QueryProgress = Callable[[int, int], None]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class NormalizedQuery:
-    """The unit vector (dimension,) of a query, normalized and so comparable with normalized document vectors."""
+    """A query whose unit `vector` (dimension,) is normalized and so comparable with normalized document vectors.
+
+    `encoded` (dimension,) is the vector that the encoder returned.
+    """
 
     vector: Vectors
+    encoded: Vectors
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,7 @@ class VectorNormalization:
 
     def normalize_query(self, vector: Vectors) -> NormalizedQuery:
         """Normalize one query vector (dimension,) from the encoder."""
-        return NormalizedQuery(self.normalize_queries(vector[None, :])[0])
+        return NormalizedQuery(self.normalize_queries(vector[None, :])[0], vector)
 
     def center_documents(self, vectors: Vectors) -> Vectors:
         """Subtract the mean from document vectors (n, dimension), without attenuation; the result has unit rows."""
@@ -140,6 +145,30 @@ class VectorNormalization:
         gains = np.frombuffer(b64decode(self.gains), "<f4")
         directions = np.frombuffer(b64decode(self.directions), "<f2").astype(np.float32)
         return directions.reshape(len(gains), self.dimension), gains
+
+
+def pooled_normalization(normalizations: Sequence[VectorNormalization]) -> VectorNormalization:
+    """Return one normalization for the vectors of several indexes of the same encoder: the mean by passages.
+
+    Indexes that were too small for an estimate of their own do not count.
+    """
+    estimated = [normalization for normalization in normalizations if not normalization.is_identity]
+    if len(estimated) < 2:
+        return estimated[0] if estimated else normalizations[0]
+    weights = np.array([normalization.passages for normalization in estimated], dtype=np.float64)
+    weights /= weights.sum()
+    means = [np.tensordot(weights, [normalization._means[side] for normalization in estimated], 1) for side in (0, 1)]
+    # An attenuation is the identity without Σ (1 - gain) direction directionᵀ; so is the mean of several.
+    removed = np.zeros((estimated[0].dimension,) * 2)
+    for weight, normalization in zip(weights, estimated, strict=True):
+        directions, gains = normalization._decoded_directions
+        removed += weight * (directions.T * (1 - gains)) @ directions
+    shares, axes = np.linalg.eigh(removed)
+    is_removed = shares > _LEAST_SHARE
+    gains = np.clip(1 - shares[is_removed], 0, 1)
+    return VectorNormalization.of(
+        means[0], means[1], axes[:, is_removed].T, gains, sum(normalization.passages for normalization in estimated)
+    )
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from echo_index.indexer.catalog.records import SearchFilter
-from echo_index.indexer.generations.snapshot import Snapshot
 from echo_index.retriever.search.hits import Scored, chunk_ids
 from echo_index.retriever.search.rocchio import cosines, rocchio
+from echo_index.retriever.search.search_space import SearchSpace
 
 if TYPE_CHECKING:
     from echo_index.embeddings.vectors.vector_ops import Vectors
@@ -25,14 +25,14 @@ class DenseRanking:
     nearest: Scored
 
 
-def dense_ranking(snapshot: Snapshot, vector: Vectors, *, k: int, where: SearchFilter) -> DenseRanking:
+def dense_ranking(space: SearchSpace, vector: Vectors, *, k: int, where: SearchFilter) -> DenseRanking:
     """Rank at least `k` chunks nearest to a query vector (dimension,), not normalized, with feedback from the best.
 
     The query moves towards the best chunks, see `rocchio`, and the candidates are ranked again.
     """
-    normalized = snapshot.normalization.normalize_query(vector)
-    nearest = snapshot.nearest(normalized, k=max(k, CANDIDATES), where=where)
+    normalized = space.normalization.normalize_query(vector)
+    nearest = space.nearest(normalized, k=max(k, CANDIDATES), where=where)
     ids = chunk_ids(nearest)
-    vectors = dict(zip(ids, snapshot.chunk_vectors(ids), strict=True))
+    vectors = dict(zip(ids, space.chunk_vectors(ids), strict=True))
     ranked = cosines(vectors, rocchio(normalized.vector, ids, vectors))
     return DenseRanking(sorted(ranked.items(), key=lambda item: -item[1]), nearest)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from echo_index.indexer.catalog.records import StoredChunk
 from echo_index.indexer.documents.chunking import Anchor, with_table_header
 from echo_index.indexer.documents.document import Recognition
-from echo_index.indexer.generations.snapshot import Snapshot
+from echo_index.retriever.search.search_space import SearchSpace
 
 Scored = list[tuple[int, float]]
 """(chunk id, score), best first."""
@@ -32,7 +32,8 @@ class Location:
     """A location in a document: the character offset, the page or line (from 1), and the headings above it.
 
     `place` is its name in formats whose places are neither pages nor lines: "slide 3". `last_page` is the last page if
-    it is only known to be on one of several.
+    it is only known to be on one of several. `collection` names the index that the document is in, if several were
+    searched together.
     """
 
     source: str
@@ -42,6 +43,7 @@ class Location:
     place: str = ""
     headings: tuple[str, ...] = ()
     last_page: int | None = None
+    collection: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Hit:
     fused score (hybrid); scores are comparable within one search only. `dense` and `lexical` are its ranks by the
     cosine with the query itself and by BM25, None where it was not found. `likelihood` is set after reranking: the mean
     log-probability of a query token given the chunk. `duplicates` are the lower-ranked chunks that say the same, if the
-    search grouped them.
+    search grouped them. `collection` names the index that the document is in, if several were searched together.
     """
 
     text: str
@@ -81,6 +83,7 @@ class Hit:
     anchors: tuple[Anchor, ...] = ()
     sentence: Span | None = None
     recognition: Recognition | None = None
+    collection: str = ""
 
     @classmethod
     def of(
@@ -110,6 +113,7 @@ class Hit:
             table_header=chunk.table_header,
             anchors=chunk.anchors,
             recognition=chunk.recognition,
+            collection=stored.collection,
         )
 
     @property
@@ -146,14 +150,14 @@ class Hit:
                 break
             page, place, headings = anchor.page, anchor.place, anchor.headings
         line = None if self.line is None else self.line + self.text.count("\n", 0, position)
-        return Location(self.source, offset, page, line, place, headings)
+        return Location(self.source, offset, page, line, place, headings, collection=self.collection)
 
 
 def make_hits(
-    snapshot: Snapshot, ranked: Scored, dense: dict[int, RankedScore], lexical: dict[int, RankedScore]
+    space: SearchSpace, ranked: Scored, dense: dict[int, RankedScore], lexical: dict[int, RankedScore]
 ) -> list[Hit]:
     """Return the hits of a ranking; `dense` and `lexical` are the ranks and scores of chunk ids."""
-    chunks = snapshot.catalog.chunks(chunk_ids(ranked))
+    chunks = space.stored_chunks(chunk_ids(ranked))
     return [
         Hit.of(chunks[identifier], score=score, dense=dense.get(identifier), lexical=lexical.get(identifier))
         for identifier, score in ranked

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from echo_index.indexer.catalog.records import SearchFilter
-from echo_index.indexer.generations.snapshot import Snapshot
 from echo_index.retriever.search.dense import CANDIDATES
 from echo_index.retriever.search.fusion import zscore_fusion
 from echo_index.retriever.search.hits import Scored, chunk_ids
 from echo_index.retriever.search.lexical import names_code, parse_lexical_query
 from echo_index.retriever.search.rocchio import FEEDBACK_CHUNKS, cosines, rocchio
+from echo_index.retriever.search.search_space import SearchSpace
 
 if TYPE_CHECKING:
     from echo_index.embeddings.vectors.vector_ops import Vectors
@@ -34,7 +34,7 @@ class HybridRanking:
 
 
 def hybrid_ranking(
-    snapshot: Snapshot,
+    space: SearchSpace,
     query: str,
     vector: Vectors,
     *,
@@ -50,14 +50,14 @@ def hybrid_ranking(
     query is a phrase in quotation marks, or `exact`, chunks without it are no candidates.
     """
     depth = max(k, CANDIDATES)
-    normalized = snapshot.normalization.normalize_query(vector)
-    lexical_query = parse_lexical_query(query, snapshot.languages(), exact=exact)
-    dense = snapshot.nearest(normalized, k=depth, where=where)
-    lexical = snapshot.matching(lexical_query, k=depth, where=where)
+    normalized = space.normalization.normalize_query(vector)
+    lexical_query = parse_lexical_query(query, space.languages(), exact=exact)
+    dense = space.nearest(normalized, k=depth, where=where)
+    lexical = space.matching(lexical_query, k=depth, where=where)
     bm25 = dict(lexical)
-    bm25 |= snapshot.scores(lexical_query, [chunk_id for chunk_id in chunk_ids(dense) if chunk_id not in bm25])
+    bm25 |= space.scores(lexical_query, [chunk_id for chunk_id in chunk_ids(dense) if chunk_id not in bm25])
     candidates = [chunk_id for chunk_id, score in bm25.items() if score > 0 or not lexical_query.phrases]
-    vectors = dict(zip(candidates, snapshot.chunk_vectors(candidates), strict=True))
+    vectors = dict(zip(candidates, space.chunk_vectors(candidates), strict=True))
     bm25 = {chunk_id: bm25[chunk_id] for chunk_id in candidates}
     weight = BM25_WEIGHT_FOR_CODES if names_code(query) else BM25_WEIGHT
     fused = _fuse(vectors, bm25, normalized.vector, weight=weight)

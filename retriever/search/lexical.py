@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Literal
 
 from echo_index.indexer.catalog.records import LexicalQuery, SearchFilter
-from echo_index.indexer.generations.snapshot import Snapshot
 from echo_index.indexer.text.analyzer import split_words
 from echo_index.indexer.text.language_detection import is_stop_word, query_language
 from echo_index.indexer.text.letters import fold_text
 from echo_index.indexer.text.sentences import SENTENCE_BREAK
 from echo_index.retriever.search.hits import Scored
+from echo_index.retriever.search.search_space import SearchSpace
 
 _PHRASE = re.compile(r'(?<!\w)["“”„«»]([^"“”„«»]*)["“”„«»](?!\w)')  # but not 24" and 27"
 _QUOTATION_MARK = re.compile('["“”„«»]')
@@ -23,9 +23,9 @@ _ORDINAL = re.compile(r"\d+(?:st|nd|rd|th|er|re|e|ème|o|a|º|ª)", re.IGNORECAS
 _MAX_CHARACTERS, _MAX_WORDS = 10_000, 256  # of a query, different ones: a pasted document would take seconds
 
 
-def lexical_ranking(snapshot: Snapshot, query: str, k: int, where: SearchFilter, *, exact: bool = False) -> Scored:
+def lexical_ranking(space: SearchSpace, query: str, k: int, where: SearchFilter, *, exact: bool = False) -> Scored:
     """Return (chunk id, BM25 score) of the best `k` chunks that have a word of the query, best first."""
-    return snapshot.matching(parse_lexical_query(query, snapshot.languages(), exact=exact), k=k, where=where)
+    return space.matching(parse_lexical_query(query, space.languages(), exact=exact), k=k, where=where)
 
 
 def parse_lexical_query(text: str, languages: Sequence[str], *, exact: bool = False) -> LexicalQuery:

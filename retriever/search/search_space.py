@@ -1,0 +1,44 @@
+"""What a search needs of an index, or of several that are searched as one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from echo_index.embeddings.vectors.vector_ops import Vectors
+    from echo_index.indexer.catalog.records import LexicalQuery, SearchFilter, StoredChunk
+    from echo_index.indexer.vectors.normalization import NormalizedQuery, VectorNormalization
+
+
+class SearchSpace(Protocol):
+    """Chunks by their ids, ranked by vectors and by words. `Snapshot` is that of one index."""
+
+    @property
+    def normalization(self) -> VectorNormalization:
+        """The normalization of the vectors that are compared."""
+        ...
+
+    def nearest(self, query: NormalizedQuery, *, k: int, where: SearchFilter) -> list[tuple[int, float]]:
+        """Return (chunk id, cosine) of the `k` chunks nearest to a query that `normalization` has normalized."""
+        ...
+
+    def chunk_vectors(self, ids: Sequence[int]) -> Vectors:
+        """Return the normalized vectors of these chunks, unit rows (n, dimension)."""
+        ...
+
+    def matching(self, query: LexicalQuery, *, k: int, where: SearchFilter) -> list[tuple[int, float]]:
+        """Return (chunk id, BM25 score) of the `k` best matches of a full-text query, best first."""
+        ...
+
+    def scores(self, query: LexicalQuery, ids: Sequence[int]) -> dict[int, float]:
+        """Return the BM25 score of each of these chunks for a full-text query, 0 for chunks that do not match."""
+        ...
+
+    def languages(self) -> list[str]:
+        """Return the Snowball names of the documents' languages, English first."""
+        ...
+
+    def stored_chunks(self, ids: Sequence[int]) -> Mapping[int, StoredChunk]:
+        """Return the chunks with these ids, by id."""
+        ...
