@@ -44,7 +44,8 @@ from echo_index.indexer.text.language_detection import ENGLISH
 from echo_index.indexer.text.stopwords import stop_words
 from echo_index.retriever.rag.answer_prompt import answer_prompt
 from echo_index.retriever.rag.chat_model import EchoChatModel, conversation
-from echo_index.retriever.search.retriever import Mode, Retriever
+from echo_index.retriever.search.retriever import Retriever
+from echo_index.retriever.search.searcher import Mode
 
 _QUESTIONS = Path(__file__).parents[1] / "data" / "guide_questions.jsonl"
 _COMMAND = Path(sys.executable).with_name("echo-index")

@@ -104,7 +104,8 @@ def index_search(
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from echo_index.app.services.query_vector import single_query_vector
     from echo_index.indexer.catalog.records import SearchFilter
-    from echo_index.retriever.search.retriever import Retriever, validate_query
+    from echo_index.retriever.search.retriever import Retriever
+    from echo_index.retriever.search.searcher import validate_query
 
     retriever = Retriever.open(index, model=model, device=device, index_device=index_device, notice=notice)
     where = SearchFilter(paths=tuple(paths), formats=tuple(formats))

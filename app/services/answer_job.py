@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from echo_index.retriever.rag.citations import Answer
     from echo_index.retriever.rag.query_rewriting import Conversation
     from echo_index.retriever.search.hits import Hit
-    from echo_index.retriever.search.retriever import Mode
+    from echo_index.retriever.search.searcher import Mode
 
 
 @dataclass(frozen=True)

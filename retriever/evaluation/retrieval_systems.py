@@ -17,7 +17,7 @@ from echo_index.retriever.evaluation.similarity_methods import DIRECTIONS
 from echo_index.retriever.search.fusion import reciprocal_rank_fusion
 from echo_index.retriever.search.hits import Hit, chunk_ids, make_hits
 from echo_index.retriever.search.hybrid import hybrid_ranking
-from echo_index.retriever.search.retriever import Mode
+from echo_index.retriever.search.searcher import Mode
 
 Rank = Callable[[IndexedDataset], list[Ranking]]
 

@@ -24,7 +24,8 @@ from echo_index.indexer.documents.chunking import with_table_header
 from echo_index.indexer.vectors.faiss_index import IndexDevice
 from echo_index.retriever.search.hits import Hit, Location
 from echo_index.retriever.search.neighbours import join_neighbours
-from echo_index.retriever.search.retriever import Mode, Retriever
+from echo_index.retriever.search.retriever import Retriever
+from echo_index.retriever.search.searcher import Mode
 
 _HITS = TypeAdapter(Hit)
 _LOCATIONS = TypeAdapter(Location)

@@ -11,7 +11,8 @@ from echo_index.embeddings.vectors.vector_ops import center
 from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.retriever.search.hits import Hit, Scored, chunk_ids, make_hits, ranked_scores
 from echo_index.retriever.search.lexical import lexical_ranking
-from echo_index.retriever.search.retriever import Retriever, validate_query
+from echo_index.retriever.search.retriever import Retriever
+from echo_index.retriever.search.searcher import validate_query
 
 if TYPE_CHECKING:
     from echo_index.embeddings.encoder import EchoEncoder

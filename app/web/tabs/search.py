@@ -15,7 +15,8 @@ from echo_index.app.web.html import button, escape_html, notice
 from echo_index.app.web.tabs.query_row import query_row
 from echo_index.app.web.theme import asset, interactive_html
 from echo_index.retriever.search.lexical import nothing_found
-from echo_index.retriever.search.retriever import Mode, Retriever
+from echo_index.retriever.search.retriever import Retriever
+from echo_index.retriever.search.searcher import Mode
 
 _MODES = [("Meaning and words", "hybrid"), ("Meaning", "dense"), ("Words", "lexical")]
 _WELCOME = notice(

@@ -16,7 +16,8 @@ from echo_index.indexer.documents.chunking import Chunking
 from echo_index.indexer.generations.snapshot import Snapshot, open_snapshot
 from echo_index.retriever.search.duplicates import group_duplicates
 from echo_index.retriever.search.hits import Hit, make_hits
-from echo_index.retriever.search.retriever import Mode, Retriever
+from echo_index.retriever.search.retriever import Retriever
+from echo_index.retriever.search.searcher import Mode
 
 SAID = "The ferry leaves at eight and at noon."
 NEARLY = "The ferry leaves at eight and noon."

@@ -17,7 +17,8 @@ from echo_index.indexer.documents.document import Document, Heading, Place
 from echo_index.retriever.rag.citations import check_answer
 from echo_index.retriever.search.hits import Hit, Location
 from echo_index.retriever.search.neighbours import join_neighbours
-from echo_index.retriever.search.retriever import Mode, Retriever
+from echo_index.retriever.search.retriever import Retriever
+from echo_index.retriever.search.searcher import Mode
 
 PAGES = (
     "The lighthouse of Farrow Point was built in 1811.\n\n",

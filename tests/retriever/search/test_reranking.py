@@ -23,7 +23,8 @@ from echo_index.indexer.sources.source import Source
 from echo_index.retriever.rag.adapters import EchoRetriever
 from echo_index.retriever.search.hits import Hit, RankedScore
 from echo_index.retriever.search.reranking import reorder
-from echo_index.retriever.search.retriever import Mode, Retriever
+from echo_index.retriever.search.retriever import Retriever
+from echo_index.retriever.search.searcher import Mode
 
 QUESTION = "Which wizards pack a box of jugs?"
 SUBJECTS = ("fox", "dog", "wizards", "jugs", "box", "vow", "kite", "goat")

@@ -28,8 +28,9 @@ from echo_index.retriever.search.highlight import matching_sentence, sentence_sp
 from echo_index.retriever.search.hits import Hit
 from echo_index.retriever.search.hybrid import hybrid_ranking
 from echo_index.retriever.search.lexical import lexical_ranking, parse_lexical_query
-from echo_index.retriever.search.retriever import Mode, Retriever
+from echo_index.retriever.search.retriever import Retriever
 from echo_index.retriever.search.rocchio import _distinct_vectors, rocchio
+from echo_index.retriever.search.searcher import Mode
 
 
 @pytest.fixture
