@@ -24,7 +24,7 @@ from echo_index.embeddings.models.language_model import LanguageModel, load_mode
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give the run a cache of its own; converted models, which take a minute each, stay for the next run.
+    """Give the run a cache and a data folder of its own; converted models, which take a minute each, stay for the next run.
 
     Those that the user's cache holds are linked, so that they are not converted again.
     """
@@ -39,6 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
     own = Path(tempfile.mkdtemp(prefix="echo-index-tests-"))
     (own / "models").symlink_to(models)
     os.environ["ECHO_INDEX_CACHE"] = str(own)
+    os.environ["ECHO_INDEX_DATA"] = str(own / "data")
     config.add_cleanup(lambda: shutil.rmtree(own, ignore_errors=True))
 
 

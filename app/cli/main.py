@@ -10,6 +10,7 @@ from rich.text import Text
 
 from echo_index.app.cli import output
 from echo_index.app.cli.build import build
+from echo_index.app.cli.collections import collections
 from echo_index.app.cli.documents import remove, status, verify
 from echo_index.app.cli.evaluate import calibrate, evaluate
 from echo_index.app.cli.options import err
@@ -37,6 +38,7 @@ app.command()(tune)
 app.command("tune-answers")(tune_answers)
 app.command()(verify)
 app.command()(remove)
+app.add_typer(collections, name="collections")
 
 
 def main() -> None:

@@ -54,11 +54,15 @@ def position_text(location: Location) -> str:
 
 
 def location_text(location: Location, *, compact: bool = False) -> str:
-    """Return "notes.md, line 7" or, if compact, "notes.md:7", which editors and terminals open at the line."""
+    """Return "notes.md, line 7" or, if compact, "notes.md:7", which editors and terminals open at the line.
+
+    The name of the collection comes first if several were searched together: "work: notes.md, line 7".
+    """
     position = position_text(location)
+    source = f"{location.collection}: {location.source}" if location.collection else location.source
     if compact and location.line and not (location.place or location.page):
-        return f"{location.source}:{location.line}"
-    return f"{location.source}, {position}" if position else location.source
+        return f"{source}:{location.line}"
+    return f"{source}, {position}" if position else source
 
 
 def recognition_text(hit: Hit) -> str:
@@ -75,7 +79,7 @@ def source_text(hit: Hit) -> str:
 
 def duplicate_text(duplicate: Location, hit: Hit, *, compact: bool = False) -> str:
     """Return where a duplicate of a hit is, without the name of the document if both are in the same one."""
-    if duplicate.source == hit.source:
+    if (duplicate.collection, duplicate.source) == (hit.collection, hit.source):
         return position_text(duplicate) or "elsewhere in it"
     return location_text(duplicate, compact=compact)
 

@@ -42,7 +42,8 @@ def _locations(query: str, hits: Sequence[Hit]) -> tuple[Location, ...]:
 
 def _are_duplicates(first: Hit, second: Hit) -> bool:
     """Return whether hits with the same words say the same; a copy in another document may have other headings."""
-    return first.source != second.source or first.headings == second.headings
+    is_same_document = (first.collection, first.source) == (second.collection, second.source)
+    return not is_same_document or first.headings == second.headings
 
 
 def _words(text: str) -> tuple[str, ...]:

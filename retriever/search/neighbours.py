@@ -21,7 +21,7 @@ def join_neighbours(hits: Sequence[Hit]) -> list[Hit]:
     Such a hit has the rank and the scores of the best of them, and the text and the place of all; what overlaps stands
     in it once.
     """
-    ranks = sorted(range(len(hits)), key=lambda rank: (hits[rank].source, hits[rank].start))
+    ranks = sorted(range(len(hits)), key=lambda rank: (*_place(hits[rank]), hits[rank].start))
     runs: list[list[int]] = [[rank] for rank in ranks[:1]]
     for before, rank in pairwise(ranks):
         if _are_neighbours(hits[before], hits[rank]):
@@ -76,4 +76,9 @@ def _join_anchors(hits: Sequence[Hit]) -> tuple[Anchor, ...]:
 
 def _are_neighbours(first: Hit, second: Hit) -> bool:
     is_next = first.start < second.start and first.end < second.end and second.start - first.end <= _MAX_GAP
-    return is_next and (first.source, first.headings) == (second.source, second.headings)
+    return is_next and (_place(first), first.headings) == (_place(second), second.headings)
+
+
+def _place(hit: Hit) -> tuple[str, str]:
+    """Return the collection and the path of the document of a hit."""
+    return hit.collection, hit.source

@@ -13,6 +13,7 @@ EchoIndexError
 ├── IndexDamaged         an index whose files contradict each other
 ├── IndexUnwritable      an index that cannot be written: full disk, read-only folder
 ├── IndexBusy            an index that another process is writing
+├── CollectionError      a name of an index that does not exist, or the list of names
 └── QuestionError        a query or filter that cannot be searched
 """
 
@@ -74,6 +75,10 @@ class IndexUnwritable(EchoIndexError):
 
 class IndexBusy(EchoIndexError):
     """Another process is writing the index."""
+
+
+class CollectionError(EchoIndexError):
+    """A collection does not exist or cannot have this name, or the list of collections cannot be read or written."""
 
 
 class QuestionError(EchoIndexError):

@@ -1,0 +1,132 @@
+"""Names for indexes, kept in the user's data folder, so that commands find an index from anywhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from platformdirs import user_data_path
+
+from echo_index.errors import CollectionError
+from echo_index.indexer.generations.manifest import MANIFEST
+from echo_index.indexer.storage.atomic_write import write_atomically
+
+_FILE = "collections.json"
+_NAME = re.compile(r"[\w][\w.-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """An index with a name, and a line that says what it is about."""
+
+    name: str
+    index: Path
+    about: str = ""
+
+
+def data_folder() -> Path:
+    """Return the folder of what must not be lost: ECHO_INDEX_DATA, or the user's data directory."""
+    from_environment = os.environ.get("ECHO_INDEX_DATA")
+    return Path(from_environment).expanduser() if from_environment else user_data_path("echo-index")
+
+
+def read_collections() -> dict[str, Collection]:
+    """Return the collections by name, in alphabetical order.
+
+    Raises:
+        CollectionError: the file that lists them cannot be read.
+    """
+    path = data_folder() / _FILE
+    try:
+        listed: Any = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            name: Collection(name, Path(fields["index"]), str(fields.get("about", "")))
+            for name, fields in sorted(listed.items())
+        }
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CollectionError(
+            f"The list of collections {path} cannot be read: {error}.",
+            remedy="Mend it, or delete it and add them again.",
+        ) from None
+
+
+def add_collection(collection: Collection) -> None:
+    """Name an index, or change what is known of a name.
+
+    Raises:
+        CollectionError: the name is not possible, the folder has no index, or the list cannot be written.
+    """
+    if not _NAME.fullmatch(collection.name):
+        raise CollectionError(
+            f"{collection.name!r} cannot be the name of a collection.",
+            remedy="Use up to 64 letters, digits, dots, hyphens and underscores; the first is a letter or a digit.",
+        )
+    if not (collection.index / MANIFEST).is_file():
+        raise CollectionError(
+            f"There is no complete index in {collection.index}.",
+            remedy=f"Build it: echo-index build FOLDER --index {collection.index}",
+        )
+    about = " ".join(collection.about.split())
+    _change(lambda listed: {**listed, collection.name: Collection(collection.name, collection.index.resolve(), about)})
+
+
+def remove_collection(name: str) -> Collection:
+    """Forget the name of an index, which itself stays, and return what was known of it.
+
+    Raises:
+        CollectionError: there is no such collection, or the list cannot be written.
+    """
+    removed = _named(name, read_collections())
+    _change(lambda listed: {other: collection for other, collection in listed.items() if other != name})
+    return removed
+
+
+def find_indexes(names: Sequence[str | Path]) -> dict[str, Path]:
+    """Return the folders of indexes by the names of their collections, in the order given, each once.
+
+    A name is that of a collection or a folder. A folder with an index comes first; it is called as it is spelled.
+
+    Raises:
+        CollectionError: the list of collections cannot be read.
+    """
+    collections = read_collections()
+    found: dict[str, Path] = {}
+    for given in names:
+        name, folder = str(given), Path(given)
+        is_named = name in collections and not (folder / MANIFEST).is_file()
+        index = collections[name].index if is_named else folder
+        if index.resolve() not in {other.resolve() for other in found.values()}:
+            found[name] = index
+    return found
+
+
+def _named(name: str, collections: dict[str, Collection]) -> Collection:
+    if name not in collections:
+        known = f"There are: {', '.join(collections)}." if collections else "There are none."
+        raise CollectionError(f"There is no collection {name!r}.", remedy=known)
+    return collections[name]
+
+
+def _change(change: Callable[[dict[str, Collection]], dict[str, Collection]]) -> None:
+    """Replace the list by what `change` makes of it, while no other process does."""
+    path = data_folder() / _FILE
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):
+            changed = change(read_collections())
+            listed = {
+                name: {"index": str(collection.index), "about": collection.about}
+                for name, collection in changed.items()
+            }
+            text = json.dumps(listed, indent=1, ensure_ascii=False)
+            write_atomically(path, lambda file: file.write(text.encode()))
+    except OSError as error:
+        raise CollectionError(f"The list of collections {path} cannot be written: {error.strerror or error}.") from None
