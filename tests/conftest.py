@@ -24,7 +24,7 @@ from echo_index.embeddings.models.language_model import LanguageModel, load_mode
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give the run a cache and a data folder of its own; converted models, which take a minute each, stay for the next run.
+    """Give the run a cache and a data folder of its own; converted models, which take a minute each, stay.
 
     Those that the user's cache holds are linked, so that they are not converted again.
     """
