@@ -32,6 +32,8 @@ class Settings:
     overlap_tokens: int = 30
     longest_excerpt: int = 500
     """Characters of a passage that `search` prints."""
+    read_characters: int = 8000
+    """Characters of a document that `read` returns at most."""
     host: str = "127.0.0.1"
     port: int = 7860
     page_results: int = 10

@@ -28,7 +28,7 @@ ORDER = {
         *("vectors", "generations", "building", "inspection"),
     ),
     "retriever": ("search", "rag", "evaluation", "answer_evaluation", "tuning"),
-    "app": ("defaults", "services", "web", "cli"),
+    "app": ("defaults", "services", "web", "mcp", "cli"),
 }
 """The rooms, each above those before it, and in each its sub-packages and single modules in the same order."""
 ROOMS = tuple(ORDER)
@@ -118,6 +118,8 @@ OWNERS = {
     "fastapi": ("app/web/server.py",),
     "uvicorn": ("app/web/server.py",),
     "starlette": ("app/web/request_guard.py",),
+    "mcp": ("app/mcp/*",),
+    "anyio": ("app/mcp/server.py", "app/mcp/stdio.py"),
 }
 
 

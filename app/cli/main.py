@@ -13,6 +13,7 @@ from echo_index.app.cli.build import build
 from echo_index.app.cli.collections import collections
 from echo_index.app.cli.documents import remove, status, verify
 from echo_index.app.cli.evaluate import calibrate, evaluate
+from echo_index.app.cli.mcp import mcp
 from echo_index.app.cli.options import err
 from echo_index.app.cli.question_command import QuestionCommand
 from echo_index.app.cli.search import ask, search
@@ -31,6 +32,7 @@ app.command()(build)
 app.command(cls=QuestionCommand)(search)
 app.command(cls=QuestionCommand)(ask)
 app.command()(serve)
+app.command()(mcp)
 app.command()(status)
 app.command("eval")(evaluate)
 app.command()(calibrate)

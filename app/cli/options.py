@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -93,16 +92,15 @@ def index_search(
     formats: list[str],
     rerank: int,
     exact: bool,
-    only_once: bool = False,
+    at_once: bool = False,
 ) -> tuple[Retriever, Callable[[str], list[Hit]]]:
     """Open an index; return its retriever and a function that finds the best hits, duplicates grouped.
 
-    With `only_once`, the function is for a single search: it embeds its query without torch if possible.
+    With `at_once`, it embeds queries without torch if possible.
     """
-    if only_once:
-        # NumPy's own threads wait for each other in a loop, which takes many times as long if other programs run.
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from echo_index.app.services.query_vector import single_query_vector
+    from echo_index.app.services.query_vector import QueryVectors
+
+    vectors = QueryVectors(model=model, device=device, notice=notice) if at_once else None
     from echo_index.indexer.catalog.records import SearchFilter
     from echo_index.retriever.search.retriever import Retriever
     from echo_index.retriever.search.searcher import validate_query
@@ -113,11 +111,7 @@ def index_search(
 
     def search(query: str) -> list[Hit]:
         validate_query(query, k)
-        vector = (
-            single_query_vector(retriever, query, instruction=instruction, model=model, device=device, notice=notice)
-            if only_once and mode != "lexical"
-            else None
-        )
+        quick = None if mode == "lexical" else vectors
         return retriever.search(
             query,
             k=k,
@@ -127,7 +121,7 @@ def index_search(
             rerank=rerank,
             group=True,
             exact=exact,
-            vector=vector,
+            vector=None if quick is None else quick.vector(retriever, query, instruction=instruction),
         )
 
     return retriever, search

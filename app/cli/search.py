@@ -64,7 +64,7 @@ def search(
         formats=format,
         rerank=rerank,
         exact=exact,
-        only_once=True,
+        at_once=True,
     )
     hits = find(query)
     if json:

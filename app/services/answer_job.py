@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
@@ -47,7 +47,7 @@ class Request:
     passages: int | None = None
 
 
-def stream_turn(service: IndexService, request: Request) -> Iterator[Turn]:
+def stream_turn(service: IndexService, request: Request) -> Generator[Turn, None, None]:
     """Yield the turn each time its text grows. Closing the iterator stops the model.
 
     Raises:

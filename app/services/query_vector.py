@@ -1,43 +1,58 @@
-"""Embed the one query of a process that ends after it, without loading torch where that is possible."""
+"""Embed queries without torch where that is possible: for processes that answer at once, and ask little."""
 
 from __future__ import annotations
 
+import os
+from threading import Lock
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from echo_index.embeddings.queries.query_encoder import QueryEncoder
     from echo_index.embeddings.runtime.devices import DeviceChoice
     from echo_index.embeddings.vectors.vector_ops import Vectors
     from echo_index.retriever.search.retriever import Retriever
 
 
-def single_query_vector(
-    retriever: Retriever,
-    query: str,
-    *,
-    instruction: str | None,
-    model: str | None,
-    device: DeviceChoice,
-    notice: Callable[[str], None],
-) -> Vectors:
-    """Return the vector (dimension,) of a query for `Retriever.search`.
+class QueryVectors:
+    """Embeds the queries of a process. Thread-safe.
 
     Loading torch takes longer than all the rest of a search. The first query in int8 needs it, and leaves in the cache
-    what later processes need to do without.
-
-    Raises:
-        EchoIndexError: the query is empty, or the model of the index cannot be loaded.
+    what later processes need to do without. Create this before NumPy is imported.
     """
-    from echo_index.embeddings.queries.query_encoder import QueryEncoder
-    from echo_index.embeddings.queries.query_weights import write_query_weights
 
-    config = retriever.snapshot.manifest.encoder
-    quick = None if device == "cuda" else QueryEncoder.from_config(config, model=model, notice=notice)
-    if quick is not None:
-        vectors = quick.encode_queries([query], instruction=instruction)
-    else:
-        encoder = retriever.encoder
-        write_query_weights(encoder)
-        vectors = encoder.encode_queries([query], instruction=instruction)
-    return vectors.reshape(-1)
+    def __init__(self, *, model: str | None, device: DeviceChoice, notice: Callable[[str], None]) -> None:
+        self._model = model
+        self._device = device
+        self._notice = notice
+        self._lock = Lock()
+        self._fingerprint = ""
+        self._quick: QueryEncoder | None = None
+        # NumPy's own threads wait for each other in a loop, which takes many times as long if other programs run.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+    def vector(self, retriever: Retriever, query: str, *, instruction: str | None) -> Vectors | None:
+        """Return the vector (dimension,) of a query for `Retriever.search`, or None where that embeds it itself.
+
+        Raises:
+            EchoIndexError: the query is empty, or the model of the index cannot be loaded.
+        """
+        with self._lock:
+            quick = self._quick_encoder(retriever)
+            return None if quick is None else quick.encode_queries([query], instruction=instruction).reshape(-1)
+
+    def _quick_encoder(self, retriever: Retriever) -> QueryEncoder | None:
+        """Return the encoder without torch for the newest generation, or None if there is none."""
+        from echo_index.embeddings.queries.query_encoder import QueryEncoder
+        from echo_index.embeddings.queries.query_weights import write_query_weights
+
+        if self._device == "cuda":
+            return None
+        manifest = retriever.snapshot.manifest
+        if manifest.fingerprint != self._fingerprint:
+            self._quick = QueryEncoder.from_config(manifest.encoder, model=self._model, notice=self._notice)
+            if self._quick is None:
+                write_query_weights(retriever.encoder)
+            self._fingerprint = manifest.fingerprint
+        return self._quick

@@ -30,15 +30,31 @@ def read_status(
     from echo_index.embeddings.models.bundled import bundled_answer_adapter
     from echo_index.embeddings.runtime.devices import choose_device
     from echo_index.indexer.generations.snapshot import open_snapshot
-    from echo_index.indexer.generations.source_registry import skipped_files
 
     snapshot = open_snapshot(index_dir, index_device=index_device, notice=notice)
-    manifest = snapshot.manifest
-    counts = snapshot.catalog.counts(generation=manifest.generation)
+    facts = index_facts(snapshot, index_dir)
     model_device = choose_device(device)
-    model = str(manifest.encoder["model"])
+    model = str(snapshot.manifest.encoder["model"])
     writer = choose_writer(model, model_device)
     writer_name = writer.name or model
+    return {
+        **facts,
+        "device": {"name": model_device.name, "reason": model_device.reason},
+        "writer": {
+            "model": writer_name,
+            "adapter": bundled_answer_adapter(writer_name) is not None,
+            "reason": writer.reason,
+        },
+        "other_writers": [name for name in (model, *installed_writers(besides=model)) if name != writer_name],
+    }
+
+
+def index_facts(snapshot: Snapshot, index_dir: Path) -> dict[str, Any]:
+    """Return the facts of an index that do not depend on the models of this machine, ready for JSON."""
+    from echo_index.indexer.generations.source_registry import skipped_files
+
+    manifest = snapshot.manifest
+    counts = snapshot.catalog.counts(generation=manifest.generation)
     return {
         "index": str(index_dir.resolve()),
         "generation": manifest.generation,
@@ -52,14 +68,7 @@ def read_status(
         "encoder": manifest.encoder,
         "fingerprint": manifest.fingerprint,
         "chunking": manifest.chunking,
-        "device": {"name": model_device.name, "reason": model_device.reason},
         "index_device": {"name": snapshot.vectors.placement.device, "reason": snapshot.vectors.placement.reason},
-        "writer": {
-            "model": writer_name,
-            "adapter": bundled_answer_adapter(writer_name) is not None,
-            "reason": writer.reason,
-        },
-        "other_writers": [name for name in (model, *installed_writers(besides=model)) if name != writer_name],
         "vectors": snapshot.vectors.kind,
         "space_passages": None if snapshot.normalization.is_identity else snapshot.normalization.passages,
         "space_has_drifted": snapshot.normalization_has_drifted(),

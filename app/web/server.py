@@ -17,7 +17,8 @@ from echo_index.app.services.build_job import BuildJob
 from echo_index.app.services.credentials import Authenticator
 from echo_index.app.services.encoder_factory import EncoderOptions
 from echo_index.app.services.index_service import IndexService, ServiceOptions
-from echo_index.errors import EchoIndexError, MissingPackage
+from echo_index.app.services.mcp_package import require_mcp
+from echo_index.errors import EchoIndexError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -64,7 +65,7 @@ def make_app(service: IndexService, options: ServerOptions) -> FastAPI:
     from echo_index.app.web.theme import asset, theme
 
     if options.mcp:
-        _require_mcp()
+        require_mcp()
     build_job = BuildJob(service.index_dir, EncoderOptions(model=service.options.model, device=service.options.device))
     max_bytes = options.upload_megabytes * 10**6
     page = make_page(
@@ -147,12 +148,3 @@ def _listen(options: ServerOptions) -> socket.socket:
             remedy=f"Choose another port: --port {options.port + 1 if options.port < 65535 else DEFAULTS.port}",
         ) from None
     return listener
-
-
-def _require_mcp() -> None:
-    from importlib.util import find_spec
-
-    if find_spec("mcp") is None:
-        raise MissingPackage(
-            "The MCP server needs the package mcp.", remedy="Install it: pip install 'echo-index[mcp]'"
-        )

@@ -14,6 +14,7 @@ from repository import ROOT
 from starlette.testclient import TestClient
 
 from echo_index.app.defaults import DEFAULTS
+from echo_index.app.mcp.tool_schema import TOOL_TITLES, describe_tool
 from echo_index.app.services.build_job import BuildJob
 from echo_index.app.services.credentials import Authenticator
 from echo_index.app.services.encoder_factory import EncoderOptions
@@ -28,7 +29,7 @@ from echo_index.indexer.sources.source import Source
 from echo_index.retriever.search.retriever import Retriever
 
 HERE = "http://127.0.0.1:7860"
-ENDPOINTS = {"search", "similar", "ask", "documents", "read"}
+ENDPOINTS = {"search", "similar", "ask", "list_documents", "read", "status"}
 CHANGES = {"_build", "_stop", "_remove"}
 FOX = "# The fox\n\nThe quick brown fox jumps over the lazy dog.\n"
 
@@ -175,7 +176,7 @@ def test_every_path_has_the_security_headers(visitor: TestClient, path: str) -> 
 def test_foreign_hosts_and_origins_are_rejected(visitor: TestClient, served: IndexService) -> None:
     assert visitor.get("/", headers={"host": "evil.example"}).status_code == 403
     evil = {"origin": "https://evil.example"}
-    body = {"data": ["fox", 1, "lexical", "", None, None]}
+    body = {"data": ["fox", 1, "lexical", "", None, None, 0, 0]}
     assert visitor.post("/gradio_api/call/search", json=body, headers=evil).status_code == 403
     assert visitor.post("/gradio_api/call/search", json=body, headers={"origin": HERE}).status_code == 200
     open_to_all = make_app(served, ServerOptions(host="0.0.0.0"))
@@ -217,15 +218,15 @@ def test_the_endpoints_are_the_only_public_ones(visitor: TestClient) -> None:
 
 
 def test_the_search_endpoint(visitor: TestClient) -> None:
-    [hit] = answer(visitor, "search", "lazy dog", 1, "lexical", "", None, None, 0)
-    assert (hit["source"], hit["title"], hit["line"], hit["dense"]) == ("notes/fox.md", "The fox", 3, None)
-    assert FOX[hit["start"] : hit["end"]] == hit["text"]
-    assert len(answer(visitor, "search", "fox", 1000, "hybrid", "Find animals.", None, None, 0)) == 2
-    [hit] = answer(visitor, "search", "fox", 5, "hybrid", "", ["*vow*"], ["markdown"], 0)
-    assert hit["source"] == "notes/vow.md"
-    assert hit["likelihood"] is None
-    hits = answer(visitor, "search", "fox", 5, "dense", "", None, None, 1000)
-    assert sorted(hit["likelihood"]["rank"] for hit in hits) == [1, 2]
+    result = answer(visitor, "search", "lazy dog", 1, "lexical", "", None, None, 0, 0)
+    [passage] = result["passages"]
+    assert (passage["source"], passage["title"], passage["line"]) == ("notes/fox.md", "The fox", 3)
+    assert FOX[passage["start"] : passage["end"]] == passage["text"]
+    assert (result["offset"], result["next_offset"], result["note"]) == (0, None, "")
+    assert len(answer(visitor, "search", "fox", 1000, "hybrid", "Find animals.", None, None, 0, 0)["passages"]) == 2
+    [passage] = answer(visitor, "search", "fox", 5, "hybrid", "", ["*vow*"], ["markdown"], 0, 0)["passages"]
+    assert passage["source"] == "notes/vow.md"
+    assert len(answer(visitor, "search", "fox", 5, "dense", "", None, None, 1000, 1)["passages"]) == 1
 
 
 def test_the_search_endpoint_groups_duplicates(visitor: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,53 +235,48 @@ def test_the_search_endpoint_groups_duplicates(visitor: TestClient, monkeypatch:
     monkeypatch.setattr(
         Retriever, "search", lambda *given, **how: grouped.append(how["group"]) or search(*given, **how)
     )
-    [hit] = answer(visitor, "search", "lazy dog", 1, "lexical", "", None, None, 0)
-    assert grouped == [True] and hit["alike"] == []
+    [passage] = answer(visitor, "search", "lazy dog", 1, "lexical", "", None, None, 0, 0)["passages"]
+    assert grouped == [True] and passage["alike"] == []
 
 
 def test_the_similar_endpoint(visitor: TestClient) -> None:
-    [hit] = answer(visitor, "similar", "notes/fox.md", 0, 5)
-    assert hit["source"] == "notes/vow.md"
+    [passage] = answer(visitor, "similar", "notes/fox.md", 0, 5)["passages"]
+    assert passage["source"] == "notes/vow.md"
 
 
 def test_the_ask_endpoint(visitor: TestClient) -> None:
-    result = answer(visitor, "ask", "Who judges my vow?", 50)
-    assert {"question", "text", "found", "citations", "passages"} <= result.keys()
-    assert len(result["passages"]) == 2
+    result = answer(visitor, "ask", "Who judges my vow?", 50, None, None)
+    assert result.keys() == {"question", "text", "found", "citations"}
 
 
-def test_the_documents_and_read_endpoints(visitor: TestClient) -> None:
-    assert [document["path"] for document in answer(visitor, "documents", "")] == ["notes/fox.md", "notes/vow.md"]
-    assert [document["path"] for document in answer(visitor, "documents", "FOX")] == ["notes/fox.md"]
+def test_the_endpoints_for_documents(visitor: TestClient) -> None:
+    def listed(contains: str) -> list[str]:
+        return [found["source"] for found in answer(visitor, "list_documents", contains, 0, 100)["documents"]]
+
+    assert listed("") == ["notes/fox.md", "notes/vow.md"]
+    assert listed("FOX") == ["notes/fox.md"]
     text = FOX.strip()
-    assert answer(visitor, "read", "notes/fox.md", 0, 4000) == {
-        "source": "notes/fox.md",
-        "title": "The fox",
-        "start": 0,
-        "text": text,
-        "length": len(text),
-    }
+    read = answer(visitor, "read", "notes/fox.md", None, 4000)
+    assert (read["text"], read["start"], read["length"], read["next_start"]) == (text, 0, len(text), None)
     assert answer(visitor, "read", "notes/fox.md", 4, 3)["text"] == "e f"
-    assert answer(visitor, "read", "notes/fox.md", -7, 5)["start"] == 0
-    assert answer(visitor, "read", "notes/fox.md", 9999, 5)["text"] == ""
-
-
-def test_a_negative_length_reads_nothing(served: IndexService, visitor: TestClient) -> None:
-    assert answer(visitor, "read", "notes/fox.md", 0, -1)["text"] == ""
+    assert answer(visitor, "read", "notes/fox.md:3-3", None, 4000)["text"] == text[11:]
+    assert answer(visitor, "status")["documents"] == 2
 
 
 @pytest.mark.parametrize(
     ("endpoint", "arguments", "said"),
     [
-        ("search", ("", 5, "lexical", "", None, None, 0), "The question is empty."),
-        ("search", ("fox", 0, "lexical", "", None, None, 0), "k is 0; it must be at least 1."),
-        ("search", ("fox", 5, "fuzzy", "", None, None, 0), "fuzzy"),
-        ("search", ("fox", 5, "lexical", "", None, None, -1), "rerank is -1; it must be at least 0."),
+        ("search", ("", 5, "lexical", "", None, None, 0, 0), "The question is empty."),
+        ("search", ("fox", 0, "lexical", "", None, None, 0, 0), "k is 0; it must be at least 1."),
+        ("search", ("fox", 5, "fuzzy", "", None, None, 0, 0), "fuzzy"),
+        ("search", ("fox", 5, "lexical", "", None, None, -1, 0), "rerank is -1; it must be at least 0."),
         ("similar", ("notes/fox.md", 5, 5), "No passage begins at character 5 of notes/fox.md."),
         ("similar", ("/etc/passwd", 0, 5), "No passage begins at character 0 of /etc/passwd."),
         ("read", ("/etc/passwd", 0, 10), "There is no document /etc/passwd in this index."),
         ("read", ("../notes/fox.md", 0, 10), "There is no document ../notes/fox.md in this index."),
-        ("ask", ("  ", 3), "The question is"),
+        ("read", ("notes/fox.md", -7, 10), "notes/fox.md has no character -7."),
+        ("read", ("notes/fox.md", 0, -1), "characters is -1; it must be at least 1."),
+        ("ask", ("  ", 3, None, None), "The question is"),
     ],
 )
 def test_errors_are_returned_as_one_sentence(
@@ -296,7 +292,7 @@ def test_without_an_index_endpoints_return_the_remedy(tmp_path: Path) -> None:
     with TestClient(
         make_app(IndexService(ServiceOptions(tmp_path / "index")), ServerOptions()), base_url=HERE
     ) as client:
-        for endpoint, arguments in (("documents", ("",)), ("ask", ("Who?", 3))):
+        for endpoint, arguments in (("list_documents", ("", 0, 10)), ("ask", ("Who?", 3, None, None))):
             ended, data = call(client, endpoint, *arguments)
             assert ended == "error"
             assert "There is no complete index in" in data["error"] and "echo-index build" in data["error"]
@@ -313,7 +309,7 @@ def test_everything_requires_a_login(stranger: TestClient) -> None:
         assert stranger.get(f"/{path}").status_code == 401, path
     for path in ("file=/etc/passwd", "call/search/1"):
         assert stranger.get(f"/gradio_api/{path}").status_code == 401, path
-    body = {"data": ["fox", 1, "lexical", "", None, None]}
+    body = {"data": ["fox", 1, "lexical", "", None, None, 0, 0]}
     for endpoint in ENDPOINTS:
         for way in ("call", "call/v2", "run", "api"):
             assert stranger.post(f"/gradio_api/{way}/{endpoint}", json=body).status_code == 401, (way, endpoint)
@@ -330,8 +326,8 @@ def test_only_the_right_password_logs_in(stranger: TestClient) -> None:
     assert stranger.post("/login", data={"username": "marta", "password": "green door"}).status_code == 200
     assert stranger.get("/config").status_code == 200
     assert "auth_required" not in stranger.get("/").text
-    [hit] = answer(stranger, "search", "lazy dog", 1, "lexical", "", None, None, 0)
-    assert hit["source"] == "notes/fox.md"
+    [passage] = answer(stranger, "search", "lazy dog", 1, "lexical", "", None, None, 0, 0)["passages"]
+    assert passage["source"] == "notes/fox.md"
 
 
 @pytest.mark.parametrize(
@@ -380,5 +376,11 @@ def test_mcp_offers_the_endpoints_as_tools(served: IndexService, visitor: TestCl
     assert visitor.get("/gradio_api/mcp/schema").status_code == 404
     with TestClient(make_app(served, ServerOptions(mcp=True)), base_url=HERE) as client:
         tools = client.get("/gradio_api/mcp/schema").json()
-        assert {tool["name"] for tool in tools} == ENDPOINTS
-        assert all(len(tool["description"]) > 40 for tool in tools)
+        assert {tool["name"] for tool in tools} == ENDPOINTS == {*TOOL_TITLES}
+        for tool in tools:
+            properties = tool["inputSchema"]["properties"]
+            known = describe_tool(tool["name"]).arguments.model_json_schema()["properties"]
+            assert tool["description"].startswith(describe_tool(tool["name"]).description.partition("\n")[0])
+            assert {name: found["description"] for name, found in properties.items()} == {
+                name: found["description"] for name, found in known.items()
+            }

@@ -1,0 +1,98 @@
+"""Documents as resources: `echo-index://documents/NAME`, and the rest of a long one from a character on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+from mcp import types
+from pydantic import AnyUrl
+
+from echo_index.app.services.document_tools import DocumentTools
+from echo_index.app.services.formatting import pluralize
+from echo_index.app.services.tool_results import DocumentEntry
+from echo_index.errors import QuestionError
+
+TEMPLATES = [
+    types.ResourceTemplate(
+        uriTemplate="echo-index://documents/{source}",
+        name="document",
+        title="A document",
+        description="The text of an indexed document. A part of it is source, too: notes.md:7 or report.pdf, page 3.",
+        mimeType="text/plain",
+    ),
+    types.ResourceTemplate(
+        uriTemplate="echo-index://documents/{source}{?start}",
+        name="rest of a document",
+        title="The rest of a document",
+        description="The text of an indexed document from the character start on.",
+        mimeType="text/plain",
+    ),
+]
+_PREFIX = "echo-index://documents/"
+_PAGE = 200  # resources of a list
+_PARTS = 5  # that a tool call reads, in one resource
+
+
+def document_uri(source: str, start: int | None = None) -> str:
+    """Return the URI of a document. All of its name is one segment, so that nothing resolves dots in it."""
+    return f"{_PREFIX}{quote(source, safe='')}" + ("" if start is None else f"?start={start}")
+
+
+def list_resources(tools: DocumentTools, cursor: str | None) -> types.ListResourcesResult:
+    """Return one page of the documents that could be read; a cursor is the last document of the page before."""
+    found = [*islice(_readable_after(tools, cursor or ""), _PAGE + 1)]
+    return types.ListResourcesResult(
+        resources=[_resource(document) for document in found[:_PAGE]],
+        nextCursor=found[_PAGE - 1].source if len(found) > _PAGE else None,
+    )
+
+
+def read_resource(tools: DocumentTools, uri: str) -> types.ReadResourceResult:
+    """Return the text of a document, up to 100,000 characters; at its end, a long one says how to read on.
+
+    Raises:
+        QuestionError: this is no URI of a document.
+        DocumentError: there is no such document.
+    """
+    source, start = _parse(uri)
+    texts: list[str] = []
+    for _ in range(_PARTS):
+        part = tools.read(source, start=start, characters=20_000)
+        texts.append(part.text)
+        start = part.next_start
+        if start is None:
+            break
+    if start is not None:
+        texts.append(f"\n\nThe document goes on in {document_uri(source, start)}")
+    content = types.TextResourceContents(uri=AnyUrl(uri), mimeType="text/plain", text="".join(texts))
+    return types.ReadResourceResult(contents=[content])
+
+
+def _readable_after(tools: DocumentTools, cursor: str) -> Iterator[DocumentEntry]:
+    offset: int | None = 0
+    while offset is not None:
+        page = tools.list_documents(offset=offset, limit=1000)
+        yield from (document for document in page.documents if document.source > cursor and not document.failure)
+        offset = page.next_offset
+
+
+def _resource(document: DocumentEntry) -> types.Resource:
+    return types.Resource(
+        uri=AnyUrl(document_uri(document.source)),
+        name=document.source,
+        title=document.title or document.source,
+        description=f"{document.format}, {pluralize(document.passages, 'passage')}",
+        mimeType="text/plain",
+    )
+
+
+def _parse(uri: str) -> tuple[str, int | None]:
+    parts = urlsplit(uri)
+    start = parse_qs(parts.query).get("start", [None])[-1]
+    if not uri.startswith(_PREFIX) or (start is not None and not start.isdecimal()):
+        raise QuestionError(
+            f"{uri[:200]} names no document.", remedy=f"Write {_PREFIX}NAME, with the name percent-encoded."
+        )
+    return unquote(parts.path.removeprefix("/")), None if start is None else int(start)

@@ -1,0 +1,330 @@
+"""The tools with which an assistant uses an index: the same over stdio, over HTTP and as endpoints of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from echo_index.app.defaults import DEFAULTS
+from echo_index.app.services.document_parts import DocumentPart, split_location
+from echo_index.app.services.index_service import IndexService
+from echo_index.app.services.tool_results import (
+    AnswerResult,
+    DocumentEntry,
+    DocumentList,
+    DocumentText,
+    Failure,
+    Passage,
+    SearchResult,
+    StatusResult,
+)
+from echo_index.errors import DocumentError, QuestionError
+
+if TYPE_CHECKING:
+    from echo_index.app.services.answer_job import Turn
+    from echo_index.app.services.query_vector import QueryVectors
+    from echo_index.indexer.catalog.records import SearchFilter
+    from echo_index.indexer.generations.snapshot import Snapshot
+    from echo_index.retriever.search.hits import Hit
+    from echo_index.retriever.search.retriever import Retriever
+
+_MAX_PASSAGES = 100  # within these, an offset does not change the ranking
+_MAX_RERANKED = 50
+_MAX_SEARCH_CHARACTERS = 24_000  # of the passages of one page
+_MAX_ANSWER_PASSAGES = 10
+_MAX_DOCUMENTS = 1000
+_MAX_CHARACTERS = 20_000
+_MAX_FAILURES = 20
+_MAX_LOOKUP = 10_000  # characters of a name that is looked for
+_MAX_NAME = 200  # characters of a name in an error
+
+
+@dataclass(frozen=True)
+class DocumentTools:
+    """One method for each tool; its docstring and its types are the description that assistants see.
+
+    `query_vectors` embeds queries without torch; without it, the model of the index does. `on_turn` is called each time
+    the text of an answer grows, and stops the answer if it raises an error.
+    """
+
+    service: IndexService
+    query_vectors: QueryVectors | None = None
+    writer: str | None = None
+    on_turn: Callable[[Turn], None] = lambda turn: None
+
+    def search(
+        self,
+        question: str,
+        k: int = DEFAULTS.results,
+        mode: Literal["hybrid", "dense", "lexical"] = "hybrid",
+        instruction: str = "",
+        paths: list[str] | None = None,
+        formats: list[str] | None = None,
+        rerank: int = 0,
+        offset: int = 0,
+    ) -> SearchResult:
+        """Find the passages of the user's indexed documents that best match a question. Start here.
+
+        Searches by meaning and by words, so a whole question works best. To have words stand exactly like this, put
+        them in double quotation marks. Name the `location` of a passage when you use it, and give it to `read` to see
+        what stands around it. If the passages do not hold the answer, ask in other words before you give up.
+
+        Args:
+            question: What to look for, as a sentence or as a few words, in any language.
+            k: How many passages to return, at most 100.
+            mode: By meaning (dense), by words (lexical), or both (hybrid).
+            instruction: What to find, such as "Find code that does this."; empty for passages that answer a question.
+            paths: Only these documents or folders, or those that match one of these globs, such as "docs/*".
+            formats: Only documents of these formats, such as "markdown" or "pdf"; `status` names those there are.
+            rerank: How many of the best passages the language model reorders, at most 50; slower.
+            offset: How many of the best passages to leave out: `next_offset` of the page before.
+
+        Returns:
+            A page of passages, best first, each with its source, location, score and text.
+        """
+        k, offset = _page("k", k, offset, most=_MAX_PASSAGES)
+        where = _filter(paths, formats)
+
+        def find(retriever: Retriever) -> tuple[list[Hit], str]:
+            vector = None
+            if self.query_vectors is not None and mode != "lexical" and question.strip():
+                vector = self.query_vectors.vector(retriever, question, instruction=instruction or None)
+            hits = retriever.search(
+                question,
+                k=min(offset + k + 1, _MAX_PASSAGES),
+                mode=mode,
+                instruction=instruction or None,
+                where=where,
+                rerank=min(rerank, _MAX_RERANKED),
+                group=True,
+                vector=vector,
+            )
+            return hits, _unknown_paths(retriever, where.paths)
+
+        hits, note = self.service.with_retriever(find)
+        passages = _within([Passage.of(hit) for hit in hits[offset : offset + k]])
+        after = offset + len(passages)
+        return SearchResult(
+            passages=passages,
+            offset=offset,
+            next_offset=after if passages and after < len(hits) else None,
+            note=note or ("" if passages else _nothing_found(question, mode, offset)),
+        )
+
+    def similar(self, source: str, start: int, k: int = DEFAULTS.results) -> SearchResult:
+        """Find passages that are similar to a given passage.
+
+        Args:
+            source: The document of the passage, as returned by search.
+            start: The character offset of the passage, as returned by search.
+            k: How many passages to return, at most 100.
+
+        Returns:
+            Passages, best first, in the format of search.
+        """
+        k, _ = _page("k", k, 0, most=_MAX_PASSAGES)
+        hits = self.service.with_retriever(lambda retriever: retriever.similar(source, start, k=k))
+        passages = _within([Passage.of(hit) for hit in hits])
+        return SearchResult(
+            passages=passages, offset=0, next_offset=None, note="" if passages else "Nothing is similar."
+        )
+
+    def ask(
+        self, question: str, passages: int = 0, paths: list[str] | None = None, formats: list[str] | None = None
+    ) -> AnswerResult:
+        """Let a small local language model answer a question from the documents, in a few sentences with citations.
+
+        It takes seconds to minutes. If you can write the answer yourself, use `search` and `read` instead: you see more
+        and write better. Use this where the passages must not leave the machine, or the user asks for it.
+
+        Args:
+            question: The question.
+            passages: How many passages to give to the model, at most 10; 0 lets the question decide.
+            paths: Only these documents or folders, or those that match one of these globs, such as "docs/*".
+            formats: Only documents of these formats, such as "markdown" or "pdf".
+
+        Returns:
+            The answer with numbered citations, whether the documents contain an answer, and the cited passages.
+        """
+        from echo_index.app.services.answer_job import Request, stream_turn
+
+        if passages < 0:
+            raise QuestionError(f"passages is {passages}; it must be at least 0.")
+        request = Request(
+            question,
+            where=_filter(paths, formats),
+            writer=self.writer,
+            passages=min(passages, _MAX_ANSWER_PASSAGES) or None,
+        )
+        with closing(stream_turn(self.service, request)) as turns:
+            for turn in turns:
+                self.on_turn(turn)
+        assert turn.answer is not None, "the last turn has the answer"
+        return AnswerResult.of(turn.answer)
+
+    def read(self, source: str, start: int | None = None, characters: int = DEFAULTS.read_characters) -> DocumentText:
+        """Read an indexed document, or the part of it around a passage.
+
+        Give the `location` of a passage as the source to see what stands around it. A part of a document is named as
+        "notes.md:7" (around a line), "notes.md:7-40", "notes.md#A heading", "report.pdf, page 3", "report.pdf, pages 3
+        to 5" or "deck.pptx, slide 3". Long documents come in parts: to read on, call this again with `next_start` as
+        `start`.
+
+        Args:
+            source: The document or a part of it, as `location` of a passage, or `source` of a document, names it.
+            start: The character of the document to start from, counted from 0; by default the start of the part.
+            characters: How many characters to return at most, up to 20000.
+
+        Returns:
+            The text, what it is of the document, and where to read on.
+        """
+        if characters < 1:
+            raise QuestionError(f"characters is {characters}; it must be at least 1.")
+
+        def find(snapshot: Snapshot) -> DocumentText:
+            from echo_index.app.services.excerpts import read_part
+            from echo_index.indexer.inspection.document_queries import read_indexed_document
+
+            path, part = _find_document(snapshot, source)
+            document = read_indexed_document(snapshot, path)
+            excerpt = read_part(document, part, start=start, characters=min(characters, _MAX_CHARACTERS))
+            return DocumentText.of(document, excerpt)
+
+        return self.service.with_snapshot(find)
+
+    def list_documents(self, contains: str = "", offset: int = 0, limit: int = 100) -> DocumentList:
+        """List the indexed documents, ordered by path, in pages. To find out what a document says, use `search`.
+
+        Args:
+            contains: Only documents whose path or title contains this text.
+            offset: How many documents to leave out: `next_offset` of the page before.
+            limit: How many documents to return, at most 1000.
+
+        Returns:
+            A page of documents with path, title, format, size and number of passages, and how many there are.
+        """
+        from echo_index.indexer.inspection.document_queries import list_documents
+
+        limit, offset = _page("limit", limit, offset, most=_MAX_DOCUMENTS)
+        wanted = contains.casefold()
+        documents = [
+            document
+            for document in self.service.with_snapshot(list_documents)
+            if wanted in document.path.casefold() or wanted in document.title.casefold()
+        ]
+        after = offset + limit
+        return DocumentList(
+            documents=[DocumentEntry.of(document) for document in documents[offset:after]],
+            total=len(documents),
+            offset=offset,
+            next_offset=after if after < len(documents) else None,
+        )
+
+    def status(self) -> StatusResult:
+        """Say what is indexed: how many documents of which formats, when, with which model, and what failed.
+
+        Returns:
+            The facts of the index.
+        """
+        from echo_index.app.services.status import index_facts
+
+        facts = self.service.with_snapshot(lambda snapshot: index_facts(snapshot, self.service.index_dir))
+        return StatusResult(
+            documents=facts["documents"],
+            passages=facts["chunks"],
+            formats=facts["formats"],
+            finished=facts["finished"],
+            generation=facts["generation"],
+            model=str(facts["encoder"]["model"]),
+            disk_bytes=facts["disk_bytes"],
+            failures=[Failure(source=path, reason=why) for path, why in facts["failures"][:_MAX_FAILURES]],
+            failed=len(facts["failures"]),
+            incomplete=len({path for path, _ in facts["omissions"]}),
+        )
+
+
+def _page(name: str, limit: int, offset: int, *, most: int) -> tuple[int, int]:
+    """Return the size and the offset of a page.
+
+    Raises:
+        QuestionError: one of them is too small.
+    """
+    if limit < 1:
+        raise QuestionError(f"{name} is {limit}; it must be at least 1.")
+    if offset < 0:
+        raise QuestionError(f"offset is {offset}; it must be at least 0.")
+    return min(limit, most), offset
+
+
+def _within(passages: list[Passage]) -> list[Passage]:
+    """Return as many of the passages as fit into one page, at least one."""
+    size = 0
+    for count, passage in enumerate(passages):
+        size += len(passage.text)
+        if size > _MAX_SEARCH_CHARACTERS and count:
+            return passages[:count]
+    return passages
+
+
+def _filter(paths: list[str] | None, formats: list[str] | None) -> SearchFilter:
+    from echo_index.indexer.catalog.records import SearchFilter
+
+    return SearchFilter(paths=tuple(paths or ()), formats=tuple(formats or ()))
+
+
+def _unknown_paths(retriever: Retriever, names: tuple[str, ...]) -> str:
+    """Return a sentence about the paths that match no document, or an empty text."""
+    from echo_index.indexer.catalog.document_names import named_documents
+    from echo_index.indexer.inspection.document_queries import paths_with_archives
+
+    if not names:
+        return ""
+    documents = retriever.with_snapshot(paths_with_archives)
+    unknown = [name for name in names if not named_documents(name, documents, retriever.index_dir)]
+    return f"No document matches {', '.join(_shown(name) for name in unknown)}." if unknown else ""
+
+
+def _nothing_found(question: str, mode: Literal["hybrid", "dense", "lexical"], offset: int) -> str:
+    from echo_index.retriever.search.lexical import nothing_found
+
+    return "There are no more passages." if offset else nothing_found(question, mode=mode)
+
+
+def _find_document(snapshot: Snapshot, name: str) -> tuple[str, DocumentPart]:
+    """Return the document of the index that a name means exactly, and the part of it.
+
+    Raises:
+        DocumentError: the index has no such document.
+    """
+    from echo_index.indexer.catalog.chunk_queries import find_document
+    from echo_index.indexer.inspection.document_queries import paths_with_archives
+
+    generation = snapshot.manifest.generation
+
+    def is_document(path: str) -> bool:
+        return find_document(snapshot.catalog, path, generation=generation) is not None
+
+    is_name = len(name) <= _MAX_LOOKUP and _is_text(name)
+    found = split_location(name, is_document) if is_name else None
+    if found is None:
+        file = name.replace("\\", "/").rpartition("/")[2].casefold()
+        paths = paths_with_archives(snapshot)
+        alike = [path for path in paths if file and path.rpartition("/")[2].casefold() in (file, f"{file}.md")]
+        raise DocumentError(
+            f"There is no document {_shown(name)} in this index.",
+            remedy=f"There is {_shown(alike[0])}." if alike else "Find its name with search or list_documents.",
+        )
+    return found
+
+
+def _is_text(name: str) -> bool:
+    """Return whether a name can be stored: halves of a character cannot."""
+    return all(not "\ud800" <= character <= "\udfff" for character in name)
+
+
+def _shown(name: str) -> str:
+    """Return a name as an error shows it: in one line and not too long; quoted if it is not printable."""
+    name = name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}…"
+    return name if name and name.isprintable() else repr(name)
