@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -25,6 +27,9 @@ from echo_index.app.cli.options import (
 )
 from echo_index.app.defaults import DEFAULTS
 
+if TYPE_CHECKING:
+    from echo_index.indexer.sources.source import Source
+
 _Include = Annotated[
     list[str],
     typer.Option(
@@ -39,8 +44,15 @@ _Exclude = Annotated[
 def build(
     sources: Annotated[
         list[str],
-        typer.Argument(help="Folders, files or globs. Default: the sources of earlier builds.", metavar="[SOURCE]..."),
+        typer.Argument(
+            help="Folders, files or globs; - reads a list of paths from standard input. Default: the sources of "
+            "earlier builds.",
+            metavar="[SOURCE]...",
+        ),
     ] = [],  # noqa: B006
+    null: Annotated[
+        bool, typer.Option("--null", "-0", help="The list of - is separated by NUL characters, not by line ends.")
+    ] = False,
     index: IndexDir = DEFAULTS.index_dir,
     model: ModelName = None,
     adapter: Adapter = None,
@@ -87,12 +99,12 @@ def build(
     from dataclasses import asdict
 
     from echo_index.app.cli.progress import WorkProgress, interruptible
-    from echo_index.app.services.encoder_factory import EncoderOptions, choose_chunking, choose_sources, open_encoder
+    from echo_index.app.services.encoder_factory import EncoderOptions, choose_chunking, open_encoder
     from echo_index.app.services.profile_file import with_profile
     from echo_index.indexer.building.build_files import build_index
     from echo_index.indexer.building.build_session import read_built_with
 
-    chosen_sources = choose_sources(sources, index, include=include, exclude=exclude, notice=notice)
+    chosen_sources = _choose_sources(sources, index, null=null, include=include, exclude=exclude)
     if not chosen_sources:
         raise typer.BadParameter(f"the index in {index} has no known sources; name one.", param_hint="SOURCE")
     before = read_built_with(index)
@@ -121,3 +133,21 @@ def build(
         output.print_report(out, report)
     if not report.documents and not report.left_out:
         raise typer.Exit(1)
+
+
+def _choose_sources(
+    names: list[str], index: Path, *, null: bool, include: list[str], exclude: list[str]
+) -> list[Source]:
+    """Return the sources that are named, those of the list on standard input, or else those of earlier builds."""
+    from echo_index.app.services.build_sources import FROM_INPUT, listed_sources, read_path_list, remembered_sources
+    from echo_index.indexer.sources.source import Source
+
+    if null and FROM_INPUT not in names:
+        raise typer.BadParameter("--null says how the paths on standard input are separated; name - as the source.")
+    if not names:
+        return remembered_sources(index, include=include, exclude=exclude, notice=notice)
+    chosen = [Source.parse(name, include=include, exclude=exclude) for name in names if name != FROM_INPUT]
+    if FROM_INPUT in names:
+        paths = read_path_list(sys.stdin.buffer, null=null)
+        chosen += listed_sources(paths, index, include=include, exclude=exclude, notice=notice)
+    return chosen

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from echo_index.app.cli import output
 from echo_index.app.cli.progress import WorkProgress
-from echo_index.app.services.document_selection import select_documents
+from echo_index.app.services.document_selection import select_document
 from echo_index.app.services.formatting import pluralize
 from echo_index.app.services.json_fields import answer_fields
 from echo_index.errors import QuestionError
@@ -35,13 +35,8 @@ def find_document(name: str, snapshot: Snapshot, index: Path) -> IndexedDocument
     from echo_index.indexer.inspection.document_queries import paths_with_archives, read_indexed_document
 
     with snapshot.reading():
-        paths = select_documents([name], paths_with_archives(snapshot), index)
-        if len(paths) > 1:
-            raise QuestionError(
-                f"{name} matches {len(paths)} documents, {paths[0]} and {paths[1]} among them.",
-                remedy="Name one of them.",
-            )
-        return read_indexed_document(snapshot, paths[0])
+        path = select_document(name, paths_with_archives(snapshot), index)
+        return read_indexed_document(snapshot, path)
 
 
 def print_document_answer(

@@ -16,6 +16,7 @@ from echo_index.app.cli.evaluate import calibrate, evaluate
 from echo_index.app.cli.mcp import mcp
 from echo_index.app.cli.options import err
 from echo_index.app.cli.question_command import QuestionCommand
+from echo_index.app.cli.read import read
 from echo_index.app.cli.search import ask, search
 from echo_index.app.cli.serve import serve
 from echo_index.app.cli.tune import tune, tune_answers
@@ -26,11 +27,11 @@ app = typer.Typer(
     "Your data stays on this machine, unless you choose another model with --llm.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 app.command()(build)
 app.command(cls=QuestionCommand)(search)
 app.command(cls=QuestionCommand)(ask)
+app.command()(read)
 app.command()(serve)
 app.command()(mcp)
 app.command()(status)

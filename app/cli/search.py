@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +26,7 @@ from echo_index.app.cli.options import (
     notice,
     out,
 )
+from echo_index.app.cli.query_pipe import FROM_INPUT, read_queries, search_each
 from echo_index.app.defaults import DEFAULTS
 from echo_index.app.services.json_fields import answer_fields, hit_fields
 
@@ -37,7 +39,9 @@ if TYPE_CHECKING:
 
 
 def search(
-    query: Annotated[str, typer.Argument(help="What to look for.")],
+    query: Annotated[
+        str, typer.Argument(help="What to look for; - reads a question from each line of standard input.")
+    ],
     index: IndexDir = DEFAULTS.index_dir,
     k: Annotated[int, typer.Option("-k", min=1, help="Number of passages.")] = DEFAULTS.results,
     mode: SearchMode = "hybrid",
@@ -66,15 +70,27 @@ def search(
         exact=exact,
         at_once=True,
     )
+
+    def print_found(question: str, hits: list[Hit]) -> None:
+        if hits:
+            output.print_hits(out, hits)
+            return
+        from echo_index.retriever.search.lexical import nothing_found
+
+        out.print(nothing_found(question, mode=mode, exact=exact), markup=False, highlight=False)
+
+    if query == FROM_INPUT:
+        if sys.stdin.isatty():
+            notice("Write a question on each line; Ctrl-D ends.")
+        queries = read_queries(sys.stdin.buffer)
+        if not search_each(queries, find=find, print_found=print_found, as_json=json, out=out, notice=notice):
+            raise typer.Exit(1)
+        return
     hits = find(query)
     if json:
         output.print_json(out, [hit_fields(hit) for hit in hits])
-    elif hits:
-        output.print_hits(out, hits)
     else:
-        from echo_index.retriever.search.lexical import nothing_found
-
-        out.print(nothing_found(query, mode=mode, exact=exact), markup=False, highlight=False)
+        print_found(query, hits)
 
 
 def ask(

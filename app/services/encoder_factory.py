@@ -1,21 +1,19 @@
-"""Choose encoder, sources and chunking of a build: the options that were given, else those of the index."""
+"""Choose encoder and chunking of a build: the options that were given, else those of the index."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from echo_index.app.defaults import DEFAULTS
-from echo_index.errors import SourceError
 
 if TYPE_CHECKING:
     from echo_index.embeddings.encoder import EchoEncoder, PrecisionChoice
     from echo_index.embeddings.runtime.devices import DeviceChoice
     from echo_index.indexer.building.build_session import BuiltWith
     from echo_index.indexer.documents.chunking import Chunking
-    from echo_index.indexer.sources.source import Source
 
 Notice = Callable[[str], None]
 _PREFIX_TOKENS = 56  # for the title and headings in front of a chunk
@@ -82,34 +80,6 @@ def encoder_from_index(
         return EchoEncoder.from_config(config, model=model, device=device, notice=notice)
 
     return load
-
-
-def choose_sources(
-    names: Sequence[str], index_dir: Path, *, include: Sequence[str], exclude: Sequence[str], notice: Notice
-) -> list[Source]:
-    """Return the named sources, else those of earlier builds; `include` and `exclude` are gitignore patterns.
-
-    Raises:
-        SourceError: a source does not exist.
-    """
-    from echo_index.indexer.generations.source_registry import read_sources
-    from echo_index.indexer.sources.source import Source
-
-    if names:
-        return [Source.parse(name, include=include, exclude=exclude) for name in names]
-    sources = []
-    for name in read_sources(index_dir):
-        try:
-            sources.append(Source.parse(name, include=include, exclude=exclude))
-        except SourceError as error:
-            reason = error.message[0].lower() + error.message[1:]
-            raise SourceError(
-                f"A source of the index in {index_dir} cannot be built again: {reason}",
-                remedy="Put it back, or name the sources to keep: echo-index build SOURCE...",
-            ) from None
-    if sources:
-        notice(f"Sources of earlier builds: {', '.join(source.name for source in sources)}")
-    return sources
 
 
 def choose_chunking(max_tokens: int | None, overlap_tokens: int | None, *, before: BuiltWith | None) -> Chunking:

@@ -296,7 +296,7 @@ def _row(path: str, file: FoundFile, read: ReadFile) -> DocumentRow:
 def _validate_sources_exist(sources: Sequence[Source]) -> None:
     """Raise an error if a source has disappeared: a disconnected disk must not empty the index."""
     for source in sources:
-        if not source.path.exists():
+        if not source.is_deleted and not source.path.exists():
             raise SourceError(
                 f"{source.name} disappeared while it was being read; nothing was removed from the index.",
                 remedy="Restore it and run echo-index build again.",

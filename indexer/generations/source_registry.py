@@ -41,6 +41,21 @@ def read_sources(index_dir: Path) -> list[str]:
         return []
 
 
+def deleted_files(index_dir: Path) -> list[str]:
+    """Return the remembered sources that are single files, are in the index, and have been deleted from their folders.
+
+    A file whose folder is gone, too, may be on a disk that is not connected.
+    """
+    try:
+        with closing(Catalog(catalog_path(index_dir))) as catalog:
+            documents = catalog.current_documents()
+            names = [name for name in _names(catalog, _SOURCES) if name in documents]
+    except IndexDamaged:
+        return []
+    paths = [full_path(name, index_dir) for name in names]
+    return [str(path) for path in paths if not path.exists() and path.parent.is_dir()]
+
+
 def with_patterns(catalog: Catalog, index_dir: Path, sources: Sequence[Source]) -> list[Source]:
     """Return the sources of a build; those without patterns get the patterns of earlier builds."""
     known = _patterns(catalog)
@@ -53,7 +68,7 @@ def with_patterns(catalog: Catalog, index_dir: Path, sources: Sequence[Source]) 
 
 def remember_sources(catalog: Catalog, index_dir: Path, sources: Sequence[Source]) -> None:
     """Add the sources of a build to those of earlier builds, and forget sources that no longer exist."""
-    current = {_name(source, index_dir): source for source in sources}
+    current = {_name(source, index_dir): source for source in sources if not source.is_deleted}
     earlier = {name for name in _names(catalog, _SOURCES) if _exists(str(full_path(name, index_dir)))}
     _set_names(catalog, _SOURCES, earlier | current.keys())
     others = {name: patterns for name, patterns in _patterns(catalog).items() if name in earlier - current.keys()}

@@ -83,6 +83,7 @@ def scan(
             ocr=ocr,
         )
         for source in sorted(set(sources), key=lambda source: (source.path, source.pattern))
+        if not source.is_deleted
     ]
     seen: set[str] = set()
     for source_scan in scans:

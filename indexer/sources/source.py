@@ -26,6 +26,9 @@ class Source:
 
     `include` and `exclude` are patterns as in `.gitignore`, relative to `path`. If there are patterns to include, only
     files that match one are indexed. Files that match one of `exclude` are not.
+
+    `is_deleted` says that it is a file that was a source of earlier builds and has been deleted: it has no files, and a
+    build removes its document.
     """
 
     name: str
@@ -33,6 +36,12 @@ class Source:
     pattern: str = ""
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    is_deleted: bool = False
+
+    @classmethod
+    def deleted(cls, text: str) -> Source:
+        """Return the source for the absolute path of a file that has been deleted."""
+        return cls(name=text, path=Path(text), is_deleted=True)
 
     @classmethod
     def parse(cls, text: str, *, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> Source:
