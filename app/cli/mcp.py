@@ -29,12 +29,15 @@ def mcp(
 ) -> None:
     """Let an AI assistant on this machine search and read: an MCP server on standard input and output."""
     import gc
+    import sys
 
     from echo_index.app.services.mcp_package import require_mcp
 
     if writer is not None and llm is not None:
         raise typer.BadParameter("--writer and --llm cannot be used together: one model writes the answers.")
     require_mcp()
+    if sys.stdin.isatty():
+        notice("This waits for an AI assistant, which starts it itself. Ctrl-C ends it.")
     gc.disable()  # while the SDK defines its thousands of objects, none of which is garbage
     from echo_index.app.mcp.server import make_server
     from echo_index.app.mcp.stdio import serve_stdio
@@ -45,7 +48,7 @@ def mcp(
 
     gc.enable()
     options = ServiceOptions(
-        index,
+        index.absolute(),  # errors name it, and the assistant started this in some folder
         model=model,
         device=device,
         index_device=index_device,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from mcp import types
@@ -11,8 +10,10 @@ from pydantic import AnyUrl
 
 from echo_index.app.services.document_tools import DocumentTools
 from echo_index.app.services.formatting import pluralize
-from echo_index.app.services.tool_results import DocumentEntry
 from echo_index.errors import QuestionError
+
+if TYPE_CHECKING:
+    from echo_index.indexer.inspection.document_queries import ListedDocument
 
 TEMPLATES = [
     types.ResourceTemplate(
@@ -42,10 +43,13 @@ def document_uri(source: str, start: int | None = None) -> str:
 
 def list_resources(tools: DocumentTools, cursor: str | None) -> types.ListResourcesResult:
     """Return one page of the documents that could be read; a cursor is the last document of the page before."""
-    found = [*islice(_readable_after(tools, cursor or ""), _PAGE + 1)]
+    from echo_index.indexer.inspection.document_queries import list_documents
+
+    documents = tools.service.with_snapshot(list_documents)
+    found = [document for document in documents if document.path > (cursor or "") and document.failure is None]
     return types.ListResourcesResult(
         resources=[_resource(document) for document in found[:_PAGE]],
-        nextCursor=found[_PAGE - 1].source if len(found) > _PAGE else None,
+        nextCursor=found[_PAGE - 1].path if len(found) > _PAGE else None,
     )
 
 
@@ -70,19 +74,11 @@ def read_resource(tools: DocumentTools, uri: str) -> types.ReadResourceResult:
     return types.ReadResourceResult(contents=[content])
 
 
-def _readable_after(tools: DocumentTools, cursor: str) -> Iterator[DocumentEntry]:
-    offset: int | None = 0
-    while offset is not None:
-        page = tools.list_documents(offset=offset, limit=1000)
-        yield from (document for document in page.documents if document.source > cursor and not document.failure)
-        offset = page.next_offset
-
-
-def _resource(document: DocumentEntry) -> types.Resource:
+def _resource(document: ListedDocument) -> types.Resource:
     return types.Resource(
-        uri=AnyUrl(document_uri(document.source)),
-        name=document.source,
-        title=document.title or document.source,
+        uri=AnyUrl(document_uri(document.path)),
+        name=document.path,
+        title=document.title or document.path,
         description=f"{document.format}, {pluralize(document.passages, 'passage')}",
         mimeType="text/plain",
     )

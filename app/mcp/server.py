@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import logging
+import sys
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
@@ -35,7 +36,6 @@ _CALLS_AT_ONCE = 8
 _PROGRESS_SECONDS = 0.25
 _PROGRESS_CHARACTERS = 200  # of the end of an answer that is being written
 _RESOURCE_NOT_FOUND = -32002
-_log = logging.getLogger(__name__)
 
 
 def make_server(tools: DocumentTools) -> Server[Any, Any]:
@@ -74,7 +74,7 @@ class _Handlers:
         except EchoIndexError as error:
             return _failed(str(error))
         except Exception as error:  # noqa: BLE001 - one call that fails must not end the server
-            _log.exception("The tool %s failed", name)
+            _log_traceback()
             return _failed(f"The tool {name} failed: {type(error).__name__}. The log of the server has the details.")
         return types.ServerResult(
             types.CallToolResult(
@@ -146,6 +146,13 @@ def _progress(turn: Turn) -> str:
     if not turn.text:
         return f"Found {len(turn.passages)} passages."
     return turn.text if len(turn.text) <= _PROGRESS_CHARACTERS else f"…{turn.text[-_PROGRESS_CHARACTERS:]}"
+
+
+def _log_traceback() -> None:
+    """Write the traceback of the error that is being handled to standard error, without keys."""
+    from echo_index.app.services.external_llm import redact
+
+    sys.stderr.write(redact(traceback.format_exc()))
 
 
 def _failed(message: str) -> types.ServerResult:

@@ -76,7 +76,7 @@ def call_tool(tools: DocumentTools, name: str, arguments: Mapping[str, Any]) -> 
         checked = tool.arguments.model_validate(given)
     except ValidationError as error:
         raise QuestionError(_first_error(tool, error), remedy=_remedy(tool)) from None
-    result: BaseModel = getattr(tools, name)(**{key: getattr(checked, key) for key in checked.model_fields_set})
+    result: BaseModel = getattr(tools, name)(**{key: getattr(checked, key) for key in given})
     return result
 
 

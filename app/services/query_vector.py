@@ -47,7 +47,7 @@ class QueryVectors:
         from echo_index.embeddings.queries.query_encoder import QueryEncoder
         from echo_index.embeddings.queries.query_weights import write_query_weights
 
-        if self._device == "cuda":
+        if self._device == "cuda" or retriever.has_encoder:
             return None
         manifest = retriever.snapshot.manifest
         if manifest.fingerprint != self._fingerprint:

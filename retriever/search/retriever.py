@@ -93,6 +93,11 @@ class Retriever(Searcher):
                 self._encoder = encoder
             return self._encoder
 
+    @property
+    def has_encoder(self) -> bool:
+        """Whether the encoder is loaded."""
+        return self._encoder is not None
+
     def similar(self, source: str, start: int, *, k: int = 10, where: SearchFilter | None = None) -> list[Hit]:
         """Return the `k` chunks most similar to the chunk of document `source` that starts at character `start`.
 

@@ -49,6 +49,20 @@ sys.argv = ["echo-index", "mcp", *sys.argv[1:]]
 main()
 """
 
+# The server with a bug, whose message has a key.
+FAULTY = """
+import os, sys
+from echo_index.app.services import answer_job
+
+def faulty(service, request):
+    raise RuntimeError(f"the key {os.environ['OPENAI_API_KEY']} is wrong")
+
+answer_job._answer = faulty
+from echo_index.app.cli.main import main
+sys.argv = ["echo-index", "mcp", *sys.argv[1:]]
+main()
+"""
+
 
 @pytest.fixture(scope="module")
 def folder(encoder: EchoEncoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -226,7 +240,7 @@ async def test_hundred_calls_in_a_row_and_twenty_at_the_same_time(folder: Path) 
             assert structured(result)["passages"][0]["source"] == source
 
 
-async def test_documents_are_resources(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_documents_are_resources(folder: Path) -> None:
     async with connected(folder / "index") as session:
         listed = await session.list_resources()
         names = [HOSTILE, "notes/fox.md", "notes/long.txt", "notes/vow.md"]
@@ -252,6 +266,43 @@ async def test_documents_are_resources(folder: Path, monkeypatch: pytest.MonkeyP
         ):
             with pytest.raises(McpError, match=said):
                 await session.read_resource(AnyUrl(uri))
+
+
+def test_resources_come_in_pages(encoder: EchoEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from echo_index.app.mcp import resources
+    from echo_index.app.services.document_tools import DocumentTools
+    from echo_index.app.services.index_service import IndexService, ServiceOptions
+
+    monkeypatch.setattr(resources, "_PAGE", 2)
+    (tmp_path / "notes").mkdir()
+    for number in range(5):
+        (tmp_path / f"notes/{number}.md").write_text(f"# Page {number}\n\nText {number}.\n")
+    (tmp_path / "notes/1b.pdf").write_text("no PDF")
+    build(tmp_path, encoder)
+    tools = DocumentTools(IndexService(ServiceOptions(tmp_path / "index", device="cpu", index_device="cpu")))
+    names, cursor = [], None
+    while True:
+        page = resources.list_resources(tools, cursor)
+        names.append([resource.name for resource in page.resources])
+        if (cursor := page.nextCursor) is None:
+            break
+    assert names == [["notes/0.md", "notes/1.md"], ["notes/2.md", "notes/3.md"], ["notes/4.md"]]
+    assert resources.list_resources(tools, "zzz").resources == []
+
+
+def test_an_unexpected_error_is_logged_without_keys_and_does_not_end_the_server(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-0123456789")
+    server = Process(folder / "index", script=FAULTY)
+    server.call(1, "ask", question=ANSWER)
+    result = server.receive()["result"]
+    assert result["isError"]
+    assert result["content"][0]["text"] == "The tool ask failed: RuntimeError. The log of the server has the details."
+    server.send({"id": 2, "method": "ping"})
+    assert server.receive()["id"] == 2
+    _, errors = server.process.communicate()
+    assert "RuntimeError: the key … is wrong" in errors.decode() and "sk-secret" not in errors.decode()
 
 
 async def test_a_newer_generation_is_used_at_once_and_a_damaged_index_is_an_error(

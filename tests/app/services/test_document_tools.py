@@ -12,9 +12,11 @@ from echo_index.app.services.document_tools import DocumentTools
 from echo_index.app.services.index_service import IndexService, ServiceOptions
 from echo_index.app.services.query_vector import QueryVectors
 from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models.language_model import LanguageModel
 from echo_index.errors import EchoIndexError, IndexMissing
 from echo_index.indexer.building.build_files import build_index
 from echo_index.indexer.sources.source import Source
+from echo_index.retriever.search.retriever import Retriever
 
 LINES = 10_000
 
@@ -206,8 +208,31 @@ def test_a_newer_generation_is_used_at_once_and_an_index_may_come_later(encoder:
         assert tools.list_documents().total == number
 
 
-def test_queries_are_embedded_without_torch_as_with_it(tools: DocumentTools) -> None:
-    vectors = QueryVectors(model=None, device="cpu", notice=lambda line: None)
-    quick = DocumentTools(tools.service, query_vectors=vectors)
-    for question in ("Which fox jumps?", "Who judges?"):
-        assert quick.search(question, mode="dense") == tools.search(question, mode="dense")
+def test_queries_are_embedded_without_torch_until_the_model_is_loaded(
+    tiny_model: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ECHO_INDEX_CACHE", str(tmp_path / "cache"))  # without the weights that other tests store
+    (tmp_path / "fox.md").write_text("# The fox\n\nThe quick brown fox jumps over the lazy dog.\n")
+    encoder = EchoEncoder(tiny_model, precision="int8")
+    build_index([Source.parse(str(tmp_path / "fox.md"))], tmp_path / "index", encoder=encoder)
+
+    def search() -> tuple[float, DocumentTools, QueryVectors]:
+        vectors = QueryVectors(model=None, device="cpu", notice=lambda line: None)
+        tools = DocumentTools(tools_of(tmp_path / "index").service, query_vectors=vectors)
+        [passage] = tools.search("Which fox jumps?", mode="dense").passages
+        return passage.score, tools, vectors
+
+    def is_loaded(tools: DocumentTools) -> bool:
+        return tools.service.with_retriever(lambda retriever: retriever.has_encoder)
+
+    first, tools, _ = search()
+    assert is_loaded(tools), "the first search ever stores the weights"
+    later, tools, vectors = search()
+    assert not is_loaded(tools) and later == pytest.approx(first, abs=0.05)
+
+    def vector(retriever: Retriever) -> object:
+        return vectors.vector(retriever, "fox", instruction=None)
+
+    assert tools.service.with_retriever(vector) is not None
+    tools.service.with_retriever(lambda retriever: retriever.encoder)
+    assert tools.service.with_retriever(vector) is None, "then the loaded model is faster"
