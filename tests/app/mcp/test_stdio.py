@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -34,14 +35,17 @@ from echo_index.app.services import answer_job
 from echo_index.app.services.answer_job import Turn
 
 def endless(service, request):
-    print("printed by Python")
+    print("printed by Python", flush=True)
     ctypes.CDLL(None).puts(b"printed by C")
     ctypes.CDLL(None).fflush(None)
     text = ""
-    while True:
-        text += "word "
-        yield Turn(request.question, text=text)
-        time.sleep(0.01)
+    try:
+        while True:
+            text += "word "
+            yield Turn(request.question, text=text)
+            time.sleep(0.01)
+    finally:
+        print("stopped", flush=True)
 
 answer_job._answer = endless
 from echo_index.app.cli.main import main
@@ -211,7 +215,7 @@ async def test_an_answer_reports_its_progress_only_to_who_asks(folder: Path) -> 
         assert structured(answer)["question"] == ANSWER and text_of(answer)
         assert reported[0] == "Found 2 passages."
         count = len(reported)
-        await session.call_tool("ask", {"question": ANSWER, "passages": 2})
+        assert structured(await session.call_tool("ask", {"question": ANSWER, "passages": 2}))
         assert len(reported) == count
 
 
@@ -346,9 +350,12 @@ def test_a_closed_input_ends_the_process_while_it_writes(endless: Process) -> No
 
 
 def test_a_client_that_reads_no_longer_does_not_keep_the_process(endless: Process) -> None:
-    for number in range(2, 40):  # more answers than fit into the pipe
+    endless.call(2, "status")
+    while endless.receive().get("id") != 2:  # then the index is open
+        pass
+    for number in range(3, 40):  # more answers than fit into the pipe
         endless.call(number, "read", source="notes/long.txt", characters=20_000)
-    time.sleep(0.3)
+    time.sleep(1)
     assert endless.process.stdin is not None
     endless.process.stdin.close()
     assert endless.process.wait(timeout=5) == 0
@@ -390,6 +397,28 @@ def test_a_cancelled_answer_stops_and_what_is_no_message_is_passed_over(endless:
     assert [message for message in received if message.get("id") == 1 and "error" in message]
     endless.send({"id": 10, "method": "ping"})
     assert endless.receive()["id"] == 10, "no progress of the cancelled answer follows"
+    assert_stopped(endless)
+
+
+def test_a_cancelled_answer_stops_also_if_nobody_wants_its_progress(folder: Path) -> None:
+    server = Process(folder / "index", script=ENDLESS)
+    server.call(1, "ask", question=ANSWER)
+    assert server.process.stderr is not None
+    assert server.process.stderr.readline() == b"printed by Python\n"
+    server.send({"method": "notifications/cancelled", "params": {"requestId": 1}})
+    assert_stopped(server)
+    server.process.kill()
+    server.process.wait()
+
+
+def assert_stopped(server: Process) -> None:
+    """Wait until the model has stopped to write."""
+    assert server.process.stderr is not None
+    timer = Timer(20, server.process.kill)
+    timer.start()
+    lines = iter(server.process.stderr.readline, b"")
+    assert b"stopped\n" in lines
+    timer.cancel()
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
