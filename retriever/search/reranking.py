@@ -42,9 +42,18 @@ class Reranker:
         likelihoods = self._cache.get([(query, chunk) for chunk in chunks], self._compute_likelihoods)
         return reorder(hits, likelihoods.tolist())
 
+    def score(self, query: str, chunks: Sequence[str]) -> Vectors:
+        """Return the mean log probability per token of the query after each chunk: float32 (n,). Nothing is cached.
+
+        Raises:
+            TextError: the query or a chunk is empty.
+            ModelError: a chunk and the query do not fit into the model's context.
+        """
+        return self._model.score(query, chunks)
+
     def _compute_likelihoods(self, pairs: list[tuple[str, str]]) -> Vectors:
         [query] = {query for query, _ in pairs}
-        return self._model.score(query, [chunk for _, chunk in pairs])
+        return self.score(query, [chunk for _, chunk in pairs])
 
     @cached_property
     def _model(self) -> QueryLikelihood:

@@ -16,9 +16,9 @@ from echo_index.retriever.search.highlight import highlight_hits, with_matching_
 from echo_index.retriever.search.hits import Hit, make_hits, ranked_scores
 from echo_index.retriever.search.hybrid import hybrid_ranking
 from echo_index.retriever.search.lexical import lexical_ranking
-from echo_index.retriever.search.query_batcher import QueryBatcher
 from echo_index.retriever.search.reranking import Reranker
 from echo_index.retriever.search.search_space import SearchSpace
+from echo_index.retriever.search.text_batcher import TextBatcher
 from echo_index.retriever.search.vector_lru import VectorLRU
 
 if TYPE_CHECKING:
@@ -35,9 +35,11 @@ class Searcher(ABC):
     """Searches with one encoder. `Retriever` does so in one index, `CollectionsRetriever` in several. Thread-safe."""
 
     def __init__(self) -> None:
-        self._batcher = QueryBatcher(
+        self._queries: TextBatcher[str | None] = TextBatcher(
             lambda queries, instruction: self.encoder.encode_queries(queries, instruction=instruction)
         )
+        # Apart from the queries, which do not wait behind documents.
+        self._documents: TextBatcher[None] = TextBatcher(lambda texts, _: self.encoder.encode_documents(texts))
         self._query_vectors: VectorLRU[tuple[str, str | None]] = VectorLRU(capacity=64)
         self._sentence_vectors: VectorLRU[str] = VectorLRU(capacity=1024)
         self._reranker = Reranker(lambda: self.encoder)
@@ -141,17 +143,43 @@ class Searcher(ABC):
         _validate_not_empty(query)
         return highlight_hits(query, hits, similarity=similarity)
 
+    def embed_queries(self, texts: Sequence[str], *, instruction: str | None = None) -> Vectors:
+        """Embed queries as the encoder does, unit rows (n, dimension), together with those of other threads.
+
+        Raises:
+            TextError: a text is empty.
+            PromptError: an instruction is given, but the query prompt has no slot for it.
+        """
+        return self._queries.vectors(texts, instruction)
+
+    def embed_documents(self, texts: Sequence[str]) -> Vectors:
+        """Embed documents as the encoder does, unit rows (n, dimension), together with those of other threads.
+
+        Raises:
+            TextError: a text is empty.
+        """
+        return self._documents.vectors(texts, None)
+
+    def score_texts(self, query: str, texts: Sequence[str]) -> Vectors:
+        """Return how likely the language model finds the query after each text: float32 (n,), log p per token.
+
+        Raises:
+            TextError: the query or a text is empty.
+            ModelError: a text and the query do not fit into the model's context.
+        """
+        return self._reranker.score(query, texts)
+
     def embed_sentences(self, sentences: list[str]) -> Vectors:
         """Return the unit vectors (sentences, dimension) of sentences, embedded as documents, not normalized.
 
         Those of the last sentences are kept.
         """
-        return self._sentence_vectors.get(sentences, self.encoder.encode_documents)
+        return self._sentence_vectors.get(sentences, self.embed_documents)
 
     def _query_vector(self, query: str, instruction: str | None) -> Vectors:
         """Return the vector (dimension,) of a query, not normalized."""
         return self._query_vectors.get(
-            [(query, instruction)], lambda _: self._batcher.vector(query, instruction)[None, :]
+            [(query, instruction)], lambda _: self._queries.vectors([query], instruction)
         ).reshape(-1)
 
 

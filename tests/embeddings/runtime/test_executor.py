@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-import numpy as np
 import pytest
 import torch
 
 from echo_index.embeddings.runtime import executor
 from echo_index.embeddings.runtime.executor import in_streams, prefetched, run_in_new_thread, run_on_executor
 from echo_index.embeddings.runtime.free_cores import FreeCores, ProcessorTimes
-from echo_index.embeddings.vectors.vector_ops import Vectors
 from echo_index.errors import TextError
-from echo_index.retriever.search.query_batcher import QueryBatcher
 
 
 @pytest.fixture(autouse=True)
@@ -199,39 +196,3 @@ def test_a_forked_process_has_its_own_executor() -> None:
         os.kill(child, 9)
         waiting.join()
     assert os.waitstatus_to_exitcode(ended[0]) == 42
-
-
-class SlowEncoder:
-    """Embeds each query as its length; every pass waits for `go_on`."""
-
-    def __init__(self) -> None:
-        self.passes: list[tuple[tuple[str, ...], str | None]] = []
-        self.began, self.go_on = threading.Event(), threading.Event()
-
-    def encode(self, questions: Sequence[str], instruction: str | None) -> Vectors:
-        self.passes.append((tuple(questions), instruction))
-        self.began.set()
-        assert self.go_on.wait(20)
-        if "bad" in questions:
-            raise TextError("bad question")
-        return np.array([[len(question)] for question in questions], dtype=np.float32)
-
-
-def test_queries_that_wait_for_a_pass_are_batched_and_a_single_query_does_not_wait() -> None:
-    encoder = SlowEncoder()
-    gatherer = QueryBatcher(encoder.encode)
-    with ThreadPoolExecutor(8) as pool:
-        first = pool.submit(gatherer.vector, "a", None)
-        assert encoder.began.wait(20)
-        others = [pool.submit(gatherer.vector, question, task) for question, task in (("bb", None), ("ccc", None))]
-        another = pool.submit(gatherer.vector, "dddd", "task")
-        bad = pool.submit(gatherer.vector, "bad", None)
-        while len(gatherer._waiting) < 4:
-            pass
-        encoder.go_on.set()
-        assert [found.result(20).tolist() for found in (first, *others, another)] == [[1], [2], [3], [4]]
-        with pytest.raises(TextError, match="bad question"):
-            bad.result(20)
-    assert encoder.passes[0] == (("a",), None), "it did not wait for other queries"
-    assert sorted(encoder.passes[1][0]) == ["bad", "bb", "ccc"]
-    assert (("dddd",), "task") in encoder.passes
