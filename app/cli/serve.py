@@ -40,6 +40,12 @@ def serve(
     mcp: Annotated[
         bool, typer.Option("--mcp", help="Let AI assistants search: run an MCP server at /gradio_api/mcp/.")
     ] = False,
+    api: Annotated[
+        bool, typer.Option("--api", help="Let programs use the server: embeddings, answers, reranking and search.")
+    ] = False,
+    api_only: Annotated[
+        bool, typer.Option("--api-only", help="Serve programs as --api does, without the page.")
+    ] = False,
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Do not let visitors add or remove documents.")
     ] = False,
@@ -50,12 +56,14 @@ def serve(
     index_device: SearchDevice = "auto",
     model: ModelName = None,
 ) -> None:
-    """Serve the web page: search, ask, compare, explore, and manage documents."""
+    """Serve the web page: search, ask, compare, explore, and manage documents; and programs, with --api."""
     from echo_index.app.services.credentials import read_authenticator
     from echo_index.app.services.index_service import ServiceOptions
     from echo_index.app.services.writers import installed_writers
     from echo_index.app.web.server import ServerOptions, run_server
 
+    if api_only and mcp:
+        raise typer.BadParameter("--mcp is a part of the page; leave out --api-only, or take --api.")
     run_server(
         ServiceOptions(
             index,
@@ -72,6 +80,8 @@ def serve(
             port=port,
             authenticator=None if auth is None else read_authenticator(auth),
             mcp=mcp,
+            api=api or api_only,
+            page=not api_only,
             read_only=read_only,
             upload_megabytes=upload_megabytes,
         ),

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 
 from echo_index.app.services.external_llm import answering
 from echo_index.app.services.index_service import IndexService
+from echo_index.app.services.token_usage import NO_USAGE, TokenUsage
 
 if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+
     from echo_index.embeddings.vectors.vector_ops import Vectors
     from echo_index.indexer.catalog.records import SearchFilter
     from echo_index.retriever.rag.citations import Answer
@@ -23,12 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Turn:
-    """A question and the text written so far; `answer` is set once the text is complete."""
+    """A question and the text written so far; `answer` and `usage` are set once the text is complete."""
 
     question: str
     passages: tuple[Hit, ...] = ()
     text: str = ""
     answer: Answer | None = None
+    usage: TokenUsage = NO_USAGE
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,8 @@ class Request:
     """A question with the earlier turns of its conversation, the documents to search and the model that answers.
 
     `writer` is OWN_MODEL or the name of a model in `ServiceOptions`, None for the default; `passages` is how many
-    passages it is given, None to let the question decide.
+    passages it is given, None to let the question decide. `exchanges` are earlier questions with their answers, before
+    those of `before`. `max_tokens` and `temperature` are settings of the model, None for its own.
     """
 
     question: str
@@ -45,6 +50,9 @@ class Request:
     where: SearchFilter | None = None
     writer: str | None = None
     passages: int | None = None
+    exchanges: tuple[tuple[str, str], ...] = ()
+    max_tokens: int | None = None
+    temperature: float | None = None
 
 
 def stream_turn(service: IndexService, request: Request) -> Generator[Turn, None, None]:
@@ -77,11 +85,13 @@ def stream_turn(service: IndexService, request: Request) -> Generator[Turn, None
 
 
 def _answer(service: IndexService, request: Request) -> Iterator[Turn]:
+    from echo_index.app.services.usage_counter import UsageCounter
+    from echo_index.app.services.writers import with_settings
     from echo_index.retriever.rag.answer_stream import answer_question
     from echo_index.retriever.rag.passage_choice import MAX_PASSAGES, choose_passages
 
     writer = service.default_writer if request.writer is None else request.writer
-    model = service.chat_model(writer)
+    model = with_settings(service.chat_model(writer), max_tokens=request.max_tokens, temperature=request.temperature)
     searched = request.passages or MAX_PASSAGES
 
     def search(query: str) -> list[Hit]:
@@ -94,18 +104,19 @@ def _answer(service: IndexService, request: Request) -> Iterator[Turn]:
         return service.with_retriever(lambda retriever: retriever.embed_sentences(sentences))
 
     with answering(writer if writer in service.options.llms else None):
-        stream = answer_question(_conversation(request), search=search, model=model, embed=embed)
+        counter = UsageCounter()
+        config: RunnableConfig = {"callbacks": [counter]}
+        stream = answer_question(_conversation(request), search=search, model=model, embed=embed, config=config)
         turn = Turn(request.question, passages=stream.passages)
         yield turn
         for text in stream:
             turn = replace(turn, text=turn.text + text)
             yield turn
-        yield replace(turn, answer=stream.answer)
+        yield replace(turn, answer=stream.answer, usage=counter.usage)
 
 
 def _conversation(request: Request) -> Conversation:
     from echo_index.retriever.rag.query_rewriting import Conversation
 
-    return Conversation.from_exchanges(
-        request.question, [(turn.question, turn.answer.text) for turn in request.before if turn.answer]
-    )
+    before = [(turn.question, turn.answer.text) for turn in request.before if turn.answer]
+    return Conversation.from_exchanges(request.question, [*request.exchanges, *before])

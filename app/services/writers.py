@@ -11,6 +11,8 @@ from echo_index.app.services.formatting import byte_count
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from langchain_core.language_models import BaseChatModel
+
     from echo_index.embeddings.runtime.devices import Device, DeviceChoice
     from echo_index.retriever.rag.chat_model import EchoChatModel
     from echo_index.retriever.search.retriever import Retriever
@@ -99,3 +101,11 @@ def local_writer(
     writer = EchoChatModel(language_model=model, max_tokens=DEFAULTS.answer_tokens, answer_adapter=adapter)
     writer.load_answering()  # raises now if the adapter does not fit
     return writer
+
+
+def with_settings(model: BaseChatModel, *, max_tokens: int | None, temperature: float | None) -> BaseChatModel:
+    """Return a writer with other settings; those that are None, or that the model does not have, stay as they are."""
+    wanted = {"max_tokens": max_tokens, "num_predict": max_tokens, "temperature": temperature}
+    fields = type(model).model_fields
+    changed = {name: value for name, value in wanted.items() if value is not None and name in fields}
+    return model.model_copy(update=changed) if changed else model

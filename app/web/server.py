@@ -1,4 +1,4 @@
-"""Serve the web page over HTTP, with readiness check, login, upload limits and MCP."""
+"""Serve the web page and the routes for programs over HTTP, with readiness check, login, upload limits and MCP."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -23,17 +23,20 @@ from echo_index.errors import EchoIndexError
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-READY_PATH = "/healthz"
-
 
 @dataclass(frozen=True)
 class ServerOptions:
-    """Where to listen and what to allow; `authenticator` is None if no login is required."""
+    """Where to listen and what to allow; `authenticator` is None if no login is required.
+
+    `api` adds the routes for programs; without `page` there are only these, and Gradio is not loaded.
+    """
 
     host: str = DEFAULTS.host
     port: int = DEFAULTS.port
     authenticator: Authenticator | None = None
     mcp: bool = False
+    api: bool = False
+    page: bool = True
     read_only: bool = False
     upload_megabytes: int = DEFAULTS.upload_megabytes
 
@@ -48,20 +51,41 @@ class ServerOptions:
         return not self.read_only and (self.is_local or self.authenticator is not None)
 
 
-def make_app(service: IndexService, options: ServerOptions) -> FastAPI:
-    """Return the application: the page at /, its endpoints below /gradio_api, readiness at /healthz.
+def make_app(
+    service: IndexService, options: ServerOptions, *, report: Callable[[str], None] = lambda line: None
+) -> FastAPI:
+    """Return the application: the page at /, its endpoints below /gradio_api, readiness at /healthz; or the API.
+
+    `report` is told what fails in the routes for programs.
 
     Raises:
         MissingPackage: `mcp` is set and the package mcp is not installed.
     """
+    from echo_index.app.services.request_guard import LOOPBACK_NAMES, Guard
+
+    hosts = LOOPBACK_NAMES if options.is_local else None
+    if options.page:
+        app = _page_app(service, options)
+        app.add_middleware(Guard, hosts=hosts, may_upload=options.may_change)
+        if not options.api:
+            return app
+    from echo_index.app.api.application import ApiBeforePage, make_api
+
+    api = make_api(service, hosts=hosts, authenticator=options.authenticator, report=report)
+    if not options.page:
+        return api
+    app.add_middleware(ApiBeforePage, api=api)
+    return app
+
+
+def _page_app(service: IndexService, options: ServerOptions) -> FastAPI:
     # Set before Gradio is imported, which otherwise calls home.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     import gradio as gr
     from fastapi import FastAPI
-    from fastapi.responses import JSONResponse
 
+    from echo_index.app.api.health import add_health
     from echo_index.app.web.page import PageOptions, make_page
-    from echo_index.app.web.request_guard import LOOPBACK_NAMES, Guard
     from echo_index.app.web.theme import asset, theme
 
     if options.mcp:
@@ -76,13 +100,7 @@ def make_app(service: IndexService, options: ServerOptions) -> FastAPI:
         ),
     )
     app = FastAPI(title="echo-index", docs_url=None, redoc_url=None, openapi_url=None)
-
-    @app.get(READY_PATH)
-    def ready() -> JSONResponse:
-        """Return whether the model is loaded."""
-        state = "ready" if service.ready else "starting"
-        return JSONResponse({"status": state}, status_code=200 if service.ready else 503)
-
+    add_health(app, service)
     gr.mount_gradio_app(
         app,
         page,
@@ -96,7 +114,6 @@ def make_app(service: IndexService, options: ServerOptions) -> FastAPI:
         theme=theme(),
         head=f"<style>{asset('page.css')}</style>",  # Gradio rewrites the selectors of its `css` option
     )
-    app.add_middleware(Guard, hosts=LOOPBACK_NAMES if options.is_local else None, may_upload=options.may_change)
     return app
 
 
@@ -112,21 +129,39 @@ def run_server(service_options: ServiceOptions, options: ServerOptions, *, notic
     try:
         import uvicorn
 
+        from echo_index.app.api.limits import MAX_ADDRESS_BYTES
         from echo_index.app.services.external_llm import untraced
 
         with untraced():
             service = IndexService(service_options, notice=notice)
-            app = make_app(service, options)
+            app = make_app(service, options, report=notice)
             Thread(target=service.warm, name="warm", daemon=True).start()
             host, port = listener.getsockname()[:2]
-            notice(f"The page is at http://{host}:{port} - press Ctrl-C to stop.")
-            if not options.may_change and not options.read_only:
+            for line in _addresses(options, f"http://{host}:{port}"):
+                notice(line)
+            if options.page and not options.may_change and not options.read_only:
                 notice("Other machines can connect without a password, so the library is read-only. See --auth.")
-            config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=3)
+            config = uvicorn.Config(
+                app,
+                log_level="warning",
+                access_log=False,
+                timeout_graceful_shutdown=3,
+                h11_max_incomplete_event_size=MAX_ADDRESS_BYTES,
+            )
             uvicorn.Server(config).run(sockets=[listener])
     finally:
         listener.close()
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _addresses(options: ServerOptions, address: str) -> Iterator[str]:
+    """Yield a line for each thing that is served."""
+    stop = " - press Ctrl-C to stop."
+    if options.page:
+        yield f"The page is at {address}{stop}"
+    if options.api or not options.page:
+        routes = "/v1, /search and /documents; all routes: /openapi.json"
+        yield f"Programs use {address} ({routes}){'' if options.page else stop}"
 
 
 def uploads_folder(index_dir: Path) -> Path:

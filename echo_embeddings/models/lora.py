@@ -82,10 +82,21 @@ def copy_lora_weights(source: Path, folder: Path) -> None:
         shutil.copyfile(path, folder / path.name)
 
 
-def write_encoder_settings(adapter: Path, config: Mapping[str, object]) -> None:
-    """Write the prompts, pooling and views from an encoder's config, for which the adapter is trained, beside it."""
-    settings = {name: config[name] for name in _SETTINGS}
+def write_encoder_settings(adapter: Path, config: Mapping[str, object], *, dimensions: Sequence[int] = ()) -> None:
+    """Write the prompts, pooling and views from an encoder's config, for which the adapter is trained, beside it.
+
+    `dimensions` are shorter lengths at which its vectors are trained, too.
+    """
+    settings: dict[str, object] = {name: config[name] for name in _SETTINGS}
+    if dimensions:
+        settings["dimensions"] = [*dimensions]
     (adapter / _SETTINGS_FILE).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def trained_dimensions(adapter: Path) -> tuple[int, ...]:
+    """Return the shorter lengths at which the vectors of an adapter are trained, too; most have none."""
+    dimensions = read_json(adapter / _SETTINGS_FILE).get("dimensions")
+    return tuple(length for length in dimensions if isinstance(length, int)) if isinstance(dimensions, list) else ()
 
 
 def write_generation_settings(adapter: Path) -> None:

@@ -108,10 +108,13 @@ class TrainableEncoder:
             total = total + view.weight * pool(states, [end - start for start, end in spans], self._pooling)
         return F.normalize(total, dim=-1)
 
-    def save(self, folder: Path) -> None:
-        """Write the adapter in the format of peft, and the prompts, pooling and views that it is trained for."""
+    def save(self, folder: Path, *, dimensions: Sequence[int] = ()) -> None:
+        """Write the adapter in the format of peft, and the prompts, pooling and views that it is trained for.
+
+        `dimensions` are shorter lengths at which its vectors are trained, too.
+        """
         self._adapted.save_pretrained(str(folder), save_embedding_layers=False)
-        write_encoder_settings(folder, self._encoder.config())
+        write_encoder_settings(folder, self._encoder.config(), dimensions=dimensions)
 
     def _span_states(self, batch: Sequence[EchoTokens], wanted: Sequence[SpansAt]) -> list[torch.Tensor]:
         if self._decoder is None:

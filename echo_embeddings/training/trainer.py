@@ -246,4 +246,4 @@ class _Training:
 
     def _save(self) -> None:
         if self._processes.is_first:
-            self._trainable.save(self._folder)
+            self._trainable.save(self._folder, dimensions=self._options.dimensions)

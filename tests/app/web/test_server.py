@@ -13,6 +13,7 @@ import pytest
 from repository import ROOT
 from starlette.testclient import TestClient
 
+from echo_index.app.api.health import READY_PATH
 from echo_index.app.defaults import DEFAULTS
 from echo_index.app.mcp.tool_schema import TOOL_TITLES, describe_tool
 from echo_index.app.services.build_job import BuildJob
@@ -20,7 +21,7 @@ from echo_index.app.services.credentials import Authenticator
 from echo_index.app.services.encoder_factory import EncoderOptions
 from echo_index.app.services.index_service import IndexService, ServiceOptions
 from echo_index.app.web.page import PageOptions, make_page
-from echo_index.app.web.server import READY_PATH, ServerOptions, _listen, make_app, uploads_folder
+from echo_index.app.web.server import ServerOptions, _listen, make_app, uploads_folder
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.models.language_model import LanguageModel
 from echo_index.errors import EchoIndexError

@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from echo_index.app.web.request_guard import LOOPBACK_NAMES, Guard
+from echo_index.app.services.request_guard import LOOPBACK_NAMES, Guard
 
 SAFE = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -43,15 +43,24 @@ class Guard:
     """ASGI middleware against cross-site requests and DNS rebinding, with a content security policy on every response.
 
     `hosts` are the accepted host names; None accepts any. The name in a request is the one in the browser's address
-    bar, so a foreign name that resolves to this machine (DNS rebinding) is rejected.
+    bar, so a foreign name that resolves to this machine (DNS rebinding) is rejected. `reject` returns the response with
+    status 403 from the reason.
     """
 
     # Starlette's TrustedHostMiddleware cannot answer 403 with our headers, and its earlier releases cannot parse IPv6.
 
-    def __init__(self, app: ASGIApp, *, hosts: Collection[str] | None, may_upload: bool = True) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        hosts: Collection[str] | None,
+        may_upload: bool = True,
+        reject: Callable[[str], Response] = lambda reason: PlainTextResponse(reason, status_code=403),
+    ) -> None:
         self._app = app
         self._hosts = hosts
         self._may_upload = may_upload
+        self._reject = reject
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Reject a request with status 403, or pass it on."""
@@ -61,7 +70,9 @@ class Guard:
         headers = Headers(scope=scope)
         reason = self._check_origin(headers, str(scope["method"])) or self._check_path(str(scope["path"]))
         if reason:
-            await PlainTextResponse(reason, status_code=403, headers=_HEADERS)(scope, receive, send)
+            response = self._reject(reason)
+            response.headers.update(_HEADERS)
+            await response(scope, receive, send)
             return
 
         async def send_with_headers(message: Message) -> None:

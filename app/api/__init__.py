@@ -1,0 +1,1 @@
+"""HTTP routes for programs: embeddings, answers, reranking and search, in the forms that other services have."""

@@ -1,0 +1,191 @@
+"""Search, and the list of documents, as plain JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse
+
+from echo_index.app.api.errors import Report, api_error, error_responses
+from echo_index.app.api.fields import Whole
+from echo_index.app.api.limits import (
+    MAX_DOCUMENTS,
+    MAX_HITS,
+    MAX_INSTRUCTION_CHARACTERS,
+    MAX_NAME_CHARACTERS,
+    MAX_NAMES,
+    MAX_QUERY_CHARACTERS,
+    MAX_RERANKED_HITS,
+    WorkQueue,
+)
+from echo_index.app.defaults import DEFAULTS
+from echo_index.app.services.index_service import IndexService
+from echo_index.app.services.json_fields import hit_fields
+from echo_index.errors import EchoIndexError
+from echo_index.indexer.catalog.records import SearchFilter
+from echo_index.indexer.inspection.document_queries import list_documents
+from echo_index.retriever.search.hits import Hit
+
+_Names = Annotated[list[Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)]], Field(max_length=MAX_NAMES)]
+
+
+class SearchParameters(BaseModel):
+    """A search, as parameters of the address."""
+
+    query: Annotated[str, Field(min_length=1, max_length=MAX_QUERY_CHARACTERS, pattern=r"\S")]
+    k: Whole = Field(default=DEFAULTS.results, ge=1, le=MAX_HITS, description="How many passages")
+    mode: Literal["hybrid", "dense", "lexical"] = Field(
+        default="hybrid", description="By meaning (dense), by words (lexical), or both"
+    )
+    instruction: str = Field(
+        default="", max_length=MAX_INSTRUCTION_CHARACTERS, description="What to find, in words, for dense search"
+    )
+    paths: _Names = Field(default=[], description="Only these documents or folders, or those that match these globs")
+    formats: _Names = Field(default=[], description="Only documents of these formats, such as markdown")
+    rerank: Whole = Field(default=0, ge=0, le=MAX_RERANKED_HITS, description="How many of the best are reranked")
+    exact: bool = Field(default=False, description="Only passages with the text in quotation marks word for word")
+
+
+class SearchRequest(SearchParameters):
+    """A search, as JSON."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class Score(BaseModel):
+    """The rank of a passage in one of the rankings, from 1, and its score there."""
+
+    rank: int
+    score: float
+
+
+class Place(BaseModel):
+    """Where another passage stands that says the same."""
+
+    model_config = ConfigDict(extra="allow")
+
+    source: str
+    start: int
+    page: int | None
+    line: int | None
+
+
+class Passage(BaseModel):
+    """A passage that was found. Page, line, place and headings are those of the sentence that answers."""
+
+    model_config = ConfigDict(extra="allow")
+
+    text: str
+    source: str
+    title: str
+    headings: list[str]
+    format: str
+    start: int
+    end: int
+    page: int | None
+    line: int | None
+    place: str
+    score: float
+    dense: Score | None
+    lexical: Score | None
+    likelihood: Score | None
+    alike: list[Place]
+    table_header: str
+    sentence: Annotated[list[int], Field(min_length=2, max_length=2)] | None
+    recognition: dict[str, Any] | None
+
+
+class SearchResult(BaseModel):
+    """The passages, best first."""
+
+    query: str
+    hits: list[Passage]
+
+
+class DocumentFields(BaseModel):
+    """A document of the index. `failure` is the reason why it could not be read."""
+
+    model_config = ConfigDict(extra="allow")
+
+    path: str
+    title: str
+    format: str
+    size: int
+    passages: int
+    failure: str | None
+
+
+class DocumentPage(BaseModel):
+    """A page of the list; `next_offset` is where the next one begins, null for the last."""
+
+    documents: list[DocumentFields]
+    total: int
+    next_offset: int | None
+
+
+def search_router(service: IndexService, queue: WorkQueue, *, report: Report) -> APIRouter:
+    """Return the routes that search and list documents."""
+    router = APIRouter(tags=["search"])
+    declared = error_responses(400, 429, 503)
+
+    @router.get("/search", response_model=SearchResult, responses=declared)
+    async def search_by_address(parameters: Annotated[SearchParameters, Query()]) -> JSONResponse:
+        """Find the passages that best match a query."""
+        return await queue.run(partial(found, parameters))
+
+    @router.post("/search", response_model=SearchResult, responses=declared)
+    async def search(request: SearchRequest) -> JSONResponse:
+        """Find the passages that best match a query."""
+        return await queue.run(partial(found, request))
+
+    @router.get("/documents", response_model=DocumentPage, responses=declared)
+    async def documents(
+        contains: Annotated[str, Query(max_length=MAX_NAME_CHARACTERS, description="A part of the path")] = "",
+        limit: Annotated[int, Query(ge=1, le=MAX_DOCUMENTS)] = 100,
+        offset: Annotated[int, Query(ge=0, le=2**53)] = 0,
+    ) -> JSONResponse:
+        """List the documents of the index by their paths, a page at a time."""
+        return await queue.run(partial(listed, contains.lower(), limit, offset))
+
+    def found(parameters: SearchParameters) -> JSONResponse:
+        try:
+            hits = _search(service, parameters)
+        except EchoIndexError as error:
+            raise api_error(error, report=report) from None
+        return JSONResponse({"query": parameters.query, "hits": [hit_fields(hit) for hit in hits]})
+
+    def listed(contains: str, limit: int, offset: int) -> JSONResponse:
+        try:
+            every = service.with_snapshot(list_documents)
+        except EchoIndexError as error:
+            raise api_error(error, report=report) from None
+        matching = [document for document in every if contains in document.path.lower()]
+        end = offset + limit
+        page = {
+            "documents": [asdict(document) for document in matching[offset:end]],
+            "total": len(matching),
+            "next_offset": end if end < len(matching) else None,
+        }
+        return JSONResponse(page)
+
+    return router
+
+
+def _search(service: IndexService, parameters: SearchParameters) -> list[Hit]:
+    where = SearchFilter(paths=tuple(parameters.paths), formats=tuple(parameters.formats))
+    return service.with_retriever(
+        lambda retriever: retriever.search(
+            parameters.query,
+            k=parameters.k,
+            mode=parameters.mode,
+            instruction=parameters.instruction or None,
+            where=where,
+            rerank=parameters.rerank,
+            group=True,
+            exact=parameters.exact,
+        )
+    )
