@@ -2,29 +2,52 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from api_server import running
 from evaluation_files import write_beir
 from repository import ROOT
+
+from echo_index.app.api.application import make_api
+from echo_index.app.services.index_service import IndexService, ServiceOptions
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.indexer.building.build_files import build_index
+from echo_index.indexer.sources.source import Source
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 TEXTS = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")]
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
+SERVER = "http://127.0.0.1:7860"
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """Return the blocks of code of a page in a language."""
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+
+
 def run_python_blocks(
-    page: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    page: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    server: str = SERVER,
 ) -> str:
     """Run the Python blocks of a page from top to bottom in `folder`, and return what they print."""
     monkeypatch.chdir(folder)
     names: dict[str, object] = {}
-    for code in re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL):
-        exec(compile(code, page, "exec"), names)
+    for code in blocks(page, "python"):
+        exec(compile(code.replace(SERVER, server), page, "exec"), names)
     return capsys.readouterr().out
 
 
@@ -75,6 +98,39 @@ def test_the_script_of_fifteen_lines_answers_from_the_guide(tmp_path: Path) -> N
     assert all(re.fullmatch(r"\[\d\] docs/[a-z-]+\.md:\d+", line) for line in cited)
 
 
+@pytest.fixture
+def programs_server(tiny_model: LanguageModel, tmp_path: Path) -> Iterator[str]:
+    """Serve programs an index of two notes; yield the address."""
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes/cats.md").write_text("# Cats\n\nCats purr when they are content.\n")
+    (tmp_path / "notes/trains.md").write_text("# Trains\n\nThe train to the coast leaves at noon.\n")
+    build_index([Source.parse(str(tmp_path / "notes"))], tmp_path / "index", encoder=EchoEncoder(tiny_model))
+    service = IndexService(ServiceOptions(tmp_path / "index", device="cpu", index_device="cpu"))
+    with running(make_api(service, hosts=None)) as address:
+        yield address
+
+
+def test_the_python_blocks_of_the_page_for_programs_run(
+    programs_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = run_python_blocks("docs/api.md", tmp_path, monkeypatch, capsys, server=programs_server).splitlines()
+    assert (lines[0], lines[1]) == ("2 32", "1")
+    assert lines[2].endswith("[]"), "the tiny model says nothing that it could cite"
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_commands_of_the_page_for_programs_run(programs_server: str) -> None:
+    text = "".join(blocks("docs/api.md", "sh")).replace("\\\n", " ").replace(SERVER, programs_server)
+    bodies = []
+    for command in text.strip().splitlines():
+        shown = subprocess.run(["sh", "-c", f"{command} --silent --fail-with-body"], capture_output=True, check=True)
+        bodies.append(json.loads(shown.stdout))
+    embedded, reranked, by_address, by_json, documents = bodies
+    assert len(embedded["data"]) == 2
+    assert len(reranked["results"]) == 1
+    assert len(by_address["hits"]) == len(by_json["hits"]) == documents["total"] == 2
+
+
 def anchors(page: Path) -> set[str]:
     """Return the anchors of a page's headings: lower case, hyphens for spaces, without punctuation."""
     titles = HEADING.findall(page.read_text(encoding="utf-8"))
@@ -90,8 +146,6 @@ def test_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
 
 
 def test_every_page_of_the_guide_but_the_glossary_has_a_question() -> None:
-    import json
-
     lines = (ROOT / "data/guide_questions.jsonl").read_text(encoding="utf-8").splitlines()
     questions = [json.loads(line) for line in lines]
     assert len(questions) >= 40
