@@ -19,6 +19,7 @@ from tiny_models import CHAT_TEMPLATE, llama_config, save_model
 
 from echo_index.app.services.answer_job import Request, Turn, stream_turn
 from echo_index.app.services.index_service import IndexService, ServiceOptions
+from echo_index.app.services.writers import with_settings
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.models.language_model import LanguageModel, load_model
 from echo_index.errors import EchoIndexError, IndexMissing, ModelError, QuestionError
@@ -110,6 +111,9 @@ def test_a_follow_up_is_rewritten_from_earlier_turns(facts: IndexService) -> Non
     assert alone is not None and alone.question == follow_up
     assert after.answer is not None and after.answer.question != follow_up
     assert "bridge" in after.answer.question.lower()
+    exchange = (turns[1].question, turns[1].answer.text) if turns[1].answer else ("", "")
+    told = [*stream_turn(facts, Request(follow_up, exchanges=(exchange,)))][-1].answer
+    assert told == after.answer, "earlier questions with their answers are as good as turns"
 
 
 @pytest.mark.model
@@ -119,13 +123,35 @@ def test_a_question_without_an_answer_in_the_documents_is_not_found(facts: Index
     assert not answer.found and answer.citations == ()
 
 
+def test_the_tokens_of_an_answer_are_counted_and_limited(tiny: IndexService) -> None:
+    [*_, last] = stream_turn(tiny, Request("door", max_tokens=7))
+    assert last.usage.answer_tokens == 7 and last.usage.is_cut
+    assert last.usage.prompt_tokens > 30
+    [*_, longer] = stream_turn(tiny, Request("door", max_tokens=9))
+    assert longer.usage.answer_tokens == 9
+    assert longer.usage.prompt_tokens == last.usage.prompt_tokens
+
+
+def test_settings_of_a_request_leave_the_shared_model_as_it_is(tiny: IndexService) -> None:
+    model = tiny.chat_model()
+    assert isinstance(model, EchoChatModel)
+    changed = with_settings(model, max_tokens=3, temperature=0.5)
+    assert isinstance(changed, EchoChatModel)
+    assert (changed.max_tokens, changed.temperature) == (3, 0.5)
+    assert changed.load() is model.load()
+    assert (model.max_tokens, model.temperature) == (120, 0.0)
+    assert with_settings(model, max_tokens=None, temperature=None) is model
+    other = GenericFakeChatModel(messages=iter(()))
+    assert with_settings(other, max_tokens=3, temperature=None) is other, "it has no such setting"
+
+
 def test_number_filter_and_mode_of_a_request_are_applied(tiny: IndexService) -> None:
     def passages(request: Request) -> list[Hit]:
         stream = stream_turn(tiny, request)
         try:
             return [*next(stream).passages]
         finally:
-            stream.close()  # type: ignore[attr-defined]
+            stream.close()
 
     assert len(passages(Request("door", passages=2))) == 2
     only = passages(Request("ferry", where=SearchFilter(paths=("*/bridge.md",))))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -21,7 +23,7 @@ from echo_index.app.services.credentials import Authenticator
 from echo_index.app.services.encoder_factory import EncoderOptions
 from echo_index.app.services.index_service import IndexService, ServiceOptions
 from echo_index.app.web.page import PageOptions, make_page
-from echo_index.app.web.server import ServerOptions, _listen, make_app, uploads_folder
+from echo_index.app.web.server import ServerOptions, _addresses, _listen, make_app, uploads_folder
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.models.language_model import LanguageModel
 from echo_index.errors import EchoIndexError
@@ -385,3 +387,66 @@ def test_mcp_offers_the_endpoints_as_tools(served: IndexService, visitor: TestCl
             assert {name: found["description"] for name, found in properties.items()} == {
                 name: found["description"] for name, found in known.items()
             }
+
+
+# Programs
+
+
+def test_the_routes_for_programs_stand_beside_the_page(served: IndexService) -> None:
+    app = make_app(served, ServerOptions(api=True))
+    with TestClient(app, base_url=HERE, raise_server_exceptions=False) as client:
+        assert client.get("/search", params={"query": "lazy dog"}).json()["hits"][0]["source"] == "notes/fox.md"
+        assert client.get("/v1/embeddings").status_code == 405, "the page does not answer for them"
+        assert client.get("/v1/nothing").json()["error"]["type"] == "invalid_request_error"
+        assert "/v1/embeddings" in client.get("/openapi.json").json()["paths"]
+        assert "Library" in client.get("/config").text
+        assert answer(client, "search", "lazy dog", 1, "lexical", "", None, None, 0)
+        evil = {"host": "evil.example"}
+        assert client.get("/", headers=evil).status_code == client.get("/v1/models", headers=evil).status_code == 403
+        assert client.get("/healthz").json() == {"status": "ready"}
+
+
+def test_without_api_there_are_no_routes_for_programs(visitor: TestClient) -> None:
+    for path in ("/v1/models", "/search", "/documents", "/metrics"):
+        assert visitor.get(path, params={"query": "fox"}).status_code == 404, path
+
+
+def test_programs_need_the_passwords_of_the_page(served: IndexService) -> None:
+    app = make_app(served, ServerOptions(api=True, authenticator=is_marta))
+    with TestClient(app, base_url=HERE, raise_server_exceptions=False) as client:
+        client.post("/login", data={"username": "marta", "password": "green door"})
+        assert client.get("/config").status_code == 200
+        assert client.get("/documents").status_code == 401, "a cookie, which a browser sends unasked, is no key"
+        key = {"authorization": "Bearer marta:green door"}
+        assert client.get("/documents", headers=key).status_code == 200
+
+
+def test_programs_alone_are_served_without_gradio(served: IndexService) -> None:
+    code = (
+        "from pathlib import Path\n"
+        "from echo_index.app.services.index_service import IndexService, ServiceOptions\n"
+        "from echo_index.app.web.server import ServerOptions, make_app\n"
+        f"service = IndexService(ServiceOptions(Path({str(served.index_dir)!r})))\n"
+        "make_app(service, ServerOptions(api=True, page=False))\n"
+        "import sys\n"
+        "print([name for name in ('gradio', 'torch', 'transformers', 'uvicorn') if name in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+    with TestClient(make_app(served, ServerOptions(page=False)), base_url=HERE) as client:
+        assert client.get("/documents").json()["total"] == 2
+        assert client.get("/").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (ServerOptions(), ["The page is at http://x"]),
+        (ServerOptions(api=True), ["The page is at http://x", "Programs use http://x (/v1"]),
+        (ServerOptions(page=False), ["Programs use http://x (/v1"]),
+    ],
+)
+def test_what_is_served_is_told(options: ServerOptions, said: list[str]) -> None:
+    lines = [*_addresses(options, "http://x")]
+    assert len(lines) == len(said) and all(line.startswith(begin) for line, begin in zip(lines, said, strict=True))
+    assert sum("Ctrl-C" in line for line in lines) == 1

@@ -21,6 +21,7 @@ from word_pairs import word_pairs
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.models.language_model import LanguageModel, load_model
 from echo_index.embeddings.models.linear_head import LinearHead
+from echo_index.embeddings.models.lora import trained_dimensions
 from echo_index.embeddings.text.echo_prompt import EchoPrompt
 from echo_index.embeddings.training import memory_budget as memory_module
 from echo_index.embeddings.training import trainable_encoder as trainable_module
@@ -128,6 +129,10 @@ def test_an_adapter_is_saved_with_its_prompts(tiny_model: LanguageModel, tmp_pat
     again = EchoEncoder(load_model(str(tmp_path), device="cpu"))
     names = ("document_prompt", "query_prompt", "instruction", "pooling", "layer")
     assert [again.config()[name] for name in names] == [encoder.config()[name] for name in names]
+    assert trained_dimensions(tmp_path) == ()
+    TrainableEncoder(encoder, 2, 4.0).save(tmp_path, dimensions=(16, 8))
+    assert trained_dimensions(tmp_path) == (16, 8)
+    assert EchoEncoder(load_model(str(tmp_path), device="cpu")).fingerprint == again.fingerprint
     (tmp_path / "echo_embeddings.json").write_text('{"pooling": "most"}', encoding="utf-8")
     with pytest.raises(ModelError, match="cannot be read"):
         load_model(str(tmp_path), device="cpu")

@@ -16,6 +16,7 @@ from indexer_helpers import WordEncoder, build, write
 from repository import ROOT
 
 from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.generation.query_likelihood import QueryLikelihood
 from echo_index.embeddings.models.language_model import LanguageModel
 from echo_index.errors import IndexMismatch, IndexMissing, QuestionError
 from echo_index.indexer.building.build_files import build_index
@@ -369,6 +370,17 @@ def test_a_question_is_embedded_once_for_each_instruction(subjects: Path) -> Non
         retriever.project_query("whales", instruction=instruction)
     assert encoder.asked == [("whales", None), ("whales", "Find it.")]
     assert encoder.read == []
+
+
+def test_texts_are_embedded_and_scored_as_the_encoder_does(retriever: Retriever) -> None:
+    texts = ["whales", "wizards judge", "the salt sea"]
+    encoder = retriever.encoder
+    assert np.allclose(retriever.embed_documents(texts), encoder.encode_documents(texts), atol=1e-6)
+    assert np.allclose(retriever.embed_queries(texts), encoder.encode_queries(texts), atol=1e-6)
+    told = encoder.encode_queries(texts, instruction="Find it.")
+    assert np.allclose(retriever.embed_queries(texts, instruction="Find it."), told, atol=1e-6)
+    scores = QueryLikelihood(encoder.model, max_tokens=encoder.max_tokens).score("whales", texts)
+    assert np.allclose(retriever.score_texts("whales", texts), scores, atol=1e-4)
 
 
 def test_hits_are_marked_by_words_and_else_by_meaning_once(subjects: Path) -> None:
