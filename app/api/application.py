@@ -86,7 +86,7 @@ def make_api(
     `report` is told what fails in the server.
     """
     searching = WorkQueue("search", running=32, size=256)
-    embedding = WorkQueue("embeddings", running=64, size=8192)
+    embedding = WorkQueue("embeddings", running=64, size=4096)
     reranking = WorkQueue("rerank", running=2, size=2000)
     answering = WorkQueue("chat", running=4, size=16)
     metrics = Metrics([searching, embedding, reranking, answering])

@@ -139,8 +139,9 @@ def run_server(service_options: ServiceOptions, options: ServerOptions, *, notic
             host, port = listener.getsockname()[:2]
             for line in _addresses(options, f"http://{host}:{port}"):
                 notice(line)
-            if options.page and not options.may_change and not options.read_only:
-                notice("Other machines can connect without a password, so the library is read-only. See --auth.")
+            if not options.is_local and options.authenticator is None:
+                library = ", so the library is read-only" if options.page and not options.read_only else ""
+                notice(f"Other machines can connect without a password{library}. See --auth.")
             config = uvicorn.Config(
                 app,
                 log_level="warning",
