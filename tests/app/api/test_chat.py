@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 from api_server import client_of, running
+from langchain_openai import ChatOpenAI
 from openai import APIError, BadRequestError, NotFoundError, OpenAI
+from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from echo_index.app.api import answer_feed
@@ -92,6 +94,14 @@ def test_a_stream_for_the_client_of_openai(address: str, asked: list[answer_job.
     assert chunks[-2].choices[0].finish_reason == "stop" and chunks[-2].found is True
     assert chunks[-1].usage.total_tokens == 38
     assert len({chunk.id for chunk in chunks}) == 1
+
+
+def test_langchain(address: str, asked: list[answer_job.Request]) -> None:
+    chat = ChatOpenAI(base_url=f"{address}/v1", api_key=SecretStr("none"), model="echo-answer", max_retries=0)
+    answer = chat.invoke([("system", "Be brief."), ("human", "Who jumps?")])
+    assert (answer.text, answer.usage_metadata and answer.usage_metadata["total_tokens"]) == (SAID, 38)
+    assert "".join(str(chunk.text) for chunk in chat.stream("Who jumps?")) == SAID
+    assert [request.question for request in asked] == ["Who jumps?"] * 2
 
 
 def test_the_stream_ends_as_others_do(program: TestClient, asked: list[answer_job.Request]) -> None:
