@@ -10,16 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from echo_index.embeddings.runtime.executor import run_on_executor
-from echo_index.embeddings.runtime.malloc import release_freed_memory
 
 if TYPE_CHECKING:
     import torch
 
-    from echo_index.embeddings.decoder.linear import Int8Linear
     from echo_index.embeddings.vectors.vector_ops import Vectors
 
 Positions = npt.NDArray[np.int64]
-_BLOCK_ROWS = 8192
+_BLOCK_ROWS = 256  # float32 blocks of this size stay in the cache of a core between operations
+_MEAN_ROWS = 4096  # that the mean is estimated from: it need not be exact
 _ROUNDING_MARGIN = 1.01  # more than the products of the int8 copies lose by rounding in float32
 
 
@@ -75,9 +74,10 @@ class Int8ExactSearch:
 
 @dataclass(frozen=True, eq=False)
 class _Int8Copies:
-    """The centered rows in int8, in blocks, and the length of the rounding error of each row (n,)."""
+    """The centered rows in int8 (n, dimension), their scales (n,), and the lengths of their rounding errors (n,)."""
 
-    blocks: list[Int8Linear]
+    values: torch.Tensor
+    scales: torch.Tensor
     errors: torch.Tensor
     longest: float
     """The length of the longest copy."""
@@ -86,27 +86,26 @@ class _Int8Copies:
 def _quantize(rows: Vectors) -> _Int8Copies:
     import torch
 
-    from echo_index.embeddings.decoder.linear import Int8Weights, int8_linear
-    from echo_index.embeddings.decoder.weights import Projection
-
-    mean = torch.from_numpy(rows.mean(axis=0))
-    blocks, errors, longest = [], [], 0.0
+    mean = torch.from_numpy(rows[:: 1 + len(rows) // _MEAN_ROWS].mean(axis=0))
+    values = torch.empty(rows.shape, dtype=torch.int8)
+    scales, errors, longest = torch.empty(len(rows)), torch.empty(len(rows)), 0.0
     for start in range(0, len(rows), _BLOCK_ROWS):
-        block = torch.from_numpy(rows[start : start + _BLOCK_ROWS]) - mean
-        blocks.append(int8_linear(Int8Weights.quantize(Projection(block, None))))
-        scales = blocks[-1].scales[:, None]
-        copy = (block / scales).round_().mul_(scales)
-        errors.append(torch.linalg.vector_norm(block - copy, dim=1))
+        part = slice(start, start + _BLOCK_ROWS)
+        block = torch.from_numpy(rows[part]) - mean
+        scales[part] = scale = block.abs().amax(dim=1).clamp_(min=1e-20).div_(127)
+        copy = (block / scale[:, None]).round_()
+        values[part] = copy
+        copy.mul_(scale[:, None])
+        errors[part] = torch.linalg.vector_norm(block.sub_(copy), dim=1)
         longest = max(longest, float(torch.linalg.vector_norm(copy, dim=1).max()))
-    release_freed_memory()  # the float32 blocks lie between the copies in memory, and are twice their size
-    return _Int8Copies(blocks, torch.cat(errors), longest)
+    return _Int8Copies(values, scales, errors, longest)
 
 
 def _candidates(copies: _Int8Copies, vector: Vectors, k: int) -> Positions:
     """Return the positions, ascending, of all rows that may be among the best `k`."""
     import torch
 
-    from echo_index.embeddings.decoder.linear import Int8Linear
+    from echo_index.embeddings.decoder.linear import Int8Linear, plain_int8_product
 
     # The vector as the sum of two int8 vectors, the second for the rounding error of the first: 15 bits together.
     remainder, parts = torch.from_numpy(vector)[None, :], []
@@ -114,8 +113,8 @@ def _candidates(copies: _Int8Copies, vector: Vectors, k: int) -> Positions:
         quantized, scale = Int8Linear.prepare(remainder.clone())
         parts.append((quantized, scale))
         remainder = remainder - (quantized.float() - 128) * scale
-    rows = (torch.cat([quantized for quantized, _ in parts]), torch.cat([scale for _, scale in parts]))
-    products = torch.cat([block(rows).sum(dim=0) for block in copies.blocks])
+    products = plain_int8_product(torch.cat([quantized for quantized, _ in parts]), copies.values)
+    products = products.mul_(torch.cat([scale for _, scale in parts])).sum(dim=0).mul_(copies.scales)
     # By Cauchy-Schwarz, the error of a product is at most the sum of these products of lengths.
     bound = copies.errors * float(np.linalg.norm(vector)) + copies.longest * float(remainder.norm())
     bound = bound * _ROUNDING_MARGIN

@@ -45,11 +45,19 @@ def vnni(projection: Projection) -> Linear:
     return _VnniLinear(Int8Weights.quantize(projection))
 
 
+def packed(projection: Projection) -> Linear:
+    """Return a matrix that the kernel has arranged, as it does for later products."""
+    matrix = vnni(projection)
+    for _ in range(linear_module._PLAIN_PRODUCTS + 1):
+        product(matrix, torch.ones(1, projection.weight.shape[1]))
+    return matrix
+
+
 def emulated(projection: Projection) -> Linear:
     return _EmulatedInt8Linear(Int8Weights.quantize(projection))
 
 
-INT8 = [pytest.param(vnni, marks=HAS_KERNEL), emulated]
+INT8 = [pytest.param(vnni, marks=HAS_KERNEL), pytest.param(packed, marks=HAS_KERNEL), emulated]
 FP32 = [pytest.param(_OneDnnLinear, marks=HAS_ONEDNN), _PlainLinear]
 EVERY = [*FP32, partial(linear, precision=Precision.BF16), *INT8]
 
@@ -132,6 +140,31 @@ def test_emulated_int8_equals_the_kernel(bias: bool, count: int, rows: int, widt
     given = projection(rows=rows, width=width, bias=bias)
     given_rows = some_rows(count=count, width=width)
     assert error(product(vnni(given), given_rows), product(emulated(given), given_rows)) < 1e-4
+
+
+@HAS_KERNEL
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("count", "rows", "width"), [(9, 48, 64), (1, 1, 2), (70, 33, 130), (255, 640, 2048)])
+def test_a_matrix_as_it_is_and_as_the_kernel_arranges_it_give_equal_numbers(
+    bias: bool, count: int, rows: int, width: int
+) -> None:
+    given, given_rows = projection(rows=rows, width=width, bias=bias), some_rows(count=count, width=width)
+    assert torch.equal(product(vnni(given), given_rows), product(packed(given), given_rows))
+
+
+@HAS_KERNEL
+def test_a_matrix_is_arranged_at_the_third_product_or_for_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain: list[int] = []
+    multiply = linear_module.plain_int8_product
+    monkeypatch.setattr(
+        linear_module, "plain_int8_product", lambda rows, values: (plain.append(len(rows)), multiply(rows, values))[1]
+    )
+    matrix = vnni(projection())
+    for count in (1, 2, 3):
+        product(matrix, some_rows(count=count))
+    assert plain == [1, 2]
+    product(vnni(projection()), some_rows(count=linear_module._PLAIN_ROWS + 1))
+    assert plain == [1, 2]
 
 
 @pytest.mark.parametrize("make", EVERY)
