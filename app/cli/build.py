@@ -101,6 +101,7 @@ def build(
     from echo_index.app.cli.progress import WorkProgress, interruptible
     from echo_index.app.services.encoder_factory import EncoderOptions, choose_chunking, open_encoder
     from echo_index.app.services.profile_file import with_profile
+    from echo_index.embeddings.queries.query_weights import write_query_weights
     from echo_index.indexer.building.build_files import build_index
     from echo_index.indexer.building.build_session import read_built_with
 
@@ -131,6 +132,7 @@ def build(
         output.print_json(out, asdict(report))
     else:
         output.print_report(out, report)
+    write_query_weights(encoder)  # so that not even the first search has to load torch
     if not report.documents and not report.left_out:
         raise typer.Exit(1)
 

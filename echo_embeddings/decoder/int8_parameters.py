@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -15,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from echo_index.embeddings.decoder.activation_observer import ActivationObserver, layer_smoothing
 from echo_index.embeddings.decoder.config import DecoderConfig
 from echo_index.embeddings.decoder.decoder import Decoder
+from echo_index.embeddings.decoder.int8_tensors import pack_layer, pack_matrix, unpack_layer, unpack_matrix
 from echo_index.embeddings.decoder.layer import Layer
 from echo_index.embeddings.decoder.linear import (
     Int8Linear,
@@ -27,7 +26,7 @@ from echo_index.embeddings.decoder.linear import (
 )
 from echo_index.embeddings.decoder.packing import Packing
 from echo_index.embeddings.decoder.parameters import Parameters, TensorParameters
-from echo_index.embeddings.decoder.weights import LayerWeights, Projection, Tensors, layer_weights
+from echo_index.embeddings.decoder.weights import Projection, Tensors, layer_weights
 
 _TABLE_FILE = "embedding.safetensors"
 _HEAD_FILE = "head.safetensors"
@@ -45,7 +44,7 @@ class Int8Parameters(Parameters):
         table = _load(folder / _TABLE_FILE)
         self.config = config
         self.final_gain = table.pop(_FINAL_GAIN)
-        self._table = _weights(table, "table")
+        self._table = unpack_matrix("table", table)
         self._folder = folder
         self._layers: list[Layer] = []
         self._lock = Lock()
@@ -56,7 +55,7 @@ class Int8Parameters(Parameters):
             if not self._layers:
                 self._head  # noqa: B018 - first, as it is in memory twice while it is copied
             while len(self._layers) <= number:
-                self._layers.append(_load_layer(self._folder / _LAYER_FILE.format(len(self._layers))))
+                self._layers.append(unpack_layer(_load(self._folder / _LAYER_FILE.format(len(self._layers)))))
             return self._layers[number]
 
     def embed(self, ids: torch.Tensor) -> torch.Tensor:
@@ -78,7 +77,7 @@ class Int8Parameters(Parameters):
     def _head(self) -> Int8Linear:
         is_tied = self.config.tied_embeddings
         stored = _load(self._folder / (_TABLE_FILE if is_tied else _HEAD_FILE))
-        return int8_linear(_weights(stored, "table" if is_tied else "head"))
+        return int8_linear(unpack_matrix("table" if is_tied else "head", stored))
 
 
 def is_quantized_model(folder: Path) -> bool:
@@ -94,12 +93,12 @@ def quantize_model(tensors: Tensors, config: DecoderConfig, texts: Sequence[Sequ
     """
     table = _rows(tensors["embed_tokens.weight"])
     quantizer = _Quantizer(tensors, config, folder)
-    packed = {**_packed("table", Int8Weights.quantize(table)), _FINAL_GAIN: quantizer.final_gain}
+    packed = {**pack_matrix("table", Int8Weights.quantize(table)), _FINAL_GAIN: quantizer.final_gain}
     save_file(packed, folder / _TABLE_FILE)
     del table
     if not config.tied_embeddings:
         head = Int8Weights.quantize(_rows(tensors["lm_head.weight"]))
-        save_file(_packed("head", head), folder / _HEAD_FILE)
+        save_file(pack_matrix("head", head), folder / _HEAD_FILE)
         del head
     ids = torch.tensor([token for text in texts for token in text])
     packing = Packing.of([len(text) for text in texts], prefix=0)
@@ -130,8 +129,7 @@ class _Quantizer(TensorParameters):
     def store_layer(self) -> None:
         """Smooth and quantize the current layer, and write it to its file."""
         smoothed = layer_smoothing(self._observers, self.config).apply_to(self._weights)
-        packed = {name: tensor for field in fields(smoothed) for name, tensor in _packed_field(smoothed, field.name)}
-        save_file(packed, self._folder / _LAYER_FILE.format(self._number))
+        save_file(pack_layer(smoothed), self._folder / _LAYER_FILE.format(self._number))
 
     def _observed(self, projection: Projection) -> Linear:
         self._observers.append(ActivationObserver(linear(projection, Precision.FP32), projection.weight))
@@ -140,34 +138,6 @@ class _Quantizer(TensorParameters):
 
 def _rows(tensor: torch.Tensor) -> Projection:
     return Projection(tensor.float(), None)
-
-
-def _packed_field(weights: LayerWeights, name: str) -> Iterator[tuple[str, torch.Tensor]]:
-    value: Projection | torch.Tensor | None = getattr(weights, name)
-    if isinstance(value, Projection):
-        yield from _packed(name, Int8Weights.quantize(value)).items()
-    elif value is not None:
-        yield name, value.contiguous()
-
-
-def _packed(name: str, weights: Int8Weights) -> dict[str, torch.Tensor]:
-    packed = {f"{name}.values": weights.values, f"{name}.scales": weights.scales}
-    return packed if weights.bias is None else {**packed, f"{name}.bias": weights.bias}
-
-
-def _weights(packed: dict[str, torch.Tensor], name: str) -> Int8Weights:
-    return Int8Weights(packed[f"{name}.values"], packed[f"{name}.scales"], packed.get(f"{name}.bias"))
-
-
-def _load_layer(path: Path) -> Layer:
-    packed = _load(path)
-    parts: dict[str, Any] = {
-        field.name: int8_linear(_weights(packed, field.name))
-        if f"{field.name}.values" in packed
-        else packed.get(field.name)
-        for field in fields(Layer)
-    }
-    return Layer(**parts)
 
 
 def _load(path: Path) -> dict[str, torch.Tensor]:

@@ -10,7 +10,9 @@ from threading import Lock
 import torch
 
 from echo_index.embeddings.decoder.config import DecoderConfig
+from echo_index.embeddings.decoder.int8_layers import Arrays
 from echo_index.embeddings.decoder.int8_search import Int8ExactSearch
+from echo_index.embeddings.decoder.int8_tensors import unpack_layer
 from echo_index.embeddings.decoder.layer import Layer, MakeLinear
 from echo_index.embeddings.decoder.linear import Precision, linear
 from echo_index.embeddings.decoder.smoothquant import Smoothing
@@ -42,7 +44,10 @@ class Parameters(ABC):
 
 
 class TensorParameters(Parameters):
-    """Parameters from float tensors by name; `make_linear` builds the matrices, smoothed if there are scales."""
+    """Parameters from float tensors by name; `make_linear` builds the matrices, smoothed if there are scales.
+
+    `int8_layers` are layers that were stored in int8 already, with the names of `read_int8_layers`.
+    """
 
     def __init__(
         self,
@@ -51,12 +56,14 @@ class TensorParameters(Parameters):
         make_linear: MakeLinear,
         *,
         smoothing: Sequence[Smoothing] = (),
+        int8_layers: Arrays | None = None,
     ) -> None:
         self.config = config
         self.final_gain = tensors["norm.weight"].float() + config.gain_offset
         self._tensors = tensors
         self._make_linear = make_linear
         self._smoothing = smoothing
+        self._int8_layers = int8_layers or {}
         self._layers: list[Layer] = []
         self._lock = Lock()
         self._head_search: Int8ExactSearch | None = None
@@ -65,11 +72,18 @@ class TensorParameters(Parameters):
         """Return a layer; build it, and those below it, when it is first needed."""
         with self._lock:
             while len(self._layers) <= number:
-                weights = layer_weights(self._tensors, self.config, len(self._layers))
-                if self._smoothing:
-                    weights = self._smoothing[len(self._layers)].apply_to(weights)
-                self._layers.append(Layer.of(weights, self._make_linear))
+                self._layers.append(self._build_layer(len(self._layers)))
             return self._layers[number]
+
+    def _build_layer(self, number: int) -> Layer:
+        prefix = f"{number}."
+        stored = {name: array for name, array in self._int8_layers.items() if name.startswith(prefix)}
+        if stored:
+            return unpack_layer({name.removeprefix(prefix): torch.from_numpy(array) for name, array in stored.items()})
+        weights = layer_weights(self._tensors, self.config, number)
+        if self._smoothing:
+            weights = self._smoothing[number].apply_to(weights)
+        return Layer.of(weights, self._make_linear)
 
     def embed(self, ids: torch.Tensor) -> torch.Tensor:
         """Return rows of the embedding table."""

@@ -19,6 +19,7 @@ from torch import nn
 from echo_index.embeddings.decoder.activation_observer import cached_smoothing, measure_smoothing
 from echo_index.embeddings.decoder.config import DecoderConfig, read_decoder_config
 from echo_index.embeddings.decoder.decoder import Decoder
+from echo_index.embeddings.decoder.int8_layers import read_int8_layers
 from echo_index.embeddings.decoder.int8_parameters import Int8Parameters
 from echo_index.embeddings.decoder.linear import Precision, attention_dtype, linear
 from echo_index.embeddings.decoder.lora_delta import layer_factors
@@ -199,9 +200,14 @@ class LanguageModel:
                 Int8Parameters(self.folder, self.decoder_config), attention_dtype=attention_dtype(Precision.INT8)
             )
         tensors, config = self.weights(), self.decoder_config
-        smoothing = self.smoothing() if precision is Precision.INT8 else []
-        make_linear = partial(linear, precision=precision)
-        parameters = TensorParameters(tensors, config, make_linear, smoothing=smoothing)
+        is_int8 = precision is Precision.INT8
+        parameters = TensorParameters(
+            tensors,
+            config,
+            partial(linear, precision=precision),
+            smoothing=self.smoothing() if is_int8 else [],
+            int8_layers=read_int8_layers(self.weights_hash) if is_int8 else None,
+        )
         return Decoder(parameters, attention_dtype=attention_dtype(precision))
 
     def smoothing(self) -> list[Smoothing]:

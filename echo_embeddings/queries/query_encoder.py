@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from echo_index.embeddings.decoder.config import DecoderConfig, read_decoder_config
+from echo_index.embeddings.decoder.int8_layers import Arrays, read_int8_layers
 from echo_index.embeddings.models.bundled import bundled_adapter
 from echo_index.embeddings.models.gguf import Notice
 from echo_index.embeddings.models.linear_head import LinearHead, combine_views, is_linear_head
 from echo_index.embeddings.models.resolve import find_model
 from echo_index.embeddings.models.weights_hash import hash_weights
 from echo_index.embeddings.queries.numpy_decoder import NumpyDecoder
-from echo_index.embeddings.queries.query_weights import QueryWeights, embedding_table, float_rows, read_query_weights
+from echo_index.embeddings.queries.query_weights import embedding_table, float_rows
 from echo_index.embeddings.text.echo_prompt import EchoPrompt
 from echo_index.embeddings.text.prompt_tokens import EchoTokens, PromptTokenizer
 from echo_index.embeddings.text.tokenizer import ModelTokenizer
@@ -34,7 +35,7 @@ class QueryEncoder:
     """
 
     def __init__(
-        self, config: Config, folder: Path, decoder: DecoderConfig, weights: QueryWeights, head: LinearHead | None
+        self, config: Config, folder: Path, decoder: DecoderConfig, weights: Arrays, head: LinearHead | None
     ) -> None:
         self._table = embedding_table(folder)
         self._decoder = NumpyDecoder(decoder, weights)
@@ -59,7 +60,7 @@ class QueryEncoder:
             if hash_weights(folder, adapter) != config["weights"]:
                 return None
             layers = deepest_layer(parse_views(config["layer"] or ""))
-            weights, decoder = read_query_weights(str(config["weights"]), layers=layers), read_decoder_config(folder)
+            weights, decoder = read_int8_layers(str(config["weights"]), layers=layers), read_decoder_config(folder)
             if weights is None or decoder is None:
                 return None
             has_head = adapter is not None and is_linear_head(adapter)

@@ -58,6 +58,12 @@ def test_only_the_first_search_of_an_int8_index_loads_torch(index: Path, tiny_mo
         assert scores == pytest.approx([hit.dense.score for hit in expected if hit.dense], abs=0.05)
 
 
+def test_not_even_the_first_search_after_a_build_loads_torch(index: Path) -> None:
+    build = [sys.executable, "-m", "echo_index", "build", "--index", str(index), "--rebuild", "--precision", "int8"]
+    subprocess.run(build, capture_output=True, check=True)
+    assert not search("fox", "--index", str(index))[1]
+
+
 def test_a_lexical_search_loads_no_torch(index: Path) -> None:
     hits, loads_torch = search("jugs", "--mode", "lexical", "--index", str(index))
     assert [Path(hit["source"]).name for hit in hits] == ["box.md"]
