@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from langchain_core.language_models import BaseChatModel
 
+    from echo_index.retriever.rag.local_writer import LocalWriter
     from echo_index.retriever.search.hits import Hit
 
 
@@ -148,7 +150,7 @@ def ask(
     from echo_index.app.cli.chat import run_chat
     from echo_index.app.cli.document_answer import find_document, print_document_answer
     from echo_index.app.services.external_llm import answering, open_llm, redact
-    from echo_index.app.services.writers import choose_writer, local_writer, own_writer
+    from echo_index.app.services.writers import chat_model_of, choose_writer, local_writer, own_writer
     from echo_index.embeddings.runtime.devices import choose_device
     from echo_index.retriever.rag.answer_stream import stream_answer
     from echo_index.retriever.rag.passage_choice import MAX_PASSAGES, choose_passages
@@ -180,7 +182,7 @@ def ask(
         exact=exact,
     )
 
-    def local_model() -> BaseChatModel:
+    def writer_here() -> LocalWriter:
         chosen = writer
         if chosen is None and not no_adapter:
             chosen = choose_writer(str(retriever.snapshot.manifest.encoder["model"]), choose_device(device)).name
@@ -192,22 +194,22 @@ def ask(
     if document is not None:
         whole = find_document(document, retriever.snapshot, index)
         with answering(llm):
-            model_for_document = chat_model or local_model()
+            model_for_document = chat_model or chat_model_of(writer_here())
             print_document_answer(
                 whole, question, model=model_for_document, embed=embed, json=json, out=out, err=err, notice=notice
             )
         return
     if question is None or chat:
-        chat_model = chat_model or local_model()
+        chat_model = chat_model or chat_model_of(writer_here())
         chosen = partial(_passages, find=find, model=chat_model, k=k)
         run_chat(question, search=chosen, model=chat_model, embed=embed, llm=llm, out=out, notice=notice)
         return
     hits = find(question)
-    if chat_model is None:  # after the search, which needs seconds where a new writer needs minutes
-        chat_model = local_model()
-    with answering(llm):
-        given = choose_passages(question, hits, model=chat_model, k=k)
-        stream = stream_answer(question, given, model=chat_model, embed=embed)
+    # After the search, which needs seconds where a new writer needs minutes. LangChain takes half a second to load.
+    answering_model = chat_model or writer_here()
+    with nullcontext() if llm is None else answering(llm):
+        given = choose_passages(question, hits, model=answering_model, k=k)
+        stream = stream_answer(question, given, model=answering_model, embed=embed)
         if json:
             output.print_json(out, answer_fields(stream.answer))
         else:

@@ -16,7 +16,7 @@ from echo_index.app.services.encoder_factory import EncoderOptions, Notice, choo
 from echo_index.app.services.evaluation_job import Progress, require_encoder_of_index
 from echo_index.app.services.external_llm import answering, open_llm, redact
 from echo_index.app.services.result_files import write_text
-from echo_index.app.services.writers import local_writer, own_writer
+from echo_index.app.services.writers import chat_model_of, local_writer, own_writer
 from echo_index.errors import SourceError
 
 if TYPE_CHECKING:
@@ -124,15 +124,19 @@ def _writers(
 ) -> Iterator[tuple[str, Callable[[], BaseChatModel]]]:
     """Yield the name of each writer and how it is opened; one at a time, as each takes memory."""
     for name in options.writers:
-        yield name, partial(local_writer, name, device=options.encoder.device, notice=notice)
+        yield name, partial(_open_writer, name, True, options, notice)
     for name in options.plain_writers:
-        open_plain = partial(local_writer, name, with_adapter=False, device=options.encoder.device, notice=notice)
-        yield f"{name}, plain", open_plain
+        yield f"{name}, plain", partial(_open_writer, name, False, options, notice)
     for name in options.llms:
         notice(f"The questions and the passages that are found are sent to {redact(name)}.")
         yield name, partial(open_llm, name)
     if not options.writers and not options.plain_writers and not options.llms:
-        yield retriever.encoder.model.name, partial(own_writer, retriever)
+        yield retriever.encoder.model.name, lambda: chat_model_of(own_writer(retriever))
+
+
+def _open_writer(name: str, with_adapter: bool, options: AnswerEvaluationOptions, notice: Notice) -> BaseChatModel:
+    writer = local_writer(name, with_adapter=with_adapter, device=options.encoder.device, notice=notice)
+    return chat_model_of(writer)
 
 
 def _open_retriever(options: AnswerEvaluationOptions, work: Path, notice: Notice, progress: Progress) -> Retriever:

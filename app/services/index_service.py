@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
@@ -123,22 +123,27 @@ class IndexService:
             ModelError: the model cannot be opened, or is not one of those in the options.
         """
         from echo_index.app.services.external_llm import open_llm
-        from echo_index.app.services.writers import local_writer, own_writer
+        from echo_index.app.services.writers import chat_model_of, local_writer, own_writer
         from echo_index.errors import ModelError
 
         if name == OWN_MODEL:
-            return self.with_retriever(partial(own_writer, with_adapter=self.options.with_answer_adapters))
+            with_adapter = self.options.with_answer_adapters
+            return self.with_retriever(
+                lambda retriever: chat_model_of(own_writer(retriever, with_adapter=with_adapter))
+            )
         local = (*self.options.writers, *self.options.lazy_writers)
         if name not in (*local, *self.options.llms):
             raise ModelError(f"The model {name!r} is not one of the configured models.")
         with self._chat_models_lock:
             if name not in self._chat_models:
                 self._chat_models[name] = (
-                    local_writer(
-                        name,
-                        with_adapter=self.options.with_answer_adapters,
-                        device=self.options.device,
-                        notice=self._notice,
+                    chat_model_of(
+                        local_writer(
+                            name,
+                            with_adapter=self.options.with_answer_adapters,
+                            device=self.options.device,
+                            notice=self._notice,
+                        )
                     )
                     if name in local
                     else open_llm(name)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from echo_index.embeddings.runtime.devices import Device, DeviceChoice
     from echo_index.retriever.rag.chat_model import EchoChatModel
+    from echo_index.retriever.rag.local_writer import LocalWriter
     from echo_index.retriever.search.retriever import Retriever
 
 
@@ -65,15 +66,11 @@ def installed_writers(*, besides: str = "") -> tuple[str, ...]:
     return (WRITER_MODEL,) if besides != WRITER_MODEL and EMBEDDED_MODELS[WRITER_MODEL].is_installed() else ()
 
 
-def own_writer(retriever: Retriever, *, with_adapter: bool = True) -> EchoChatModel:
+def own_writer(retriever: Retriever, *, with_adapter: bool = True) -> LocalWriter:
     """Return the embedding model of a retriever as a writer, with its adapter for answers if there is one."""
-    from echo_index.retriever.rag.chat_model import EchoChatModel
+    from echo_index.retriever.rag.local_writer import LocalWriter
 
-    return EchoChatModel(
-        language_model=retriever.encoder.model,
-        max_tokens=DEFAULTS.answer_tokens,
-        answer_adapter="own" if with_adapter else None,
-    )
+    return LocalWriter(lambda: retriever.encoder.model, DEFAULTS.answer_tokens, "own" if with_adapter else None)
 
 
 def local_writer(
@@ -82,7 +79,7 @@ def local_writer(
     with_adapter: bool = True,
     device: DeviceChoice = "auto",
     notice: Callable[[str], None] = lambda line: None,
-) -> EchoChatModel:
+) -> LocalWriter:
     """Load a model that `--model` takes as a writer: a large one in int8, a small one shared with the encoder.
 
     It writes with its adapter for answers if there is one: that in the folder `name`, or the bundled one.
@@ -93,12 +90,12 @@ def local_writer(
         DeviceError: the device does not exist.
     """
     from echo_index.embeddings.models.language_model import load_writer, only_answer_adapter
-    from echo_index.retriever.rag.chat_model import EchoChatModel
+    from echo_index.retriever.rag.local_writer import LocalWriter
 
     model = load_writer(name, device=device, notice=notice)
     folder = only_answer_adapter(name)
     adapter = ("own" if folder is None else str(folder)) if with_adapter else None
-    writer = EchoChatModel(language_model=model, max_tokens=DEFAULTS.answer_tokens, answer_adapter=adapter)
+    writer = LocalWriter(lambda: model, DEFAULTS.answer_tokens, adapter)
     writer.load_answering()  # raises now if the adapter does not fit
     return writer
 
@@ -109,3 +106,12 @@ def with_settings(model: BaseChatModel, *, max_tokens: int | None, temperature: 
     fields = type(model).model_fields
     changed = {name: value for name, value in wanted.items() if value is not None and name in fields}
     return model.model_copy(update=changed) if changed else model
+
+
+def chat_model_of(writer: LocalWriter) -> EchoChatModel:
+    """Return a writer as a chat model of LangChain."""
+    from echo_index.retriever.rag.chat_model import EchoChatModel
+
+    return EchoChatModel(
+        language_model=writer.load(), max_tokens=writer.max_tokens, answer_adapter=writer.answer_adapter
+    )

@@ -44,6 +44,7 @@ class ModelTokenizer:
         self._decoder: Tokenizer | None = None
         self._decoded: frozenset[int] = frozenset()
         self._lock = Lock()
+        self._last: tuple[str, list[int]] | None = None
         self.bos_id = bos_id
         self.end_id = end_id
 
@@ -134,7 +135,12 @@ class ModelTokenizer:
 
     def encode(self, text: str, *, special_tokens: bool = False) -> list[int]:
         """Return the token ids of one text."""
-        return self.encode_batch([text], special_tokens=special_tokens)[0].ids
+        if special_tokens:
+            return self.encode_batch([text], special_tokens=True)[0].ids
+        last = self._last  # a prompt is measured, and then encoded again to be read
+        if last is None or last[0] != text:
+            last = self._last = text, self.encode_batch([text])[0].ids
+        return [*last[1]]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of token ids without special tokens."""

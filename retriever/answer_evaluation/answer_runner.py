@@ -111,13 +111,13 @@ class QuestionSearch:
 
 
 def _written(prompt: Prompt, model: BaseChatModel, store: AnswerStore) -> WrittenText:
-    if not prompt.messages:
+    if not prompt.turns:
         return WrittenText("", 0.0, 0.0)
     key = prompt_key(prompt)
     if (written := store.get(key)) is None:
         began, first, text = time.perf_counter(), None, ""
-        for chunk in prompt.bind(model).stream(prompt.messages):
-            text += str(chunk.text)
+        for piece in prompt.stream(model):
+            text += piece
             if first is None and text.strip():
                 first = time.perf_counter() - began
         seconds = time.perf_counter() - began

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
-from langchain_core.messages.utils import count_tokens_approximately
-from langchain_core.runnables import Runnable
+from typing import TYPE_CHECKING, Any
 
 from echo_index.embeddings.decoder.prompt_cache import PromptTokens
-from echo_index.embeddings.generation.chat_template import completion_tokens
+from echo_index.embeddings.generation.chat_template import Message, completion_tokens
 from echo_index.embeddings.models.language_model import LanguageModel
 from echo_index.indexer.documents.chunking import title_path
-from echo_index.retriever.rag.chat_model import EchoChatModel, conversation
+from echo_index.retriever.rag.local_writer import LocalWriter, local_writer_of
 from echo_index.retriever.rag.table_rows import text_for_prompt
 from echo_index.retriever.search.hits import Hit
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel, LanguageModelInput
+    from langchain_core.messages import AIMessage, BaseMessage
+    from langchain_core.runnables import Runnable, RunnableConfig
 
 _TASK = (
     "Answer the question in one or two sentences, only from the numbered passages, and name the passage in brackets. "
@@ -26,16 +26,18 @@ _TASK = (
 )
 # Few-shot examples: a small base model answers best after short ones of one passage each.
 _EXAMPLES = (
-    HumanMessage(
+    Message(
+        "user",
         "Passage: The loom in the north hall was carved by Hanna Kvist from the wood of a pear tree.\n"
-        "Question: Who carved the loom?"
+        "Question: Who carved the loom?",
     ),
-    AIMessage("Hanna Kvist"),
-    HumanMessage(
+    Message("assistant", "Hanna Kvist"),
+    Message(
+        "user",
         "Passage: Boats to the island leave at eight and at noon. Dogs travel free.\n"
-        "Question: Who painted the ceiling of the town hall?"
+        "Question: Who painted the ceiling of the town hall?",
     ),
-    AIMessage("Not found."),
+    Message("assistant", "Not found."),
 )
 
 
@@ -48,20 +50,22 @@ _TASK_BEFORE_EXAMPLES = (
 )
 # They answer more briefly after these.
 _CHAT_EXAMPLES = (
-    HumanMessage(
+    Message(
+        "user",
         "Passages:\n"
         "[1] The ferry: Boats to the island leave at eight and at noon. Dogs travel free.\n"
         "[2] The north hall: The loom in the north hall was carved by Hanna Kvist from the wood of a pear tree.\n\n"
-        "Question: Who made the loom?"
+        "Question: Who made the loom?",
     ),
-    AIMessage("Hanna Kvist [2]"),
-    HumanMessage(
+    Message("assistant", "Hanna Kvist [2]"),
+    Message(
+        "user",
         "Passages:\n"
         "[1] The north hall: The loom in the north hall was carved by Hanna Kvist from the wood of a pear tree.\n"
         "[2] The ferry: Boats to the island leave at eight and at noon. Dogs travel free.\n\n"
-        "Question: Who painted the ceiling of the town hall?"
+        "Question: Who painted the ceiling of the town hall?",
     ),
-    AIMessage("Not found."),
+    Message("assistant", "Not found."),
 )
 _MAX_EXAMPLES_SHARE = 0.25  # of a model's context; passages are worth more than examples
 REFUSAL = "Not found."
@@ -78,7 +82,7 @@ class FollowUp:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """The messages for a model, the passages in them, and the strings that stop the answer.
+    """The turns of a conversation for a model, the passages in them, and the strings that stop the answer.
 
     `refusal_bias` is added to the logit of the first token of a refusal, for local models (`Profile.refusal_bias`).
     `answers` is for local models with an adapter for answers: that one writes.
@@ -86,24 +90,46 @@ class Prompt:
 
     question: str
     passages: tuple[Hit, ...]
-    messages: list[BaseMessage]
+    turns: list[Message]
     stop: list[str] | None
     refusal_bias: float = 0.0
     answers: bool = False
+
+    @property
+    def messages(self) -> list[BaseMessage]:
+        """The turns as messages of LangChain."""
+        from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+
+        kinds: dict[str, type[BaseMessage]] = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
+        return [kinds[turn.role](content=turn.content) for turn in self.turns]
 
     def bind(self, model: BaseChatModel) -> Runnable[LanguageModelInput, AIMessage]:
         """Return the model with the settings for this prompt."""
         settings: dict[str, Any] = {"stop": self.stop}
         if self.answers:
             settings["answers"] = True
-        if self.refusal_bias:
-            # A text that is completed begins with a space, which is part of its first token.
-            settings["start_bias"] = {f" {REFUSAL}" if self.answers else REFUSAL: self.refusal_bias}
+        if bias := self._start_bias():
+            settings["start_bias"] = bias
         return model.bind(**settings)
+
+    def stream(self, model: BaseChatModel | LocalWriter, config: RunnableConfig | None = None) -> Iterator[str]:
+        """Return what a model writes, piece by piece; nothing if there are no passages.
+
+        `config` is LangChain's, which a `LocalWriter` does not need.
+        """
+        if not self.turns:
+            return iter(())
+        if isinstance(model, LocalWriter):
+            return model.stream(self.turns, stop=self.stop, start_bias=self._start_bias(), answers=self.answers)
+        return (str(chunk.text) for chunk in self.bind(model).stream(self.messages, config))
+
+    def _start_bias(self) -> dict[str, float]:
+        # A text that is completed begins with a space, which is part of its first token.
+        return {f" {REFUSAL}" if self.answers else REFUSAL: self.refusal_bias} if self.refusal_bias else {}
 
 
 def answer_prompt(
-    question: str, passages: Sequence[Hit], *, model: BaseChatModel, follow_up: FollowUp | None = None
+    question: str, passages: Sequence[Hit], *, model: BaseChatModel | LocalWriter, follow_up: FollowUp | None = None
 ) -> Prompt:
     """Return the prompt for a question with as many of the best passages as fit into the context, at least one.
 
@@ -115,72 +141,75 @@ def answer_prompt(
     included = tuple(passages)
     while True:
         prompt = _prompt(_one_line(question), included, model, follow_up)
-        if len(included) == 1 or _fits_context(prompt.messages, model):
+        if len(included) == 1 or _fits_context(prompt, model):
             return prompt
         included = included[:-1]
 
 
-def _prompt(question: str, passages: tuple[Hit, ...], model: BaseChatModel, follow_up: FollowUp | None) -> Prompt:
-    if not isinstance(model, EchoChatModel):
+def _prompt(
+    question: str, passages: tuple[Hit, ...], model: BaseChatModel | LocalWriter, follow_up: FollowUp | None
+) -> Prompt:
+    writer = local_writer_of(model)
+    if writer is None:
         return Prompt(question, passages, _chat_messages(question, passages), stop=None)
     # An adapter is trained for questions that stand alone.
-    if follow_up is None and (answering := model.load_answering()) is not None:
+    if follow_up is None and (answering := writer.load_answering()) is not None:
         messages = _numbered_messages(question, passages)
         return Prompt(
             question, passages, messages, stop=None, refusal_bias=answering.profile.refusal_bias, answers=True
         )
-    language_model = model.load()
+    language_model = writer.load()
     if language_model.generation_mode == "chat":
-        examples = _CHAT_EXAMPLES if _shows_examples(model) else ()
+        examples = _CHAT_EXAMPLES if _shows_examples(writer) else ()
         messages = _chat_messages(question, passages, examples=examples)
         return Prompt(question, passages, messages, ["\n\n"], refusal_bias=language_model.profile.refusal_bias)
     return Prompt(question, passages, _completion_messages(question, passages, follow_up), stop=None)
 
 
-def _shows_examples(model: EchoChatModel) -> bool:
-    profile, context = model.load().profile, model.load().context
-    return profile.examples and (model.get_num_tokens_from_messages([*_CHAT_EXAMPLES]) <= _MAX_EXAMPLES_SHARE * context)
+def _shows_examples(writer: LocalWriter) -> bool:
+    profile, context = writer.load().profile, writer.load().context
+    return profile.examples and writer.count_tokens(_CHAT_EXAMPLES) <= _MAX_EXAMPLES_SHARE * context
 
 
-def _completion_messages(question: str, passages: tuple[Hit, ...], follow_up: FollowUp | None) -> list[BaseMessage]:
+def _completion_messages(question: str, passages: tuple[Hit, ...], follow_up: FollowUp | None) -> list[Message]:
     """Return two examples and the question for a base model to complete; the best passage is next to the question."""
     lines = "\n".join(_line(hit, question) for hit in reversed(passages))
     last = _one_line(follow_up.question) if follow_up else question
     if follow_up is None or follow_up.before is None:
-        return [*_EXAMPLES, HumanMessage(f"Passage: {lines}\nQuestion: {last}")]
+        return [*_EXAMPLES, Message("user", f"Passage: {lines}\nQuestion: {last}")]
     previous_question, answer = map(_one_line, follow_up.before)
     return [
         *_EXAMPLES,
-        HumanMessage(f"Passage: {lines}\nQuestion: {previous_question}"),
-        AIMessage(answer),
-        HumanMessage(f"Question: {last}"),
+        Message("user", f"Passage: {lines}\nQuestion: {previous_question}"),
+        Message("assistant", answer),
+        Message("user", f"Question: {last}"),
     ]
 
 
-def _chat_messages(
-    question: str, passages: tuple[Hit, ...], *, examples: Sequence[BaseMessage] = ()
-) -> list[BaseMessage]:
+def _chat_messages(question: str, passages: tuple[Hit, ...], *, examples: Sequence[Message] = ()) -> list[Message]:
     """Return the task, examples, numbered passages and the question for an instruction-tuned model."""
-    task = SystemMessage(_TASK_BEFORE_EXAMPLES if examples else _TASK)
+    task = Message("system", _TASK_BEFORE_EXAMPLES if examples else _TASK)
     return [task, *examples, *_numbered_messages(question, passages)]
 
 
-def _numbered_messages(question: str, passages: tuple[Hit, ...]) -> list[BaseMessage]:
+def _numbered_messages(question: str, passages: tuple[Hit, ...]) -> list[Message]:
     numbered = "\n".join(f"[{number}] {_line(hit, question)}" for number, hit in enumerate(passages, start=1))
-    return [HumanMessage(f"Passages:\n{numbered}\n\nQuestion: {question}")]
+    return [Message("user", f"Passages:\n{numbered}\n\nQuestion: {question}")]
 
 
 def adapter_prompt(question: str, passages: Sequence[Hit], model: LanguageModel) -> PromptTokens:
     """Return the tokens of the prompt that adapters for answers are trained for (`lora.ANSWER_PROMPT`)."""
-    return completion_tokens(model, conversation(_numbered_messages(_one_line(question), tuple(passages))))
+    return completion_tokens(model, _numbered_messages(_one_line(question), tuple(passages)))
 
 
-def _fits_context(messages: list[BaseMessage], model: BaseChatModel) -> bool:
+def _fits_context(prompt: Prompt, model: BaseChatModel | LocalWriter) -> bool:
     """Whether a prompt and its answer fit; assumed for models that do not state their context."""
-    if isinstance(model, EchoChatModel):
-        return model.get_num_tokens_from_messages(messages) + model.max_tokens <= model.load().context
-    limit = (model.profile or {}).get("max_input_tokens")
-    return limit is None or count_tokens_approximately(messages) <= limit
+    if (writer := local_writer_of(model)) is not None:
+        return writer.count_tokens(prompt.turns) + writer.max_tokens <= writer.load().context
+    from langchain_core.messages.utils import count_tokens_approximately
+
+    limit = (getattr(model, "profile", None) or {}).get("max_input_tokens")
+    return limit is None or count_tokens_approximately(prompt.messages) <= limit
 
 
 def _line(hit: Hit, question: str) -> str:

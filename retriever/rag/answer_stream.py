@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-
-from langchain_core.language_models import BaseChatModel
-from langchain_core.runnables import RunnableConfig
+from typing import TYPE_CHECKING
 
 from echo_index.retriever.rag.answer_prompt import Prompt, answer_prompt
-from echo_index.retriever.rag.chat_model import EchoChatModel
 from echo_index.retriever.rag.citations import NOT_FOUND, Answer, AnswerChecker, may_say_not_found
+from echo_index.retriever.rag.local_writer import LocalWriter, local_writer_of
 from echo_index.retriever.rag.query_rewriting import Conversation, follow_up, rewriting_messages, standalone_query
 from echo_index.retriever.rag.sentence_meaning import Embed
 from echo_index.retriever.search.hits import Hit
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.runnables import RunnableConfig
 
 WITHDRAWN = f"\n\nNo passage says so. {NOT_FOUND}"
 """Appended to a text that was already shown and that no passage supports."""
@@ -114,7 +116,7 @@ def answer_question(
 
 
 def stream_answer(
-    question: str, passages: Sequence[Hit], *, model: BaseChatModel, embed: Embed | None = None
+    question: str, passages: Sequence[Hit], *, model: BaseChatModel | LocalWriter, embed: Embed | None = None
 ) -> AnswerStream:
     """Let a chat model answer from these passages, best first; the last ones are left out if not all fit.
 
@@ -127,12 +129,12 @@ def stream_answer(
     return _stream(question, passages, model=model, conversation=conversation, embed=embed, config=None)
 
 
-def begin_answer(prompt: Prompt, *, model: BaseChatModel, embed: Embed | None = None) -> AnswerText:
+def begin_answer(prompt: Prompt, *, model: BaseChatModel | LocalWriter, embed: Embed | None = None) -> AnswerText:
     """Return the empty answer to a prompt.
 
     Citations of other models are trusted if they name a passage; those of our small ones are checked against it.
     """
-    trusted = not isinstance(model, EchoChatModel)
+    trusted = local_writer_of(model) is None
     return AnswerText(prompt.question, prompt.passages, trust_citations=trusted, embed=embed)
 
 
@@ -145,12 +147,11 @@ def _stream(
     query: str,
     passages: Sequence[Hit],
     *,
-    model: BaseChatModel,
+    model: BaseChatModel | LocalWriter,
     conversation: Conversation,
     embed: Embed | None,
     config: RunnableConfig | None,
 ) -> AnswerStream:
     prompt = answer_prompt(query, passages, model=model, follow_up=follow_up(conversation))
-    chunks = prompt.bind(model).stream(prompt.messages, config) if prompt.messages else iter(())
     text = begin_answer(prompt, model=model, embed=embed)
-    return AnswerStream(text, (str(chunk.text) for chunk in chunks), passages=passages)
+    return AnswerStream(text, prompt.stream(model, config), passages=passages)

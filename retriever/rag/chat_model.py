@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from operator import itemgetter
-from pathlib import Path
 from typing import Any, Literal, cast
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
@@ -22,13 +22,14 @@ from langchain_core.utils.function_calling import convert_to_json_schema, conver
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel, Field, InstanceOf, PrivateAttr
 
-from echo_index.embeddings.generation.chat_template import COMPLETION_END, Message, ToolCall, conversation_tokens
+from echo_index.embeddings.generation.chat_template import Message, ToolCall, conversation_tokens
 from echo_index.embeddings.generation.grammar import Grammar
-from echo_index.embeddings.generation.text_generation import Generation, generate
+from echo_index.embeddings.generation.text_generation import Generation
 from echo_index.embeddings.models.bundled import DEFAULT_MODEL
-from echo_index.embeddings.models.language_model import LanguageModel, load_writer, with_answer_adapter
+from echo_index.embeddings.models.language_model import LanguageModel, load_writer
 from echo_index.embeddings.runtime.devices import DeviceChoice
 from echo_index.errors import TextError
+from echo_index.retriever.rag.local_writer import LocalWriter, visible_pieces, write_text
 from echo_index.retriever.rag.tool_calls import ToolCallReader, tool_grammar
 
 _PROVIDER = "echo-index"
@@ -95,7 +96,12 @@ class EchoChatModel(BaseChatModel):
         Raises:
             ModelError: the adapter is not one for answers, or does not fit the model.
         """
-        return self._answering(self.model)
+        return self.local_writer.load_answering()
+
+    @property
+    def local_writer(self) -> LocalWriter:
+        """The model without LangChain, for greedy decoding."""
+        return self._writer(self.model)
 
     @property
     def fingerprint(self) -> str:
@@ -233,34 +239,25 @@ class EchoChatModel(BaseChatModel):
         settings = {name: getattr(self, name) for name in _SETTINGS} | overrides
         if settings["max_tokens"] < 1:
             raise TextError(f"max_tokens is {settings['max_tokens']}; it must be at least 1.")
-        model = (self._answering(settings["model"]) if answers else None) or self._load_named(settings["model"])
+        writer = self._writer(settings["model"])
+        model = (writer.load_answering() if answers else None) or writer.load()
         if schema is not None:
             messages = [SystemMessage(f"{_JSON_TASK} {json.dumps(schema, ensure_ascii=False)}"), *messages]
         prompt = conversation_tokens(model, conversation(messages), tools=tools)
-        available = model.context - len(prompt.ids)
-        if available < 1:
-            raise TextError(
-                f"The conversation has {len(prompt.ids)} tokens; the model {model.name} holds {model.context}.",
-                remedy="Shorten it, or use a model with a longer context.",
-            )
-        biases = settings["start_bias"] or {}
-        if "" in biases:
-            raise TextError("A text of start_bias is empty: it has no first token.")
         stops = self.stop if stop is None else stop
-        text = generate(
+        text = write_text(
             model,
             prompt,
-            max_tokens=min(settings["max_tokens"], available),
+            max_tokens=settings["max_tokens"],
             stop=stops or (),
+            start_bias=settings["start_bias"] or {},
             temperature=settings["temperature"],
             seed=settings["seed"],
-            start_bias={model.tokenizer.encode(text)[0]: bias for text, bias in biases.items()},
             grammar=tool_grammar(tools, tool_choice, model.tokenizer) if schema is None else Grammar.of_json(schema),
         )
         calls = ToolCallReader() if tools else None
         with closing(text):
-            pieces = _skip_leading_space(text)
-            for piece in _first_line(pieces) if model.generation_mode == "completion" else pieces:
+            for piece in visible_pieces(text, model):
                 if visible := piece if calls is None else calls.add(piece):
                     yield ChatGenerationChunk(message=AIMessageChunk(content=visible))
         if calls is not None:
@@ -269,14 +266,8 @@ class EchoChatModel(BaseChatModel):
                 yield ChatGenerationChunk(message=AIMessageChunk(content=rest, tool_call_chunks=chunks))
         yield ChatGenerationChunk(message=_final_chunk(text, prompt_tokens=len(prompt.ids), model=settings["model"]))
 
-    def _answering(self, name: str) -> LanguageModel | None:
-        match self.answer_adapter:
-            case None:
-                return None
-            case "own":
-                return with_answer_adapter(self._load_named(name))
-            case folder:
-                return with_answer_adapter(self._load_named(name), Path(folder).expanduser())
+    def _writer(self, name: str) -> LocalWriter:
+        return LocalWriter(partial(self._load_named, name), self.max_tokens, self.answer_adapter)
 
     def _load_named(self, name: str) -> LanguageModel:
         if self.language_model is not None and name == self.language_model.name:
@@ -284,11 +275,6 @@ class EchoChatModel(BaseChatModel):
         if name not in self._loaded:
             self._loaded[name] = load_writer(name, device=self.device)
         return self._loaded[name]
-
-
-def follows_instructions(model: BaseChatModel) -> bool:
-    """Return whether a model does what it is told; a local base model only continues texts."""
-    return not isinstance(model, EchoChatModel) or model.load().generation_mode == "chat"
 
 
 def conversation(messages: Sequence[BaseMessage]) -> list[Message]:
@@ -328,23 +314,6 @@ def _text_of(message: BaseMessage) -> str:
         if not isinstance(block, str) and block.get("type") not in {"text", "tool_use", "tool_call"}:
             raise TextError(f"EchoChatModel reads text only; a message holds {block.get('type')!r}.")
     return str(message.text)
-
-
-def _skip_leading_space(pieces: Iterator[str]) -> Iterator[str]:
-    """Yield the pieces without the white space that a base model starts with."""
-    for piece in pieces:
-        if text := piece.lstrip():
-            yield text
-            yield from pieces
-
-
-def _first_line(pieces: Iterator[str]) -> Iterator[str]:
-    for piece in pieces:
-        line, end, _ = piece.partition(COMPLETION_END)
-        if line:
-            yield line
-        if end:
-            return
 
 
 def _final_chunk(text: Generation, *, prompt_tokens: int, model: str) -> AIMessageChunk:

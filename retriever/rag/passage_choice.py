@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from langchain_core.language_models import BaseChatModel
+from typing import TYPE_CHECKING
 
 from echo_index.indexer.text.analyzer import split_words
 from echo_index.indexer.text.language_detection import detect_language
-from echo_index.retriever.rag.chat_model import follows_instructions
+from echo_index.retriever.rag.local_writer import LocalWriter, follows_instructions
 from echo_index.retriever.rag.table_rows import read_tables
 from echo_index.retriever.search.content_terms import content_terms, short_text_language
 from echo_index.retriever.search.hits import Hit
 from echo_index.retriever.search.lexical import codes_in
 from echo_index.retriever.search.neighbours import join_neighbours
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
 
 PASSAGES = 3
 """Passages that a model is given at least; base models do worse with more."""
@@ -21,7 +23,9 @@ MAX_PASSAGES = 8
 """Passages that are searched for where the question decides how many are given."""
 
 
-def choose_passages(question: str, hits: Sequence[Hit], *, model: BaseChatModel, k: int | None) -> list[Hit]:
+def choose_passages(
+    question: str, hits: Sequence[Hit], *, model: BaseChatModel | LocalWriter, k: int | None
+) -> list[Hit]:
     """Return the passages to give to a model, best first, neighbours joined.
 
     Args:

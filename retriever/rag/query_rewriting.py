@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, get_buffer_string
+from typing import TYPE_CHECKING
 
 from echo_index.errors import QuestionError
 from echo_index.retriever.rag.answer_prompt import FollowUp
-from echo_index.retriever.rag.chat_model import follows_instructions
 from echo_index.retriever.rag.citations import says_not_found, without_markers
+from echo_index.retriever.rag.local_writer import follows_instructions
 from echo_index.retriever.search.content_terms import content_terms, short_text_language
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import BaseMessage
 
 _TASK = (
     "Rewrite the last question so that it can be understood without the conversation. "
@@ -41,6 +43,8 @@ class Conversation:
     @classmethod
     def from_exchanges(cls, question: str, exchanges: Sequence[tuple[str, str]]) -> Conversation:
         """Return a question after earlier (question, answer) pairs."""
+        from langchain_core.messages import AIMessage, HumanMessage
+
         history = [message for asked, answer in exchanges for message in (HumanMessage(asked), AIMessage(answer))]
         return cls(question, tuple(history))
 
@@ -52,6 +56,8 @@ def rewriting_messages(conversation: Conversation, model: BaseChatModel) -> list
     """
     if not conversation.history or not follows_instructions(model):
         return []
+    from langchain_core.messages import HumanMessage, SystemMessage, get_buffer_string
+
     history = get_buffer_string(conversation.history[-_MAX_HISTORY:])
     return [SystemMessage(_TASK), HumanMessage(f"{history}\n\nThe last question: {conversation.question}")]
 
@@ -72,9 +78,11 @@ def standalone_query(conversation: Conversation, rewritten: str = "") -> str:
 
 def follow_up(conversation: Conversation) -> FollowUp | None:
     """Return the question as it was asked, with the exchange that it follows; None if there is no history."""
+    if not conversation.history:
+        return None
+    from langchain_core.messages import AIMessage, HumanMessage
+
     match conversation.history[-2:]:
-        case []:
-            return None
         case [HumanMessage() as question, AIMessage() as answer] if not says_not_found(str(answer.text)):
             return FollowUp(conversation.question, (str(question.text), without_markers(str(answer.text))))
         case _:
@@ -88,5 +96,7 @@ def _adds_no_words(query: str, conversation: Conversation) -> bool:
 
 
 def _with_previous_question(conversation: Conversation) -> str:
+    from langchain_core.messages import HumanMessage
+
     questions = [str(message.text) for message in conversation.history if isinstance(message, HumanMessage)]
     return " ".join([*questions[-1:], conversation.question])

@@ -75,7 +75,7 @@ def rag_chain(retriever: BaseRetriever, chat_model: BaseChatModel) -> Runnable[s
         prompt = await run_in_executor(config, prompt_for_passages)
         answer = begin_answer(prompt, model=chat_model, embed=embed)
         yield AddableDict(question=query, passages=documents)
-        if prompt.messages:
+        if prompt.turns:
             async for chunk in prompt.bind(chat_model).astream(prompt.messages, config):
                 if text := answer.add(str(chunk.text)):
                     yield AddableDict(text=text)

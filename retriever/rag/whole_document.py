@@ -16,8 +16,9 @@ from echo_index.errors import ModelError
 from echo_index.indexer.catalog.records import ChunkRow, StoredChunk
 from echo_index.indexer.inspection.document_queries import IndexedDocument
 from echo_index.retriever.rag.answer_stream import AnswerStream, AnswerText
-from echo_index.retriever.rag.chat_model import EchoChatModel, follows_instructions
+from echo_index.retriever.rag.chat_model import EchoChatModel
 from echo_index.retriever.rag.citations import says_not_found
+from echo_index.retriever.rag.local_writer import follows_instructions
 from echo_index.retriever.rag.sentence_meaning import Embed
 from echo_index.retriever.search.hits import Hit
 from echo_index.retriever.search.neighbours import join_hits

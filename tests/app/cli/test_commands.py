@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from langchain_core.outputs import ChatGenerationChunk
 from repository import ROOT
 from rich.console import Console
 from tiny_models import CHAT_TEMPLATE, llama_config, save_model
@@ -25,7 +24,7 @@ from echo_index.app.services import writers
 from echo_index.app.services.status import status_lines
 from echo_index.indexer.building.document_sync import BuildReport
 from echo_index.indexer.catalog.catalog import Catalog
-from echo_index.retriever.rag.chat_model import EchoChatModel
+from echo_index.retriever.rag.local_writer import LocalWriter
 
 
 class Ran(NamedTuple):
@@ -129,7 +128,7 @@ def test_the_embedded_writer_writes_where_nothing_else_is_asked_for(
     opened: list[str] = []
     local_writer = writers.local_writer
 
-    def opening(name: str, **named: Any) -> EchoChatModel:
+    def opening(name: str, **named: Any) -> LocalWriter:
         opened.append(name)
         return local_writer(str(other), **named)
 
@@ -150,13 +149,13 @@ def test_another_local_model_writes_the_answer(
     run("build", "notes")
     other = save_model(tmp_path / "other", llama_config(num_hidden_layers=3), chat_template=CHAT_TEMPLATE)
     written_by = []
-    stream = EchoChatModel._stream
+    stream = LocalWriter.stream
 
-    def recording(self: EchoChatModel, *given: Any, **named: Any) -> Iterator[ChatGenerationChunk]:
+    def recording(self: LocalWriter, *given: Any, **named: Any) -> Iterator[str]:
         written_by.append(self.load().depth)
         return stream(self, *given, **named)
 
-    monkeypatch.setattr(EchoChatModel, "_stream", recording)
+    monkeypatch.setattr(LocalWriter, "stream", recording)
     assert run("ask", "Who sleeps?").code == 0
     assert run("ask", "Who sleeps?", "--writer", str(other)).code == 0
     assert written_by == [4, 3]

@@ -1,4 +1,4 @@
-"""A new process that searches once: it loads no torch, and finds the same."""
+"""A new process that searches once: it loads no torch, and finds the same. One that answers loads no LangChain."""
 
 from __future__ import annotations
 
@@ -76,3 +76,18 @@ def test_an_instruction_is_part_of_the_query(index: Path) -> None:
     instructed, loads_torch = search("dog", "--index", str(index), "--mode", "dense", "--instruction", "Find wizards.")
     assert not loads_torch
     assert [hit["dense"] for hit in plain] != [hit["dense"] for hit in instructed]
+
+
+def test_an_answer_needs_no_langchain(index: Path) -> None:
+    ask = """
+import sys
+from echo_index.app.cli.main import main
+sys.argv = ["echo-index", "ask", "Which fox?", *sys.argv[1:], "--json"]
+try:
+    main()
+finally:
+    print({"langchain_core", "langsmith"} & {*sys.modules}, file=sys.stderr)
+"""
+    run = subprocess.run([sys.executable, "-c", ask, "--index", str(index)], capture_output=True, text=True, check=True)
+    assert json.loads(run.stdout)["question"] == "Which fox?"
+    assert run.stderr.splitlines()[-1] == "set()"

@@ -299,6 +299,7 @@ def test_the_page_does_not_wait_for_a_writer(
         assert go_on.wait(60)
 
     monkeypatch.setattr(writers, "local_writer", slow)
+    monkeypatch.setattr(writers, "chat_model_of", lambda writer: writer)
     service = IndexService(ServiceOptions(index, device="cpu", index_device="cpu", writers=("slow",)))
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(service.chat_model, "slow")

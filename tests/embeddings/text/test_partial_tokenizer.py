@@ -180,6 +180,18 @@ def test_many_queries_are_encoded_by_the_full_tokenizer(smollm: LanguageModel, f
     assert len(full_reads) == 2
 
 
+def test_a_prompt_that_is_measured_before_it_is_read_counts_once(smollm: LanguageModel, full_reads: list[str]) -> None:
+    ModelTokenizer.load(smollm.folder)
+    vocabulary, prompt = ModelTokenizer.load(smollm.folder), "A passage of some length. " * 200
+    ids = vocabulary.encode(prompt)
+    ids.pop()
+    again = vocabulary.encode(prompt)
+    assert len(again) == len(ids) + 1
+    assert len(full_reads) == 1
+    assert vocabulary.encode("Another?") != again
+    assert vocabulary.encode(prompt) == again
+
+
 def test_special_tokens_need_the_full_tokenizer(smollm: LanguageModel, full_reads: list[str]) -> None:
     ModelTokenizer.load(smollm.folder)
     assert ModelTokenizer.load(smollm.folder).encode("<|im_start|>", special_tokens=True) == [1]

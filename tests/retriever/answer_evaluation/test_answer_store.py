@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
+from echo_index.embeddings.generation.chat_template import Message
 from echo_index.errors import EchoIndexError
 from echo_index.retriever.answer_evaluation.answer_store import AnswerStore, WrittenText, prompt_key
 from echo_index.retriever.rag.answer_prompt import Prompt
@@ -50,19 +50,19 @@ def test_a_text_is_on_disk_at_once(tmp_path: Path) -> None:
 
 
 def test_each_prompt_has_a_key_of_its_own() -> None:
-    def prompt(*messages: BaseMessage, stop: list[str] | None = None, bias: float = 0.0) -> Prompt:
+    def prompt(*messages: Message, stop: list[str] | None = None, bias: float = 0.0) -> Prompt:
         return Prompt("Who?", (), [*messages], stop, refusal_bias=bias)
 
     prompts = [
-        prompt(HumanMessage("Who?")),
-        prompt(AIMessage("Who?")),
-        prompt(HumanMessage("Who?"), HumanMessage("")),
-        prompt(HumanMessage("Why?")),
-        prompt(HumanMessage("Who?"), stop=["."]),
-        prompt(HumanMessage("Who?"), bias=1.0),
+        prompt(Message("user", "Who?")),
+        prompt(Message("assistant", "Who?")),
+        prompt(Message("user", "Who?"), Message("user", "")),
+        prompt(Message("user", "Why?")),
+        prompt(Message("user", "Who?"), stop=["."]),
+        prompt(Message("user", "Who?"), bias=1.0),
     ]
     assert len({*map(prompt_key, prompts)}) == len(prompts)
-    assert prompt_key(prompt(HumanMessage("Who?"))) == prompt_key(prompts[0])
+    assert prompt_key(prompt(Message("user", "Who?"))) == prompt_key(prompts[0])
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
