@@ -8,8 +8,15 @@ from typing import Literal
 
 import numpy as np
 
-from echo_index.embeddings.decoder.linear import Precision, int8_is_fast
-from echo_index.embeddings.decoder.precision_check import MIN_FIDELITY, cached_fidelity, centered_cosines
+from echo_index.embeddings.decoder.linear import Precision
+from echo_index.embeddings.decoder.precision_check import (
+    MIN_FIDELITY,
+    cached_fidelity,
+    cached_seconds,
+    centered_cosines,
+    clearly_fastest,
+    native_precisions,
+)
 from echo_index.embeddings.encoder_config import (
     FORMAT,
     EncoderConfig,
@@ -249,20 +256,28 @@ class EchoEncoder:
         return self if precision is self.precision else self.with_options(precision=precision)
 
     def best_precision(self) -> Precision:
-        """Return int8 if it is fast on this processor and nearly as accurate as fp32 for this encoder, else fp32.
+        """Return the fastest precision on this machine of those that are nearly as accurate as fp32 for this encoder.
 
-        The accuracy is measured by embedding sample texts in both precisions; the cache stores it by fingerprint.
+        Accuracy and time are measured with sample texts. The cache stores the accuracy by fingerprint, and the time by
+        model and machine.
         """
-        if not (self.model.uses_native_decoder and run_on_executor(int8_is_fast)):
+        if not self.model.uses_native_decoder:
             return Precision.FP32
-        fast = self.with_options(precision=Precision.INT8)
+        exact = self.with_options(precision=Precision.FP32)
+        fast = [self.with_options(precision=precision) for precision in run_on_executor(native_precisions)]
+        encoders = [exact, *(encoder for encoder in fast if encoder._fidelity(exact) >= MIN_FIDELITY)]
+        if len(encoders) == 1:
+            return Precision.FP32
+        model = f"{self.model.weights_hash} {self.deepest_layer}"
+        return clearly_fastest(
+            cached_seconds(model, {encoder.precision: encoder.encode_documents for encoder in encoders})
+        )
 
+    def _fidelity(self, exact: EchoEncoder) -> float:
         def measure(texts: Sequence[str]) -> np.ndarray:
-            exact = self.with_options(precision=Precision.FP32)
-            return centered_cosines(fast.encode_documents(texts), exact.encode_documents(texts))
+            return centered_cosines(self.encode_documents(texts), exact.encode_documents(texts))
 
-        fidelity = cached_fidelity(fast.fingerprint, measure)
-        return Precision.INT8 if fidelity >= MIN_FIDELITY else Precision.FP32
+        return cached_fidelity(self.fingerprint, measure)
 
     def config(self) -> EncoderConfig:
         """Return all settings that determine the vectors; the fingerprint is computed from them."""

@@ -115,7 +115,7 @@ def build(
     )
     if profile is not None:
         options = with_profile(options, profile)
-    encoder = open_encoder(options, before=before, chunk_tokens=chunking.max_tokens, notice=notice)
+    encoder = open_encoder(options, before=before, chunk_tokens=chunking.max_tokens, notice=notice, rebuild=rebuild)
     with interruptible(notice, kept="What was embedded"), WorkProgress(err) as progress:
         report = build_index(
             chosen_sources,

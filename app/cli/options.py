@@ -48,7 +48,7 @@ Precision = Annotated[
     Literal["auto", "fp32", "bf16", "int8"] | None,
     typer.Option(
         "--precision",
-        help="Number format of the matrix products. Default: auto (int8 where it is fast and nearly as accurate).",
+        help="Number format of the matrix products. Default: auto (the fastest here that is nearly as accurate).",
     ),
 ]
 SearchMode = Annotated[

@@ -35,12 +35,14 @@ class EncoderOptions:
 
 
 def open_encoder(
-    options: EncoderOptions, *, before: BuiltWith | None, chunk_tokens: int, notice: Notice
+    options: EncoderOptions, *, before: BuiltWith | None, chunk_tokens: int, notice: Notice, rebuild: bool = False
 ) -> EchoEncoder:
     """Load the encoder for a build: the one that the index was built with, changed by the options.
 
     A new index uses the bundled adapter of its model, if there is one. The token limit of each copy of a text is
     raised, where needed, to a whole chunk with its title and headings.
+
+    The precision "auto" is that of the index, whatever is fastest on this machine, unless it is built anew: `rebuild`.
 
     Raises:
         ModelError: the model or the adapter cannot be loaded.
@@ -52,7 +54,9 @@ def open_encoder(
     from echo_index.embeddings.text.echo_prompt import EchoPrompt
 
     same_model = before is not None and options.model in (None, before.encoder["model"])
+    precision = options.precision
     if before is not None and same_model and options.adapter is None and not options.no_adapter:
+        precision = None if precision == "auto" and not rebuild else precision
         encoder = EchoEncoder.from_config(before.encoder, device=options.device, notice=notice)
     else:
         name = DEFAULT_MODEL if options.model is None else options.model
@@ -66,7 +70,7 @@ def open_encoder(
         query_prompt=EchoPrompt(options.query_prompt) if options.query_prompt else None,
         max_tokens=max(encoder.max_tokens, chunk_tokens + _PREFIX_TOKENS),
     )
-    return encoder if options.precision is None else encoder.with_precision(options.precision)
+    return encoder if precision is None else encoder.with_precision(precision)
 
 
 def encoder_from_index(

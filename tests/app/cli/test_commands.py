@@ -22,8 +22,11 @@ from echo_index.app.cli.main import main
 from echo_index.app.cli.output import print_report
 from echo_index.app.services import writers
 from echo_index.app.services.status import status_lines
+from echo_index.embeddings.decoder.linear import Precision
+from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.indexer.building.document_sync import BuildReport
 from echo_index.indexer.catalog.catalog import Catalog
+from echo_index.indexer.generations.manifest import read_manifest
 from echo_index.retriever.rag.local_writer import LocalWriter
 
 
@@ -442,6 +445,21 @@ def test_options_of_a_failed_build_are_not_remembered(run: Run, notes: Path, tmp
 def test_k_may_exceed_the_size_of_the_index(run: Run, notes: Path) -> None:
     run("build", "notes")
     assert len(json.loads(run("search", "fox", "-k", "500", "--json").out)) == 2
+
+
+def test_auto_keeps_the_precision_of_an_index(run: Run, notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("build", "notes", "--precision", "int8")
+    monkeypatch.setattr(EchoEncoder, "best_precision", lambda encoder: Precision.FP32)
+    (notes / "new.md").write_text("# New\n\nA new page.\n")
+    for options in ((), ("--precision", "auto")):
+        assert run("build", *options).code == 0
+        assert read_manifest(Path(".echo-index")).encoder["dtype"] == "int8"
+    assert run("search", "a new page").code == 0
+    other = run("build", "--precision", "fp32")
+    assert other.code == 1
+    assert "dtype was 'int8' and is now 'float32'" in other.err
+    assert run("build", "--precision", "auto", "--rebuild").code == 0
+    assert read_manifest(Path(".echo-index")).encoder["dtype"] == "float32"
 
 
 def test_an_index_keeps_its_settings(run: Run, notes: Path, tiny_folder: Path) -> None:

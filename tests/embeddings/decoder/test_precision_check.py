@@ -1,23 +1,27 @@
-"""Precision "auto" takes int8 only where its measured fidelity is sufficient."""
+"""Precision "auto" takes the fastest precision of those whose measured fidelity is sufficient."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from passes import recorded_passes
 from tiny_models import ARCHITECTURES, save_model
 
 from echo_index.embeddings import encoder as encoder_module
+from echo_index.embeddings.decoder import precision_check
 from echo_index.embeddings.decoder.linear import Precision, int8_is_fast
 from echo_index.embeddings.decoder.precision_check import (
     MIN_FIDELITY,
     cached_fidelity,
+    cached_seconds,
     centered_cosines,
+    clearly_fastest,
     sample_texts,
 )
 from echo_index.embeddings.encoder import EchoEncoder
@@ -37,8 +41,22 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Report int8 as fast on this processor."""
-    monkeypatch.setattr(encoder_module, "int8_is_fast", lambda: True)
+    """Report int8, and only that, as fast on this processor and with every model."""
+    native(monkeypatch, Precision.INT8)
+    measured(monkeypatch, fp32=1.0, int8=0.5)
+
+
+def native(monkeypatch: pytest.MonkeyPatch, *precisions: Precision) -> None:
+    """Let the processor multiply in these precisions."""
+    monkeypatch.setattr(precision_check, "bfloat16_is_fast", lambda: Precision.BF16 in precisions)
+    monkeypatch.setattr(precision_check, "int8_is_fast", lambda: Precision.INT8 in precisions)
+
+
+def measured(monkeypatch: pytest.MonkeyPatch, **seconds: float) -> None:
+    """Let each precision take so long."""
+    monkeypatch.setattr(
+        encoder_module, "cached_seconds", lambda model, encode: {each: seconds[each.value] for each in encode}
+    )
 
 
 def accept(monkeypatch: pytest.MonkeyPatch, *, least: float) -> None:
@@ -165,18 +183,112 @@ def test_fidelity_is_measured_again_for_other_settings_only(
     assert len(list(cache.iterdir())) == 2
 
 
-def test_auto_is_fp32_where_int8_is_not_fast_and_nothing_is_measured(
+def test_auto_is_fp32_where_nothing_else_is_fast_and_nothing_is_measured(
     tiny_model: LanguageModel, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accept(monkeypatch, least=0.0)
-    monkeypatch.setattr(encoder_module, "int8_is_fast", lambda: False)
+    native(monkeypatch)
     assert EchoEncoder(tiny_model).with_precision("auto").precision is Precision.FP32
     assert not cache.exists()
 
 
-def test_int8_is_tried_on_the_executor_thread(tiny_model: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("fidelity", "seconds", "expected"),
+    [
+        ({"bf16": 1.0, "int8": 1.0}, {"fp32": 9.0, "bf16": 5.0, "int8": 3.0}, Precision.INT8),
+        ({"bf16": 1.0, "int8": 0.9}, {"fp32": 9.0, "bf16": 5.0, "int8": 3.0}, Precision.BF16),
+        ({"bf16": 1.0, "int8": 1.0}, {"fp32": 9.0, "bf16": 3.0, "int8": 5.0}, Precision.BF16),
+        ({"bf16": 0.9, "int8": 1.0}, {"fp32": 9.0, "bf16": 3.0, "int8": 5.0}, Precision.INT8),
+        ({"bf16": 1.0, "int8": 1.0}, {"fp32": 9.0, "bf16": 9.0, "int8": 12.0}, Precision.FP32),
+        ({"bf16": 0.9, "int8": 0.9}, {"fp32": 9.0, "bf16": 5.0, "int8": 3.0}, Precision.FP32),
+    ],
+)
+def test_auto_is_the_fastest_precision_that_keeps_fidelity(
+    fidelity: dict[str, float],
+    seconds: dict[str, float],
+    expected: Precision,
+    tiny_model: LanguageModel,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    native(monkeypatch, Precision.BF16, Precision.INT8)
+    monkeypatch.setattr(EchoEncoder, "_fidelity", lambda encoder, exact: fidelity[encoder.precision.value])
+    measured(monkeypatch, **seconds)
+    assert EchoEncoder(tiny_model).with_precision("auto").precision is expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        ((1.0, 0.85, 0.8), Precision.BF16),
+        ((1.0, 0.95, 0.86), Precision.INT8),
+        ((1.0, 0.95, 0.95), Precision.FP32),
+        ((0.012, 0.005, 0.004), Precision.FP32),
+    ],
+)
+def test_a_small_gain_is_not_worth_a_less_exact_precision(
+    seconds: tuple[float, float, float], expected: Precision
+) -> None:
+    assert clearly_fastest(dict(zip(Precision, seconds, strict=True))) is expected
+
+
+class Timed:
+    """Takes the given times, one after the other, on a clock that all of them share."""
+
+    def __init__(self, clock: list[float], *seconds: float) -> None:
+        self._clock, self._seconds = clock, [*seconds]
+        self.texts: list[Sequence[str]] = []
+
+    def __call__(self, texts: Sequence[str]) -> None:
+        self.texts.append(texts)
+        self._clock[0] += self._seconds.pop(0)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Return the time, which only moves when it is changed."""
+    now = [0.0]
+    monkeypatch.setattr(precision_check.time, "perf_counter", lambda: now[0])
+    return now
+
+
+def test_the_best_time_of_each_precision_counts_and_is_measured_once(clock: list[float], cache: Path) -> None:
+    """The first time has the matrices made; another program is running during all but one of the others."""
+    exact, int8 = Timed(clock, 1.0, 8.0, 4.0, 8.0), Timed(clock, 9.0, 2.0, 6.0, 6.0)
+    for _ in range(2):
+        found = cached_seconds("model", {Precision.FP32: exact, Precision.INT8: int8})
+        assert found == {Precision.FP32: 4.0, Precision.INT8: 2.0}
+    assert len(exact.texts) == len(int8.texts) == 4
+    assert exact.texts[0] == sample_texts()[::2]
+    with pytest.raises(IndexError):  # another model is measured
+        cached_seconds("other", {Precision.FP32: exact, Precision.INT8: int8})
+    [file] = (cache.parent / "rates").iterdir()
+    file.write_text("{}")
+    assert cached_seconds("model", {Precision.FP32: Timed(clock, *[3.0] * 4), Precision.INT8: Timed(clock, *[1.0] * 4)})
+    assert json.loads(file.read_text()) == {"fp32": 3.0, "int8": 1.0}
+
+
+@pytest.mark.parametrize("change", ["get_capabilities", "get_num_threads", "version"])
+def test_another_machine_is_measured_again(change: str, clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    def times(seconds: float) -> dict[Precision, Callable[[Sequence[str]], object]]:
+        return {Precision.FP32: Timed(clock, *[seconds] * 4)}
+
+    assert cached_seconds("model", times(1.0)) == cached_seconds("model", times(2.0)) == {Precision.FP32: 1.0}
+    match change:
+        case "get_capabilities":
+            monkeypatch.setattr(torch.cpu, change, lambda: {"another": True})
+        case "get_num_threads":
+            monkeypatch.setattr(torch, change, lambda: 99)
+        case "version":
+            monkeypatch.setattr(torch, "__version__", "99.0")
+    assert cached_seconds("model", times(2.0)) == {Precision.FP32: 2.0}
+
+
+def test_precisions_are_tried_on_the_executor_thread(
+    tiny_model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     threads: list[int] = []
-    monkeypatch.setattr(encoder_module, "int8_is_fast", lambda: bool(threads.append(threading.get_ident())))
+    monkeypatch.setattr(precision_check, "int8_is_fast", lambda: bool(threads.append(threading.get_ident())))
+    monkeypatch.setattr(precision_check, "bfloat16_is_fast", lambda: False)
     EchoEncoder(tiny_model).with_precision("auto")
     assert threads == [run_on_executor(threading.get_ident)], "another thread's helpers would slow every pass"
 
@@ -208,7 +320,11 @@ def test_an_unknown_precision_is_refused_and_the_valid_ones_are_listed(tiny_mode
 
 @INT8_IS_FAST
 @pytest.mark.model
-def test_the_default_model_runs_in_int8_with_auto(gemma: LanguageModel, cache: Path) -> None:
-    assert EchoEncoder(gemma).with_precision("auto").precision is Precision.INT8
-    (file,) = cache.iterdir()
-    assert MIN_FIDELITY <= json.loads(file.read_text())["mean"] < 1
+def test_the_default_model_tolerates_int8_and_the_choice_stays(gemma: LanguageModel, cache: Path) -> None:
+    encoder = EchoEncoder(gemma).with_precision("auto")
+    int8 = EchoEncoder(gemma, precision="int8")
+    assert json.loads((cache / f"{int8.fingerprint}.json").read_text())["mean"] > MIN_FIDELITY
+    assert len(list((cache.parent / "rates").iterdir())) == 1
+    with recorded_passes() as passes:
+        assert EchoEncoder(gemma).with_precision("auto").precision is encoder.precision
+    assert passes == []
