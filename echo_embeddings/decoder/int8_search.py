@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Positions = npt.NDArray[np.int64]
 _BLOCK_ROWS = 256  # float32 blocks of this size stay in the cache of a core between operations
 _MEAN_ROWS = 4096  # that the mean is estimated from: it need not be exact
+_SEARCHES_WITHOUT = 4
 _ROUNDING_MARGIN = 1.01  # more than the products of the int8 copies lose by rounding in float32
 
 
@@ -28,14 +29,14 @@ class Int8ExactSearch:
     Comparing a vector with all rows means reading all of them from memory. So int8 copies of the centered rows are
     compared first (centering changes no order), and then only those rows whose copies come close enough: the product
     with a copy differs from the product with its row by no more than a known bound, so a row that is behind by more
-    cannot be among the best. The copies take a quarter of the memory of the rows. They are made at the second search,
-    and only on processors that multiply int8 faster than float32.
+    cannot be among the best. The copies take a quarter of the memory of the rows. They are made at the fifth search, as
+    they take as long to make as ten searches save, and only on processors that multiply int8 faster than float32.
     """
 
     def __init__(self, rows: Vectors) -> None:
         self._rows = rows
         self._copies: _Int8Copies | None = None
-        self._has_searched = False
+        self._searches = 0
         self._lock = Lock()
 
     def search(self, vector: Vectors, *, k: int) -> tuple[Positions, Vectors]:
@@ -60,15 +61,15 @@ class Int8ExactSearch:
         return positions[best], products[best]
 
     def _copies_if_worthwhile(self) -> _Int8Copies | None:
-        """Return the copies from the second search on; None if int8 is not fast here."""
+        """Return the copies after the first searches; None before, and if int8 is not fast here."""
         from echo_index.embeddings.decoder.linear import int8_is_fast
 
         if not int8_is_fast():
             return None
         with self._lock:
-            if self._has_searched and self._copies is None:
+            if self._searches >= _SEARCHES_WITHOUT and self._copies is None:
                 self._copies = run_on_executor(lambda: _quantize(self._rows))
-            self._has_searched = True
+            self._searches += 1
             return self._copies
 
 

@@ -36,7 +36,8 @@ def expected(table: Rows, vector: Rows, k: int) -> list[int]:
 
 def with_copies(table: Rows) -> Int8ExactSearch:
     nearest = Int8ExactSearch(table)
-    nearest.search(table[0], k=1)
+    for _ in range(search_module._SEARCHES_WITHOUT):
+        nearest.search(table[0], k=1)
     return nearest
 
 
@@ -96,8 +97,7 @@ def test_the_rounding_error_of_the_vector_is_bounded() -> None:
 
 def test_equal_rows_are_ranked_in_table_order() -> None:
     table = np.repeat(rows(3, 64), 50, axis=0)
-    nearest = Int8ExactSearch(table)
-    for _ in range(2):
+    for nearest in (Int8ExactSearch(table), with_copies(table)):
         positions = nearest.search(table[60], k=100)[0].tolist()
         assert positions[:50] == list(range(50, 100))
         assert positions[50:] in (list(range(50)), list(range(100, 150)))
@@ -106,7 +106,7 @@ def test_equal_rows_are_ranked_in_table_order() -> None:
 
 
 @pytest.mark.parametrize("spread", [4.0, 0.2])
-def test_few_rows_are_read_in_float32_from_the_second_search_on(monkeypatch: pytest.MonkeyPatch, spread: float) -> None:
+def test_few_rows_are_read_in_float32_from_the_fifth_search_on(monkeypatch: pytest.MonkeyPatch, spread: float) -> None:
     candidate_counts: list[int] = []
     candidates = search_module._candidates
 
@@ -118,8 +118,8 @@ def test_few_rows_are_read_in_float32_from_the_second_search_on(monkeypatch: pyt
     monkeypatch.setattr(search_module, "_candidates", recorded)
     table = rows(20_000, 128, spread=spread)
     nearest = Int8ExactSearch(table)
-    first, second = (nearest.search(table[0], k=10) for _ in range(2))
-    assert first[0].tolist() == second[0].tolist() == expected(table, table[0], 10)
+    found = [nearest.search(table[0], k=10)[0].tolist() for _ in range(5)]
+    assert found == [expected(table, table[0], 10)] * 5
     assert len(candidate_counts) == 1
     assert 10 <= candidate_counts[0] < 150
 
@@ -129,7 +129,7 @@ def test_no_copies_are_made_where_int8_is_not_fast(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(search_module, "_quantize", lambda rows: pytest.fail("copied"))
     table = rows(300, 64)
     nearest = Int8ExactSearch(table)
-    for vector in rows(3, 64, seed=1):
+    for vector in rows(7, 64, seed=1):
         assert nearest.search(vector, k=20)[0].tolist() == expected(table, vector, 20)
 
 
