@@ -101,7 +101,6 @@ def index_search(
     from echo_index.app.services.query_vector import QueryVectors
 
     vectors = QueryVectors(model=model, device=device, notice=notice) if at_once else None
-    from echo_index.embeddings.queries.query_weights import write_query_weights
     from echo_index.indexer.catalog.records import SearchFilter
     from echo_index.retriever.search.retriever import Retriever
     from echo_index.retriever.search.searcher import validate_query
@@ -114,6 +113,8 @@ def index_search(
         validate_query(query, k)
         quick = None if mode == "lexical" else vectors
         if vectors is None and mode != "lexical":
+            from echo_index.embeddings.queries.query_weights import write_query_weights
+
             write_query_weights(retriever.encoder)
         return retriever.search(
             query,
