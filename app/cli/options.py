@@ -106,6 +106,8 @@ def index_search(
     from echo_index.retriever.search.searcher import validate_query
 
     retriever = Retriever.open(index, model=model, device=device, index_device=index_device, notice=notice)
+    if mode != "lexical":
+        retriever.snapshot.stored_vectors.load_early()  # while the model is loaded
     where = SearchFilter(paths=tuple(paths), formats=tuple(formats))
     _report_unknown_paths(retriever, paths)
 

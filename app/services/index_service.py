@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from echo_index.embeddings.runtime.devices import DeviceChoice
     from echo_index.indexer.generations.snapshot import Snapshot
-    from echo_index.indexer.vectors.faiss_index import IndexDevice
+    from echo_index.indexer.vectors.placement import IndexDevice
     from echo_index.retriever.search.retriever import Retriever
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from echo_index.embeddings.runtime.devices import DeviceChoice
     from echo_index.indexer.catalog.catalog import Catalog
     from echo_index.indexer.generations.snapshot import Snapshot
-    from echo_index.indexer.vectors.faiss_index import IndexDevice
+    from echo_index.indexer.vectors.placement import IndexDevice
 
 
 def read_status(
@@ -53,7 +53,7 @@ def index_facts(snapshot: Snapshot, index_dir: Path) -> dict[str, Any]:
     """Return the facts of an index that do not depend on the models of this machine, ready for JSON."""
     from echo_index.indexer.generations.source_registry import skipped_files
 
-    manifest = snapshot.manifest
+    manifest, placement = snapshot.manifest, snapshot.stored_vectors.placement
     counts = snapshot.catalog.counts(generation=manifest.generation)
     return {
         "index": str(index_dir.resolve()),
@@ -68,8 +68,8 @@ def index_facts(snapshot: Snapshot, index_dir: Path) -> dict[str, Any]:
         "encoder": manifest.encoder,
         "fingerprint": manifest.fingerprint,
         "chunking": manifest.chunking,
-        "index_device": {"name": snapshot.vectors.placement.device, "reason": snapshot.vectors.placement.reason},
-        "vectors": snapshot.vectors.kind,
+        "index_device": {"name": placement.device, "reason": placement.reason},
+        "vectors": snapshot.stored_vectors.kind,
         "space_passages": None if snapshot.normalization.is_identity else snapshot.normalization.passages,
         "space_has_drifted": snapshot.normalization_has_drifted(),
         "ocr": ocr_facts(snapshot),

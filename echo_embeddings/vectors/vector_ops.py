@@ -74,14 +74,21 @@ def within_class_directions(texts: Vectors, variants: Vectors, *, count: int, ri
 def attenuate(vectors: Vectors, directions: Vectors, gains: Vectors) -> Vectors:
     """Scale each row's component along `directions[i]` by `gains[i]`, then normalize: (n, dimension).
 
-    `directions` are orthonormal rows (m, dimension). A few rows, such as a query, do not wait for the executor.
+    `directions` are orthonormal rows (m, dimension).
     """
-    columns = np.ascontiguousarray(directions.T)
-    if len(vectors) <= _FEW_ROWS:  # einsum starts no threads that could slow down a pass of the model
-        removed = np.einsum("ij,kj->ik", vectors, directions) * (1 - gains)
-        return l2_normalize(vectors - np.einsum("ij,kj->ik", removed, columns))
+    return l2_normalize(scale_components(vectors, directions, gains))
+
+
+def scale_components(vectors: Vectors, directions: Vectors, gains: Vectors) -> Vectors:
+    """Scale each row's component along `directions[i]` by `gains[i]`: (n, dimension), not normalized.
+
+    A few rows, such as a query, do not wait for the executor.
+    """
+    if len(vectors) <= _FEW_ROWS:  # neither of these starts threads, which could slow down a pass of the model
+        components = np.matmul(vectors[:, None, None, :], directions[None, :, :, None])[:, :, 0, 0]
+        return np.asarray(vectors - np.einsum("ij,jk->ik", components * (1 - gains), directions))
     removed = np.ascontiguousarray(inner_products(vectors, directions) * (1 - gains))
-    return l2_normalize(vectors - inner_products(removed, columns))
+    return vectors - inner_products(removed, np.ascontiguousarray(directions.T))
 
 
 def l2_normalize(vectors: Vectors) -> Vectors:

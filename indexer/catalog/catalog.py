@@ -49,9 +49,11 @@ from echo_index.indexer.catalog.schema import (
     validate_tables,
     validate_version,
 )
-from echo_index.indexer.catalog.stored_vectors import Block, count_vectors, vector_blocks, vectors_of
+from echo_index.indexer.catalog.stored_vectors import Block, count_vectors, vector_blocks, vectors_of, visible_codes
+from echo_index.indexer.catalog.vector_codes import Codes
 from echo_index.indexer.catalog.vector_tables import (
     CODES,
+    Kind,
     copy_vectors,
     put_vectors,
     remove_classical_vectors,
@@ -330,6 +332,14 @@ class Catalog:
         Chunks without a classical vector are skipped.
         """
         return vector_blocks(self.database, "classical", generation=generation, block=block)
+
+    def codes(self, kind: Kind, *, generation: int) -> tuple[npt.NDArray[np.int64], Codes]:
+        """Return the ids (n,) and the codes (n, bytes) of the chunks of a generation with a vector, in any order.
+
+        Raises:
+            IndexDamaged: a chunk has no echo vector, or one cannot be read.
+        """
+        return visible_codes(self.database, kind, generation=generation)
 
     def count_vectors(self, *, generation: int) -> int:
         """Return the number of chunks of a generation that have a vector."""

@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 Codes = npt.NDArray[np.uint8]
 """One row of bytes for each vector."""
+Positions = slice | npt.NDArray[np.intp]
+"""Which of several vectors: a part of them, or any of them by number (n,)."""
 
 _SCALE = np.dtype("<f4")
 _LARGE = np.dtype("<i2")
@@ -21,6 +23,7 @@ _HEADER = 10  # bytes: the checksum, the scale and the number of large component
 _MOST, _MOST_LARGE = 127, 32767
 _MARK = -128  # stands among the int8 multiples where the next of the large components belongs
 _COMPONENTS_PER_LARGE = 20
+_BLOCK = 512  # vectors: so many stay in the cache of a core in float32
 
 
 def encode_vectors(vectors: npt.NDArray[np.float32], keys: Sequence[bytes]) -> list[bytes]:
@@ -60,19 +63,72 @@ def decode_vectors(codes: Codes) -> npt.NDArray[np.float32]:
     """
     if not len(codes):
         return np.empty((0, 0), dtype=np.float32)
-    scales = np.ascontiguousarray(codes[:, 4:8]).view(_SCALE)
-    counts = np.ascontiguousarray(codes[:, 8:_HEADER]).view("<u2")
-    end = _HEADER + 2 * int(counts[0, 0])
-    if end >= codes.shape[1] or (counts != counts[0]).any():
-        raise ValueError("codes of different vectors")
-    small = np.ascontiguousarray(codes[:, end:]).view(np.int8)
-    vectors = small.astype(np.float32)
-    places = np.flatnonzero(small == _MARK)
-    if not np.array_equal(places // small.shape[1], np.repeat(np.arange(len(codes)), counts[0, 0])):
-        raise ValueError("a code lacks large components")
-    vectors.ravel()[places] = np.ascontiguousarray(codes[:, _HEADER:end]).view(_LARGE).ravel()
-    vectors *= scales
-    return vectors
+    return CodedVectors(codes).decoded(slice(None))
+
+
+class CodedVectors:
+    """Vectors in memory as their codes, which are searched without decoding them, in a quarter of their bytes."""
+
+    def __init__(self, codes: Codes) -> None:
+        """Find the parts of the codes of one or more vectors.
+
+        Raises:
+            ValueError: they are no codes of vectors of one dimension.
+        """
+        counts = np.ascontiguousarray(codes[:, 8:_HEADER]).view("<u2")
+        end = _HEADER + 2 * int(counts[0, 0])
+        if end >= codes.shape[1] or (counts != counts[0]).any():
+            raise ValueError("codes of different vectors")
+        self._scales = np.ascontiguousarray(codes[:, 4:8]).view(_SCALE)[:, 0]
+        self._small = codes[:, end:].view(np.int8)  # no copy: most of the memory stays that of the codes
+        self._large = np.ascontiguousarray(codes[:, _HEADER:end]).view(_LARGE)
+        self._places = _large_places(self._small, int(counts[0, 0]))
+
+    def __len__(self) -> int:
+        return len(self._small)
+
+    @property
+    def dimension(self) -> int:
+        """The number of components of a vector."""
+        return int(self._small.shape[1])
+
+    def decoded(self, positions: Positions) -> npt.NDArray[np.float32]:
+        """Return the vectors (n, dimension) at some positions."""
+        vectors = self._small[positions].astype(np.float32, order="C")
+        np.put_along_axis(vectors, self._places[positions].astype(np.intp), self._large[positions], axis=1)
+        vectors *= self._scales[positions, None]
+        return vectors
+
+    def products(self, vector: npt.NDArray[np.float32], positions: Positions = slice(None)) -> npt.NDArray[np.float32]:
+        """Return the inner products (n,) of the vectors at some positions with `vector` (dimension,).
+
+        They differ from those of the decoded vectors by the rounding of float32.
+        """
+        chosen = np.arange(len(self))[positions] if not isinstance(positions, slice) else None
+        count = len(self) if chosen is None else len(chosen)
+        products = np.empty(count, dtype=np.float32)
+        floats = np.empty((_BLOCK, self.dimension), dtype=np.float32)
+        for start in range(0, count, _BLOCK):
+            block = slice(start, min(start + _BLOCK, count)) if chosen is None else chosen[start : start + _BLOCK]
+            small = self._small[block]
+            rows = floats[: len(small)]
+            rows[...] = small
+            # A product of each row by itself, because one of all rows starts threads, which keep spinning.
+            found = np.matmul(rows[:, None, :], vector[:, None])[:, 0, 0]
+            weights = vector.take(self._places[block], mode="clip")  # in range: this mode only needs no copy
+            found += np.einsum("ij,ij->i", weights, self._large[block] - np.float32(_MARK))
+            products[start : start + len(small)] = found * self._scales[block]
+        return products
+
+    def squares(self) -> npt.NDArray[np.float32]:
+        """Return the squared length (n,) of each vector, to the precision of float32."""
+        squares = np.empty(len(self), dtype=np.float32)
+        for start in range(0, len(self), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            rows, large = self._small[block].astype(np.float32), self._large[block].astype(np.float32)
+            found = np.einsum("ij,ij->i", rows, rows) + np.einsum("ij,ij->i", large, large)
+            squares[block] = (found - large.shape[1] * np.float32(_MARK**2)) * self._scales[block] ** 2
+        return squares
 
 
 def is_intact(code: bytes, key: bytes, *, dimension: int) -> bool:
@@ -83,3 +139,15 @@ def is_intact(code: bytes, key: bytes, *, dimension: int) -> bool:
 
 def _as_bytes(array: npt.NDArray[np.generic]) -> Codes:
     return np.ascontiguousarray(array).view(np.uint8).reshape(len(array), -1)
+
+
+def _large_places(small: npt.NDArray[np.int8], count: int) -> npt.NDArray[np.uint16]:
+    """Return where the large components of each vector belong, ascending (n, count)."""
+    places = np.empty((len(small), count), dtype=np.uint16)
+    for start in range(0, len(small), _BLOCK):
+        rows, columns = np.divmod(np.flatnonzero(small[start : start + _BLOCK] == _MARK), small.shape[1])
+        block = places[start : start + _BLOCK]
+        if not np.array_equal(rows, np.repeat(np.arange(len(block)), count)):
+            raise ValueError("a code lacks large components")
+        block[...] = columns.reshape(block.shape)
+    return places

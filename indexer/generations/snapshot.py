@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from echo_index.embeddings.vectors.vector_ops import Vectors
 from echo_index.errors import IndexDamaged
@@ -14,27 +15,45 @@ from echo_index.indexer.catalog.chunk_queries import overlapping_chunks
 from echo_index.indexer.catalog.records import LexicalQuery, SearchFilter, StoredChunk, TermStatistics
 from echo_index.indexer.generations.manifest import Manifest, manifest_stamp
 from echo_index.indexer.generations.recovery import complete_manifest
-from echo_index.indexer.generations.vector_file import load_vector_index
+from echo_index.indexer.generations.vector_file import GenerationVectors, has_vectors_file
 from echo_index.indexer.vectors.classical_index import ClassicalIndex
-from echo_index.indexer.vectors.faiss_index import Ids, IndexDevice, Placement, VectorIndex, choose_placement
+from echo_index.indexer.vectors.device_choice import choose_placement
+from echo_index.indexer.vectors.exact_index import ExactIndex, Ids
 from echo_index.indexer.vectors.normalization import (
     NormalizationPair,
     NormalizedQuery,
     VectorNormalization,
     has_drifted,
 )
+from echo_index.indexer.vectors.placement import IndexDevice
+
+if TYPE_CHECKING:
+    from echo_index.indexer.vectors.faiss_index import VectorIndex
 
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """The manifest, catalog and vectors of one generation."""
+    """The manifest, catalog and vectors of one generation. The vectors are loaded when they are first needed."""
 
     manifest: Manifest
     catalog: Catalog
-    vectors: VectorIndex
+    stored_vectors: GenerationVectors
     classical: ClassicalIndex
     stamp: tuple[int, int]
     """The `manifest_stamp` from before the manifest was read; it changes when a newer generation is committed."""
+
+    @property
+    def vectors(self) -> ExactIndex | VectorIndex:
+        """The index of the echo vectors.
+
+        Raises:
+            IndexDamaged: the catalog lacks vectors, or they cannot be read.
+        """
+        return self.stored_vectors.index()
+
+    def load_early(self) -> None:
+        """Begin to load the vectors in another thread, for a search that will soon need them."""
+        self.stored_vectors.load_early()
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -92,9 +111,9 @@ class Snapshot:
         """Return the normalized vectors of these chunks, unit rows (n, dimension).
 
         Raises:
-            IndexDamaged: a chunk is not in the vector index.
+            IndexDamaged: a chunk has no vector.
         """
-        return self.vectors.vectors_of(ids)
+        return self.stored_vectors.vectors_of(ids)
 
     def _nearest(self, vector: Vectors, *, k: int, where: SearchFilter) -> list[tuple[int, float]]:
         return self.vectors.search(vector, k=k, among=self._chunk_ids(where))
@@ -138,19 +157,19 @@ def open_snapshot(
         IndexDamaged: the catalog is missing, unreadable or contradicts the manifest.
         DeviceError: the device is not available.
     """
-    placement = choose_placement(index_device)
     while True:
         stamp = manifest_stamp(index_dir)
         try:
-            return _open(index_dir, stamp, placement, notice)
+            return _open(index_dir, stamp, index_device, notice)
         except IndexDamaged:
             if manifest_stamp(index_dir) == stamp:
                 raise
             # A build has committed a newer generation in the meantime and deleted files of this one: try again.
 
 
-def _open(index_dir: Path, stamp: tuple[int, int], placement: Placement, notice: Callable[[str], None]) -> Snapshot:
+def _open(index_dir: Path, stamp: tuple[int, int], device: IndexDevice, notice: Callable[[str], None]) -> Snapshot:
     manifest = complete_manifest(index_dir, notice=notice)
+    placement = choose_placement(device, is_exact=not has_vectors_file(manifest))
     catalog = Catalog(index_dir / manifest.catalog_file)
     try:
         with catalog.reading(generation=manifest.generation):
@@ -160,12 +179,12 @@ def _open(index_dir: Path, stamp: tuple[int, int], placement: Placement, notice:
                     f"The catalog {catalog.path} holds {count} passages, but the manifest says {manifest.chunks}.",
                     remedy="See what is damaged: echo-index verify",
                 )
-            vectors = load_vector_index(index_dir, manifest, catalog, placement=placement, stamp=stamp, notice=notice)
     except BaseException:
         catalog.close()
         raise
+    vectors = GenerationVectors(index_dir, manifest, catalog, placement=placement, stamp=stamp, notice=notice)
     normalization = manifest.normalizations.classical or VectorNormalization.identity(
         manifest.normalizations.echo.dimension, 0
     )
     classical = ClassicalIndex(catalog, generation=manifest.generation, normalization=normalization)
-    return Snapshot(manifest=manifest, catalog=catalog, vectors=vectors, classical=classical, stamp=stamp)
+    return Snapshot(manifest=manifest, catalog=catalog, stored_vectors=vectors, classical=classical, stamp=stamp)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,8 +28,11 @@ from echo_index.indexer.catalog.vector_tables import Kind
 from echo_index.indexer.documents.chunking import embedded_text
 from echo_index.indexer.generations.manifest import Manifest
 from echo_index.indexer.generations.vector_file import has_vectors_file
-from echo_index.indexer.vectors.faiss_index import VectorIndex, choose_placement
+from echo_index.indexer.vectors.device_choice import choose_placement
 from echo_index.indexer.vectors.normalization import VectorNormalization
+
+if TYPE_CHECKING:
+    from echo_index.indexer.vectors.faiss_index import VectorIndex
 
 _BLOCK = 4096
 _MOST_SQLITE_ERRORS = 5
@@ -151,6 +155,8 @@ def _check_codes(catalog: Catalog, kind: Kind, manifest: Manifest) -> tuple[int,
 def _check_vector_index(inspection: Inspection, index_dir: Path, manifest: Manifest, catalog: Catalog) -> None:
     if not has_vectors_file(manifest):
         return
+    from echo_index.indexer.vectors.faiss_index import VectorIndex
+
     path = index_dir / manifest.vectors_file
     try:
         index = VectorIndex.load(

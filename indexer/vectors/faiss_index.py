@@ -1,4 +1,4 @@
-"""Build, save, load and search a FAISS index, on the GPU if there is one.
+"""Build, save, load and search a FAISS index, on the GPU if there is one: approximate, or exact on a GPU.
 
 The file is derived from the catalog and can always be rebuilt.
 """
@@ -6,62 +6,40 @@ The file is derived from the catalog and can always be rebuilt.
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 import faiss
 import numpy as np
 import numpy.typing as npt
 
-from echo_index.embeddings.decoder.int8_search import Int8ExactSearch
-from echo_index.errors import DeviceError, IndexDamaged
+from echo_index.errors import IndexDamaged
 from echo_index.indexer.storage.atomic_write import write_atomically
 from echo_index.indexer.storage.safe_open import plain_reason
+from echo_index.indexer.vectors.placement import EXACT_UP_TO, Placement
 
-IndexDevice = Literal["auto", "cpu", "gpu"]
 Ids = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
 Blocks = Callable[[], Iterable[tuple[Ids, Vectors]]]
 """Starts a new pass over all (ids, vectors), block by block."""
 
-EXACT_UP_TO = 100_000
-"""The most vectors of an exact index; larger ones are approximate: compressed in cells, refined in 8 bits."""
 _TRAINING_PER_CELL = 64  # vectors
 _CELLS_PER_PROBE = 16
-_ON_ALL_CORES_FROM = 10_000  # vectors, in an exact index
 _MOST_FROM_GPU = 2048  # results: the limit of FAISS's GPU kernels
 _LEAST_VARIANCE = 1e-6  # along an axis; rounding to half precision causes less between equal vectors
 _CHECKSUM_MARK = b"echo-index sha256"  # between the index and its checksum
 _REFINEMENT_FACTOR = 8  # times k candidates are compared again in 8 bits
 
 
-@dataclass(frozen=True)
-class Placement:
-    """The device on which the index is searched, and the reason for the choice."""
-
-    device: Literal["cpu", "gpu"]
-    reason: str
+def count_gpus() -> int:
+    """Return the number of GPUs that FAISS sees."""
+    return int(faiss.get_num_gpus()) if hasattr(faiss, "get_num_gpus") else 0
 
 
-def choose_placement(choice: IndexDevice = "auto") -> Placement:
-    """Choose the device on which to search.
-
-    Raises:
-        DeviceError: `choice` is "gpu" and FAISS has no GPU.
-    """
-    if choice == "cpu":
-        return Placement("cpu", "asked for")
-    gpus = faiss.get_num_gpus() if hasattr(faiss, "get_num_gpus") else 0
-    if gpus:
-        return Placement("gpu", f"FAISS sees {gpus} GPU{'s' if gpus > 1 else ''}")
-    reason = "FAISS sees no GPU" if hasattr(faiss, "StandardGpuResources") else "FAISS is built without GPU support"
-    if choice == "gpu":
-        raise DeviceError(f"The index cannot be searched on a GPU: {reason}.", remedy="Use --index-device cpu.")
-    return Placement("cpu", reason)
+def is_built_for_gpus() -> bool:
+    """Return whether FAISS could use a GPU."""
+    return hasattr(faiss, "StandardGpuResources")
 
 
 def index_factory(count: int, dimension: int, *, exact_up_to: int = EXACT_UP_TO) -> str:
@@ -83,7 +61,7 @@ class VectorIndex:
         # The flat index with the vectors themselves: the whole of an exact index, the refinement of an approximate one.
         self._flat = self._cpu_index if self.kind == "exact" else faiss.downcast_index(self._cpu_index.refine_index)
         self._searched = self._cpu_index
-        self.placement = placement or choose_placement("cpu")
+        self.placement = placement or Placement("cpu", "asked for")
         self._gpu_resources = None
         if self.placement.device == "gpu" and self.count:
             self._gpu_resources = faiss.StandardGpuResources()
@@ -177,11 +155,6 @@ class VectorIndex:
         k = min(k, self.count if among is None else len(among))
         if k == 0:
             return []
-        # The search on all cores needs torch, which takes much longer to load than one search on one core.
-        is_large = self.count >= _ON_ALL_CORES_FROM and "torch" in sys.modules
-        if among is None and self._searched is self._flat and is_large:
-            positions, scores = self._int8_search.search(query, k=k)
-            return list(zip(self._ids[positions].tolist(), scores.tolist(), strict=True))
         index, selector = self._searched if k <= _MOST_FROM_GPU else self._cpu_index, None
         if among is not None:
             # GPU indexes accept no selector, and the probed cells may hold few of the vectors that pass a filter.
@@ -193,12 +166,6 @@ class VectorIndex:
             for position, score in zip(positions[0], scores[0], strict=True)
             if position >= 0  # FAISS pads short results with -1
         ]
-
-    @cached_property
-    def _int8_search(self) -> Int8ExactSearch:
-        """A search of an exact index on all cores: FAISS uses one thread for one query."""
-        stored = faiss.rev_swig_ptr(self._cpu_index.get_xb(), self.count * self._cpu_index.d)
-        return Int8ExactSearch(stored.reshape(self.count, -1))
 
     def vectors_of(self, ids: Sequence[int]) -> Vectors:
         """Return the vectors (n, dimension) of these chunk ids; those of an approximate index have 8 bits.

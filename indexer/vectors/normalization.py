@@ -20,7 +20,9 @@ from echo_index.embeddings.vectors.vector_ops import (
     Vectors,
     attenuate,
     center,
+    inner_products,
     l2_normalize,
+    scale_components,
     within_class_directions,
 )
 from echo_index.indexer.catalog.catalog import Catalog
@@ -38,6 +40,8 @@ _DIRECTIONS = 128  # attenuated ones; more of them changed nothing on six public
 _DIMENSIONS_PER_DIRECTION = 4  # at least, for vectors of few dimensions
 _RIDGE = 3.0  # of 1 to 12 the best mean over six public data sets; 2 to 4 are close
 _RIDGE_TUNED = 6.0  # an adapter has learnt part of the correction: 4 to 8 are close to the best of nine data sets
+_GAIN_TOLERANCE = 0.01  # more than a length differs from that with exactly orthonormal directions
+_ROUNDING = 1e-5  # more than sums in float32 lose, relative to the squares
 _DRIFT_THRESHOLD = 0.2  # an error of 0.3 in the mean of queries costs about 2 points of nDCG@10
 _DRIFT_SAMPLE = 4096  # chunks that are compared with the old mean
 _LEAST_SHARE = 1e-4  # of a direction that several attenuations remove together; a smaller one is rounding
@@ -56,6 +60,20 @@ class NormalizedQuery:
 
     vector: Vectors
     encoded: Vectors
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class FoldedQueries:
+    """Queries that are compared with document vectors as the encoder gave them.
+
+    The cosine of a query with a document vector v, both normalized, is (v · weights - offset) / length of v, with
+    `VectorNormalization.document_lengths`.
+    """
+
+    weights: Vectors
+    """(n, dimension)."""
+    offsets: npt.NDArray[np.float64]
+    """float64 (n,)."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +116,11 @@ class VectorNormalization:
         return len(self._means[0])
 
     @property
+    def mean(self) -> Vectors:
+        """The mean (dimension,) that is subtracted from document vectors."""
+        return self._means[0]
+
+    @property
     def is_identity(self) -> bool:
         """Whether vectors stay unchanged, because there were too few chunks for an estimate."""
         return not self._means[0].any()
@@ -123,6 +146,32 @@ class VectorNormalization:
         """Normalize one query vector (dimension,) from the encoder."""
         return NormalizedQuery(self.normalize_queries(vector[None, :])[0], vector)
 
+    def fold_queries(self, normalized: Vectors) -> FoldedQueries:
+        """Apply to normalized queries (n, dimension) what else documents need: that map is its own transpose."""
+        directions, gains = self._decoded_directions
+        weights = scale_components(normalized, directions, gains) if len(gains) else normalized
+        return FoldedQueries(weights, np.einsum("ij,j->i", weights, self._means[0], dtype=np.float64))
+
+    def document_lengths(self, vectors: Vectors) -> Vectors:
+        """Return the lengths (n,) of document vectors (n, dimension) before `normalize_documents` divides by them."""
+        centered = vectors - self._means[0]
+        squares = np.einsum("ij,ij->i", centered, centered)
+        if len(self._decoded_directions[1]):
+            removed = inner_products(centered, self._shortening)
+            squares -= np.einsum("ij,ij->i", removed, removed)
+        return np.asarray(np.sqrt(np.maximum(squares, 0)), dtype=np.float32)
+
+    def shortest_lengths(self, squares: Vectors, mean_products: Vectors) -> Vectors:
+        """Return lower bounds of `document_lengths` (n,) in a small part of its time.
+
+        `squares` (n,) are the squared lengths of the vectors, `mean_products` (n,) the products with `mean`.
+        """
+        mean, gains = self._means[0], self._decoded_directions[1]
+        distances = squares - 2 * mean_products + mean @ mean  # squared
+        rounding = _ROUNDING * (squares + mean @ mean)
+        least = max(0.0, float(gains.min()) - _GAIN_TOLERANCE) if len(gains) else 1.0
+        return np.asarray(least * np.sqrt(np.maximum(distances - rounding, 0)), dtype=np.float32)
+
     def center_documents(self, vectors: Vectors) -> Vectors:
         """Subtract the mean from document vectors (n, dimension), without attenuation; the result has unit rows."""
         return center(vectors, self._means[0])
@@ -145,6 +194,19 @@ class VectorNormalization:
         gains = np.frombuffer(b64decode(self.gains), "<f4")
         directions = np.frombuffer(b64decode(self.directions), "<f2").astype(np.float32)
         return directions.reshape(len(gains), self.dimension), gains
+
+    @cached_property
+    def _shortening(self) -> Vectors:
+        """Rows (count, dimension): attenuation takes the square of the product with them from the square of a length.
+
+        If c are the components of a vector v along the directions D, it becomes v - Dᵀ S c with S = 1 - gains. Its
+        square is v² - cᵀ (2 S - S D Dᵀ S) c, where D Dᵀ is only nearly the identity, because D is stored in float16.
+        """
+        directions, gains = (array.astype(np.float64) for array in self._decoded_directions)
+        shares = 1 - gains
+        values, axes = np.linalg.eigh(np.diag(2 * shares) - shares[:, None] * (directions @ directions.T) * shares)
+        rows = (axes * np.sqrt(np.maximum(values, 0))).T @ directions
+        return np.ascontiguousarray(rows, dtype=np.float32)
 
 
 def pooled_normalization(normalizations: Sequence[VectorNormalization]) -> VectorNormalization:

@@ -21,7 +21,7 @@ from echo_index.embeddings.vectors.vector_ops import Vectors
 from echo_index.errors import IndexMismatch
 from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.indexer.documents.chunking import with_table_header
-from echo_index.indexer.vectors.faiss_index import IndexDevice
+from echo_index.indexer.vectors.placement import IndexDevice
 from echo_index.retriever.search.hits import Hit, Location
 from echo_index.retriever.search.neighbours import join_neighbours
 from echo_index.retriever.search.retriever import Retriever

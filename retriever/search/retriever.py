@@ -11,7 +11,7 @@ from echo_index.errors import IndexDamaged, IndexMismatch, QuestionError
 from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.indexer.generations.manifest import manifest_stamp
 from echo_index.indexer.generations.snapshot import Snapshot, open_snapshot
-from echo_index.indexer.vectors.faiss_index import IndexDevice
+from echo_index.indexer.vectors.placement import IndexDevice
 from echo_index.retriever.search.hits import Hit, make_hits, ranked_scores
 from echo_index.retriever.search.search_space import SearchSpace
 from echo_index.retriever.search.searcher import Searcher, validate_k

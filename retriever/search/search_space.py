@@ -19,6 +19,10 @@ class SearchSpace(Protocol):
         """The normalization of the vectors that are compared."""
         ...
 
+    def load_early(self) -> None:
+        """Begin to load the vectors in another thread, for a search that will soon need them."""
+        ...
+
     def nearest(self, query: NormalizedQuery, *, k: int, where: SearchFilter) -> list[tuple[int, float]]:
         """Return (chunk id, cosine) of the `k` chunks nearest to a query that `normalization` has normalized."""
         ...

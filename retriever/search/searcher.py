@@ -103,6 +103,7 @@ class Searcher(ABC):
             if mode == "lexical":
                 matching = lexical_ranking(space, query, depth, search_filter, exact=exact)
                 return make_hits(space, matching, {}, ranked_scores(matching))
+            space.load_early()  # while the query is embedded
             query_vector = self._query_vector(query, instruction) if vector is None else vector
             if mode == "dense":
                 dense = dense_ranking(space, query_vector, k=depth, where=search_filter)

@@ -50,6 +50,11 @@ class SnapshotUnion:
         """The mean of the normalizations of all indexes, by passages."""
         return pooled_normalization([snapshot.normalization for snapshot in self._snapshots])
 
+    def load_early(self) -> None:
+        """Begin to load the vectors of each index in another thread."""
+        for snapshot in self._snapshots:
+            snapshot.load_early()
+
     def nearest(self, query: NormalizedQuery, *, k: int, where: SearchFilter) -> list[tuple[int, float]]:
         """Return (chunk id, cosine) of the `k` chunks nearest to a query that `normalization` has normalized."""
         ids = [

@@ -11,7 +11,8 @@ import torch
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.generation.text_generation import generate
 from echo_index.embeddings.models.language_model import LanguageModel, load_model
-from echo_index.indexer.vectors.faiss_index import VectorIndex, choose_placement
+from echo_index.indexer.vectors.device_choice import choose_placement
+from echo_index.indexer.vectors.faiss_index import VectorIndex
 
 pytestmark = [
     pytest.mark.gpu,

@@ -23,6 +23,7 @@ sys.argv = ["echo-index", "search", *sys.argv[1:], "--json"]
 try:
     main()
 finally:
+    assert "faiss" not in sys.modules, "only an approximate index needs it"
     print("torch" in sys.modules, file=sys.stderr)
 """
 

@@ -12,7 +12,9 @@ import pytest
 from indexer_helpers import build, contents, write
 
 from echo_index.errors import IndexDamaged, IndexMissing
-from echo_index.indexer.generations.manifest import read_manifest, write_manifest
+from echo_index.indexer.catalog.catalog import Catalog
+from echo_index.indexer.catalog.records import LexicalQuery, SearchFilter
+from echo_index.indexer.generations.manifest import manifest_stamp, read_manifest, write_manifest
 from echo_index.indexer.generations.snapshot import open_snapshot
 from echo_index.indexer.storage.sqlite import Database
 from echo_index.indexer.storage.writer_lock import writer_lock
@@ -85,13 +87,15 @@ def test_a_damaged_vector_file_is_rebuilt_from_the_catalog(approximate: Path, da
     notices: list[str] = []
     snapshot = open_snapshot(approximate, index_device="cpu", notice=notices.append)
     with closing(snapshot.catalog):
+        assert notices == [], "nothing needs the file yet"
+        assert (snapshot.vectors.kind, snapshot.vectors.count) == ("approximate", snapshot.manifest.chunks)
         [notice] = notices
     assert "vectors-1.faiss" in notice
     assert notice.endswith("It is rebuilt from the catalog.")
     assert (approximate / "vectors-1.faiss").read_bytes() == whole
     assert contents(approximate) == before
-    with closing(open_snapshot(approximate, index_device="cpu", notice=pytest.fail).catalog):
-        pass
+    with closing((again := open_snapshot(approximate, index_device="cpu", notice=pytest.fail)).catalog):
+        assert again.vectors.count == again.manifest.chunks
 
 
 def test_rebuilt_vectors_are_not_saved_while_another_process_writes(approximate: Path) -> None:
@@ -99,8 +103,8 @@ def test_rebuilt_vectors_are_not_saved_while_another_process_writes(approximate:
     (approximate / "vectors-1.faiss").unlink()
     notices: list[str] = []
     with writer_lock(approximate):
-        with closing(open_snapshot(approximate, index_device="cpu", notice=notices.append).catalog):
-            pass
+        with closing((snapshot := open_snapshot(approximate, index_device="cpu", notice=notices.append)).catalog):
+            assert snapshot.vectors.count == snapshot.manifest.chunks
         assert not (approximate / "vectors-1.faiss").exists()
         assert contents(approximate) == before
     [missing, not_saved] = notices
@@ -109,13 +113,52 @@ def test_rebuilt_vectors_are_not_saved_while_another_process_writes(approximate:
     assert not_saved.endswith("The rebuilt vector index is used without being saved.")
 
 
-def test_rebuilt_vectors_are_not_saved_after_a_newer_generation_was_committed(
+def test_a_vector_file_that_newer_generations_have_deleted_is_not_rebuilt(
     approximate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (approximate / "vectors-1.faiss").unlink()
-    monkeypatch.setattr("echo_index.indexer.generations.vector_file.manifest_stamp", lambda index_dir: (0, 0))
-    with closing(open_snapshot(approximate, index_device="cpu").catalog):
+    with closing((snapshot := open_snapshot(approximate, index_device="cpu", notice=pytest.fail)).catalog):
+        (approximate / "vectors-1.faiss").unlink()
+        monkeypatch.setattr("echo_index.indexer.generations.vector_file.manifest_stamp", lambda index_dir: (0, 0))
+        with pytest.raises(IndexDamaged, match=r"vectors-1\.faiss cannot be read"):
+            _ = snapshot.vectors  # its caller opens the newest generation instead
         assert not (approximate / "vectors-1.faiss").exists()
+
+
+def test_rebuilt_vectors_are_not_saved_if_a_newer_generation_is_committed_meanwhile(
+    approximate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stamps = iter([manifest_stamp(approximate), (0, 0)])
+    (approximate / "vectors-1.faiss").unlink()
+    with closing((snapshot := open_snapshot(approximate, index_device="cpu")).catalog):
+        monkeypatch.setattr("echo_index.indexer.generations.vector_file.manifest_stamp", lambda index_dir: next(stamps))
+        assert snapshot.vectors.count == snapshot.manifest.chunks
+        assert not (approximate / "vectors-1.faiss").exists()
+
+
+def test_vectors_are_loaded_when_they_are_needed(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[str] = []
+    codes = Catalog.codes
+    monkeypatch.setattr(
+        Catalog, "codes", lambda self, kind, **options: (loaded.append(kind), codes(self, kind, **options))[1]
+    )
+    with closing((snapshot := open_snapshot(index)).catalog):
+        some = snapshot.chunk_vectors([3, 5])
+        assert snapshot.chunk_vectors([]).shape == (0, 32)
+        assert snapshot.matching(LexicalQuery(("whales",)), k=3, where=SearchFilter())
+        assert (snapshot.stored_vectors.kind, loaded) == ("exact", [])
+        snapshot.stored_vectors.load_early()
+        assert snapshot.vectors is snapshot.vectors
+        assert loaded == ["echo"]
+        assert snapshot.chunk_vectors([3, 5]) == pytest.approx(some, abs=1e-6)
+
+
+def test_errors_of_loading_early_are_told_by_who_needs_the_vectors(index: Path) -> None:
+    with closing(Database(index / "catalog.sqlite")) as database, database.transaction() as connection:
+        connection.execute("DELETE FROM vector_codes WHERE chunk = 1")
+    with closing((snapshot := open_snapshot(index)).catalog):
+        snapshot.stored_vectors.load_early()
+        with pytest.raises(IndexDamaged, match="without a vector"):
+            _ = snapshot.vectors
 
 
 def test_the_vector_file_of_another_index_is_replaced(approximate: Path, tmp_path: Path) -> None:
@@ -145,8 +188,11 @@ def test_a_catalog_that_contradicts_the_manifest_is_an_error(index: Path) -> Non
 def test_a_text_without_a_vector_is_embedded_by_the_next_build(index: Path, built: Path) -> None:
     with closing(Database(index / "catalog.sqlite")) as database, database.transaction() as connection:
         connection.execute("DELETE FROM vector_codes WHERE chunk = 1")
-    with pytest.raises(IndexDamaged, match="without a vector") as caught:
-        open_snapshot(index)
+    with (
+        closing((snapshot := open_snapshot(index)).catalog),
+        pytest.raises(IndexDamaged, match="without a vector") as caught,
+    ):
+        _ = snapshot.vectors
     assert caught.value.remedy == "Embed them: echo-index build FOLDER"
     for path in built.parent.glob("*.md"):
         shutil.copy2(path, index.parent)

@@ -112,11 +112,11 @@ def test_a_filter_is_applied_before_the_ranking(snapshot: Snapshot) -> None:
 
 def test_the_index_is_built_once_by_concurrent_searches(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
-    vectors_of = Catalog.classical_vectors
+    codes = Catalog.codes
     monkeypatch.setattr(
         Catalog,
-        "classical_vectors",
-        lambda self, **options: made.append(1) or vectors_of(self, **options),  # type: ignore[func-returns-value]
+        "codes",
+        lambda self, *given, **options: made.append(1) or codes(self, *given, **options),  # type: ignore[func-returns-value]
     )
     together = Barrier(8)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,16 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from echo_index.embeddings.decoder.int8_search import Int8ExactSearch
-from echo_index.errors import DeviceError, IndexDamaged
-from echo_index.indexer.vectors import faiss_index as vectors_module
-from echo_index.indexer.vectors.faiss_index import (
-    Placement,
-    VectorIndex,
-    choose_placement,
-    index_factory,
-    principal_axes,
-)
+from echo_index.errors import IndexDamaged
+from echo_index.indexer.vectors.faiss_index import VectorIndex, index_factory, principal_axes
+from echo_index.indexer.vectors.placement import Placement
 
 CPU = Placement("cpu", "asked for")
 FAR = 2**40  # ids begin here: more than 32 bits hold
@@ -94,29 +85,6 @@ def either(request: pytest.FixtureRequest) -> VectorIndex:
     index: VectorIndex = request.getfixturevalue(request.param)
     assert index.kind == request.param
     return index
-
-
-# On all cores
-
-
-@pytest.mark.parametrize("k", [1, 7, 4000, 9999])
-def test_a_large_exact_index_is_searched_on_all_cores_with_the_same_result(
-    exact: VectorIndex, k: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[int] = []
-    best_of = Int8ExactSearch.search
-    monkeypatch.setattr(Int8ExactSearch, "search", lambda *given, k: (asked.append(1), best_of(*given, k=k))[1])
-    for query in QUERIES[:5]:
-        expected = exact.search(query, k=k)
-        monkeypatch.setattr(vectors_module, "_ON_ALL_CORES_FROM", 4000)
-        found_now = exact.search(query, k=k)
-        monkeypatch.setattr(vectors_module, "_ON_ALL_CORES_FROM", 4001)
-        assert [key for key, _ in found_now] == [key for key, _ in expected]
-        assert [score for _, score in found_now] == pytest.approx([score for _, score in expected], abs=1e-5)
-    assert len(asked) == 5
-    monkeypatch.setattr(vectors_module, "_ON_ALL_CORES_FROM", 1)
-    assert found(exact, QUERIES[0], k=2, among=[FAR, FAR + 3, FAR + 6]) != []
-    assert len(asked) == 5, "a filter is FAISS's work"
 
 
 # The vectors of some ids
@@ -365,32 +333,3 @@ def test_a_faiss_index_without_ids_is_rejected(tmp_path: Path) -> None:
     faiss.write_index(flat, str(path))
     with pytest.raises(IndexDamaged):
         VectorIndex.load(path, count=10, placement=CPU)
-
-
-# Placement
-
-
-@pytest.mark.skipif(faiss.get_num_gpus() > 0, reason="there is a GPU")
-def test_a_missing_gpu_is_an_error_if_it_was_requested() -> None:
-    with pytest.raises(DeviceError, match=r"FAISS sees no GPU|built without GPU support") as caught:
-        choose_placement("gpu")
-    assert caught.value.remedy == "Use --index-device cpu."
-    assert choose_placement("auto").device == "cpu"
-    assert choose_placement("auto").reason in caught.value.message
-
-
-def test_the_cpu_can_be_requested() -> None:
-    assert choose_placement("cpu") == CPU
-
-
-def test_a_single_search_of_a_large_index_loads_no_torch() -> None:
-    script = (
-        "import sys, numpy\n"
-        "from echo_index.indexer.vectors import faiss_index\n"
-        "faiss_index._ON_ALL_CORES_FROM = 3\n"
-        "rows, ids = numpy.eye(4, dtype=numpy.float32), numpy.arange(4)\n"
-        "index = faiss_index.VectorIndex.build(lambda: [(ids, rows)], count=4, dimension=4)\n"
-        "print(index.search(rows[2], k=1), 'torch' in sys.modules)"
-    )
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "[(2, 1.0)] False"

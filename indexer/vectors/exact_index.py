@@ -1,0 +1,148 @@
+"""Search all vectors of a generation by their codes, exactly, without decoding or normalizing them first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from echo_index.embeddings.vectors.vector_ops import Vectors, inner_products
+from echo_index.errors import IndexDamaged
+from echo_index.indexer.catalog.vector_codes import CodedVectors, Codes
+from echo_index.indexer.vectors.normalization import FoldedQueries, VectorNormalization
+
+Ids = npt.NDArray[np.int64]
+Positions = npt.NDArray[np.intp]
+
+_BLOCK = 2048
+_ROUNDING = 1e-5  # more than an inner product of unit vectors loses by rounding in float32
+_LEAST_LENGTH = 1e-12
+
+
+class ExactIndex:
+    """The vectors of chunks as codes, by chunk id, searched by the cosine of the normalized vectors. Thread-safe.
+
+    A query is moved to where the vectors are instead of the vectors to where it is, see `FoldedQueries`. So the codes
+    take 80 MB for 100,000 vectors of 640 dimensions, and only the vectors that are among the best are decoded. The
+    length that the normalization gives a vector is measured when it may be among the best for the first time.
+    """
+
+    kind = "exact"
+
+    def __init__(self, ids: Ids, codes: Codes, normalization: VectorNormalization) -> None:
+        """Prepare ids (n,) and codes (n, bytes), in any order, for the search.
+
+        Raises:
+            IndexDamaged: the codes are none of vectors of the normalization's dimension.
+        """
+        self._ids = ids
+        self._codes = codes
+        self._by_id = np.argsort(ids, kind="stable")
+        self._normalization = normalization
+        if not len(ids):
+            return
+        try:
+            self._vectors = CodedVectors(codes)
+        except ValueError:
+            raise _cannot_be_read() from None
+        if self._vectors.dimension != normalization.dimension:
+            raise _cannot_be_read()
+        lengths = normalization.shortest_lengths(self._vectors.squares(), self._vectors.products(normalization.mean))
+        self._lengths = np.maximum(lengths, _LEAST_LENGTH)  # lower bounds until they are measured
+        self._is_measured = np.zeros(len(ids), dtype=bool)
+
+    @property
+    def count(self) -> int:
+        """The number of vectors."""
+        return len(self._ids)
+
+    def search(self, query: Vectors, *, k: int, among: Ids | None = None) -> list[tuple[int, float]]:
+        """Return (chunk id, cosine) of the `k` vectors nearest to a normalized query (dimension,), best first.
+
+        Of equal vectors, the one with the lowest id comes first. `among` limits the search to these ids, in ascending
+        order. The result may be shorter than `k`.
+        """
+        positions = np.arange(self.count) if among is None else np.flatnonzero(np.isin(self._ids, among))
+        k = min(k, len(positions))
+        if k == 0:
+            return []
+        folded = self._normalization.fold_queries(query[None, :])
+        products = self._vectors.products(folded.weights[0], slice(None) if among is None else positions)
+        products -= folded.offsets[0].astype(np.float32)
+        self._measure_best(positions, products, k)
+        lengths = self._lengths[positions]
+        cosines, bounds = products / lengths, _ROUNDING / lengths
+        least = np.partition(cosines - bounds, len(positions) - k)[len(positions) - k]
+        candidates = positions[cosines + bounds >= least]
+        ids, exact = self._ids[candidates], self._exact_cosines(candidates, folded)
+        order = np.lexsort((ids, -exact))[:k]
+        return list(zip(ids[order].tolist(), exact[order].tolist(), strict=True))
+
+    def _measure_best(self, positions: Positions, products: Vectors, k: int) -> None:
+        """Measure the lengths of all vectors that can be among the best `k`; with their bounds, the others are not."""
+        if self._is_measured[positions].all():
+            return
+        best = np.argpartition(-products / self._lengths[positions], k - 1)[:k]
+        self._measure(positions[best])
+        least = (products[best] / self._lengths[positions[best]]).min()
+        # If a cosine is negative, a lower bound of the length is no upper bound of it.
+        self._measure(positions[products + _ROUNDING >= least * self._lengths[positions]] if least > 0 else positions)
+
+    def _measure(self, positions: Positions) -> None:
+        unknown = positions[~self._is_measured[positions]]
+        for start in range(0, len(unknown), _BLOCK):
+            block = unknown[start : start + _BLOCK]
+            lengths = self._normalization.document_lengths(self._vectors.decoded(block))
+            self._lengths[block] = np.maximum(lengths, _LEAST_LENGTH)
+        self._is_measured[unknown] = True
+
+    def search_each(self, queries: Vectors, *, k: int) -> tuple[Ids, Vectors]:
+        """Return (chunk ids, cosines), each (n, at most `k`), nearest to each unit row of `queries`, best first."""
+        k = min(k, self.count)
+        ids, cosines = np.empty((len(queries), 0), dtype=np.int64), np.empty((len(queries), 0), dtype=np.float32)
+        if k == 0 or not len(queries):
+            return ids, cosines
+        folded = self._normalization.fold_queries(queries)
+        offsets = folded.offsets[:, None].astype(np.float32)
+        self._measure(np.arange(self.count))
+        for start in range(0, self.count, _BLOCK):
+            block = slice(start, min(start + _BLOCK, self.count))
+            products = inner_products(folded.weights, self._vectors.decoded(block)) - offsets
+            ids = np.hstack([ids, np.broadcast_to(self._ids[block], products.shape)])
+            cosines = np.hstack([cosines, products / self._lengths[block]])
+            best = np.argpartition(-cosines, min(k, cosines.shape[1]) - 1, axis=1)[:, :k]
+            ids, cosines = np.take_along_axis(ids, best, axis=1), np.take_along_axis(cosines, best, axis=1)
+        order = np.argsort(-cosines, axis=1, kind="stable")
+        return np.take_along_axis(ids, order, axis=1), np.take_along_axis(cosines, order, axis=1)
+
+    def vectors_of(self, ids: Sequence[int]) -> Vectors:
+        """Return the normalized vectors (n, dimension) of these chunk ids.
+
+        Raises:
+            IndexDamaged: an id is not in the index.
+        """
+        if not len(ids):
+            return np.empty((0, self._normalization.dimension), dtype=np.float32)
+        positions = self._positions(np.asarray(ids, dtype=np.int64))
+        return self._normalization.normalize_documents(self._vectors.decoded(positions))
+
+    def _positions(self, ids: Ids) -> Positions:
+        ranks = np.searchsorted(self._ids, ids, sorter=self._by_id)
+        positions = self._by_id[np.minimum(ranks, self.count - 1)] if self.count else ranks
+        if len(ids) and (not self.count or not np.array_equal(self._ids[positions], ids)):
+            raise IndexDamaged("The vector index lacks passages of the catalog.", remedy="See which: echo-index verify")
+        return positions
+
+    def _exact_cosines(self, positions: Positions, folded: FoldedQueries) -> Vectors:
+        """Return the cosines (n,) of some vectors with a query; those of equal vectors are equal."""
+        vectors = self._vectors.decoded(positions).astype(np.float64)
+        # Unlike a matrix product, einsum starts no threads, which would slow down those of the model.
+        products = np.einsum("ij,j->i", vectors, folded.weights[0].astype(np.float64))
+        cosines = ((products - folded.offsets[0]) / self._lengths[positions]).astype(np.float32)
+        _, firsts, same = np.unique(self._codes[positions, 4:], axis=0, return_index=True, return_inverse=True)
+        return np.asarray(cosines[firsts][same.ravel()])
+
+
+def _cannot_be_read() -> IndexDamaged:
+    return IndexDamaged("The vectors of the catalog cannot be read.", remedy="See what is damaged: echo-index verify")
