@@ -7,7 +7,7 @@ all, they would leave the others a few of the 255 steps; so they are stored apar
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -119,6 +119,21 @@ class CodedVectors:
             found += np.einsum("ij,ij->i", weights, self._large[block] - np.float32(_MARK))
             products[start : start + len(small)] = found * self._scales[block]
         return products
+
+    def small_blocks(self, *, block: int) -> Iterator[tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]]:
+        """Yield all vectors without their large components: int8 (n, dimension), and the scale (n,) of each."""
+        for start in range(0, len(self), block):
+            small = self._small[start : start + block]
+            yield np.where(small == _MARK, np.int8(0), small), self._scales[start : start + block]
+
+    def large_products(self, vector: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return the inner products (n,) of the large components of all vectors with `vector` (dimension,)."""
+        products = np.empty(len(self), dtype=np.float32)
+        for start in range(0, len(self), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            weights = vector.take(self._places[block], mode="clip")
+            products[block] = np.einsum("ij,ij->i", weights, self._large[block].astype(np.float32))
+        return products * self._scales
 
     def squares(self) -> npt.NDArray[np.float32]:
         """Return the squared length (n,) of each vector, to the precision of float32."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
 
+from echo_index.embeddings.decoder.int8_products import Int8Products, int8_products_are_fast
 from echo_index.embeddings.vectors.vector_ops import Vectors, inner_products
 from echo_index.errors import IndexDamaged
 from echo_index.indexer.catalog.vector_codes import CodedVectors, Codes
@@ -16,7 +19,9 @@ Ids = npt.NDArray[np.int64]
 Positions = npt.NDArray[np.intp]
 
 _BLOCK = 2048
-_ROUNDING = 1e-5  # more than an inner product of unit vectors loses by rounding in float32
+_COPIED_FROM = 10_000  # vectors
+_ROUNDING = 1e-5  # more than an inner product with a unit vector loses by rounding in float32, relative to the length
+_MEASURED_SHARE = 0.5  # of all lengths: more searches will not need many fewer
 _LEAST_LENGTH = 1e-12
 
 
@@ -40,6 +45,9 @@ class ExactIndex:
         self._codes = codes
         self._by_id = np.argsort(ids, kind="stable")
         self._normalization = normalization
+        self._copies: Int8Products | None = None
+        self._has_searched = False
+        self._lock = Lock()
         if not len(ids):
             return
         try:
@@ -48,7 +56,9 @@ class ExactIndex:
             raise _cannot_be_read() from None
         if self._vectors.dimension != normalization.dimension:
             raise _cannot_be_read()
-        lengths = normalization.shortest_lengths(self._vectors.squares(), self._vectors.products(normalization.mean))
+        squares = self._vectors.squares()
+        self._longest = float(np.sqrt(squares.max()))
+        lengths = normalization.shortest_lengths(squares, self._vectors.products(normalization.mean))
         self._lengths = np.maximum(lengths, _LEAST_LENGTH)  # lower bounds until they are measured
         self._is_measured = np.zeros(len(ids), dtype=bool)
 
@@ -68,26 +78,53 @@ class ExactIndex:
         if k == 0:
             return []
         folded = self._normalization.fold_queries(query[None, :])
-        products = self._vectors.products(folded.weights[0], slice(None) if among is None else positions)
+        products, error = self._products(folded.weights[0], None if among is None else positions)
         products -= folded.offsets[0].astype(np.float32)
-        self._measure_best(positions, products, k)
+        self._measure_best(positions, products, k, error)
         lengths = self._lengths[positions]
-        cosines, bounds = products / lengths, _ROUNDING / lengths
+        cosines, bounds = products / lengths, error / lengths
         least = np.partition(cosines - bounds, len(positions) - k)[len(positions) - k]
         candidates = positions[cosines + bounds >= least]
         ids, exact = self._ids[candidates], self._exact_cosines(candidates, folded)
         order = np.lexsort((ids, -exact))[:k]
         return list(zip(ids[order].tolist(), exact[order].tolist(), strict=True))
 
-    def _measure_best(self, positions: Positions, products: Vectors, k: int) -> None:
+    def _products(self, vector: Vectors, positions: Positions | None) -> tuple[Vectors, float]:
+        """Return the inner products (n,) of some vectors, or all, with `vector`, and a bound of their errors."""
+        rounding = _ROUNDING * self._longest
+        if positions is not None:
+            return self._vectors.products(vector, positions), rounding
+        copies = self._copies_if_worthwhile()
+        if copies is None:
+            return self._vectors.products(vector), rounding
+        products, distance = copies(vector)
+        return products + self._vectors.large_products(vector), rounding + distance * self._longest
+
+    def _copies_if_worthwhile(self) -> Int8Products | None:
+        """Return int8 copies of a large index from the second search on, if torch is there and multiplies them fast.
+
+        They take a third of the time. To load torch would take much longer than a search.
+        """
+        if self.count < _COPIED_FROM or "torch" not in sys.modules or not int8_products_are_fast():
+            return None
+        with self._lock:
+            if self._has_searched and self._copies is None:
+                self._copies = Int8Products(self._vectors.small_blocks(block=4 * _BLOCK))
+            self._has_searched = True
+            return self._copies
+
+    def _measure_best(self, positions: Positions, products: Vectors, k: int, error: float) -> None:
         """Measure the lengths of all vectors that can be among the best `k`; with their bounds, the others are not."""
         if self._is_measured[positions].all():
+            return
+        if self._is_measured.mean() > _MEASURED_SHARE:
+            self._measure(np.arange(self.count))
             return
         best = np.argpartition(-products / self._lengths[positions], k - 1)[:k]
         self._measure(positions[best])
         least = (products[best] / self._lengths[positions[best]]).min()
         # If a cosine is negative, a lower bound of the length is no upper bound of it.
-        self._measure(positions[products + _ROUNDING >= least * self._lengths[positions]] if least > 0 else positions)
+        self._measure(positions[products + error >= least * self._lengths[positions]] if least > 0 else positions)
 
     def _measure(self, positions: Positions) -> None:
         unknown = positions[~self._is_measured[positions]]
@@ -140,8 +177,9 @@ class ExactIndex:
         # Unlike a matrix product, einsum starts no threads, which would slow down those of the model.
         products = np.einsum("ij,j->i", vectors, folded.weights[0].astype(np.float64))
         cosines = ((products - folded.offsets[0]) / self._lengths[positions]).astype(np.float32)
-        _, firsts, same = np.unique(self._codes[positions, 4:], axis=0, return_index=True, return_inverse=True)
-        return np.asarray(cosines[firsts][same.ravel()])
+        firsts: dict[bytes, int] = {}
+        equal = [firsts.setdefault(code.tobytes(), row) for row, code in enumerate(self._codes[positions, 4:])]
+        return np.asarray(cosines[equal])
 
 
 def _cannot_be_read() -> IndexDamaged:

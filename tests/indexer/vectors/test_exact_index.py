@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from echo_index.embeddings.decoder.int8_products import Int8Products
 from echo_index.embeddings.vectors.vector_ops import l2_normalize
 from echo_index.errors import IndexDamaged
 from echo_index.indexer.catalog.vector_codes import decode_vectors, encode_vectors
@@ -87,6 +88,25 @@ def test_lengths_are_measured_only_of_what_may_be_among_the_best(monkeypatch: py
     assert sum(measured) == known
     index.search(query, k=5000)
     assert sum(measured) == 5000, "the farthest passages can be told apart only by their own lengths"
+
+
+def test_a_large_index_is_searched_by_copies_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch  # noqa: F401
+
+    monkeypatch.setattr(exact_module, "int8_products_are_fast", lambda: True)
+    made: list[Int8Products] = []
+    monkeypatch.setattr(
+        exact_module,
+        "Int8Products",
+        lambda blocks: made.append(Int8Products(blocks)) or made[-1],  # type: ignore[func-returns-value]
+    )
+    plain, index, queries = opened(), opened(), NORMALIZATION.normalize_queries(QUERIES)
+    expected = [plain.search(query, k=20) for query in queries]
+    monkeypatch.setattr(exact_module, "_COPIED_FROM", 5000)
+    assert index.search(queries[0], k=20) == expected[0]
+    assert made == [], "a single search is faster without"
+    assert [index.search(query, k=20) for query in queries] == expected
+    assert len(made) == 1
 
 
 @settings(max_examples=60, deadline=None)
