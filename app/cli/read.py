@@ -72,7 +72,8 @@ def read(
 
 def _text(excerpt: Excerpt, part: DocumentPart) -> Text:
     """Return the text of an excerpt; the line that was named, with its surroundings, is bold."""
-    text = Text(output.strip_controls(excerpt.text.rstrip()))
+    shown = excerpt.text.rstrip()
+    text = Text(output.strip_controls(shown if excerpt.line is not None else shown.lstrip("\n")))
     if part.unit == "line" and part.last is None and excerpt.line is not None:
         lines = text.plain.split("\n")
         named = part.first - excerpt.line

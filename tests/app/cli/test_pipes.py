@@ -246,6 +246,19 @@ def test_what_search_prints_is_read(run: Run, notes: Path) -> None:
     assert run("read", "notes/long.md", "--characters", "20").out.endswith("\n\n# Long\n\nLine 3.\n")
 
 
+def test_a_page_is_read_by_what_search_prints(run: Run, notes: Path) -> None:
+    from example_documents import pdf_file
+
+    (notes / "report.pdf").write_bytes(pdf_file(["Costs of the lighthouse.", "Storms of the winter."]))
+    run("build", "notes")
+    assert "notes/report.pdf, page 2" in run("search", "storms", "--mode", "lexical").out
+    page = run("read", "notes/report.pdf, page 2")
+    assert page.out.endswith("\nnotes/report.pdf, page 2\n\nStorms of the winter.\n")
+    assert run("read", "notes/report.pdf#page=2").out == page.out
+    both = run("read", "notes/report.pdf, pages 1 to 2")
+    assert "Costs" in both.out and "Storms" in both.out
+
+
 @pytest.mark.parametrize(
     ("location", "said"),
     [
