@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from importlib.metadata import version
 from typing import Any
 
@@ -132,8 +132,8 @@ def route_names(api: FastAPI) -> RouteNames:
     return RouteNames({_OPENAPI_PATH: ["get"], **api.openapi()["paths"]})
 
 
-def _http_error_handler(api: FastAPI) -> Callable[[Request, Exception], JSONResponse]:
-    def handle(request: Request, error: Exception) -> JSONResponse:
+def _http_error_handler(api: FastAPI) -> Callable[[Request, Exception], Awaitable[JSONResponse]]:
+    async def handle(request: Request, error: Exception) -> JSONResponse:
         response = http_error_response(error)
         if response.status_code == 405:  # the router knows only the methods of the first of several routes
             response.headers["allow"] = ", ".join(route_names(api).methods_of(request.url.path))

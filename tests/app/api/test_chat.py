@@ -122,6 +122,7 @@ def test_the_conversation_is_that_of_the_page(program: TestClient, asked: list[a
         {"role": "user", "content": "What is this?"},
         {"role": "user", "content": "Who is quick?"},
         {"role": "assistant", "content": "The fox [1]."},
+        {"role": "assistant", "content": "Ask more."},
         {"role": "user", "content": [{"type": "text", "text": "And "}, {"type": "text", "text": "lazy?"}]},
     ]
     complete(program, messages=messages, max_tokens=7, temperature=0.5)
