@@ -115,10 +115,18 @@ _FULL_TEXT_OF_VERSION_3 = (
 )
 
 
+def make_version_8(path: Path) -> None:
+    """Take the fields of documents out of a catalog, which schema version 8 did not have."""
+    with closing(Database(path)) as database, database.transaction() as connection:
+        connection.execute("ALTER TABLE documents DROP COLUMN fields")
+        connection.execute("PRAGMA user_version = 8")
+
+
 def make_version_7(path: Path) -> None:
     """Replace the vectors of a catalog by those of schema version 7, in half precision."""
     with closing(Database(path)) as database, database.transaction() as connection:
         _restore_half_precision(connection)
+        connection.execute("ALTER TABLE documents DROP COLUMN fields")
         connection.execute("PRAGMA user_version = 7")
 
 
@@ -169,7 +177,7 @@ def make_version_2(path: Path) -> None:
 def _drop_later_columns(connection: Connection) -> None:
     """Drop what was added to the tables of documents and chunks after schema version 3."""
     connection.execute("DROP VIEW searched")
-    for column in ("omissions", "recognition", "archive"):
+    for column in ("omissions", "recognition", "archive", "fields"):
         connection.execute(f"ALTER TABLE documents DROP COLUMN {column}")
     for column in ("place", "table_header", "anchors", "recognition"):
         connection.execute(f"ALTER TABLE chunks DROP COLUMN {column}")

@@ -24,7 +24,7 @@ ORDER = {
         *("queries", "generation", "training"),
     ),
     "indexer": (
-        *("storage", "text", "documents", "sources", "archives", "sandbox", "catalog"),
+        *("storage", "text", "conditions", "documents", "sources", "archives", "sandbox", "catalog"),
         *("vectors", "generations", "building", "inspection"),
     ),
     "retriever": ("search", "rag", "evaluation", "answer_evaluation", "tuning"),

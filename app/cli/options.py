@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
+from rich.text import Text
+
+from echo_index.app.cli.output import strip_controls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from echo_index.indexer.catalog.records import SearchFilter
     from echo_index.retriever.search.hits import Hit
     from echo_index.retriever.search.retriever import Retriever
 
@@ -61,6 +65,21 @@ Paths = Annotated[
     typer.Option("--path", help="Only this document, archive or folder, or those that match this glob. Repeatable."),
 ]
 Formats = Annotated[list[str], typer.Option("--format", help="Only this format, such as markdown or pdf. Repeatable.")]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        help="Only files changed on this date or later, such as 2024, 2024-05, 2024-05-17, yesterday or '7 days'.",
+        metavar="DATE",
+    ),
+]
+Before = Annotated[str | None, typer.Option(help="Only files changed before this date.", metavar="DATE")]
+Where = Annotated[
+    str | None,
+    typer.Option(
+        help="Only documents whose fields meet this condition, such as 'date >= 2024 and author = \"Ng\"'.",
+        metavar="CONDITION",
+    ),
+]
 Rerank = Annotated[
     int,
     typer.Option(min=0, help="Reorder the best N passages by how likely each makes the question; slower.", metavar="N"),
@@ -79,6 +98,25 @@ def notice(line: str) -> None:
     err.print(line, style="dim", soft_wrap=True)
 
 
+def read_filter(
+    *, paths: list[str], formats: list[str], since: str | None, before: str | None, where: str | None
+) -> SearchFilter:
+    """Return the filter of the options; what cannot be read is bad usage, with exit code 2."""
+    from echo_index.errors import ConditionError, FilterError
+    from echo_index.indexer.catalog.records import SearchFilter
+
+    for option, value in (("--since", since), ("--before", before), ("--where", where)):
+        if value is not None and not value.strip():
+            raise typer.BadParameter(f"{option} is empty; leave it out to restrict nothing.")
+    try:
+        return SearchFilter.parse(paths=paths, formats=formats, since=since, before=before, where=where)
+    except FilterError as error:
+        err.print(Text.assemble(("Error: ", "bold red"), strip_controls(str(error))), soft_wrap=True)
+        if isinstance(error, ConditionError):
+            err.print(Text(strip_controls(error.excerpt)), soft_wrap=True)
+        raise typer.Exit(2) from None
+
+
 def index_search(
     *,
     index: Path,
@@ -88,8 +126,7 @@ def index_search(
     k: int,
     mode: Literal["hybrid", "dense", "lexical"],
     instruction: str | None,
-    paths: list[str],
-    formats: list[str],
+    where: SearchFilter,
     rerank: int,
     exact: bool,
     at_once: bool = False,
@@ -101,15 +138,13 @@ def index_search(
     from echo_index.app.services.query_vector import QueryVectors
 
     vectors = QueryVectors(model=model, device=device, notice=notice) if at_once else None
-    from echo_index.indexer.catalog.records import SearchFilter
     from echo_index.retriever.search.retriever import Retriever
     from echo_index.retriever.search.searcher import validate_query
 
     retriever = Retriever.open(index, model=model, device=device, index_device=index_device, notice=notice)
     if mode != "lexical":
         retriever.snapshot.stored_vectors.load_early()  # while the model is loaded
-    where = SearchFilter(paths=tuple(paths), formats=tuple(formats))
-    _report_unknown_paths(retriever, paths)
+    _report_unknown_paths(retriever, where.paths)
 
     def search(query: str) -> list[Hit]:
         validate_query(query, k)
@@ -133,7 +168,7 @@ def index_search(
     return retriever, search
 
 
-def _report_unknown_paths(retriever: Retriever, names: list[str]) -> None:
+def _report_unknown_paths(retriever: Retriever, names: tuple[str, ...]) -> None:
     from echo_index.indexer.catalog.document_names import named_documents
     from echo_index.indexer.inspection.document_queries import paths_with_archives
 

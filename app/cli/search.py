@@ -12,6 +12,7 @@ import typer
 from echo_index.app.cli import output
 from echo_index.app.cli.options import (
     AsJson,
+    Before,
     Exact,
     Formats,
     IndexDir,
@@ -22,10 +23,13 @@ from echo_index.app.cli.options import (
     Rerank,
     SearchDevice,
     SearchMode,
+    Since,
+    Where,
     err,
     index_search,
     notice,
     out,
+    read_filter,
 )
 from echo_index.app.cli.query_pipe import FROM_INPUT, read_queries, search_each
 from echo_index.app.defaults import DEFAULTS
@@ -50,6 +54,9 @@ def search(
     instruction: Instruction = None,
     path: Paths = [],  # noqa: B006
     format: Formats = [],  # noqa: B006
+    since: Since = None,
+    before: Before = None,
+    where: Where = None,
     rerank: Rerank = 0,
     exact: Exact = False,
     device: ModelDevice = "auto",
@@ -66,8 +73,7 @@ def search(
         k=k,
         mode=mode,
         instruction=instruction,
-        paths=path,
-        formats=format,
+        where=read_filter(paths=path, formats=format, since=since, before=before, where=where),
         rerank=rerank,
         exact=exact,
         at_once=True,
@@ -121,6 +127,9 @@ def ask(
     instruction: Instruction = None,
     path: Paths = [],  # noqa: B006
     format: Formats = [],  # noqa: B006
+    since: Since = None,
+    before: Before = None,
+    where: Where = None,
     rerank: Rerank = 0,
     exact: Exact = False,
     device: ModelDevice = "auto",
@@ -157,8 +166,8 @@ def ask(
 
     if question is None and not chat and document is None:
         raise typer.BadParameter("Write a QUESTION, or start a conversation with --chat.")
-    if document is not None and (chat or path or format):
-        raise typer.BadParameter("--document reads one whole document; leave out --chat, --path and --format.")
+    if document is not None and (chat or path or format or since or before or where):
+        raise typer.BadParameter("--document reads one whole document; leave out --chat and filters such as --path.")
     if chat and json:
         raise typer.BadParameter("--json prints the answer to one question; leave out --chat.")
     if writer is not None and llm is not None:
@@ -176,8 +185,7 @@ def ask(
         k=k or MAX_PASSAGES,
         mode=mode,
         instruction=instruction,
-        paths=path,
-        formats=format,
+        where=read_filter(paths=path, formats=format, since=since, before=before, where=where),
         rerank=rerank,
         exact=exact,
     )

@@ -84,7 +84,8 @@ def _update_document(session: BuildSession, name: str, document: Document, known
     document = valid_document(document)
     fields = asdict(document)
     fields["titled"] = fields.pop("has_own_title")  # hashes of earlier builds contain this name
-    for added_later in ("tables", "places", "omissions", "recognized"):  # earlier builds hashed documents without them
+    # Earlier builds hashed documents without these.
+    for added_later in ("tables", "places", "omissions", "recognized", "fields"):
         if not fields[added_later]:
             del fields[added_later]
     content_hash = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()

@@ -213,6 +213,8 @@ class DocumentUpdate:
         row = replace(_row(path, file, read), archive=archive)
         if known and self._holds_the_same(known, row, chunks):
             self._touch(path, row.size, row.modified_ns, archive)
+            if known.fields != row.fields:
+                self.catalog.set_fields(path, row.fields)
             self.report.unchanged += 1
             return 0
         self.catalog.put_document(row, chunks, generation=self.generation)
@@ -236,8 +238,8 @@ class DocumentUpdate:
         return known.hash == read.hash and (not read.failure or known.failure == read.failure.message)
 
     def _holds_the_same(self, known: DocumentRow, row: DocumentRow, chunks: Sequence[ChunkRow]) -> bool:
-        """Return whether a document that was read again is the same as before."""
-        if row != replace(known, size=row.size, modified_ns=row.modified_ns):
+        """Return whether a document that was read again is the same as before, apart from what is known of it."""
+        if row != replace(known, size=row.size, modified_ns=row.modified_ns, fields=row.fields):
             return False
         stored = document_chunks(self.catalog, known.path, generation=self.generation)
         return [item.chunk for item in stored] == [*chunks]
@@ -282,6 +284,7 @@ def document_row(document: Document, path: str, hash: str, *, size: int, modifie
         language=document_language(document.format, document.text),
         omissions=document.omissions,
         recognition=recognition_phrase(document),
+        fields=document.fields,
     )
 
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from echo_index.errors import IndexDamaged
 from echo_index.indexer.catalog.bm25_search import bm25_scores, bm25_search, term_statistics, visible_languages
+from echo_index.indexer.catalog.document_fields import field_counts
 from echo_index.indexer.catalog.fts_index import add_chunk, remove_chunks
 from echo_index.indexer.catalog.records import (
     ARCHIVE,
@@ -35,6 +36,7 @@ from echo_index.indexer.catalog.rows import (
     chunk_values,
     document_row,
     document_values,
+    fields_text,
     full_text_sql,
     placeholders,
     stored_chunk,
@@ -61,6 +63,7 @@ from echo_index.indexer.catalog.vector_tables import (
 )
 from echo_index.indexer.catalog.visibility_sql import FROM_VISIBLE_CHUNKS, VISIBLE, filter_sql
 from echo_index.indexer.documents.chunking import embedded_text
+from echo_index.indexer.documents.fields import Field
 from echo_index.indexer.storage.sqlite import Connection, Database
 
 CATALOG = "catalog.sqlite"
@@ -168,6 +171,12 @@ class Catalog:
                 (size, modified_ns, hash, path),
             )
 
+    def set_fields(self, path: str, fields: Sequence[Field]) -> None:
+        """Record what a document says of itself, of which the index holds the same as before otherwise."""
+        with self.database.transaction() as connection:
+            query = "UPDATE documents SET fields = ? WHERE path = ? AND removed IS NULL"
+            connection.execute(query, (fields_text(fields), path))
+
     def touch_members(self, archive: str, *, size: int, modified_ns: int) -> None:
         """Record the new size and modification time of an archive for all of its members."""
         with self.database.transaction() as connection:
@@ -252,6 +261,10 @@ class Catalog:
             "GROUP BY format ORDER BY count(*) DESC, format"
         )
         return dict(self.database.rows(query, {"generation": generation}))
+
+    def field_counts(self, *, generation: int) -> dict[str, int]:
+        """Return the number of documents that have each field, of those that they have of themselves."""
+        return field_counts(self.database, visible=VISIBLE, generation=generation)
 
     # Vectors
 

@@ -6,8 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from echo_index.indexer.conditions.dates import parse_date
+from echo_index.indexer.conditions.parser import parse_condition
+from echo_index.indexer.conditions.tree import Condition
 from echo_index.indexer.documents.chunking import Anchor, Chunk, with_table_header
 from echo_index.indexer.documents.document import Recognition
+from echo_index.indexer.documents.fields import Field
 
 ARCHIVE = "archive"
 """The format of the row of an archive itself, which is no document: it has no chunks."""
@@ -22,6 +26,7 @@ class DocumentRow:
     the language whose stemmer is used. `omissions` are phrases that name what the text lacks of the file.
     `recognition` is a phrase that names what was recognized in pictures, and how well; empty for nothing.
     `archive` is the path of the archive that the document is a member of, whose size and time it then has; else empty.
+    `fields` are what the document says of itself.
     """
 
     path: str
@@ -36,6 +41,7 @@ class DocumentRow:
     omissions: tuple[str, ...] = ()
     recognition: str = ""
     archive: str = ""
+    fields: tuple[Field, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +102,44 @@ class StoredChunk:
 class SearchFilter:
     """Restrict a search to documents that one of `paths` names and whose format is one of `formats`.
 
-    Each of `paths` is the path of a document, that of a folder or a glob, as for `document_names.named_documents`. An
-    empty field matches every document.
+    Each of `paths` is the path of a document, that of a folder or a glob, as for `document_names.named_documents`.
+    `since` and `before` restrict the time at which the file was last changed, in nanoseconds since 1970: from `since`
+    on, and earlier than `before`. Documents without a file have no such time and meet neither. `where` is a condition
+    on the fields of a document. An empty field matches every document.
     """
 
     paths: tuple[str, ...] = ()
     formats: tuple[str, ...] = ()
+    since: int | None = None
+    before: int | None = None
+    where: Condition | None = None
+
+    @classmethod
+    def parse(
+        cls,
+        *,
+        paths: Iterable[str] | None = None,
+        formats: Iterable[str] | None = None,
+        since: str | None = None,
+        before: str | None = None,
+        where: str | None = None,
+    ) -> SearchFilter:
+        """Return the filter that a person or a program writes as texts; what is empty or None restricts nothing.
+
+        `since` and `before` are dates, see `dates.parse_date`: a day, a month or a year is meant from its start on.
+        `where` is a condition, see `parser.parse_condition`.
+
+        Raises:
+            FilterError: a date is none.
+            ConditionError: the condition cannot be parsed.
+        """
+        return cls(
+            tuple(paths or ()),
+            tuple(formats or ()),
+            parse_date(since).start if since and since.strip() else None,
+            parse_date(before).start if before and before.strip() else None,
+            parse_condition(where) if where and where.strip() else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,13 @@ from echo_index.indexer.catalog.records import ChunkRow, DocumentRow, StoredChun
 from echo_index.indexer.catalog.schema import WITH_RECOGNITION, WITH_TABLES
 from echo_index.indexer.documents.chunking import Anchor
 from echo_index.indexer.documents.document import Recognition
+from echo_index.indexer.documents.fields import Field
 
 DOCUMENT_COLUMNS = (
-    "path, hash, size, modified_ns, format, title, failure, titled, language, omissions, recognition, archive"
+    "path, hash, size, modified_ns, format, title, failure, titled, language, omissions, recognition, archive, fields"
 )
 CHUNK_COLUMNS = "text, headings, start, end, page, line, hash, place, table_header, anchors, recognition"
-_OMISSIONS = DOCUMENT_COLUMNS.split(", ").index("omissions")  # the position of that column
+_OMISSIONS, _FIELDS = map(DOCUMENT_COLUMNS.split(", ").index, ("omissions", "fields"))  # positions of these columns
 
 _COLUMNS_OF_ALL_VERSIONS = (
     "chunks.id, documents.path, documents.title, documents.format, chunks.text, chunks.headings, chunks.start, "
@@ -51,13 +52,25 @@ def placeholders(columns: str) -> str:
 def document_values(document: DocumentRow) -> tuple[Any, ...]:
     """Return the values of `DOCUMENT_COLUMNS`."""
     values: list[Any] = [*astuple(document)]
-    values[_OMISSIONS] = to_json(document.omissions)
+    values[_OMISSIONS], values[_FIELDS] = to_json(document.omissions), fields_text(document.fields)
     return tuple(values)
 
 
 def document_row(values: Sequence[Any]) -> DocumentRow:
     """Return the document with these values of `DOCUMENT_COLUMNS`."""
-    return replace(DocumentRow(*values), omissions=tuple(json.loads(values[_OMISSIONS])))
+    return replace(
+        DocumentRow(*values), omissions=tuple(json.loads(values[_OMISSIONS])), fields=parse_fields(values[_FIELDS])
+    )
+
+
+def fields_text(fields: Sequence[Field]) -> str:
+    """Return the fields of a document as the JSON object that is stored."""
+    return to_json({field.name: field.values for field in fields})
+
+
+def parse_fields(text: str) -> tuple[Field, ...]:
+    """Return the fields of a document from the JSON object that is stored."""
+    return tuple(Field(name, tuple(values)) for name, values in json.loads(text).items())
 
 
 def chunk_values(chunk: ChunkRow) -> tuple[Any, ...]:

@@ -70,6 +70,8 @@ _MIGRATIONS: tuple[_Migration, ...] = (
     """,
     # Vectors in int8 instead of half precision, by chunk instead of by text.
     encode_half_precision,
+    # What documents say of themselves: a JSON object of lists of values.
+    "ALTER TABLE documents ADD COLUMN fields TEXT NOT NULL DEFAULT '{}';",
 )
 """Each migration, SQL or a function, raises the schema version by one.
 
@@ -77,8 +79,8 @@ A catalog from before schema versions has version 0 but may already have all tab
 """
 
 SCHEMA_VERSION = len(_MIGRATIONS)
-WITH_OWN_TITLES, WITH_TABLES, WITH_OMISSIONS, WITH_RECOGNITION, WITH_CODES = 2, 4, 5, 7, 8
-"""From which schema versions on titles differ from file names, and there are table headers, phrases, and codes."""
+WITH_OWN_TITLES, WITH_TABLES, WITH_OMISSIONS, WITH_RECOGNITION, WITH_CODES, WITH_FIELDS = 2, 4, 5, 7, 8, 9
+"""From which schema versions on titles differ from file names, and there are table headers, phrases, codes, fields."""
 _TABLES = {"settings", "documents", "chunks"}
 _FULL_TEXT = {"terms", "exact_words"}
 _FULL_TEXT_TO_VERSION_2 = {"full_text"}

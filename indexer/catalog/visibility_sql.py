@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from echo_index.indexer.catalog.document_fields import matching_documents
 from echo_index.indexer.catalog.document_names import documents_of_names
 from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.indexer.catalog.rows import archive_sql
@@ -12,13 +13,14 @@ from echo_index.indexer.storage.sqlite import Database
 
 VISIBLE = "documents.added <= :generation AND (documents.removed IS NULL OR documents.removed > :generation)"
 """True for the rows of `documents` that belong to the generation given as parameter."""
+_LARGEST = 2**63 - 1  # integer of SQLite: a time in the year 2262
 FROM_VISIBLE_CHUNKS = f"FROM chunks JOIN documents ON documents.id = chunks.document WHERE {VISIBLE}"
 
 
-def filter_sql(database: Database, where: SearchFilter, *, generation: int) -> tuple[str, dict[str, str]]:
+def filter_sql(database: Database, where: SearchFilter, *, generation: int) -> tuple[str, dict[str, str | int]]:
     """Return the SQL that adds a filter to a condition on `documents` ('' or "AND …") and its parameters."""
     clauses: list[str] = []
-    values: dict[str, str] = {}
+    values: dict[str, str | int] = {}
     if where.paths:
         query = f"SELECT path, {archive_sql(validate_version(database))} FROM documents WHERE {VISIBLE}"
         documents = dict(database.rows(query, {"generation": generation}))
@@ -28,4 +30,13 @@ def filter_sql(database: Database, where: SearchFilter, *, generation: int) -> t
     if where.formats:
         clauses.append("AND documents.format IN (SELECT value FROM json_each(:formats))")
         values["formats"] = json.dumps(where.formats)
+    if where.where is not None:
+        # What the user wrote stays out of SQL: only the ids of the documents that match get there.
+        matching = matching_documents(database, where.where, visible=VISIBLE, generation=generation)
+        clauses.append("AND documents.id IN (SELECT value FROM json_each(:matching))")
+        values["matching"] = json.dumps(matching)
+    for limit, sign, name in ((where.since, ">=", "since"), (where.before, "<", "before")):
+        if limit is not None:  # a document that is no file has the time 0
+            clauses.append(f"AND documents.modified_ns <> 0 AND documents.modified_ns {sign} :{name}")
+            values[name] = min(max(limit, -_LARGEST), _LARGEST)
     return " ".join(clauses), values

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from echo_index.indexer.documents.fields import Field, collect_fields
+
 _MAX_TITLE_LENGTH = 500  # characters; a title is stored with each chunk of its section
 
 
@@ -82,7 +84,8 @@ class Document:
     pages begin, none for a format without pages; `places` are for formats whose places are neither pages nor lines.
     `has_lines` says whether `text` is that of the file, so that line numbers are meaningful.
     `has_own_title` is false if the title is only the file name. `omissions` are phrases for the user that name what a
-    person sees in the file and `text` lacks: "no text on pages 2 to 4".
+    person sees in the file and `text` lacks: "no text on pages 2 to 4". `fields` are what the file says of itself
+    beside its title: the author, dates, tags.
     """
 
     text: str
@@ -96,6 +99,7 @@ class Document:
     places: tuple[Place, ...] = ()
     omissions: tuple[str, ...] = ()
     recognized: tuple[RecognizedText, ...] = ()
+    fields: tuple[Field, ...] = ()
 
     def heading_path(self, offset: int) -> tuple[str, ...]:
         """Return the titles of the headings that enclose `offset`, outermost first."""
@@ -178,7 +182,7 @@ def first_title(headings: tuple[Heading, ...]) -> str:
 
 
 def valid_document(document: Document) -> Document:
-    """Return the document with valid Unicode in all its texts and with titles of at most 500 characters."""
+    """Return the document with valid Unicode in all its texts, titles of at most 500 characters and bounded fields."""
     return replace(
         document,
         text=_valid_text(document.text),
@@ -187,6 +191,7 @@ def valid_document(document: Document) -> Document:
         places=tuple(replace(place, name=_valid_title(place.name)) for place in document.places),
         tables=tuple(replace(table, header=_valid_text(table.header)) for table in document.tables),
         omissions=tuple(_valid_title(phrase) for phrase in document.omissions),
+        fields=collect_fields((field.name, field.values) for field in document.fields),
     )
 
 

@@ -84,7 +84,7 @@ PICTURE = "image"
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 """The ends of the names of archives, whose members are documents of their own."""
 
-_READERS_VERSION = "4"  # to be raised when readers find more in files than before
+_READERS_VERSION = "5"  # to be raised when readers find more in files than before
 
 _READER_NAMES = {suffix: name for _, name, suffixes in _READERS for suffix in suffixes.split()}
 _READER_WITH_PARTS_NAMES = {suffix: name for _, name, suffixes in _READERS_WITH_PARTS for suffix in suffixes.split()}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from echo_index.errors import DocumentError
 from echo_index.indexer.documents.document import Document, Heading, Place, Recognition, RecognizedText, Table
+from echo_index.indexer.documents.fields import Field
 from echo_index.indexer.sandbox.process import Worker
 from echo_index.indexer.sandbox.protocol import Message
 from echo_index.indexer.storage.safe_open import MEGABYTE
@@ -146,4 +147,5 @@ def _parse_document(reply: Message) -> Document:
         places=tuple(Place(offset, name) for offset, name in reply["places"]),
         omissions=tuple(reply["omissions"]),
         recognized=tuple(_recognized_text(*values) for values in reply["recognized"]),
+        fields=tuple(Field(name, tuple(values)) for name, values in reply["fields"]),
     )

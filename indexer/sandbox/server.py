@@ -115,6 +115,7 @@ def _fields(document: Document) -> Message:
         "places": [(place.offset, place.name) for place in document.places],
         "omissions": document.omissions,
         "recognized": [astuple(text) for text in document.recognized],
+        "fields": [(field.name, field.values) for field in document.fields],
     }
 
 

@@ -15,6 +15,8 @@ EchoIndexError
 ├── IndexBusy            an index that another process is writing
 ├── CollectionError      a name of an index that does not exist, or the list of names
 └── QuestionError        a query or filter that cannot be searched
+    └── FilterError      a filter that cannot be read, such as a date that is none
+        └── ConditionError   a condition on fields that cannot be parsed; it says where
 """
 
 from __future__ import annotations
@@ -83,3 +85,18 @@ class CollectionError(EchoIndexError):
 
 class QuestionError(EchoIndexError):
     """A query or filter cannot be searched."""
+
+
+class FilterError(QuestionError):
+    """A filter cannot be read."""
+
+
+class ConditionError(FilterError):
+    """A condition on fields cannot be parsed.
+
+    `excerpt` has two lines: the text around the place where it stops making sense, and a caret below that place.
+    """
+
+    def __init__(self, message: str, *, remedy: str = "", excerpt: str = "") -> None:
+        super().__init__(message, remedy=remedy)
+        self.excerpt = excerpt

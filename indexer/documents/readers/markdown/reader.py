@@ -88,6 +88,7 @@ def _read(content: bytes, *, is_mdx: bool) -> Document:
         headings=headings,
         has_lines=True,
         tables=tables,
+        fields=front_matter.fields,
     )
 
 

@@ -1,0 +1,1 @@
+"""Conditions on what is known of documents: dates, and fields such as the author."""
