@@ -21,6 +21,14 @@ _MAX_DEPTH = 4  # of values inside each other
 _MAX_INTEGER = 2**53  # all smaller ones are exact in JSON
 _TITLE = "title"  # a field of its own
 
+_COMMON_NAMES = {
+    **dict.fromkeys(("creator", "initial-creator"), "author"),
+    **dict.fromkeys(("created", "creation-date", "issued"), "date"),
+    "modified": "changed",
+    "keyword": "keywords",
+}
+_DATES = {"date", "changed"}
+
 _PDF_DATE = re.compile(
     r"D:(\d{4})(\d\d)?(\d\d)?(?:(\d\d)(\d\d)?(\d\d)?(Z|[+-]\d\d)?(?:'?(\d\d)'?)?)?.{0,4}", re.ASCII | re.DOTALL
 )
@@ -57,6 +65,19 @@ def collect_fields(found: Iterable[tuple[str, object]]) -> tuple[Field, ...]:
         if len(known) < _MAX_VALUES and value not in known:
             known.append(value)
     return tuple(Field(spellings[key], tuple(of_field)) for key, of_field in values.items())
+
+
+def common_field(name: str, text: str) -> tuple[str, object]:
+    """Return a property of a file under the name that all formats share: `author`, `date`, `changed`, `keywords`.
+
+    Its dates are in ISO 8601, keywords are a list, and so are authors with semicolons between them.
+    """
+    name = _COMMON_NAMES.get(name, name)
+    if name in _DATES:
+        return name, iso_date(text)
+    if name == "keywords":
+        return name, separated(text)
+    return name, text.split(";") if name == "author" else text
 
 
 def iso_date(text: str) -> str:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from echo_index.errors import DocumentError
+from echo_index.indexer.documents.fields import Field
 from echo_index.indexer.documents.readers.archive import Archive, normal_name
 from echo_index.indexer.documents.readers.invisible import without_invisible
+from echo_index.indexer.documents.readers.office.properties import property_fields
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -36,13 +38,14 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """A book: its title, the pages in their order, and the files of its tables of contents, newest format first.
+    """A book: its title, what it says of itself, the pages in their order, and the files of its tables of contents.
 
-    Pages that are not in the flow of the text are the last.
+    Pages that are not in the flow of the text are the last. The newest format of a table of contents is the first.
     """
 
     archive: Archive
     title: str
+    fields: tuple[Field, ...]
     pages: list[str]
     contents: list[str]
 
@@ -58,7 +61,7 @@ def open_book(content: bytes) -> Book:
     part = _package_part(archive)
     root = archive.xml(part)
     if root is None:
-        return Book(archive, "", _all_pages(archive), [])
+        return Book(archive, "", (), _all_pages(archive), [])
     folder = posixpath.dirname(part)
     items = {item.get("id", ""): _item(item, folder) for item in root.iter("{*}item")}
     pages, omitted = _pages(root, items)
@@ -70,7 +73,8 @@ def open_book(content: bytes) -> Book:
     if omitted:
         archive.omit(f"{omitted} page{'s' if omitted > 1 else ''}")
     titles = (line_of(title) for title in root.iter("{http://purl.org/dc/elements/1.1/}title"))
-    return Book(archive, next(filter(None, titles), ""), readable, _contents(root, items))
+    fields = property_fields(next(root.iter("{*}metadata"), None))
+    return Book(archive, next(filter(None, titles), ""), fields, readable, _contents(root, items))
 
 
 def line_of(element: _Element) -> str:

@@ -57,7 +57,9 @@ def _parse(content: bytes) -> Document:
             blocks.append(document_block(replace(chapter, places=_places(chapter, of_page, place))))
     if missing:
         book.archive.omit(f"{missing} page{'s' if missing > 1 else ''} that cannot be read")
-    return replace(join_blocks(blocks, format=_FORMAT), title=book.title, omissions=book.archive.omissions)
+    return replace(
+        join_blocks(blocks, format=_FORMAT), title=book.title, omissions=book.archive.omissions, fields=book.fields
+    )
 
 
 def _places(chapter: Document, titles: list[str], place: str) -> tuple[Place, ...]:

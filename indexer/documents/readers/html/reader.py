@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from echo_index.indexer.documents.decoding import decode
 from echo_index.indexer.documents.document import Document
 from echo_index.indexer.documents.readers.html.elements import element_of, is_replaced, replaced_text, ruby_reading
+from echo_index.indexer.documents.readers.html.meta import meta_fields
 from echo_index.indexer.documents.readers.html.source import html_of_xhtml, is_xhtml, limit_depth
 from echo_index.indexer.documents.readers.html.text_builder import TextBuilder
 from echo_index.indexer.documents.readers.html.visibility import SECTIONS, is_dropped, is_seen
@@ -83,7 +85,7 @@ def _read(source: str) -> Document:
     title = " ".join((title_node.text() if title_node else "").split())
     if not title:
         title = next((heading.title for heading in main.headings if heading.level == 1), "")
-    return _document(main, title=title)
+    return replace(_document(main, title=title), fields=meta_fields(tree))
 
 
 def _document(content: TextBuilder, *, title: str) -> Document:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from email.utils import getaddresses
 
 from echo_index.errors import DocumentError
 from echo_index.indexer.documents.document import Document
+from echo_index.indexer.documents.fields import Field, collect_fields, iso_date
 from echo_index.indexer.documents.readers.mail.eml import parse_eml
 from echo_index.indexer.documents.readers.mail.history import History
 from echo_index.indexer.documents.readers.mail.mailbox import split_mailbox
@@ -20,6 +22,7 @@ ReadPart = Callable[[bytes, str], Document | None]
 """Reads a file within a file by its name; None if no reader takes it."""
 
 _MAX_MAILS = 100_000
+_MAX_PEOPLE = 10_000  # characters of their names and addresses
 _MAX_DEPTH = 5  # of mails within mails
 _MAX_OMISSIONS = 50
 _NO_SUBJECT = "(no subject)"
@@ -76,7 +79,16 @@ def _read_one(mail: Mail, read_part: ReadPart) -> Document:
     reader = _Reader(read_part)
     reader.parts.add_place(0, "")
     reader.add_mail(mail, level=1, place="")
-    return reader.document(title=mail.subject)
+    return replace(reader.document(title=mail.subject), fields=_fields(mail))
+
+
+def _fields(mail: Mail) -> tuple[Field, ...]:
+    """Return who wrote a mail, to whom and when; each person is a value: `Ann <ann@example.org>`."""
+    people = [
+        (field.lower(), [f"{name} <{address}>" if name else address for name, address in getaddresses([value])])
+        for field, value in ((field, mail.fields.get(field, "")[:_MAX_PEOPLE]) for field in ("From", "To", "Cc"))
+    ]
+    return collect_fields([*people, ("author", people[0][1]), ("date", iso_date(mail.fields.get("Date", "")))])
 
 
 def _mail_within(attachment: Attachment) -> Mail | None:

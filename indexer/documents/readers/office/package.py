@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from echo_index.errors import DocumentError
+from echo_index.indexer.documents.fields import Field
 from echo_index.indexer.documents.readers.archive import Archive, normal_name
 from echo_index.indexer.documents.readers.office.markup import descendants, own_text
+from echo_index.indexer.documents.readers.office.properties import property_fields
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -77,11 +79,19 @@ class Package:
 
     def title(self) -> str:
         """Return the title in the properties of the file, "" if there is none."""
-        root = self.xml(next(iter(self.related("", "core-properties")), "docProps/core.xml"))
+        root = self._properties()
         titles = (
             (" ".join(own_text(title).split()) for title in descendants(root, "dc:title")) if root is not None else ()
         )
         return next(iter(titles), "")
+
+    def fields(self) -> tuple[Field, ...]:
+        """Return what the properties of the file say, also those that its author has added."""
+        added = next(iter(self.related("", "custom-properties")), "docProps/custom.xml")
+        return property_fields(self._properties(), self.xml(added))
+
+    def _properties(self) -> _Element | None:
+        return self.xml(next(iter(self.related("", "core-properties")), "docProps/core.xml"))
 
     def omit(self, phrase: str) -> None:
         """Note once what cannot be read."""

@@ -60,4 +60,4 @@ def _document(blocks: list[Block], source: Source, reader: StoryReader, *, forma
     objects = reader.embedded_objects
     omissions = [f"{objects} embedded object{'s' if objects > 1 else ''}"] if objects else []
     title = first_title(document.headings) if is_default_title(source.title) else source.title
-    return replace(document, title=title, omissions=tuple(omissions))
+    return replace(document, title=title, omissions=tuple(omissions), fields=source.fields)

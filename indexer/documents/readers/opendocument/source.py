@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from echo_index.errors import DocumentError
+from echo_index.indexer.documents.fields import Field
 from echo_index.indexer.documents.readers.archive import Archive, parse_xml
+from echo_index.indexer.documents.readers.office.properties import opendocument_fields
 from echo_index.indexer.documents.readers.opendocument.markup import child, descendants, line_of
 
 if TYPE_CHECKING:
@@ -17,13 +19,14 @@ _ARCHIVE_MARK = b"PK"
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An OpenDocument file: its body, its title, and the elements that hold styles, nearest first.
+    """An OpenDocument file: its body, its title, what it says of itself, and the elements that hold styles.
 
-    `archive` is None for a flat file.
+    The nearest of these elements is the first. `archive` is None for a flat file.
     """
 
     body: _Element
     title: str
+    fields: tuple[Field, ...]
     styles: list[_Element]
     archive: Archive | None
 
@@ -61,5 +64,6 @@ def _source(
     body = child(root, "office:body", kind)
     if body is None:
         raise DocumentError(f"It is not a readable {format}: its content is of another kind.")
-    title = line_of(child(meta, "office:meta", "dc:title"))
-    return Source(body, title, styles, archive)
+    properties = child(meta, "office:meta")
+    title = line_of(child(properties, "dc:title"))
+    return Source(body, title, opendocument_fields(properties), styles, archive)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from echo_index.errors import DocumentError
 from echo_index.indexer.documents.document import Document, Heading, RecognizedText
 from echo_index.indexer.documents.enumeration import page_numbers
+from echo_index.indexer.documents.fields import collect_fields, common_field
 from echo_index.indexer.documents.ocr.recognizer import RecognizedPage, Recognizer
 from echo_index.indexer.documents.readers.hyphens import join_divided_words
 from echo_index.indexer.documents.readers.pdf.layers import LayerHiding
@@ -37,6 +38,11 @@ _MAX_NAMES = 100  # of attached files
 _XFA_FORM = 2  # PDFium's FORMTYPE_XFA_FULL
 _XFA_OMISSION = "the fields of an XFA form"
 _WRONG_PASSWORD = 4  # PDFium's FPDF_ERR_PASSWORD
+
+_PROPERTIES = {
+    **{"Author": "author", "Subject": "subject", "Keywords": "keywords"},
+    **{"CreationDate": "date", "ModDate": "changed"},
+}
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _PLACEHOLDER_TITLE = re.compile(r"untitled\b.*|microsoft word - .*|\(?anonymous\)?", re.IGNORECASE)
@@ -84,6 +90,9 @@ def read_pdf(content: bytes, *, recognizer: Recognizer | None = None) -> Documen
         if not title or _PLACEHOLDER_TITLE.fullmatch(title):
             title = _clean_title(xmp_title(content))
             title = "" if _PLACEHOLDER_TITLE.fullmatch(title) else title
+        properties = collect_fields(
+            common_field(name, pdf.get_metadata_value(key) or "") for key, name in _PROPERTIES.items()
+        )
         files = _attached_files(pdf)
         form = [_XFA_OMISSION] if pdf.get_formtype() == _XFA_FORM else []
     texts = [_clean(page) for page in join_divided_words([content.text if content else "" for content in contents])]
@@ -100,6 +109,7 @@ def read_pdf(content: bytes, *, recognizer: Recognizer | None = None) -> Documen
         pages=tuple(starts),
         omissions=(*_omissions(contents, pages, scans), *_attachments(contents, files), *form),
         recognized=tuple(recognized),
+        fields=properties,
     )
 
 

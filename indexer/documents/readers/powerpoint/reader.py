@@ -63,7 +63,7 @@ def _parse(content: bytes) -> Document:
         *package.omissions,
         *_counted(reader.embedded_objects, "embedded object"),
     )
-    return replace(document, title=title, omissions=omissions)
+    return replace(document, title=title, omissions=omissions, fields=package.fields())
 
 
 def _counted(count: int, thing: str) -> list[str]:

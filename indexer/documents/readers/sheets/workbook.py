@@ -19,7 +19,10 @@ from python_calamine import (
 
 from echo_index.errors import DocumentError
 from echo_index.indexer.documents.document import Document
+from echo_index.indexer.documents.fields import Field
 from echo_index.indexer.documents.readers.html.reader import read_html
+from echo_index.indexer.documents.readers.office.package import Package
+from echo_index.indexer.documents.readers.office.properties import opendocument_fields
 from echo_index.indexer.documents.readers.sheets.archive import checked_archive
 from echo_index.indexer.documents.readers.sheets.delimited import read_delimited
 from echo_index.indexer.documents.readers.sheets.limits import CellBudget
@@ -63,7 +66,17 @@ def read_workbook(content: bytes) -> Document:
             omissions.append(f"rows after {left_out - 1:,} of sheet {one_line(name)}")
             omissions += [f"sheet {one_line(other)}" for other in names[index + 1 :]]
             break
-    return text.document(format="spreadsheet", omissions=[*omissions, *parts.omissions])
+    document = text.document(format="spreadsheet", omissions=[*omissions, *parts.omissions])
+    return replace(document, fields=_fields(content))
+
+
+def _fields(content: bytes) -> tuple[Field, ...]:
+    """Return what the properties of a workbook say; nothing for the old formats."""
+    if not content.startswith(_ZIP_MARK):
+        return ()
+    package = Package(content, format="workbook", usual_main_part="xl/workbook.xml")
+    meta = package.xml("meta.xml")  # of OpenDocument
+    return package.fields() if meta is None else opendocument_fields(next(meta.iter("{*}meta"), None))
 
 
 def _read_text(content: bytes) -> Document:

@@ -66,7 +66,12 @@ def _parse(content: bytes, *, depth: int) -> Document:
     ]
     document = join_blocks(blocks, format="docx")
     title = package.title() or first_title(document.headings)
-    return replace(document, title=title, omissions=(*package.omissions, *_objects(shared.embedded_objects)))
+    return replace(
+        document,
+        title=title,
+        omissions=(*package.omissions, *_objects(shared.embedded_objects)),
+        fields=package.fields(),
+    )
 
 
 def _objects(count: int) -> list[str]:
