@@ -101,6 +101,7 @@ OWNERS = {
         "retriever/rag/answer_prompt.py",
         "retriever/rag/whole_document.py",
         "retriever/rag/tool_calls.py",
+        "retriever/rag/structured_query.py",
         "retriever/rag/passage_choice.py",
         "retriever/answer_evaluation/*",
         "app/cli/chat.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -84,6 +85,17 @@ Rerank = Annotated[
     int,
     typer.Option(min=0, help="Reorder the best N passages by how likely each makes the question; slower.", metavar="N"),
 ]
+MinScore = Annotated[
+    float | None,
+    typer.Option(
+        "--min-score",
+        min=0,
+        max=1,
+        help="Only passages of at least this relevance: with 0.9, one of ten questions that the documents know nothing "
+        "about finds any.",
+        metavar="P",
+    ),
+]
 Exact = Annotated[
     bool,
     typer.Option(
@@ -129,12 +141,15 @@ def index_search(
     where: SearchFilter,
     rerank: int,
     exact: bool,
+    min_score: float | None = None,
     at_once: bool = False,
 ) -> tuple[Retriever, Callable[[str], list[Hit]]]:
     """Open an index; return its retriever and a function that finds the best hits, duplicates grouped.
 
     With `at_once`, it embeds queries without torch if possible.
     """
+    if min_score is not None and mode == "lexical":
+        raise typer.BadParameter("--min-score compares meanings, and --mode lexical does not; leave out one of them.")
     from echo_index.app.services.query_vector import QueryVectors
 
     vectors = QueryVectors(model=model, device=device, notice=notice) if at_once else None
@@ -145,6 +160,8 @@ def index_search(
     if mode != "lexical":
         retriever.snapshot.stored_vectors.load_early()  # while the model is loaded
     _report_unknown_paths(retriever, where.paths)
+    if where.where is not None:
+        _report_unknown_fields(retriever, where)
 
     def search(query: str) -> list[Hit]:
         validate_query(query, k)
@@ -153,19 +170,37 @@ def index_search(
             from echo_index.embeddings.queries.query_weights import write_query_weights
 
             write_query_weights(retriever.encoder)
-        return retriever.search(
+        find = partial(
+            retriever.search,
             query,
-            k=k,
             mode=mode,
             instruction=instruction,
             where=where,
-            rerank=rerank,
-            group=True,
             exact=exact,
             vector=None if quick is None else quick.vector(retriever, query, instruction=instruction),
         )
+        hits = find(k=k, rerank=rerank, group=True, min_score=min_score)
+        if min_score is not None and not hits:
+            _report_best(find(k=1), min_score)
+        return hits
 
     return retriever, search
+
+
+def _report_best(best: list[Hit], min_score: float) -> None:
+    """Say on standard error that no hit has the least score, and what the best one has."""
+    reached = f"; the best one has {best[0].relevance:.2f}" if best and best[0].relevance is not None else ""
+    notice(f"No passage reaches --min-score {min_score:g}{reached}.")
+
+
+def _report_unknown_fields(retriever: Retriever, where: SearchFilter) -> None:
+    """Say which fields of a condition no document has, and which there are."""
+    from echo_index.indexer.inspection.document_queries import unknown_fields
+
+    with retriever.snapshot.reading():
+        unknown, known = unknown_fields(retriever.snapshot, where)
+    for name in unknown:
+        notice(f"No document has the field {name}; there are {', '.join(known)}.")
 
 
 def _report_unknown_paths(retriever: Retriever, names: tuple[str, ...]) -> None:

@@ -208,12 +208,13 @@ def _location(hit: Hit) -> str:
 
 
 def _remarks(hit: Hit) -> str:
-    """Return why a hit was found and, for text in a picture, how well it was recognized."""
+    """Return why a hit was found, how relevant it is and, for text in a picture, how well it was recognized."""
     reasons = (
         f"{reason.ranking} #{reason.rank} ({reason.score:.{1 if reason.ranking == 'words' else 2}f})"
         for reason in match_reasons(hit)
     )
-    return " · ".join(filter(None, [*reasons, recognition_text(hit)]))
+    relevance = "" if hit.relevance is None else f"relevance {hit.relevance:.2f}"
+    return " · ".join(filter(None, [*reasons, relevance, recognition_text(hit)]))
 
 
 def _duplicates(hit: Hit) -> str:

@@ -17,6 +17,7 @@ from echo_index.app.cli.options import (
     Formats,
     IndexDir,
     Instruction,
+    MinScore,
     ModelDevice,
     ModelName,
     Paths,
@@ -59,6 +60,7 @@ def search(
     where: Where = None,
     rerank: Rerank = 0,
     exact: Exact = False,
+    min_score: MinScore = None,
     device: ModelDevice = "auto",
     index_device: SearchDevice = "auto",
     model: ModelName = None,
@@ -76,6 +78,7 @@ def search(
         where=read_filter(paths=path, formats=format, since=since, before=before, where=where),
         rerank=rerank,
         exact=exact,
+        min_score=min_score,
         at_once=True,
     )
 
@@ -97,6 +100,12 @@ def search(
     hits = find(query)
     if json:
         output.print_json(out, [hit_fields(hit) for hit in hits])
+    if min_score is not None and not hits:
+        raise typer.Exit(1)  # what is missing has been said
+    if json:
+        return
+    if hits:
+        output.print_hits(out, hits)
     else:
         print_found(query, hits)
 
@@ -132,6 +141,7 @@ def ask(
     where: Where = None,
     rerank: Rerank = 0,
     exact: Exact = False,
+    min_score: MinScore = None,
     device: ModelDevice = "auto",
     index_device: SearchDevice = "auto",
     model: ModelName = None,
@@ -166,7 +176,7 @@ def ask(
 
     if question is None and not chat and document is None:
         raise typer.BadParameter("Write a QUESTION, or start a conversation with --chat.")
-    if document is not None and (chat or path or format or since or before or where):
+    if document is not None and (chat or path or format or since or before or where or min_score):
         raise typer.BadParameter("--document reads one whole document; leave out --chat and filters such as --path.")
     if chat and json:
         raise typer.BadParameter("--json prints the answer to one question; leave out --chat.")
@@ -188,6 +198,7 @@ def ask(
         where=read_filter(paths=path, formats=format, since=since, before=before, where=where),
         rerank=rerank,
         exact=exact,
+        min_score=min_score,
     )
 
     def writer_here() -> LocalWriter:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from echo_index.indexer.vectors.placement import IndexDevice
 
 
+_MAX_FIELDS = 20  # that are shown to people
+
+
 def read_status(
     index_dir: Path, *, device: DeviceChoice, index_device: IndexDevice, notice: Callable[[str], None]
 ) -> dict[str, Any]:
@@ -63,6 +66,7 @@ def index_facts(snapshot: Snapshot, index_dir: Path) -> dict[str, Any]:
         "chunks": counts.chunks,
         "text_bytes": counts.bytes,
         "formats": snapshot.catalog.formats(generation=manifest.generation),
+        "fields": snapshot.catalog.field_counts(generation=manifest.generation),
         "disk_bytes": _disk_bytes(index_dir),
         "bytes_by_part": bytes_by_part(index_dir, snapshot.catalog),
         "encoder": manifest.encoder,
@@ -110,6 +114,10 @@ def status_lines(status: dict[str, Any]) -> list[tuple[str, str]]:
             f"{status['vectors']}, on the {status['index_device']['name']} ({status['index_device']['reason']})",
         ),
     ]
+    if status["fields"]:
+        named = [f"{name} ({count})" for name, count in status["fields"].items()]
+        more = f" and {len(named) - _MAX_FIELDS} more; all of them: --json" if len(named) > _MAX_FIELDS else ""
+        lines.insert(2, ("Fields", ", ".join(named[:_MAX_FIELDS]) + more))
     if status["space_passages"]:
         text = f"estimated from {status['space_passages']} passages"
         drifted = "; the documents have changed since: echo-index build adapts it"

@@ -1,4 +1,4 @@
-"""Inputs for filters by folder and format, and for reranking."""
+"""Inputs for filters by folder, format, date, fields and relevance, and for reranking."""
 
 from __future__ import annotations
 
@@ -22,13 +22,30 @@ _RERANK_COUNTS = (10, 20, 50)
 
 
 class FilterInputs:
-    """Dropdowns for the folders and formats of the index; `refresh` updates them."""
+    """Dropdowns for the folders and formats of the index, which `refresh` updates, dates and a condition on fields.
+
+    `inputs` are the values that `make_filter` takes, in its order.
+    """
 
     def __init__(self, service: IndexService) -> None:
         self._service = service
         with gr.Row():
             self.folders = gr.Dropdown([], label="Only in these folders", multiselect=True, scale=2)
             self.formats = gr.Dropdown([], label="Only these formats", multiselect=True, scale=1)
+        with gr.Row():
+            self.since = gr.Textbox(label="Changed since", placeholder="2024-05, 7 days", max_lines=1, scale=1)
+            self.before = gr.Textbox(label="Changed before", placeholder="2024-05-17", max_lines=1, scale=1)
+            self.where = gr.Textbox(
+                label="Where", placeholder='date >= 2024 and author contains "Ng"', max_lines=1, scale=2
+            )
+        self.inputs = [self.folders, self.formats, self.since, self.before, self.where]
+        self.changes = [
+            self.folders.input,
+            self.formats.input,
+            self.since.submit,
+            self.before.submit,
+            self.where.submit,
+        ]
 
     def refresh(self) -> tuple[Any, Any]:
         """Return both dropdowns with the folders and formats that the index has now."""
@@ -50,9 +67,20 @@ def rerank_input() -> gr.Dropdown:
     return gr.Dropdown(options, value=0, label="Rerank (slower)", scale=1)
 
 
-def make_filter(folders: Sequence[str], formats: Sequence[str]) -> SearchFilter:
-    """Return a filter for all documents below the folders, and for the formats."""
-    return SearchFilter(paths=tuple(folders), formats=tuple(formats))
+def min_score_input() -> gr.Slider:
+    """Return the slider for the least relevance; 0 shows all passages."""
+    return gr.Slider(0, 0.99, value=0, step=0.01, label="Least relevance (0: show all)", scale=2)
+
+
+def make_filter(
+    folders: Sequence[str], formats: Sequence[str], since: str = "", before: str = "", where: str = ""
+) -> SearchFilter:
+    """Return a filter for all documents below the folders, for the formats, for dates of files and for fields.
+
+    Raises:
+        FilterError: a date or the condition cannot be read.
+    """
+    return SearchFilter.parse(paths=folders, formats=formats, since=since, before=before, where=where)
 
 
 def _count_folders(documents: Sequence[ListedDocument]) -> list[tuple[str, int]]:

@@ -14,8 +14,9 @@ import numpy as np
 from echo_index.errors import IndexDamaged, IndexMismatch, IndexMissing
 from echo_index.indexer.storage.atomic_write import write_atomically
 from echo_index.indexer.vectors.normalization import NormalizationPair, VectorNormalization
+from echo_index.indexer.vectors.relevance import RelevanceScale
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 MANIFEST = "manifest.json"
 _WITHOUT_CHECKSUM = 1  # the format before manifests and vector files had checksums
 _CHECKSUM = "checksum"
@@ -147,17 +148,20 @@ def _stored_normalizations(normalizations: NormalizationPair) -> dict[str, dict[
     def with_stored_names(normalization: VectorNormalization) -> dict[str, Any]:
         return {_STORED_NAMES.get(name, name): value for name, value in asdict(normalization).items()}
 
-    classical = normalizations.classical
+    classical, relevance = normalizations.classical, normalizations.relevance
     return {
         "echo": with_stored_names(normalizations.echo),
         "classical": None if classical is None else with_stored_names(classical),
+        "relevance": None if relevance is None else asdict(relevance),
     }
 
 
 def _parse_normalizations(parsed: Any) -> NormalizationPair:
-    classical = parsed["classical"]
+    classical, relevance = parsed["classical"], parsed.get("relevance")  # earlier formats have no relevance
     return NormalizationPair(
-        _parse_normalization(parsed["echo"]), None if classical is None else _parse_normalization(classical)
+        _parse_normalization(parsed["echo"]),
+        None if classical is None else _parse_normalization(classical),
+        None if relevance is None else RelevanceScale(**relevance),
     )
 
 

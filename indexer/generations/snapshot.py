@@ -96,6 +96,11 @@ class Snapshot:
             else normalizations
         )
 
+    def relevance(self, cosine: float) -> float | None:
+        """Return what the cosine of a chunk with a query means, see `RelevanceScale`; None if it is not known."""
+        scale = self.manifest.normalizations.relevance
+        return None if scale is None else scale.relevance(cosine, chunks=self.manifest.chunks)
+
     def neighbours(self, path: str, start: int, *, k: int, where: SearchFilter) -> list[tuple[int, float]] | None:
         """Return (chunk id, cosine) of the `k` chunks nearest to the one that begins at `start` in a document.
 

@@ -11,7 +11,9 @@ from echo_index.indexer.catalog.chunk_queries import (
     document_sizes,
     find_document,
 )
-from echo_index.indexer.catalog.records import ARCHIVE, ChunkRow, DocumentRow, StoredChunk
+from echo_index.indexer.catalog.document_fields import ALWAYS
+from echo_index.indexer.catalog.records import ARCHIVE, ChunkRow, DocumentRow, SearchFilter, StoredChunk
+from echo_index.indexer.conditions.tree import fields_of, folded
 from echo_index.indexer.documents.joining import join_pieces
 from echo_index.indexer.generations.snapshot import Snapshot
 
@@ -55,6 +57,16 @@ def list_documents(snapshot: Snapshot) -> list[ListedDocument]:
 def paths_with_archives(snapshot: Snapshot) -> dict[str, str]:
     """Return the stored paths of all documents and archives of a generation, each with the archive it is in, or ''."""
     return document_archives(snapshot.catalog, generation=snapshot.manifest.generation)
+
+
+def unknown_fields(snapshot: Snapshot, where: SearchFilter) -> tuple[list[str], list[str]]:
+    """Return the fields of a filter's condition that no document of a generation has, and all fields that there are."""
+    if where.where is None:
+        return [], []
+    known = [*ALWAYS, *snapshot.catalog.field_counts(generation=snapshot.manifest.generation)]
+    folded_names = {folded(name) for name in known}
+    asked = dict.fromkeys(fields_of(where.where))
+    return [name for name in asked if name not in folded_names], known
 
 
 def read_indexed_document(snapshot: Snapshot, path: str) -> IndexedDocument:

@@ -30,6 +30,8 @@ from echo_index.indexer.catalog.chunk_queries import evenly_spaced, sample_chunk
 from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.indexer.catalog.stored_vectors import Block
 from echo_index.indexer.text.synthetic_queries import synthetic_queries
+from echo_index.indexer.text.unrelated_queries import unrelated_queries
+from echo_index.indexer.vectors.relevance import RelevanceScale
 
 if TYPE_CHECKING:
     from echo_index.embeddings.encoder import EchoEncoder
@@ -235,10 +237,15 @@ def pooled_normalization(normalizations: Sequence[VectorNormalization]) -> Vecto
 
 @dataclass(frozen=True)
 class NormalizationPair:
-    """The normalizations of echo and classical vectors; `classical` is None if chunks lack a classical vector."""
+    """The normalizations of echo and classical vectors; `classical` is None if chunks lack a classical vector.
+
+    `relevance` tells what a cosine of normalized echo vectors means; None if there are too few chunks to know it, or if
+    an earlier version estimated the normalization.
+    """
 
     echo: VectorNormalization
     classical: VectorNormalization | None
+    relevance: RelevanceScale | None = None
 
 
 def estimate_normalizations(
@@ -252,8 +259,48 @@ def estimate_normalizations(
 ) -> NormalizationPair:
     """Estimate the normalizations for an index of `count` chunks from a sample of them and synthetic queries.
 
-    The normalizations `before` are reused until the number of chunks has doubled or their mean has drifted.
+    The normalizations `before` are reused until the number of chunks has doubled or their mean has drifted. What a
+    cosine means is estimated with them.
     """
+    pair = _estimate_pair(catalog, before, generation=generation, count=count, encoder=encoder, on_progress=on_progress)
+    if pair.echo.is_identity or pair.relevance is not None:
+        return pair
+    scale = _estimate_relevance(
+        catalog, pair.echo, generation=generation, count=count, encoder=encoder, on_progress=on_progress
+    )
+    return replace(pair, relevance=scale)
+
+
+def _estimate_relevance(
+    catalog: Catalog,
+    normalization: VectorNormalization,
+    *,
+    generation: int,
+    count: int,
+    encoder: EchoEncoder,
+    on_progress: QueryProgress,
+) -> RelevanceScale:
+    """Compare queries that have nothing to do with the index with all chunks."""
+    sample = sample_chunks(catalog, generation=generation, most=_SAMPLE_SIZE)
+    texts = [text for _, _, text in sample]
+    unrelated = unrelated_queries(texts, languages=catalog.languages(), rng=random.Random(0))
+    queries = normalization.normalize_queries(_embed_queries(encoder, unrelated, on_progress).echo)
+    best = np.full(len(queries), -1.0, dtype=np.float32)
+    for _, vectors in catalog.vectors(generation=generation):
+        cosines = inner_products(queries, normalization.normalize_documents(vectors))
+        best = np.maximum(best, cosines.max(axis=1))
+    return RelevanceScale.of(best, chunks=count)
+
+
+def _estimate_pair(
+    catalog: Catalog,
+    before: NormalizationPair | None,
+    *,
+    generation: int,
+    count: int,
+    encoder: EchoEncoder,
+    on_progress: QueryProgress,
+) -> NormalizationPair:
     if count < _LEAST_CHUNKS:
         return _identity_pair(encoder.dimension, count)
     with_classical = catalog.count_classical_vectors(generation=generation) == count

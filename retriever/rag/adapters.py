@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -20,6 +21,8 @@ from echo_index.embeddings.vectors.pooling import Pooling
 from echo_index.embeddings.vectors.vector_ops import Vectors
 from echo_index.errors import IndexMismatch
 from echo_index.indexer.catalog.records import SearchFilter
+from echo_index.indexer.conditions.parser import parse_condition
+from echo_index.indexer.conditions.tree import AllOf, Condition
 from echo_index.indexer.documents.chunking import with_table_header
 from echo_index.indexer.vectors.placement import IndexDevice
 from echo_index.retriever.search.hits import Hit, Location
@@ -105,10 +108,12 @@ class EchoRetriever(BaseRetriever):
 
     The index is opened at once; its model is loaded at the first dense search and shared with every other component
     that uses it. The next search uses a new generation of the index, even one that was built with another model. `k`
-    can also be passed to a call: `retriever.invoke("…", k=3)`.
+    and a `filter`, which restricts the search in addition to `where`, can also be passed to a call:
+    `retriever.invoke("…", k=3, filter="year >= 2024")`. The filter is a condition as a text, or one that
+    `EchoTranslator` returns.
 
     Raises:
-        IndexMissing, IndexDamaged: on construction.
+        IndexMissing, IndexDamaged, FilterError: on construction.
         QuestionError, ModelError, IndexMismatch: on search.
     """
 
@@ -121,6 +126,14 @@ class EchoRetriever(BaseRetriever):
     """Search only these documents or folders, or those that match one of these globs."""
     formats: tuple[str, ...] = ()
     """Search only documents of these formats."""
+    since: str | None = None
+    """Search only files that were changed on this date or later, such as "2024-05" or "7 days"."""
+    before: str | None = None
+    """Search only files that were changed before this date."""
+    where: str | Condition | None = None
+    """Search only documents whose fields meet this condition: 'date >= 2024 and author = "Ng"'."""
+    min_score: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Minimum `Hit.relevance`, which is comparable between searches and indexes; not for lexical search."""
     rerank: Annotated[int, Field(ge=0)] = 0
     """How many of the best hits are reranked by query likelihood."""
     group: bool = False
@@ -137,7 +150,8 @@ class EchoRetriever(BaseRetriever):
     """An open retriever; its devices are used, and its folder unless `index_dir` names another."""
 
     def model_post_init(self, context: Any) -> None:
-        """Open the index, so that a wrong folder is an error at once."""
+        """Open the index, so that a wrong folder or filter is an error at once."""
+        self._filter(None)
         other_folder = (
             "index_dir" in self.model_fields_set and self.retriever and self.retriever.index_dir != self.index_dir
         )
@@ -150,24 +164,38 @@ class EchoRetriever(BaseRetriever):
         return (self.retriever or self._open()).embed_sentences(sentences)
 
     def _get_relevant_documents(
-        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None
+        self,
+        query: str,
+        *,
+        run_manager: CallbackManagerForRetrieverRun,
+        k: int | None = None,
+        filter: str | Condition | None = None,
     ) -> list[Document]:
+        where = self._filter(filter)
         try:
-            hits = self._search(query, k)
+            hits = self._search(query, k, where)
         except IndexMismatch:
             self.retriever = self._open()  # it was rebuilt with another model
-            hits = self._search(query, k)
+            hits = self._search(query, k, where)
         threshold = self.score_threshold
         return [document_from_hit(hit) for hit in hits if threshold is None or hit.score >= threshold]
 
-    def _search(self, query: str, k: int | None) -> list[Hit]:
+    def _filter(self, more: str | Condition | None) -> SearchFilter:
+        """Return the filter of a search; dates such as "7 days" are relative to now."""
+        where = SearchFilter.parse(paths=self.paths, formats=self.formats, since=self.since, before=self.before)
+        given = (parse_condition(each) if isinstance(each, str) else each for each in (self.where, more))
+        conditions = tuple(condition for condition in given if condition is not None)
+        return replace(where, where=AllOf(conditions)) if conditions else where
+
+    def _search(self, query: str, k: int | None, where: SearchFilter) -> list[Hit]:
         retriever = self.retriever or self._open()
         hits = retriever.search(
             query,
             k=self.k if k is None else k,
             mode=self.mode,
             instruction=self.instruction,
-            where=SearchFilter(paths=self.paths, formats=self.formats),
+            where=where,
+            min_score=self.min_score,
             rerank=self.rerank,
             group=self.group,
             exact=self.exact,

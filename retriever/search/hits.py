@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from echo_index.indexer.catalog.records import StoredChunk
 from echo_index.indexer.documents.chunking import Anchor, with_table_header
@@ -58,7 +60,9 @@ class Hit:
     was recognized, if it stands in a picture.
 
     `score` is the cosine with the query after feedback (dense), BM25 (lexical) or the
-    fused score (hybrid); scores are comparable within one search only. `dense` and `lexical` are its ranks by the
+    fused score (hybrid); scores are comparable within one search only. `relevance`, from 0 to 1, is comparable between
+    searches: the share of questions that have nothing to do with the index whose nearest chunk is not as near as this
+    one; None where vectors are not compared, or the index cannot tell. `dense` and `lexical` are its ranks by the
     cosine with the query itself and by BM25, None where it was not found. `likelihood` is set after reranking: the mean
     log-probability of a query token given the chunk. `duplicates` are the lower-ranked chunks that say the same, if the
     search grouped them. `collection` names the index that the document is in, if several were searched together.
@@ -83,6 +87,7 @@ class Hit:
     anchors: tuple[Anchor, ...] = ()
     sentence: Span | None = None
     recognition: Recognition | None = None
+    relevance: float | None = None
     collection: str = ""
 
     @classmethod
@@ -93,6 +98,7 @@ class Hit:
         score: float = 0.0,
         dense: RankedScore | None = None,
         lexical: RankedScore | None = None,
+        relevance: float | None = None,
     ) -> Hit:
         """Return a chunk as a hit."""
         chunk = stored.chunk
@@ -113,6 +119,7 @@ class Hit:
             table_header=chunk.table_header,
             anchors=chunk.anchors,
             recognition=chunk.recognition,
+            relevance=relevance,
             collection=stored.collection,
         )
 
@@ -154,12 +161,23 @@ class Hit:
 
 
 def make_hits(
-    space: SearchSpace, ranked: Scored, dense: dict[int, RankedScore], lexical: dict[int, RankedScore]
+    space: SearchSpace,
+    ranked: Scored,
+    dense: dict[int, RankedScore],
+    lexical: dict[int, RankedScore],
+    *,
+    relevance: Mapping[int, float | None] = MappingProxyType({}),
 ) -> list[Hit]:
     """Return the hits of a ranking; `dense` and `lexical` are the ranks and scores of chunk ids."""
     chunks = space.stored_chunks(chunk_ids(ranked))
     return [
-        Hit.of(chunks[identifier], score=score, dense=dense.get(identifier), lexical=lexical.get(identifier))
+        Hit.of(
+            chunks[identifier],
+            score=score,
+            dense=dense.get(identifier),
+            lexical=lexical.get(identifier),
+            relevance=relevance.get(identifier),
+        )
         for identifier, score in ranked
     ]
 

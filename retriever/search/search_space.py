@@ -27,6 +27,10 @@ class SearchSpace(Protocol):
         """Return (chunk id, cosine) of the `k` chunks nearest to a query that `normalization` has normalized."""
         ...
 
+    def relevance(self, cosine: float) -> float | None:
+        """Return how relevant a chunk with this cosine to a query is, from 0 to 1, or None if that is not known."""
+        ...
+
     def chunk_vectors(self, ids: Sequence[int]) -> Vectors:
         """Return the normalized vectors of these chunks, unit rows (n, dimension)."""
         ...

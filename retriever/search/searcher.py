@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
 import numpy as np
@@ -70,6 +70,7 @@ class Searcher(ABC):
         group: bool = False,
         exact: bool = False,
         vector: Vectors | None = None,
+        min_score: float | None = None,
     ) -> list[Hit]:
         """Return the best `k` chunks for a query, best first; fewer if the index or the filter has fewer.
 
@@ -85,9 +86,11 @@ class Searcher(ABC):
             exact: return only chunks that have the text in quotation marks word for word, or the whole query if there
                 is none; a query that is only such a text is exact by itself. Not in dense search.
             vector: the query's vector (dimension,) from `encode_queries` with that instruction, if it is already known.
+            min_score: the least `Hit.relevance`, from 0 to 1, of the chunks that are ranked. Not in lexical search.
 
         Raises:
-            QuestionError: the query is empty, `k` is below 1, `rerank` is below 0 or the mode is unknown.
+            QuestionError: the query is empty, `k` is below 1, `rerank` is below 0, the mode is unknown, or `min_score`
+                is not from 0 to 1, or the index cannot tell the relevance of chunks.
         """
         validate_query(query, k)
         if rerank < 0:
@@ -96,6 +99,7 @@ class Searcher(ABC):
             raise QuestionError(
                 f"There is no search mode {mode!r}.", remedy=f"The modes are {', '.join(get_args(Mode))}."
             )
+        _validate_min_score(min_score, mode)
         search_filter, limit = where or SearchFilter(), max(k, rerank)
         depth = _GROUPING_FACTOR * limit if group else limit
 
@@ -107,11 +111,15 @@ class Searcher(ABC):
             query_vector = self._query_vector(query, instruction) if vector is None else vector
             if mode == "dense":
                 dense = dense_ranking(space, query_vector, k=depth, where=search_filter)
-                ranked = dense.ranked[:depth]
-                return make_hits(space, ranked, ranked_scores(dense.nearest), {})
+                relevance = _relevance(space, dict(dense.nearest), min_score)
+                ranked = [scored for scored in dense.ranked if scored[0] in relevance][:depth]
+                return make_hits(space, ranked, ranked_scores(dense.nearest), {}, relevance=relevance)
             hybrid = hybrid_ranking(space, query, query_vector, k=limit, where=search_filter, exact=exact)
-            fused = hybrid.fused[:depth]
-            return make_hits(space, fused, ranked_scores(hybrid.dense), ranked_scores(hybrid.lexical))
+            relevance = _relevance(space, hybrid.cosines, min_score)
+            fused = [scored for scored in hybrid.fused if scored[0] in relevance][:depth]
+            return make_hits(
+                space, fused, ranked_scores(hybrid.dense), ranked_scores(hybrid.lexical), relevance=relevance
+            )
 
         hits = self.with_space(find)
         if group:
@@ -182,6 +190,32 @@ class Searcher(ABC):
         return self._query_vectors.get(
             [(query, instruction)], lambda _: self._queries.vectors([query], instruction)
         ).reshape(-1)
+
+
+def _relevance(space: SearchSpace, cosines: Mapping[int, float], least: float | None) -> dict[int, float | None]:
+    """Return the relevance of each chunk that has at least `least`, by its id; None of each if it is not known."""
+    found = {identifier: space.relevance(cosine) for identifier, cosine in cosines.items()}
+    if least is None:
+        return found
+    if any(share is None for share in found.values()):
+        raise QuestionError(
+            "This index cannot tell how relevant a passage is, as a least score needs: an earlier version built it, or "
+            "it has fewer than 16 passages.",
+            remedy="Bring it up to date: echo-index build",
+        )
+    return {identifier: share for identifier, share in found.items() if share is not None and share >= least}
+
+
+def _validate_min_score(min_score: float | None, mode: Mode) -> None:
+    if min_score is None:
+        return
+    if not 0 <= min_score <= 1:
+        raise QuestionError(f"The least score is {min_score}; it must be from 0 to 1.")
+    if mode == "lexical":
+        raise QuestionError(
+            "Search by words has no score that could be compared with a least one.",
+            remedy="Search by meaning, or by both: hybrid or dense.",
+        )
 
 
 def validate_query(query: str, k: int) -> None:

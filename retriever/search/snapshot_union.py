@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -68,6 +69,16 @@ class SnapshotUnion:
             return []
         cosines = np.einsum("ij,j->i", self.chunk_vectors(ids), query.vector).tolist()
         return sorted(zip(ids, cosines, strict=True), key=lambda item: (-item[1], item[0]))[:k]
+
+    def relevance(self, cosine: float) -> float | None:
+        """Return the share of unrelated queries whose nearest chunk in all indexes is not as near as `cosine`.
+
+        It is the product of the indexes' shares: a chunk is the nearest in all if it is the nearest in each. None if an
+        index cannot tell.
+        """
+        shares = [snapshot.relevance(cosine) for snapshot in self._snapshots]
+        known = [share for share in shares if share is not None]
+        return prod(known) if len(known) == len(shares) else None
 
     def chunk_vectors(self, ids: Sequence[int]) -> Vectors:
         """Return the vectors of these chunks by the common normalization, unit rows (n, dimension).

@@ -16,7 +16,7 @@ from echo_index.app.web.hit_cards import hit_card
 from echo_index.app.web.html import notice
 from echo_index.app.web.tabs.query_row import ROW_CLASS, query_inputs
 from echo_index.app.web.theme import asset, interactive_html
-from echo_index.errors import EchoIndexError
+from echo_index.errors import EchoIndexError, FilterError
 from echo_index.retriever.search.highlight import matching_sentence
 
 _NO_PASSAGES = notice(
@@ -85,7 +85,7 @@ class AskTab:
                 self.passages = interactive_html(_NO_PASSAGES, elem_id="passages", label="Passages")
         citation_links = gr.HTML(js_on_load=asset("citations.js"), elem_classes="silent")
         exported = gr.Textbox(value="", visible=False)
-        inputs = [question, turns, writer, self.filters.folders, self.filters.formats]
+        inputs = [question, turns, writer, *self.filters.inputs]
         outputs = [question, turns, chat, self.passages, send, stop]
         ask_event = gr.on(
             [send.click, question.submit],
@@ -114,12 +114,25 @@ class AskTab:
         )
 
     def _ask(
-        self, question: str, turns: list[Turn], writer: str, folders: list[str], formats: list[str]
+        self,
+        question: str,
+        turns: list[Turn],
+        writer: str,
+        folders: list[str],
+        formats: list[str],
+        since: str,
+        before: str,
+        where: str,
     ) -> Iterator[tuple[Any, ...]]:
         if not question.strip():
             yield tuple(gr.skip() for _ in range(6))
             return
-        request = Request(question, before=tuple(turns), where=make_filter(folders, formats), writer=writer)
+        try:
+            search_filter = make_filter(folders, formats, since, before, where)
+        except FilterError as error:
+            yield question, turns, conversation(turns), error_html(error), *_buttons(running=False)
+            return
+        request = Request(question, before=tuple(turns), where=search_filter, writer=writer)
         updated = [*turns, Turn(question)]
         yield "", updated, conversation(updated, is_running=True), _NO_PASSAGES, *_buttons(running=True)
         try:
@@ -137,13 +150,11 @@ class AskTab:
             return
         yield gr.skip(), updated, conversation(updated), passage_cards(updated[-1]), *_buttons(running=False)
 
-    def _ask_again(
-        self, question: str, turns: list[Turn], writer: str, folders: list[str], formats: list[str]
-    ) -> Iterator[tuple[Any, ...]]:
+    def _ask_again(self, question: str, turns: list[Turn], writer: str, *filters: Any) -> Iterator[tuple[Any, ...]]:
         if turns:
-            yield from self._ask(turns[-1].question, turns[:-1], writer, folders, formats)
+            yield from self._ask(turns[-1].question, turns[:-1], writer, *filters)
         else:
-            yield from self._ask(question, turns, writer, folders, formats)
+            yield from self._ask(question, turns, writer, *filters)
 
 
 def passage_cards(turn: Turn, *, cited: int | None = None) -> str:

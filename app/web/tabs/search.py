@@ -9,7 +9,7 @@ import gradio as gr
 from echo_index.app.defaults import DEFAULTS, TASKS
 from echo_index.app.services.index_service import IndexService
 from echo_index.app.web.error_html import show_errors
-from echo_index.app.web.filters import FilterInputs, make_filter, rerank_input
+from echo_index.app.web.filters import FilterInputs, make_filter, min_score_input, rerank_input
 from echo_index.app.web.hit_cards import hit_cards
 from echo_index.app.web.html import button, escape_html, notice
 from echo_index.app.web.tabs.query_row import query_row
@@ -50,14 +50,18 @@ class SearchTab:
             self.filters = FilterInputs(service)
             with gr.Row():
                 count = gr.Slider(1, 50, value=DEFAULTS.page_results, step=1, label="Passages to show", scale=2)
+                min_score = min_score_input()
                 rerank = rerank_input()
         pause = gr.HTML(js_on_load=asset("typing.js"), elem_classes="silent")
         self.results = interactive_html(_WELCOME, elem_id="results", label="Results")
-        filters = [self.filters.folders, self.filters.formats]
-        option_events = [task.input, mode.input, *(box.input for box in filters), count.release, rerank.input]
+        filters = self.filters.inputs
+        option_events = [
+            *(task.input, mode.input, *self.filters.changes),
+            *(count.release, min_score.release, rerank.input),
+        ]
         search_event: dict[str, Any] = {
             "fn": self._search,
-            "inputs": [question, task, mode, *filters, count, rerank],
+            "inputs": [question, task, mode, *filters, count, min_score, rerank],
             "outputs": self.results,
             "trigger_mode": "always_last",
             "concurrency_limit": 8,
@@ -79,10 +83,24 @@ class SearchTab:
 
     @show_errors
     def _search(
-        self, question: str, task: str, mode: Mode, folders: list[str], formats: list[str], count: int, rerank: int
+        self,
+        question: str,
+        task: str,
+        mode: Mode,
+        folders: list[str],
+        formats: list[str],
+        since: str,
+        before: str,
+        where: str,
+        count: int,
+        min_score: float,
+        rerank: int,
     ) -> str:
         if not question.strip():
             return self._service.with_snapshot(lambda snapshot: _WELCOME)
+
+        search_filter = make_filter(folders, formats, since, before, where)
+        least = min_score if min_score and mode != "lexical" else None
 
         def find(retriever: Retriever) -> str:
             hits = retriever.search(
@@ -90,10 +108,13 @@ class SearchTab:
                 k=int(count),
                 mode=mode,
                 instruction=task or None,
-                where=make_filter(folders, formats),
+                where=search_filter,
                 rerank=rerank,
                 group=True,
+                min_score=least,
             )
+            if not hits and least:
+                return notice(f"No passage has a relevance of {least:g} or more.", remedy="Move the slider down.")
             hits = retriever.highlight(question, hits, instruction=task or None)
             return hit_cards(hits, nothing=nothing_found(question, mode=mode))
 
@@ -105,14 +126,26 @@ class SearchTab:
         Without a question the results stay, since the visitor may have searched already, unless there is no index.
         """
         question = str(request.query_params.get("q", ""))[: DEFAULTS.longest_question]
-        html = self._search(question, TASKS["Question answering"], "hybrid", [], [], DEFAULTS.page_results, 0)
+        html = self._search(
+            question, TASKS["Question answering"], "hybrid", [], [], "", "", "", DEFAULTS.page_results, 0, 0
+        )
         return (question, html) if question else (gr.skip(), gr.skip() if html == _WELCOME else html)
 
     @show_errors
-    def _similar(self, folders: list[str], formats: list[str], count: int, event: gr.EventData) -> str:
+    def _similar(
+        self,
+        folders: list[str],
+        formats: list[str],
+        since: str,
+        before: str,
+        where: str,
+        count: int,
+        event: gr.EventData,
+    ) -> str:
+        search_filter = make_filter(folders, formats, since, before, where)
         source, start = str(event._data["source"]), int(event._data["start"])
         hits = self._service.with_retriever(
-            lambda retriever: retriever.similar(source, start, k=int(count), where=make_filter(folders, formats))
+            lambda retriever: retriever.similar(source, start, k=int(count), where=search_filter)
         )
         back = button("Back to the results", "back")
         head = f'<p class="head">Passages similar to one of <b>{escape_html(source)}</b> {back}</p>'

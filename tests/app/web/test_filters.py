@@ -9,6 +9,7 @@ from indexer_helpers import build
 
 from echo_index.app.services.index_service import IndexService, ServiceOptions
 from echo_index.app.web.filters import FilterInputs, make_filter
+from echo_index.errors import FilterError
 from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.indexer.generations.snapshot import open_snapshot
 
@@ -74,6 +75,16 @@ def test_folders_are_alternatives_and_formats_narrow_them(index: Path) -> None:
     assert found(index, make_filter(["docs/plain"], ["code"])) == ["docs/plain/add.py"]
     assert found(index, make_filter([], ["code"])) == ["docs/plain/add.py"]
     assert make_filter([], []) == SearchFilter()
+
+
+def test_dates_and_conditions_narrow_them_too(index: Path) -> None:
+    pages = len(found(index, make_filter([], [], since="1 day")))
+    assert pages == len(found(index, SearchFilter()))
+    assert found(index, make_filter(["docs/plain"], [], before="2000")) == []
+    assert found(index, make_filter(["docs/plain"], [], where="file.format = code")) == ["docs/plain/add.py"]
+    for texts in ({"since": "soon"}, {"before": "1.1.2024"}, {"where": "author ="}):
+        with pytest.raises(FilterError):
+            make_filter([], [], **texts)
 
 
 def test_the_choices_are_the_folders_and_formats_of_the_index(index: Path) -> None:

@@ -30,9 +30,8 @@ def opendocument_fields(meta: _Element | None) -> tuple[Field, ...]:
     fields: list[tuple[str, object]] = []
     for name, child in found:
         if name == "user-defined":
-            fields.append(
-                (next((value for key, value in child.attrib.items() if key.endswith("}name")), ""), _text(child))
-            )
+            given = next((str(value) for key, value in child.attrib.items() if str(key).endswith("}name")), "")
+            fields.append((given, _text(child)))
         elif name == "date" and "creation-date" in names:
             fields.append(common_field("modified", _text(child)))
         elif name in _USEFUL and not (name == "creator" and "initial-creator" in names):
