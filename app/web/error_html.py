@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec
 
-from echo_index.app.web.html import button, notice
-from echo_index.errors import EchoIndexError, IndexMissing
+from echo_index.app.web.html import button, escape_html, notice
+from echo_index.errors import ConditionError, EchoIndexError, IndexMissing
 
 P = ParamSpec("P")
 
@@ -36,4 +36,5 @@ def error_html(error: EchoIndexError) -> str:
     """Return an error as HTML."""
     if isinstance(error, IndexMissing):
         return NO_INDEX
-    return notice(error.message, remedy=error.remedy, kind="error")
+    place = f"<pre>{escape_html(error.excerpt)}</pre>" if isinstance(error, ConditionError) else ""
+    return notice(error.message, remedy=error.remedy, kind="error", actions=place)

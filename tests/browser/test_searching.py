@@ -99,6 +99,30 @@ def test_filters_by_folder_and_by_format(page: Page) -> None:
     expect(page.locator("#results .place")).to_have_text(re.compile(r"kites\.pdf, page 1"))
 
 
+def test_filters_by_date_and_by_fields(page: Page) -> None:
+    search(page, "harbour")
+    expect(page.locator("#results .place", has_text="norvik.md").first).to_be_visible()
+    unfold(page, "Filters")
+    where = page.get_by_label("Where")
+    cards = fresh(page, "#results")
+    where.fill("file.format = pdf")
+    where.press("Enter")
+    expect(cards.first).to_contain_text("kites.pdf")
+    expect(page.locator("#results .hit")).to_have_count(1)
+    where.fill("file.format = portable document")
+    where.press("Enter")
+    expect(page.locator("#results .notice")).to_contain_text("at character 24")
+    expect(page.locator("#results .notice pre")).to_contain_text("^")
+    where.fill("")
+    page.get_by_label("Changed before").fill("2000")
+    page.get_by_label("Changed before").press("Enter")
+    expect(page.locator("#results .notice")).to_contain_text("Nothing was found")
+    page.get_by_label("Changed before").fill("")
+    page.get_by_label("Changed since").fill("1 day")
+    page.get_by_label("Changed since").press("Enter")
+    expect(page.locator("#results .hit").first).to_be_visible()
+
+
 def test_reranking(page: Page) -> None:
     search(page, "Who built the lighthouse?")
     expect(page.locator("#results .hit")).to_have_count(10)
