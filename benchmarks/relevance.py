@@ -1,6 +1,6 @@
 """Measure what the relevance of a passage says on different collections: whom a least score keeps and leaves out.
 
-    python -m benchmarks.relevance FOLDER... --work FOLDER [--halves] [--questions N] [--model NAME]
+    python -m benchmarks.relevance FOLDER... --work FOLDER [--halves] [--questions N] [--model NAME] [--no-adapter]
 
 Each FOLDER is a dataset in BEIR format. Questions that have nothing to do with a collection are those of the others;
 with --halves, each collection is divided, and the questions on its second half have nothing to do with the index, which
@@ -58,8 +58,10 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--halves", action="store_true", help="index the first half of each collection")
     parser.add_argument("--questions", type=int, default=150, help="at most so many of each collection")
     parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--no-adapter", action="store_true")
     given = parser.parse_args(words)
-    encoder = open_encoder(EncoderOptions(given.model), before=None, chunk_tokens=DEFAULTS.chunk_tokens, notice=print)
+    options = EncoderOptions(given.model, no_adapter=given.no_adapter, precision="auto")
+    encoder = open_encoder(options, before=None, chunk_tokens=DEFAULTS.chunk_tokens, notice=print)
     collections = [
         _open(folder, encoder, given.work, limit=given.questions, halves=given.halves) for folder in given.folders
     ]
