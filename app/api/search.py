@@ -48,6 +48,16 @@ class SearchParameters(BaseModel):
     formats: _Names = Field(default=[], description="Only documents of these formats, such as markdown")
     rerank: Whole = Field(default=0, ge=0, le=MAX_RERANKED_HITS, description="How many of the best are reranked")
     exact: bool = Field(default=False, description="Only passages with the text in quotation marks word for word")
+    since: str = Field(default="", max_length=MAX_NAME_CHARACTERS, description="Only files changed since this date")
+    before: str = Field(default="", max_length=MAX_NAME_CHARACTERS, description="Only files changed before this date")
+    where: str = Field(
+        default="",
+        max_length=MAX_QUERY_CHARACTERS,
+        description="Only documents whose fields meet this condition, such as date >= 2024 and author = 'Ng'",
+    )
+    min_score: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0, description="Only passages of at least this relevance; not for lexical"
+    )
 
 
 class SearchRequest(SearchParameters):
@@ -93,6 +103,7 @@ class Passage(BaseModel):
     dense: Score | None
     lexical: Score | None
     likelihood: Score | None
+    relevance: float | None
     alike: list[Place]
     table_header: str
     sentence: Annotated[list[int], Field(min_length=2, max_length=2)] | None
@@ -176,7 +187,13 @@ def search_router(service: IndexService, queue: WorkQueue, *, report: Report) ->
 
 
 def _search(service: IndexService, parameters: SearchParameters) -> list[Hit]:
-    where = SearchFilter(paths=tuple(parameters.paths), formats=tuple(parameters.formats))
+    where = SearchFilter.parse(
+        paths=parameters.paths,
+        formats=parameters.formats,
+        since=parameters.since,
+        before=parameters.before,
+        where=parameters.where,
+    )
     return service.with_retriever(
         lambda retriever: retriever.search(
             parameters.query,
@@ -187,5 +204,6 @@ def _search(service: IndexService, parameters: SearchParameters) -> list[Hit]:
             rerank=parameters.rerank,
             group=True,
             exact=parameters.exact,
+            min_score=parameters.min_score or None,
         )
     )

@@ -64,6 +64,10 @@ class DocumentTools:
         formats: list[str] | None = None,
         rerank: int = 0,
         offset: int = 0,
+        since: str = "",
+        before: str = "",
+        where: str = "",
+        min_score: float = 0,
     ) -> SearchResult:
         """Find the passages of the user's indexed documents that best match a question. Start here.
 
@@ -80,12 +84,16 @@ class DocumentTools:
             formats: Only documents of these formats, such as "markdown" or "pdf"; `status` names those there are.
             rerank: How many of the best passages the language model reorders, at most 50; slower.
             offset: How many of the best passages to leave out: `next_offset` of the page before.
+            since: Only files changed on this date or later, such as "2024-05" or "7 days".
+            before: Only files changed before this date.
+            where: Only documents whose fields meet this condition, such as "date >= 2024 and author = 'Ng'".
+            min_score: Only passages of at least this relevance, from 0 to 1; not for lexical.
 
         Returns:
             A page of passages, best first, each with its source, location, score and text.
         """
         k, offset = _page("k", k, offset, most=_MAX_PASSAGES)
-        where = _filter(paths, formats)
+        search_filter = _filter(paths, formats, since, before, where)
 
         def find(retriever: Retriever) -> tuple[list[Hit], str]:
             vector = None
@@ -96,12 +104,13 @@ class DocumentTools:
                 k=min(offset + k + 1, _MAX_PASSAGES),
                 mode=mode,
                 instruction=instruction or None,
-                where=where,
+                where=search_filter,
                 rerank=min(rerank, _MAX_RERANKED),
                 group=True,
                 vector=vector,
+                min_score=min_score or None,
             )
-            return hits, _unknown_paths(retriever, where.paths)
+            return hits, _unknown_paths(retriever, search_filter.paths)
 
         hits, note = self.service.with_retriever(find)
         passages = _within([Passage.of(hit) for hit in hits[offset : offset + k]])
@@ -132,7 +141,14 @@ class DocumentTools:
         )
 
     def ask(
-        self, question: str, passages: int = 0, paths: list[str] | None = None, formats: list[str] | None = None
+        self,
+        question: str,
+        passages: int = 0,
+        paths: list[str] | None = None,
+        formats: list[str] | None = None,
+        since: str = "",
+        before: str = "",
+        where: str = "",
     ) -> AnswerResult:
         """Let a small local language model answer a question from the documents, in a few sentences with citations.
 
@@ -144,6 +160,9 @@ class DocumentTools:
             passages: How many passages to give to the model, at most 10; 0 lets the question decide.
             paths: Only these documents or folders, or those that match one of these globs, such as "docs/*".
             formats: Only documents of these formats, such as "markdown" or "pdf".
+            since: Only from files changed on this date or later, such as "2024-05" or "7 days".
+            before: Only from files changed before this date.
+            where: Only from documents whose fields meet this condition, such as "date >= 2024 and author = 'Ng'".
 
         Returns:
             The answer with numbered citations, whether the documents contain an answer, and the cited passages.
@@ -154,7 +173,7 @@ class DocumentTools:
             raise QuestionError(f"passages is {passages}; it must be at least 0.")
         request = Request(
             question,
-            where=_filter(paths, formats),
+            where=_filter(paths, formats, since, before, where),
             writer=self.writer,
             passages=min(passages, _MAX_ANSWER_PASSAGES) or None,
         )
@@ -268,10 +287,12 @@ def _within(passages: list[Passage]) -> list[Passage]:
     return passages
 
 
-def _filter(paths: list[str] | None, formats: list[str] | None) -> SearchFilter:
+def _filter(
+    paths: list[str] | None, formats: list[str] | None, since: str, before: str, where: str
+) -> SearchFilter:
     from echo_index.indexer.catalog.records import SearchFilter
 
-    return SearchFilter(paths=tuple(paths or ()), formats=tuple(formats or ()))
+    return SearchFilter.parse(paths=paths, formats=formats, since=since, before=before, where=where)
 
 
 def _unknown_paths(retriever: Retriever, names: tuple[str, ...]) -> str:

@@ -26,6 +26,9 @@ class Passage(BaseModel):
     line: int | None = Field(description="The line, from 1, in documents with numbered lines.")
     place: str = Field(description="The place in other documents, such as 'slide 3'; else empty.")
     score: float = Field(description="How well it matches; comparable only within one search.")
+    relevance: float | None = Field(
+        description="From 0 to 1, comparable between questions: below 0.5, it may well be about something else."
+    )
     text: str = Field(description="The text of the passage.")
     start: int = Field(description="The character of the document that the passage begins with, from 0.")
     end: int = Field(description="The character after its last one.")
@@ -46,6 +49,7 @@ class Passage(BaseModel):
             line=location.line,
             place=location.place,
             score=round(hit.score, 4),
+            relevance=None if hit.relevance is None else round(hit.relevance, 4),
             text=hit.full_text,
             start=hit.start,
             end=hit.end,
