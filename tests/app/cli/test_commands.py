@@ -219,7 +219,7 @@ def test_status_shows_content_and_devices(run: Run, notes: Path, tiny_folder: Pa
         "2 (2 markdown)",
         str(tiny_folder),
         "cpu (asked for)",
-        "FAISS",
+        "exact, on the cpu (fast enough",
         "notes/broken.pdf: It is not a readable PDF",
     ):
         assert said in shown

@@ -152,6 +152,25 @@ def test_vectors_are_loaded_when_they_are_needed(index: Path, monkeypatch: pytes
         assert snapshot.chunk_vectors([3, 5]) == pytest.approx(some, abs=1e-6)
 
 
+def test_codes_that_sqlite_joins_incompletely_are_read_one_by_one(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing((snapshot := open_snapshot(index)).catalog) as catalog:
+        ids, codes = catalog.codes("echo", generation=1)
+        monkeypatch.setattr(
+            "echo_index.indexer.catalog.stored_vectors._JOINED_CODES", "CAST(substr(group_concat(code), 1, 9) AS BLOB)"
+        )
+        again, read = catalog.codes("echo", generation=1)
+        assert again.tolist() == ids.tolist()
+        assert read.tobytes() == codes.tobytes()
+        assert len(ids) == snapshot.manifest.chunks
+
+
+def test_codes_of_different_lengths_are_reported_as_damage(index: Path) -> None:
+    with closing(Database(index / "catalog.sqlite")) as database, database.transaction() as connection:
+        connection.execute("UPDATE vector_codes SET code = x'0102' WHERE chunk = 2")
+    with closing((snapshot := open_snapshot(index)).catalog), pytest.raises(IndexDamaged, match="cannot be read"):
+        _ = snapshot.vectors
+
+
 def test_errors_of_loading_early_are_told_by_who_needs_the_vectors(index: Path) -> None:
     with closing(Database(index / "catalog.sqlite")) as database, database.transaction() as connection:
         connection.execute("DELETE FROM vector_codes WHERE chunk = 1")

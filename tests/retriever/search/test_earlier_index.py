@@ -52,7 +52,8 @@ def test_its_searches_find_the_same_with_the_same_scores(folder: Path, encoder: 
             assert [[hit.source, hit.start, hit.end] for hit in hits] == [each[:3] for each in expected], (query, mode)
             if mode == "hybrid" and names_code(query):
                 continue  # words have more weight there than in that version
-            assert [hit.score for hit in hits] == pytest.approx([each[3] for each in expected], abs=1e-3), (query, mode)
+            # Its vectors of half precision are searched by the codes that the next build makes of them.
+            assert [hit.score for hit in hits] == pytest.approx([each[3] for each in expected], abs=5e-3), (query, mode)
 
 
 def test_its_encoder_has_the_same_fingerprint_and_vectors(folder: Path, encoder: EchoEncoder) -> None:
