@@ -32,6 +32,7 @@ def build_index(
     rebuild: bool = False,
     ocr: bool | None = None,
     compare: bool | None = None,
+    keep_gone: bool = False,
     progress: Progress = lambda stage, done, total: None,
     on_recognizing: OnRecognizing = lambda page: None,
 ) -> BuildReport:
@@ -51,11 +52,14 @@ def build_index(
             before did, which is yes for the first one.
         compare: whether the classical vectors of all passages are stored, too, for comparisons; None for what the build
             before did, which is no for the first one.
+        keep_gone: a source that is missing, is an empty folder or cannot be read is no error: its documents stay in the
+            index, the source stays remembered, and the report names it. Such a folder may be a disk that is not
+            mounted.
         progress: receives the stage, the number of items done, and of all items or None.
         on_recognizing: receives the page that is being recognized, as words for the user.
 
     Raises:
-        SourceError: the sources hold nothing to index, or one of them does not exist.
+        SourceError: the sources hold nothing to index, or one of them does not exist and `keep_gone` is false.
         IndexMismatch: the index was built with another encoder or chunking, and `rebuild` is false; or by a later
             version of echo-index.
         IndexDamaged: the catalog cannot be read, and `rebuild` is false.
@@ -82,7 +86,7 @@ def build_index(
             ]
             ocr = remembered_ocr(session.catalog, ocr)
             with DocumentReader(ocr=ocr) as reader:
-                read = partial(_update_catalog, session, sources, reader, ocr)
+                read = partial(_update_catalog, session, sources, reader, ocr, keep_gone)
                 session.embed_during(Prefetch(read, stop=reader.stop, activity=lambda: reader.recognizing))
             session.commit()
     report = session.report
@@ -92,7 +96,12 @@ def build_index(
 
 
 def _update_catalog(
-    session: BuildSession, sources: Sequence[Source], reader: DocumentReader, ocr: bool, on_file_read: OnFileRead
+    session: BuildSession,
+    sources: Sequence[Source],
+    reader: DocumentReader,
+    ocr: bool,
+    keep_gone: bool,
+    on_file_read: OnFileRead,
 ) -> None:
     """Update the catalog from the files, then remember their sources."""
     update = DocumentUpdate(
@@ -104,6 +113,7 @@ def _update_catalog(
         reader=reader,
         report=session.report,
         ocr=ocr,
+        keep_gone=keep_gone,
     )
     update.run(sources, skip=[session.index_dir], on_file_read=on_file_read)
-    remember_sources(session.catalog, session.index_dir, sources)
+    remember_sources(session.catalog, session.index_dir, sources, keep_gone=keep_gone)

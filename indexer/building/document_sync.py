@@ -53,7 +53,8 @@ class BuildReport:
     the text lacks) of the documents that this build read, `recognitions` (path, what of it was recognized in pictures,
     and how well). `ocr_hint` says how to have more pictures read, if there are any. `kept_patterns` are (source,
     include, exclude) of the sources that reuse the patterns of an earlier build. `read_again` says that files were read
-    again although they had not changed, because the readers of this version find more in them.
+    again although they had not changed, because the readers of this version find more in them. `gone` are (source, what
+    is wrong with it) of the sources that were missing, empty or could not be read, and whose documents stay.
     """
 
     added: int = 0
@@ -72,6 +73,7 @@ class BuildReport:
     ocr_hint: str = ""
     kept_patterns: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = field(default_factory=list)
     read_again: bool = False
+    gone: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,8 @@ class DocumentUpdate:
     reader: DocumentReader
     report: BuildReport
     ocr: bool = True
+    keep_gone: bool = False
+    """Whether a source that is missing, empty or cannot be read keeps its documents, instead of ending the build."""
 
     def run(self, sources: Sequence[Source], *, skip: Sequence[Path], on_file_read: OnFileRead) -> None:
         """Process the files of the sources; `on_file_read` is called for each and may raise an error to stop.
@@ -103,6 +107,7 @@ class DocumentUpdate:
         find_archive = stored_archives(known, excluded, file_sources)
         seen = SeenFiles(on_file_read)
         unreadable: list[Path] = []
+        gone: list[Source] = []
         skipped: dict[Source, list[tuple[Path, SkipReason]]] = {source: [] for source in sources}
 
         def record_unreadable(folder: Path, reason: str) -> None:
@@ -112,7 +117,18 @@ class DocumentUpdate:
         def record_skipped(source: Source, path: Path, reason: SkipReason) -> None:
             skipped[source].append((path, reason))
 
-        for file in scan(sources, ocr=self.ocr, skip=skip, on_error=record_unreadable, on_skipped=record_skipped):
+        def record_gone(source: Source, reason: str) -> None:
+            gone.append(source)
+            self.report.gone.append((source.name, reason))
+
+        for file in scan(
+            sources,
+            ocr=self.ocr,
+            skip=skip,
+            on_error=record_unreadable,
+            on_skipped=record_skipped,
+            on_gone=record_gone if self.keep_gone else None,
+        ):
             path = stored_path(file.path, self.index_dir)
             if path in excluded and path not in file_sources:
                 self.report.left_out += 1
@@ -120,9 +136,11 @@ class DocumentUpdate:
                 self._update_archive(file, file.members, find_archive(path), seen)
             elif self._is_free(path, seen.members):
                 self._update_document(file, path, known.get(path), seen)
-        _validate_sources_exist(sources)
-        counts = self._count_skipped(skipped, seen.archives)
-        if not seen.has_something() and not unreadable and not self.report.left_out:
+        present = [source for source in sources if source not in gone]
+        _validate_sources_exist(present, may_be_empty=not self.keep_gone)
+        counts = self._count_skipped({source: skipped[source] for source in present}, seen.archives)
+        keeps_some = bool(unreadable) or bool(gone and known) or bool(self.report.left_out)
+        if not seen.has_something() and not keeps_some:
             names = ", ".join(source.name for source in sources)
             raise SourceError(
                 " ".join([f"There is no document to index in {names}.", *self.report.skipped.sentences()]),
@@ -131,7 +149,7 @@ class DocumentUpdate:
         remember_skipped(self.catalog, self.index_dir, counts)
         met = seen.documents | seen.archives
         set_excluded_paths(self.catalog, excluded - met)
-        self._remove_missing([row for path, row in known.items() if path not in met], sources, unreadable)
+        self._remove_missing([row for path, row in known.items() if path not in met], present, unreadable, gone)
         if self.catalog.setting(_READERS) != readers_version(ocr=self.ocr):
             self.catalog.set_settings({_READERS: readers_version(ocr=self.ocr)})
 
@@ -245,13 +263,19 @@ class DocumentUpdate:
         return [item.chunk for item in stored] == [*chunks]
 
     def _remove_missing(
-        self, missing: Sequence[DocumentRow], sources: Sequence[Source], unreadable: Sequence[Path]
+        self,
+        missing: Sequence[DocumentRow],
+        sources: Sequence[Source],
+        unreadable: Sequence[Path],
+        gone: Sequence[Source],
     ) -> None:
-        """Remove the missing documents that a source covers, except those in folders that cannot be read."""
+        """Remove the missing documents that a source covers, except those that may only be out of reach now."""
         removed = []
         for row in missing:
             full = full_path(row.archive or row.path, self.index_dir)
-            may_exist = any(full.is_relative_to(folder) for folder in unreadable)
+            may_exist = any(full.is_relative_to(folder) for folder in unreadable) or any(
+                source.covers(full) for source in gone
+            )
             if not may_exist and any(source.covers(full) for source in sources):
                 removed.append(row)
         self.catalog.remove_documents([row.path for row in removed], generation=self.generation)
@@ -296,10 +320,13 @@ def _row(path: str, file: FoundFile, read: ReadFile) -> DocumentRow:
     return DocumentRow(path, read.hash, size, modified_ns, format="", title=file.path.name, failure=failure)
 
 
-def _validate_sources_exist(sources: Sequence[Source]) -> None:
+def _validate_sources_exist(sources: Sequence[Source], *, may_be_empty: bool) -> None:
     """Raise an error if a source has disappeared: a disconnected disk must not empty the index."""
     for source in sources:
-        if not source.is_deleted and not source.path.exists():
+        if source.is_deleted:
+            continue
+        is_gone = not source.path.exists()
+        if is_gone or (not may_be_empty and source.path.is_dir() and not any(source.path.iterdir())):
             raise SourceError(
                 f"{source.name} disappeared while it was being read; nothing was removed from the index.",
                 remedy="Restore it and run echo-index build again.",

@@ -24,6 +24,15 @@ def document_archives(catalog: Catalog, *, generation: int) -> dict[str, str]:
     return dict(catalog.database.rows(query, {"generation": generation}))
 
 
+def file_stamps(catalog: Catalog, *, generation: int) -> list[tuple[str, int, int]]:
+    """Return (path, size in bytes, modification time in nanoseconds) of the files of all documents, and of archives.
+
+    Members of archives are left out.
+    """
+    query = f"SELECT path, size, modified_ns FROM documents WHERE {catalog.archive_sql} = '' AND {VISIBLE}"
+    return catalog.database.rows(query, {"generation": generation})
+
+
 def document_sizes(catalog: Catalog, *, generation: int) -> list[tuple[str, str, str, int, int, str | None]]:
     """Return (path, title, format, file size in bytes, number of chunks, failure) of all documents, ordered by path.
 

@@ -115,7 +115,8 @@ def has_reader(file_name: str, *, ocr: bool = True) -> bool:
     Raises:
         SourceError: an installed reader cannot be loaded.
     """
-    format = FORMATS.get(PurePath(file_name).suffix.lower())
+    dot = file_name.rfind(".")  # creating path objects would take most of the time of a scan
+    format = FORMATS.get(file_name[dot:].lower()) if dot > 0 else None
     if format is not None and (format != PICTURE or (ocr and installed_engine() is not None)):
         return True
     return plugin_reader(file_name) is not None

@@ -56,6 +56,16 @@ def deleted_files(index_dir: Path) -> list[str]:
     return [str(path) for path in paths if not path.exists() and path.parent.is_dir()]
 
 
+def remembered_sources(catalog: Catalog, index_dir: Path) -> list[Source]:
+    """Return the sources of all builds with their patterns, ordered by name, also those that no longer exist."""
+    patterns = _patterns(catalog)
+    sources = []
+    for name in _names(catalog, _SOURCES):
+        include, exclude = patterns.get(name, ((), ()))
+        sources.append(Source.remembered(str(full_path(name, index_dir)), include=include, exclude=exclude))
+    return sources
+
+
 def with_patterns(catalog: Catalog, index_dir: Path, sources: Sequence[Source]) -> list[Source]:
     """Return the sources of a build; those without patterns get the patterns of earlier builds."""
     known = _patterns(catalog)
@@ -66,10 +76,15 @@ def with_patterns(catalog: Catalog, index_dir: Path, sources: Sequence[Source]) 
     return result
 
 
-def remember_sources(catalog: Catalog, index_dir: Path, sources: Sequence[Source]) -> None:
-    """Add the sources of a build to those of earlier builds, and forget sources that no longer exist."""
+def remember_sources(catalog: Catalog, index_dir: Path, sources: Sequence[Source], *, keep_gone: bool = False) -> None:
+    """Add the sources of a build to those of earlier builds, and forget sources that no longer exist.
+
+    With `keep_gone`, only files that have been deleted are forgotten.
+    """
     current = {_name(source, index_dir): source for source in sources if not source.is_deleted}
-    earlier = {name for name in _names(catalog, _SOURCES) if _exists(str(full_path(name, index_dir)))}
+    deleted = {_name(source, index_dir) for source in sources if source.is_deleted}
+    names = set(_names(catalog, _SOURCES)) - deleted
+    earlier = {name for name in names if keep_gone or _exists(str(full_path(name, index_dir)))}
     _set_names(catalog, _SOURCES, earlier | current.keys())
     others = {name: patterns for name, patterns in _patterns(catalog).items() if name in earlier - current.keys()}
     own = {name: (source.include, source.exclude) for name, source in current.items() if not source.takes_all}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
@@ -76,10 +76,46 @@ class Pattern:
 
 
 @dataclass(frozen=True, slots=True)
+class _FileFilter:
+    """A quick test that passes all files that any of some patterns matches, and few others.
+
+    Most files match none of many patterns: it takes a tenth of the time of comparing them with each.
+    """
+
+    ends: tuple[str, ...] = ()
+    name_starts: tuple[str, ...] = ()
+    path_starts: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, patterns: Iterable[Pattern]) -> _FileFilter:
+        """Return the filter of patterns."""
+        ends: set[str] = set()
+        starts: dict[bool, set[str]] = {True: set(), False: set()}
+        for pattern in patterns:
+            if pattern.only_folders:
+                continue
+            ends_of_pattern = (pattern.start.rpartition("/")[2],) if pattern.rest is None else pattern.rest.ends
+            if "" in ends_of_pattern:
+                starts[pattern.only_names].add(pattern.start)
+            else:
+                ends.update(ends_of_pattern)
+        return cls(tuple(ends), tuple(starts[True]), tuple(starts[False]))
+
+    def passes(self, path: str, name: str) -> bool:
+        """Return whether a pattern may match a file."""
+        return name.endswith(self.ends) or name.startswith(self.name_starts) or path.startswith(self.path_starts)
+
+
+@dataclass(frozen=True, slots=True)
 class PatternList:
     """Patterns of which the last one that matches counts."""
 
     patterns: tuple[Pattern, ...]
+    _filter: _FileFilter = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Prepare the quick test."""
+        object.__setattr__(self, "_filter", _FileFilter.of(self.patterns))
 
     def verdict(self, path: str, *, is_folder: bool) -> bool | None:
         """Return whether the last pattern that matches `path` excludes it; None if no pattern matches.
@@ -87,6 +123,8 @@ class PatternList:
         Patterns for the folders above the path say nothing about it: who walks through a folder has asked before.
         """
         name = path.rpartition("/")[2]
+        if not is_folder and not self._filter.passes(path, name):
+            return None
         for pattern in reversed(self.patterns):
             if pattern.matches(path, name, is_folder=is_folder):
                 return pattern.excludes
@@ -121,8 +159,10 @@ class Patterns:
 
 def is_ignored(path: str, rules: Iterable[Patterns], *, is_folder: bool = False) -> bool:
     """Return whether `rules`, those of the innermost folder first, exclude `path`. The first verdict counts."""
-    verdicts = (patterns.verdict(path, is_folder=is_folder) for patterns in rules)
-    return next((verdict for verdict in verdicts if verdict is not None), False)
+    for patterns in rules:
+        if (verdict := patterns.verdict(path, is_folder=is_folder)) is not None:
+            return verdict
+    return False
 
 
 def parse_patterns(lines: Iterable[str]) -> PatternList:

@@ -55,8 +55,17 @@ class Source:
         return replace(cls._resolve(text), include=tuple(include), exclude=tuple(exclude))
 
     @classmethod
+    def remembered(cls, text: str, *, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> Source:
+        """Return the source for a path or glob as `parse` does, even if there is no longer such a file or folder."""
+        try:
+            return cls.parse(text, include=include, exclude=exclude)
+        except SourceError:
+            source = cls._split(text) if _WILDCARD.search(text) else cls(name=text, path=_absolute(text))
+            return replace(source, include=tuple(include), exclude=tuple(exclude))
+
+    @classmethod
     def _resolve(cls, text: str) -> Source:
-        path = Path(os.path.abspath(os.path.expanduser(text)))  # noqa: PTH100, PTH111 - Path.resolve would follow links
+        path = _absolute(text)
         try:
             if text and path.exists():
                 if not path.is_dir() and not path.is_file():
@@ -66,11 +75,18 @@ class Source:
             raise SourceError(f"{text} cannot be read: {plain_reason(error)}.") from error
         if not _WILDCARD.search(text):
             raise SourceError(f"There is no file or folder at {text or repr(text)}.", remedy="Check the spelling.")
-        first = next(index for index, part in enumerate(path.parts) if _WILDCARD.search(part))
-        root, pattern = Path(*path.parts[:first]), "/".join(path.parts[first:])
-        if not root.is_dir():
-            raise SourceError(f"There is no folder at {root} to look for {pattern} in.", remedy="Check the spelling.")
-        return cls(name=text, path=root, pattern=pattern)
+        source = cls._split(text)
+        if not source.path.is_dir():
+            message = f"There is no folder at {source.path} to look for {source.pattern} in."
+            raise SourceError(message, remedy="Check the spelling.")
+        return source
+
+    @classmethod
+    def _split(cls, text: str) -> Source:
+        """Return the source for a glob, which begins at the first part with a wildcard."""
+        parts = _absolute(text).parts
+        first = next(index for index, part in enumerate(parts) if _WILDCARD.search(part))
+        return cls(name=text, path=Path(*parts[:first]), pattern="/".join(parts[first:]))
 
     @property
     def takes_all(self) -> bool:
@@ -97,6 +113,10 @@ class Source:
     def names_hidden_files(self) -> bool:
         """Return whether this is a glob with a part that begins with a dot."""
         return any(part.startswith(".") for part in self.pattern.split("/"))
+
+
+def _absolute(text: str) -> Path:
+    return Path(os.path.abspath(os.path.expanduser(text)))  # noqa: PTH100, PTH111 - Path.resolve would follow links
 
 
 @lru_cache(maxsize=256)

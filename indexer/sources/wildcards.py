@@ -27,6 +27,9 @@ _CLASSES = {
 """The named sets of git. They hold only ASCII characters."""
 
 
+_MAX_ENDS = 8
+
+
 class WildcardError(ValueError):
     """A pattern ends inside a set or after a backslash, or names an unknown set: git lets it match nothing."""
 
@@ -63,9 +66,13 @@ class _Segment:
 
 @dataclass(frozen=True, slots=True)
 class Wildcards:
-    """A pattern as its segments; None stands for any number of folders."""
+    """A pattern as its segments; None stands for any number of folders.
+
+    Each name that matches ends with one of `ends`, which are ("",) if nothing is known of its end.
+    """
 
     segments: tuple[_Segment | None, ...]
+    ends: tuple[str, ...]
 
     @classmethod
     def parse(cls, pattern: str, *, is_path: bool) -> Wildcards:
@@ -74,7 +81,9 @@ class Wildcards:
         Raises:
             WildcardError: the pattern matches nothing.
         """
-        return cls(tuple(_Parser(pattern, is_path).segments()))
+        parser = _Parser(pattern, is_path)
+        segments = tuple(parser.segments())
+        return cls(segments, ("",) if segments[-1] is None else parser.ends())
 
     def matches(self, path: str) -> bool:
         """Return whether the whole path matches."""
@@ -107,12 +116,23 @@ class _Parser:
         self._is_path = is_path
         self._position = 0
         self._chunks: list[list[str]] = [[]]
+        self._tail: list[str] = []  # the characters that each item after the last star or slash may be, "" if any
+
+    def ends(self) -> tuple[str, ...]:
+        """Return texts with one of which each match of the last segment ends. All segments were taken."""
+        ends = [""]
+        for characters in reversed(self._tail):
+            if not 0 < len(characters) * len(ends) <= _MAX_ENDS:
+                break
+            ends = [character + end for character in characters for end in ends]
+        return tuple(ends)
 
     def segments(self) -> list[_Segment | None]:
         found: list[_Segment | None] = []
         while character := self._take():
             if character == "*":
                 begin = self._position - 1
+                self._tail = []
                 while self._peek() == "*":
                     self._take()
                 if not self._is_any_folders(begin):
@@ -125,19 +145,19 @@ class _Parser:
                     self._take()
                     found += [_ANY_NAME, None]
                 continue
-            if character == "\\":
-                character = self._take_after_backslash()
-                expression = re.escape(character)
-            elif character == "?":
-                expression = "."
+            if character == "?":
+                expression, characters = ".", ""
             elif character == "[":
-                expression = self._take_set()
+                expression, characters = self._take_set()
             else:
-                expression = re.escape(character)
+                characters = self._take_after_backslash() if character == "\\" else character
+                expression = re.escape(characters)
             if expression == "/":
                 found.append(self._take_segment())
+                self._tail = []
             else:
                 self._chunks[-1].append(expression)
+                self._tail.append(characters)
         return [*found, self._take_segment()]
 
     def _peek(self, ahead: int = 0) -> str:
@@ -166,12 +186,13 @@ class _Parser:
         stands_first = begin == 0 or self._pattern[begin - 1] == "/"
         return stands_first and (self._peek() in ("", "/") or self._peek() + self._peek(1) == r"\/")
 
-    def _take_set(self) -> str:
-        """Return the expression for a set; its first bracket was taken."""
+    def _take_set(self) -> tuple[str, str]:
+        """Return the expression for a set, and its characters or "" if it has many; its first bracket was taken."""
         negated = self._peek() in ("!", "^")
         if negated:
             self._take()
         items: list[str] = []
+        characters, is_large = "", negated
         previous = ""  # the character that a range may begin with
         while True:
             character = self._take()
@@ -180,21 +201,24 @@ class _Parser:
             if character == "\\":
                 character = self._take_after_backslash()
                 items.append(re.escape(character))
+                characters += character
             elif character == "-" and previous and self._peek() not in ("", "]"):
                 end = self._take()
                 end = self._take_after_backslash() if end == "\\" else end
                 if previous <= end:
                     items.append(f"{re.escape(previous)}-{re.escape(end)}")
+                    is_large = True
                 character = ""
             elif character == "[" and self._peek() == ":" and (named := self._take_named_set()):
                 items.append(named)
-                character = ""
+                character, is_large = "", True
             else:
                 items.append(re.escape(character))
+                characters += character
             previous = character
             if self._peek() == "]":
                 self._take()
-                return f"[{'^' if negated else ''}{''.join(items)}]"
+                return f"[{'^' if negated else ''}{''.join(items)}]", "" if is_large else characters
 
     def _take_named_set(self) -> str:
         """Return the items of a set such as `[:alpha:]`; '' if the bracket is only a bracket."""

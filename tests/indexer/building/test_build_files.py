@@ -29,8 +29,10 @@ from echo_index.indexer.catalog.records import LexicalQuery, SearchFilter
 from echo_index.indexer.documents.chunking import Chunking
 from echo_index.indexer.generations.manifest import read_manifest
 from echo_index.indexer.generations.snapshot import open_snapshot
+from echo_index.indexer.generations.source_registry import read_sources
 from echo_index.indexer.sandbox.document_reader import DocumentReader
 from echo_index.indexer.sources.scanner import FoundFile
+from echo_index.indexer.sources.source import Source
 
 MEMBER = "# Member\n\nIt is in an archive.\n"
 PATIENCE = 60  # seconds
@@ -379,6 +381,77 @@ def test_documents_outside_the_folder_of_the_index_are_named_in_full(tmp_path: P
     ]
     (folder / "bread.md").unlink()
     assert figures(build(folder, tmp_path / "elsewhere/index")) == (0, 0, 2, 1)
+
+
+# Sources that are gone for now
+
+
+@pytest.mark.parametrize("is_empty", [False, True])
+def test_a_source_that_is_gone_keeps_its_documents_and_is_remembered(
+    folder: Path, tmp_path: Path, is_empty: bool
+) -> None:
+    index, other = tmp_path / "idx", tmp_path / "other"
+    write(other, news="# News\n\nNothing new.\n")
+    build([folder, folder / "deep", other], index)
+    shutil.rmtree(folder / "deep")
+    (folder / "bread.md").unlink()
+    if is_empty:  # as a mount point is without its disk
+        (folder / "deep").mkdir()
+    sources = read_sources(index)
+    given = [Source.remembered(source) for source in sources]
+    report = build_files.build_index(
+        given,
+        index,
+        encoder=WordEncoder(),
+        chunking=Chunking(12, 3),
+        keep_gone=True,  # type: ignore[arg-type]
+    )
+    assert report.gone == [(str(folder / "deep"), "is empty" if is_empty else "is missing")]
+    assert figures(report) == (0, 0, 2, 1)
+    assert [*documents(index)] == ["docs/deep/stars.md", "docs/whales.md", "other/news.md"]
+    assert read_sources(index) == sources
+
+    write(folder, deep__moons="# Moons\n\nThey are back.\n")
+    assert figures(build([folder, folder / "deep", other], index)) == (1, 0, 2, 1)
+
+
+def test_an_index_whose_sources_are_all_gone_stays_as_it_is(folder: Path, tmp_path: Path) -> None:
+    index = tmp_path / "idx"
+    build([folder, folder / "deep" / "*.md"], index)
+    shutil.rmtree(folder)
+    for source in (str(folder), str(folder / "deep" / "*.md")):
+        report = build_files.build_index(
+            [Source.remembered(source)],
+            index,
+            encoder=WordEncoder(),
+            chunking=Chunking(12, 3),
+            keep_gone=True,  # type: ignore[arg-type]
+        )
+        assert len(report.gone) == 1 and figures(report) == (0, 0, 0, 0)
+    assert len(documents(index)) == 3
+    assert generation(index) == 1
+
+
+def test_a_new_index_needs_a_document_even_if_its_source_may_be_gone(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SourceError, match="There is no document to index in"):
+        build(tmp_path / "empty", tmp_path / "idx", keep_gone=True)
+
+
+def test_a_source_that_is_emptied_while_it_is_read_loses_nothing(folder: Path, tmp_path: Path) -> None:
+    index = tmp_path / "idx"
+    build(folder, index)
+    write(folder, again="# Again\n\nA new one.\n")
+
+    def unmount(*arguments: Any, **options: Any) -> Iterator[FoundFile]:
+        yield from ()
+        shutil.rmtree(folder)
+        folder.mkdir()
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SourceError, match="disappeared while it was being read"):
+        patch.setattr(document_sync, "scan", unmount)
+        build(folder, index, keep_gone=True)
+    assert len(documents(index)) == 3
 
 
 # Unreadable files

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from echo_index.errors import DocumentError, SourceError
-from echo_index.indexer.sources import scanner
+from echo_index.indexer.sources import source_scan
 from echo_index.indexer.sources.scanner import FoundFile, Source, scan
 
 
@@ -296,12 +296,12 @@ def test_names_may_contain_control_characters(tmp_path: Path) -> None:
 def test_a_pipe_that_replaced_a_file_does_not_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file of unknown suffix is opened to detect binary content, and may be a pipe by then."""
     plant(tmp_path, "plain")
-    is_binary = scanner.is_binary
+    is_binary = source_scan.is_binary
 
     def swapped(path: Path) -> bool:
         path.unlink()
         os.mkfifo(path)
         return is_binary(path)
 
-    monkeypatch.setattr(scanner, "is_binary", swapped)
+    monkeypatch.setattr(source_scan, "is_binary", swapped)
     assert found(tmp_path) == ["plain"], "the reader will report it"
