@@ -21,6 +21,7 @@ from echo_index.app.cli.options import (
     Precision,
     Profile,
     QueryPrompt,
+    WatchPolling,
     err,
     notice,
     out,
@@ -29,6 +30,7 @@ from echo_index.app.defaults import DEFAULTS
 
 if TYPE_CHECKING:
     from echo_index.indexer.sources.source import Source
+    from echo_index.indexer.building.document_sync import BuildReport
 
 _Include = Annotated[
     list[str],
@@ -93,19 +95,33 @@ def build(
     ] = None,
     precision: Precision = None,
     device: ModelDevice = "auto",
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on: build again whenever files change, until Ctrl-C.")
+    ] = False,
+    watch_polling: WatchPolling = False,
     json: AsJson = False,
 ) -> None:
     """Create or update the index from folders, files or globs. Only new and changed files are embedded."""
     from dataclasses import asdict
 
     from echo_index.app.cli.progress import WorkProgress, interruptible
-    from echo_index.app.services.encoder_factory import EncoderOptions, choose_chunking, open_encoder
+    from echo_index.app.services.encoder_factory import (
+        EncoderOptions,
+        choose_chunking,
+        encoder_from_index,
+        open_encoder,
+    )
     from echo_index.app.services.profile_file import with_profile
     from echo_index.embeddings.queries.query_weights import write_query_weights
+    from echo_index.errors import IndexMismatch
     from echo_index.indexer.building.build_files import build_index
     from echo_index.indexer.building.build_session import read_built_with
 
-    chosen_sources = _choose_sources(sources, index, null=null, include=include, exclude=exclude)
+    if watch and json:
+        raise typer.BadParameter("--json prints the report of one build; leave out --watch.")
+    if watch_polling and not watch:
+        raise typer.BadParameter("--watch-polling says how to watch; add --watch.")
+    chosen_sources = _choose_sources(sources, index, null=null, include=include, exclude=exclude, keep_gone=watch)
     if not chosen_sources:
         raise typer.BadParameter(f"the index in {index} has no known sources; name one.", param_hint="SOURCE")
     before = read_built_with(index)
@@ -115,19 +131,47 @@ def build(
     )
     if profile is not None:
         options = with_profile(options, profile)
-    encoder = open_encoder(options, before=before, chunk_tokens=chunking.max_tokens, notice=notice, rebuild=rebuild)
-    with interruptible(notice, kept="What was embedded"), WorkProgress(err) as progress:
-        report = build_index(
+    with interruptible(notice, kept="What was embedded"):
+        encoder = open_encoder(options, before=before, chunk_tokens=chunking.max_tokens, notice=notice, rebuild=rebuild)
+
+    def run(*, rebuild: bool = False) -> BuildReport:
+        with interruptible(notice, kept="What was embedded"), WorkProgress(err) as progress:
+            return build_index(
+                chosen_sources,
+                index,
+                encoder=encoder,
+                chunking=chunking,
+                rebuild=rebuild,
+                ocr=ocr,
+                compare=compare,
+                keep_gone=watch,
+                progress=progress.show_stage,
+                on_recognizing=progress.show_detail,
+            )
+
+    if watch:
+        from echo_index.app.cli.watch import watch_sources
+
+        def again() -> BuildReport:
+            nonlocal encoder, chunking
+            try:
+                return run()
+            except IndexMismatch:  # somebody has rebuilt the index with other settings
+                if (built_with := read_built_with(index)) is None:
+                    raise
+                chunking = built_with.chunking
+                encoder = encoder_from_index(None, device=device, notice=notice)(built_with.encoder)
+                return run()
+
+        watch_sources(
             chosen_sources,
             index,
-            encoder=encoder,
-            chunking=chunking,
-            rebuild=rebuild,
-            ocr=ocr,
-            compare=compare,
-            progress=progress.show_stage,
-            on_recognizing=progress.show_detail,
+            first=lambda: output.print_report(out, run(rebuild=rebuild)),
+            again=again,
+            polling=watch_polling,
         )
+        return
+    report = run(rebuild=rebuild)
     if json:
         output.print_json(out, asdict(report))
     else:
@@ -138,16 +182,19 @@ def build(
 
 
 def _choose_sources(
-    names: list[str], index: Path, *, null: bool, include: list[str], exclude: list[str]
+    names: list[str], index: Path, *, null: bool, include: list[str], exclude: list[str], keep_gone: bool
 ) -> list[Source]:
-    """Return the sources that are named, those of the list on standard input, or else those of earlier builds."""
+    """Return the sources that are named, those of the list on standard input, or else those of earlier builds.
+
+    With `keep_gone`, those of earlier builds need not exist.
+    """
     from echo_index.app.services.build_sources import FROM_INPUT, listed_sources, read_path_list, remembered_sources
     from echo_index.indexer.sources.source import Source
 
     if null and FROM_INPUT not in names:
         raise typer.BadParameter("--null says how the paths on standard input are separated; name - as the source.")
     if not names:
-        return remembered_sources(index, include=include, exclude=exclude, notice=notice)
+        return remembered_sources(index, include=include, exclude=exclude, keep_gone=keep_gone, notice=notice)
     chosen = [Source.parse(name, include=include, exclude=exclude) for name in names if name != FROM_INPUT]
     if FROM_INPUT in names:
         paths = read_path_list(sys.stdin.buffer, null=null)

@@ -96,6 +96,14 @@ MinScore = Annotated[
         metavar="P",
     ),
 ]
+WatchPolling = Annotated[
+    bool,
+    typer.Option(
+        "--watch-polling",
+        help="With --watch, look at the files every few seconds instead of waiting for events. This is done by itself "
+        "for network drives and folders that WSL or a container shares with its host.",
+    ),
+]
 Exact = Annotated[
     bool,
     typer.Option(

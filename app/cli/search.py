@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from echo_index.app.cli import output
+from echo_index.app.cli.freshness import Update, bring_up_to_date, tell_changes
 from echo_index.app.cli.options import (
     AsJson,
     Before,
@@ -34,7 +35,8 @@ from echo_index.app.cli.options import (
 )
 from echo_index.app.cli.query_pipe import FROM_INPUT, read_queries, search_each
 from echo_index.app.defaults import DEFAULTS
-from echo_index.app.services.json_fields import answer_fields, hit_fields
+from echo_index.app.services.freshness import look_for_changes
+from echo_index.app.services.json_fields import answer_fields, change_fields, hit_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,9 +66,12 @@ def search(
     device: ModelDevice = "auto",
     index_device: SearchDevice = "auto",
     model: ModelName = None,
+    update: Update = False,
     json: AsJson = False,
 ) -> None:
     """Find the passages that best match a question."""
+    if update:
+        bring_up_to_date(index, model=model, device=device)
     _, find = index_search(
         index=index,
         model=model,
@@ -100,14 +105,12 @@ def search(
     hits = find(query)
     if json:
         output.print_json(out, [hit_fields(hit) for hit in hits])
-    if min_score is not None and not hits:
-        raise typer.Exit(1)  # what is missing has been said
-    if json:
-        return
-    if hits:
-        output.print_hits(out, hits)
-    else:
+    elif hits or min_score is None:  # else what is missing has been said
         print_found(query, hits)
+    if not update:  # after the hits, which need not wait for it
+        tell_changes(look_for_changes(index), index)
+    if min_score is not None and not hits:
+        raise typer.Exit(1)
 
 
 def ask(
@@ -163,6 +166,7 @@ def ask(
             metavar="NAME",
         ),
     ] = None,
+    update: Update = False,
     json: AsJson = False,
 ) -> None:
     """Answer a question from the documents, with citations."""
@@ -182,6 +186,8 @@ def ask(
         raise typer.BadParameter("--json prints the answer to one question; leave out --chat.")
     if writer is not None and llm is not None:
         raise typer.BadParameter("--writer and --llm cannot be used together: one model writes the answer.")
+    if update:
+        bring_up_to_date(index, model=model, device=device)
     chat_model: BaseChatModel | None = None
     if llm is not None:
         chat_model = open_llm(llm)
@@ -210,6 +216,7 @@ def ask(
         return local_writer(chosen, with_adapter=not no_adapter, device=device, notice=notice)
 
     embed = retriever.embed_sentences
+    changes = None if update else look_for_changes(index)
     if document is not None:
         whole = find_document(document, retriever.snapshot, index)
         with answering(llm):
@@ -217,8 +224,10 @@ def ask(
             print_document_answer(
                 whole, question, model=model_for_document, embed=embed, json=json, out=out, err=err, notice=notice
             )
+        tell_changes(changes, index)
         return
     if question is None or chat:
+        tell_changes(changes, index)
         chat_model = chat_model or chat_model_of(writer_here())
         chosen = partial(_passages, find=find, model=chat_model, k=k)
         run_chat(question, search=chosen, model=chat_model, embed=embed, llm=llm, out=out, notice=notice)
@@ -230,9 +239,10 @@ def ask(
         given = choose_passages(question, hits, model=answering_model, k=k)
         stream = stream_answer(question, given, model=answering_model, embed=embed)
         if json:
-            output.print_json(out, answer_fields(stream.answer))
+            output.print_json(out, {**answer_fields(stream.answer), "changed_files": change_fields(changes)})
         else:
             output.print_answer(out, stream)
+    tell_changes(changes, index)
 
 
 def _passages(question: str, *, find: Callable[[str], list[Hit]], model: BaseChatModel, k: int | None) -> list[Hit]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from echo_index.app.cli.options import IndexDir, ModelDevice, ModelName, SearchDevice, notice
+from echo_index.app.cli.options import IndexDir, ModelDevice, ModelName, SearchDevice, WatchPolling, notice
 from echo_index.app.defaults import DEFAULTS
 
 
@@ -49,6 +49,10 @@ def serve(
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Do not let visitors add or remove documents.")
     ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Build in the background whenever files of the index change.")
+    ] = False,
+    watch_polling: WatchPolling = False,
     upload_megabytes: Annotated[
         int, typer.Option(min=1, help="Size limit of an uploaded file.")
     ] = DEFAULTS.upload_megabytes,
@@ -64,6 +68,8 @@ def serve(
 
     if api_only and mcp:
         raise typer.BadParameter("--mcp is a part of the page; leave out --api-only, or take --api.")
+    if watch_polling and not watch:
+        raise typer.BadParameter("--watch-polling says how to watch; add --watch.")
     run_server(
         ServiceOptions(
             index,
@@ -84,6 +90,8 @@ def serve(
             page=not api_only,
             read_only=read_only,
             upload_megabytes=upload_megabytes,
+            watch=watch,
+            watch_polling=watch_polling,
         ),
         notice=notice,
     )

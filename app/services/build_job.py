@@ -9,10 +9,12 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING, Literal
 
 from echo_index.app.services.encoder_factory import EncoderOptions, choose_chunking, open_encoder
+from echo_index.app.services.freshness import known_sources
 from echo_index.app.services.progress import RateMeter, seconds_left
 from echo_index.errors import EchoIndexError, IndexBusy
 
 if TYPE_CHECKING:
+    from echo_index.embeddings.encoder import EchoEncoder
     from echo_index.indexer.building.build_session import Stage
     from echo_index.indexer.building.document_sync import BuildReport
     from echo_index.indexer.sources.source import Source
@@ -62,6 +64,7 @@ class BuildJob:
         self._thread: Thread | None = None
         self._meter = RateMeter()
         self._detail = ""
+        self._encoder: EchoEncoder | None = None  # of the last build: a model that is in use is not loaded again
 
     @property
     def state(self) -> BuildState:
@@ -77,13 +80,23 @@ class BuildJob:
         """
         from echo_index.indexer.sources.source import Source
 
-        parsed = [Source.parse(source) for source in sources]
+        self._start([Source.parse(source) for source in sources], keep_gone=False)
+
+    def update(self) -> None:
+        """Start to build what has changed in the sources of all builds; those that are gone keep their documents.
+
+        Raises:
+            IndexBusy: a build is already running.
+        """
+        self._start(known_sources(self.index_dir), keep_gone=True)
+
+    def _start(self, sources: Sequence[Source], *, keep_gone: bool) -> None:
         with self._lock:
             if self._state.is_active:
                 raise IndexBusy("A build is already running.", remedy="Wait for it to end, or stop it.")
             self._state = BuildState(phase="starting")
             self._meter, self._detail = RateMeter(), ""
-            self._thread = Thread(target=self._run, args=(parsed,), name="build", daemon=True)
+            self._thread = Thread(target=self._run, args=(sources, keep_gone), name="build", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
@@ -98,14 +111,14 @@ class BuildJob:
             self._thread.join()
         return self._state
 
-    def _run(self, sources: Sequence[Source]) -> None:
+    def _run(self, sources: Sequence[Source], keep_gone: bool) -> None:
         from echo_index.indexer.building.build_files import build_index
         from echo_index.indexer.building.build_session import read_built_with
 
         try:
             before = read_built_with(self.index_dir)
             chunking = choose_chunking(None, None, before=before)
-            encoder = open_encoder(
+            self._encoder = encoder = open_encoder(
                 self._options, before=before, chunk_tokens=chunking.max_tokens, notice=lambda line: None
             )
             report = build_index(
@@ -113,6 +126,7 @@ class BuildJob:
                 self.index_dir,
                 encoder=encoder,
                 chunking=chunking,
+                keep_gone=keep_gone,
                 progress=self._on_progress,
                 on_recognizing=self._on_recognizing,
             )

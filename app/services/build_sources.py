@@ -58,9 +58,11 @@ def listed_sources(
 
 
 def remembered_sources(
-    index_dir: Path, *, include: Sequence[str], exclude: Sequence[str], notice: Notice
+    index_dir: Path, *, include: Sequence[str], exclude: Sequence[str], keep_gone: bool = False, notice: Notice
 ) -> list[Source]:
     """Return the sources of earlier builds. Files that have been deleted are among them, to take them out of the index.
+
+    With `keep_gone`, the sources need not exist, and what is known of them stays in the index.
 
     Raises:
         SourceError: a folder or a glob does not exist any more, or a file and its folder do not.
@@ -68,14 +70,15 @@ def remembered_sources(
     from echo_index.indexer.generations.source_registry import read_sources
     from echo_index.indexer.sources.source import Source
 
-    deleted = _deleted_sources(index_dir, notice)
+    deleted = [] if keep_gone else _deleted_sources(index_dir, notice)
+    find = Source.remembered if keep_gone else Source.parse
     names = {source.name for source in deleted}
     sources = []
     for name in read_sources(index_dir):
         if name in names:
             continue
         try:
-            sources.append(Source.parse(name, include=include, exclude=exclude))
+            sources.append(find(name, include=include, exclude=exclude))
         except SourceError as error:
             reason = error.message[0].lower() + error.message[1:]
             raise SourceError(

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from echo_index.indexer.inspection.changed_files import FileChanges
     from echo_index.indexer.inspection.integrity_checks import Check
     from echo_index.retriever.evaluation.results import DatasetResult
     from echo_index.retriever.rag.citations import Answer
@@ -33,6 +34,11 @@ def answer_fields(answer: Answer) -> dict[str, Any]:
         "citations": [{"number": citation.number, "hit": hit_fields(citation.hit)} for citation in answer.citations],
         "passages": [hit_fields(hit) for hit in answer.passages],
     }
+
+
+def change_fields(changes: FileChanges | None) -> dict[str, Any] | None:
+    """Return the JSON object of the changes since the last build, None if they are not known."""
+    return None if changes is None else asdict(changes)
 
 
 def check_fields(check: Check) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import gradio as gr
 from echo_index.app.services.build_job import BuildJob
 from echo_index.app.services.index_service import IndexService
 from echo_index.app.web.api import add_endpoints
+from echo_index.app.web.change_notice import ChangeNotice
 from echo_index.app.web.tabs.ask import AskTab
 from echo_index.app.web.tabs.compare import CompareTab
 from echo_index.app.web.tabs.explore import ExploreTab
@@ -26,11 +27,15 @@ _HEAD = """<div class="page-head"><h1>echo-index</h1>
 
 @dataclass(frozen=True)
 class PageOptions:
-    """Options of the page; `uploads` is the folder to store uploaded files in."""
+    """Options of the page; `uploads` is the folder to store uploaded files in.
+
+    An index that `is_watched` is built by itself whenever its files change.
+    """
 
     uploads: Path
     max_upload_bytes: int
     may_change: bool = True
+    is_watched: bool = False
 
 
 def make_page(service: IndexService, build_job: BuildJob, options: PageOptions) -> gr.Blocks:
@@ -40,6 +45,7 @@ def make_page(service: IndexService, build_job: BuildJob, options: PageOptions) 
         exception = ", unless you choose another language model" if service.options.llms else ""
         _keep_connection_open(page)
         gr.HTML(_HEAD.format(except_for=exception), elem_id="head")
+        changes = ChangeNotice(build_job, may_change=options.may_change, is_watched=options.is_watched)
         with gr.Tabs():
             with gr.Tab("Search", id="search"):
                 search = SearchTab(service, page)
@@ -63,6 +69,7 @@ def make_page(service: IndexService, build_job: BuildJob, options: PageOptions) 
         inputs, outputs = explore.refresh_event
         explore_tab.select(explore.refresh, inputs, outputs, show_progress="minimal", api_visibility="private")
         library.connect(page, library_tab)
+        changes.connect(page)
         for event in (page.load, library.contents.change):
             for filters in (search.filters, ask.filters):
                 event(

@@ -7,12 +7,14 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
 from echo_index.app.defaults import DEFAULTS
+from echo_index.app.services.background_watch import background_watch
 from echo_index.app.services.build_job import BuildJob
 from echo_index.app.services.credentials import Authenticator
 from echo_index.app.services.encoder_factory import EncoderOptions
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
 class ServerOptions:
     """Where to listen and what to allow; `authenticator` is None if no login is required.
 
-    `api` adds the routes for programs; without `page` there are only these, and Gradio is not loaded.
+    `api` adds the routes for programs; without `page` there are only these, and Gradio is not loaded. With `watch`, the
+    index is built in the background whenever its files change.
     """
 
     host: str = DEFAULTS.host
@@ -39,6 +42,8 @@ class ServerOptions:
     page: bool = True
     read_only: bool = False
     upload_megabytes: int = DEFAULTS.upload_megabytes
+    watch: bool = False
+    watch_polling: bool = False
 
     @property
     def is_local(self) -> bool:
@@ -52,11 +57,16 @@ class ServerOptions:
 
 
 def make_app(
-    service: IndexService, options: ServerOptions, *, report: Callable[[str], None] = lambda line: None
+    service: IndexService,
+    options: ServerOptions,
+    build_job: BuildJob | None = None,
+    *,
+    report: Callable[[str], None] = lambda line: None,
 ) -> FastAPI:
     """Return the application: the page at /, its endpoints below /gradio_api, readiness at /healthz; or the API.
 
-    `report` is told what fails in the routes for programs.
+    The page starts and shows the builds of `build_job`, a new one unless it is given. `report` is told what fails in the
+    routes for programs.
 
     Raises:
         MissingPackage: `mcp` is set and the package mcp is not installed.
@@ -65,7 +75,7 @@ def make_app(
 
     hosts = LOOPBACK_NAMES if options.is_local else None
     if options.page:
-        app = _page_app(service, options)
+        app = _page_app(service, options, build_job or new_build_job(service))
         app.add_middleware(Guard, hosts=hosts, may_upload=options.may_change)
         if not options.api:
             return app
@@ -78,7 +88,7 @@ def make_app(
     return app
 
 
-def _page_app(service: IndexService, options: ServerOptions) -> FastAPI:
+def _page_app(service: IndexService, options: ServerOptions, build_job: BuildJob) -> FastAPI:
     # Set before Gradio is imported, which otherwise calls home.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     import gradio as gr
@@ -90,13 +100,15 @@ def _page_app(service: IndexService, options: ServerOptions) -> FastAPI:
 
     if options.mcp:
         require_mcp()
-    build_job = BuildJob(service.index_dir, EncoderOptions(model=service.options.model, device=service.options.device))
     max_bytes = options.upload_megabytes * 10**6
     page = make_page(
         service,
         build_job,
         PageOptions(
-            uploads=uploads_folder(service.index_dir), max_upload_bytes=max_bytes, may_change=options.may_change
+            uploads=uploads_folder(service.index_dir),
+            max_upload_bytes=max_bytes,
+            may_change=options.may_change,
+            is_watched=options.watch,
         ),
     )
     app = FastAPI(title="echo-index", docs_url=None, redoc_url=None, openapi_url=None)
@@ -132,10 +144,13 @@ def run_server(service_options: ServiceOptions, options: ServerOptions, *, notic
         from echo_index.app.api.limits import MAX_ADDRESS_BYTES
         from echo_index.app.services.external_llm import untraced
 
-        with untraced():
+        with untraced(), ExitStack() as watching:
             service = IndexService(service_options, notice=notice)
-            app = make_app(service, options, report=notice)
+            build_job = new_build_job(service)
+            app = make_app(service, options, build_job, report=notice)
             Thread(target=service.warm, name="warm", daemon=True).start()
+            if options.watch:
+                watching.enter_context(background_watch(build_job, polling=options.watch_polling, notice=notice))
             host, port = listener.getsockname()[:2]
             for line in _addresses(options, f"http://{host}:{port}"):
                 notice(line)
@@ -163,6 +178,11 @@ def _addresses(options: ServerOptions, address: str) -> Iterator[str]:
     if options.api or not options.page:
         routes = "/v1, /search and /documents; all routes: /openapi.json"
         yield f"Programs use {address} ({routes}){'' if options.page else stop}"
+
+
+def new_build_job(service: IndexService) -> BuildJob:
+    """Return a job for the builds of an index with the models of its service."""
+    return BuildJob(service.index_dir, EncoderOptions(model=service.options.model, device=service.options.device))
 
 
 def uploads_folder(index_dir: Path) -> Path:

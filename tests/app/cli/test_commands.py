@@ -551,3 +551,58 @@ def test_build_search_and_ask_with_the_default_model(run: Run, tmp_path: Path) -
     answer = json.loads(run("ask", "Which environment variable chooses the cache folder?", "--json").out)
     assert "ECHO_INDEX_CACHE" in answer["text"]
     assert "docs/models.md" in [citation["hit"]["source"] for citation in answer["citations"]]
+
+
+def test_a_search_tells_on_standard_error_what_has_changed(run: Run, notes: Path) -> None:
+    run("build", "notes", "--index", "my idx")
+    assert run("search", "fox", "--index", "my idx").err == ""
+    (notes / "new.md").write_text("A new note.")
+    (notes / "newer.md").write_text("A newer note.")
+    (notes / "vow.md").unlink()
+    line = "3 files changed since the last build (2 new, 1 removed): echo-index build --index 'my idx'"
+    found = run("search", "fox", "--index", "my idx")
+    assert found.err == f"{line}\n" and line not in found.out
+    as_json = run("search", "fox", "--index", "my idx", "--json")
+    assert as_json.err == f"{line}\n" and len(json.loads(as_json.out)) == 2
+    asked = run("ask", "Which fox?", "--index", "my idx", "--json", "--no-adapter")
+    assert asked.err.endswith(f"{line}\n")
+    assert json.loads(asked.out)["changed_files"] == {"new": 2, "changed": 0, "removed": 1, "gone": []}
+    run("build", "notes", "--index", "my idx")
+    assert run("search", "fox", "--index", "my idx").err == ""
+
+
+def test_the_default_index_needs_no_name_in_the_command(run: Run, notes: Path) -> None:
+    run("build", "notes")
+    (notes / "fox.md").write_text("The fox sleeps.")
+    assert run("search", "fox").err == "1 file changed since the last build (1 changed): echo-index build\n"
+
+
+def test_a_search_with_update_builds_first(run: Run, notes: Path, tmp_path: Path) -> None:
+    run("build", "notes")
+    assert run("search", "wizards", "--update", "--mode", "lexical").err == ""
+    (notes / "new.md").write_text("Wizards like zebras.")
+    (notes / "fox.md").unlink()
+    found = run("search", "zebras", "--update", "--mode", "lexical")
+    assert "notes/new.md" in found.out
+    assert found.err == "Updated: 1 new, 1 unchanged, 1 removed; 1 passage embedded.\n"
+    (notes / "newer.md").write_text("Zebras sleep.")
+    assert "Updated: 1 new" in run("ask", "Who sleeps?", "--update", "--no-adapter").err
+
+
+def test_a_source_that_is_gone_is_told_and_loses_nothing(run: Run, notes: Path, tmp_path: Path) -> None:
+    run("build", "notes")
+    notes.rename(tmp_path / "away")
+    line = f"{notes} is missing; its documents stay in the index.\n"
+    for words in ((), ("--update",)):
+        found = run("search", "fox", "--mode", "lexical", *words)
+        assert "notes/fox.md" in found.out and found.err == line
+    missing = run("search", "fox", "--update", "--index", "nowhere")
+    assert missing.code == 1 and "There is no complete index in nowhere" in missing.err
+
+
+def test_a_watch_prints_no_report_as_json(run: Run, notes: Path) -> None:
+    refused = run("build", "notes", "--watch", "--json")
+    assert refused.code == 2 and "leave out --watch" in refused.err
+    for command in (("build", "notes"), ("serve",)):
+        refused = run(*command, "--watch-polling")
+        assert refused.code == 2 and "add --watch" in refused.err
