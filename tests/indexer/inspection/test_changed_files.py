@@ -6,12 +6,12 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from archive_files import zip_bytes
-from indexer_helpers import build, documents, write
+from indexer_helpers import build, documents, make_version_2, make_version_3, make_version_7, write
 
 from echo_index.errors import IndexMissing
 from echo_index.indexer.building.removal import remove_documents
@@ -173,6 +173,16 @@ def test_an_index_without_sources_has_no_changes_and_a_missing_one_is_an_error(t
     with pytest.raises(IndexMissing):
         find_changes(tmp_path / "idx")
     assert not (tmp_path / "idx").exists()
+
+
+@pytest.mark.parametrize("downgrade", [make_version_2, make_version_3, make_version_7])
+def test_an_index_of_an_earlier_version_is_compared_as_it_is(downgrade: Callable[[Path], None], tmp_path: Path) -> None:
+    write(tmp_path / "docs", a="Text.", b="More text.")
+    build(tmp_path / "docs", tmp_path / "idx")
+    downgrade(tmp_path / "idx" / "catalog.sqlite")
+    assert changes(tmp_path / "idx") == FileChanges()
+    (tmp_path / "docs" / "a.md").unlink()
+    assert changes(tmp_path / "idx") == FileChanges(removed=1)
 
 
 def test_random_changes_are_those_that_the_next_build_finds(tmp_path: Path) -> None:
