@@ -29,8 +29,8 @@ from echo_index.app.cli.options import (
 from echo_index.app.defaults import DEFAULTS
 
 if TYPE_CHECKING:
-    from echo_index.indexer.sources.source import Source
     from echo_index.indexer.building.document_sync import BuildReport
+    from echo_index.indexer.sources.source import Source
 
 _Include = Annotated[
     list[str],

@@ -287,9 +287,7 @@ def _within(passages: list[Passage]) -> list[Passage]:
     return passages
 
 
-def _filter(
-    paths: list[str] | None, formats: list[str] | None, since: str, before: str, where: str
-) -> SearchFilter:
+def _filter(paths: list[str] | None, formats: list[str] | None, since: str, before: str, where: str) -> SearchFilter:
     from echo_index.indexer.catalog.records import SearchFilter
 
     return SearchFilter.parse(paths=paths, formats=formats, since=since, before=before, where=where)
