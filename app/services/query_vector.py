@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class QueryVectors:
     """Embeds the queries of a process. Thread-safe.
 
-    Loading torch takes longer than all the rest of a search. The first query in int8 needs it, and leaves in the cache
-    what later processes need to do without. Create this before NumPy is imported.
+    Loading torch takes longer than all the rest of a search. A build in int8 leaves in the cache what a search needs to
+    do without; where it is missing, the first query loads torch and leaves it. Create this before NumPy is imported.
     """
 
     def __init__(self, *, model: str | None, device: DeviceChoice, notice: Callable[[str], None]) -> None:
