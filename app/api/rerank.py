@@ -17,7 +17,7 @@ from echo_index.app.api.model_names import RERANK_MODEL, unknown_model
 from echo_index.app.services.index_service import IndexService
 from echo_index.errors import EchoIndexError
 
-_Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS, pattern=r"\S")]
+_Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS)]
 
 
 class TextDocument(BaseModel):
@@ -34,7 +34,7 @@ class RerankRequest(BaseModel):
     model_config = ConfigDict(strict=True, protected_namespaces=())
 
     model: str = Field(default=RERANK_MODEL, examples=[RERANK_MODEL])
-    query: Annotated[str, Field(min_length=1, max_length=MAX_QUERY_CHARACTERS, pattern=r"\S")]
+    query: Annotated[str, Field(min_length=1, max_length=MAX_QUERY_CHARACTERS)]
     documents: Annotated[list[_Text | TextDocument], Field(min_length=1, max_length=MAX_RERANKED)]
     top_n: Positive | None = Field(default=None, description="How many to return; by default all")
     return_documents: bool = Field(default=False, description="Whether the texts are in the results")
