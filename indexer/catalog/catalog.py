@@ -44,6 +44,7 @@ from echo_index.indexer.catalog.rows import (
     to_json,
 )
 from echo_index.indexer.catalog.schema import (
+    WITH_FIELDS,
     WITH_OMISSIONS,
     WITH_OWN_TITLES,
     WITH_RECOGNITION,
@@ -261,6 +262,11 @@ class Catalog:
             "GROUP BY format ORDER BY count(*) DESC, format"
         )
         return dict(self.database.rows(query, {"generation": generation}))
+
+    @property
+    def knows_fields(self) -> bool:
+        """Whether documents were asked what they say of themselves; an earlier version did not ask."""
+        return self._version >= WITH_FIELDS
 
     def field_counts(self, *, generation: int) -> dict[str, int]:
         """Return the number of documents that have each field, of those that they have of themselves."""

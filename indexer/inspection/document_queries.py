@@ -60,8 +60,11 @@ def paths_with_archives(snapshot: Snapshot) -> dict[str, str]:
 
 
 def unknown_fields(snapshot: Snapshot, where: SearchFilter) -> tuple[list[str], list[str]]:
-    """Return the fields of a filter's condition that no document of a generation has, and all fields that there are."""
-    if where.where is None:
+    """Return the fields of a filter's condition that no document of a generation has, and all fields that there are.
+
+    Both are empty for an index of an earlier version, which knows no fields.
+    """
+    if where.where is None or not snapshot.catalog.knows_fields:
         return [], []
     known = [*ALWAYS, *snapshot.catalog.field_counts(generation=snapshot.manifest.generation)]
     folded_names = {folded(name) for name in known}
