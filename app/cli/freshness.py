@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from echo_index.app.cli.options import err, notice
 from echo_index.app.cli.output import one_line
-from echo_index.app.services.freshness import change_lines
+from echo_index.app.services.freshness import change_lines, look_for_changes
 
 if TYPE_CHECKING:
     from echo_index.embeddings.runtime.devices import DeviceChoice
@@ -20,10 +21,16 @@ Update = Annotated[
 ]
 
 
-def tell_changes(changes: FileChanges | None, index: Path) -> None:
-    """Print how many files have changed, and which sources are gone; nothing if it is not known."""
-    for line in change_lines(changes, index):
-        notice(one_line(line))
+def changes_by_index(indexes: Iterable[Path]) -> dict[Path, FileChanges | None]:
+    """Return what has changed since the last build of each index, None where that cannot be known quickly."""
+    return {index: look_for_changes(index) for index in indexes}
+
+
+def tell_changes(changes: Mapping[Path, FileChanges | None]) -> None:
+    """Print for each index how many files have changed, and which sources are gone; nothing if it is not known."""
+    for index, found in changes.items():
+        for line in change_lines(found, index):
+            notice(one_line(line))
 
 
 def bring_up_to_date(index: Path, *, model: str | None, device: DeviceChoice) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,16 +12,29 @@ from rich.text import Text
 from echo_index.app.cli.output import strip_controls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from echo_index.indexer.catalog.records import SearchFilter
-    from echo_index.retriever.search.hits import Hit
-    from echo_index.retriever.search.retriever import Retriever
 
 out = Console(highlight=False, markup=False)
 err = Console(stderr=True, highlight=False, markup=False)
 
-IndexDir = Annotated[Path, typer.Option("--index", help="Folder of the index.")]
+
+def _find_index(given: Path) -> Path:
+    """Return the folder of an index that is given by its folder or by the name of a collection."""
+    from echo_index.app.services.collections import find_indexes
+
+    [folder] = find_indexes([given]).values()
+    return folder
+
+
+IndexDir = Annotated[
+    Path, typer.Option("--index", callback=_find_index, help="Folder of the index, or the name of a collection.")
+]
+IndexDirs = Annotated[
+    list[Path],
+    typer.Option(
+        "--index", help="Folder of the index, or the name of a collection. Repeatable: all are searched as one."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ModelDevice = Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device", help="Device the model runs on.")]
 SearchDevice = Annotated[Literal["auto", "cpu", "gpu"], typer.Option("--index-device", help="Device FAISS runs on.")]
@@ -135,90 +147,3 @@ def read_filter(
         if isinstance(error, ConditionError):
             err.print(Text(strip_controls(error.excerpt)), soft_wrap=True)
         raise typer.Exit(2) from None
-
-
-def index_search(
-    *,
-    index: Path,
-    model: str | None,
-    device: Literal["auto", "cpu", "cuda"],
-    index_device: Literal["auto", "cpu", "gpu"],
-    k: int,
-    mode: Literal["hybrid", "dense", "lexical"],
-    instruction: str | None,
-    where: SearchFilter,
-    rerank: int,
-    exact: bool,
-    min_score: float | None = None,
-    at_once: bool = False,
-) -> tuple[Retriever, Callable[[str], list[Hit]]]:
-    """Open an index; return its retriever and a function that finds the best hits, duplicates grouped.
-
-    With `at_once`, it embeds queries without torch if possible.
-    """
-    if min_score is not None and mode == "lexical":
-        raise typer.BadParameter("--min-score compares meanings, and --mode lexical does not; leave out one of them.")
-    from echo_index.app.services.query_vector import QueryVectors
-
-    vectors = QueryVectors(model=model, device=device, notice=notice) if at_once else None
-    from echo_index.retriever.search.retriever import Retriever
-    from echo_index.retriever.search.searcher import validate_query
-
-    retriever = Retriever.open(index, model=model, device=device, index_device=index_device, notice=notice)
-    if mode != "lexical":
-        retriever.snapshot.stored_vectors.load_early()  # while the model is loaded
-    _report_unknown_paths(retriever, where.paths)
-    if where.where is not None:
-        _report_unknown_fields(retriever, where)
-
-    def search(query: str) -> list[Hit]:
-        validate_query(query, k)
-        quick = None if mode == "lexical" else vectors
-        if vectors is None and mode != "lexical":
-            from echo_index.embeddings.queries.query_weights import write_query_weights
-
-            write_query_weights(retriever.encoder)
-        find = partial(
-            retriever.search,
-            query,
-            mode=mode,
-            instruction=instruction,
-            where=where,
-            exact=exact,
-            vector=None if quick is None else quick.vector(retriever, query, instruction=instruction),
-        )
-        hits = find(k=k, rerank=rerank, group=True, min_score=min_score)
-        if min_score is not None and not hits:
-            _report_best(find(k=1), min_score)
-        return hits
-
-    return retriever, search
-
-
-def _report_best(best: list[Hit], min_score: float) -> None:
-    """Say on standard error that no hit has the least score, and what the best one has."""
-    reached = f"; the best one has {best[0].relevance:.2f}" if best and best[0].relevance is not None else ""
-    notice(f"No passage reaches --min-score {min_score:g}{reached}.")
-
-
-def _report_unknown_fields(retriever: Retriever, where: SearchFilter) -> None:
-    """Say which fields of a condition no document has, and which there are."""
-    from echo_index.indexer.inspection.document_queries import unknown_fields
-
-    with retriever.snapshot.reading():
-        unknown, known = unknown_fields(retriever.snapshot, where)
-    for name in unknown:
-        notice(f"No document has the field {name}; there are {', '.join(known)}.")
-
-
-def _report_unknown_paths(retriever: Retriever, names: tuple[str, ...]) -> None:
-    from echo_index.indexer.catalog.document_names import named_documents
-    from echo_index.indexer.inspection.document_queries import paths_with_archives
-
-    if not names:
-        return
-    with retriever.snapshot.reading():
-        documents = paths_with_archives(retriever.snapshot)
-    for name in names:
-        if not named_documents(name, documents, retriever.index_dir):
-            notice(f"No document matches --path {name or repr(name)}.")

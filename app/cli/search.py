@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from echo_index.app.cli import output
-from echo_index.app.cli.freshness import Update, bring_up_to_date, tell_changes
+from echo_index.app.cli.freshness import Update, bring_up_to_date, changes_by_index, tell_changes
+from echo_index.app.cli.index_search import index_search
 from echo_index.app.cli.options import (
     AsJson,
     Before,
     Exact,
     Formats,
-    IndexDir,
+    IndexDirs,
     Instruction,
     MinScore,
     ModelDevice,
@@ -28,14 +29,12 @@ from echo_index.app.cli.options import (
     Since,
     Where,
     err,
-    index_search,
     notice,
     out,
     read_filter,
 )
 from echo_index.app.cli.query_pipe import FROM_INPUT, read_queries, search_each
 from echo_index.app.defaults import DEFAULTS
-from echo_index.app.services.freshness import look_for_changes
 from echo_index.app.services.json_fields import answer_fields, change_fields, hit_fields
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def search(
     query: Annotated[
         str, typer.Argument(help="What to look for; - reads a question from each line of standard input.")
     ],
-    index: IndexDir = DEFAULTS.index_dir,
+    index: IndexDirs = [DEFAULTS.index_dir],  # noqa: B006
     k: Annotated[int, typer.Option("-k", min=1, help="Number of passages.")] = DEFAULTS.results,
     mode: SearchMode = "hybrid",
     instruction: Instruction = None,
@@ -71,9 +70,12 @@ def search(
 ) -> None:
     """Find the passages that best match a question."""
     if update:
-        bring_up_to_date(index, model=model, device=device)
-    _, find = index_search(
-        index=index,
+        from echo_index.app.services.collections import find_indexes
+
+        for folder in find_indexes(index).values():
+            bring_up_to_date(folder, model=model, device=device)
+    searched = index_search(
+        indexes=index,
         model=model,
         device=device,
         index_device=index_device,
@@ -99,16 +101,16 @@ def search(
         if sys.stdin.isatty():
             notice("Write a question on each line; Ctrl-D ends.")
         queries = read_queries(sys.stdin.buffer)
-        if not search_each(queries, find=find, print_found=print_found, as_json=json, out=out, notice=notice):
+        if not search_each(queries, find=searched.find, print_found=print_found, as_json=json, out=out, notice=notice):
             raise typer.Exit(1)
         return
-    hits = find(query)
+    hits = searched.find(query)
     if json:
         output.print_json(out, [hit_fields(hit) for hit in hits])
     elif hits or min_score is None:  # else what is missing has been said
         print_found(query, hits)
     if not update:  # after the hits, which need not wait for it
-        tell_changes(look_for_changes(index), index)
+        tell_changes(changes_by_index(searched.indexes))
     if min_score is not None and not hits:
         raise typer.Exit(1)
 
@@ -125,7 +127,7 @@ def ask(
             metavar="PATH",
         ),
     ] = None,
-    index: IndexDir = DEFAULTS.index_dir,
+    index: IndexDirs = [DEFAULTS.index_dir],  # noqa: B006
     k: Annotated[
         int | None,
         typer.Option(
@@ -182,19 +184,24 @@ def ask(
         raise typer.BadParameter("Write a QUESTION, or start a conversation with --chat.")
     if document is not None and (chat or path or format or since or before or where or min_score):
         raise typer.BadParameter("--document reads one whole document; leave out --chat and filters such as --path.")
+    if document is not None and len(index) > 1:
+        raise typer.BadParameter("--document reads a document of one index; name only one --index.")
     if chat and json:
         raise typer.BadParameter("--json prints the answer to one question; leave out --chat.")
     if writer is not None and llm is not None:
         raise typer.BadParameter("--writer and --llm cannot be used together: one model writes the answer.")
     if update:
-        bring_up_to_date(index, model=model, device=device)
+        from echo_index.app.services.collections import find_indexes
+
+        for folder in find_indexes(index).values():
+            bring_up_to_date(folder, model=model, device=device)
     chat_model: BaseChatModel | None = None
     if llm is not None:
         chat_model = open_llm(llm)
         read = "the passages that are found" if document is None else "the whole document"
         notice(f"The question and {read} are sent to {redact(llm)}.")
-    retriever, find = index_search(
-        index=index,
+    searched = index_search(
+        indexes=index,
         model=model,
         device=device,
         index_device=index_device,
@@ -210,39 +217,39 @@ def ask(
     def writer_here() -> LocalWriter:
         chosen = writer
         if chosen is None and not no_adapter:
-            chosen = choose_writer(str(retriever.snapshot.manifest.encoder["model"]), choose_device(device)).name
+            chosen = choose_writer(searched.model, choose_device(device)).name
         if chosen is None:
-            return own_writer(retriever, with_adapter=not no_adapter)
+            return own_writer(searched.searcher, with_adapter=not no_adapter)
         return local_writer(chosen, with_adapter=not no_adapter, device=device, notice=notice)
 
-    embed = retriever.embed_sentences
-    changes = None if update else look_for_changes(index)
+    embed = searched.searcher.embed_sentences
+    changes = {} if update else changes_by_index(searched.indexes)
     if document is not None:
-        whole = find_document(document, retriever.snapshot, index)
+        whole = find_document(document, searched.retrievers[0].snapshot, searched.indexes[0])
         with answering(llm):
             model_for_document = chat_model or chat_model_of(writer_here())
             print_document_answer(
                 whole, question, model=model_for_document, embed=embed, json=json, out=out, err=err, notice=notice
             )
-        tell_changes(changes, index)
+        tell_changes(changes)
         return
     if question is None or chat:
-        tell_changes(changes, index)
+        tell_changes(changes)
         chat_model = chat_model or chat_model_of(writer_here())
-        chosen = partial(_passages, find=find, model=chat_model, k=k)
+        chosen = partial(_passages, find=searched.find, model=chat_model, k=k)
         run_chat(question, search=chosen, model=chat_model, embed=embed, llm=llm, out=out, notice=notice)
         return
-    hits = find(question)
+    hits = searched.find(question)
     # After the search, which needs seconds where a new writer needs minutes. LangChain takes half a second to load.
     answering_model = chat_model or writer_here()
     with nullcontext() if llm is None else answering(llm):
         given = choose_passages(question, hits, model=answering_model, k=k)
         stream = stream_answer(question, given, model=answering_model, embed=embed)
         if json:
-            output.print_json(out, {**answer_fields(stream.answer), "changed_files": change_fields(changes)})
+            output.print_json(out, {**answer_fields(stream.answer), "changed_files": change_fields(changes.values())})
         else:
             output.print_answer(out, stream)
-    tell_changes(changes, index)
+    tell_changes(changes)
 
 
 def _passages(question: str, *, find: Callable[[str], list[Hit]], model: BaseChatModel, k: int | None) -> list[Hit]:

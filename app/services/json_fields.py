@@ -6,6 +6,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from echo_index.indexer.inspection.changed_files import FileChanges
     from echo_index.indexer.inspection.integrity_checks import Check
     from echo_index.retriever.evaluation.results import DatasetResult
@@ -36,9 +38,18 @@ def answer_fields(answer: Answer) -> dict[str, Any]:
     }
 
 
-def change_fields(changes: FileChanges | None) -> dict[str, Any] | None:
-    """Return the JSON object of the changes since the last build, None if they are not known."""
-    return None if changes is None else asdict(changes)
+def change_fields(changes: Iterable[FileChanges | None]) -> dict[str, Any] | None:
+    """Return the JSON object of the changes since the last builds of all indexes, None if they are not all known."""
+    every = [*changes]
+    known = [found for found in every if found is not None]
+    if not known or len(known) < len(every):
+        return None
+    return {
+        "new": sum(found.new for found in known),
+        "changed": sum(found.changed for found in known),
+        "removed": sum(found.removed for found in known),
+        "gone": [gone for found in known for gone in found.gone],
+    }
 
 
 def check_fields(check: Check) -> dict[str, Any]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from echo_index.embeddings.runtime.devices import Device, DeviceChoice
     from echo_index.retriever.rag.chat_model import EchoChatModel
     from echo_index.retriever.rag.local_writer import LocalWriter
-    from echo_index.retriever.search.retriever import Retriever
+    from echo_index.retriever.search.searcher import Searcher
 
 
 _WRITER_BYTES = {"cpu": 3 * 10**9, "cuda": 8 * 10**9}
@@ -66,11 +66,11 @@ def installed_writers(*, besides: str = "") -> tuple[str, ...]:
     return (WRITER_MODEL,) if besides != WRITER_MODEL and EMBEDDED_MODELS[WRITER_MODEL].is_installed() else ()
 
 
-def own_writer(retriever: Retriever, *, with_adapter: bool = True) -> LocalWriter:
-    """Return the embedding model of a retriever as a writer, with its adapter for answers if there is one."""
+def own_writer(searcher: Searcher, *, with_adapter: bool = True) -> LocalWriter:
+    """Return the embedding model of a search as a writer, with its adapter for answers if there is one."""
     from echo_index.retriever.rag.local_writer import LocalWriter
 
-    return LocalWriter(lambda: retriever.encoder.model, DEFAULTS.answer_tokens, "own" if with_adapter else None)
+    return LocalWriter(lambda: searcher.encoder.model, DEFAULTS.answer_tokens, "own" if with_adapter else None)
 
 
 def local_writer(

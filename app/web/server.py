@@ -65,8 +65,8 @@ def make_app(
 ) -> FastAPI:
     """Return the application: the page at /, its endpoints below /gradio_api, readiness at /healthz; or the API.
 
-    The page starts and shows the builds of `build_job`, a new one unless it is given. `report` is told what fails in the
-    routes for programs.
+    The page starts and shows the builds of `build_job`, a new one unless it is given. `report` is told what fails in
+    the routes for programs.
 
     Raises:
         MissingPackage: `mcp` is set and the package mcp is not installed.
