@@ -25,10 +25,11 @@ from echo_index.indexer.conditions.parser import parse_condition
 from echo_index.indexer.conditions.tree import AllOf, Condition
 from echo_index.indexer.documents.chunking import with_table_header
 from echo_index.indexer.vectors.placement import IndexDevice
+from echo_index.retriever.search.collections_retriever import CollectionsRetriever
 from echo_index.retriever.search.hits import Hit, Location
 from echo_index.retriever.search.neighbours import join_neighbours
 from echo_index.retriever.search.retriever import Retriever
-from echo_index.retriever.search.searcher import Mode
+from echo_index.retriever.search.searcher import Mode, Searcher
 
 _HITS = TypeAdapter(Hit)
 _LOCATIONS = TypeAdapter(Location)
@@ -104,7 +105,7 @@ class EchoEmbeddings(BaseModel, Embeddings):
 
 
 class EchoRetriever(BaseRetriever):
-    """Chunks of an index on disk as LangChain documents, best first.
+    """Chunks of an index on disk, or of several, as LangChain documents, best first.
 
     The index is opened at once; its model is loaded at the first dense search and shared with every other component
     that uses it. The next search uses a new generation of the index, even one that was built with another model. `k`
@@ -118,6 +119,8 @@ class EchoRetriever(BaseRetriever):
     """
 
     index_dir: Path = Path(".echo-index")
+    collections: dict[str, Path] = Field(default_factory=dict)
+    """Indexes to search as one instead of `index_dir`, by the names that their chunks have in `collection`."""
     k: int = Field(default=5, ge=1)
     mode: Mode = "hybrid"
     instruction: str | None = None
@@ -146,18 +149,16 @@ class EchoRetriever(BaseRetriever):
     """Minimum `Hit.score`: a cosine (dense), BM25 (lexical) or the fused score (hybrid, or reranked)."""
     device: DeviceChoice = "auto"
     index_device: IndexDevice = "auto"
-    retriever: InstanceOf[Retriever] | None = Field(default=None, exclude=True, repr=False)
-    """An open retriever; its devices are used, and its folder unless `index_dir` names another."""
+    retriever: InstanceOf[Searcher] | None = Field(default=None, exclude=True, repr=False)
+    """An open retriever; its devices are used, and its folder unless `index_dir` or `collections` name others."""
 
     def model_post_init(self, context: Any) -> None:
         """Open the index, so that a wrong folder or filter is an error at once."""
         self._filter(None)
-        other_folder = (
-            "index_dir" in self.model_fields_set and self.retriever and self.retriever.index_dir != self.index_dir
-        )
-        if self.retriever is None or other_folder:
+        if self.retriever is None or not self._searches_named_folders(self.retriever):
             self.retriever = self._open()
-        self.index_dir = self.retriever.index_dir
+        if isinstance(self.retriever, Retriever):
+            self.index_dir = self.retriever.index_dir
 
     def embed_sentences(self, sentences: list[str]) -> Vectors:
         """Return the unit vectors of sentences, shape (sentences, dimension), as `Retriever.embed_sentences` does."""
@@ -202,7 +203,19 @@ class EchoRetriever(BaseRetriever):
         )
         return join_neighbours(hits) if self.join else hits
 
-    def _open(self) -> Retriever:
+    def _searches_named_folders(self, retriever: Searcher) -> bool:
+        """Return whether an open retriever searches the folders that the fields name, if they name any."""
+        if self.collections:
+            indexes = {}
+            if isinstance(retriever, CollectionsRetriever):
+                indexes = {name: each.index_dir for name, each in retriever.retrievers.items()}
+            return indexes == self.collections
+        is_elsewhere = isinstance(retriever, Retriever) and retriever.index_dir != self.index_dir
+        return not ("index_dir" in self.model_fields_set and is_elsewhere)
+
+    def _open(self) -> Searcher:
+        if self.collections:
+            return CollectionsRetriever.open(self.collections, device=self.device, index_device=self.index_device)
         return Retriever.open(self.index_dir, device=self.device, index_device=self.index_device)
 
 
@@ -214,7 +227,8 @@ def document_from_hit(hit: Hit) -> Document:
     metadata = _HITS.dump_python(hit, mode="json", exclude={"text"})
     metadata["alike"] = metadata.pop("duplicates")  # the public key of the field
     metadata["location"] = _LOCATIONS.dump_python(hit.location, mode="json")
-    return Document(hit.full_text, id=f"{hit.source}:{hit.start}-{hit.end}", metadata=metadata)
+    place = f"{hit.source}:{hit.start}-{hit.end}"
+    return Document(hit.full_text, id=f"{hit.collection}:{place}" if hit.collection else place, metadata=metadata)
 
 
 def hit_from_document(document: Document) -> Hit:

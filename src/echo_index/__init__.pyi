@@ -25,6 +25,7 @@ from .retriever.rag.chat_model import EchoChatModel as EchoChatModel
 from .retriever.rag.citations import Answer as Answer
 from .retriever.rag.rag_chain import rag_chain as rag_chain
 from .retriever.rag.structured_query import EchoTranslator as EchoTranslator
+from .retriever.search.collections_retriever import CollectionsRetriever as CollectionsRetriever
 from .retriever.search.comparison import compare as compare
 from .retriever.search.hits import Hit as Hit
 from .retriever.search.retriever import Retriever as Retriever

@@ -373,6 +373,17 @@ def test_a_folder_without_an_index_is_refused_by_the_constructor(tmp_path: Path)
         EchoRetriever(index_dir=tmp_path)
 
 
+def test_several_indexes_are_searched_as_one(index_dir: Path, own: tuple[Path, Path]) -> None:
+    both = EchoRetriever(collections={"first": index_dir, "second": own[1]}, mode="lexical", device="cpu")
+    found = both.invoke("seven wizards")
+    assert {document.metadata["collection"] for document in found} == {"first", "second"}
+    assert len({document.id for document in found}) == 2
+    assert {hit_from_document(document).collection for document in found} == {"first", "second"}
+    opened = EchoRetriever(retriever=both.retriever, collections={"second": own[1]}, mode="lexical", device="cpu")
+    assert {document.metadata["collection"] for document in opened.invoke("seven wizards")} == {"second"}
+    assert EchoRetriever(retriever=both.retriever).retriever is both.retriever
+
+
 @pytest.mark.model
 async def test_every_way_to_call_it_gives_the_same(gemma_index_dir: Path) -> None:
     hybrid = retriever(gemma_index_dir)
