@@ -124,7 +124,7 @@ OWNERS = {
     "uvicorn": ("app/web/server.py",),
     "starlette": ("app/services/request_guard.py", "app/api/*"),
     "mcp": ("app/mcp/*",),
-    "anyio": ("app/mcp/server.py", "app/mcp/stdio.py"),
+    "anyio": ("app/mcp/server.py", "app/mcp/stdio.py", "app/api/limits.py"),
     "prometheus_client": ("app/api/metrics.py",),
 }
 

@@ -69,11 +69,11 @@ def test_the_langchain_page_runs_from_top_to_bottom(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = run_python_blocks("docs/langchain.md", tmp_path, monkeypatch, capsys).splitlines()
-    assert lines[:3] == ["trains", "notes/trains.md 1 ['Trains']", "Paris"]
-    assert re.fullmatch(r"Paris-?\d+", lines[3]), "a streamed text, then an integer, whatever the model believes"
-    assert "content" in lines[4]
-    assert "True ['notes/cats.md'] 0" in lines[4]
-    assert lines[5] == "When do cats purr? And when else?"
+    assert lines[:4] == ["trains", "notes/trains.md 1 ['Trains']", "['Trains']", "Paris"]
+    assert re.fullmatch(r"Paris-?\d+", lines[4]), "a streamed text, then an integer, whatever the model believes"
+    assert "content" in lines[5]
+    assert "True ['notes/cats.md'] 0" in lines[5]
+    assert lines[6] == "When do cats purr? And when else?"
 
 
 @pytest.mark.model

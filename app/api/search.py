@@ -108,6 +108,7 @@ class Passage(BaseModel):
     table_header: str
     sentence: Annotated[list[int], Field(min_length=2, max_length=2)] | None
     recognition: dict[str, Any] | None
+    collection: str
 
 
 class SearchResult(BaseModel):

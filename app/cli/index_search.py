@@ -118,7 +118,7 @@ def _report_unknown_fields(retrievers: Sequence[Retriever], where: SearchFilter)
     from echo_index.indexer.inspection.document_queries import unknown_fields
 
     found = [retriever.with_snapshot(lambda snapshot: unknown_fields(snapshot, where)) for retriever in retrievers]
-    known = sorted({name for _, names in found for name in names})
+    known = [*dict.fromkeys(name for _, names in found for name in names)]
     for name in found[0][0]:
         if all(name in unknown for unknown, _ in found):
             notice(f"No document has the field {name}; there are {', '.join(known)}.")

@@ -14,8 +14,6 @@ from filelock import FileLock
 from platformdirs import user_data_path
 
 from echo_index.errors import CollectionError
-from echo_index.indexer.generations.manifest import MANIFEST
-from echo_index.indexer.storage.atomic_write import write_atomically
 
 _FILE = "collections.json"
 _NAME = re.compile(r"[\w][\w.-]{0,63}")
@@ -69,7 +67,7 @@ def add_collection(collection: Collection) -> None:
             f"{collection.name!r} cannot be the name of a collection.",
             remedy="Use up to 64 letters, digits, dots, hyphens and underscores; the first is a letter or a digit.",
         )
-    if not (collection.index / MANIFEST).is_file():
+    if not _is_index(collection.index):
         raise CollectionError(
             f"There is no complete index in {collection.index}.",
             remedy=f"Build it: echo-index build FOLDER --index {collection.index}",
@@ -101,11 +99,17 @@ def find_indexes(names: Sequence[str | Path]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for given in names:
         name, folder = str(given), Path(given)
-        is_named = name in collections and not (folder / MANIFEST).is_file()
+        is_named = name in collections and not _is_index(folder)
         index = collections[name].index if is_named else folder
         if index.resolve() not in {other.resolve() for other in found.values()}:
             found[name] = index
     return found
+
+
+def _is_index(folder: Path) -> bool:
+    from echo_index.indexer.generations.manifest import MANIFEST  # loads NumPy, which takes a while
+
+    return (folder / MANIFEST).is_file()
 
 
 def _named(name: str, collections: dict[str, Collection]) -> Collection:
@@ -117,6 +121,8 @@ def _named(name: str, collections: dict[str, Collection]) -> Collection:
 
 def _change(change: Callable[[dict[str, Collection]], dict[str, Collection]]) -> None:
     """Replace the list by what `change` makes of it, while no other process does."""
+    from echo_index.indexer.storage.atomic_write import write_atomically
+
     path = data_folder() / _FILE
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -27,7 +27,8 @@ class Passage(BaseModel):
     place: str = Field(description="The place in other documents, such as 'slide 3'; else empty.")
     score: float = Field(description="How well it matches; comparable only within one search.")
     relevance: float | None = Field(
-        description="From 0 to 1, comparable between questions: below 0.5, it may well be about something else."
+        default=None,
+        description="From 0 to 1, comparable between questions: below 0.5, it may well be about something else.",
     )
     text: str = Field(description="The text of the passage.")
     start: int = Field(description="The character of the document that the passage begins with, from 0.")

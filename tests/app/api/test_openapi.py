@@ -118,6 +118,8 @@ def complete(case: Any) -> None:
     if case.path == "/search":
         parameters = case.query if case.method == "GET" else case.body
         parameters["query"] = f"x{parameters['query'][1:]}"
+        for name in ("since", "before", "where", "min_score"):  # dates, conditions, and what searches by words lack
+            parameters.pop(name, None)
     if case.path == "/v1/embeddings":
         case.body.pop("dimensions", None)
         case.body.pop("instruction", None)

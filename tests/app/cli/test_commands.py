@@ -119,7 +119,7 @@ def test_ask_answers_or_finds_no_answer(run: Run, notes: Path) -> None:
     run("build", "notes")
     assert "do not hold an answer" in run("ask", "fox?", "--format", "pdf").out
     answer = json.loads(run("ask", "Who sleeps?", "--json").out)
-    assert {"question", "text", "found", "citations", "passages", "removed_markers"} == set(answer)
+    assert {"question", "text", "found", "citations", "passages", "removed_markers", "changed_files"} == set(answer)
     assert len(answer["passages"]) == 2
 
 

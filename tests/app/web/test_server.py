@@ -32,6 +32,8 @@ from echo_index.indexer.sources.source import Source
 from echo_index.retriever.search.retriever import Retriever
 
 HERE = "http://127.0.0.1:7860"
+UNFILTERED = ("", "", "", 0)
+"""No dates, no condition and no least relevance."""
 ENDPOINTS = {"search", "similar", "ask", "list_documents", "read", "status"}
 CHANGES = {"_build", "_stop", "_remove"}
 FOX = "# The fox\n\nThe quick brown fox jumps over the lazy dog.\n"
@@ -221,15 +223,36 @@ def test_the_endpoints_are_the_only_public_ones(visitor: TestClient) -> None:
 
 
 def test_the_search_endpoint(visitor: TestClient) -> None:
-    result = answer(visitor, "search", "lazy dog", 1, "lexical", "", None, None, 0, 0)
+    result = answer(visitor, "search", "lazy dog", 1, "lexical", "", None, None, 0, 0, *UNFILTERED)
     [passage] = result["passages"]
     assert (passage["source"], passage["title"], passage["line"]) == ("notes/fox.md", "The fox", 3)
     assert FOX[passage["start"] : passage["end"]] == passage["text"]
     assert (result["offset"], result["next_offset"], result["note"]) == (0, None, "")
-    assert len(answer(visitor, "search", "fox", 1000, "hybrid", "Find animals.", None, None, 0, 0)["passages"]) == 2
-    [passage] = answer(visitor, "search", "fox", 5, "hybrid", "", ["*vow*"], ["markdown"], 0, 0)["passages"]
+    assert (
+        len(
+            answer(visitor, "search", "fox", 1000, "hybrid", "Find animals.", None, None, 0, 0, *UNFILTERED)["passages"]
+        )
+        == 2
+    )
+    [passage] = answer(visitor, "search", "fox", 5, "hybrid", "", ["*vow*"], ["markdown"], 0, 0, *UNFILTERED)[
+        "passages"
+    ]
     assert passage["source"] == "notes/vow.md"
-    assert len(answer(visitor, "search", "fox", 5, "dense", "", None, None, 1000, 1)["passages"]) == 1
+    assert len(answer(visitor, "search", "fox", 5, "dense", "", None, None, 1000, 1, *UNFILTERED)["passages"]) == 1
+
+
+def test_the_endpoints_take_dates_conditions_and_a_least_relevance(visitor: TestClient) -> None:
+    def found(*filters: Any) -> list[str]:
+        passages = answer(visitor, "search", "fox", 5, "lexical", "", None, None, 0, 0, *filters)["passages"]
+        return [passage["source"] for passage in passages]
+
+    assert found("", "2000", "", 0) == []
+    assert found("1 day", "", "title contains fox", 0) == ["notes/fox.md"]
+    event, data = call(visitor, "search", "fox", 5, "lexical", "", None, None, 0, 0, "", "", "title =", 0)
+    assert (event, "at character 8" in json.dumps(data)) == ("error", True)
+    event, data = call(visitor, "search", "fox", 5, "lexical", "", None, None, 0, 0, "", "", "", 0.5)
+    assert (event, "no score that could be compared" in json.dumps(data)) == ("error", True)
+    assert answer(visitor, "ask", "Who judges my vow?", 5, None, None, "", "2000", "")["citations"] == []
 
 
 def test_the_search_endpoint_groups_duplicates(visitor: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,7 +261,7 @@ def test_the_search_endpoint_groups_duplicates(visitor: TestClient, monkeypatch:
     monkeypatch.setattr(
         Retriever, "search", lambda *given, **how: grouped.append(how["group"]) or search(*given, **how)
     )
-    [passage] = answer(visitor, "search", "lazy dog", 1, "lexical", "", None, None, 0, 0)["passages"]
+    [passage] = answer(visitor, "search", "lazy dog", 1, "lexical", "", None, None, 0, 0, *UNFILTERED)["passages"]
     assert grouped == [True] and passage["alike"] == []
 
 
@@ -248,7 +271,7 @@ def test_the_similar_endpoint(visitor: TestClient) -> None:
 
 
 def test_the_ask_endpoint(visitor: TestClient) -> None:
-    result = answer(visitor, "ask", "Who judges my vow?", 50, None, None)
+    result = answer(visitor, "ask", "Who judges my vow?", 50, None, None, "", "", "")
     assert result.keys() == {"question", "text", "found", "citations"}
 
 
@@ -269,17 +292,17 @@ def test_the_endpoints_for_documents(visitor: TestClient) -> None:
 @pytest.mark.parametrize(
     ("endpoint", "arguments", "said"),
     [
-        ("search", ("", 5, "lexical", "", None, None, 0, 0), "The question is empty."),
-        ("search", ("fox", 0, "lexical", "", None, None, 0, 0), "k is 0; it must be at least 1."),
-        ("search", ("fox", 5, "fuzzy", "", None, None, 0, 0), "fuzzy"),
-        ("search", ("fox", 5, "lexical", "", None, None, -1, 0), "rerank is -1; it must be at least 0."),
+        ("search", ("", 5, "lexical", "", None, None, 0, 0, *UNFILTERED), "The question is empty."),
+        ("search", ("fox", 0, "lexical", "", None, None, 0, 0, *UNFILTERED), "k is 0; it must be at least 1."),
+        ("search", ("fox", 5, "fuzzy", "", None, None, 0, 0, *UNFILTERED), "fuzzy"),
+        ("search", ("fox", 5, "lexical", "", None, None, -1, 0, *UNFILTERED), "rerank is -1; it must be at least 0."),
         ("similar", ("notes/fox.md", 5, 5), "No passage begins at character 5 of notes/fox.md."),
         ("similar", ("/etc/passwd", 0, 5), "No passage begins at character 0 of /etc/passwd."),
         ("read", ("/etc/passwd", 0, 10), "There is no document /etc/passwd in this index."),
         ("read", ("../notes/fox.md", 0, 10), "There is no document ../notes/fox.md in this index."),
         ("read", ("notes/fox.md", -7, 10), "notes/fox.md has no character -7."),
         ("read", ("notes/fox.md", 0, -1), "characters is -1; it must be at least 1."),
-        ("ask", ("  ", 3, None, None), "The question is"),
+        ("ask", ("  ", 3, None, None, "", "", ""), "The question is"),
     ],
 )
 def test_errors_are_returned_as_one_sentence(
@@ -295,7 +318,7 @@ def test_without_an_index_endpoints_return_the_remedy(tmp_path: Path) -> None:
     with TestClient(
         make_app(IndexService(ServiceOptions(tmp_path / "index")), ServerOptions()), base_url=HERE
     ) as client:
-        for endpoint, arguments in (("list_documents", ("", 0, 10)), ("ask", ("Who?", 3, None, None))):
+        for endpoint, arguments in (("list_documents", ("", 0, 10)), ("ask", ("Who?", 3, None, None, "", "", ""))):
             ended, data = call(client, endpoint, *arguments)
             assert ended == "error"
             assert "There is no complete index in" in data["error"] and "echo-index build" in data["error"]
@@ -329,7 +352,7 @@ def test_only_the_right_password_logs_in(stranger: TestClient) -> None:
     assert stranger.post("/login", data={"username": "marta", "password": "green door"}).status_code == 200
     assert stranger.get("/config").status_code == 200
     assert "auth_required" not in stranger.get("/").text
-    [passage] = answer(stranger, "search", "lazy dog", 1, "lexical", "", None, None, 0, 0)["passages"]
+    [passage] = answer(stranger, "search", "lazy dog", 1, "lexical", "", None, None, 0, 0, *UNFILTERED)["passages"]
     assert passage["source"] == "notes/fox.md"
 
 
@@ -400,7 +423,7 @@ def test_the_routes_for_programs_stand_beside_the_page(served: IndexService) -> 
         assert client.get("/v1/nothing").json()["error"]["type"] == "invalid_request_error"
         assert "/v1/embeddings" in client.get("/openapi.json").json()["paths"]
         assert "Library" in client.get("/config").text
-        assert answer(client, "search", "lazy dog", 1, "lexical", "", None, None, 0)
+        assert answer(client, "search", "lazy dog", 1, "lexical", "", None, None, 0, 0, *UNFILTERED)
         evil = {"host": "evil.example"}
         assert client.get("/", headers=evil).status_code == client.get("/v1/models", headers=evil).status_code == 403
         assert client.get("/healthz").json() == {"status": "ready"}

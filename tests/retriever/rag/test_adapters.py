@@ -310,6 +310,7 @@ def test_a_document_tells_all_of_its_hit_in_types_that_json_knows(index_dir: Pat
         *("source", "title", "headings", "format", "start", "end"),
         *("page", "line", "score", "dense", "lexical", "likelihood", "alike"),
         *("place", "table_header", "anchors", "sentence", "location", "recognition"),
+        *("relevance", "collection"),
     }
     text = (corpus / "fox.md").read_text()
     assert document.page_content == text[found["start"] : found["end"]]

@@ -84,11 +84,16 @@ def _read_one(mail: Mail, read_part: ReadPart) -> Document:
 
 def _fields(mail: Mail) -> tuple[Field, ...]:
     """Return who wrote a mail, to whom and when; each person is a value: `Ann <ann@example.org>`."""
-    people = [
-        (field.lower(), [f"{name} <{address}>" if name else address for name, address in getaddresses([value])])
-        for field, value in ((field, mail.fields.get(field, "")[:_MAX_PEOPLE]) for field in ("From", "To", "Cc"))
-    ]
+    people = [(field.lower(), _people(mail.fields.get(field, ""))) for field in ("From", "To", "Cc")]
     return collect_fields([*people, ("author", people[0][1]), ("date", iso_date(mail.fields.get("Date", "")))])
+
+
+def _people(value: str) -> list[str]:
+    try:
+        addresses = getaddresses([value[:_MAX_PEOPLE]])
+    except RecursionError:  # comments within comments, as no person writes them
+        return []
+    return [f"{name} <{address}>" if name else address for name, address in addresses]
 
 
 def _mail_within(attachment: Attachment) -> Mail | None:
