@@ -3,7 +3,7 @@
     python -m benchmarks.collections FOLDER... --work FOLDER [--queries N] [--no-adapter]
 
 Each FOLDER is a dataset in BEIR format. It is indexed as a whole; the parts get the same vectors, but a normalization
-and a full text of their own. "Halves" are every other document. "Parts" are of unlike size and subject: documents that are
+and a full text of their own. "Halves" are every other document. "Parts" are of unlike subjects: documents that are
 nearer to one of two centres than to the other (k-means). nDCG@10 is that of each mode of search, and "same" the share
 of the ten best passages in the whole that are among the ten best of the parts.
 """

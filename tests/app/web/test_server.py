@@ -228,15 +228,10 @@ def test_the_search_endpoint(visitor: TestClient) -> None:
     assert (passage["source"], passage["title"], passage["line"]) == ("notes/fox.md", "The fox", 3)
     assert FOX[passage["start"] : passage["end"]] == passage["text"]
     assert (result["offset"], result["next_offset"], result["note"]) == (0, None, "")
-    assert (
-        len(
-            answer(visitor, "search", "fox", 1000, "hybrid", "Find animals.", None, None, 0, 0, *UNFILTERED)["passages"]
-        )
-        == 2
-    )
-    [passage] = answer(visitor, "search", "fox", 5, "hybrid", "", ["*vow*"], ["markdown"], 0, 0, *UNFILTERED)[
-        "passages"
-    ]
+    result = answer(visitor, "search", "fox", 1000, "hybrid", "Find animals.", None, None, 0, 0, *UNFILTERED)
+    assert len(result["passages"]) == 2
+    result = answer(visitor, "search", "fox", 5, "hybrid", "", ["*vow*"], ["markdown"], 0, 0, *UNFILTERED)
+    [passage] = result["passages"]
     assert passage["source"] == "notes/vow.md"
     assert len(answer(visitor, "search", "fox", 5, "dense", "", None, None, 1000, 1, *UNFILTERED)["passages"]) == 1
 
