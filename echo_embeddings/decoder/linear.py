@@ -101,11 +101,24 @@ def precise_int8_product(matrix: Int8Linear, rows: torch.Tensor) -> torch.Tensor
 
 
 def plain_int8_product(rows: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """Return the exact product of rows (rows, in) from `Int8Linear.prepare` and an int8 matrix (out, in) as it is.
+    """Return the product of rows (rows, in) from `Int8Linear.prepare` and an int8 matrix (out, in) as it is.
 
-    float32 (rows, out), without the scales.
+    float32 (rows, out), without the scales. It is exact, or rounded as float32 where int8 products are not exact.
     """
-    return torch._int_mm(rows.bitwise_xor(128).view(torch.int8), values.t()).float()
+    signed = rows.bitwise_xor(128).view(torch.int8)
+    if _int_mm_is_exact():
+        return torch._int_mm(signed, values.t()).float()
+    return signed.float() @ values.float().t()
+
+
+@cache
+def _int_mm_is_exact() -> bool:
+    """Try torch's int8 product, which is not public, on large numbers: before VNNI, sums of two saturate at 16 bits."""
+    rows, values = torch.full((2, 64), 127, dtype=torch.int8), torch.full((8, 64), 127, dtype=torch.int8)
+    try:
+        return bool((torch._int_mm(rows, values.t()) == 64 * 127 * 127).all())
+    except (AttributeError, RuntimeError):
+        return False
 
 
 def int8_is_fast() -> bool:
