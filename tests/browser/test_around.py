@@ -24,7 +24,7 @@ def guarded(site: Site) -> Iterator[Site]:
 def test_the_footer(page: Page) -> None:
     footer = page.get_by_role("contentinfo")
     footer.get_by_role("button", name="Use via API").click()
-    for endpoint in ("/search", "/similar", "/ask", "/documents", "/read"):
+    for endpoint in ("/search", "/similar", "/ask", "/list_documents", "/read", "/status"):
         expect(page.get_by_text(endpoint, exact=True).first).to_be_visible()
     page.keyboard.press("Escape")
     page.goto(page.url.split("?")[0])
