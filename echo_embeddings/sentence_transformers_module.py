@@ -14,13 +14,20 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import torch
-from sentence_transformers import SentenceTransformer
-from sentence_transformers.base.modules import InputModule
 
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.encoder_config import EncoderConfig
 from echo_index.embeddings.text.prompt_tokens import EchoTokens
-from echo_index.errors import ModelError, PromptError, TextError
+from echo_index.errors import MissingPackage, ModelError, PromptError, TextError
+
+try:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import InputModule
+except ImportError:
+    raise MissingPackage(
+        "Models of sentence-transformers need the package sentence-transformers, version 6 or later.",
+        remedy="Install it: pip install 'sentence-transformers>=6'",
+    ) from None
 
 Features = dict[str, torch.Tensor]
 _ADAPTER_FOLDER = "adapter"
@@ -92,7 +99,8 @@ class EchoModule(InputModule):
         config, folder = self.encoder.config(), Path(output_path)
         adapter = config["adapter"]
         if adapter not in (None, "own"):
-            shutil.copytree(str(adapter), folder / _ADAPTER_FOLDER, dirs_exist_ok=True)
+            if Path(str(adapter)).resolve() != (folder / _ADAPTER_FOLDER).resolve():  # else it was loaded from there
+                shutil.copytree(str(adapter), folder / _ADAPTER_FOLDER, dirs_exist_ok=True)
             config["adapter"] = _ADAPTER_FOLDER
         (folder / self.config_file_name).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 

@@ -39,9 +39,11 @@ from echo_index.app.services.json_fields import answer_fields, change_fields, hi
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from langchain_core.language_models import BaseChatModel
 
+    from echo_index.indexer.inspection.changed_files import FileChanges
     from echo_index.retriever.rag.local_writer import LocalWriter
     from echo_index.retriever.search.hits import Hit
 
@@ -222,8 +224,10 @@ def ask(
             return own_writer(searched.searcher, with_adapter=not no_adapter)
         return local_writer(chosen, with_adapter=not no_adapter, device=device, notice=notice)
 
+    def look_for_changes() -> dict[Path, FileChanges | None]:  # after the answer, which need not wait for it
+        return {} if update else changes_by_index(searched.indexes)
+
     embed = searched.searcher.embed_sentences
-    changes = {} if update else changes_by_index(searched.indexes)
     if document is not None:
         whole = find_document(document, searched.retrievers[0].snapshot, searched.indexes[0])
         with answering(llm):
@@ -231,10 +235,10 @@ def ask(
             print_document_answer(
                 whole, question, model=model_for_document, embed=embed, json=json, out=out, err=err, notice=notice
             )
-        tell_changes(changes)
+        tell_changes(look_for_changes())
         return
     if question is None or chat:
-        tell_changes(changes)
+        tell_changes(look_for_changes())
         chat_model = chat_model or chat_model_of(writer_here())
         chosen = partial(_passages, find=searched.find, model=chat_model, k=k)
         run_chat(question, search=chosen, model=chat_model, embed=embed, llm=llm, out=out, notice=notice)
@@ -246,9 +250,11 @@ def ask(
         given = choose_passages(question, hits, model=answering_model, k=k)
         stream = stream_answer(question, given, model=answering_model, embed=embed)
         if json:
-            output.print_json(out, {**answer_fields(stream.answer), "changed_files": change_fields(changes.values())})
+            fields, changes = answer_fields(stream.answer), look_for_changes()
+            output.print_json(out, {**fields, "changed_files": change_fields(changes.values())})
         else:
             output.print_answer(out, stream)
+            changes = look_for_changes()
     tell_changes(changes)
 
 

@@ -93,14 +93,14 @@ def find_indexes(names: Sequence[str | Path]) -> dict[str, Path]:
     A name is that of a collection or a folder. A folder with an index comes first; it is called as it is spelled.
 
     Raises:
-        CollectionError: the list of collections cannot be read.
+        CollectionError: the list of collections has to be read, and cannot be.
     """
-    collections = read_collections()
     found: dict[str, Path] = {}
     for given in names:
-        name, folder = str(given), Path(given)
-        is_named = name in collections and not _is_index(folder)
-        index = collections[name].index if is_named else folder
+        name, index = str(given), Path(given)
+        # A path such as ./work is no name, nor is the default folder: the list is not read for them.
+        if _NAME.fullmatch(name) and (collection := read_collections().get(name)) and not _is_index(index):
+            index = collection.index
         if index.resolve() not in {other.resolve() for other in found.values()}:
             found[name] = index
     return found

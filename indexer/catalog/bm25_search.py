@@ -10,9 +10,10 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from echo_index.indexer.catalog.fts_index import has_basic_letters
-from echo_index.indexer.catalog.records import LexicalQuery, SearchFilter, TermStatistics
+from echo_index.indexer.catalog.records import LexicalQuery, QueryPart, SearchFilter, TermStatistics
 from echo_index.indexer.catalog.visibility_sql import FROM_VISIBLE_CHUNKS, VISIBLE, filter_sql
 from echo_index.indexer.storage.sqlite import Database
 from echo_index.indexer.text.analyzer import (
@@ -29,7 +30,8 @@ from echo_index.indexer.text.stopwords import STOP_WORDS
 _TERMS, _WORDS = "terms", "exact_words"
 _ENGLISH_STEMS = "full_text"  # the only full-text table up to schema version 2
 _COUNT_EXPONENT = 0.75  # of seven collections, short queries lose with 1, long ones with 0
-
+NO_FACTORS: Mapping[QueryPart, float] = MappingProxyType({})
+"""Every part weighs what it weighs in its own catalog."""
 _LEAST_INVERSE_FREQUENCY = 1e-6  # FTS5's, of a part that more than half of all rows match
 
 
@@ -73,12 +75,22 @@ class _Expressions:
             return rankings[0]
         return f"SELECT id, sum(score) AS score FROM ({' UNION ALL '.join(rankings)}) GROUP BY id"
 
+    def times(self, factors: Mapping[QueryPart, float]) -> _Expressions:
+        """Return these expressions with weights that are multiplied by factors, 1 where there is none."""
+        if not factors:
+            return self
+        ranked = {
+            table: {expression: weight * factors.get((table, expression), 1) for expression, weight in weights.items()}
+            for table, weights in self.ranked.items()
+        }
+        return _Expressions(ranked, self.required)
+
     def _by_weight(self) -> list[tuple[str, float, list[str]]]:
         """Return the ranked expressions by their table and their weight."""
         grouped: dict[tuple[str, float], list[str]] = {}
         for table, weights in self.ranked.items():
             for expression, weight in weights.items():
-                grouped.setdefault((table, round(weight, 6)), []).append(expression)
+                grouped.setdefault((table, float(f"{weight:.6g}")), []).append(expression)
         return [(table, weight, parts) for (table, weight), parts in grouped.items()]
 
 
@@ -98,13 +110,13 @@ def bm25_search(
     k: int,
     where: SearchFilter,
     generation: int,
-    statistics: TermStatistics | None = None,
+    factors: Mapping[QueryPart, float] = NO_FACTORS,
 ) -> list[tuple[int, float]]:
     """Return (chunk id, BM25 score) of the best `k` chunks of a generation, best first; higher scores are better.
 
-    With the `statistics` of several catalogs, a part of the query weighs as much as if they were one.
+    Each part of the query weighs as often as much as `factors` says, see `weight_factors`.
     """
-    expressions = _weighted(database, _expressions(database, query), statistics)
+    expressions = _expressions(database, query).times(factors)
     if not expressions.ranked:
         return []
     if where == SearchFilter():
@@ -119,11 +131,15 @@ def bm25_search(
 
 
 def bm25_scores(
-    database: Database, query: LexicalQuery, ids: Sequence[int], *, statistics: TermStatistics | None = None
+    database: Database,
+    query: LexicalQuery,
+    ids: Sequence[int],
+    *,
+    factors: Mapping[QueryPart, float] = NO_FACTORS,
 ) -> dict[int, float]:
     """Return the BM25 score of each of these chunks, 0 for chunks that do not match."""
     scores = dict.fromkeys(map(int, ids), 0.0)
-    expressions = _weighted(database, _expressions(database, query), statistics)
+    expressions = _expressions(database, query).times(factors)
     if scores and expressions.ranked:
         selected = "SELECT value FROM json_each(:ids)"
         # The plus makes SQLite compute the ranking once instead of once for each id.
@@ -147,19 +163,13 @@ def term_statistics(database: Database, query: LexicalQuery) -> TermStatistics:
     )
 
 
-def _weighted(database: Database, expressions: _Expressions, total: TermStatistics | None) -> _Expressions:
-    """Return the expressions with weights that replace this catalog's inverse document frequencies by the total's."""
-    if total is None:
-        return expressions
-    weighted = _Expressions(required=expressions.required)
-    for table, weights in expressions.ranked.items():
-        rows = int(database.value(f"SELECT count(*) FROM {table}"))
-        for expression, weight in weights.items():
-            matches = database.value(f"SELECT count(*) FROM {table} WHERE {table} MATCH ?", (expression,))
-            everywhere = _inverse_frequency(total.rows[table], total.matches[table, expression])
-            factor = everywhere / _inverse_frequency(rows, int(matches))
-            weighted.rank_by(table, [expression], weight=weight * factor)
-    return weighted
+def weight_factors(own: TermStatistics, total: TermStatistics) -> dict[QueryPart, float]:
+    """Return by what each part's weight is multiplied so that it is as rare as in several catalogs together."""
+    return {
+        part: _inverse_frequency(total.rows[part[0]], total.matches[part])
+        / _inverse_frequency(own.rows[part[0]], matches)
+        for part, matches in own.matches.items()
+    }
 
 
 def _inverse_frequency(rows: int, matches: int) -> float:

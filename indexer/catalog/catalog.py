@@ -16,7 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from echo_index.errors import IndexDamaged
-from echo_index.indexer.catalog.bm25_search import bm25_scores, bm25_search, term_statistics, visible_languages
+from echo_index.indexer.catalog.bm25_search import (
+    NO_FACTORS,
+    bm25_scores,
+    bm25_search,
+    term_statistics,
+    visible_languages,
+)
 from echo_index.indexer.catalog.document_fields import field_counts
 from echo_index.indexer.catalog.fts_index import add_chunk, remove_chunks
 from echo_index.indexer.catalog.records import (
@@ -25,6 +31,7 @@ from echo_index.indexer.catalog.records import (
     Counts,
     DocumentRow,
     LexicalQuery,
+    QueryPart,
     SearchFilter,
     StoredChunk,
     TermStatistics,
@@ -396,19 +403,19 @@ class Catalog:
         k: int,
         where: SearchFilter,
         generation: int,
-        statistics: TermStatistics | None = None,
+        factors: Mapping[QueryPart, float] = NO_FACTORS,
     ) -> list[tuple[int, float]]:
         """Return (chunk id, BM25 score) of the best `k` matches of a query, best first; higher scores are better.
 
-        `statistics` are those of all catalogs that are searched together, if there are others.
+        `factors` are those of `weight_factors`, if other catalogs are searched together with this one.
         """
-        return bm25_search(self.database, query, k=k, where=where, generation=generation, statistics=statistics)
+        return bm25_search(self.database, query, k=k, where=where, generation=generation, factors=factors)
 
     def scores_of(
-        self, query: LexicalQuery, ids: Sequence[int], *, statistics: TermStatistics | None = None
+        self, query: LexicalQuery, ids: Sequence[int], *, factors: Mapping[QueryPart, float] = NO_FACTORS
     ) -> dict[int, float]:
         """Return the BM25 score of each of these chunks, 0 for chunks that do not match."""
-        return bm25_scores(self.database, query, ids, statistics=statistics)
+        return bm25_scores(self.database, query, ids, factors=factors)
 
     def term_statistics(self, query: LexicalQuery) -> TermStatistics:
         """Return how many rows the full text has, and how many match each part of a query."""

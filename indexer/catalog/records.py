@@ -156,21 +156,22 @@ class LexicalQuery:
     optional_phrases: tuple[str, ...] = ()
 
 
+QueryPart = tuple[str, str]
+"""A part of a full-text query that BM25 weighs by how rare it is: a full-text table and an FTS5 expression."""
+
+
 @dataclass(frozen=True, slots=True)
 class TermStatistics:
-    """The rows of full-text tables, and in how many of them each part of a query occurs: what BM25 weights parts by.
-
-    `matches` are keyed by table and FTS5 expression.
-    """
+    """How many rows each full-text table has, and how many of them have each part of a query."""
 
     rows: Mapping[str, int]
-    matches: Mapping[tuple[str, str], int]
+    matches: Mapping[QueryPart, int]
 
     @classmethod
     def total(cls, parts: Iterable[TermStatistics]) -> TermStatistics:
         """Return the statistics of several catalogs together."""
         rows: Counter[str] = Counter()
-        matches: Counter[tuple[str, str]] = Counter()
+        matches: Counter[QueryPart] = Counter()
         for part in parts:
             rows.update(part.rows)
             matches.update(part.matches)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from echo_index.embeddings.vectors.vector_ops import Vectors
 from echo_index.errors import IndexDamaged
+from echo_index.indexer.catalog.bm25_search import NO_FACTORS
 from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.catalog.chunk_queries import overlapping_chunks
-from echo_index.indexer.catalog.records import LexicalQuery, SearchFilter, StoredChunk, TermStatistics
+from echo_index.indexer.catalog.records import LexicalQuery, QueryPart, SearchFilter, StoredChunk
 from echo_index.indexer.generations.manifest import Manifest, manifest_stamp
 from echo_index.indexer.generations.recovery import complete_manifest
 from echo_index.indexer.generations.vector_file import GenerationVectors, has_vectors_file
@@ -124,19 +125,24 @@ class Snapshot:
         return self.vectors.search(vector, k=k, among=self._chunk_ids(where))
 
     def matching(
-        self, query: LexicalQuery, *, k: int, where: SearchFilter, statistics: TermStatistics | None = None
+        self,
+        query: LexicalQuery,
+        *,
+        k: int,
+        where: SearchFilter,
+        factors: Mapping[QueryPart, float] = NO_FACTORS,
     ) -> list[tuple[int, float]]:
         """Return (chunk id, BM25 score) of the `k` best matches of a full-text query, best first.
 
-        `statistics` are those of all indexes that are searched together, if there are others.
+        `factors` are those of `weight_factors`, if other indexes are searched together with this one.
         """
-        return self.catalog.match(query, k=k, where=where, generation=self.manifest.generation, statistics=statistics)
+        return self.catalog.match(query, k=k, where=where, generation=self.manifest.generation, factors=factors)
 
     def scores(
-        self, query: LexicalQuery, ids: Sequence[int], *, statistics: TermStatistics | None = None
+        self, query: LexicalQuery, ids: Sequence[int], *, factors: Mapping[QueryPart, float] = NO_FACTORS
     ) -> dict[int, float]:
         """Return the BM25 score of each of these chunks for a full-text query, 0 for chunks that do not match."""
-        return self.catalog.scores_of(query, ids, statistics=statistics)
+        return self.catalog.scores_of(query, ids, factors=factors)
 
     def stored_chunks(self, ids: Sequence[int]) -> dict[int, StoredChunk]:
         """Return the chunks with these ids, by id."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
@@ -47,12 +48,13 @@ class CollectionsRetriever(Searcher):
         self._union: tuple[tuple[Snapshot, ...], SnapshotUnion] | None = None
         (first_name, first), *others = self.retrievers.items()
         for name, other in others:
+            config, wanted = other.snapshot.manifest.encoder, first.snapshot.manifest.encoder
             if other.snapshot.manifest.fingerprint != first.snapshot.manifest.fingerprint:
+                different = ", ".join(part for part in wanted if config.get(part) != wanted[part])
                 raise IndexMismatch(
-                    f"The indexes {first_name} and {name} were built with different encoders, "
+                    f"The indexes {first_name} and {name} were built with different encoders ({different}), "
                     "so their passages cannot be ranked together.",
-                    remedy=f"Build one of them again with the encoder of the other: echo-index build --rebuild "
-                    f"--index {other.index_dir}",
+                    remedy="Rebuild one of them with the settings of the other, which echo-index status shows.",
                 )
 
     @classmethod
@@ -132,7 +134,8 @@ class CollectionsRetriever(Searcher):
             raise QuestionError(
                 f"There is no collection {collection!r}.", remedy=f"The collections are {', '.join(self.retrievers)}."
             )
-        return self.retrievers[collection].similar(source, start, k=k, where=where)
+        hits = self.retrievers[collection].similar(source, start, k=k, where=where)
+        return [replace(hit, collection=collection) for hit in hits]
 
     def _current_union(self) -> SnapshotUnion:
         """Return the newest generations; their common normalization is computed once."""

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from echo_index.indexer.catalog.records import LexicalQuery, SearchFilter, StoredChunk, TermStatistics
+from echo_index.indexer.catalog.bm25_search import weight_factors
+from echo_index.indexer.catalog.records import LexicalQuery, QueryPart, SearchFilter, StoredChunk, TermStatistics
 from echo_index.indexer.text.language_detection import ENGLISH
 from echo_index.indexer.vectors.normalization import NormalizedQuery, VectorNormalization, pooled_normalization
 
@@ -33,6 +34,7 @@ class SnapshotUnion:
     def __init__(self, snapshots: Mapping[str, Snapshot]) -> None:
         self._names = list(snapshots)
         self._snapshots = list(snapshots.values())
+        self._last_factors: tuple[LexicalQuery | None, list[dict[QueryPart, float]]] = None, []
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -93,20 +95,20 @@ class SnapshotUnion:
 
     def matching(self, query: LexicalQuery, *, k: int, where: SearchFilter) -> list[tuple[int, float]]:
         """Return (chunk id, BM25 score) of the `k` best matches of a full-text query, best first."""
-        statistics = self._statistics(query)
+        factors = self._factors(query)
         ranked = [
             (self._global(number, identifier), score)
             for number, snapshot in enumerate(self._snapshots)
-            for identifier, score in snapshot.matching(query, k=k, where=where, statistics=statistics)
+            for identifier, score in snapshot.matching(query, k=k, where=where, factors=factors[number])
         ]
         return sorted(ranked, key=lambda item: (-item[1], item[0]))[:k]
 
     def scores(self, query: LexicalQuery, ids: Sequence[int]) -> dict[int, float]:
         """Return the BM25 score of each of these chunks for a full-text query, 0 for chunks that do not match."""
-        statistics = self._statistics(query)
+        factors = self._factors(query)
         scores: dict[int, float] = {}
         for number, positions, local in self._by_snapshot(ids):
-            of_snapshot = self._snapshots[number].scores(query, local, statistics=statistics)
+            of_snapshot = self._snapshots[number].scores(query, local, factors=factors[number])
             scores.update((ids[position], of_snapshot[key]) for position, key in zip(positions, local, strict=True))
         return scores
 
@@ -124,8 +126,15 @@ class SnapshotUnion:
                 chunks[ids[position]] = replace(stored[key], id=ids[position], collection=self._names[number])
         return chunks
 
-    def _statistics(self, query: LexicalQuery) -> TermStatistics:
-        return TermStatistics.total(snapshot.catalog.term_statistics(query) for snapshot in self._snapshots)
+    def _factors(self, query: LexicalQuery) -> list[dict[QueryPart, float]]:
+        """Return the factors of each index; those of the last query are kept, as a search needs them twice."""
+        known_query, factors = self._last_factors
+        if known_query != query:
+            each = [snapshot.catalog.term_statistics(query) for snapshot in self._snapshots]
+            total = TermStatistics.total(each)
+            factors = [weight_factors(own, total) for own in each]
+            self._last_factors = query, factors
+        return factors
 
     def _global(self, number: int, identifier: int) -> int:
         return identifier * len(self._snapshots) + number

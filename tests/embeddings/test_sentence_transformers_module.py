@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import mteb
@@ -130,6 +132,9 @@ def test_an_adapter_moves_with_the_folder(
     moved = (tmp_path / "model").rename(tmp_path / "moved")
     model = SentenceTransformer(str(moved), device="cpu", trust_remote_code=True)
     assert model.encode(TEXTS) == pytest.approx(expected, abs=1e-5)
+    model.save(str(moved))  # onto itself
+    model = SentenceTransformer(str(moved), device="cpu", trust_remote_code=True)
+    assert model.encode(TEXTS) == pytest.approx(expected, abs=1e-5)
     assert (
         np.abs(expected - EchoEncoder(load_model(str(tiny_folder), device="cpu")).encode_documents(TEXTS)).max() > 1e-3
     )
@@ -152,6 +157,12 @@ def test_a_folder_of_something_else_is_not_overwritten(encoder: EchoEncoder, tmp
     save_sentence_transformer(encoder, tmp_path / "new")
     save_sentence_transformer(encoder.with_options(max_tokens=5), tmp_path / "new")
     assert json.loads((tmp_path / "new" / "echo_encoder.json").read_text())["max_tokens"] == 5
+
+
+def test_without_the_package_the_error_says_what_to_install() -> None:
+    script = "import sys; sys.modules['sentence_transformers'] = None; from echo_index import as_sentence_transformer"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert "MissingPackage" in ended.stderr and "pip install 'sentence-transformers>=6'" in ended.stderr
 
 
 def test_the_evaluators_of_sentence_transformers_use_queries_and_documents(

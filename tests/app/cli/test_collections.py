@@ -3,52 +3,24 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-
-from echo_index.app.cli.main import main
-
-
-class Ran(NamedTuple):
-    """Exit code and output of a command."""
-
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Ran]
+from command_runner import Run
 
 
 @pytest.fixture
-def run(tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Return a function that runs a command beside the indexes "work" and "home", which have names."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("ECHO_INDEX_DATA", str(tmp_path / "data"))
-
-    def run_command(*words: str) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["echo-index", *words])
-        code = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        return Ran(code, *capsys.readouterr())
-
     for name, text in (("work", "The fox jumps over the fence."), ("home", "A fox sleeps in the garden.")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "fox.md").write_text(f"# Fox\n\n{text}\n")
         index = str(tmp_path / f"{name}-index")
-        assert (
-            run_command("build", name, "--index", index, "--model", str(tiny_folder), "--precision", "fp32").code == 0
-        )
-        assert run_command("collections", "add", name, index).code == 0
-    return run_command
+        ran = run("build", name, "--index", index, "--precision", "fp32")
+        assert ran.code == 0, ran.err
+        assert run("collections", "add", name, index).code == 0
+    return run
 
 
 def test_a_search_of_two_indexes_names_them(run: Run) -> None:

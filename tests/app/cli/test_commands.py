@@ -9,16 +9,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
+from command_runner import Run
 from repository import ROOT
 from rich.console import Console
 from tiny_models import CHAT_TEMPLATE, llama_config, save_model
 
-from echo_index.app.cli.main import main
 from echo_index.app.cli.output import print_report
 from echo_index.app.services import writers
 from echo_index.app.services.status import status_lines
@@ -28,37 +28,6 @@ from echo_index.indexer.building.document_sync import BuildReport
 from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.generations.manifest import read_manifest
 from echo_index.retriever.rag.local_writer import LocalWriter
-
-
-class Ran(NamedTuple):
-    """Exit code and output of a command."""
-
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Ran]
-
-
-@pytest.fixture
-def run(tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Return a function that runs a command in an empty folder; `build` uses the tiny model by default."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run_command(*words: str) -> Ran:
-        if words and words[0] == "build" and "--model" not in words:
-            words = (*words, "--model", str(tiny_folder))
-        monkeypatch.setattr(sys, "argv", ["echo-index", *words])
-        code = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        return Ran(code, *capsys.readouterr())
-
-    return run_command
 
 
 @pytest.fixture

@@ -4,22 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-
-from echo_index.app.cli.main import main
-
-
-class Ran(NamedTuple):
-    """Exit code and output of a command."""
-
-    code: int
-    out: str
-    err: str
+from command_runner import Ran, run_command
 
 
 class Commands:
@@ -29,13 +18,7 @@ class Commands:
         self._monkeypatch, self._capsys = monkeypatch, capsys
 
     def run(self, *words: str) -> Ran:
-        self._monkeypatch.setattr(sys, "argv", ["echo-index", *words])
-        code = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        return Ran(code, *self._capsys.readouterr())
+        return run_command(*words, monkeypatch=self._monkeypatch, capsys=self._capsys)
 
     def found(self, *options: str, query: str = "whale") -> list[str]:
         ran = self.run("search", query, "--mode", "lexical", "--json", *options)

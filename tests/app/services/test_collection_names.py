@@ -82,6 +82,7 @@ def test_a_damaged_list_is_an_error_that_names_it(data: Path, tmp_path: Path) ->
     with pytest.raises(CollectionError, match="cannot be read"):
         add_collection(Collection("work", index(tmp_path / "index")))
     assert (data / "collections.json").read_text() == '{"work": 3}'
+    assert find_indexes(["./work", ".echo-index"]), "paths need no list"
 
 
 def _add(name: str, folder: Path) -> None:

@@ -11,7 +11,8 @@ from indexer_helpers import WordEncoder
 
 from echo_index.embeddings.vectors.vector_ops import l2_normalize
 from echo_index.indexer.building.build_documents import index_documents
-from echo_index.indexer.catalog.records import SearchFilter
+from echo_index.indexer.catalog.catalog import Catalog
+from echo_index.indexer.catalog.records import LexicalQuery, SearchFilter
 from echo_index.indexer.documents.document import Document
 from echo_index.indexer.generations.snapshot import Snapshot, open_snapshot
 from echo_index.indexer.vectors.normalization import VectorNormalization, pooled_normalization
@@ -105,6 +106,39 @@ def test_scores_are_those_of_the_ranking(whole_and_union: tuple[Snapshot, Snapsh
     query = parse_lexical_query(QUERY, union.languages())
     ranked = dict(union.matching(query, k=100, where=EVERYTHING))
     assert union.scores(query, list(ranked)) == pytest.approx(ranked)
+
+
+def test_statistics_are_counted_once_for_a_query(
+    whole_and_union: tuple[Snapshot, SnapshotUnion], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, union = whole_and_union
+    counted: list[LexicalQuery] = []
+    count = Catalog.term_statistics
+    monkeypatch.setattr(Catalog, "term_statistics", lambda self, query: counted.append(query) or count(self, query))
+    [vector] = WordEncoder().encode_queries(["a new query of the garden"])
+    hybrid_ranking(union, "a new query of the garden", vector, k=3, where=EVERYTHING)
+    assert len(counted) == 2, "once for each index"
+
+
+def test_a_passage_is_as_relevant_as_the_indexes_say_together(
+    whole_and_union: tuple[Snapshot, SnapshotUnion], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, union = whole_and_union
+    assert union.relevance(0.9) is None, "indexes of so few passages cannot tell"
+    shares = iter([0.9, 0.5, 0.9, None])
+    monkeypatch.setattr(Snapshot, "relevance", lambda self, cosine: next(shares))
+    assert union.relevance(0.3) == pytest.approx(0.45)
+    assert union.relevance(0.3) is None
+
+
+def test_a_phrase_in_most_of_all_passages_still_matches(tmp_path: Path) -> None:
+    common = [(f"c{number}", Document(text="red fox", title="", format="text")) for number in range(40)]
+    rare = [("r0", Document(text="red fox", title="", format="text"))]
+    rare += [(f"r{number}", Document(text="blue owl", title="", format="text")) for number in range(1, 9)]
+    union = SnapshotUnion({"c": snapshot(common, tmp_path / "c"), "r": snapshot(rare, tmp_path / "r")})
+    query = parse_lexical_query('"red fox"', union.languages())
+    [found] = [key for key, _ in union.matching(query, k=100, where=SearchFilter(paths=("r0",)))]
+    assert union.scores(query, [found])[found] > 0
 
 
 def normalization(mean: float, gain: float, passages: int) -> VectorNormalization:
