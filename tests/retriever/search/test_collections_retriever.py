@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from indexer_helpers import WordEncoder
 
-from echo_index.errors import IndexMismatch, IndexMissing, QuestionError
+from echo_index.errors import IndexDamaged, IndexMismatch, IndexMissing, QuestionError
 from echo_index.indexer.building.build_documents import index_documents
 from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.indexer.documents.document import Document
 from echo_index.retriever.search.collections_retriever import CollectionsRetriever
 from echo_index.retriever.search.hits import Hit
 from echo_index.retriever.search.neighbours import join_neighbours
+from echo_index.retriever.search.search_space import SearchSpace
 
 WORK = {"notes.md": "The fox jumps over the fence.", "plan.md": "A bridge is built over the river."}
 HOME = {"notes.md": "The fox sleeps in the garden.", "fish.md": "Trout live in the river."}
@@ -72,7 +74,42 @@ def test_copies_in_two_indexes_are_grouped_and_tell_their_index(tmp_path: Path) 
 
 def test_documents_of_the_same_name_are_not_joined(retriever: CollectionsRetriever) -> None:
     first, second = retriever.search("the fox", k=2)
-    assert len(join_neighbours([first, second])) == 2
+    following = replace(second, start=first.end + 1, end=first.end + 9)
+    assert len(join_neighbours([first, following])) == 2
+    assert len(join_neighbours([first, replace(following, collection=first.collection)])) == 1
+
+
+def test_a_generation_that_is_purged_meanwhile_is_replaced(
+    retriever: CollectionsRetriever, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+
+    def act(space: SearchSpace) -> str:
+        tried.append("again" if tried else "first")
+        if len(tried) == 1:
+            build({**HOME, "owl.md": "An owl hears a mouse."}, tmp_path / "home")
+            raise IndexDamaged("purged")
+        return tried[-1]
+
+    assert retriever.with_space(act) == "again"
+    with pytest.raises(IndexDamaged, match="always"):
+        retriever.with_space(raise_damage)
+
+
+def raise_damage(space: SearchSpace) -> None:
+    raise IndexDamaged("always")
+
+
+def test_three_indexes_keep_their_passages_apart(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        build({f"{name}{number}.md": f"The {name} fox, number {number}." for number in range(4)}, tmp_path / name)
+    three = CollectionsRetriever.open(
+        {name: tmp_path / name for name in ("a", "b", "c")},
+        encoder=WordEncoder(),  # type: ignore[arg-type]
+    )
+    hits = three.search("fox number", k=12)
+    assert sorted(hit.source for hit in hits) == sorted(f"{name}{number}.md" for name in "abc" for number in range(4))
+    assert all(hit.source.startswith(hit.collection) and f"The {hit.collection} fox" in hit.text for hit in hits)
 
 
 def test_what_is_similar_is_asked_of_one_index(retriever: CollectionsRetriever) -> None:

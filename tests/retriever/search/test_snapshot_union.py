@@ -131,10 +131,19 @@ def test_a_passage_is_as_relevant_as_the_indexes_say_together(
     assert union.relevance(0.3) is None
 
 
+def test_english_is_the_first_language_of_all_indexes(tmp_path: Path) -> None:
+    german = "Der Fuchs springt über den Zaun und schläft danach im Garten, weil er müde geworden ist."
+    english = "The fox jumps over the fence and then it sleeps in the garden because it is tired."
+    indexes = {}
+    for name, text in (("german", german), ("english", english)):
+        indexes[name] = snapshot([(name, Document(text=text, title="", format="text"))], tmp_path / name)
+    assert SnapshotUnion(indexes).languages() == ["english", "german"]
+
+
 def test_a_phrase_in_most_of_all_passages_still_matches(tmp_path: Path) -> None:
     common = [(f"c{number}", Document(text="red fox", title="", format="text")) for number in range(40)]
     rare = [("r0", Document(text="red fox", title="", format="text"))]
-    rare += [(f"r{number}", Document(text="blue owl", title="", format="text")) for number in range(1, 9)]
+    rare += [(f"r{number}", Document(text="blue owl", title="", format="text")) for number in range(1, 29)]
     union = SnapshotUnion({"c": snapshot(common, tmp_path / "c"), "r": snapshot(rare, tmp_path / "r")})
     query = parse_lexical_query('"red fox"', union.languages())
     [found] = [key for key, _ in union.matching(query, k=100, where=SearchFilter(paths=("r0",)))]
