@@ -42,17 +42,12 @@ class Int8Products:
         """
         import torch
 
-        from echo_index.embeddings.decoder.linear import Int8Linear
+        from echo_index.embeddings.decoder.linear import rows_of_15_bits
 
         def multiply() -> tuple[Vectors, float]:
-            remainder, parts = torch.from_numpy(vector)[None, :].clone(), []
-            for _ in range(2):  # the second part is the rounding error of the first
-                quantized, scale = Int8Linear.prepare(remainder.clone())
-                parts.append((quantized, scale))
-                remainder = remainder - (quantized.float() - 128) * scale
-            rows = (torch.cat([quantized for quantized, _ in parts]), torch.cat([scale for _, scale in parts]))
+            rows, missing = rows_of_15_bits(torch.from_numpy(vector)[None, :])
             products = torch.cat([block(rows).sum(dim=0) for block in self._blocks])
-            return products.numpy(), float(remainder.norm())
+            return products.numpy(), float(missing.norm())
 
         return run_on_executor(multiply)
 

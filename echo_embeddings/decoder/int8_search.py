@@ -106,18 +106,12 @@ def _candidates(copies: _Int8Copies, vector: Vectors, k: int) -> Positions:
     """Return the positions, ascending, of all rows that may be among the best `k`."""
     import torch
 
-    from echo_index.embeddings.decoder.linear import Int8Linear, plain_int8_product
+    from echo_index.embeddings.decoder.linear import plain_int8_product, rows_of_15_bits
 
-    # The vector as the sum of two int8 vectors, the second for the rounding error of the first: 15 bits together.
-    remainder, parts = torch.from_numpy(vector)[None, :], []
-    for _ in range(2):
-        quantized, scale = Int8Linear.prepare(remainder.clone())
-        parts.append((quantized, scale))
-        remainder = remainder - (quantized.float() - 128) * scale
-    products = plain_int8_product(torch.cat([quantized for quantized, _ in parts]), copies.values)
-    products = products.mul_(torch.cat([scale for _, scale in parts])).sum(dim=0).mul_(copies.scales)
+    (quantized, scales), missing = rows_of_15_bits(torch.from_numpy(vector)[None, :])
+    products = plain_int8_product(quantized, copies.values).mul_(scales).sum(dim=0).mul_(copies.scales)
     # By Cauchy-Schwarz, the error of a product is at most the sum of these products of lengths.
-    bound = copies.errors * float(np.linalg.norm(vector)) + copies.longest * float(remainder.norm())
+    bound = copies.errors * float(np.linalg.norm(vector)) + copies.longest * float(missing.norm())
     bound = bound * _ROUNDING_MARGIN
     threshold = (products - bound).topk(k).values[-1]
     return (products + bound >= threshold).nonzero()[:, 0].numpy()

@@ -93,11 +93,22 @@ def precise_int8_product(matrix: Int8Linear, rows: torch.Tensor) -> torch.Tensor
     The rounding error of the int8 rows is multiplied as int8 rows, too. It takes about as long as one product where
     reading the matrix from memory takes longer than multiplying.
     """
-    coarse, coarse_scale = Int8Linear.prepare(rows.clone())
-    remainder = rows - (coarse.float() - 128) * coarse_scale
-    fine, fine_scale = Int8Linear.prepare(remainder)
-    products = matrix((torch.cat([coarse, fine]), torch.cat([coarse_scale, fine_scale])))
+    products = matrix(rows_of_15_bits(rows)[0])
     return products[: len(rows)].add_(products[len(rows) :])
+
+
+def rows_of_15_bits(rows: torch.Tensor) -> tuple[tuple[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """Return float32 rows (rows, in) as int8 rows (2 * rows, in) with scales, and what is missing from their sums.
+
+    The first half of the int8 rows is that of `Int8Linear.prepare`, the second half its rounding errors.
+    """
+    missing, quantized, scales = rows, [], []
+    for _ in range(2):
+        part, scale = Int8Linear.prepare(missing.clone())
+        quantized.append(part)
+        scales.append(scale)
+        missing = missing - (part.float() - 128) * scale
+    return (torch.cat(quantized), torch.cat(scales)), missing
 
 
 def plain_int8_product(rows: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
