@@ -13,7 +13,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from echo_index.errors import EchoIndexError, IndexMissing, ModelError, PromptError, QuestionError, TextError
+from echo_index.errors import (
+    CollectionError,
+    EchoIndexError,
+    IndexMissing,
+    ModelError,
+    PromptError,
+    QuestionError,
+    TextError,
+)
 
 Report = Callable[[str], None]
 """Tells the person who runs the server what failed."""
@@ -83,7 +91,7 @@ def api_error(error: EchoIndexError, *, report: Report) -> ApiError:
     match error:
         case QuestionError():  # its remedy is for the command line
             return ApiError(400, error.message)
-        case TextError() | PromptError():
+        case TextError() | PromptError() | CollectionError():
             return ApiError(400, str(error))
     report(str(error))
     match error:

@@ -55,6 +55,7 @@ class SearchParameters(BaseModel):
         max_length=MAX_QUERY_CHARACTERS,
         description="Only documents whose fields meet this condition, such as date >= 2024 and author = 'Ng'",
     )
+    collections: _Names = Field(default=[], description="Only these collections, where there are several")
     min_score: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0, description="Only passages of at least this relevance; not for lexical"
     )
@@ -124,6 +125,7 @@ class DocumentFields(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     path: str
+    collection: str
     title: str
     format: str
     size: int
@@ -159,9 +161,10 @@ def search_router(service: IndexService, queue: WorkQueue, *, report: Report) ->
         contains: Annotated[str, Query(max_length=MAX_NAME_CHARACTERS, description="A part of the path")] = "",
         limit: Annotated[int, Query(ge=1, le=MAX_DOCUMENTS)] = 100,
         offset: Annotated[int, Query(ge=0, le=2**53)] = 0,
+        collections: Annotated[_Names, Query(description="Only of these collections, where there are several")] = [],  # noqa: B006
     ) -> JSONResponse:
-        """List the documents of the index by their paths, a page at a time."""
-        return await queue.run(partial(listed, contains.lower(), limit, offset))
+        """List the documents by collection and path, a page at a time."""
+        return await queue.run(partial(listed, contains.lower(), limit, offset, collections))
 
     def found(parameters: SearchParameters) -> JSONResponse:
         try:
@@ -170,15 +173,19 @@ def search_router(service: IndexService, queue: WorkQueue, *, report: Report) ->
             raise api_error(error, report=report) from None
         return JSONResponse({"query": parameters.query, "hits": [hit_fields(hit) for hit in hits]})
 
-    def listed(contains: str, limit: int, offset: int) -> JSONResponse:
+    def listed(contains: str, limit: int, offset: int, collections: list[str]) -> JSONResponse:
         try:
-            every = service.with_snapshot(list_documents)
+            every = [
+                (name if service.has_several else "", document)
+                for name in service.chosen(collections)
+                for document in service.with_snapshot(list_documents, collection=name)
+            ]
         except EchoIndexError as error:
             raise api_error(error, report=report) from None
-        matching = [document for document in every if contains in document.path.lower()]
+        matching = [(name, document) for name, document in every if contains in document.path.lower()]
         end = offset + limit
         page = {
-            "documents": [asdict(document) for document in matching[offset:end]],
+            "documents": [{**asdict(document), "collection": name} for name, document in matching[offset:end]],
             "total": len(matching),
             "next_offset": end if end < len(matching) else None,
         }
@@ -195,8 +202,8 @@ def _search(service: IndexService, parameters: SearchParameters) -> list[Hit]:
         before=parameters.before,
         where=parameters.where,
     )
-    return service.with_retriever(
-        lambda retriever: retriever.search(
+    return service.with_searcher(
+        lambda searcher: searcher.search(
             parameters.query,
             k=parameters.k,
             mode=parameters.mode,
@@ -206,5 +213,6 @@ def _search(service: IndexService, parameters: SearchParameters) -> list[Hit]:
             group=True,
             exact=parameters.exact,
             min_score=parameters.min_score or None,
-        )
+        ),
+        collections=parameters.collections,
     )

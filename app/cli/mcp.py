@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from echo_index.app.cli.options import IndexDir, ModelDevice, ModelName, SearchDevice, notice
+from echo_index.app.cli.options import IndexDirs, ModelDevice, ModelName, SearchDevice, notice
 from echo_index.app.defaults import DEFAULTS
 
 
 def mcp(
-    index: IndexDir = DEFAULTS.index_dir,
+    index: IndexDirs = [DEFAULTS.index_dir],  # noqa: B006
     writer: Annotated[
         str | None,
         typer.Option(help="Let another model on this machine write the answers, as for ask.", metavar="NAME"),
@@ -30,6 +30,7 @@ def mcp(
     """Let an AI assistant on this machine search and read: an MCP server on standard input and output."""
     import gc
     import sys
+    from dataclasses import replace
 
     from echo_index.app.services.mcp_package import require_mcp
 
@@ -41,14 +42,20 @@ def mcp(
     gc.disable()  # while the SDK defines its thousands of objects, none of which is garbage
     from echo_index.app.mcp.server import make_server
     from echo_index.app.mcp.stdio import serve_stdio
+    from echo_index.app.services.collections import find_collections
     from echo_index.app.services.document_tools import DocumentTools
     from echo_index.app.services.index_service import IndexService, ServiceOptions
     from echo_index.app.services.query_vector import QueryVectors
     from echo_index.app.services.writers import installed_writers
 
     gc.enable()
+    # Errors name the folders, and the assistant started this in some folder.
+    first, *others = (replace(each, index=each.index.absolute()) for each in find_collections(index))
     options = ServiceOptions(
-        index.absolute(),  # errors name it, and the assistant started this in some folder
+        first.index,
+        name=first.name,
+        about=first.about,
+        others=tuple(others),
         model=model,
         device=device,
         index_device=index_device,

@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from echo_index.app.cli.options import IndexDir, ModelDevice, ModelName, SearchDevice, WatchPolling, notice
+from echo_index.app.cli.options import IndexDirs, ModelDevice, ModelName, SearchDevice, WatchPolling, notice
 from echo_index.app.defaults import DEFAULTS
 
 
 def serve(
-    index: IndexDir = DEFAULTS.index_dir,
+    index: IndexDirs = [DEFAULTS.index_dir],  # noqa: B006
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 makes the page reachable from other machines.")
     ] = DEFAULTS.host,
@@ -61,6 +61,7 @@ def serve(
     model: ModelName = None,
 ) -> None:
     """Serve the web page: search, ask, compare, explore, and manage documents; and programs, with --api."""
+    from echo_index.app.services.collections import find_collections
     from echo_index.app.services.credentials import read_authenticator
     from echo_index.app.services.index_service import ServiceOptions
     from echo_index.app.services.writers import installed_writers
@@ -70,9 +71,13 @@ def serve(
         raise typer.BadParameter("--mcp is a part of the page; leave out --api-only, or take --api.")
     if watch_polling and not watch:
         raise typer.BadParameter("--watch-polling says how to watch; add --watch.")
+    first, *others = find_collections(index)
     run_server(
         ServiceOptions(
-            index,
+            first.index,
+            name=first.name,
+            about=first.about,
+            others=tuple(others),
             model=model,
             device=device,
             index_device=index_device,

@@ -42,14 +42,25 @@ def document_uri(source: str, start: int | None = None) -> str:
 
 
 def list_resources(tools: DocumentTools, cursor: str | None) -> types.ListResourcesResult:
-    """Return one page of the documents that could be read; a cursor is the last document of the page before."""
+    """Return one page of the documents that could be read; a cursor names the last document of the page before.
+
+    It is the number of its collection and its path. Documents of several collections are called "work: notes.md".
+    """
     from echo_index.indexer.inspection.document_queries import list_documents
 
-    documents = tools.service.with_snapshot(list_documents)
-    found = [document for document in documents if document.path > (cursor or "") and document.failure is None]
+    service = tools.service
+    number, _, path = (cursor or "0:").partition(":")
+    after = (int(number) if number.isdecimal() else 0, path)
+    found = [
+        ((number, document.path), document)
+        for number, collection in enumerate(service.collections)
+        for document in service.with_snapshot(list_documents, collection=collection.name)
+        if (number, document.path) > after and document.failure is None
+    ]
+    names = [f"{collection.name}: " if service.has_several else "" for collection in service.collections]
     return types.ListResourcesResult(
-        resources=[_resource(document) for document in found[:_PAGE]],
-        nextCursor=found[_PAGE - 1].path if len(found) > _PAGE else None,
+        resources=[_resource(document, collection=names[number]) for (number, _), document in found[:_PAGE]],
+        nextCursor="{}:{}".format(*found[_PAGE - 1][0]) if len(found) > _PAGE else None,
     )
 
 
@@ -74,11 +85,12 @@ def read_resource(tools: DocumentTools, uri: str) -> types.ReadResourceResult:
     return types.ReadResourceResult(contents=[content])
 
 
-def _resource(document: ListedDocument) -> types.Resource:
+def _resource(document: ListedDocument, *, collection: str) -> types.Resource:
+    name = f"{collection}{document.path}"
     return types.Resource(
-        uri=AnyUrl(document_uri(document.path)),
-        name=document.path,
-        title=document.title or document.path,
+        uri=AnyUrl(document_uri(name)),
+        name=name,
+        title=document.title or name,
         description=f"{document.format}, {pluralize(document.passages, 'passage')}",
         mimeType="text/plain",
     )

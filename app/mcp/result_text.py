@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from echo_index.app.services.formatting import byte_count, heading_path, pluralize
 from echo_index.app.services.tool_results import (
     AnswerResult,
+    DocumentEntry,
     DocumentList,
     DocumentText,
     Passage,
@@ -45,18 +46,15 @@ def _(result: AnswerResult) -> str:
 @result_text.register
 def _(result: DocumentText) -> str:
     place = f", {result.place}" if result.place else ""
-    head = f"{result.source}{place} (characters {result.start:,} to {result.end:,} of {result.length:,})"
+    source = _named(result.source, result.collection)
+    head = f"{source}{place} (characters {result.start:,} to {result.end:,} of {result.length:,})"
     more = f"\n\nThe document goes on: read again with start {result.next_start}." if result.next_start else ""
     return f"{head}\n\n{result.text}{more}"
 
 
 @result_text.register
 def _(result: DocumentList) -> str:
-    lines = [
-        f"{document.source} ({f'not read: {document.failure}' if document.failure else _size(document.passages)})"
-        + (f": {document.title}" if document.title and document.title not in document.source else "")
-        for document in result.documents
-    ]
+    lines = [_line(document) for document in result.documents]
     head = f"{pluralize(result.total, 'document')}, from number {result.offset + 1:,} on:" if lines else "No document."
     if result.next_offset is not None:
         lines.append(f"More documents: list them with offset {result.next_offset}.")
@@ -70,6 +68,11 @@ def _(result: StatusResult) -> str:
         f"{pluralize(result.documents, 'document')} ({formats}) in {pluralize(result.passages, 'passage')}.",
         f"Built {result.finished} with the model {result.model}; {byte_count(result.disk_bytes)} on disk.",
     ]
+    for collection in result.collections:
+        about = f": {collection.about}" if collection.about else ""
+        size = f"{pluralize(collection.documents, 'document')}, {pluralize(collection.passages, 'passage')}"
+        if len(result.collections) > 1 or collection.about:
+            lines.append(f"Collection {collection.name} ({size}){about}")
     if result.failed:
         lines.append(f"{pluralize(result.failed, 'file')} could not be read:")
         lines += [f"{failure.source}: {failure.reason}" for failure in result.failures]
@@ -84,5 +87,12 @@ def _head(passage: Passage) -> str:
     return " — ".join(filter(None, [title, "; ".join(filter(None, notes))]))
 
 
-def _size(passages: int) -> str:
-    return pluralize(passages, "passage")
+def _named(source: str, collection: str) -> str:
+    """Return a document with its collection, as `read` takes it."""
+    return f"{collection}: {source}" if collection else source
+
+
+def _line(document: DocumentEntry) -> str:
+    state = f"not read: {document.failure}" if document.failure else pluralize(document.passages, "passage")
+    title = f": {document.title}" if document.title and document.title not in document.source else ""
+    return f"{_named(document.source, document.collection)} ({state}){title}"

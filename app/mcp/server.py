@@ -20,6 +20,7 @@ from echo_index.app.mcp.resources import TEMPLATES, list_resources, read_resourc
 from echo_index.app.mcp.result_text import result_text
 from echo_index.app.mcp.tool_schema import TOOL_TITLES, call_tool, describe_tool
 from echo_index.app.services.document_tools import DocumentTools
+from echo_index.app.services.index_service import IndexService
 from echo_index.errors import EchoIndexError
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ _RESOURCE_NOT_FOUND = -32002
 
 def make_server(tools: DocumentTools) -> Server[Any, Any]:
     """Return a server of the tools, and of the documents as resources. Nothing is opened before the first call."""
-    server: Server[Any, Any] = Server("echo-index", version=version("echo-index"), instructions=_INSTRUCTIONS)
+    instructions = " ".join(filter(None, (_INSTRUCTIONS, _about(tools.service))))
+    server: Server[Any, Any] = Server("echo-index", version=version("echo-index"), instructions=instructions)
     handlers = _Handlers(server, tools)
     requests: dict[type, Callable[[Any], Awaitable[types.ServerResult]]] = {
         types.ListToolsRequest: handlers.list_tools,
@@ -125,6 +127,15 @@ class _Handlers:
             )
 
         return on_turn
+
+
+def _about(service: IndexService) -> str:
+    """Return what the documents are about, and in which collections they are, as far as the user has said."""
+    if not service.has_several:
+        about = service.collections[0].about
+        return f"The documents are about: {about}" if about else ""
+    described = "; ".join(f"{each.name} ({each.about})" if each.about else each.name for each in service.collections)
+    return f"There are several collections, which search takes together unless you name some: {described}."
 
 
 def _tool(name: str) -> types.Tool:

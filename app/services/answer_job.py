@@ -41,13 +41,15 @@ class Request:
 
     `writer` is OWN_MODEL or the name of a model in `ServiceOptions`, None for the default; `passages` is how many
     passages it is given, None to let the question decide. `exchanges` are earlier questions with their answers, before
-    those of `before`. `max_tokens` and `temperature` are settings of the model, None for its own.
+    those of `before`. `collections` are the indexes to search, none for all. `max_tokens` and `temperature` are
+    settings of the model, None for its own.
     """
 
     question: str
     before: tuple[Turn, ...] = ()
     mode: Mode = "hybrid"
     where: SearchFilter | None = None
+    collections: tuple[str, ...] = ()
     writer: str | None = None
     passages: int | None = None
     exchanges: tuple[tuple[str, str], ...] = ()
@@ -95,8 +97,9 @@ def _answer(service: IndexService, request: Request) -> Iterator[Turn]:
     searched = request.passages or MAX_PASSAGES
 
     def search(query: str) -> list[Hit]:
-        hits = service.with_retriever(
-            lambda retriever: retriever.search(query, k=searched, mode=request.mode, where=request.where, group=True)
+        hits = service.with_searcher(
+            lambda searcher: searcher.search(query, k=searched, mode=request.mode, where=request.where, group=True),
+            collections=request.collections,
         )
         return choose_passages(query, hits, model=model, k=request.passages)
 

@@ -87,23 +87,27 @@ def remove_collection(name: str) -> Collection:
     return removed
 
 
-def find_indexes(names: Sequence[str | Path]) -> dict[str, Path]:
-    """Return the folders of indexes by the names of their collections, in the order given, each once.
+def find_collections(names: Sequence[str | Path]) -> tuple[Collection, ...]:
+    """Return the indexes that are meant by names of collections or by folders, in the order given, each once.
 
-    A name is that of a collection or a folder. A folder with an index comes first; it is called as it is spelled.
+    A folder with an index comes before a collection of that name; it is called as it is spelled.
 
     Raises:
         CollectionError: the list of collections has to be read, and cannot be.
     """
-    found: dict[str, Path] = {}
+    found: dict[Path, Collection] = {}
     for given in names:
-        name, index = str(given), Path(given)
+        name, collection = str(given), Collection(str(given), Path(given))
         # A path such as ./work is no name, nor is the default folder: the list is not read for them.
-        if _NAME.fullmatch(name) and (collection := read_collections().get(name)) and not _is_index(index):
-            index = collection.index
-        if index.resolve() not in {other.resolve() for other in found.values()}:
-            found[name] = index
-    return found
+        if _NAME.fullmatch(name) and not _is_index(collection.index):
+            collection = read_collections().get(name, collection)
+        found.setdefault(collection.index.resolve(), collection)
+    return tuple(found.values())
+
+
+def find_indexes(names: Sequence[str | Path]) -> dict[str, Path]:
+    """Return the folders of `find_collections` by their names."""
+    return {collection.name: collection.index for collection in find_collections(names)}
 
 
 def _is_index(folder: Path) -> bool:

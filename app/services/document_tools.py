@@ -5,30 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from echo_index.app.defaults import DEFAULTS
-from echo_index.app.services.document_parts import DocumentPart, split_location
+from echo_index.app.services.document_lookup import find_document, unknown_paths
 from echo_index.app.services.index_service import IndexService
 from echo_index.app.services.tool_results import (
     AnswerResult,
+    CollectionStatus,
     DocumentEntry,
     DocumentList,
     DocumentText,
-    Failure,
     Passage,
     SearchResult,
     StatusResult,
 )
-from echo_index.errors import DocumentError, QuestionError
+from echo_index.errors import QuestionError
 
 if TYPE_CHECKING:
     from echo_index.app.services.answer_job import Turn
     from echo_index.app.services.query_vector import QueryVectors
     from echo_index.indexer.catalog.records import SearchFilter
-    from echo_index.indexer.generations.snapshot import Snapshot
     from echo_index.retriever.search.hits import Hit
-    from echo_index.retriever.search.retriever import Retriever
+    from echo_index.retriever.search.searcher import Searcher
 
 _MAX_PASSAGES = 100  # within these, an offset does not change the ranking
 _MAX_RERANKED = 50
@@ -36,9 +36,6 @@ _MAX_SEARCH_CHARACTERS = 24_000  # of the passages of one page
 _MAX_ANSWER_PASSAGES = 10
 _MAX_DOCUMENTS = 1000
 _MAX_CHARACTERS = 20_000
-_MAX_FAILURES = 20
-_MAX_LOOKUP = 10_000  # characters of a name that is looked for
-_MAX_NAME = 200  # characters of a name in an error
 
 
 @dataclass(frozen=True)
@@ -68,6 +65,7 @@ class DocumentTools:
         before: str = "",
         where: str = "",
         min_score: float = 0,
+        collections: list[str] | None = None,
     ) -> SearchResult:
         """Find the passages of the user's indexed documents that best match a question. Start here.
 
@@ -88,6 +86,7 @@ class DocumentTools:
             before: Only files changed before this date.
             where: Only documents whose fields meet this condition, such as "date >= 2024 and author = 'Ng'".
             min_score: Only passages of at least this relevance, from 0 to 1; not for lexical.
+            collections: Only these collections, where there are several; `status` names them.
 
         Returns:
             A page of passages, best first, each with its source, location, score and text.
@@ -95,11 +94,15 @@ class DocumentTools:
         k, offset = _page("k", k, offset, most=_MAX_PASSAGES)
         search_filter = _filter(paths, formats, since, before, where)
 
-        def find(retriever: Retriever) -> tuple[list[Hit], str]:
-            vector = None
-            if self.query_vectors is not None and mode != "lexical" and question.strip():
-                vector = self.query_vectors.vector(retriever, question, instruction=instruction or None)
-            hits = retriever.search(
+        vector = None
+        if self.query_vectors is not None and mode != "lexical" and question.strip():
+            quick, chosen = self.query_vectors, (collections or [""])[0]
+            vector = self.service.with_retriever(
+                lambda retriever: quick.vector(retriever, question, instruction=instruction or None), collection=chosen
+            )
+
+        def find(searcher: Searcher) -> list[Hit]:
+            return searcher.search(
                 question,
                 k=min(offset + k + 1, _MAX_PASSAGES),
                 mode=mode,
@@ -110,9 +113,9 @@ class DocumentTools:
                 vector=vector,
                 min_score=min_score or None,
             )
-            return hits, _unknown_paths(retriever, search_filter.paths)
 
-        hits, note = self.service.with_retriever(find)
+        hits = self.service.with_searcher(find, collections=collections or ())
+        note = unknown_paths(self.service, search_filter.paths, collections or ())
         passages = _within([Passage.of(hit) for hit in hits[offset : offset + k]])
         after = offset + len(passages)
         return SearchResult(
@@ -122,19 +125,20 @@ class DocumentTools:
             note=note or ("" if passages else _nothing_found(question, mode, offset)),
         )
 
-    def similar(self, source: str, start: int, k: int = DEFAULTS.results) -> SearchResult:
+    def similar(self, source: str, start: int, k: int = DEFAULTS.results, collection: str = "") -> SearchResult:
         """Find passages that are similar to a given passage.
 
         Args:
             source: The document of the passage, as returned by search.
             start: The character offset of the passage, as returned by search.
             k: How many passages to return, at most 100.
+            collection: The collection of the passage, as returned by search, where there are several.
 
         Returns:
-            Passages, best first, in the format of search.
+            Passages of the same collection, best first, in the format of search.
         """
         k, _ = _page("k", k, 0, most=_MAX_PASSAGES)
-        hits = self.service.with_retriever(lambda retriever: retriever.similar(source, start, k=k))
+        hits = self.service.similar(source, start, collection=collection, k=k)
         passages = _within([Passage.of(hit) for hit in hits])
         return SearchResult(
             passages=passages, offset=0, next_offset=None, note="" if passages else "Nothing is similar."
@@ -149,6 +153,7 @@ class DocumentTools:
         since: str = "",
         before: str = "",
         where: str = "",
+        collections: list[str] | None = None,
     ) -> AnswerResult:
         """Let a small local language model answer a question from the documents, in a few sentences with citations.
 
@@ -163,6 +168,7 @@ class DocumentTools:
             since: Only from files changed on this date or later, such as "2024-05" or "7 days".
             before: Only from files changed before this date.
             where: Only from documents whose fields meet this condition, such as "date >= 2024 and author = 'Ng'".
+            collections: Only from these collections, where there are several; `status` names them.
 
         Returns:
             The answer with numbered citations, whether the documents contain an answer, and the cited passages.
@@ -174,6 +180,7 @@ class DocumentTools:
         request = Request(
             question,
             where=_filter(paths, formats, since, before, where),
+            collections=tuple(collections or ()),
             writer=self.writer,
             passages=min(passages, _MAX_ANSWER_PASSAGES) or None,
         )
@@ -183,7 +190,13 @@ class DocumentTools:
         assert turn.answer is not None, "the last turn has the answer"
         return AnswerResult.of(turn.answer)
 
-    def read(self, source: str, start: int | None = None, characters: int = DEFAULTS.read_characters) -> DocumentText:
+    def read(
+        self,
+        source: str,
+        start: int | None = None,
+        characters: int = DEFAULTS.read_characters,
+        collection: str = "",
+    ) -> DocumentText:
         """Read an indexed document, or the part of it around a passage.
 
         Give the `location` of a passage as the source to see what stands around it. A part of a document is named as
@@ -195,6 +208,7 @@ class DocumentTools:
             source: The document or a part of it, as `location` of a passage, or `source` of a document, names it.
             start: The character of the document to start from, counted from 0; by default the start of the part.
             characters: How many characters to return at most, up to 20000.
+            collection: The collection of the document, where several have one of that name.
 
         Returns:
             The text, what it is of the document, and where to read on.
@@ -202,24 +216,28 @@ class DocumentTools:
         if characters < 1:
             raise QuestionError(f"characters is {characters}; it must be at least 1.")
 
-        def find(snapshot: Snapshot) -> DocumentText:
-            from echo_index.app.services.excerpts import read_part
-            from echo_index.indexer.inspection.document_queries import read_indexed_document
+        from echo_index.app.services.excerpts import read_part
+        from echo_index.indexer.inspection.document_queries import read_indexed_document
 
-            path, part = _find_document(snapshot, source)
-            document = read_indexed_document(snapshot, path)
-            excerpt = read_part(document, part, start=start, characters=min(characters, _MAX_CHARACTERS))
-            return DocumentText.of(document, excerpt)
+        found = find_document(self.service, source, collection=collection)
+        document = self.service.with_snapshot(
+            lambda snapshot: read_indexed_document(snapshot, found.path), collection=found.collection
+        )
+        excerpt = read_part(document, found.part, start=start, characters=min(characters, _MAX_CHARACTERS))
+        return DocumentText.of(document, excerpt, collection=self._shown(found.collection))
 
-        return self.service.with_snapshot(find)
+    def list_documents(
+        self, contains: str = "", offset: int = 0, limit: int = 100, collections: list[str] | None = None
+    ) -> DocumentList:
+        """List the indexed documents, ordered by collection and path, in pages.
 
-    def list_documents(self, contains: str = "", offset: int = 0, limit: int = 100) -> DocumentList:
-        """List the indexed documents, ordered by path, in pages. To find out what a document says, use `search`.
+        To find out what a document says, use `search`.
 
         Args:
             contains: Only documents whose path or title contains this text.
             offset: How many documents to leave out: `next_offset` of the page before.
             limit: How many documents to return, at most 1000.
+            collections: Only of these collections, where there are several; `status` names them.
 
         Returns:
             A page of documents with path, title, format, size and number of passages, and how many there are.
@@ -229,13 +247,16 @@ class DocumentTools:
         limit, offset = _page("limit", limit, offset, most=_MAX_DOCUMENTS)
         wanted = contains.casefold()
         documents = [
-            document
-            for document in self.service.with_snapshot(list_documents)
+            (name, document)
+            for name in self.service.chosen(collections or ())
+            for document in self.service.with_snapshot(list_documents, collection=name)
             if wanted in document.path.casefold() or wanted in document.title.casefold()
         ]
         after = offset + limit
         return DocumentList(
-            documents=[DocumentEntry.of(document) for document in documents[offset:after]],
+            documents=[
+                DocumentEntry.of(document, collection=self._shown(name)) for name, document in documents[offset:after]
+            ],
             total=len(documents),
             offset=offset,
             next_offset=after if after < len(documents) else None,
@@ -245,23 +266,22 @@ class DocumentTools:
         """Say what is indexed: how many documents of which formats, when, with which model, and what failed.
 
         Returns:
-            The facts of the index.
+            The facts of the index, or of all collections together and of each.
         """
         from echo_index.app.services.status import index_facts
 
-        facts = self.service.with_snapshot(lambda snapshot: index_facts(snapshot, self.service.index_dir))
-        return StatusResult(
-            documents=facts["documents"],
-            passages=facts["chunks"],
-            formats=facts["formats"],
-            finished=facts["finished"],
-            generation=facts["generation"],
-            model=str(facts["encoder"]["model"]),
-            disk_bytes=facts["disk_bytes"],
-            failures=[Failure(source=path, reason=why) for path, why in facts["failures"][:_MAX_FAILURES]],
-            failed=len(facts["failures"]),
-            incomplete=len({path for path, _ in facts["omissions"]}),
-        )
+        facts = {
+            collection: self.service.with_retriever(
+                lambda retriever: retriever.with_snapshot(partial(index_facts, index_dir=retriever.index_dir)),
+                collection=collection.name,
+            )
+            for collection in self.service.collections
+        }
+        return StatusResult.of([*facts.values()], [CollectionStatus.of(*each) for each in facts.items()])
+
+    def _shown(self, collection: str) -> str:
+        """Return the name of a collection as results have it: empty if there is only one index."""
+        return collection if self.service.has_several else ""
 
 
 def _page(name: str, limit: int, offset: int, *, most: int) -> tuple[int, int]:
@@ -293,57 +313,7 @@ def _filter(paths: list[str] | None, formats: list[str] | None, since: str, befo
     return SearchFilter.parse(paths=paths, formats=formats, since=since, before=before, where=where)
 
 
-def _unknown_paths(retriever: Retriever, names: tuple[str, ...]) -> str:
-    """Return a sentence about the paths that match no document, or an empty text."""
-    from echo_index.indexer.catalog.document_names import named_documents
-    from echo_index.indexer.inspection.document_queries import paths_with_archives
-
-    if not names:
-        return ""
-    documents = retriever.with_snapshot(paths_with_archives)
-    unknown = [name for name in names if not named_documents(name, documents, retriever.index_dir)]
-    return f"No document matches {', '.join(_shown(name) for name in unknown)}." if unknown else ""
-
-
 def _nothing_found(question: str, mode: Literal["hybrid", "dense", "lexical"], offset: int) -> str:
     from echo_index.retriever.search.lexical import nothing_found
 
     return "There are no more passages." if offset else nothing_found(question, mode=mode)
-
-
-def _find_document(snapshot: Snapshot, name: str) -> tuple[str, DocumentPart]:
-    """Return the document of the index that a name means exactly, and the part of it.
-
-    Raises:
-        DocumentError: the index has no such document.
-    """
-    from echo_index.indexer.catalog.chunk_queries import find_document
-    from echo_index.indexer.inspection.document_queries import paths_with_archives
-
-    generation = snapshot.manifest.generation
-
-    def is_document(path: str) -> bool:
-        return find_document(snapshot.catalog, path, generation=generation) is not None
-
-    is_name = len(name) <= _MAX_LOOKUP and _is_text(name)
-    found = split_location(name, is_document) if is_name else None
-    if found is None:
-        file = name.replace("\\", "/").rpartition("/")[2].casefold()
-        paths = paths_with_archives(snapshot)
-        alike = [path for path in paths if file and path.rpartition("/")[2].casefold() in (file, f"{file}.md")]
-        raise DocumentError(
-            f"There is no document {_shown(name)} in this index.",
-            remedy=f"There is {_shown(alike[0])}." if alike else "Find its name with search or list_documents.",
-        )
-    return found
-
-
-def _is_text(name: str) -> bool:
-    """Return whether a name can be stored: halves of a character cannot."""
-    return all(not "\ud800" <= character <= "\udfff" for character in name)
-
-
-def _shown(name: str) -> str:
-    """Return a name as an error shows it: in one line and not too long; quoted if it is not printable."""
-    name = name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}…"
-    return name if name and name.isprintable() else repr(name)

@@ -1,25 +1,32 @@
-"""One index and its models, opened and loaded once and shared by all visitors of the web page."""
+"""The indexes that are served and their models, opened and loaded once and shared by all who ask."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
-from echo_index.errors import EchoIndexError, IndexMismatch, IndexMissing
+from echo_index.app.services.collections import Collection
+from echo_index.errors import CollectionError, EchoIndexError, IndexMismatch, IndexMissing
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
     from echo_index.embeddings.runtime.devices import DeviceChoice
+    from echo_index.indexer.catalog.records import SearchFilter
     from echo_index.indexer.generations.snapshot import Snapshot
     from echo_index.indexer.vectors.placement import IndexDevice
+    from echo_index.retriever.search.hits import Hit
     from echo_index.retriever.search.retriever import Retriever
+    from echo_index.retriever.search.searcher import Searcher
 
+S = TypeVar("S", bound="Searcher")
 T = TypeVar("T")
+
+_MAX_NAME = 80  # characters of a name in an error
 
 OWN_MODEL = ""
 """Name of the embedding model where a model that writes answers is chosen."""
@@ -27,14 +34,18 @@ OWN_MODEL = ""
 
 @dataclass(frozen=True)
 class ServiceOptions:
-    """The index to serve and the models to use.
+    """The index to serve, or several that are searched as one, and the models to use.
 
+    `name` and `about` say how the index is called and what it holds; `others` are further ones with the same encoder.
     `writers` are names of other models on this machine that may write the answers, `llms` names of models elsewhere.
     `lazy_writers` are writers that are loaded when they are first chosen, not at the start.
     With `with_answer_adapters`, models on this machine write with their adapters for answers, if there are any.
     """
 
     index_dir: Path
+    name: str = ""
+    about: str = ""
+    others: tuple[Collection, ...] = ()
     model: str | None = None
     device: DeviceChoice = "auto"
     index_device: IndexDevice = "auto"
@@ -43,14 +54,20 @@ class ServiceOptions:
     with_answer_adapters: bool = True
     llms: tuple[str, ...] = ()
 
+    @property
+    def collections(self) -> tuple[Collection, ...]:
+        """All indexes, the first of which is the one that is meant where none is named."""
+        return (Collection(self.name, self.index_dir, self.about), *self.others)
+
 
 class IndexService:
-    """Retriever and chat models of one index, shared by all visitors. Thread-safe."""
+    """Retrievers and chat models of the indexes, shared by all visitors. Thread-safe."""
 
     def __init__(self, options: ServiceOptions, *, notice: Callable[[str], None] = lambda line: None) -> None:
         self.options = options
         self._notice = notice
-        self._retriever: Retriever | None = None
+        self._retrievers: dict[str, Retriever] = {}
+        self._searchers: dict[tuple[str, ...], Searcher] = {}
         self._chat_models: dict[str, BaseChatModel] = {}
         self._lock = Lock()
         self._chat_models_lock = Lock()  # of its own, as a new writer takes minutes to load
@@ -58,8 +75,18 @@ class IndexService:
 
     @property
     def index_dir(self) -> Path:
-        """Folder of the index, whether or not it exists."""
+        """Folder of the first index, whether or not it exists."""
         return self.options.index_dir
+
+    @property
+    def collections(self) -> tuple[Collection, ...]:
+        """The indexes."""
+        return self.options.collections
+
+    @property
+    def has_several(self) -> bool:
+        """Whether there are several indexes, so that hits name theirs."""
+        return bool(self.options.others)
 
     @property
     def ready(self) -> bool:
@@ -98,23 +125,61 @@ class IndexService:
             except EchoIndexError as error:
                 self._notice(str(error))  # the same is said to whoever chooses it
 
-    def with_retriever(self, act: Callable[[Retriever], T]) -> T:
-        """Return `act(retriever)` for the current index, which is opened again if it was rebuilt with another model.
+    def with_searcher(self, act: Callable[[Searcher], T], *, collections: Sequence[str] = ()) -> T:
+        """Return `act(searcher)` for some of the indexes, or for all where none is named.
+
+        Indexes that were rebuilt with another model are opened again.
 
         Raises:
+            CollectionError: there is no index of that name.
             IndexMissing: there is no index.
-            IndexDamaged: the index cannot be read.
+            IndexMismatch: the indexes were built with different models.
+            IndexDamaged: an index cannot be read.
         """
-        retriever = self._open()
-        try:
-            retriever.current_snapshot()
-            return act(retriever)
-        except IndexMismatch:
-            return act(self._open(instead_of=retriever))
+        names = self.chosen(collections)
+        return self._with_newest(lambda: self._searcher(names), act)
 
-    def with_snapshot(self, act: Callable[[Snapshot], T]) -> T:
-        """Return `act(snapshot)` for the newest generation of the index; this loads no model."""
-        return self.with_retriever(lambda retriever: retriever.with_snapshot(act))
+    def with_retriever(self, act: Callable[[Retriever], T], *, collection: str = "") -> T:
+        """Return `act(retriever)` for one index, by default the first, as `with_searcher` does."""
+        name = self.find(collection).name
+        return self._with_newest(lambda: self._retriever(name), act)
+
+    def with_snapshot(self, act: Callable[[Snapshot], T], *, collection: str = "") -> T:
+        """Return `act(snapshot)` for the newest generation of one index; this loads no model."""
+        return self.with_retriever(lambda retriever: retriever.with_snapshot(act), collection=collection)
+
+    def find(self, collection: str) -> Collection:
+        """Return an index by its name, the first one if the name is empty.
+
+        Raises:
+            CollectionError: there is no index of that name.
+        """
+        return self.collections[0] if not collection else self._named(collection)
+
+    def chosen(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return the names of these indexes, or of all where none is given, in the order of `collections`.
+
+        Raises:
+            CollectionError: there is no index of that name.
+        """
+        wanted = {self._named(name).name for name in names}
+        return tuple(each.name for each in self.collections if not wanted or each.name in wanted)
+
+    def similar(
+        self, source: str, start: int, *, collection: str = "", k: int = 10, where: SearchFilter | None = None
+    ) -> list[Hit]:
+        """Return the chunks of one index most similar to one of its chunks, see `Retriever.similar`.
+
+        Raises:
+            CollectionError: there is no index of that name, or there are several and none is named.
+            QuestionError: no chunk starts there, or `k` is below 1.
+        """
+        if self.has_several and not collection:
+            raise CollectionError("A passage of several collections needs the name of its own.", remedy=self._known())
+        hits = self.with_retriever(
+            lambda retriever: retriever.similar(source, start, k=k, where=where), collection=collection
+        )
+        return [replace(hit, collection=collection) for hit in hits] if self.has_several else hits
 
     def chat_model(self, name: str = OWN_MODEL) -> BaseChatModel:
         """Return the model that writes the answers: the embedding model, or one of the options by its name.
@@ -150,16 +215,48 @@ class IndexService:
                 )
             return self._chat_models[name]
 
-    def _open(self, *, instead_of: Retriever | None = None) -> Retriever:
+    def _named(self, name: str) -> Collection:
+        for collection in self.collections:
+            if collection.name == name:
+                return collection
+        raise CollectionError(f"There is no collection {name[:_MAX_NAME]!r} here.", remedy=self._known())
+
+    def _known(self) -> str:
+        return f"There are {', '.join(each.name for each in self.collections)}." if self.has_several else ""
+
+    def _with_newest(self, opened: Callable[[], S], act: Callable[[S], T]) -> T:
+        """Return `act(opened())`; if an index was rebuilt with another model, all are opened again before."""
+        searcher = opened()
+        try:
+            searcher.with_space(lambda space: None)
+            return act(searcher)
+        except IndexMismatch:
+            with self._lock:
+                self._retrievers.clear()
+                self._searchers.clear()
+            return act(opened())
+
+    def _searcher(self, names: tuple[str, ...]) -> Searcher:
+        from echo_index.retriever.search.collections_retriever import CollectionsRetriever
+
+        retrievers = {name: self._retriever(name) for name in names}
+        with self._lock:
+            if names not in self._searchers:
+                self._searchers[names] = CollectionsRetriever(retrievers) if self.has_several else retrievers[names[0]]
+            return self._searchers[names]
+
+    def _retriever(self, name: str) -> Retriever:
         from echo_index.retriever.search.retriever import Retriever
 
         with self._lock:
-            if self._retriever is None or self._retriever is instead_of:
-                self._retriever = Retriever.open(
-                    self.index_dir,
+            if name not in self._retrievers:
+                first = self.collections[0].name
+                self._retrievers[name] = Retriever.open(
+                    self._named(name).index,
                     model=self.options.model,
                     device=self.options.device,
                     index_device=self.options.index_device,
                     notice=self._notice,
+                    load_encoder=None if name == first else lambda: self._retriever(first).encoder,
                 )
-            return self._retriever
+            return self._retrievers[name]

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
 
 from echo_index.app.services.formatting import duplicate_text, location_text, recognition_text
 
 if TYPE_CHECKING:
+    from echo_index.app.services.collections import Collection
     from echo_index.app.services.excerpts import Excerpt
     from echo_index.indexer.inspection.document_queries import IndexedDocument, ListedDocument
     from echo_index.retriever.rag.citations import Answer
     from echo_index.retriever.search.hits import Hit
+
+_MAX_FAILURES = 20
 
 
 class Passage(BaseModel):
     """A passage of a document that a search found."""
 
     source: str = Field(description="The document, as `read` takes it.")
+    collection: str = Field(default="", description="The collection it is in, where there are several; else empty.")
     location: str = Field(description="Where in it, as `read` takes it: 'notes.md:7', 'report.pdf, page 3'.")
     title: str = Field(description="The title of the document.")
     headings: list[str] = Field(description="The headings above the passage, outermost first.")
@@ -43,6 +49,7 @@ class Passage(BaseModel):
         location = hit.location
         return cls(
             source=hit.source,
+            collection=hit.collection,
             location=location_text(location, compact=True),
             title=hit.title,
             headings=[*location.headings],
@@ -101,6 +108,7 @@ class DocumentText(BaseModel):
     """A part of the text of a document."""
 
     source: str = Field(description="The document.")
+    collection: str = Field(default="", description="The collection it is in, where there are several; else empty.")
     title: str = Field(description="Its title.")
     format: str = Field(description="Its format.")
     place: str = Field(description="What the text is of it: 'lines 1 to 40', 'page 3', 'slide 3'; else empty.")
@@ -114,11 +122,12 @@ class DocumentText(BaseModel):
     next_start: int | None = Field(description="The `start` to read on from, or null at the end of the document.")
 
     @classmethod
-    def of(cls, document: IndexedDocument, excerpt: Excerpt) -> DocumentText:
+    def of(cls, document: IndexedDocument, excerpt: Excerpt, *, collection: str = "") -> DocumentText:
         """Return an excerpt of a document."""
         length = len(document.text)
         return cls(
             source=document.path,
+            collection=collection,
             title=document.title,
             format=document.format,
             place=excerpt.place,
@@ -137,6 +146,7 @@ class DocumentEntry(BaseModel):
     """A document of the index."""
 
     source: str = Field(description="The document, as `read` takes it.")
+    collection: str = Field(default="", description="The collection it is in, where there are several; else empty.")
     title: str = Field(description="Its title.")
     format: str = Field(description="Its format, such as 'markdown' or 'pdf'.")
     size: int = Field(description="The size of its file in bytes, or of the archive that it is in.")
@@ -144,10 +154,11 @@ class DocumentEntry(BaseModel):
     failure: str | None = Field(description="Why it could not be read, or null.")
 
     @classmethod
-    def of(cls, document: ListedDocument) -> DocumentEntry:
+    def of(cls, document: ListedDocument, *, collection: str) -> DocumentEntry:
         """Return a listed document."""
         return cls(
             source=document.path,
+            collection=collection,
             title=document.title,
             format=document.format,
             size=document.size,
@@ -157,7 +168,7 @@ class DocumentEntry(BaseModel):
 
 
 class DocumentList(BaseModel):
-    """One page of the documents of the index, ordered by path."""
+    """One page of the documents, ordered by collection and path."""
 
     documents: list[DocumentEntry] = Field(description="The documents.")
     total: int = Field(description="How many documents match, on all pages.")
@@ -172,16 +183,59 @@ class Failure(BaseModel):
     reason: str = Field(description="Why it could not be read.")
 
 
+class CollectionStatus(BaseModel):
+    """What one collection holds."""
+
+    name: str = Field(description="Its name; empty for a single index without one.")
+    about: str = Field(description="What its documents are about, if the user has said so.")
+    documents: int = Field(description="How many documents it has.")
+    passages: int = Field(description="How many passages they have.")
+    finished: str = Field(description="When its last build ended, in UTC.")
+
+    @classmethod
+    def of(cls, collection: Collection, facts: dict[str, Any]) -> CollectionStatus:
+        """Return the status of a collection from the facts of its index."""
+        return cls(
+            name=collection.name,
+            about=collection.about,
+            documents=facts["documents"],
+            passages=facts["chunks"],
+            finished=facts["finished"],
+        )
+
+
 class StatusResult(BaseModel):
-    """What is indexed, and how."""
+    """What is indexed, and how; of several collections, together."""
 
     documents: int = Field(description="How many documents are indexed.")
     passages: int = Field(description="How many passages they have.")
     formats: dict[str, int] = Field(description="How many documents there are of each format.")
     finished: str = Field(description="When the last build ended, in UTC.")
-    generation: int = Field(description="A number that every change of the index increases.")
+    generation: int = Field(description="A number that every change increases.")
     model: str = Field(description="The model that embeds.")
-    disk_bytes: int = Field(description="The size of the index.")
+    disk_bytes: int = Field(description="The size on disk.")
     failures: list[Failure] = Field(description="Files that could not be read; the first twenty.")
     failed: int = Field(description="How many files could not be read.")
     incomplete: int = Field(description="Of how many documents some part, such as a scanned page, has no text.")
+    collections: list[CollectionStatus] = Field(description="What each collection holds.")
+
+    @classmethod
+    def of(cls, facts: Sequence[dict[str, Any]], collections: list[CollectionStatus]) -> StatusResult:
+        """Return the status of indexes from their facts."""
+        formats: Counter[str] = Counter()
+        for each in facts:
+            formats.update(each["formats"])
+        failures = [Failure(source=path, reason=why) for each in facts for path, why in each["failures"]]
+        return cls(
+            documents=sum(each["documents"] for each in facts),
+            passages=sum(each["chunks"] for each in facts),
+            formats=dict(formats.most_common()),
+            finished=max(each["finished"] for each in facts),
+            generation=sum(each["generation"] for each in facts),
+            model=str(facts[0]["encoder"]["model"]),
+            disk_bytes=sum(each["disk_bytes"] for each in facts),
+            failures=failures[:_MAX_FAILURES],
+            failed=len(failures),
+            incomplete=sum(len({path for path, _ in each["omissions"]}) for each in facts),
+            collections=collections,
+        )

@@ -133,7 +133,7 @@ def run_server(service_options: ServiceOptions, options: ServerOptions, *, notic
     """Serve until Ctrl-C. The page is available while the model is still loading.
 
     Raises:
-        EchoIndexError: the address or port is not available.
+        EchoIndexError: the address or port is not available, or several indexes cannot be searched together.
     """
     listener = _listen(options)
     temporary = tempfile.mkdtemp(prefix="echo-index-")
@@ -146,6 +146,8 @@ def run_server(service_options: ServiceOptions, options: ServerOptions, *, notic
 
         with untraced(), ExitStack() as watching:
             service = IndexService(service_options, notice=notice)
+            if service.has_several:  # that do not go together; a single one may not exist yet
+                service.with_searcher(lambda searcher: None)
             build_job = new_build_job(service)
             app = make_app(service, options, build_job, report=notice)
             Thread(target=service.warm, name="warm", daemon=True).start()
