@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
@@ -32,6 +33,7 @@ TEMPLATES = [
     ),
 ]
 _PREFIX = "echo-index://documents/"
+_CURSOR = re.compile(r"(\d{1,4}):(.*)", re.DOTALL)
 _PAGE = 200  # resources of a list
 _PARTS = 5  # that a tool call reads, in one resource
 
@@ -45,12 +47,17 @@ def list_resources(tools: DocumentTools, cursor: str | None) -> types.ListResour
     """Return one page of the documents that could be read; a cursor names the last document of the page before.
 
     It is the number of its collection and its path. Documents of several collections are called "work: notes.md".
+
+    Raises:
+        QuestionError: the cursor is none of an earlier page.
     """
     from echo_index.indexer.inspection.document_queries import list_documents
 
     service = tools.service
-    number, _, path = (cursor or "0:").partition(":")
-    after = (int(number) if number.isdecimal() else 0, path)
+    place = _CURSOR.fullmatch(cursor or "0:")
+    if place is None:
+        raise QuestionError(f"{cursor[:200]!r} is no cursor of a list of documents.", remedy="Begin without one.")
+    after = (int(place[1]), place[2])
     found = [
         ((number, document.path), document)
         for number, collection in enumerate(service.collections)

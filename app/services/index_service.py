@@ -225,14 +225,16 @@ class IndexService:
         return f"There are {', '.join(each.name for each in self.collections)}." if self.has_several else ""
 
     def _with_newest(self, opened: Callable[[], S], act: Callable[[S], T]) -> T:
-        """Return `act(opened())`; if an index was rebuilt with another model, all are opened again before."""
-        searcher = opened()
+        """Return `act(opened())`; indexes that were rebuilt with another model are opened again before."""
         try:
+            searcher = opened()
             searcher.with_space(lambda space: None)
             return act(searcher)
         except IndexMismatch:
             with self._lock:
-                self._retrievers.clear()
+                self._retrievers = {
+                    name: retriever for name, retriever in self._retrievers.items() if not _was_rebuilt(retriever)
+                }
                 self._searchers.clear()
             return act(opened())
 
@@ -260,3 +262,12 @@ class IndexService:
                     load_encoder=None if name == first else lambda: self._retriever(first).encoder,
                 )
             return self._retrievers[name]
+
+
+def _was_rebuilt(retriever: Retriever) -> bool:
+    """Return whether the index was rebuilt with another encoder."""
+    try:
+        retriever.current_snapshot()
+    except IndexMismatch:
+        return True
+    return False

@@ -21,6 +21,7 @@ from mcp.types import CallToolResult, TextContent, TextResourceContents
 from pydantic import AnyUrl
 
 from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.errors import QuestionError
 from echo_index.indexer.building.build_files import build_index
 from echo_index.indexer.sources.source import Source
 
@@ -291,7 +292,9 @@ def test_resources_come_in_pages(encoder: EchoEncoder, tmp_path: Path, monkeypat
         if (cursor := page.nextCursor) is None:
             break
     assert names == [["notes/0.md", "notes/1.md"], ["notes/2.md", "notes/3.md"], ["notes/4.md"]]
-    assert resources.list_resources(tools, "zzz").resources == []
+    assert resources.list_resources(tools, "0:zzz").resources == []
+    with pytest.raises(QuestionError, match="'zzz' is no cursor"):
+        resources.list_resources(tools, "zzz")
 
 
 def test_an_unexpected_error_is_logged_without_keys_and_does_not_end_the_server(

@@ -14,6 +14,7 @@ from echo_index.app.services.index_service import IndexService, ServiceOptions
 from echo_index.app.services.tool_results import (
     AnswerResult,
     CitedPassage,
+    CollectionStatus,
     DocumentEntry,
     DocumentList,
     DocumentText,
@@ -23,6 +24,7 @@ from echo_index.app.services.tool_results import (
 )
 from echo_index.errors import QuestionError
 
+SIMILAR = "Its arguments are source, start, k and collection."
 PASSAGE: dict[str, Any] = {
     "source": "notes/fox.md",
     "location": "notes/fox.md:3",
@@ -81,20 +83,28 @@ def test_a_null_is_an_argument_that_is_not_given(tools: DocumentTools) -> None:
     ("name", "arguments", "said"),
     [
         ("find", {}, "There is no tool 'find'. The tools are search, read, ask, similar, list_documents and status."),
-        ("similar", {"source": "a"}, "similar needs the argument start. Its arguments are source, start and k."),
-        ("similar", {"sources": "a"}, "similar needs the argument source. Its arguments are source, start and k."),
+        (
+            "similar",
+            {"source": "a"},
+            f"similar needs the argument start. {SIMILAR}",
+        ),
+        (
+            "similar",
+            {"sources": "a"},
+            f"similar needs the argument source. {SIMILAR}",
+        ),
         ("status", {"of": 1}, "status has no argument 'of'. It takes no arguments."),
         (
             "similar",
             {"source": "a", "start": "here"},
             "The argument start is 'here'; it must be a valid integer, unable to parse string as an integer. "
-            "Its arguments are source, start and k.",
+            f"{SIMILAR}",
         ),
         (
             "list_documents",
             {"contains": ["x" * 900]},
             f"The argument contains is ['{'x' * 78}…; it must be a valid string. "
-            "Its arguments are contains, offset and limit.",
+            "Its arguments are contains, offset, limit and collections.",
         ),
     ],
 )
@@ -163,10 +173,12 @@ def test_lists_as_text_say_what_is_missing() -> None:
         failures=[Failure(source="b.pdf", reason="it is locked")],
         failed=1,
         incomplete=1,
+        collections=[CollectionStatus(name="work", about="Contracts", documents=2, passages=3, finished="2026-01-01")],
     )
     assert result_text(status).splitlines() == [
         "2 documents (2 pdf) in 3 passages.",
         "Built 2026-01-01 with the model m; 2.0 MB on disk.",
+        "Collection work (2 documents, 3 passages): Contracts",
         "1 file could not be read:",
         "b.pdf: it is locked",
         "Some part of 1 document has no text.",
