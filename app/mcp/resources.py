@@ -54,7 +54,8 @@ def list_resources(tools: DocumentTools, cursor: str | None) -> types.ListResour
     from echo_index.indexer.inspection.document_queries import list_documents
 
     service = tools.service
-    place = _CURSOR.fullmatch(cursor or "0:")
+    cursor = cursor or "0:"
+    place = _CURSOR.fullmatch(cursor)
     if place is None:
         raise QuestionError(f"{cursor[:200]!r} is no cursor of a list of documents.", remedy="Begin without one.")
     after = (int(place[1]), place[2])

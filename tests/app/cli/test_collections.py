@@ -62,6 +62,12 @@ def test_every_command_takes_the_name_of_an_index(run: Run) -> None:
     assert (missing.code, "no complete index in school" in missing.err) == (1, True)
 
 
+def test_indexes_of_different_encoders_are_not_served_together(run: Run) -> None:
+    assert run("build", "home", "--index", "home-index", "--precision", "fp32", "--layer", "2", "--rebuild").code == 0
+    refused = run("serve", "--index", "work", "--index", "home", "--port", "0")
+    assert (refused.code, "work and home were built with different encoders (layer" in refused.err) == (1, True)
+
+
 def test_names_are_listed_and_removed(run: Run, tmp_path: Path) -> None:
     work = tmp_path / "work-index"
     assert run("collections", "add", "work", str(work), "--about", "Fences").out == f"work is the index in {work}.\n"

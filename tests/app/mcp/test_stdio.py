@@ -20,6 +20,8 @@ from mcp.client.stdio import stdio_client
 from mcp.types import CallToolResult, TextContent, TextResourceContents
 from pydantic import AnyUrl
 
+from echo_index.app.services.collections import add_collection
+from echo_index.app.services.index_service import IndexService
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.errors import QuestionError
 from echo_index.indexer.building.build_files import build_index
@@ -167,6 +169,30 @@ async def test_the_tools_are_described_before_anything_is_opened(tmp_path: Path)
             result = await session.call_tool(name, arguments)
             assert result.isError
             assert "There is no complete index in" in text_of(result) and "echo-index build" in text_of(result)
+
+
+async def test_assistants_are_told_what_the_collections_are_about(
+    two_collections: IndexService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ECHO_INDEX_DATA", str(tmp_path))
+    for collection in two_collections.collections:
+        add_collection(collection)
+    given = parameters(Path("animals"))
+    both = given.model_copy(update={"args": [*given.args, "--index", "magic"], "cwd": str(tmp_path)})
+    async with stdio_client(both) as streams, ClientSession(*streams) as session:
+        told = (await session.initialize()).instructions or ""
+        assert "animals (Beasts of the field); magic." in told
+        found = structured(
+            await session.call_tool("search", {"question": "vow", "mode": "lexical", "collections": ["magic"]})
+        )
+        assert [passage["location"] for passage in found["passages"]] == ["magic: notes/vow.md:3"]
+        listed = (await session.list_resources()).resources
+        assert [resource.name for resource in listed][-1] == "magic: notes/vow.md"
+        [content] = (await session.read_resource(listed[-1].uri)).contents
+        assert isinstance(content, TextResourceContents) and "wizards" in content.text
+    async with stdio_client(given) as streams, ClientSession(*streams) as session:
+        told = (await session.initialize()).instructions or ""
+        assert told.endswith("The documents are about: Beasts of the field")
 
 
 def test_a_start_loads_neither_a_model_nor_numpy(tmp_path: Path) -> None:
