@@ -8,14 +8,14 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
-from echo_index.errors import IndexDamaged, IndexMismatch, QuestionError
+from echo_index.errors import IndexMismatch, QuestionError
 from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.indexer.generations.manifest import manifest_stamp
 from echo_index.indexer.generations.snapshot import Snapshot
 from echo_index.indexer.vectors.placement import IndexDevice
 from echo_index.retriever.search.hits import Hit
 from echo_index.retriever.search.retriever import Retriever
-from echo_index.retriever.search.search_space import SearchSpace
+from echo_index.retriever.search.search_space import SearchSpace, read_newest
 from echo_index.retriever.search.searcher import Searcher
 from echo_index.retriever.search.snapshot_union import SnapshotUnion
 
@@ -102,25 +102,20 @@ class CollectionsRetriever(Searcher):
         return self._current_union().normalization
 
     def with_space(self, act: Callable[[SearchSpace], T]) -> T:
-        """Return `act(union)` for the newest complete generations, so that all it reads of an index is of one.
-
-        If builds delete one of those generations meanwhile, `act` is called again with the newest.
+        """Return `act(union)` for the newest complete generations, see `read_newest`.
 
         Raises:
             IndexMismatch: an index was rebuilt with another encoder.
             IndexDamaged: a catalog cannot be read.
         """
-        while True:
-            union = self._current_union()
-            try:
-                with union.reading():
-                    return act(union)
-            except IndexDamaged:
-                if all(
-                    manifest_stamp(retriever.index_dir) == retriever.snapshot.stamp
-                    for retriever in self.retrievers.values()
-                ):
-                    raise
+        return read_newest(
+            self._current_union,
+            act,
+            is_newest=lambda union: all(
+                manifest_stamp(retriever.index_dir) == retriever.snapshot.stamp
+                for retriever in self.retrievers.values()
+            ),
+        )
 
     def similar(
         self, source: str, start: int, *, collection: str, k: int = 10, where: SearchFilter | None = None

@@ -7,13 +7,13 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
-from echo_index.errors import IndexDamaged, IndexMismatch, QuestionError
+from echo_index.errors import IndexMismatch, QuestionError
 from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.indexer.generations.manifest import manifest_stamp
 from echo_index.indexer.generations.snapshot import Snapshot, open_snapshot
 from echo_index.indexer.vectors.placement import IndexDevice
 from echo_index.retriever.search.hits import Hit, make_hits, ranked_scores
-from echo_index.retriever.search.search_space import SearchSpace
+from echo_index.retriever.search.search_space import SearchSpace, read_newest
 from echo_index.retriever.search.searcher import Searcher, validate_k
 
 if TYPE_CHECKING:
@@ -131,22 +131,15 @@ class Retriever(Searcher):
         return self.with_snapshot(act)
 
     def with_snapshot(self, act: Callable[[Snapshot], T]) -> T:
-        """Return `act(snapshot)` for the newest complete generation, so that all it reads is of one generation.
-
-        If builds delete that generation meanwhile, `act` is called again with the newest.
+        """Return `act(snapshot)` for the newest complete generation, see `read_newest`.
 
         Raises:
             IndexMismatch: the index was rebuilt with another encoder.
             IndexDamaged: the catalog cannot be read.
         """
-        while True:
-            snapshot = self.current_snapshot()
-            try:
-                with snapshot.reading():
-                    return act(snapshot)
-            except IndexDamaged:
-                if manifest_stamp(self.index_dir) == snapshot.stamp:
-                    raise
+        return read_newest(
+            self.current_snapshot, act, is_newest=lambda snapshot: manifest_stamp(self.index_dir) == snapshot.stamp
+        )
 
     def current_snapshot(self) -> Snapshot:
         """Return the newest complete generation and switch to it.
