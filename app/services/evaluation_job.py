@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -114,7 +115,10 @@ class _Run:
             instruction=self.options.instruction,
             progress=self.progress,
         )
-        systems = [*self._select(SYSTEMS, DEFAULT_SYSTEMS, BASELINE), *(model.system for model in self._baselines)]
+        systems = [
+            *self._select(SYSTEMS, DEFAULT_SYSTEMS, BASELINE),
+            *chain.from_iterable(model.systems for model in self._baselines),
+        ]
         return evaluate_rankings(indexed, systems, baseline=self.options.baseline or BASELINE)
 
     def _evaluate_questions(self, file: QuestionFile) -> DatasetResult:
@@ -130,7 +134,10 @@ class _Run:
         indexed = open_question_file(
             file, retriever, work=self.work, instruction=self.options.instruction, progress=self.progress
         )
-        systems = [*self._select(SYSTEMS, DEFAULT_SYSTEMS, BASELINE), *(model.system for model in self._baselines)]
+        systems = [
+            *self._select(SYSTEMS, DEFAULT_SYSTEMS, BASELINE),
+            *chain.from_iterable(model.systems for model in self._baselines),
+        ]
         return evaluate_rankings(indexed, systems, baseline=self.options.baseline or BASELINE)
 
     def _evaluate_pairs(self, pairs: SentencePairs) -> DatasetResult:

@@ -8,13 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from echo_index.embeddings.vectors.vector_ops import Vectors
+from echo_index.embeddings.vectors.vector_ops import Vectors, l2_normalize
+from echo_index.indexer.generations.snapshot import Snapshot
+from echo_index.retriever.evaluation.document_bm25 import DocumentBM25
 from echo_index.retriever.evaluation.embedding_cache import CachedVectors, cached_vectors
 from echo_index.retriever.evaluation.exact_search import exact_search
 from echo_index.retriever.evaluation.indexed_dataset import CHUNKS, HASH_LENGTH, IndexedDataset, Ranking
 from echo_index.retriever.evaluation.retrieval_systems import RetrievalSystem
 from echo_index.retriever.evaluation.sentence_transformer import SentenceTransformerEncoder, Side
 from echo_index.retriever.evaluation.similarity_methods import EmbeddedPairs, SimilarityMethod, pair_cosines
+from echo_index.retriever.search.hybrid import fuse
 
 
 class SentenceTransformerBaseline:
@@ -30,9 +33,17 @@ class SentenceTransformerBaseline:
         self._work = work
 
     @property
-    def system(self) -> RetrievalSystem:
-        """The retrieval system that ranks whole documents by this model."""
-        return RetrievalSystem(self._short_name, self._description, self._rank, prepare=self._embed_queries)
+    def systems(self) -> tuple[RetrievalSystem, RetrievalSystem]:
+        """The retrieval systems that rank whole documents by this model, alone and fused with BM25 as hybrid search."""
+        return (
+            RetrievalSystem(self._short_name, self._description, self._rank, prepare=self._embed_queries),
+            RetrievalSystem(
+                f"{self._short_name}-hybrid",
+                f"{self._description}, fused with BM25 and with feedback, as in hybrid search",
+                self._rank_with_words,
+                prepare=self._embed_queries,
+            ),
+        )
 
     @property
     def similarity_method(self) -> SimilarityMethod:
@@ -56,6 +67,24 @@ class SentenceTransformerBaseline:
             dataset.ranking(query, [(names[number], texts[number]) for number, _ in scored])
             for query, scored in zip(dataset.queries, nearest, strict=True)
         ]
+
+    def _rank_with_words(self, dataset: IndexedDataset) -> list[Ranking]:
+        names, texts = zip(*dataset.whole_documents(), strict=True)
+        documents = l2_normalize(self._dataset_vectors("document", texts, dataset).vectors)
+        queries = l2_normalize(self._query_vectors(dataset).vectors)
+        nearest = exact_search([(np.arange(len(names)), documents)], queries, k=CHUNKS)
+
+        def rank(snapshot: Snapshot) -> list[Ranking]:
+            words = DocumentBM25(snapshot, {name: number for number, name in enumerate(names)})
+            rankings = []
+            for query, vector, scored in zip(dataset.queries, queries, nearest, strict=True):
+                bm25 = words.scores(query.text, [number for number, _ in scored])
+                fused = fuse(query.text, vector, {number: documents[number] for number in bm25}, bm25)
+                rankings.append(dataset.ranking(query, [(names[number], texts[number]) for number, _ in fused]))
+                dataset.report_progress("searching", len(rankings), len(dataset.queries))
+            return rankings
+
+        return dataset.retriever.with_snapshot(rank)
 
     def _embed_queries(self, dataset: IndexedDataset) -> float:
         self._dataset_vectors("document", [text for _, text in dataset.whole_documents()], dataset)

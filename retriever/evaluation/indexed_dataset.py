@@ -149,8 +149,14 @@ class IndexedDataset:
         return self.rank_each(lambda position, query, k: make_hits(snapshot, chunks[position][:k], {}, {}))
 
     def ranking(self, query: EvaluationQuery, chunks: Sequence[tuple[str, str]]) -> Ranking:
-        """Return the ranking of documents from chunks as (document, text): a document ranks as its best chunk."""
-        return [*dict.fromkeys(key for document, text in chunks for key in query.keys(document, text))]
+        """Return the ranking of documents from chunks as (document, text): a document ranks as its best chunk.
+
+        As in BEIR, where some queries are documents themselves, the document with the id of the query is left out.
+        """
+        own = query.id if isinstance(self.collection, BeirDataset) else None
+        return [
+            *dict.fromkeys(key for document, text in chunks if document != own for key in query.keys(document, text))
+        ]
 
 
 def open_dataset(

@@ -63,13 +63,26 @@ def hybrid_ranking(
     candidates = [chunk_id for chunk_id, score in bm25.items() if score > 0 or not lexical_query.phrases]
     vectors = dict(zip(candidates, space.chunk_vectors(candidates), strict=True))
     bm25 = {chunk_id: bm25[chunk_id] for chunk_id in candidates}
-    weight = BM25_WEIGHT_FOR_CODES if names_code(query) else BM25_WEIGHT
-    fused = _fuse(vectors, bm25, normalized.vector, weight=weight)
-    if feedback:
-        moved = rocchio(normalized.vector, chunk_ids(fused), vectors, limit=feedback)
-        fused = _fuse(vectors, bm25, moved, weight=weight)
+    fused = fuse(query, normalized.vector, vectors, bm25, feedback=feedback)
     return HybridRanking(fused, dense, lexical, cosines(vectors, normalized.vector))
 
 
-def _fuse(vectors: Mapping[int, Vectors], bm25: Mapping[int, float], query: Vectors, *, weight: float) -> Scored:
-    return zscore_fusion([cosines(vectors, query), bm25], weights=[1.0, weight])
+def fuse(
+    query: str,
+    query_vector: Vectors,
+    vectors: Mapping[int, Vectors],
+    bm25: Mapping[int, float],
+    *,
+    feedback: int = FEEDBACK_CHUNKS,
+) -> Scored:
+    """Return (id, score) of candidates with unit vectors and BM25 scores by the same ids, best first.
+
+    The score is the sum of the z-scores of both, the second time with the query vector (dimension,) moved towards the
+    best `feedback` candidates of the first time.
+    """
+    weights = [1.0, BM25_WEIGHT_FOR_CODES if names_code(query) else BM25_WEIGHT]
+    fused = zscore_fusion([cosines(vectors, query_vector), bm25], weights=weights)
+    if not feedback:
+        return fused
+    moved = rocchio(query_vector, chunk_ids(fused), vectors, limit=feedback)
+    return zscore_fusion([cosines(vectors, moved), bm25], weights=weights)

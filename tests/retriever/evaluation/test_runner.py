@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +19,12 @@ from echo_index.errors import MissingPackage, SourceError
 from echo_index.indexer.catalog.chunk_queries import embedded_chunks
 from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.indexer.documents.chunking import Chunking, embedded_text
+from echo_index.indexer.generations.snapshot import Snapshot
 from echo_index.retriever.evaluation import sentence_transformer
 from echo_index.retriever.evaluation.baselines import SentenceTransformerBaseline
 from echo_index.retriever.evaluation.dataset_loader import read_evaluation_input
 from echo_index.retriever.evaluation.datasets import BeirDataset, EvaluationQuery, QuestionFile, SentencePairs
+from echo_index.retriever.evaluation.document_bm25 import DocumentBM25
 from echo_index.retriever.evaluation.exact_search import exact_search
 from echo_index.retriever.evaluation.indexed_dataset import (
     MORE_CHUNKS,
@@ -318,6 +321,63 @@ def test_pairs_are_measured_and_embedded_once(tmp_path: Path) -> None:
     )
     assert rows["classical"].difference is None
     assert rows["echo"].difference is not None
+
+
+def test_a_document_that_is_the_query_itself_is_left_out(tmp_path: Path) -> None:
+    folder = write_beir(tmp_path / "small")
+    [document, *_] = [json.loads(line)["_id"] for line in (folder / "corpus.jsonl").read_text().splitlines()]
+    json_lines(
+        folder / "queries.jsonl", [{"_id": document, "text": "whales sing"}, {"_id": "q1", "text": "whales sing"}]
+    )
+    (folder / "qrels/test.tsv").write_text(
+        f"query-id\tcorpus-id\tscore\n{document}\t{document}\t1\nq1\t{document}\t1\n"
+    )
+    for system in ("bm25", "dense", "hybrid", "echo"):
+        own, other = SYSTEMS[system].rank(opened(tmp_path))
+        assert document not in own and other == [document, *own], system
+
+
+class _Twin:
+    """A model whose vectors are those of the index."""
+
+    def __init__(self, dataset: IndexedDataset) -> None:
+        self._dataset = dataset
+
+    def embed(self, side: str, texts: Sequence[str]) -> np.ndarray:
+        normalization = self._dataset.retriever.snapshot.normalization
+        if side == "query":
+            return normalization.normalize_queries(self._dataset.embeddings.echo)
+        ids = self._dataset.retriever.snapshot.catalog.chunk_ids(SearchFilter(), generation=1).tolist()
+        return 3 * self._dataset.retriever.snapshot.chunk_vectors(ids)  # its vectors need not be of length 1
+
+
+def test_a_baseline_is_fused_with_words_as_hybrid_search_is(tmp_path: Path) -> None:
+    whole = open_dataset(
+        collection(tmp_path),
+        CountingEncoder(),  # type: ignore[arg-type]
+        work=tmp_path / "work",
+        chunking=Chunking(400, 0),
+    )
+    baseline = SentenceTransformerBaseline("all-MiniLM-L6-v2", work=tmp_path)
+    baseline._model = _Twin(whole)  # type: ignore[assignment]
+    alone, fused = baseline.systems
+    assert (alone.name, fused.name) == ("all-MiniLM-L6-v2", "all-MiniLM-L6-v2-hybrid")
+    assert fused.rank(whole) == SYSTEMS["hybrid"].rank(whole)
+    assert alone.rank(whole) == SYSTEMS["echo"].rank(whole)
+
+
+def test_a_document_has_the_bm25_score_of_its_best_chunk(tmp_path: Path) -> None:
+    made = opened(tmp_path)
+    names = [name for name, _ in made.whole_documents()]
+    numbers = {name: number for number, name in enumerate(names)}
+
+    def scores(snapshot: Snapshot) -> dict[int, float]:
+        return DocumentBM25(snapshot, numbers).scores("whale bread", also=numbers.values())
+
+    best: dict[str, float] = dict.fromkeys(names, 0.0)
+    for hit in made.retriever.search("whale bread", k=99, mode="lexical"):
+        best[hit.source] = max(best[hit.source], hit.score)
+    assert {names[number]: score for number, score in made.retriever.with_snapshot(scores).items()} == best
 
 
 def test_a_baseline_without_its_library_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
