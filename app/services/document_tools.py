@@ -125,23 +125,41 @@ class DocumentTools:
             note=note or ("" if passages else _nothing_found(question, mode, offset)),
         )
 
-    def similar(self, source: str, start: int, k: int = DEFAULTS.results, collection: str = "") -> SearchResult:
+    def similar(
+        self,
+        source: str,
+        start: int,
+        k: int = DEFAULTS.results,
+        paths: list[str] | None = None,
+        formats: list[str] | None = None,
+        since: str = "",
+        before: str = "",
+        where: str = "",
+        collection: str = "",
+    ) -> SearchResult:
         """Find passages that are similar to a given passage.
 
         Args:
             source: The document of the passage, as returned by search.
             start: The character offset of the passage, as returned by search.
             k: How many passages to return, at most 100.
+            paths: Only these documents or folders, or those that match one of these globs, such as "docs/*".
+            formats: Only documents of these formats, such as "markdown" or "pdf".
+            since: Only files changed on this date or later, such as "2024-05" or "7 days".
+            before: Only files changed before this date.
+            where: Only documents whose fields meet this condition, such as "date >= 2024 and author = 'Ng'".
             collection: The collection of the passage, as returned by search, where there are several.
 
         Returns:
             Passages of the same collection, best first, in the format of search.
         """
         k, _ = _page("k", k, 0, most=_MAX_PASSAGES)
-        hits = self.service.similar(source, start, collection=collection, k=k)
+        search_filter = _filter(paths, formats, since, before, where)
+        hits = self.service.similar(source, start, collection=collection, k=k, where=search_filter)
+        note = unknown_paths(self.service, search_filter.paths, [collection] if collection else ())
         passages = _within([Passage.of(hit) for hit in hits])
         return SearchResult(
-            passages=passages, offset=0, next_offset=None, note="" if passages else "Nothing is similar."
+            passages=passages, offset=0, next_offset=None, note=note or ("" if passages else "Nothing is similar.")
         )
 
     def ask(

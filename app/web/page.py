@@ -71,7 +71,7 @@ def make_page(service: IndexService, build_job: BuildJob, options: PageOptions) 
         library.connect(page, library_tab)
         changes.connect(page)
         for event in (page.load, library.contents.change):
-            for filters in (search.filters, ask.filters):
+            for filters in (search.filters, ask.filters, compare.filters):
                 event(
                     filters.refresh,
                     None,

@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from .driving import compare, turn_to
+from .driving import compare, turn_to, unfold
 
 
 def test_three_rankings_and_the_lines_between_them(page: Page) -> None:
@@ -35,6 +35,20 @@ def test_three_rankings_and_the_lines_between_them(page: Page) -> None:
 
     view.locator(".echo button").first.click()
     expect(page.locator("#document .here")).to_be_visible()
+
+
+def test_filters_restrict_the_three_rankings(page: Page) -> None:
+    view = compare(page, "Who built the lighthouse of Norvik?")
+    unfold(page, "Filters")
+    page.get_by_label("Only these formats").click()
+    page.get_by_role("option", name="pdf (1)").click()
+    for way in ("classical", "echo", "lexical"):
+        expect(view.locator(f".{way} .rank-row .place", has_not_text="kites.pdf")).to_have_count(0)
+    expect(view.locator(".echo .rank-row")).to_have_count(1)
+    where = page.get_by_label("Where")
+    where.fill("file.format =")
+    where.press("Enter")
+    expect(view.locator(".notice")).to_contain_text("at character 14")
 
 
 def test_similarities_of_sentences(page: Page) -> None:

@@ -10,6 +10,7 @@ import gradio as gr
 from echo_index.app.services.formatting import heading_path, location_text
 from echo_index.app.services.index_service import IndexService
 from echo_index.app.web.error_html import show_errors
+from echo_index.app.web.filters import FilterInputs, make_filter
 from echo_index.app.web.html import button, escape_html, notice
 from echo_index.app.web.tabs.query_row import query_row
 from echo_index.app.web.theme import interactive_html
@@ -62,11 +63,13 @@ class CompareTab:
             elem_id="compare-question",
             placeholder="Ask a question to compare the three rankings",
         )
+        with gr.Accordion("Filters", open=False):
+            self.filters = FilterInputs(service)
         self.results = interactive_html(_WELCOME, elem_id="comparison", label="Comparison")
         gr.on(
-            [go.click, question.submit],
+            [go.click, question.submit, *self.filters.changes],
             self._compare,
-            question,
+            [question, *self.filters.inputs],
             self.results,
             concurrency_limit=4,
             show_progress="minimal",
@@ -96,10 +99,15 @@ class CompareTab:
         )
 
     @show_errors
-    def _compare(self, question: str) -> str:
+    def _compare(
+        self, question: str, folders: list[str], formats: list[str], since: str, before: str, where: str
+    ) -> str:
         if not question.strip():
             return _WELCOME
-        return self._service.with_retriever(lambda retriever: comparison_html(compare(retriever, question, k=_HITS)))
+        search_filter = make_filter(folders, formats, since, before, where)
+        return self._service.with_retriever(
+            lambda retriever: comparison_html(compare(retriever, question, k=_HITS, where=search_filter))
+        )
 
     @show_errors
     def _measure(self, sentence: str, paraphrase: str, same_start: str) -> str:

@@ -24,7 +24,6 @@ from echo_index.app.services.tool_results import (
 )
 from echo_index.errors import QuestionError
 
-SIMILAR = "Its arguments are source, start, k and collection."
 PASSAGE: dict[str, Any] = {
     "source": "notes/fox.md",
     "location": "notes/fox.md:3",
@@ -41,6 +40,7 @@ PASSAGE: dict[str, Any] = {
     "alike": ["notes/copy.md:9"],
     "recognized": "",
 }
+SIMILAR = "Its arguments are source, start, k, paths, formats, since, before, where and collection."
 
 
 class Recorder(DocumentTools):
@@ -83,22 +83,14 @@ def test_a_null_is_an_argument_that_is_not_given(tools: DocumentTools) -> None:
     ("name", "arguments", "said"),
     [
         ("find", {}, "There is no tool 'find'. The tools are search, read, ask, similar, list_documents and status."),
-        (
-            "similar",
-            {"source": "a"},
-            f"similar needs the argument start. {SIMILAR}",
-        ),
-        (
-            "similar",
-            {"sources": "a"},
-            f"similar needs the argument source. {SIMILAR}",
-        ),
+        ("similar", {"source": "a"}, f"similar needs the argument start. {SIMILAR}"),
+        ("similar", {"sources": "a"}, f"similar needs the argument source. {SIMILAR}"),
         ("status", {"of": 1}, "status has no argument 'of'. It takes no arguments."),
         (
             "similar",
             {"source": "a", "start": "here"},
             "The argument start is 'here'; it must be a valid integer, unable to parse string as an integer. "
-            f"{SIMILAR}",
+            + SIMILAR,
         ),
         (
             "list_documents",

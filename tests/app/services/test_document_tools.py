@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from echo_index.app.services.index_service import IndexService, ServiceOptions
 from echo_index.app.services.query_vector import QueryVectors
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.models.language_model import LanguageModel
-from echo_index.errors import EchoIndexError, IndexMissing
+from echo_index.errors import EchoIndexError, FilterError, IndexMissing
 from echo_index.indexer.building.build_files import build_index
 from echo_index.indexer.sources.source import Source
 from echo_index.retriever.search.retriever import Retriever
@@ -91,6 +92,30 @@ def test_a_search_is_filtered_and_says_what_it_lacks(tools: DocumentTools) -> No
 def test_similar_passages_are_found(tools: DocumentTools) -> None:
     found = tools.similar("notes/fox.md", 0, k=2)
     assert len(found.passages) == 2 and "notes/fox.md" not in {passage.source for passage in found.passages}
+
+
+@pytest.mark.parametrize(
+    ("filters", "sources"),
+    [
+        ({"paths": ["*vow*"]}, ["notes/vow.md"]),
+        ({"paths": ["notes"], "formats": ["markdown"]}, ["notes/deep/box: 7, page 2.md", "notes/vow.md"]),
+        ({"where": "title = Wizards"}, ["notes/vow.md"]),
+        ({"since": "1 day", "formats": ["markdown"]}, ["notes/deep/box: 7, page 2.md", "notes/vow.md"]),
+        ({"before": "2000"}, []),
+    ],
+)
+def test_similar_passages_are_filtered_like_those_of_a_search(
+    tools: DocumentTools, filters: dict[str, Any], sources: list[str]
+) -> None:
+    found = tools.similar("notes/fox.md", 0, **filters)
+    assert sorted(passage.source for passage in found.passages) == sources
+    assert found.note == ("" if sources else "Nothing is similar.")
+
+
+def test_similar_says_which_paths_match_nothing_and_which_condition_is_wrong(tools: DocumentTools) -> None:
+    assert tools.similar("notes/fox.md", 0, paths=["nowhere", "notes"]).note == "No document matches nowhere."
+    with pytest.raises(FilterError, match="at character 8"):
+        tools.similar("notes/fox.md", 0, where="title =")
 
 
 def test_a_document_of_ten_thousand_lines_comes_in_pages(tools: DocumentTools) -> None:

@@ -261,8 +261,10 @@ def test_the_search_endpoint_groups_duplicates(visitor: TestClient, monkeypatch:
 
 
 def test_the_similar_endpoint(visitor: TestClient) -> None:
-    [passage] = answer(visitor, "similar", "notes/fox.md", 0, 5)["passages"]
+    [passage] = answer(visitor, "similar", "notes/fox.md", 0, 5, None, None, "", "", "")["passages"]
     assert passage["source"] == "notes/vow.md"
+    filtered = answer(visitor, "similar", "notes/fox.md", 0, 5, ["notes"], ["markdown"], "1 day", "2000", "")
+    assert filtered["passages"] == []
 
 
 def test_the_ask_endpoint(visitor: TestClient) -> None:
@@ -291,8 +293,12 @@ def test_the_endpoints_for_documents(visitor: TestClient) -> None:
         ("search", ("fox", 0, "lexical", "", None, None, 0, 0, *UNFILTERED), "k is 0; it must be at least 1."),
         ("search", ("fox", 5, "fuzzy", "", None, None, 0, 0, *UNFILTERED), "fuzzy"),
         ("search", ("fox", 5, "lexical", "", None, None, -1, 0, *UNFILTERED), "rerank is -1; it must be at least 0."),
-        ("similar", ("notes/fox.md", 5, 5), "No passage begins at character 5 of notes/fox.md."),
-        ("similar", ("/etc/passwd", 0, 5), "No passage begins at character 0 of /etc/passwd."),
+        (
+            "similar",
+            ("notes/fox.md", 5, 5, None, None, "", "", ""),
+            "No passage begins at character 5 of notes/fox.md.",
+        ),
+        ("similar", ("/etc/passwd", 0, 5, None, None, "", "", ""), "No passage begins at character 0 of /etc/passwd."),
         ("read", ("/etc/passwd", 0, 10), "There is no document /etc/passwd in this index."),
         ("read", ("../notes/fox.md", 0, 10), "There is no document ../notes/fox.md in this index."),
         ("read", ("notes/fox.md", -7, 10), "notes/fox.md has no character -7."),
