@@ -110,7 +110,9 @@ def _searcher(dataset: IndexedDataset, parts: Sequence[Documents], folder: Path)
     ids = snapshot.catalog.chunk_ids(SearchFilter(), generation=snapshot.manifest.generation).tolist()
     encoder = KnownVectors.from_config(snapshot.manifest.encoder)
     assert isinstance(encoder, KnownVectors)
-    encoder.known = dict(zip(snapshot.catalog.embedded_texts_of(ids), snapshot.catalog.vectors_of(ids), strict=True))
+    encoder.known = dict(
+        zip(snapshot.catalog.embedded_texts_of(ids, context=""), snapshot.catalog.vectors_of(ids), strict=True)
+    )
     for number, documents in enumerate(parts):
         index_documents(documents, folder / str(number), encoder=encoder)
     indexes = {str(number): folder / str(number) for number in range(len(parts))}

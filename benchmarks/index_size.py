@@ -91,7 +91,7 @@ def _full_precision(dataset: IndexedDataset, ids: Sequence[int], work: Path) -> 
     encoder = dataset.encoder
     return cached_vectors(
         work / "passages" / encoder.fingerprint[:16],
-        dataset.retriever.snapshot.catalog.embedded_texts_of(ids),
+        dataset.retriever.snapshot.catalog.embedded_texts_of(ids, context=""),
         lambda texts: encoder.encode_documents(texts),
         progress=lambda done, total: None,
     ).vectors

@@ -211,6 +211,7 @@ def _write_large_index(index: Path, like: Path, passages: int) -> None:
             fingerprint=manifest.fingerprint,
             encoder=manifest.encoder,
             chunking=manifest.chunking,
+            context=manifest.context,
             normalizations=manifest.normalizations,
             canaries=manifest.canaries,
             before=None,

@@ -52,6 +52,10 @@ class WordEncoder:
     def fingerprint(self) -> str:
         return f"{self.name}-{self.dimension}"
 
+    @property
+    def max_tokens(self) -> int:
+        return 256
+
     def config(self) -> dict[str, str | int | None]:
         return {"weights": self.name, "dimension": self.dimension}
 

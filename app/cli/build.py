@@ -43,6 +43,27 @@ _Exclude = Annotated[
 ]
 
 
+def _parse_context(text: str | None) -> str | None:
+    from echo_index.errors import TextError
+    from echo_index.indexer.documents.context_line import parse_context
+
+    try:
+        return None if text is None else parse_context(text)
+    except TextError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+_Context = Annotated[
+    str | None,
+    typer.Option(
+        callback=_parse_context,
+        help="A line that says what the documents are about, embedded with each passage; later builds do the same. "
+        "Another one embeds all passages again; '' takes it back.",
+        metavar="LINE",
+    ),
+]
+
+
 def build(
     sources: Annotated[
         list[str],
@@ -93,6 +114,7 @@ def build(
             "Default: --no-compare.",
         ),
     ] = None,
+    context: _Context = None,
     precision: Precision = None,
     device: ModelDevice = "auto",
     watch: Annotated[
@@ -111,6 +133,7 @@ def build(
         encoder_from_index,
         open_encoder,
     )
+    from echo_index.app.services.index_context import context_change
     from echo_index.app.services.profile_file import with_profile
     from echo_index.embeddings.queries.query_weights import write_query_weights
     from echo_index.errors import IndexMismatch
@@ -131,10 +154,12 @@ def build(
     )
     if profile is not None:
         options = with_profile(options, profile)
+    if context is not None and not rebuild and (change := context_change(index, context)):
+        notice(change)
     with interruptible(notice, kept="What was embedded"):
         encoder = open_encoder(options, before=before, chunk_tokens=chunking.max_tokens, notice=notice, rebuild=rebuild)
 
-    def run(*, rebuild: bool = False) -> BuildReport:
+    def run(*, rebuild: bool = False, context: str | None = None) -> BuildReport:
         with interruptible(notice, kept="What was embedded"), WorkProgress(err) as progress:
             return build_index(
                 chosen_sources,
@@ -144,6 +169,7 @@ def build(
                 rebuild=rebuild,
                 ocr=ocr,
                 compare=compare,
+                context=context,
                 keep_gone=watch,
                 progress=progress.show_stage,
                 on_recognizing=progress.show_detail,
@@ -166,12 +192,12 @@ def build(
         watch_sources(
             chosen_sources,
             index,
-            first=lambda: output.print_report(out, run(rebuild=rebuild)),
+            first=lambda: output.print_report(out, run(rebuild=rebuild, context=context)),
             again=again,
             polling=watch_polling,
         )
         return
-    report = run(rebuild=rebuild)
+    report = run(rebuild=rebuild, context=context)
     if json:
         output.print_json(out, asdict(report))
     else:

@@ -20,7 +20,9 @@ CollectionName = Annotated[str, typer.Argument(help="The name.", metavar="NAME")
 def add(
     name: CollectionName,
     index: Annotated[Path, typer.Argument(help="Folder of the index.", metavar="INDEX")],
-    about: Annotated[str, typer.Option(help="A line that says what the documents are about.")] = "",
+    about: Annotated[
+        str, typer.Option(help="A line that says what the documents are about. Default: the context of the index.")
+    ] = "",
 ) -> None:
     """Name an index, or change the index or the line of a name."""
     from echo_index.app.services.collections import Collection, add_collection
@@ -32,15 +34,15 @@ def add(
 @collections.command("list")
 def list_collections(json: AsJson = False) -> None:
     """List the names, their indexes and what they are about."""
-    from echo_index.app.services.collections import read_collections
+    from echo_index.app.services.collections import described, read_collections
 
-    listed = read_collections().values()
+    listed = [(each.name, str(each.index), described(each)) for each in read_collections().values()]
     if json:
-        output.print_json(out, [{"name": each.name, "index": str(each.index), "about": each.about} for each in listed])
+        output.print_json(out, [{"name": name, "index": index, "about": about} for name, index, about in listed])
     elif not listed:
         out.print("There are no collections. Add one: echo-index collections add NAME INDEX")
-    for each in () if json else listed:
-        line = f"{each.name}: {each.index}" + (f" ({each.about})" if each.about else "")
+    for name, index, about in () if json else listed:
+        line = f"{name}: {index}" + (f" ({about})" if about else "")
         out.print(output.strip_controls(line), soft_wrap=True)
 
 

@@ -56,6 +56,13 @@ def read_collections() -> dict[str, Collection]:
         ) from None
 
 
+def described(collection: Collection) -> str:
+    """Return the line that says what a collection is about: its own, or else the context of its index, or ''."""
+    from echo_index.app.services.index_context import index_context  # loads NumPy, which takes a while
+
+    return collection.about or index_context(collection.index)
+
+
 def add_collection(collection: Collection) -> None:
     """Name an index, or change what is known of a name.
 

@@ -72,6 +72,7 @@ def index_facts(snapshot: Snapshot, index_dir: Path) -> dict[str, Any]:
         "encoder": manifest.encoder,
         "fingerprint": manifest.fingerprint,
         "chunking": manifest.chunking,
+        "context": manifest.context,
         "index_device": {"name": placement.device, "reason": placement.reason},
         "vectors": snapshot.stored_vectors.kind,
         "space_passages": None if snapshot.normalization.is_identity else snapshot.normalization.passages,
@@ -114,6 +115,8 @@ def status_lines(status: dict[str, Any]) -> list[tuple[str, str]]:
             f"{status['vectors']}, on the {status['index_device']['name']} ({status['index_device']['reason']})",
         ),
     ]
+    if status["context"]:
+        lines.insert(2, ("Context", status["context"]))
     if status["fields"]:
         named = [f"{name} ({count})" for name, count in status["fields"].items()]
         more = f" and {len(named) - _MAX_FIELDS} more; all of them: --json" if len(named) > _MAX_FIELDS else ""

@@ -30,15 +30,17 @@ def index_documents(
     encoder: EchoEncoder,
     chunking: Chunking | None = None,
     compare: bool | None = None,
+    context: str | None = None,
     progress: Progress = lambda stage, done, total: None,
 ) -> BuildReport:
     """Make an index hold exactly these (name, document) pairs; only new or changed documents are embedded.
 
     Documents that are not given, including those of files, are removed. If a call is interrupted, the next one
     continues where it stopped. `compare` says whether classical vectors are stored, too; None is what the call before
-    did, which is no for the first one.
+    did, which is no for the first one. `context` is the line that is embedded with each passage, see `build_index`.
 
     Raises:
+        TextError: the context cannot be one.
         SourceError: no document was given, or two have the same name.
         IndexMismatch: the index was built with another encoder or chunking, or by a later version of echo-index.
         IndexDamaged: the catalog cannot be read.
@@ -53,6 +55,7 @@ def index_documents(
             chunking=chunking or Chunking(),
             rebuild=False,
             compare=compare,
+            context=context,
             progress=progress,
         )
         with closing(session.catalog):
@@ -94,7 +97,7 @@ def _update_document(session: BuildSession, name: str, document: Document, known
         return
     size = len(document.text.encode())
     row = document_row(document, name, content_hash, size=size, modified_ns=0)
-    chunks = [*chunk_rows(document, session.encoder.token_starts, session.chunking)]
+    chunks = [*chunk_rows(document, session.encoder.token_starts, session.chunking, context=session.context)]
     session.catalog.put_document(row, chunks, generation=session.generation)
     session.report.omissions += [(name, phrase) for phrase in document.omissions]
     if known:

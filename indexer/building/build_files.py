@@ -32,6 +32,7 @@ def build_index(
     rebuild: bool = False,
     ocr: bool | None = None,
     compare: bool | None = None,
+    context: str | None = None,
     keep_gone: bool = False,
     progress: Progress = lambda stage, done, total: None,
     on_recognizing: OnRecognizing = lambda page: None,
@@ -52,6 +53,8 @@ def build_index(
             before did, which is yes for the first one.
         compare: whether the classical vectors of all passages are stored, too, for comparisons; None for what the build
             before did, which is no for the first one.
+        context: a line that says what the documents are about, embedded with each of their passages; '' for none, None
+            for that of the build before. If it is another one, all passages are embedded again.
         keep_gone: a source that is missing, is an empty folder or cannot be read is no error: its documents stay in the
             index, the source stays remembered, and the report names it. Such a folder may be a disk that is not
             mounted.
@@ -59,6 +62,7 @@ def build_index(
         on_recognizing: receives the page that is being recognized, as words for the user.
 
     Raises:
+        TextError: the context cannot be one, see `parse_context`.
         SourceError: the sources hold nothing to index, or one of them does not exist and `keep_gone` is false.
         IndexMismatch: the index was built with another encoder or chunking, and `rebuild` is false; or by a later
             version of echo-index.
@@ -74,6 +78,7 @@ def build_index(
             chunking=chunking or Chunking(),
             rebuild=rebuild,
             compare=compare,
+            context=context,
             progress=progress,
             on_recognizing=on_recognizing,
         )
@@ -112,6 +117,7 @@ def _update_catalog(
         token_starts=session.encoder.token_starts,
         reader=reader,
         report=session.report,
+        context=session.context,
         ocr=ocr,
         keep_gone=keep_gone,
     )

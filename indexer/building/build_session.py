@@ -11,11 +11,13 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from echo_index.errors import IndexDamaged, IndexMismatch
+from echo_index.errors import IndexDamaged, IndexMismatch, TextError
 from echo_index.indexer.building.document_sync import BuildReport
 from echo_index.indexer.building.prefetch import Prefetch
 from echo_index.indexer.catalog.catalog import CATALOG, Catalog, delete_catalog
+from echo_index.indexer.catalog.index_context import change_context, stored_context
 from echo_index.indexer.documents.chunking import Chunking, embedded_text
+from echo_index.indexer.documents.context_line import parse_context
 from echo_index.indexer.generations.commit import commit_generation, remove_replaced_files
 from echo_index.indexer.generations.manifest import FORMAT_VERSION, Canary, Manifest
 from echo_index.indexer.generations.recovery import VisibleGeneration, catalog_path, other_catalogs, recover_commit
@@ -62,19 +64,23 @@ def begin_build(
     chunking: Chunking,
     rebuild: bool,
     compare: bool | None = None,
+    context: str | None = None,
     progress: Progress,
     on_recognizing: OnRecognizing = lambda page: None,
 ) -> BuildSession:
     """Open the catalog for writing and check that it matches the encoder and the chunking.
 
-    `compare` says whether classical vectors are stored, too; None is what the build before did. The caller holds the
-    writer's lock.
+    `compare` says whether classical vectors are stored, too, and `context` what is embedded with each chunk; None is
+    what the build before did. The caller holds the writer's lock.
 
     Raises:
+        TextError: the context cannot be one, or leaves too little room for the text of a chunk.
         IndexMismatch: the index was built with another encoder or chunking, or by a later version of echo-index.
         IndexDamaged: the catalog cannot be read, and `rebuild` is false.
         IndexUnwritable: the disk is full or the folder cannot be written.
     """
+    if context is not None:
+        context = _valid_context(context, encoder, chunking)
     session = _open_session(
         index_dir,
         encoder=encoder,
@@ -84,7 +90,22 @@ def begin_build(
         on_recognizing=on_recognizing,
     )
     session.catalog.keep_classical_vectors(session.catalog.keeps_classical_vectors if compare is None else compare)
+    if context is not None and context != session.context:
+        change_context(session.catalog, context, generation=session.generation)
     return session
+
+
+def _valid_context(text: str, encoder: EchoEncoder, chunking: Chunking) -> str:
+    """Return a context that fits before a chunk, so that the encoder cuts no text off."""
+    context = parse_context(text)
+    room = encoder.max_tokens - chunking.max_tokens
+    if context and (tokens := len(encoder.token_starts(context))) > room:
+        raise TextError(
+            f"The context {context!r} has {tokens} tokens, but only {room} have room before a passage of "
+            f"{chunking.max_tokens}.",
+            remedy="Shorten it.",
+        )
+    return context
 
 
 def _open_session(
@@ -181,6 +202,11 @@ class BuildSession:
             catalog.close()
             raise
 
+    @property
+    def context(self) -> str:
+        """The line that is embedded with each chunk, or ''."""
+        return stored_context(self.catalog) or ""
+
     def _validate_settings(self) -> None:
         """Check that the index has the same encoder and chunking, or record them in a new one."""
         stored = self.catalog.setting("built_with")
@@ -220,10 +246,14 @@ class BuildSession:
 
     def _embed(self, reading: Prefetch | None, *, after: int = -1, least: int = 1) -> int:
         """Embed chunks with ids above `after` while at least `least` are waiting; return the last id."""
+        context = self.context
         while len(waiting := self.catalog.without_vector(after=after, limit=_WINDOW)) >= least:
             after = waiting[-1].id
             distinct = list({stored.chunk.hash: stored for stored in waiting}.values())
-            texts = [embedded_text(stored.title, stored.chunk.headings, stored.chunk.full_text) for stored in distinct]
+            texts = [
+                embedded_text(stored.title, stored.chunk.headings, stored.chunk.full_text, context=context)
+                for stored in distinct
+            ]
             for positions, pairs in self.encoder.encode_document_pairs(texts):
                 hashes = [distinct[position].chunk.hash for position in positions]
                 if pairs.classical is None:
@@ -251,6 +281,7 @@ class BuildSession:
         changed = (
             self.before is None
             or self.before.format_version < FORMAT_VERSION
+            or self.before.context != self.context
             or bool(report.embedded)
             or self._has_lost_classical_vectors(self.before)
             or self.catalog.differs_in(self.generation)
@@ -265,7 +296,7 @@ class BuildSession:
             return
         normalizations = estimate_normalizations(
             self.catalog,
-            self.before.normalizations if self.before else None,
+            self.before.normalizations if self.before and self.before.context == self.context else None,
             generation=generation,
             count=counts.chunks,
             encoder=self.encoder,
@@ -280,6 +311,7 @@ class BuildSession:
             fingerprint=self.encoder.fingerprint,
             encoder=self.encoder.config(),
             chunking=asdict(self.chunking),
+            context=self.context,
             normalizations=normalizations,
             canaries=self.before.canaries if self.before else self._canaries(),
             before=self.visible,

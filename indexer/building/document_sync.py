@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from echo_index.indexer.catalog.fts_index import document_language
 from echo_index.indexer.catalog.records import ARCHIVE, ChunkRow, DocumentRow
 from echo_index.indexer.documents.chunking import (
     Chunking,
-    embedded_text,
+    embedded_hash,
     embedded_title,
     split_into_chunks,
     with_table_header,
@@ -88,6 +87,7 @@ class DocumentUpdate:
     """Returns the character offset of each token of a text."""
     reader: DocumentReader
     report: BuildReport
+    context: str = ""
     ocr: bool = True
     keep_gone: bool = False
     """Whether a source that is missing, empty or cannot be read keeps its documents, instead of ending the build."""
@@ -227,7 +227,7 @@ class DocumentUpdate:
                 self._touch(path, read.size, read.modified_ns, archive)
             self.report.unchanged += 1
             return 0
-        chunks = [] if read.document is None else [*chunk_rows(read.document, self.token_starts, self.chunking)]
+        chunks = [] if read.document is None else self._chunks(read.document)
         row = replace(_row(path, file, read), archive=archive)
         if known and self._holds_the_same(known, row, chunks):
             self._touch(path, row.size, row.modified_ns, archive)
@@ -244,6 +244,9 @@ class DocumentUpdate:
         else:
             self.report.added += 1
         return len(chunks)
+
+    def _chunks(self, document: Document) -> list[ChunkRow]:
+        return [*chunk_rows(document, self.token_starts, self.chunking, context=self.context)]
 
     def _touch(self, path: str, size: int, modified_ns: int, archive: str) -> None:
         if not archive:  # all members of an archive are touched at once
@@ -286,13 +289,13 @@ class DocumentUpdate:
 
 
 def chunk_rows(
-    document: Document, token_starts: Callable[[str], Sequence[int]], chunking: Chunking
+    document: Document, token_starts: Callable[[str], Sequence[int]], chunking: Chunking, *, context: str
 ) -> Iterator[ChunkRow]:
-    """Split a document into chunks and yield their catalog rows."""
+    """Split a document into chunks and yield their catalog rows, in an index of this context."""
     for chunk in split_into_chunks(document, token_starts=token_starts(document.text), chunking=chunking):
         text = with_table_header(chunk.table_header, chunk.text)
-        embedded = embedded_text(embedded_title(document), chunk.headings, text)
-        yield ChunkRow.of(chunk, hash=hashlib.sha256(embedded.encode()).digest())
+        hash = embedded_hash(embedded_title(document), chunk.headings, text, context=context)
+        yield ChunkRow.of(chunk, hash=hash)
 
 
 def document_row(document: Document, path: str, hash: str, *, size: int, modified_ns: int) -> DocumentRow:

@@ -76,6 +76,7 @@ def _commit_removal(paths: tuple[str, ...], index_dir: Path, catalog: Catalog, b
         fingerprint=before.fingerprint,
         encoder=before.encoder,
         chunking=before.chunking,
+        context=before.context,
         normalizations=truncated_normalizations(before.normalizations, count=counts.chunks),
         canaries=before.canaries,
         before=before,

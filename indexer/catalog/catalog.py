@@ -76,6 +76,7 @@ from echo_index.indexer.storage.sqlite import Connection, Database
 
 CATALOG = "catalog.sqlite"
 _CLASSICAL = "classical vectors"  # the setting: `yes` if builds store them
+NO_SETTINGS: Mapping[str, str] = {}
 _PURGED = "purged"  # the setting with the number of the oldest generation that is still complete
 EMBEDDED_TITLE = "iif(documents.titled, documents.title, '')"
 
@@ -153,22 +154,35 @@ class Catalog:
 
     def put_document(self, document: DocumentRow, chunks: Iterable[ChunkRow], *, generation: int) -> None:
         """Add a document version that replaces the previous one from this generation on."""
+        self.put_documents([(document, chunks)], generation=generation)
+
+    def put_documents(
+        self,
+        versions: Iterable[tuple[DocumentRow, Iterable[ChunkRow]]],
+        *,
+        generation: int,
+        settings: Mapping[str, str] = NO_SETTINGS,
+    ) -> None:
+        """Add document versions like `put_document`, and store settings that they depend on: all of it or nothing."""
         with self.database.transaction() as connection:
-            self._remove(connection, document.path, generation)
-            document_id = connection.execute(
-                f"INSERT INTO documents ({DOCUMENT_COLUMNS}, added) VALUES ({placeholders(DOCUMENT_COLUMNS)}, ?)",
-                (*document_values(document), generation),
+            connection.executemany("INSERT OR REPLACE INTO settings VALUES (?, ?)", settings.items())
+            for document, chunks in versions:
+                self._put(connection, document, chunks, generation)
+
+    def _put(self, connection: Connection, document: DocumentRow, chunks: Iterable[ChunkRow], generation: int) -> None:
+        self._remove(connection, document.path, generation)
+        document_id = connection.execute(
+            f"INSERT INTO documents ({DOCUMENT_COLUMNS}, added) VALUES ({placeholders(DOCUMENT_COLUMNS)}, ?)",
+            (*document_values(document), generation),
+        ).lastrowid
+        for chunk in chunks:
+            chunk_id = connection.execute(
+                f"INSERT INTO chunks (document, {CHUNK_COLUMNS}) VALUES (?, {placeholders(CHUNK_COLUMNS)})",
+                (document_id, *chunk_values(chunk)),
             ).lastrowid
-            for chunk in chunks:
-                chunk_id = connection.execute(
-                    f"INSERT INTO chunks (document, {CHUNK_COLUMNS}) VALUES (?, {placeholders(CHUNK_COLUMNS)})",
-                    (document_id, *chunk_values(chunk)),
-                ).lastrowid
-                assert chunk_id is not None  # sqlite3 sets it after an INSERT
-                copy_vectors(connection, chunk_id, chunk.hash)
-                add_chunk(
-                    connection, chunk_id, document.language, chunk.full_text, document.title, to_json(chunk.headings)
-                )
+            assert chunk_id is not None  # sqlite3 sets it after an INSERT
+            copy_vectors(connection, chunk_id, chunk.hash)
+            add_chunk(connection, chunk_id, document.language, chunk.full_text, document.title, to_json(chunk.headings))
 
     def touch_document(self, path: str, *, size: int, modified_ns: int, hash: str | None = None) -> None:
         """Record the new modification time of a file of which the index holds the same as before."""
@@ -330,8 +344,8 @@ class Catalog:
     def _has_classical_vectors(self) -> bool:
         return bool(self.database.value(f"SELECT EXISTS (SELECT 1 FROM {CODES['classical']})"))
 
-    def embedded_texts_of(self, ids: Sequence[int]) -> list[str]:
-        """Return what is embedded of each of these chunks: its titles, headings and full text."""
+    def embedded_texts_of(self, ids: Sequence[int], *, context: str) -> list[str]:
+        """Return what is embedded of each of these chunks: the context of its index, titles, headings, full text."""
         title = EMBEDDED_TITLE if self._version >= WITH_OWN_TITLES else "documents.title"
         columns = self._stored_columns.replace("documents.title", title)
         query = (
@@ -340,9 +354,8 @@ class Catalog:
         )
         rows = self.database.rows(query, (json.dumps(list(map(int, ids))),))
         stored = {row[0]: stored_chunk(row) for row in rows}
-        return [
-            embedded_text(stored[key].title, stored[key].chunk.headings, stored[key].chunk.full_text) for key in ids
-        ]
+        chunks = [(stored[key].title, stored[key].chunk) for key in ids]
+        return [embedded_text(title, chunk.headings, chunk.full_text, context=context) for title, chunk in chunks]
 
     def vectors(self, *, generation: int, block: int = 4096) -> Iterator[Block]:
         """Yield (chunk ids, vectors) of a generation in blocks, ordered by id.

@@ -63,14 +63,14 @@ def raw_codes(catalog: Catalog, kind: Kind, *, generation: int) -> Iterator[tupl
     yield from catalog.database.stream(query, {"generation": generation})
 
 
-def embedded_texts(catalog: Catalog, hashes: Collection[bytes]) -> dict[bytes, str]:
-    """Return the embedded texts with these hashes, by hash."""
+def embedded_texts(catalog: Catalog, hashes: Collection[bytes], *, context: str) -> dict[bytes, str]:
+    """Return the texts with these hashes that are embedded in an index of this context, by hash."""
     query = (
         f"SELECT chunks.hash, {EMBEDDED_TITLE}, chunks.headings, {catalog.full_text_sql} "
         "FROM chunks JOIN documents ON documents.id = chunks.document"
     )
     return {
-        key: embedded_text(title, json.loads(headings), text)
+        key: embedded_text(title, json.loads(headings), text, context=context)
         for key, title, headings, text in catalog.database.stream(query)
         if key in hashes
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,8 @@ _LINE_END = re.compile(r"\n")
 _SHORT_SECTION = 24  # tokens; a shorter section is merged with its first subsection
 _MAX_PART_LENGTH = 250_000  # characters split at a time: the units of a part take a hundred times its memory
 _MAX_PREFIX_LENGTH = 160  # characters of title and headings before an embedded chunk
+_MAX_PREFIX_WITH_CONTEXT = 200  # characters of the context, title and headings, of which the context is never cut
+_SEPARATOR = " > "
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +105,24 @@ def embedded_title(document: Document) -> str:
     return document.title if document.has_own_title else ""
 
 
-def embedded_text(title: str, headings: Sequence[str], text: str) -> str:
-    """Return the text to embed for a chunk: title and headings that its first line lacks, then its text."""
+def embedded_text(title: str, headings: Sequence[str], text: str, *, context: str = "") -> str:
+    """Return the text to embed for a chunk: the context, title and headings that its first line lacks, then its text.
+
+    `context` is that of the index. It is always whole; a long path of title and headings loses its beginning.
+    """
     first_line = text.partition("\n")[0]
-    names = [name for name in title_path(title, headings) if name not in first_line]
-    prefix = " > ".join(names)[-_MAX_PREFIX_LENGTH:]
-    return f"{prefix}\n{text}" if prefix else text
+    path = _SEPARATOR.join(name for name in title_path(title, headings) if name not in first_line)
+    if context:
+        room = _MAX_PREFIX_WITH_CONTEXT - len(context) - len(_SEPARATOR)
+        path = _SEPARATOR.join(part for part in (context, path[-room:] if room > 0 else "") if part)
+    else:
+        path = path[-_MAX_PREFIX_LENGTH:]
+    return f"{path}\n{text}" if path else text
+
+
+def embedded_hash(title: str, headings: Sequence[str], text: str, *, context: str) -> bytes:
+    """Return the SHA-256 of the text to embed for a chunk."""
+    return hashlib.sha256(embedded_text(title, headings, text, context=context).encode()).digest()
 
 
 def _anchors(document: Document, start: int, end: int, headings: tuple[str, ...]) -> Iterator[Anchor]:

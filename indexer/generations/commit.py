@@ -10,7 +10,7 @@ from echo_index.embeddings.runtime.atomic_write import delete_unfinished
 from echo_index.errors import IndexDamaged
 from echo_index.indexer.catalog.catalog import Catalog, delete_catalog
 from echo_index.indexer.catalog.records import Counts
-from echo_index.indexer.generations.manifest import Canary, Manifest, write_manifest
+from echo_index.indexer.generations.manifest import FORMAT_VERSION, Canary, Manifest, needed_format, write_manifest
 from echo_index.indexer.generations.recovery import other_catalogs, store_manifest
 from echo_index.indexer.generations.vector_file import build_vector_index, vectors_file
 from echo_index.indexer.storage.atomic_write import translate_write_errors
@@ -26,6 +26,7 @@ def commit_generation(
     fingerprint: str,
     encoder: dict[str, str | int | None],
     chunking: dict[str, int],
+    context: str,
     normalizations: NormalizationPair,
     canaries: Sequence[Canary],
     before: Manifest | None,
@@ -42,6 +43,7 @@ def commit_generation(
         fingerprint: that of the encoder.
         encoder: the encoder's configuration.
         chunking: the chunking options.
+        context: the line that is embedded with each chunk, or ''.
         normalizations: those of the vectors in the generation.
         canaries: texts and the vectors that the encoder returned for them.
         before: the manifest that is replaced, or None.
@@ -62,6 +64,8 @@ def commit_generation(
         normalizations=normalizations,
         canaries=tuple(canaries),
         catalog_file=catalog.path.name,
+        context=context,
+        format_version=needed_format(context),
     )
     write_vector_index(index_dir, catalog, manifest)
     store_manifest(catalog, manifest)
@@ -107,7 +111,7 @@ def _remove_old_generations(index_dir: Path, catalog: Catalog, manifest: Manifes
     if before is not None and before.catalog_file == manifest.catalog_file:
         catalog.purge(before=before.generation)
     in_use = {manifest.vectors_file}
-    if before is not None and before.format_version == manifest.format_version:
+    if before is not None and before.format_version >= FORMAT_VERSION:
         in_use.add(before.vectors_file)  # no reader of this version opens a file of an earlier one
     with translate_write_errors(index_dir):
         for path in index_dir.glob("vectors-*.faiss"):

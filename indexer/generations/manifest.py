@@ -16,7 +16,9 @@ from echo_index.indexer.storage.atomic_write import write_atomically
 from echo_index.indexer.vectors.normalization import NormalizationPair, VectorNormalization
 from echo_index.indexer.vectors.relevance import RelevanceScale
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 5  # of an index without a context
+_WITH_CONTEXT = 6  # so that no earlier version, which would embed new passages without the context, opens it
+NEWEST_FORMAT = _WITH_CONTEXT
 MANIFEST = "manifest.json"
 _WITHOUT_CHECKSUM = 1  # the format before manifests and vector files had checksums
 _CHECKSUM = "checksum"
@@ -49,6 +51,8 @@ class Manifest:
     """What is applied to encoder outputs before they are compared."""
     canaries: tuple[Canary, ...]
     catalog_file: str = "catalog.sqlite"
+    context: str = ""
+    """The line that is embedded with each chunk, see `context_line`."""
     format_version: int = FORMAT_VERSION
 
     @property
@@ -64,6 +68,8 @@ class Manifest:
             "canaries": [{"text": canary.text, "vector": _encode_vector(canary.vector)} for canary in self.canaries],
         }
         del fields["normalizations"]
+        if not self.context:
+            del fields["context"]  # which formats before the sixth do not have
         return json.dumps({**fields, _CHECKSUM: _checksum(fields)}, indent=1, ensure_ascii=False)
 
     @classmethod
@@ -81,10 +87,10 @@ class Manifest:
         version = fields.get("format_version") if isinstance(fields, dict) else None
         if not isinstance(version, int) or version < _WITHOUT_CHECKSUM:
             raise _damage(path, "it has no format version")
-        if version > FORMAT_VERSION:
+        if version > NEWEST_FORMAT:
             raise IndexMismatch(
                 f"The index in {path.parent} has format {version}; this version of echo-index reads formats up to "
-                f"{FORMAT_VERSION}.",
+                f"{NEWEST_FORMAT}.",
                 remedy="Update echo-index, or build another index with --index FOLDER.",
             )
         if version > _WITHOUT_CHECKSUM and fields.pop(_CHECKSUM, "") != _checksum(fields):
@@ -101,6 +107,11 @@ class Manifest:
             if PurePath(name).name != name:
                 raise _damage(path, f"it names the file {name!r}, which is not in its folder")
         return manifest
+
+
+def needed_format(context: str) -> int:
+    """Return the format of an index with this context, or with none."""
+    return _WITH_CONTEXT if context else FORMAT_VERSION
 
 
 def read_manifest(index_dir: Path) -> Manifest:

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from echo_index.errors import IndexDamaged, SourceError
 from echo_index.indexer.catalog.catalog import Catalog
+from echo_index.indexer.catalog.index_context import change_context, stored_context
 from echo_index.indexer.generations.recovery import catalog_path
 from echo_index.indexer.sources.skipped_files import SkippedFiles
 from echo_index.indexer.sources.source import Source
@@ -159,7 +160,7 @@ def copy_settings(old: Path, catalog: Catalog) -> None:
         with closing(Catalog(old)) as before:
             lists = {setting: _names(before, setting) for setting in (_SOURCES, _EXCLUDED)}
             patterns, skipped, ocr = _patterns(before), _skipped(before), remembered_ocr(before, None)
-            keeps_classical_vectors = before.keeps_classical_vectors
+            keeps_classical_vectors, context = before.keeps_classical_vectors, stored_context(before)
     except IndexDamaged:
         return  # there is no readable index to copy from
     for setting, names in lists.items():
@@ -168,6 +169,8 @@ def copy_settings(old: Path, catalog: Catalog) -> None:
     _set_skipped(catalog, skipped)
     remembered_ocr(catalog, ocr)
     catalog.keep_classical_vectors(keeps_classical_vectors)
+    if context and stored_context(catalog) is None:  # an interrupted rebuild may have been given another one
+        change_context(catalog, context, generation=catalog.newest_generation())
 
 
 def _name(source: Source, index_dir: Path) -> str:

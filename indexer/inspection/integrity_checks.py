@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ from echo_index.indexer.catalog.integrity_queries import (
 from echo_index.indexer.catalog.stored_vectors import Block
 from echo_index.indexer.catalog.vector_codes import is_intact
 from echo_index.indexer.catalog.vector_tables import Kind
-from echo_index.indexer.documents.chunking import embedded_text
+from echo_index.indexer.documents.chunking import embedded_hash
 from echo_index.indexer.generations.manifest import Manifest
 from echo_index.indexer.generations.vector_file import has_vectors_file
 from echo_index.indexer.vectors.device_choice import choose_placement
@@ -115,7 +114,7 @@ def _check_chunks(inspection: Inspection, manifest: Manifest, catalog: Catalog) 
     count = 0
     for path, title, headings, text, key in raw_chunks(catalog, generation=manifest.generation):
         count += 1
-        if not _matches_hash(key, title, headings, text):
+        if not _matches_hash(key, title, headings, text, context=manifest.context):
             inspection.invalid_documents.add(path)
     problems = [f"the passages of {path!r} are not what was embedded" for path in sorted(inspection.invalid_documents)]
     inspection.add_check("passages", f"{count} texts and their hashes", problems)
@@ -199,8 +198,8 @@ def _is_intact(code: object, key: bytes, *, dimension: int) -> bool:
     return isinstance(code, bytes) and is_intact(code, key, dimension=dimension)
 
 
-def _matches_hash(key: bytes, title: str, headings: str, text: str) -> bool:
+def _matches_hash(key: bytes, title: str, headings: str, text: str, *, context: str) -> bool:
     try:
-        return hashlib.sha256(embedded_text(title, json.loads(headings), text).encode()).digest() == key
+        return embedded_hash(title, json.loads(headings), text, context=context) == key
     except (ValueError, TypeError):  # damaged headings may not even be a JSON list
         return False

@@ -15,9 +15,9 @@ from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.catalog.integrity_queries import embedded_texts, repair_catalog
 from echo_index.indexer.generations.commit import write_vector_index
 from echo_index.indexer.generations.manifest import (
-    FORMAT_VERSION,
     Manifest,
     manifest_stamp,
+    needed_format,
     read_manifest,
     write_manifest,
 )
@@ -119,22 +119,22 @@ def _repair(
     if inspection.invalid_vectors:
         if encoder is None:
             return  # a vector index needs a vector for every chunk
-        _embed_again(catalog, inspection.invalid_vectors, encoder)
+        _embed_again(catalog, inspection.invalid_vectors, encoder, context=manifest.context)
     counts = catalog.counts(generation=manifest.generation)
     repaired = replace(
         manifest,
         documents=counts.documents,
         chunks=counts.chunks,
         vectors_file=vectors_file(manifest.generation, count=counts.chunks),
-        format_version=FORMAT_VERSION,
+        format_version=needed_format(manifest.context),
     )
     write_vector_index(index_dir, catalog, repaired)
     store_manifest(catalog, repaired)
     write_manifest(index_dir, repaired)
 
 
-def _embed_again(catalog: Catalog, hashes: set[bytes], encoder: EchoEncoder) -> None:
-    texts = list(embedded_texts(catalog, hashes).items())
+def _embed_again(catalog: Catalog, hashes: set[bytes], encoder: EchoEncoder, *, context: str) -> None:
+    texts = list(embedded_texts(catalog, hashes, context=context).items())
     for positions, pairs in encoder.encode_document_pairs([text for _, text in texts]):
         keys = [texts[position][0] for position in positions]
         catalog.put_vectors(keys, pairs.echo, classical=pairs.classical if catalog.keeps_classical_vectors else None)

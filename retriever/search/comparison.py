@@ -142,7 +142,7 @@ def _classical_ranking(
     """
     if not ids:
         return []
-    texts = snapshot.catalog.embedded_texts_of(ids)
+    texts = snapshot.catalog.embedded_texts_of(ids, context=snapshot.manifest.context)
     pairs = EmbeddingPair.gather(encoder.encode_document_pairs(texts), shape=(len(texts), encoder.dimension))
     if pairs.classical is None:
         return None

@@ -218,7 +218,8 @@ def contents_html(snapshot: Snapshot) -> str:
     omissions = omissions_html(snapshot.catalog.omissions(generation=manifest.generation))
     recognitions = recognitions_html(snapshot.catalog.recognitions(generation=manifest.generation))
     hint = f"<p>{escape_html(text)}</p>" if (text := ocr_facts(snapshot)["hint"]) else ""
-    return f'<ul class="facts">{items}</ul>{skipped}{recognitions}{omissions}{failures_html(failures)}{hint}'
+    context = f"<p>Context: {escape_html(manifest.context)}</p>" if manifest.context else ""
+    return f'<ul class="facts">{items}</ul>{context}{skipped}{recognitions}{omissions}{failures_html(failures)}{hint}'
 
 
 def failures_html(failures: list[tuple[str, str]]) -> str:

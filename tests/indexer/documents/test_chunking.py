@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 import tracemalloc
 from array import array
@@ -17,6 +18,7 @@ from echo_index.indexer.documents.chunking import (
     Anchor,
     Chunk,
     Chunking,
+    embedded_hash,
     embedded_text,
     split_into_chunks,
     title_path,
@@ -331,6 +333,23 @@ def test_long_headings_leave_room_for_the_text() -> None:
     assert len(prefix) == 160
     assert prefix.endswith("T > far > near")
     assert text == "Text."
+
+
+def test_the_context_comes_first_and_is_always_whole() -> None:
+    assert embedded_text("", (), "Text.", context="Notes") == "Notes\nText."
+    assert embedded_text("Sea", ("Tides",), "Text.", context="Notes") == "Notes > Sea > Tides\nText."
+    assert embedded_text("Sea", (), "Sea\nText.", context="Sea notes") == "Sea notes\nSea\nText."
+    assert embedded_text("Sea", ("Tides",), "Text.", context="All of the Sea") == "All of the Sea > Sea > Tides\nText."
+    for length in (1, 100, 180, 196, 197, 198, 200):
+        prefix, _, text = embedded_text("T" * 500, ("far", "near"), "Text.", context="C" * length).partition("\n")
+        assert (prefix.startswith("C" * length), prefix.count("C"), text) == (True, length, "Text.")
+        assert len(prefix) <= 200 and (prefix.endswith("near") or length > 193)
+
+
+def test_the_hash_of_a_chunk_is_that_of_what_is_embedded() -> None:
+    text = embedded_text("Sea", ("Tides",), "Text.", context="Notes")
+    assert embedded_hash("Sea", ("Tides",), "Text.", context="Notes") == hashlib.sha256(text.encode()).digest()
+    assert embedded_hash("Sea", (), "Text.", context="") != embedded_hash("Sea", (), "Text.", context="Notes")
 
 
 def test_a_heading_contained_in_the_title_is_not_repeated() -> None:

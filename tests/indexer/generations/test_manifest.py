@@ -12,7 +12,7 @@ import pytest
 
 from echo_index.errors import IndexDamaged, IndexMismatch, IndexMissing
 from echo_index.indexer.generations.manifest import (
-    FORMAT_VERSION,
+    NEWEST_FORMAT,
     Canary,
     Manifest,
     manifest_stamp,
@@ -36,6 +36,8 @@ MANIFEST = Manifest(
         VectorNormalization.identity(2, 5),
     ),
     canaries=(Canary("A text.", (0.5, -1 / 8, 2.0**-100)), Canary("漢字\n", (1.0,))),
+    context="Notes of a museum",
+    format_version=NEWEST_FORMAT,
 )
 
 
@@ -72,10 +74,10 @@ def test_garbage_is_reported_as_damaged(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_later_format_is_rejected(tmp_path: Path) -> None:
-    write_manifest(tmp_path, replace(MANIFEST, format_version=FORMAT_VERSION + 1))
+    write_manifest(tmp_path, replace(MANIFEST, format_version=NEWEST_FORMAT + 1))
     with pytest.raises(IndexMismatch) as caught:
         read_manifest(tmp_path)
-    assert f"has format {FORMAT_VERSION + 1}; this version of echo-index reads formats up to" in caught.value.message
+    assert f"has format {NEWEST_FORMAT + 1}; this version of echo-index reads formats up to" in caught.value.message
     assert "--index FOLDER" in caught.value.remedy
 
 
@@ -103,7 +105,7 @@ def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
 def test_a_manifest_of_the_first_format_is_read(tmp_path: Path) -> None:
     """It has no checksum and no name of the catalog, and only means for the normalization."""
     fields_then = asdict(replace(MANIFEST, format_version=1))
-    del fields_then["catalog_file"], fields_then["normalizations"]
+    del fields_then["catalog_file"], fields_then["normalizations"], fields_then["context"]
     fields_then["means"] = {"document": MEANS[0].tolist(), "query": MEANS[1].tolist(), "passages": 5}
     (tmp_path / "manifest.json").write_text(json.dumps(fields_then))
     manifest = read_manifest(tmp_path)
@@ -112,7 +114,7 @@ def test_a_manifest_of_the_first_format_is_read(tmp_path: Path) -> None:
         manifest.normalizations.echo.normalize_documents(MEANS),
         VectorNormalization.of(*MEANS, MEANS[:0], MEANS[:0, 0], 5).normalize_documents(MEANS),
     )
-    assert replace(manifest, normalizations=MANIFEST.normalizations) == replace(MANIFEST, format_version=1)
+    assert replace(manifest, normalizations=MANIFEST.normalizations) == replace(MANIFEST, context="", format_version=1)
     assert not manifest.has_checksums
 
 
