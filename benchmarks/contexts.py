@@ -1,6 +1,6 @@
 """Measure what the context of an index changes: in search of one index, and of several of unlike subjects as one.
 
-    python -m benchmarks.contexts --dataset FOLDER LINE [--dataset FOLDER LINE]... --work FOLDER [--queries N] [--no-adapter]
+    python -m benchmarks.contexts --dataset FOLDER LINE [--dataset FOLDER LINE]... --work FOLDER [--no-adapter]
 
 Each FOLDER is a dataset in BEIR format, indexed without a context and with LINE. "Alone" is nDCG@10 of a dataset in its
 own index, "together" that of its questions in all of the indexes, without and with a context; "own" is the share of
@@ -62,7 +62,9 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--queries", type=int, help="only the first so many questions of each")
     parser.add_argument("--no-adapter", action="store_true")
     given = parser.parse_args(words)
-    encoder = open_encoder(EncoderOptions(no_adapter=given.no_adapter), before=None, chunk_tokens=DEFAULTS.chunk_tokens, notice=print)
+    encoder = open_encoder(
+        EncoderOptions(no_adapter=given.no_adapter), before=None, chunk_tokens=DEFAULTS.chunk_tokens, notice=print
+    )
     subjects = [_open(Path(name), line, encoder, given.work, given.queries) for name, line in given.dataset]
     plain = CollectionsRetriever({subject.dataset.name: subject.plain for subject in subjects})
     with_context = CollectionsRetriever({subject.dataset.name: subject.with_context for subject in subjects})

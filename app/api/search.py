@@ -23,11 +23,12 @@ from echo_index.app.api.limits import (
     WorkQueue,
 )
 from echo_index.app.defaults import DEFAULTS
+from echo_index.app.services.document_pages import page_of_collections
 from echo_index.app.services.index_service import IndexService
 from echo_index.app.services.json_fields import hit_fields
 from echo_index.errors import EchoIndexError
+from echo_index.indexer.catalog.chunk_queries import DocumentSelection
 from echo_index.indexer.catalog.records import SearchFilter
-from echo_index.indexer.inspection.document_queries import list_documents
 from echo_index.retriever.search.hits import Hit
 
 _Names = Annotated[list[Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)]], Field(max_length=MAX_NAMES)]
@@ -164,7 +165,7 @@ def search_router(service: IndexService, queue: WorkQueue, *, report: Report) ->
         collections: Annotated[_Names, Query(description="Only of these collections, where there are several")] = [],  # noqa: B006
     ) -> JSONResponse:
         """List the documents by collection and path, a page at a time."""
-        return await queue.run(partial(listed, contains.lower(), limit, offset, collections))
+        return await queue.run(partial(listed, DocumentSelection(contains), limit, offset, collections))
 
     def found(parameters: SearchParameters) -> JSONResponse:
         try:
@@ -173,23 +174,19 @@ def search_router(service: IndexService, queue: WorkQueue, *, report: Report) ->
             raise api_error(error, report=report) from None
         return JSONResponse({"query": parameters.query, "hits": [hit_fields(hit) for hit in hits]})
 
-    def listed(contains: str, limit: int, offset: int, collections: list[str]) -> JSONResponse:
+    def listed(selection: DocumentSelection, limit: int, offset: int, collections: list[str]) -> JSONResponse:
         try:
-            every = [
-                (name if service.has_several else "", document)
-                for name in service.chosen(collections)
-                for document in service.with_snapshot(list_documents, collection=name)
-            ]
+            page, total = page_of_collections(service, selection, collections=collections, offset=offset, limit=limit)
         except EchoIndexError as error:
             raise api_error(error, report=report) from None
-        matching = [(name, document) for name, document in every if contains in document.path.lower()]
         end = offset + limit
-        page = {
-            "documents": [{**asdict(document), "collection": name} for name, document in matching[offset:end]],
-            "total": len(matching),
-            "next_offset": end if end < len(matching) else None,
-        }
-        return JSONResponse(page)
+        return JSONResponse(
+            {
+                "documents": [{**asdict(document), "collection": name} for name, document in page],
+                "total": total,
+                "next_offset": end if end < total else None,
+            }
+        )
 
     return router
 

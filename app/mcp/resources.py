@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
@@ -51,24 +52,26 @@ def list_resources(tools: DocumentTools, cursor: str | None) -> types.ListResour
     Raises:
         QuestionError: the cursor is none of an earlier page.
     """
-    from echo_index.indexer.inspection.document_queries import list_documents
+    from echo_index.indexer.catalog.chunk_queries import DocumentSelection
+    from echo_index.indexer.inspection.document_queries import page_documents
 
     service = tools.service
     cursor = cursor or "0:"
     place = _CURSOR.fullmatch(cursor)
     if place is None:
         raise QuestionError(f"{cursor[:200]!r} is no cursor of a list of documents.", remedy="Begin without one.")
-    after = (int(place[1]), place[2])
-    found = [
-        ((number, document.path), document)
-        for number, collection in enumerate(service.collections)
-        for document in service.with_snapshot(list_documents, collection=collection.name)
-        if (number, document.path) > after and document.failure is None
-    ]
+    first, after = int(place[1]), place[2]
+    found: list[tuple[int, ListedDocument]] = []
+    for number, collection in [*enumerate(service.collections)][first:]:
+        selection = DocumentSelection(after=after if number == first else "", readable=True)
+        page, _ = service.with_snapshot(
+            partial(page_documents, selection=selection, limit=_PAGE + 1 - len(found)), collection=collection.name
+        )
+        found += [(number, document) for document in page]
     names = [f"{collection.name}: " if service.has_several else "" for collection in service.collections]
     return types.ListResourcesResult(
-        resources=[_resource(document, collection=names[number]) for (number, _), document in found[:_PAGE]],
-        nextCursor="{}:{}".format(*found[_PAGE - 1][0]) if len(found) > _PAGE else None,
+        resources=[_resource(document, collection=names[number]) for number, document in found[:_PAGE]],
+        nextCursor=f"{found[_PAGE - 1][0]}:{found[_PAGE - 1][1].path}" if len(found) > _PAGE else None,
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from echo_index.app.defaults import DEFAULTS
 from echo_index.app.services.document_lookup import find_document, unknown_paths
+from echo_index.app.services.document_pages import page_of_collections
 from echo_index.app.services.index_service import IndexService
 from echo_index.app.services.tool_results import (
     AnswerResult,
@@ -260,24 +261,22 @@ class DocumentTools:
         Returns:
             A page of documents with path, title, format, size and number of passages, and how many there are.
         """
-        from echo_index.indexer.inspection.document_queries import list_documents
+        from echo_index.indexer.catalog.chunk_queries import DocumentSelection
 
         limit, offset = _page("limit", limit, offset, most=_MAX_DOCUMENTS)
-        wanted = contains.casefold()
-        documents = [
-            (name, document)
-            for name in self.service.chosen(collections or ())
-            for document in self.service.with_snapshot(list_documents, collection=name)
-            if wanted in document.path.casefold() or wanted in document.title.casefold()
-        ]
+        page, total = page_of_collections(
+            self.service,
+            DocumentSelection(contains, in_titles=True),
+            collections=collections or (),
+            offset=offset,
+            limit=limit,
+        )
         after = offset + limit
         return DocumentList(
-            documents=[
-                DocumentEntry.of(document, collection=self._shown(name)) for name, document in documents[offset:after]
-            ],
-            total=len(documents),
+            documents=[DocumentEntry.of(document, collection=name) for name, document in page],
+            total=total,
             offset=offset,
-            next_offset=after if after < len(documents) else None,
+            next_offset=after if after < total else None,
         )
 
     def status(self) -> StatusResult:

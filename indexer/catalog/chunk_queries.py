@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,9 @@ from echo_index.indexer.catalog.catalog import EMBEDDED_TITLE, Catalog
 from echo_index.indexer.catalog.records import ARCHIVE, DocumentRow, StoredChunk
 from echo_index.indexer.catalog.visibility_sql import FROM_VISIBLE_CHUNKS, VISIBLE
 from echo_index.indexer.documents.chunking import title_path
+
+ListedRow = tuple[str, str, str, int, int, str | None]
+"""Path, title, format, file size in bytes, number of chunks, and failure of a document."""
 
 
 def document_archives(catalog: Catalog, *, generation: int) -> dict[str, str]:
@@ -33,16 +36,62 @@ def file_stamps(catalog: Catalog, *, generation: int) -> list[tuple[str, int, in
     return catalog.database.rows(query, {"generation": generation})
 
 
-def document_sizes(catalog: Catalog, *, generation: int) -> list[tuple[str, str, str, int, int, str | None]]:
+@dataclass(frozen=True, slots=True)
+class DocumentSelection:
+    """Which documents are listed: those whose path, or with `in_titles` also whose title, contains a text in any case.
+
+    `after` is a path that theirs come after; with `readable`, those that could not be read are left out.
+    """
+
+    contains: str = ""
+    in_titles: bool = False
+    after: str = ""
+    readable: bool = False
+
+    def values(self, generation: int) -> dict[str, str | int]:
+        """Return the parameters of the SQL."""
+        return {"generation": generation, "contains": self.contains.casefold(), "after": self.after}
+
+
+def document_sizes(catalog: Catalog, *, generation: int) -> list[ListedRow]:
     """Return (path, title, format, file size in bytes, number of chunks, failure) of all documents, ordered by path.
 
     Archives are among them only if they could not be read.
     """
-    query = (
-        "SELECT path, title, format, size, (SELECT count(*) FROM chunks WHERE document = documents.id), failure "
-        f"FROM documents WHERE (failure IS NOT NULL OR format <> '{ARCHIVE}') AND {VISIBLE} ORDER BY path"
-    )
-    return catalog.database.rows(query, {"generation": generation})
+    return catalog.database.rows(f"{_SELECT_LISTED} {_FROM_LISTED} ORDER BY path", {"generation": generation})
+
+
+def document_page(
+    catalog: Catalog, selection: DocumentSelection, *, generation: int, offset: int, limit: int
+) -> list[ListedRow]:
+    """Return up to `limit` rows of `document_sizes` that are selected, without the first `offset` of them."""
+    # Passages are counted of the documents on the page only.
+    page = f"SELECT id {_from_selected(selection)} ORDER BY path LIMIT :limit OFFSET :offset"
+    values = {**selection.values(generation), "limit": limit, "offset": offset}
+    return catalog.database.rows(f"{_SELECT_LISTED} FROM documents WHERE id IN ({page}) ORDER BY path", values)
+
+
+def count_documents(catalog: Catalog, selection: DocumentSelection, *, generation: int) -> int:
+    """Return how many rows of `document_sizes` are selected."""
+    return int(catalog.database.value(f"SELECT count(*) {_from_selected(selection)}", selection.values(generation)))
+
+
+_SELECT_LISTED = (
+    "SELECT path, title, format, size, (SELECT count(*) FROM chunks WHERE document = documents.id), failure"
+)
+_FROM_LISTED = f"FROM documents WHERE (failure IS NOT NULL OR format <> '{ARCHIVE}') AND {VISIBLE}"
+
+
+def _from_selected(selection: DocumentSelection) -> str:
+    clauses = [_FROM_LISTED]
+    if selection.contains:
+        columns = ("path", "title") if selection.in_titles else ("path",)
+        clauses.append(f"AND ({' OR '.join(f'instr(casefold({column}), :contains)' for column in columns)})")
+    if selection.after:
+        clauses.append("AND path > :after")
+    if selection.readable:
+        clauses.append("AND failure IS NULL")
+    return " ".join(clauses)
 
 
 def find_document(catalog: Catalog, path: str, *, generation: int) -> DocumentRow | None:

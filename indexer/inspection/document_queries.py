@@ -6,8 +6,11 @@ from dataclasses import dataclass
 
 from echo_index.errors import DocumentError
 from echo_index.indexer.catalog.chunk_queries import (
+    DocumentSelection,
+    count_documents,
     document_archives,
     document_chunks,
+    document_page,
     document_sizes,
     find_document,
 )
@@ -52,6 +55,15 @@ def list_documents(snapshot: Snapshot) -> list[ListedDocument]:
     """Return the documents of a generation ordered by path, including those that could not be read."""
     rows = document_sizes(snapshot.catalog, generation=snapshot.manifest.generation)
     return [ListedDocument(*row) for row in rows]
+
+
+def page_documents(
+    snapshot: Snapshot, selection: DocumentSelection, *, offset: int = 0, limit: int
+) -> tuple[list[ListedDocument], int]:
+    """Return up to `limit` of the selected documents of `list_documents`, from `offset` on, and how many there are."""
+    generation = snapshot.manifest.generation
+    rows = document_page(snapshot.catalog, selection, generation=generation, offset=offset, limit=limit)
+    return [ListedDocument(*row) for row in rows], count_documents(snapshot.catalog, selection, generation=generation)
 
 
 def paths_with_archives(snapshot: Snapshot) -> dict[str, str]:

@@ -162,6 +162,7 @@ class Database:
             timeout=_BUSY_TIMEOUT_SECONDS,
         )
         try:
+            connection.create_function("casefold", 1, str.casefold, deterministic=True)
             for setting in (*settings, *(["PRAGMA journal_mode = WAL"] if self._create else [])):
                 connection.execute(setting)
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()

@@ -14,6 +14,7 @@ from repository import ROOT
 
 from echo_index.errors import DocumentError
 from echo_index.indexer.building.removal import remove_documents
+from echo_index.indexer.catalog.chunk_queries import DocumentSelection
 from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.indexer.documents.chunking import Chunking
 from echo_index.indexer.documents.formats import read_document
@@ -22,6 +23,7 @@ from echo_index.indexer.inspection.document_queries import (
     ListedDocument,
     find_passage,
     list_documents,
+    page_documents,
     read_indexed_document,
 )
 
@@ -127,3 +129,37 @@ def test_each_generation_has_its_own_documents(tmp_path: Path) -> None:
         with pytest.raises(DocumentError):
             read_indexed_document(before, "new.md")
         assert find_passage(before, "new.md", 0) is None
+
+
+@pytest.mark.parametrize("limit", [1, 3, 100])
+def test_pages_of_the_list_are_parts_of_it(snapshot: Snapshot, limit: int) -> None:
+    whole = list_documents(snapshot)
+    pages = []
+    for offset in range(0, len(whole) + limit, limit):
+        page, total = page_documents(snapshot, DocumentSelection(), offset=offset, limit=limit)
+        assert total == len(whole) and len(page) <= limit
+        pages += page
+    assert pages == whole
+    assert page_documents(snapshot, DocumentSelection(), offset=2**53, limit=limit) == ([], len(whole))
+
+
+def test_documents_are_selected_by_path_and_title_in_any_case(tmp_path: Path) -> None:
+    (tmp_path / "straße_100%.txt").write_text("A street.")
+    (tmp_path / "bread.md").write_text("# ÄPFEL in dough\n\nBake them.")
+    (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.7 no more of it")
+    (tmp_path / "street.txt").write_text("A street.")
+    build(tmp_path, tmp_path / "index")
+
+    snapshot = open_snapshot(tmp_path / "index", index_device="cpu")
+
+    def selected(selection: DocumentSelection, limit: int = 9) -> tuple[list[str], int]:
+        page, total = page_documents(snapshot, selection, limit=limit)
+        return [document.path for document in page], total
+
+    assert selected(DocumentSelection("STRASSE")) == (["straße_100%.txt"], 1)
+    assert selected(DocumentSelection("0%")) == selected(DocumentSelection("e_1")) == (["straße_100%.txt"], 1)
+    assert selected(DocumentSelection("äpfel")) == ([], 0)
+    assert selected(DocumentSelection("äpfel", in_titles=True)) == (["bread.md"], 1)
+    assert selected(DocumentSelection("b"), limit=1) == (["bread.md"], 2)
+    assert selected(DocumentSelection(readable=True, after="bread.md")) == (["straße_100%.txt", "street.txt"], 2)
+    assert selected(DocumentSelection(after="broken.pdf"), limit=1) == (["straße_100%.txt"], 2)
