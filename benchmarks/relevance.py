@@ -4,8 +4,9 @@
 
 Each FOLDER is a dataset in BEIR format. Questions that have nothing to do with a collection are those of the others;
 with --halves, each collection is divided, and the questions on its second half have nothing to do with the index, which
-holds the first. For each least score there are three shares: of unrelated questions that find a passage nevertheless;
-of questions that find one; of questions with a relevant passage whose best one is kept.
+holds the first. For each least score there are four shares: of unrelated questions that find a passage nevertheless;
+of questions that find one; of the same questions when the relevant passages are taken out; of questions with a relevant
+passage whose best one is kept.
 """
 
 from __future__ import annotations
@@ -118,6 +119,7 @@ def _rows(collection: Collection, unrelated: Vectors) -> Iterator[str]:
     shares = {
         "unrelated questions that find something": _relevances(collection, unrelated).max(axis=1),
         "questions that find something": asked.max(axis=1),
+        "the same without the relevant passages": np.where(collection.relevant, 0, asked).max(axis=1),
         "questions whose best relevant passage is kept": np.array(kept),
     }
     yield f"{collection.name:12}{len(collection.passages):9}"
