@@ -223,6 +223,22 @@ def test_documents_given_as_objects_take_it(tmp_path: Path) -> None:
     assert [text for text in encoder.embedded if text.startswith(MUSEUM)] == [f"{MUSEUM} > Mammals\nWhales sing."]
 
 
+def test_new_documents_given_as_objects_have_the_hashes_of_what_is_embedded(tmp_path: Path) -> None:
+    given = [("1", Document("Whales sing.", "Mammals", "text")), ("2", Document("Bread rises.", "Bread", "text"))]
+    for count, context in ((1, MUSEUM), (2, None)):
+        index_documents(given[:count], tmp_path / "index", encoder=WordEncoder(), context=context)  # type: ignore[arg-type]
+    assert problems(tmp_path) == []
+
+
+def test_the_vector_file_of_open_readers_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("echo_index.indexer.generations.vector_file.EXACT_UP_TO", 10)
+    write(tmp_path / "notes", **{f"note{number:02}": f"Whale number {number}." for number in range(20)})
+    rebuilt(tmp_path)
+    rebuilt(tmp_path, context=MUSEUM)
+    names = {path.name for path in (tmp_path / "index").glob("*.faiss")}
+    assert names == {"vectors-1.faiss", "vectors-2.faiss"}
+
+
 @pytest.mark.parametrize(
     ("context", "said"),
     [
