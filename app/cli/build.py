@@ -138,7 +138,7 @@ def build(
     from echo_index.embeddings.queries.query_weights import write_query_weights
     from echo_index.errors import IndexMismatch
     from echo_index.indexer.building.build_files import build_index
-    from echo_index.indexer.building.build_session import read_built_with
+    from echo_index.indexer.building.build_session import read_built_with, valid_context
 
     if watch and json:
         raise typer.BadParameter("--json prints the report of one build; leave out --watch.")
@@ -154,10 +154,11 @@ def build(
     )
     if profile is not None:
         options = with_profile(options, profile)
-    if context is not None and not rebuild and (change := context_change(index, context)):
-        notice(change)
     with interruptible(notice, kept="What was embedded"):
         encoder = open_encoder(options, before=before, chunk_tokens=chunking.max_tokens, notice=notice, rebuild=rebuild)
+        context = None if context is None else valid_context(context, encoder, chunking)
+    if context is not None and not rebuild and (change := context_change(index, context)):
+        notice(change)
 
     def run(*, rebuild: bool = False, context: str | None = None) -> BuildReport:
         with interruptible(notice, kept="What was embedded"), WorkProgress(err) as progress:

@@ -17,7 +17,7 @@ from echo_index.indexer.building.prefetch import Prefetch
 from echo_index.indexer.catalog.catalog import CATALOG, Catalog, delete_catalog
 from echo_index.indexer.catalog.index_context import change_context, stored_context
 from echo_index.indexer.documents.chunking import Chunking, embedded_text
-from echo_index.indexer.documents.context_line import parse_context
+from echo_index.indexer.documents.context_line import parse_context, shown_context
 from echo_index.indexer.generations.commit import commit_generation, remove_replaced_files
 from echo_index.indexer.generations.manifest import FORMAT_VERSION, Canary, Manifest
 from echo_index.indexer.generations.recovery import VisibleGeneration, catalog_path, other_catalogs, recover_commit
@@ -80,7 +80,7 @@ def begin_build(
         IndexUnwritable: the disk is full or the folder cannot be written.
     """
     if context is not None:
-        context = _valid_context(context, encoder, chunking)
+        context = valid_context(context, encoder, chunking)
     session = _open_session(
         index_dir,
         encoder=encoder,
@@ -95,13 +95,17 @@ def begin_build(
     return session
 
 
-def _valid_context(text: str, encoder: EchoEncoder, chunking: Chunking) -> str:
-    """Return a context that fits before a chunk, so that the encoder cuts no text off."""
+def valid_context(text: str, encoder: EchoEncoder, chunking: Chunking) -> str:
+    """Return a context as it is stored, if it fits before a chunk, so that the encoder cuts no text off.
+
+    Raises:
+        TextError: it cannot be a context, or it has too many tokens.
+    """
     context = parse_context(text)
     room = encoder.max_tokens - chunking.max_tokens
     if context and (tokens := len(encoder.token_starts(context))) > room:
         raise TextError(
-            f"The context {context!r} has {tokens} tokens, but only {room} have room before a passage of "
+            f"The context {shown_context(context)} has {tokens} tokens, but only {room} have room before a passage of "
             f"{chunking.max_tokens}.",
             remedy="Shorten it.",
         )

@@ -22,16 +22,17 @@ def parse_context(text: str) -> str:
     refused = next((character for character in context if unicodedata.category(character) in _REFUSED), None)
     if refused is not None:
         raise TextError(
-            f"The context {_shown(context)} has the character U+{ord(refused):04X}.",
+            f"The context {shown_context(context)} has the character U+{ord(refused):04X}.",
             remedy="Write it as one line, without control characters.",
         )
     if len(context) > MAX_CONTEXT:
         raise TextError(
-            f"The context {_shown(context)} has {len(context)} characters; at most {MAX_CONTEXT} are embedded.",
+            f"The context {shown_context(context)} has {len(context)} characters; at most {MAX_CONTEXT} are embedded.",
             remedy="Shorten it.",
         )
     return context
 
 
-def _shown(context: str) -> str:
+def shown_context(context: str) -> str:
+    """Return a context, or its beginning, as it stands in errors."""
     return repr(context if len(context) <= _SHOWN else f"{context[:_SHOWN]}…")

@@ -101,3 +101,11 @@ def test_a_watch_gives_the_context_to_its_first_build_only(run: Run, monkeypatch
     monkeypatch.setattr("echo_index.app.cli.watch.watch_sources", watch_once)
     assert run("build", "notes", "--watch", "--context", MUSEUM).code == 0
     assert given == [MUSEUM, None]
+
+
+def test_a_line_of_too_many_tokens_is_refused_before_anything_is_announced(run: Run) -> None:
+    built(run)
+    ran = run("build", "notes", "--context", "測試" * 90)
+    assert (ran.code, "tokens, but only 56 have room before a passage of 200" in ran.err) == (1, True), ran.err
+    assert "embedded again" not in ran.err
+    assert built(run) == (0, "")

@@ -74,3 +74,12 @@ def test_it_is_updated_without_embedding_its_passages_again(
     assert (report.added, report.unchanged, report.embedded) == (1, 5, 1)
     [hit] = Retriever.open(index_dir, encoder=encoder).search("When does the ferry leave?", k=1)
     assert hit.source == "ferry.md"
+
+
+def test_it_takes_a_context(folder: Path, encoder: EchoEncoder) -> None:
+    index_dir = folder / "docs/.echo-index"
+    report = build_index([Source.parse(str(folder / "docs"))], index_dir, encoder=encoder, context="A harbour town")
+    assert report.embedded == report.chunks
+    manifest = read_manifest(index_dir)
+    assert (manifest.context, manifest.format_version) == ("A harbour town", 6)
+    assert all(not check.problems for check in verify_index(index_dir, load_encoder=lambda built: encoder))
