@@ -147,12 +147,12 @@ class ChangeEvents:
         """Return whether a change may concern a build: not one in the index, in a hidden folder or of a hidden file."""
         if any(path == folder or path.startswith(folder.rstrip(os.sep) + os.sep) for folder in self._ignored):
             return False
-        below = [source for source in self._sources() if path.startswith(str(source.path))]
+        below = [source for source in self._sources() if Path(path).is_relative_to(source.path)]
         return not below or any(_is_visible(Path(path), source) for source in below)
 
 
 def _is_visible(path: Path, source: Source) -> bool:
-    *folders, name = path.relative_to(source.path).parts or ("",) if path.is_relative_to(source.path) else ("",)
+    *folders, name = path.relative_to(source.path).parts or ("",)
     if source.names_hidden_files():
         return GIT_FOLDER not in (*folders, name)
     return not any(folder.startswith(".") for folder in folders) and (name == IGNORE_FILE or not name.startswith("."))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from calendar import monthrange
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
@@ -40,7 +41,7 @@ def parse_date(text: str, *, now: datetime | None = None) -> Period:
     Raises:
         FilterError: the text is no date.
     """
-    period = iso_period(text) or _relative_period(text, now or datetime.now().astimezone())
+    period = find_date(text, now=now)
     if period is None:
         raise FilterError(f"{text.strip() or repr(text)} is no date.", remedy=f"Write it like {DATE_FORMS}.")
     return period
@@ -102,13 +103,8 @@ def _day(moment: datetime) -> Period:
 def _months_later(day: datetime, months: int) -> datetime:
     """Return the same day of a later month, or its last day if it has no such day."""
     year, month = divmod(day.year * _MONTHS + day.month - 1 + months, _MONTHS)
-    for number in range(day.day, 27, -1):
-        try:
-            return day.replace(year=year, month=month + 1, day=number)
-        except ValueError:
-            if year < 1:
-                raise
-    return day.replace(year=year, month=month + 1)
+    last = monthrange(year, month + 1)[1]
+    return day.replace(year=year, month=month + 1, day=min(day.day, last))
 
 
 def _nanoseconds(moment: datetime, zone: str | None = None) -> int:

@@ -4,8 +4,8 @@ condition   = and-part { "or" and-part }
 and-part    = part { "and" part }
 part        = "not" part | "(" condition ")" | comparison
 comparison  = field ( sign value | ["not"] "in" list | "has" value | "contains" value | "exists" )
-sign        = "=" | "!=" | "<" | "<=" | ">" | ">="
-list        = "(" value { "," value } ")"
+sign        = "=" | "==" | "!=" | "<>" | "<" | "<=" | ">" | ">="
+list        = "(" value { "," value } ")" | "[" value { "," value } "]"
 field, value = word | text in quotation marks
 """
 

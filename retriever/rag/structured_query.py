@@ -23,6 +23,7 @@ from echo_index.indexer.conditions.tree import (
     number_of,
 )
 
+_EQUALITIES = (Comparator.EQ, Comparator.NE, Comparator.IN, Comparator.NIN)
 _ORDERS: dict[Comparator, Order] = {
     Comparator.LT: "<",
     Comparator.LTE: "<=",
@@ -38,10 +39,7 @@ class EchoTranslator(Visitor):
     Raises a FilterError for a comparison that an index does not know, such as LIKE.
     """
 
-    allowed_comparators = (
-        *(Comparator.EQ, Comparator.NE, *_ORDERS),
-        *(Comparator.CONTAIN, Comparator.IN, Comparator.NIN),
-    )
+    allowed_comparators = (*_EQUALITIES, *_ORDERS, Comparator.CONTAIN)
     allowed_operators = (Operator.AND, Operator.OR, Operator.NOT)
 
     def visit_operation(self, operation: Operation) -> Condition:
@@ -58,7 +56,7 @@ class EchoTranslator(Visitor):
             return Compares(field, _ORDERS[comparator], _operand(value))
         if comparator is Comparator.CONTAIN:
             return Contains(field, _operand(value).text)
-        if comparator in (Comparator.EQ, Comparator.NE, Comparator.IN, Comparator.NIN):
+        if comparator in _EQUALITIES:
             values = value if isinstance(value, list | tuple | set) else [value]
             equals = AnyOf(tuple(Equals(field, _operand(each)) for each in values))
             return Not(equals) if comparator in (Comparator.NE, Comparator.NIN) else equals
@@ -81,9 +79,9 @@ class EchoTranslator(Visitor):
 
 
 def _operand(value: object) -> Operand:
-    """Return a value as it is compared; a date is a mapping as LangChain parses it, or a text."""
-    if isinstance(value, dict) and "date" in value:
-        value = value["date"]
+    """Return a value as it is compared; a date or a time is a mapping as LangChain parses it, or a text."""
+    if isinstance(value, dict):
+        value = next((value[kind] for kind in ("date", "datetime") if kind in value), value)
     if isinstance(value, bool):
         value = json.dumps(value)
     text = str(value)

@@ -31,6 +31,8 @@ def comparison(comparator: Comparator, attribute: str, value: object) -> Compari
         (comparison(Comparator.GTE, "year", 2025), False),
         (comparison(Comparator.LT, "date", {"type": "date", "date": "2024-06-01"}), True),
         (comparison(Comparator.LTE, "date", "2024-05-16"), False),
+        (comparison(Comparator.GT, "date", {"type": "datetime", "datetime": "2024-05-10T09:00:00Z"}), True),
+        (comparison(Comparator.GT, "date", {"type": "datetime", "datetime": "2024-05-20T09:00:00Z"}), False),
         (comparison(Comparator.EQ, "draft", True), True),
         (comparison(Comparator.CONTAIN, "tags", "ml"), True),
         (comparison(Comparator.IN, "year", [2023, 2024]), True),
