@@ -25,7 +25,7 @@ Order = Literal["<", "<=", ">", ">="]
 class Operand:
     """What a field is compared with: a text, and what it is as a number and as a date, if it is one.
 
-    A text in quotation marks equals only the same text or number.
+    A text in quotation marks is not compared as a number with a text: "1.1" is another version than "1.10".
     """
 
     text: str

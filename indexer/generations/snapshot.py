@@ -17,9 +17,10 @@ from echo_index.indexer.catalog.records import LexicalQuery, QueryPart, SearchFi
 from echo_index.indexer.generations.manifest import Manifest, manifest_stamp
 from echo_index.indexer.generations.recovery import complete_manifest
 from echo_index.indexer.generations.vector_file import GenerationVectors, has_vectors_file
+from echo_index.indexer.vectors.chunk_ids import Ids
 from echo_index.indexer.vectors.classical_index import ClassicalIndex
 from echo_index.indexer.vectors.device_choice import choose_placement
-from echo_index.indexer.vectors.exact_index import ExactIndex, Ids
+from echo_index.indexer.vectors.exact_index import ExactIndex
 from echo_index.indexer.vectors.normalization import (
     NormalizationPair,
     NormalizedQuery,

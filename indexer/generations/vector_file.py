@@ -18,7 +18,8 @@ from echo_index.errors import EchoIndexError, IndexBusy, IndexDamaged, IndexUnwr
 from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.generations.manifest import Manifest, manifest_stamp
 from echo_index.indexer.storage.writer_lock import writer_lock
-from echo_index.indexer.vectors.exact_index import ExactIndex, Ids
+from echo_index.indexer.vectors.chunk_ids import Ids
+from echo_index.indexer.vectors.exact_index import ExactIndex
 from echo_index.indexer.vectors.normalization import VectorNormalization
 from echo_index.indexer.vectors.placement import EXACT_UP_TO, Placement
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from threading import Lock
 
 from echo_index.indexer.catalog.catalog import Catalog
-from echo_index.indexer.vectors.exact_index import ExactIndex, Ids
+from echo_index.indexer.vectors.chunk_ids import Ids
+from echo_index.indexer.vectors.exact_index import ExactIndex
 from echo_index.indexer.vectors.normalization import NormalizedQuery, VectorNormalization
 
 

@@ -7,16 +7,13 @@ from collections.abc import Sequence
 from threading import Lock
 
 import numpy as np
-import numpy.typing as npt
 
 from echo_index.embeddings.decoder.int8_products import Int8Products, int8_products_are_fast
 from echo_index.embeddings.vectors.vector_ops import Vectors, inner_products
 from echo_index.errors import IndexDamaged
 from echo_index.indexer.catalog.vector_codes import CodedVectors, Codes
+from echo_index.indexer.vectors.chunk_ids import ChunkIds, Ids, Positions
 from echo_index.indexer.vectors.normalization import FoldedQueries, VectorNormalization
-
-Ids = npt.NDArray[np.int64]
-Positions = npt.NDArray[np.intp]
 
 _BLOCK = 2048
 _COPIED_FROM = 10_000  # vectors
@@ -41,9 +38,8 @@ class ExactIndex:
         Raises:
             IndexDamaged: the codes are none of vectors of the normalization's dimension.
         """
-        self._ids = ids
+        self._ids = ChunkIds(ids)
         self._codes = codes
-        self._by_id = np.argsort(ids, kind="stable")
         self._normalization = normalization
         self._copies: Int8Products | None = None
         self._has_searched = False
@@ -73,7 +69,7 @@ class ExactIndex:
         Of equal vectors, the one with the lowest id comes first. `among` limits the search to these ids, in ascending
         order. The result may be shorter than `k`.
         """
-        positions = np.arange(self.count) if among is None else np.flatnonzero(np.isin(self._ids, among))
+        positions = np.arange(self.count) if among is None else np.flatnonzero(np.isin(self._ids.values, among))
         k = min(k, len(positions))
         if k == 0:
             return []
@@ -85,7 +81,7 @@ class ExactIndex:
         cosines, bounds = products / lengths, error / lengths
         least = np.partition(cosines - bounds, len(positions) - k)[len(positions) - k]
         candidates = positions[cosines + bounds >= least]
-        ids, exact = self._ids[candidates], self._exact_cosines(candidates, folded)
+        ids, exact = self._ids.values[candidates], self._exact_cosines(candidates, folded)
         order = np.lexsort((ids, -exact))[:k]
         return list(zip(ids[order].tolist(), exact[order].tolist(), strict=True))
 
@@ -146,7 +142,7 @@ class ExactIndex:
         for start in range(0, self.count, _BLOCK):
             block = slice(start, min(start + _BLOCK, self.count))
             products = inner_products(folded.weights, self._vectors.decoded(block)) - offsets
-            ids = np.hstack([ids, np.broadcast_to(self._ids[block], products.shape)])
+            ids = np.hstack([ids, np.broadcast_to(self._ids.values[block], products.shape)])
             cosines = np.hstack([cosines, products / self._lengths[block]])
             best = np.argpartition(-cosines, min(k, cosines.shape[1]) - 1, axis=1)[:, :k]
             ids, cosines = np.take_along_axis(ids, best, axis=1), np.take_along_axis(cosines, best, axis=1)
@@ -161,15 +157,7 @@ class ExactIndex:
         """
         if not len(ids):
             return np.empty((0, self._normalization.dimension), dtype=np.float32)
-        positions = self._positions(np.asarray(ids, dtype=np.int64))
-        return self._normalization.normalize_documents(self._vectors.decoded(positions))
-
-    def _positions(self, ids: Ids) -> Positions:
-        ranks = np.searchsorted(self._ids, ids, sorter=self._by_id)
-        positions = self._by_id[np.minimum(ranks, self.count - 1)] if self.count else ranks
-        if len(ids) and (not self.count or not np.array_equal(self._ids[positions], ids)):
-            raise IndexDamaged("The vector index lacks passages of the catalog.", remedy="See which: echo-index verify")
-        return positions
+        return self._normalization.normalize_documents(self._vectors.decoded(self._ids.positions(ids)))
 
     def _exact_cosines(self, positions: Positions, folded: FoldedQueries) -> Vectors:
         """Return the cosines (n,) of some vectors with a query; those of equal vectors are equal."""

@@ -12,15 +12,14 @@ from typing import Any, BinaryIO
 
 import faiss
 import numpy as np
-import numpy.typing as npt
 
+from echo_index.embeddings.vectors.vector_ops import Vectors
 from echo_index.errors import IndexDamaged
 from echo_index.indexer.storage.atomic_write import write_atomically
 from echo_index.indexer.storage.safe_open import plain_reason
+from echo_index.indexer.vectors.chunk_ids import ChunkIds, Ids
 from echo_index.indexer.vectors.placement import EXACT_UP_TO, Placement
 
-Ids = npt.NDArray[np.int64]
-Vectors = npt.NDArray[np.float32]
 Blocks = Callable[[], Iterable[tuple[Ids, Vectors]]]
 """Starts a new pass over all (ids, vectors), block by block."""
 
@@ -55,8 +54,7 @@ class VectorIndex:
 
     def __init__(self, index: Any, *, placement: Placement | None = None) -> None:
         self._mapped = index  # an IndexIDMap2
-        self._ids: Ids = faiss.vector_to_array(index.id_map)
-        self._by_id = np.argsort(self._ids, kind="stable")
+        self._ids = ChunkIds(faiss.vector_to_array(index.id_map))
         self._cpu_index = faiss.downcast_index(index.index)  # filters are applied here
         # The flat index with the vectors themselves: the whole of an exact index, the refinement of an approximate one.
         self._flat = self._cpu_index if self.kind == "exact" else faiss.downcast_index(self._cpu_index.refine_index)
@@ -134,7 +132,7 @@ class VectorIndex:
     def reconstruct(self, *, block: int = 65536) -> Iterator[tuple[Ids, Vectors]]:
         """Yield (chunk ids, vectors) in blocks in the order of the index; an approximate one has 8 bits."""
         for start in range(0, self.count, block):
-            ids = self._ids[start : start + block]
+            ids = self._ids.values[start : start + block]
             yield ids, self._flat.reconstruct_n(start, len(ids))
 
     @property
@@ -159,10 +157,10 @@ class VectorIndex:
         if among is not None:
             # GPU indexes accept no selector, and the probed cells may hold few of the vectors that pass a filter.
             index = self._flat if len(among) <= EXACT_UP_TO else self._cpu_index
-            selector = faiss.IDSelectorBatch(np.flatnonzero(np.isin(self._ids, among)))
+            selector = faiss.IDSelectorBatch(np.flatnonzero(np.isin(self._ids.values, among)))
         scores, positions = index.search(query[None, :], k, params=self._parameters(index, selector))
         return [
-            (int(self._ids[position]), float(score))
+            (int(self._ids.values[position]), float(score))
             for position, score in zip(positions[0], scores[0], strict=True)
             if position >= 0  # FAISS pads short results with -1
         ]
@@ -173,12 +171,7 @@ class VectorIndex:
         Raises:
             IndexDamaged: an id is not in the index.
         """
-        requested = np.asarray(ids, dtype=np.int64)
-        ranks = np.searchsorted(self._ids, requested, sorter=self._by_id)
-        positions = self._by_id[np.minimum(ranks, self.count - 1)] if self.count else ranks
-        if len(requested) and (not self.count or not np.array_equal(self._ids[positions], requested)):
-            raise IndexDamaged("The vector index lacks passages of the catalog.", remedy="See which: echo-index verify")
-        vectors: Vectors = self._flat.reconstruct_batch(positions)
+        vectors: Vectors = self._flat.reconstruct_batch(self._ids.positions(ids))
         return vectors
 
     def search_each(self, queries: Vectors, *, k: int) -> tuple[Ids, Vectors]:
@@ -190,7 +183,7 @@ class VectorIndex:
         if k == 0 or not len(queries):
             return np.empty((len(queries), 0), dtype=np.int64), np.empty((len(queries), 0), dtype=np.float32)
         scores, positions = self._searched.search(queries, k, params=self._parameters(self._searched, None))
-        return np.where(positions < 0, -1, self._ids[positions]), scores
+        return np.where(positions < 0, -1, self._ids.values[positions]), scores
 
     def _parameters(self, index: Any, selector: Any) -> Any:
         if index is self._flat:

@@ -25,6 +25,7 @@ PAPER: Mapping[str, Sequence[Value]] = {
     "draft": ["true"],
     "book.publish date": ["2019-01"],
     "note": ["unknown"],
+    "motto": ['say "yes" \\ no'],
 }
 
 
@@ -68,7 +69,8 @@ PAPER: Mapping[str, Sequence[Value]] = {
         "not (year = 1 or year = 2)",
         "NOT year = 1 AND year = 2024 OR year = 3",
         "“author” = “Andrew Ng”",
-        r'author != "a \"quoted\" name"',
+        r'motto = "say \"yes\" \\ no"',
+        'motto = \'say "yes" \\\\ no\'',
     ],
 )
 def test_conditions_that_a_document_meets(condition: str) -> None:
