@@ -70,7 +70,7 @@ PAPER: Mapping[str, Sequence[Value]] = {
         "NOT year = 1 AND year = 2024 OR year = 3",
         "“author” = “Andrew Ng”",
         r'motto = "say \"yes\" \\ no"',
-        'motto = \'say "yes" \\\\ no\'',
+        "motto = 'say \"yes\" \\\\ no'",
     ],
 )
 def test_conditions_that_a_document_meets(condition: str) -> None:

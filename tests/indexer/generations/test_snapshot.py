@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -146,7 +147,11 @@ def test_vectors_are_loaded_when_they_are_needed(index: Path, monkeypatch: pytes
         assert snapshot.chunk_vectors([]).shape == (0, 32)
         assert snapshot.matching(LexicalQuery(("whales",)), k=3, where=SearchFilter())
         assert (snapshot.stored_vectors.kind, loaded) == ("exact", [])
-        snapshot.stored_vectors.load_early()
+        snapshot.load_early()
+        for thread in threading.enumerate():
+            if thread.name == "vectors":
+                thread.join()
+        assert loaded == ["echo"]
         assert snapshot.vectors is snapshot.vectors
         assert loaded == ["echo"]
         assert snapshot.chunk_vectors([3, 5]) == pytest.approx(some, abs=1e-6)
@@ -164,7 +169,11 @@ def test_codes_that_sqlite_joins_incompletely_are_read_one_by_one(index: Path, m
         assert len(ids) == snapshot.manifest.chunks
 
 
-def test_codes_of_different_lengths_are_reported_as_damage(index: Path) -> None:
+@pytest.mark.parametrize("block", [1, 1024])
+def test_codes_of_different_lengths_are_reported_as_damage(
+    index: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr("echo_index.indexer.catalog.stored_vectors._CODES_BLOCK", block)
     with closing(Database(index / "catalog.sqlite")) as database, database.transaction() as connection:
         connection.execute("UPDATE vector_codes SET code = x'0102' WHERE chunk = 2")
     with closing((snapshot := open_snapshot(index)).catalog), pytest.raises(IndexDamaged, match="cannot be read"):

@@ -101,11 +101,12 @@ def test_a_large_index_is_searched_by_copies_with_the_same_result(monkeypatch: p
         lambda blocks: made.append(Int8Products(blocks)) or made[-1],  # type: ignore[func-returns-value]
     )
     plain, index, queries = opened(), opened(), NORMALIZATION.normalize_queries(QUERIES)
-    expected = [plain.search(query, k=20) for query in queries]
+    expected, many = ([plain.search(query, k=k) for query in queries] for k in (20, 2000))
     monkeypatch.setattr(exact_module, "_COPIED_FROM", 5000)
     assert index.search(queries[0], k=20) == expected[0]
     assert made == [], "a single search is faster without"
     assert [index.search(query, k=20) for query in queries] == expected
+    assert [index.search(query, k=2000) for query in queries] == many, "of many, some are nearer to each other"
     assert len(made) == 1
 
 
