@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from langchain_core.structured_query import Comparator, Comparison, Operation, Operator, StructuredQuery, Visitor
@@ -82,7 +81,5 @@ def _operand(value: object) -> Operand:
     """Return a value as it is compared; a date or a time is a mapping as LangChain parses it, or a text."""
     if isinstance(value, dict):
         value = next((value[kind] for kind in ("date", "datetime") if kind in value), value)
-    if isinstance(value, bool):
-        value = json.dumps(value)
     text = str(value)
     return Operand(text, number_of(text), find_date(text), is_quoted=isinstance(value, str))

@@ -16,7 +16,7 @@ Step = tuple[float, set[str]]
 
 
 def batch_times(
-    folder: Path, steps: Sequence[Step], monkeypatch: pytest.MonkeyPatch, *, look_seconds: float = 0.0
+    folder: Path, steps: Sequence[Step], monkeypatch: pytest.MonkeyPatch, *, look_seconds: float = 0.0, source: str = ""
 ) -> list[float]:
     """Return when batches end if these paths change at these times; each look takes `look_seconds`."""
     clock = SimpleNamespace(now=100.0)
@@ -30,7 +30,7 @@ def batch_times(
                 yield paths
             self.stop.set()
 
-    events = Scripted(lambda: [Source.parse(str(folder))], ignored=[folder / "index"])
+    events = Scripted(lambda: [Source.parse(source or str(folder))], ignored=[folder / "index"])
     times = []
     for _ in events.batches():
         events.look_seconds = look_seconds
@@ -47,6 +47,14 @@ def test_a_batch_ends_when_nothing_has_changed_for_a_while(tmp_path: Path, monke
 @pytest.mark.parametrize("name", ["index/catalog.sqlite", ".hidden/a.md", ".a.md"])
 def test_what_no_build_reads_ends_no_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     assert batch_times(tmp_path, [(1, {str(tmp_path / name)}), (2, set())], monkeypatch) == [0]
+
+
+def test_a_glob_with_hidden_names_waits_for_hidden_files_but_not_for_those_of_git(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, times in ((".notes/a.md", [0, 2]), (".git/index", [0])):
+        steps = [(1, {str(tmp_path / name)}), (2, set[str]())]
+        assert batch_times(tmp_path, steps, monkeypatch, source=f"{tmp_path}/.*/*") == times
 
 
 def test_files_that_take_long_to_look_at_are_looked_at_less_often(

@@ -101,6 +101,31 @@ def test_documents_that_were_removed_from_the_index_are_no_new_files(folder: Pat
     build(folder, tmp_path / "idx")
     remove_documents(["docs/whales.md"], tmp_path / "idx")
     assert changes(tmp_path / "idx") == FileChanges()
+    named = [Source.parse(str(folder / "whales.md"))]
+    assert find_changes(tmp_path / "idx", named) == FileChanges(new=1), "a build of the file itself takes it again"
+
+
+def test_documents_of_other_sources_than_the_given_ones_are_not_removed(folder: Path, tmp_path: Path) -> None:
+    build(folder, tmp_path / "idx")
+    (folder / "bread.md").unlink()
+    write(folder, deep__new="New.")
+    assert find_changes(tmp_path / "idx", [Source.parse(str(folder / "deep"))]) == FileChanges(new=1)
+
+
+def test_new_pictures_count_only_if_builds_read_them(folder: Path, tmp_path: Path) -> None:
+    build(folder, tmp_path / "idx", ocr=False)
+    (folder / "scan.png").write_bytes(b"\x89PNG\r\n\x1a\n\0" + bytes(40))
+    assert changes(tmp_path / "idx") == FileChanges()
+    build(folder, tmp_path / "idx2", ocr=True)
+    (folder / "more.png").write_bytes(b"\x89PNG\r\n\x1a\n\0" + bytes(40))
+    assert changes(tmp_path / "idx2").new == 1
+
+
+def test_an_old_text_without_a_suffix_that_is_copied_later_is_new(folder: Path, tmp_path: Path) -> None:
+    build(folder, tmp_path / "idx")
+    (folder / "NOTICE").write_text("Plain text.\n")
+    os.utime(folder / "NOTICE", (1_000_000, 1_000_000))
+    assert changes(tmp_path / "idx") == FileChanges(new=1)
 
 
 def test_single_files_and_globs(folder: Path, tmp_path: Path) -> None:

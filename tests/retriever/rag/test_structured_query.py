@@ -15,7 +15,14 @@ from echo_index.retriever.rag.adapters import EchoRetriever
 from echo_index.retriever.rag.structured_query import EchoTranslator
 from echo_index.retriever.search.retriever import Retriever
 
-PAPER: Fields = {"author": ["Ada Ng"], "year": [2024], "tags": ["ml"], "date": ["2024-05-17"], "draft": ["true"]}
+PAPER: Fields = {
+    "author": ["Ada Ng"],
+    "year": [2024],
+    "tags": ["ml"],
+    "date": ["2024-05-17"],
+    "draft": ["true"],
+    "edition": ["1.10"],
+}
 
 
 def comparison(comparator: Comparator, attribute: str, value: object) -> Comparison:
@@ -34,6 +41,8 @@ def comparison(comparator: Comparator, attribute: str, value: object) -> Compari
         (comparison(Comparator.GT, "date", {"type": "datetime", "datetime": "2024-05-10T09:00:00Z"}), True),
         (comparison(Comparator.GT, "date", {"type": "datetime", "datetime": "2024-05-20T09:00:00Z"}), False),
         (comparison(Comparator.EQ, "draft", True), True),
+        (comparison(Comparator.EQ, "edition", "1.1"), False),
+        (comparison(Comparator.EQ, "edition", 1.1), True),
         (comparison(Comparator.CONTAIN, "tags", "ml"), True),
         (comparison(Comparator.IN, "year", [2023, 2024]), True),
         (comparison(Comparator.NIN, "year", [2023, 2024]), False),
@@ -81,6 +90,7 @@ def test_the_retriever_filters_by_its_fields_and_by_those_of_a_call(retriever: R
     _, options = EchoTranslator().visit_structured_query(
         StructuredQuery(query="whales", filter=comparison(Comparator.EQ, "author", "Ben"), limit=1)
     )
+    assert options["k"] == 1
     assert authors(plain, **options) == {"ben"}
     assert authors(EchoRetriever(retriever=retriever, where="author = Ben")) == {"ben"}
     assert authors(EchoRetriever(retriever=retriever, where=options["filter"])) == {"ben"}
