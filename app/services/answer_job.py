@@ -93,7 +93,8 @@ def _answer(service: IndexService, request: Request) -> Iterator[Turn]:
     from echo_index.retriever.rag.passage_choice import MAX_PASSAGES, choose_passages
 
     writer = service.default_writer if request.writer is None else request.writer
-    model = with_settings(service.chat_model(writer), max_tokens=request.max_tokens, temperature=request.temperature)
+    model = service.chat_model(writer, collections=request.collections)
+    model = with_settings(model, max_tokens=request.max_tokens, temperature=request.temperature)
     searched = request.passages or MAX_PASSAGES
 
     def search(query: str) -> list[Hit]:
@@ -104,7 +105,9 @@ def _answer(service: IndexService, request: Request) -> Iterator[Turn]:
         return choose_passages(query, hits, model=model, k=request.passages)
 
     def embed(sentences: list[str]) -> Vectors:
-        return service.with_retriever(lambda retriever: retriever.embed_sentences(sentences))
+        return service.with_searcher(
+            lambda searcher: searcher.embed_sentences(sentences), collections=request.collections
+        )
 
     with answering(writer if writer in service.options.llms else None):
         counter = UsageCounter()

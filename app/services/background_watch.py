@@ -1,9 +1,11 @@
-"""Keep the index of a server up to date in the background, beside its visitors."""
+"""Keep the indexes of a server up to date in the background, beside its visitors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING
@@ -21,15 +23,42 @@ _PATIENCE = 10.0  # seconds for the last batch of a build when the server ends; 
 
 
 @contextmanager
-def background_watch(job: BuildJob, *, polling: bool, notice: Callable[[str], None]) -> Iterator[None]:
-    """Build whenever files of the index change, inside the block; its end stops a build that is running.
+def background_watch(jobs: Mapping[str, BuildJob], *, polling: bool, notice: Callable[[str], None]) -> Iterator[None]:
+    """Build whenever files of the indexes change, inside the block; its end stops builds that are running.
 
-    The builds are those of `job`, so that visitors see their progress and can stop them. Sources that visitors add are
-    watched as well.
+    The builds are those of `jobs`, by the names of the indexes, so that visitors see their progress and can stop them.
+    Sources that visitors add are watched as well. If there are several, each notice begins with the name of its index.
     """
     from echo_index.embeddings.runtime.cache import cache_folder
 
-    stop, sources = Event(), _Sources(job.index_dir)
+    stop = Event()
+    told = {name: partial(_tell_of, name, notice) if len(jobs) > 1 else notice for name in jobs}
+    ignored = [*(job.index_dir for job in jobs.values()), cache_folder()]
+    watches = [
+        _watch(job, ignored=ignored, polling=polling, stop=stop, notice=told[name]) for name, job in jobs.items()
+    ]
+    threads = [Thread(target=watch.run, name="watch", daemon=True) for watch in watches]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for job in jobs.values():
+            job.stop()
+        until = time.monotonic() + _PATIENCE
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()))
+
+
+def _tell_of(name: str, notice: Callable[[str], None], line: str) -> None:
+    notice(f"{name}: {line}")
+
+
+def _watch(
+    job: BuildJob, *, ignored: Sequence[Path], polling: bool, stop: Event, notice: Callable[[str], None]
+) -> IndexWatch:
+    sources = _Sources(job.index_dir)
 
     def build() -> None:
         job.update()
@@ -37,18 +66,8 @@ def background_watch(job: BuildJob, *, polling: bool, notice: Callable[[str], No
         if ended.phase == "failed":
             raise EchoIndexError(ended.error)
 
-    events = ChangeEvents(
-        sources.read, ignored=[job.index_dir, cache_folder()], polling=polling, stop=stop, notice=notice
-    )
-    watch = IndexWatch(job.index_dir, sources.read, build, events=events, notice=notice)
-    thread = Thread(target=watch.run, name="watch", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        job.stop()
-        thread.join(_PATIENCE)
+    events = ChangeEvents(sources.read, ignored=ignored, polling=polling, stop=stop, notice=notice)
+    return IndexWatch(job.index_dir, sources.read, build, events=events, notice=notice)
 
 
 class _Sources:

@@ -243,7 +243,7 @@ class DocumentTools:
             lambda snapshot: read_indexed_document(snapshot, found.path), collection=found.collection
         )
         excerpt = read_part(document, found.part, start=start, characters=min(characters, _MAX_CHARACTERS))
-        return DocumentText.of(document, excerpt, collection=self._shown(found.collection))
+        return DocumentText.of(document, excerpt, collection=self.service.shown(found.collection))
 
     def list_documents(
         self, contains: str = "", offset: int = 0, limit: int = 100, collections: list[str] | None = None
@@ -295,10 +295,6 @@ class DocumentTools:
             for collection in self.service.collections
         }
         return StatusResult.of([*facts.values()], [CollectionStatus.of(*each) for each in facts.items()])
-
-    def _shown(self, collection: str) -> str:
-        """Return the name of a collection as results have it: empty if there is only one index."""
-        return collection if self.service.has_several else ""
 
 
 def _page(name: str, limit: int, offset: int, *, most: int) -> tuple[int, int]:

@@ -53,13 +53,18 @@ def position_text(location: Location) -> str:
     return f"line {location.line}" if location.line else ""
 
 
+def document_name(source: str, collection: str = "") -> str:
+    """Return "notes.md" or, if several collections were searched together, "work: notes.md"."""
+    return f"{collection}: {source}" if collection else source
+
+
 def location_text(location: Location, *, compact: bool = False) -> str:
     """Return "notes.md, line 7" or, if compact, "notes.md:7", which editors and terminals open at the line.
 
     The name of the collection comes first if several were searched together: "work: notes.md, line 7".
     """
     position = position_text(location)
-    source = f"{location.collection}: {location.source}" if location.collection else location.source
+    source = document_name(location.source, location.collection)
     if compact and location.line and not (location.place or location.page):
         return f"{source}:{location.line}"
     return f"{source}, {position}" if position else source

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -128,7 +129,8 @@ class IndexService:
     def with_searcher(self, act: Callable[[Searcher], T], *, collections: Sequence[str] = ()) -> T:
         """Return `act(searcher)` for some of the indexes, or for all where none is named.
 
-        Indexes that were rebuilt with another model are opened again.
+        Indexes that were rebuilt with another model are opened again. What is wrong with one does not concern the
+        others.
 
         Raises:
             CollectionError: there is no index of that name.
@@ -137,12 +139,12 @@ class IndexService:
             IndexDamaged: an index cannot be read.
         """
         names = self.chosen(collections)
-        return self._with_newest(lambda: self._searcher(names), act)
+        return self._with_newest(names, lambda: self._searcher(names), act)
 
     def with_retriever(self, act: Callable[[Retriever], T], *, collection: str = "") -> T:
         """Return `act(retriever)` for one index, by default the first, as `with_searcher` does."""
         name = self.find(collection).name
-        return self._with_newest(lambda: self._retriever(name), act)
+        return self._with_newest((name,), lambda: self._retriever(name), act)
 
     def with_snapshot(self, act: Callable[[Snapshot], T], *, collection: str = "") -> T:
         """Return `act(snapshot)` for the newest generation of one index; this loads no model."""
@@ -155,6 +157,10 @@ class IndexService:
             CollectionError: there is no index of that name.
         """
         return self.collections[0] if not collection else self._named(collection)
+
+    def shown(self, collection: str) -> str:
+        """Return the name of a collection as hits and results have it: empty if there is only one index."""
+        return collection if self.has_several else ""
 
     def chosen(self, names: Sequence[str]) -> tuple[str, ...]:
         """Return the names of these indexes, or of all where none is given, in the order of `collections`.
@@ -181,8 +187,10 @@ class IndexService:
         )
         return [replace(hit, collection=collection) for hit in hits] if self.has_several else hits
 
-    def chat_model(self, name: str = OWN_MODEL) -> BaseChatModel:
+    def chat_model(self, name: str = OWN_MODEL, *, collections: Sequence[str] = ()) -> BaseChatModel:
         """Return the model that writes the answers: the embedding model, or one of the options by its name.
+
+        The embedding model is that of these indexes, or of all where none is named.
 
         Raises:
             ModelError: the model cannot be opened, or is not one of those in the options.
@@ -193,8 +201,9 @@ class IndexService:
 
         if name == OWN_MODEL:
             with_adapter = self.options.with_answer_adapters
-            return self.with_retriever(
-                lambda retriever: chat_model_of(own_writer(retriever, with_adapter=with_adapter))
+            return self.with_searcher(
+                lambda searcher: chat_model_of(own_writer(searcher, with_adapter=with_adapter)),
+                collections=collections,
             )
         local = (*self.options.writers, *self.options.lazy_writers)
         if name not in (*local, *self.options.llms):
@@ -224,19 +233,42 @@ class IndexService:
     def _known(self) -> str:
         return f"There are {', '.join(each.name for each in self.collections)}." if self.has_several else ""
 
-    def _with_newest(self, opened: Callable[[], S], act: Callable[[S], T]) -> T:
-        """Return `act(opened())`; indexes that were rebuilt with another model are opened again before."""
+    def _with_newest(self, names: Sequence[str], opened: Callable[[], S], act: Callable[[S], T]) -> T:
+        """Return `act(opened())`; of these indexes, those that were rebuilt with another model are opened again before.
+
+        Raises:
+            IndexMissing: there is no index; of several, the error names the one.
+        """
         try:
-            searcher = opened()
-            searcher.with_space(lambda space: None)
-            return act(searcher)
-        except IndexMismatch:
-            with self._lock:
-                self._retrievers = {
-                    name: retriever for name, retriever in self._retrievers.items() if not _was_rebuilt(retriever)
-                }
-                self._searchers.clear()
-            return act(opened())
+            try:
+                searcher = opened()
+                searcher.with_space(lambda space: None)
+                return act(searcher)
+            except IndexMismatch:
+                with self._lock:
+                    for name in names:
+                        if name in self._retrievers and _was_rebuilt(self._retrievers[name]):
+                            del self._retrievers[name]
+                    self._searchers.clear()
+                return act(opened())
+        except IndexMissing as error:
+            raise self._missing(names, error) from None
+
+    def _missing(self, names: Sequence[str], error: IndexMissing) -> IndexMissing:
+        """Return an error that names the first of several indexes that is missing, or the error itself."""
+        from echo_index.indexer.generations.manifest import manifest_stamp
+
+        for name in names if self.has_several else ():
+            index = self._named(name).index
+            try:
+                manifest_stamp(index)
+            except IndexMissing as missing:
+                return IndexMissing(
+                    f"The collection {name} cannot be used: {missing.message[0].lower()}{missing.message[1:]}",
+                    remedy=f"Build it: echo-index build FOLDER --index {shlex.quote(str(index))}",
+                    collection=name,
+                )
+        return error
 
     def _searcher(self, names: tuple[str, ...]) -> Searcher:
         from echo_index.retriever.search.collections_retriever import CollectionsRetriever
@@ -252,14 +284,13 @@ class IndexService:
 
         with self._lock:
             if name not in self._retrievers:
-                first = self.collections[0].name
+                # Each has an encoder of its own; the models of the encoders are shared, see `load_model`.
                 self._retrievers[name] = Retriever.open(
                     self._named(name).index,
                     model=self.options.model,
                     device=self.options.device,
                     index_device=self.options.index_device,
                     notice=self._notice,
-                    load_encoder=None if name == first else lambda: self._retriever(first).encoder,
                 )
             return self._retrievers[name]
 

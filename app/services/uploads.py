@@ -10,12 +10,40 @@ from functools import partial
 from itertools import chain, count
 from pathlib import Path
 
+from echo_index.app.defaults import DEFAULTS
 from echo_index.embeddings.runtime.atomic_write import replace_file
 from echo_index.errors import DocumentError
 
 _MAX_NAME_BYTES = 200  # file systems allow 255, and a number may be added to the name
 _MAX_SUFFIX_BYTES = 16
 _ARCHIVE_SUFFIX = re.compile(r"\.tar\.\w+$", re.IGNORECASE)
+
+
+def uploads_folder(index_dir: Path, served_with: Sequence[Path] = ()) -> Path:
+    """Return the folder of uploaded files: beside the index, so that both can be moved together.
+
+    Of several indexes in one folder that are `served_with` each other, each has uploads of its own, named after the
+    index, and then keeps them when it is served alone. One that alone has earlier uploads keeps those.
+    """
+    folder = index_dir.absolute().parent
+    common, own = folder / DEFAULTS.uploads_name, folder / f"{DEFAULTS.uploads_name}-{index_dir.name}"
+    if own.is_dir():
+        return own
+    neighbours = [
+        other
+        for other in served_with
+        if other.resolve() != index_dir.resolve() and other.resolve().parent == index_dir.resolve().parent
+    ]
+    if not neighbours or (_uses(index_dir, common) and not any(_uses(other, common) for other in neighbours)):
+        return common
+    return own
+
+
+def _uses(index_dir: Path, folder: Path) -> bool:
+    """Return whether a source of an index is in a folder."""
+    from echo_index.indexer.generations.source_registry import read_sources
+
+    return any(Path(source).is_relative_to(folder) for source in read_sources(index_dir))
 
 
 def store_uploads(files: Sequence[Path], folder: Path, *, max_bytes: int) -> list[Path]:

@@ -35,6 +35,8 @@ def show_errors(callback: Callable[P, str]) -> Callable[P, str]:
 def error_html(error: EchoIndexError) -> str:
     """Return an error as HTML."""
     if isinstance(error, IndexMissing):
-        return NO_INDEX
+        if not error.collection:
+            return NO_INDEX
+        return notice(error.message, remedy=f"{error.remedy}, or choose other collections.", kind="error")
     place = f"<pre>{escape_html(error.excerpt)}</pre>" if isinstance(error, ConditionError) else ""
     return notice(error.message, remedy=error.remedy, kind="error", actions=place)

@@ -1,20 +1,23 @@
-"""Inputs for filters by folder, format, date, fields and relevance, and for reranking."""
+"""Inputs for filters by collection, folder, format, date, fields and relevance, and for reranking."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from echo_index.app.services.index_service import IndexService
+from echo_index.app.web.collection_choice import collections_input
 from echo_index.errors import EchoIndexError
 from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.indexer.inspection.document_queries import list_documents
 
 if TYPE_CHECKING:
+    from gradio.events import Dependency
+
     from echo_index.indexer.inspection.document_queries import ListedDocument
 
 _MAX_FOLDERS = 500
@@ -22,13 +25,16 @@ _RERANK_COUNTS = (10, 20, 50)
 
 
 class FilterInputs:
-    """Dropdowns for the folders and formats of the index, which `refresh` updates, dates and a condition on fields.
+    """Dropdowns for collections and their folders and formats, dates and a condition on fields.
 
-    `inputs` are the values that `make_filter` takes, in its order.
+    `inputs` are the values that `make_filter` takes, in its order. `changes` are the events after which to search
+    again; so is `chosen`, that of another choice of collections, once their folders and formats are offered.
+    `collections` is the dropdown for some of them or for one, a new one for some unless it is given.
     """
 
-    def __init__(self, service: IndexService) -> None:
+    def __init__(self, service: IndexService, *, collections: gr.Dropdown | None = None) -> None:
         self._service = service
+        self.collections = collections_input(service) if collections is None else collections
         with gr.Row():
             self.folders = gr.Dropdown([], label="Only in these folders", multiselect=True, scale=2)
             self.formats = gr.Dropdown([], label="Only these formats", multiselect=True, scale=1)
@@ -46,19 +52,39 @@ class FilterInputs:
             self.before.submit,
             self.where.submit,
         ]
+        self.chosen = self.refresh_after(self.collections.input)
 
-    def refresh(self) -> tuple[Any, Any]:
-        """Return both dropdowns with the folders and formats that the index has now."""
-        try:
-            documents = self._service.with_snapshot(list_documents)
-        except EchoIndexError:
-            documents = []
-        folders = _count_folders(documents)
-        formats = Counter(document.format for document in documents if not document.failure)
-        return (
-            gr.Dropdown([(f"{folder} ({count})", folder) for folder, count in folders]),
-            gr.Dropdown([(f"{name} ({count})", name) for name, count in formats.most_common()]),
+    def refresh_after(self, event: Callable[..., Dependency]) -> Dependency:
+        """Offer the present folders and formats after an event, and return it."""
+        offered = [self.folders, self.formats]
+        return event(
+            self.refresh, [self.collections, *offered], offered, show_progress="hidden", api_visibility="private"
         )
+
+    def refresh(
+        self, collections: Sequence[str] | str | None, folders: Sequence[str] | None, formats: Sequence[str] | None
+    ) -> tuple[Any, Any]:
+        """Return both dropdowns with the folders and formats that the collections, or all, have now.
+
+        Of those that were chosen, the ones that are gone are not chosen any more.
+        """
+        names = [collections] if isinstance(collections, str) else collections or ()
+        documents = [document for name in self._service.chosen(names) for document in self._documents(name)]
+        counts = Counter(document.format for document in documents if not document.failure)
+        return _offer(_count_folders(documents), folders), _offer(counts.most_common(), formats)
+
+    def _documents(self, collection: str) -> Sequence[ListedDocument]:
+        try:
+            return self._service.with_snapshot(list_documents, collection=collection)
+        except EchoIndexError:
+            return ()
+
+
+def _offer(counts: Sequence[tuple[str, int]], chosen: Sequence[str] | None) -> Any:
+    """Return a dropdown of names with their counts. The choice is sent only if it changes: a visitor may be at it."""
+    choices = [(f"{name} ({count})", name) for name, count in counts]
+    kept = [name for name in chosen or () if name in dict(counts)]
+    return gr.Dropdown(choices) if len(kept) == len(chosen or ()) else gr.Dropdown(choices, value=kept)
 
 
 def rerank_input() -> gr.Dropdown:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from echo_index.app.services.formatting import (
     MAX_DUPLICATES,
     MatchReason,
+    document_name,
     duplicate_text,
     heading_path,
     location_text,
@@ -17,6 +18,7 @@ from echo_index.app.services.formatting import (
     source_text,
 )
 from echo_index.app.web.html import attributes, button, escape_html, notice
+from echo_index.app.web.passage_data import passage_data
 
 if TYPE_CHECKING:
     from echo_index.retriever.search.hits import Hit
@@ -52,10 +54,11 @@ def hit_card(
     kinds: Sequence[str] = (),
 ) -> str:
     """Return one card; `strength` is the score relative to the best one, `kinds` are of "cited" and "here"."""
-    position = {"source": hit.source, "start": hit.start}
+    position = passage_data(hit.source, hit.start, collection=hit.collection)
     page = {"page": hit.location.page} if hit.location.page else {}
+    name = document_name(hit.source, hit.collection)
     actions = [
-        button("Open", "open", title=f"Open {hit.source} at this passage", **position, **page),
+        button("Open", "open", title=f"Open {name} at this passage", **position, **page),
         button("Copy citation", "copy", title="Copy this passage with its source", text=citation_text(hit)),
     ]
     if similar:
@@ -114,9 +117,8 @@ def _duplicates(hit: Hit) -> str:
         button(
             duplicate_text(place, hit),
             "open",
-            title=f"Open {place.source} at this passage",
-            source=place.source,
-            start=place.start,
+            title=f"Open {document_name(place.source, place.collection)} at this passage",
+            **passage_data(place.source, place.start, collection=place.collection),
         )
         for place in hit.duplicates[:MAX_DUPLICATES]
     ]

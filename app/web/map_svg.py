@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from echo_index.app.services.formatting import heading_path
 from echo_index.app.web.html import attributes, escape_html, notice, strip_controls
+from echo_index.app.web.passage_data import Data, passage_data
 
 if TYPE_CHECKING:
     from echo_index.indexer.catalog.records import StoredChunk
@@ -28,9 +29,16 @@ _MAX_TOOLTIP_CHARACTERS = 180
 
 
 def map_svg(
-    corpus: CorpusMap, *, question: tuple[str, Point] | None = None, near: AbstractSet[int] = frozenset()
+    corpus: CorpusMap,
+    *,
+    question: tuple[str, Point] | None = None,
+    near: AbstractSet[int] = frozenset(),
+    collection: str = "",
 ) -> str:
-    """Return the map as an SVG with a legend; lines connect the question with the passages whose ids are in `near`."""
+    """Return the map as an SVG with a legend; lines connect the question with the passages whose ids are in `near`.
+
+    `collection` is the name of the index if there are several.
+    """
     if not corpus.passages:
         return notice("There is nothing on the map yet.", remedy="The index contains no passages.", kind="empty")
     points = [(float(x), float(y)) for x, y in corpus.points]
@@ -45,7 +53,8 @@ def map_svg(
     for passage, (x, y), group in zip(corpus.passages, positions, groups, strict=True):
         is_near = passage.id in near
         colour = f"c{legend.index(group)}" if group in legend else "other"
-        circle = _circle(passage, x, y, radius=radius, colour=colour, is_near=is_near)
+        opened = passage_data(passage.path, passage.chunk.start, collection=collection)
+        circle = _circle(passage, x, y, opened, radius=radius, colour=colour, is_near=is_near)
         (near_circles if is_near else circles).append(circle)
         if is_near and question:
             from_x, from_y = scale(question[1])
@@ -69,8 +78,8 @@ def map_svg(
     )
 
 
-def _circle(passage: StoredChunk, x: float, y: float, *, radius: int, colour: str, is_near: bool) -> str:
-    data = attributes(action="open", source=passage.path, start=passage.chunk.start, tooltip=_tooltip(passage))
+def _circle(passage: StoredChunk, x: float, y: float, opened: Data, *, radius: int, colour: str, is_near: bool) -> str:
+    data = attributes(action="open", tooltip=_tooltip(passage), **opened)
     if not is_near:
         return f'<circle class="{colour}" cx="{x}" cy="{y}" r="{radius}" {data}/>'
     # Only the near points can be reached with the Tab key: there may be thousands of others.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,25 +28,25 @@ _HEAD = """<div class="page-head"><h1>echo-index</h1>
 
 @dataclass(frozen=True)
 class PageOptions:
-    """Options of the page; `uploads` is the folder to store uploaded files in.
+    """Options of the page; `uploads` are the folders to store uploaded files in, by the names of the indexes.
 
     An index that `is_watched` is built by itself whenever its files change.
     """
 
-    uploads: Path
+    uploads: Mapping[str, Path]
     max_upload_bytes: int
     may_change: bool = True
     is_watched: bool = False
 
 
-def make_page(service: IndexService, build_job: BuildJob, options: PageOptions) -> gr.Blocks:
-    """Return the page, ready to be mounted."""
+def make_page(service: IndexService, build_jobs: Mapping[str, BuildJob], options: PageOptions) -> gr.Blocks:
+    """Return the page, ready to be mounted; `build_jobs` are those of the indexes by their names."""
     page: gr.Blocks
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=False, delete_cache=(3600, 3600)) as page:
         exception = ", unless you choose another language model" if service.options.llms else ""
         _keep_connection_open(page)
         gr.HTML(_HEAD.format(except_for=exception), elem_id="head")
-        changes = ChangeNotice(build_job, may_change=options.may_change, is_watched=options.is_watched)
+        changes = ChangeNotice(build_jobs, may_change=options.may_change, is_watched=options.is_watched)
         with gr.Tabs():
             with gr.Tab("Search", id="search"):
                 search = SearchTab(service, page)
@@ -58,27 +59,21 @@ def make_page(service: IndexService, build_job: BuildJob, options: PageOptions) 
             with gr.Tab("Library", id="library") as library_tab:
                 library = LibraryTab(
                     service,
-                    build_job,
+                    build_jobs,
                     uploads=options.uploads,
                     max_bytes=options.max_upload_bytes,
                     may_change=options.may_change,
                 )
         viewer = Viewer(service)
         viewer.open_from([search.results, ask.passages, compare.results, *explore.panels])
-        viewer.open_from_table(explore.documents)
+        viewer.open_from_table(explore.documents, explore.collection)
         inputs, outputs = explore.refresh_event
         explore_tab.select(explore.refresh, inputs, outputs, show_progress="minimal", api_visibility="private")
         library.connect(page, library_tab)
         changes.connect(page)
         for event in (page.load, library.contents.change):
             for filters in (search.filters, ask.filters, compare.filters):
-                event(
-                    filters.refresh,
-                    None,
-                    [filters.folders, filters.formats],
-                    show_progress="hidden",
-                    api_visibility="private",
-                )
+                filters.refresh_after(event)
         add_endpoints(service)
     page.state_session_capacity = _MAX_SESSIONS
     return page

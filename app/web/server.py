@@ -6,10 +6,9 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from echo_index.app.services.credentials import Authenticator
 from echo_index.app.services.encoder_factory import EncoderOptions
 from echo_index.app.services.index_service import IndexService, ServiceOptions
 from echo_index.app.services.mcp_package import require_mcp
+from echo_index.app.services.uploads import uploads_folder
 from echo_index.errors import EchoIndexError
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 class ServerOptions:
     """Where to listen and what to allow; `authenticator` is None if no login is required.
 
-    `api` adds the routes for programs; without `page` there are only these, and Gradio is not loaded. With `watch`, the
-    index is built in the background whenever its files change.
+    `api` adds the routes for programs; without `page` there are only these, and Gradio is not loaded. With `watch`,
+    indexes are built in the background whenever their files change.
     """
 
     host: str = DEFAULTS.host
@@ -59,14 +59,14 @@ class ServerOptions:
 def make_app(
     service: IndexService,
     options: ServerOptions,
-    build_job: BuildJob | None = None,
+    build_jobs: Mapping[str, BuildJob] | None = None,
     *,
     report: Callable[[str], None] = lambda line: None,
 ) -> FastAPI:
     """Return the application: the page at /, its endpoints below /gradio_api, readiness at /healthz; or the API.
 
-    The page starts and shows the builds of `build_job`, a new one unless it is given. `report` is told what fails in
-    the routes for programs.
+    The page starts and shows the builds of `build_jobs`, new ones unless they are given. `report` is told what fails
+    in the routes for programs.
 
     Raises:
         MissingPackage: `mcp` is set and the package mcp is not installed.
@@ -75,7 +75,7 @@ def make_app(
 
     hosts = LOOPBACK_NAMES if options.is_local else None
     if options.page:
-        app = _page_app(service, options, build_job or new_build_job(service))
+        app = _page_app(service, options, build_jobs or new_build_jobs(service))
         app.add_middleware(Guard, hosts=hosts, may_upload=options.may_change)
         if not options.api:
             return app
@@ -88,7 +88,7 @@ def make_app(
     return app
 
 
-def _page_app(service: IndexService, options: ServerOptions, build_job: BuildJob) -> FastAPI:
+def _page_app(service: IndexService, options: ServerOptions, build_jobs: Mapping[str, BuildJob]) -> FastAPI:
     # Set before Gradio is imported, which otherwise calls home.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     import gradio as gr
@@ -101,11 +101,12 @@ def _page_app(service: IndexService, options: ServerOptions, build_job: BuildJob
     if options.mcp:
         require_mcp()
     max_bytes = options.upload_megabytes * 10**6
+    indexes = [collection.index for collection in service.collections]
     page = make_page(
         service,
-        build_job,
+        build_jobs,
         PageOptions(
-            uploads=uploads_folder(service.index_dir),
+            uploads={each.name: uploads_folder(each.index, indexes) for each in service.collections},
             max_upload_bytes=max_bytes,
             may_change=options.may_change,
             is_watched=options.watch,
@@ -148,11 +149,11 @@ def run_server(service_options: ServiceOptions, options: ServerOptions, *, notic
             service = IndexService(service_options, notice=notice)
             if service.has_several:  # that do not go together; a single one may not exist yet
                 service.with_searcher(lambda searcher: None)
-            build_job = new_build_job(service)
-            app = make_app(service, options, build_job, report=notice)
+            build_jobs = new_build_jobs(service)
+            app = make_app(service, options, build_jobs, report=notice)
             Thread(target=service.warm, name="warm", daemon=True).start()
             if options.watch:
-                watching.enter_context(background_watch(build_job, polling=options.watch_polling, notice=notice))
+                watching.enter_context(background_watch(build_jobs, polling=options.watch_polling, notice=notice))
             host, port = listener.getsockname()[:2]
             for line in _addresses(options, f"http://{host}:{port}"):
                 notice(line)
@@ -182,14 +183,10 @@ def _addresses(options: ServerOptions, address: str) -> Iterator[str]:
         yield f"Programs use {address} ({routes}){'' if options.page else stop}"
 
 
-def new_build_job(service: IndexService) -> BuildJob:
-    """Return a job for the builds of an index with the models of its service."""
-    return BuildJob(service.index_dir, EncoderOptions(model=service.options.model, device=service.options.device))
-
-
-def uploads_folder(index_dir: Path) -> Path:
-    """Return the folder of uploaded files: beside the index, so that both can be moved together."""
-    return index_dir.absolute().parent / DEFAULTS.uploads_name
+def new_build_jobs(service: IndexService) -> dict[str, BuildJob]:
+    """Return a job for the builds of each index, by its name, with the models of the service."""
+    options = EncoderOptions(model=service.options.model, device=service.options.device)
+    return {collection.name: BuildJob(collection.index, options) for collection in service.collections}
 
 
 def _listen(options: ServerOptions) -> socket.socket:

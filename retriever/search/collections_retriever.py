@@ -54,7 +54,8 @@ class CollectionsRetriever(Searcher):
                 raise IndexMismatch(
                     f"The indexes {first_name} and {name} were built with different encoders ({different}), "
                     "so their passages cannot be ranked together.",
-                    remedy="Rebuild one of them with the settings of the other, which echo-index status shows.",
+                    remedy="Search one of them alone, or rebuild one with the settings of the other, which "
+                    "echo-index status shows.",
                 )
 
     @classmethod

@@ -48,12 +48,10 @@ class Retriever(Searcher):
         device: DeviceChoice = "auto",
         index_device: IndexDevice = "auto",
         notice: Callable[[str], None] = lambda line: None,
-        load_encoder: Callable[[], EchoEncoder] | None = None,
     ) -> Retriever:
         """Open an index. Unless an encoder is given, the one in the manifest is loaded at the first dense search.
 
-        `model` is the new path of that encoder's model, if it has moved. `load_encoder` is called instead of loading
-        it, so that several indexes can share an encoder.
+        `model` is the new path of that encoder's model, if it has moved.
 
         Raises:
             IndexMissing: there is no complete index in the folder.
@@ -73,7 +71,7 @@ class Retriever(Searcher):
                 return encoder
             return EchoEncoder.from_config(snapshot.manifest.encoder, model=model, device=device, notice=notice)
 
-        return cls(index_dir, snapshot, load_encoder=load_encoder or load, index_device=index_device)
+        return cls(index_dir, snapshot, load_encoder=load, index_device=index_device)
 
     @property
     def snapshot(self) -> Snapshot:

@@ -60,7 +60,11 @@ class DocumentError(SourceError):
 
 
 class IndexMissing(EchoIndexError):
-    """A folder contains no complete index."""
+    """A folder contains no complete index. `collection` is its name if it is one of several."""
+
+    def __init__(self, message: str, *, remedy: str = "", collection: str = "") -> None:
+        super().__init__(message, remedy=remedy)
+        self.collection = collection
 
 
 class IndexMismatch(EchoIndexError):

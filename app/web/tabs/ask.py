@@ -85,7 +85,7 @@ class AskTab:
                 self.passages = interactive_html(_NO_PASSAGES, elem_id="passages", label="Passages")
         citation_links = gr.HTML(js_on_load=asset("citations.js"), elem_classes="silent")
         exported = gr.Textbox(value="", visible=False)
-        inputs = [question, turns, writer, *self.filters.inputs]
+        inputs = [question, turns, writer, self.filters.collections, *self.filters.inputs]
         outputs = [question, turns, chat, self.passages, send, stop]
         ask_event = gr.on(
             [send.click, question.submit],
@@ -118,6 +118,7 @@ class AskTab:
         question: str,
         turns: list[Turn],
         writer: str,
+        collections: list[str] | None,
         folders: list[str],
         formats: list[str],
         since: str,
@@ -132,7 +133,13 @@ class AskTab:
         except FilterError as error:
             yield question, turns, conversation(turns), error_html(error), *_buttons(running=False)
             return
-        request = Request(question, before=tuple(turns), where=search_filter, writer=writer)
+        request = Request(
+            question,
+            before=tuple(turns),
+            where=search_filter,
+            collections=tuple(collections or ()),
+            writer=writer,
+        )
         updated = [*turns, Turn(question)]
         yield "", updated, conversation(updated, is_running=True), _NO_PASSAGES, *_buttons(running=True)
         try:

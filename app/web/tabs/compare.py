@@ -9,9 +9,11 @@ import gradio as gr
 
 from echo_index.app.services.formatting import heading_path, location_text
 from echo_index.app.services.index_service import IndexService
+from echo_index.app.web.collection_choice import collection_input
 from echo_index.app.web.error_html import show_errors
 from echo_index.app.web.filters import FilterInputs, make_filter
 from echo_index.app.web.html import button, escape_html, notice
+from echo_index.app.web.passage_data import passage_data
 from echo_index.app.web.tabs.query_row import query_row
 from echo_index.app.web.theme import interactive_html
 from echo_index.retriever.search.comparison import compare, compare_sentences
@@ -63,14 +65,16 @@ class CompareTab:
             elem_id="compare-question",
             placeholder="Ask a question to compare the three rankings",
         )
+        collection = collection_input(service, elem_id="compare-collection")
         with gr.Accordion("Filters", open=False):
-            self.filters = FilterInputs(service)
+            self.filters = FilterInputs(service, collections=collection)
         self.results = interactive_html(_WELCOME, elem_id="comparison", label="Comparison")
         gr.on(
             [go.click, question.submit, *self.filters.changes],
             self._compare,
-            [question, *self.filters.inputs],
+            [collection, question, *self.filters.inputs],
             self.results,
+            trigger_mode="always_last",
             concurrency_limit=4,
             show_progress="minimal",
             api_visibility="private",
@@ -91,7 +95,7 @@ class CompareTab:
         gr.on(
             [measure.click, sentence.submit, paraphrase.submit, same_start.submit],
             self._measure,
-            [sentence, paraphrase, same_start],
+            [collection, sentence, paraphrase, same_start],
             similarities,
             concurrency_limit=4,
             show_progress="minimal",
@@ -100,17 +104,28 @@ class CompareTab:
 
     @show_errors
     def _compare(
-        self, question: str, folders: list[str], formats: list[str], since: str, before: str, where: str
+        self,
+        collection: str,
+        question: str,
+        folders: list[str],
+        formats: list[str],
+        since: str,
+        before: str,
+        where: str,
     ) -> str:
         if not question.strip():
             return _WELCOME
         search_filter = make_filter(folders, formats, since, before, where)
+        shown = self._service.shown(collection)
         return self._service.with_retriever(
-            lambda retriever: comparison_html(compare(retriever, question, k=_HITS, where=search_filter))
+            lambda retriever: comparison_html(
+                compare(retriever, question, k=_HITS, where=search_filter), collection=shown
+            ),
+            collection=collection,
         )
 
     @show_errors
-    def _measure(self, sentence: str, paraphrase: str, same_start: str) -> str:
+    def _measure(self, collection: str, sentence: str, paraphrase: str, same_start: str) -> str:
         def measure(retriever: Retriever) -> str:
             normalizations = retriever.with_snapshot(lambda snapshot: snapshot.normalizations())
             pairs = compare_sentences(
@@ -118,18 +133,21 @@ class CompareTab:
             )
             return similarities_html(pairs, without_mean=normalizations is not None)
 
-        return self._service.with_retriever(measure)
+        return self._service.with_retriever(measure, collection=collection)
 
 
-def comparison_html(comparison: Comparison) -> str:
-    """Return the rankings as columns, echo in the middle, with lines between the ranks of the same passage."""
+def comparison_html(comparison: Comparison, *, collection: str = "") -> str:
+    """Return the rankings as columns, echo in the middle, with lines between the ranks of the same passage.
+
+    `collection` is the name of the index if there are several.
+    """
     rankings = {ranking.name: ranking for ranking in comparison.rankings}
     echo = rankings["echo"]
     classical, lexical = rankings.get("classical"), rankings["lexical"]
     parts = []
     if classical is not None:
-        parts += [_column(classical, echo), _lines(classical.hits, echo.hits)]
-    parts += [_column(echo, echo), _lines(echo.hits, lexical.hits), _column(lexical, echo)]
+        parts += [_column(classical, echo, collection), _lines(classical.hits, echo.hits)]
+    parts += [_column(echo, echo, collection), _lines(echo.hits, lexical.hits), _column(lexical, echo, collection)]
     warning = ""
     if comparison.is_among_hits:
         warning = notice(
@@ -146,11 +164,11 @@ def comparison_html(comparison: Comparison) -> str:
     return f'{warning}<div class="comparison">{"".join(parts)}</div>'
 
 
-def _column(ranking: Ranking, echo: Ranking) -> str:
+def _column(ranking: Ranking, echo: Ranking, collection: str) -> str:
     name, description = _TITLES[ranking.name]
     echo_ranks = {_key(hit): rank for rank, hit in enumerate(echo.hits, start=1)}
     rows = [
-        _row(hit, rank, echo_ranks.get(_key(hit)), is_echo=ranking is echo)
+        _row(hit, rank, echo_ranks.get(_key(hit)), collection=collection, is_echo=ranking is echo)
         for rank, hit in enumerate(ranking.hits, start=1)
     ]
     body = "".join(rows) or '<li class="rank-row none">Nothing was found.</li>'
@@ -159,9 +177,10 @@ def _column(ranking: Ranking, echo: Ranking) -> str:
     )
 
 
-def _row(hit: Hit, rank: int, echo_rank: int | None, *, is_echo: bool) -> str:
+def _row(hit: Hit, rank: int, echo_rank: int | None, *, collection: str, is_echo: bool) -> str:
     label = f"{rank}. {heading_path(hit.title, hit.location.headings, separator=' › ') or hit.source}"
-    link = button(label, "open", title=f"Open {location_text(hit.location)}", source=hit.source, start=hit.start)
+    opened = passage_data(hit.source, hit.start, collection=collection)
+    link = button(label, "open", title=f"Open {location_text(hit.location)}", **opened)
     return (
         f'<li class="rank-row">{link}<span class="place">{escape_html(location_text(hit.location))}</span>'
         f"{'' if is_echo else _rank_change(rank, echo_rank)}</li>"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from echo_index.app.services.formatting import location_text, pluralize
 from echo_index.app.services.index_service import IndexService
+from echo_index.app.web.collection_choice import collection_input
 from echo_index.app.web.error_html import error_html, show_errors
 from echo_index.app.web.hit_cards import hit_cards
 from echo_index.app.web.html import button, escape_html, notice
 from echo_index.app.web.map_svg import map_svg
+from echo_index.app.web.passage_data import passage_data
 from echo_index.app.web.tabs.query_row import query_row
 from echo_index.app.web.theme import interactive_html
 from echo_index.errors import EchoIndexError
@@ -43,6 +46,7 @@ class ExploreTab:
             elem_id="explore-question",
             placeholder="Show a question on the map, with the passages nearest to it",
         )
+        self.collection = collection_input(service, elem_id="explore-collection")
         map_html = interactive_html(_WAITING, elem_id="map", label="Map")
         neighbours = interactive_html(elem_id="neighbours", label="Neighbours")
         with gr.Accordion("Documents", open=False):
@@ -63,35 +67,54 @@ class ExploreTab:
         gr.on(
             [go.click, question.submit],
             self._show,
-            question,
+            [self.collection, question],
             [map_html, neighbours],
             show_progress="minimal",
             api_visibility="private",
         )
         # Computed only on request: it takes seconds in a large index.
-        issues_section.expand(self._issues, None, issues, show_progress="minimal", api_visibility="private")
-        self.refresh_event = ([question], [map_html, neighbours, self.documents])
+        issues_section.expand(self._issues, self.collection, issues, show_progress="minimal", api_visibility="private")
+        self.refresh_event = ([self.collection, question], [map_html, neighbours, self.documents])
+        inputs, outputs = self.refresh_event
+        self.collection.input(
+            self._choose,
+            [*inputs, issues],
+            [*outputs, issues],
+            trigger_mode="always_last",
+            show_progress="minimal",
+            api_visibility="private",
+        )
 
-    def refresh(self, question: str) -> tuple[str, str, list[list[Any]]]:
+    def refresh(self, collection: str, question: str) -> tuple[str, str, list[list[Any]]]:
         """Return the map, the neighbours of the question and the table of documents for the current index."""
-        return *self._show(question), self._document_rows()
+        return *self._show(collection, question), self._document_rows(collection)
 
-    def _show(self, question: str) -> tuple[str, str]:
+    def _choose(self, collection: str, question: str, issues: str) -> tuple[str, str, list[list[Any]], str]:
+        """Return what `refresh` does for another collection, and its possible problems if they were shown before."""
+        return *self.refresh(collection, question), self._issues(collection) if issues else ""
+
+    def _show(self, collection: str, question: str) -> tuple[str, str]:
+        shown = self._service.shown(collection)
         try:
-            return self._service.with_retriever(lambda retriever: _draw_map(retriever, question))
+            return self._service.with_retriever(
+                lambda retriever: _draw_map(retriever, question, collection=shown), collection=collection
+            )
         except EchoIndexError as error:
             return error_html(error), ""
 
-    def _document_rows(self) -> list[list[Any]]:
+    def _document_rows(self, collection: str) -> list[list[Any]]:
         try:
-            documents = self._service.with_snapshot(list_documents)
+            documents = self._service.with_snapshot(list_documents, collection=collection)
         except EchoIndexError:
             return []
         return [document_row(document) for document in documents[:_MAX_ROWS]]
 
     @show_errors
-    def _issues(self) -> str:
-        return self._service.with_snapshot(lambda snapshot: issues_html(find_corpus_issues(snapshot)))
+    def _issues(self, collection: str) -> str:
+        shown = self._service.shown(collection)
+        return self._service.with_snapshot(
+            lambda snapshot: issues_html(find_corpus_issues(snapshot), collection=shown), collection=collection
+        )
 
 
 def document_row(document: ListedDocument) -> list[Any]:
@@ -101,9 +124,9 @@ def document_row(document: ListedDocument) -> list[Any]:
     return [document.path, document.title, document.format, document.passages, size, state]
 
 
-def _draw_map(retriever: Retriever, question: str) -> tuple[str, str]:
+def _draw_map(retriever: Retriever, question: str, *, collection: str) -> tuple[str, str]:
     if not question.strip():
-        return map_svg(retriever.with_snapshot(map_corpus)), ""
+        return map_svg(retriever.with_snapshot(map_corpus), collection=collection), ""
     hits = retriever.search(question, k=_NEIGHBOURS, mode="dense")
 
     def draw(snapshot: Snapshot) -> tuple[CorpusMap, set[int]]:
@@ -114,13 +137,21 @@ def _draw_map(retriever: Retriever, question: str) -> tuple[str, str]:
     corpus, near = retriever.with_snapshot(draw)
     [point] = corpus.project(retriever.project_query(question)[None, :]).tolist()
     head = '<p class="head">Passages nearest to the question by meaning</p>'
-    return map_svg(corpus, question=(question, (point[0], point[1])), near=near), head + hit_cards(
-        retriever.highlight(question, hits)
-    )
+    hits = [replace(hit, collection=collection) for hit in retriever.highlight(question, hits)]
+    drawn = map_svg(corpus, question=(question, (point[0], point[1])), near=near, collection=collection)
+    return drawn, head + hit_cards(hits)
 
 
-def issues_html(issues: CorpusIssues) -> str:
-    """Return the unreadable files, near-duplicates and almost empty passages of an index."""
+def issues_html(issues: CorpusIssues, *, collection: str = "") -> str:
+    """Return the unreadable files, near-duplicates and almost empty passages of an index.
+
+    `collection` is the name of the index if there are several.
+    """
+
+    def link(passage: StoredChunk) -> str:
+        opened = passage_data(passage.path, passage.chunk.start, collection=collection)
+        return button(location_text(Hit.of(passage).location), "open", **opened)
+
     parts = []
     if issues.failed:
         rows = "".join(
@@ -132,7 +163,7 @@ def issues_html(issues: CorpusIssues) -> str:
         )
     if issues.near_duplicates:
         rows = "".join(
-            f"<li>{_link(pair.first)} and {_link(pair.second)} <small>{_similarity_text(pair.cosine)}</small>"
+            f"<li>{link(pair.first)} and {link(pair.second)} <small>{_similarity_text(pair.cosine)}</small>"
             f'<p class="passage" dir="auto">{escape_html(_excerpt(pair.first))}</p></li>'
             for pair in issues.near_duplicates[:_MAX_ISSUES]
         )
@@ -140,7 +171,7 @@ def issues_html(issues: CorpusIssues) -> str:
         parts.append(_issue_group(title, rows, len(issues.near_duplicates)))
     if issues.short:
         rows = "".join(
-            f"<li>{_link(passage)}: “{escape_html(_excerpt(passage))}”</li>" for passage in issues.short[:_MAX_ISSUES]
+            f"<li>{link(passage)}: “{escape_html(_excerpt(passage))}”</li>" for passage in issues.short[:_MAX_ISSUES]
         )
         parts.append(
             _issue_group(f"{pluralize(len(issues.short), 'passage')} with almost no text", rows, len(issues.short))
@@ -155,10 +186,6 @@ def issues_html(issues: CorpusIssues) -> str:
 def _issue_group(title: str, rows: str, count: int) -> str:
     more = f"<li>and {count - _MAX_ISSUES:,} more</li>" if count > _MAX_ISSUES else ""
     return f'<section class="odd"><h3>{title}</h3><ul>{rows}{more}</ul></section>'
-
-
-def _link(passage: StoredChunk) -> str:
-    return button(location_text(Hit.of(passage).location), "open", source=passage.path, start=passage.chunk.start)
 
 
 def _similarity_text(cosine: float) -> str:

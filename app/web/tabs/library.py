@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from echo_index.app.services.formatting import (
 from echo_index.app.services.index_service import IndexService
 from echo_index.app.services.status import ocr_facts
 from echo_index.app.services.uploads import store_uploads
+from echo_index.app.web.collection_choice import collection_input
 from echo_index.app.web.error_html import error_html
 from echo_index.app.web.html import escape_html, notice
 from echo_index.app.web.theme import interactive_html
@@ -60,13 +62,21 @@ class LibraryTab:
     """The components of the tab; `connect` updates them when the page or the tab is opened."""
 
     def __init__(
-        self, service: IndexService, build_job: BuildJob, *, uploads: Path, max_bytes: int, may_change: bool
+        self,
+        service: IndexService,
+        build_jobs: Mapping[str, BuildJob],
+        *,
+        uploads: Mapping[str, Path],
+        max_bytes: int,
+        may_change: bool,
     ) -> None:
+        """Take the builds and the folders for uploads of the indexes by their names."""
         self._service = service
-        self._build_job = build_job
+        self._build_jobs = build_jobs
         self._uploads = uploads
         self._max_bytes = max_bytes
         self._may_change = may_change
+        self._collection = collection_input(service, elem_id="library-collection")
         self.contents = interactive_html(elem_id="held", label="Content of the index")
         self.timer = gr.Timer(_IDLE_SECONDS)
         self._sent = gr.State(BuildState())  # the state of the build that the page was sent last
@@ -108,46 +118,73 @@ class LibraryTab:
         build_outputs = [self._sent, self.progress, self.timer, self.build, self.stop]
         self._outputs = [self.contents, self.removable, *build_outputs]
         if may_change:
-            self.build.click(self._build, [files, self._sources], [files, *build_outputs], **_SEQUENTIAL)
-            self.stop.click(self._stop, None, build_outputs, **_SEQUENTIAL)
+            self.build.click(
+                self._build, [self._collection, files, self._sources], [files, *build_outputs], **_SEQUENTIAL
+            )
+            self.stop.click(self._stop, self._collection, build_outputs, **_SEQUENTIAL)
             self._path_filter.input(
-                self._removable, self._path_filter, self.removable, trigger_mode="always_last", **_SEQUENTIAL
+                self._removable,
+                [self._collection, self._path_filter],
+                self.removable,
+                trigger_mode="always_last",
+                **_SEQUENTIAL,
             )
             remove.click(
                 self._remove,
-                [self.removable, self._path_filter],
+                [self._collection, self.removable, self._path_filter],
                 [result, self.contents, self.removable],
                 **_SEQUENTIAL,
             )
-        self.timer.tick(self._tick, [self._sent, self._path_filter], self._outputs, **_SEQUENTIAL)
+        self._collection.input(
+            self._choose,
+            [self._collection, self._path_filter],
+            [*self._outputs, self._sources, result],
+            trigger_mode="always_last",
+            **_SEQUENTIAL,
+        )
+        self.timer.tick(self._tick, [self._collection, self._sent, self._path_filter], self._outputs, **_SEQUENTIAL)
 
     def connect(self, page: gr.Blocks, tab: gr.Tab) -> None:
         """Fill the tab when the page or the tab is opened, but keep sources that were already typed."""
-        page.load(self._read_sources, None, self._saved_sources, **_SEQUENTIAL).then(
+        page.load(self._read_sources, self._collection, self._saved_sources, **_SEQUENTIAL).then(
             None, [self._saved_sources, self._sources], self._sources, js="(saved, typed) => typed || saved"
         )
         for event in (page.load, tab.select):
-            event(self._refresh, self._path_filter, self._outputs, **_SEQUENTIAL)
+            event(self._refresh, [self._collection, self._path_filter], self._outputs, **_SEQUENTIAL)
 
-    def _refresh(self, path_part: str) -> tuple[Any, ...]:
+    def _refresh(self, collection: str, path_part: str) -> tuple[Any, ...]:
         """Return new values of all components that change."""
-        return self._contents(), self._removable(path_part), *self._build_state()
+        return (
+            self._contents(collection),
+            self._removable(collection, path_part),
+            *self._build_state(collection),
+        )
 
-    def _read_sources(self) -> str:
-        """Return the sources of the index, one per line."""
-        return "\n".join(read_sources(self._service.index_dir)) if self._may_change else ""
+    def _choose(self, collection: str, path_part: str) -> tuple[Any, ...]:
+        """Return what `_refresh` does for another collection, its sources, and no result of a removal.
 
-    def _tick(self, sent: BuildState, path_part: str) -> tuple[Any, ...]:
-        state = self._build_job.state
+        Sources that were typed for the one before are not kept: they would be built into the wrong one.
+        """
+        return *self._refresh(collection, path_part), self._read_sources(collection), ""
+
+    def _job(self, collection: str) -> BuildJob:
+        return self._build_jobs[self._service.find(collection).name]
+
+    def _read_sources(self, collection: str) -> str:
+        """Return the sources of an index, one per line."""
+        return "\n".join(read_sources(self._service.find(collection).index)) if self._may_change else ""
+
+    def _tick(self, collection: str, sent: BuildState, path_part: str) -> tuple[Any, ...]:
+        state = self._job(collection).state
         if state.is_active:
-            return gr.skip(), gr.skip(), *self._build_state()
+            return gr.skip(), gr.skip(), *self._build_state(collection)
         if state == sent:  # what the page shows besides, such as a warning or selected documents, is kept
             return tuple(gr.skip() for _ in self._outputs)
-        return self._refresh(path_part)
+        return self._refresh(collection, path_part)
 
-    def _build_state(self) -> tuple[Any, ...]:
+    def _build_state(self, collection: str) -> tuple[Any, ...]:
         """Return the state of a build, its progress, when to look again, and the visible button."""
-        state = self._build_job.state
+        state = self._job(collection).state
         return (
             state,
             progress_html(state),
@@ -156,45 +193,47 @@ class LibraryTab:
             gr.Button(visible=state.is_active),
         )
 
-    def _build(self, files: list[str] | None, sources: str) -> tuple[Any, ...]:
+    def _build(self, collection: str, files: list[str] | None, sources: str) -> tuple[Any, ...]:
+        folder = self._uploads[self._service.find(collection).name]
         try:
-            stored = store_uploads([Path(file) for file in files or []], self._uploads, max_bytes=self._max_bytes)
+            stored = store_uploads([Path(file) for file in files or []], folder, max_bytes=self._max_bytes)
             sources_list = [line.strip() for line in sources.splitlines() if line.strip()]
             if not stored and not sources_list:
                 warning = notice("There is nothing to build.", remedy="Upload files or name a folder.", kind="warning")
                 return gr.skip(), gr.skip(), warning, gr.skip(), gr.skip(), gr.skip()
-            self._build_job.start([*sources_list, *map(str, stored)])
+            self._job(collection).start([*sources_list, *map(str, stored)])
         except EchoIndexError as error:
             return gr.skip(), gr.skip(), error_html(error), gr.skip(), gr.skip(), gr.skip()
-        return None, *self._build_state()
+        return None, *self._build_state(collection)
 
-    def _stop(self) -> tuple[Any, ...]:
-        self._build_job.stop()
-        return self._build_state()
+    def _stop(self, collection: str) -> tuple[Any, ...]:
+        self._job(collection).stop()
+        return self._build_state(collection)
 
-    def _remove(self, paths: list[str], path_part: str) -> tuple[Any, ...]:
+    def _remove(self, collection: str, paths: list[str], path_part: str) -> tuple[Any, ...]:
         if not paths:
             return notice("No document is selected.", kind="warning"), gr.skip(), gr.skip()
         try:
-            report = remove_documents(paths, self._service.index_dir)
+            report = remove_documents(paths, self._service.find(collection).index)
         except EchoIndexError as error:
             return error_html(error), gr.skip(), gr.skip()
         message = (
             f"{pluralize(len(report.removed), 'document')} removed; {pluralize(report.documents, 'document')} left."
         )
-        return notice(message), self._contents(), self._removable(path_part)
+        return notice(message), self._contents(collection), self._removable(collection, path_part)
 
-    def _contents(self) -> str:
+    def _contents(self, collection: str) -> str:
         try:
-            return self._service.with_snapshot(contents_html)
+            return self._service.with_snapshot(contents_html, collection=collection)
         except IndexMissing:
             return notice("Nothing is indexed yet.", remedy="Upload files or name a folder, then build.", kind="empty")
         except EchoIndexError as error:
             return error_html(error)
 
-    def _removable(self, path_part: str) -> Any:
+    def _removable(self, collection: str, path_part: str) -> Any:
         try:
-            paths = [document.path for document in self._service.with_snapshot(list_documents)]
+            documents = self._service.with_snapshot(list_documents, collection=collection)
+            paths = [document.path for document in documents]
         except EchoIndexError:
             paths = []
         matching = [path for path in paths if path_part.lower() in path.lower()]

@@ -7,16 +7,17 @@ from typing import Any
 import gradio as gr
 
 from echo_index.app.defaults import DEFAULTS, TASKS
+from echo_index.app.services.formatting import document_name
 from echo_index.app.services.index_service import IndexService
 from echo_index.app.web.error_html import show_errors
 from echo_index.app.web.filters import FilterInputs, make_filter, min_score_input, rerank_input
 from echo_index.app.web.hit_cards import hit_cards
 from echo_index.app.web.html import button, escape_html, notice
+from echo_index.app.web.passage_data import NamedPassage
 from echo_index.app.web.tabs.query_row import query_row
 from echo_index.app.web.theme import asset, interactive_html
 from echo_index.retriever.search.lexical import nothing_found
-from echo_index.retriever.search.retriever import Retriever
-from echo_index.retriever.search.searcher import Mode
+from echo_index.retriever.search.searcher import Mode, Searcher
 
 _MODES = [("Meaning and words", "hybrid"), ("Meaning", "dense"), ("Words", "lexical")]
 _WELCOME = notice(
@@ -61,7 +62,7 @@ class SearchTab:
         ]
         search_event: dict[str, Any] = {
             "fn": self._search,
-            "inputs": [question, task, mode, *filters, count, min_score, rerank],
+            "inputs": [question, task, mode, self.filters.collections, *filters, count, min_score, rerank],
             "outputs": self.results,
             "trigger_mode": "always_last",
             "concurrency_limit": 8,
@@ -72,6 +73,7 @@ class SearchTab:
         gr.on([go.click, question.submit, *option_events], **search_event)
         pause.pause(**search_event)
         self.results.back(**search_event)
+        self.filters.chosen.then(**search_event)
         self.results.similar(self._similar, [*filters, count], self.results, api_visibility="private")
         page.load(
             self._search_from_address,
@@ -87,6 +89,7 @@ class SearchTab:
         question: str,
         task: str,
         mode: Mode,
+        collections: list[str] | None,
         folders: list[str],
         formats: list[str],
         since: str,
@@ -97,13 +100,13 @@ class SearchTab:
         rerank: int,
     ) -> str:
         if not question.strip():
-            return self._service.with_snapshot(lambda snapshot: _WELCOME)
+            return self._service.with_searcher(lambda searcher: _WELCOME, collections=collections or ())
 
         search_filter = make_filter(folders, formats, since, before, where)
         least = min_score if min_score and mode != "lexical" else None
 
-        def find(retriever: Retriever) -> str:
-            hits = retriever.search(
+        def find(searcher: Searcher) -> str:
+            hits = searcher.search(
                 question,
                 k=int(count),
                 mode=mode,
@@ -115,10 +118,10 @@ class SearchTab:
             )
             if not hits and least:
                 return notice(f"No passage has a relevance of {least:g} or more.", remedy="Move the slider down.")
-            hits = retriever.highlight(question, hits, instruction=task or None)
+            hits = searcher.highlight(question, hits, instruction=task or None)
             return hit_cards(hits, nothing=nothing_found(question, mode=mode))
 
-        return self._service.with_retriever(find)
+        return self._service.with_searcher(find, collections=collections or ())
 
     def _search_from_address(self, request: gr.Request) -> tuple[Any, Any]:
         """Search for the question in the address, `?q=…`, so that a search can be bookmarked.
@@ -127,7 +130,7 @@ class SearchTab:
         """
         question = str(request.query_params.get("q", ""))[: DEFAULTS.longest_question]
         html = self._search(
-            question, TASKS["Question answering"], "hybrid", [], [], "", "", "", DEFAULTS.page_results, 0, 0
+            question, TASKS["Question answering"], "hybrid", [], [], [], "", "", "", DEFAULTS.page_results, 0, 0
         )
         return (question, html) if question else (gr.skip(), gr.skip() if html == _WELCOME else html)
 
@@ -143,10 +146,11 @@ class SearchTab:
         event: gr.EventData,
     ) -> str:
         search_filter = make_filter(folders, formats, since, before, where)
-        source, start = str(event._data["source"]), int(event._data["start"])
-        hits = self._service.with_retriever(
-            lambda retriever: retriever.similar(source, start, k=int(count), where=search_filter)
+        passage = NamedPassage.of(event._data)
+        hits = self._service.similar(
+            passage.source, passage.start, collection=passage.collection, k=int(count), where=search_filter
         )
+        name = document_name(passage.source, passage.collection)
         back = button("Back to the results", "back")
-        head = f'<p class="head">Passages similar to one of <b>{escape_html(source)}</b> {back}</p>'
+        head = f'<p class="head">Passages similar to one of <b>{escape_html(name)}</b> {back}</p>'
         return head + hit_cards(hits)

@@ -280,7 +280,7 @@ def test_the_service_answers_with_the_best_writer_that_it_offers(
     assert asked == [(encoder.model.name, "cpu")]
     written_by = []
     chat_model = service.chat_model
-    monkeypatch.setattr(service, "chat_model", lambda name: written_by.append(name) or chat_model(name))
+    monkeypatch.setattr(service, "chat_model", lambda name, **how: written_by.append(name) or chat_model(name, **how))
     for writer in (None, OWN_MODEL):
         list(stream_turn(service, Request("Who sleeps?", writer=writer)))
     assert written_by == [best, OWN_MODEL]

@@ -29,7 +29,7 @@ def job(tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> B
 
 def make(job: BuildJob, *, may_change: bool = True, is_watched: bool = False) -> ChangeNotice:
     with gr.Blocks():
-        return ChangeNotice(job, may_change=may_change, is_watched=is_watched)
+        return ChangeNotice({"": job}, may_change=may_change, is_watched=is_watched)
 
 
 def test_the_button_builds_and_the_line_disappears(job: BuildJob, tmp_path: Path) -> None:

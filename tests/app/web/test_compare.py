@@ -37,7 +37,7 @@ def sources(html: str) -> list[list[str]]:
 
 def test_without_filters_all_passages_are_ranked(tab: CompareTab) -> None:
     everything = ["notes/fox.md", "notes/fox.py", "notes/old/den.md"]
-    assert sources(tab._compare("fox", *UNFILTERED)) == [everything] * 3
+    assert sources(tab._compare("", "fox", *UNFILTERED)) == [everything] * 3
 
 
 @pytest.mark.parametrize(
@@ -52,8 +52,8 @@ def test_without_filters_all_passages_are_ranked(tab: CompareTab) -> None:
 def test_filters_restrict_every_ranking(
     tab: CompareTab, filters: tuple[list[str], list[str], str, str, str], left: list[str]
 ) -> None:
-    assert sources(tab._compare("fox", *filters)) == [left] * 3
+    assert sources(tab._compare("", "fox", *filters)) == [left] * 3
 
 
 def test_a_condition_that_cannot_be_read_is_shown_with_its_place(tab: CompareTab) -> None:
-    assert "at character 8" in tab._compare("fox", [], [], "", "", "title =")
+    assert "at character 8" in tab._compare("", "fox", [], [], "", "", "title =")

@@ -91,7 +91,7 @@ def test_the_choices_are_the_folders_and_formats_of_the_index(index: Path) -> No
     gr = pytest.importorskip("gradio")
     with gr.Blocks(analytics_enabled=False):
         choices = FilterInputs(IndexService(ServiceOptions(index, index_device="cpu")))
-    folders, formats = choices.refresh()
+    folders, formats = choices.refresh([], [], [])
     labels = {value: label for label, value in folders.choices}
     assert {*labels} == {"docs", *(f"docs/{name}" for name in FOLDERS)}, "no folder without readable documents"
     assert [value for _, value in folders.choices] == sorted(labels)
@@ -106,4 +106,4 @@ def test_without_an_index_there_are_no_choices(tmp_path: Path) -> None:
     gr = pytest.importorskip("gradio")
     with gr.Blocks(analytics_enabled=False):
         choices = FilterInputs(IndexService(ServiceOptions(tmp_path / "nowhere")))
-    assert [dropdown.choices for dropdown in choices.refresh()] == [[], []]
+    assert [dropdown.choices for dropdown in choices.refresh(None, None, None)] == [[], []]

@@ -22,8 +22,9 @@ from echo_index.app.services.build_job import BuildJob
 from echo_index.app.services.credentials import Authenticator
 from echo_index.app.services.encoder_factory import EncoderOptions
 from echo_index.app.services.index_service import IndexService, ServiceOptions
+from echo_index.app.services.uploads import uploads_folder
 from echo_index.app.web.page import PageOptions, make_page
-from echo_index.app.web.server import ServerOptions, _addresses, _listen, make_app, uploads_folder
+from echo_index.app.web.server import ServerOptions, _addresses, _listen, make_app
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.models.language_model import LanguageModel
 from echo_index.errors import EchoIndexError
@@ -32,8 +33,8 @@ from echo_index.indexer.sources.source import Source
 from echo_index.retriever.search.retriever import Retriever
 
 HERE = "http://127.0.0.1:7860"
-UNFILTERED = ("", "", "", 0)
-"""No dates, no condition and no least relevance."""
+UNFILTERED = ("", "", "", 0, None)
+"""No dates, no condition, no least relevance and no choice of collections."""
 ENDPOINTS = {"search", "similar", "ask", "list_documents", "read", "status"}
 CHANGES = {"_build", "_stop", "_remove"}
 FOX = "# The fox\n\nThe quick brown fox jumps over the lazy dog.\n"
@@ -181,7 +182,7 @@ def test_every_path_has_the_security_headers(visitor: TestClient, path: str) -> 
 def test_foreign_hosts_and_origins_are_rejected(visitor: TestClient, served: IndexService) -> None:
     assert visitor.get("/", headers={"host": "evil.example"}).status_code == 403
     evil = {"origin": "https://evil.example"}
-    body = {"data": ["fox", 1, "lexical", "", None, None, 0, 0]}
+    body = {"data": ["fox", 1, "lexical", "", None, None, 0, 0, *UNFILTERED]}
     assert visitor.post("/gradio_api/call/search", json=body, headers=evil).status_code == 403
     assert visitor.post("/gradio_api/call/search", json=body, headers={"origin": HERE}).status_code == 200
     open_to_all = make_app(served, ServerOptions(host="0.0.0.0"))
@@ -238,16 +239,16 @@ def test_the_search_endpoint(visitor: TestClient) -> None:
 
 def test_the_endpoints_take_dates_conditions_and_a_least_relevance(visitor: TestClient) -> None:
     def found(*filters: Any) -> list[str]:
-        passages = answer(visitor, "search", "fox", 5, "lexical", "", None, None, 0, 0, *filters)["passages"]
+        passages = answer(visitor, "search", "fox", 5, "lexical", "", None, None, 0, 0, *filters, None)["passages"]
         return [passage["source"] for passage in passages]
 
     assert found("", "2000", "", 0) == []
     assert found("1 day", "", "title contains fox", 0) == ["notes/fox.md"]
-    event, data = call(visitor, "search", "fox", 5, "lexical", "", None, None, 0, 0, "", "", "title =", 0)
+    event, data = call(visitor, "search", "fox", 5, "lexical", "", None, None, 0, 0, "", "", "title =", 0, None)
     assert (event, "at character 8" in json.dumps(data)) == ("error", True)
-    event, data = call(visitor, "search", "fox", 5, "lexical", "", None, None, 0, 0, "", "", "", 0.5)
+    event, data = call(visitor, "search", "fox", 5, "lexical", "", None, None, 0, 0, "", "", "", 0.5, None)
     assert (event, "no score that could be compared" in json.dumps(data)) == ("error", True)
-    assert answer(visitor, "ask", "Who judges my vow?", 5, None, None, "", "2000", "")["citations"] == []
+    assert answer(visitor, "ask", "Who judges my vow?", 5, None, None, "", "2000", "", None)["citations"] == []
 
 
 def test_the_search_endpoint_groups_duplicates(visitor: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,28 +262,28 @@ def test_the_search_endpoint_groups_duplicates(visitor: TestClient, monkeypatch:
 
 
 def test_the_similar_endpoint(visitor: TestClient) -> None:
-    [passage] = answer(visitor, "similar", "notes/fox.md", 0, 5, None, None, "", "", "")["passages"]
+    [passage] = answer(visitor, "similar", "notes/fox.md", 0, 5, None, None, "", "", "", "")["passages"]
     assert passage["source"] == "notes/vow.md"
-    filtered = answer(visitor, "similar", "notes/fox.md", 0, 5, ["notes"], ["markdown"], "1 day", "2000", "")
+    filtered = answer(visitor, "similar", "notes/fox.md", 0, 5, ["notes"], ["markdown"], "1 day", "2000", "", "")
     assert filtered["passages"] == []
 
 
 def test_the_ask_endpoint(visitor: TestClient) -> None:
-    result = answer(visitor, "ask", "Who judges my vow?", 50, None, None, "", "", "")
+    result = answer(visitor, "ask", "Who judges my vow?", 50, None, None, "", "", "", None)
     assert result.keys() == {"question", "text", "found", "citations"}
 
 
 def test_the_endpoints_for_documents(visitor: TestClient) -> None:
     def listed(contains: str) -> list[str]:
-        return [found["source"] for found in answer(visitor, "list_documents", contains, 0, 100)["documents"]]
+        return [found["source"] for found in answer(visitor, "list_documents", contains, 0, 100, None)["documents"]]
 
     assert listed("") == ["notes/fox.md", "notes/vow.md"]
     assert listed("FOX") == ["notes/fox.md"]
     text = FOX.strip()
-    read = answer(visitor, "read", "notes/fox.md", None, 4000)
+    read = answer(visitor, "read", "notes/fox.md", None, 4000, "")
     assert (read["text"], read["start"], read["length"], read["next_start"]) == (text, 0, len(text), None)
-    assert answer(visitor, "read", "notes/fox.md", 4, 3)["text"] == "e f"
-    assert answer(visitor, "read", "notes/fox.md:3-3", None, 4000)["text"] == text[11:]
+    assert answer(visitor, "read", "notes/fox.md", 4, 3, "")["text"] == "e f"
+    assert answer(visitor, "read", "notes/fox.md:3-3", None, 4000, "")["text"] == text[11:]
     assert answer(visitor, "status")["documents"] == 2
 
 
@@ -295,15 +296,15 @@ def test_the_endpoints_for_documents(visitor: TestClient) -> None:
         ("search", ("fox", 5, "lexical", "", None, None, -1, 0, *UNFILTERED), "rerank is -1; it must be at least 0."),
         (
             "similar",
-            ("notes/fox.md", 5, 5, None, None, "", "", ""),
+            ("notes/fox.md", 5, 5, None, None, "", "", "", ""),
             "No passage begins at character 5 of notes/fox.md.",
         ),
-        ("similar", ("/etc/passwd", 0, 5, None, None, "", "", ""), "No passage begins at character 0 of /etc/passwd."),
-        ("read", ("/etc/passwd", 0, 10), "There is no document /etc/passwd in this index."),
-        ("read", ("../notes/fox.md", 0, 10), "There is no document ../notes/fox.md in this index."),
-        ("read", ("notes/fox.md", -7, 10), "notes/fox.md has no character -7."),
-        ("read", ("notes/fox.md", 0, -1), "characters is -1; it must be at least 1."),
-        ("ask", ("  ", 3, None, None, "", "", ""), "The question is"),
+        ("similar", ("/etc/passwd", 0, 5, None, None, "", "", "", ""), "No passage begins at character 0 of /etc/pa"),
+        ("read", ("/etc/passwd", 0, 10, ""), "There is no document /etc/passwd in this index."),
+        ("read", ("../notes/fox.md", 0, 10, ""), "There is no document ../notes/fox.md in this index."),
+        ("read", ("notes/fox.md", -7, 10, ""), "notes/fox.md has no character -7."),
+        ("read", ("notes/fox.md", 0, -1, ""), "characters is -1; it must be at least 1."),
+        ("ask", ("  ", 3, None, None, "", "", "", None), "The question is"),
     ],
 )
 def test_errors_are_returned_as_one_sentence(
@@ -319,7 +320,10 @@ def test_without_an_index_endpoints_return_the_remedy(tmp_path: Path) -> None:
     with TestClient(
         make_app(IndexService(ServiceOptions(tmp_path / "index")), ServerOptions()), base_url=HERE
     ) as client:
-        for endpoint, arguments in (("list_documents", ("", 0, 10)), ("ask", ("Who?", 3, None, None, "", "", ""))):
+        for endpoint, arguments in (
+            ("list_documents", ("", 0, 10, None)),
+            ("ask", ("Who?", 3, None, None, "", "", "", None)),
+        ):
             ended, data = call(client, endpoint, *arguments)
             assert ended == "error"
             assert "There is no complete index in" in data["error"] and "echo-index build" in data["error"]
@@ -336,7 +340,7 @@ def test_everything_requires_a_login(stranger: TestClient) -> None:
         assert stranger.get(f"/{path}").status_code == 401, path
     for path in ("file=/etc/passwd", "call/search/1"):
         assert stranger.get(f"/gradio_api/{path}").status_code == 401, path
-    body = {"data": ["fox", 1, "lexical", "", None, None, 0, 0]}
+    body = {"data": ["fox", 1, "lexical", "", None, None, 0, 0, *UNFILTERED]}
     for endpoint in ENDPOINTS:
         for way in ("call", "call/v2", "run", "api"):
             assert stranger.post(f"/gradio_api/{way}/{endpoint}", json=body).status_code == 401, (way, endpoint)
@@ -386,9 +390,9 @@ def test_a_read_only_server_accepts_no_uploads(served: IndexService, options: Se
 
 def test_events_of_the_library_run_sequentially(served: IndexService, tmp_path: Path) -> None:
     builder = BuildJob(served.index_dir, EncoderOptions())
-    page = make_page(served, builder, PageOptions(uploads=tmp_path, max_upload_bytes=1))
+    page = make_page(served, {"": builder}, PageOptions(uploads={"": tmp_path}, max_upload_bytes=1))
     showing = [event for event in page.fns.values() if "progress" in {output.elem_id for output in event.outputs}]
-    assert {event.name for event in showing} == {"_build", "_stop", "_tick", "_refresh"}
+    assert {event.name for event in showing} == {"_build", "_stop", "_choose", "_tick", "_refresh"}
     assert {(event.concurrency_id, event.concurrency_limit) for event in showing} == {("library", 1)}
 
 
