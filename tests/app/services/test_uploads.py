@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from indexer_helpers import build
 
-from echo_index.app.services.uploads import safe_name, store_uploads
+from echo_index.app.services.uploads import safe_name, store_uploads, uploads_folder
 from echo_index.errors import DocumentError
 from echo_index.indexer.documents.formats import FORMATS
 
@@ -125,3 +126,30 @@ def test_any_name_becomes_one_visible_file_in_the_folder(name: str) -> None:
     assert Path("folder", safe).parent == Path("folder")
     assert "\\" not in safe
     assert len(safe.encode()) <= 204
+
+
+def test_several_indexes_in_one_folder_have_uploads_of_their_own(tmp_path: Path) -> None:
+    here, there, elsewhere = tmp_path / "work", tmp_path / "recipes", tmp_path / "deep/index"
+    common, own = tmp_path / "echo-index-uploads", tmp_path / "echo-index-uploads-work"
+    served = [here, there, elsewhere]
+    assert uploads_folder(here) == uploads_folder(here, [here]) == uploads_folder(here, [here, elsewhere]) == common
+    assert uploads_folder(elsewhere, served) == tmp_path / "deep/echo-index-uploads"
+    assert uploads_folder(here, served) == own
+    assert uploads_folder(there, served) == tmp_path / "echo-index-uploads-recipes"
+    assert uploads_folder(here, served[::-1]) == own, "in any order"
+    own.mkdir()
+    assert uploads_folder(here) == own, "it keeps them when it is served alone"
+
+
+def test_the_one_index_that_has_earlier_uploads_keeps_them(tmp_path: Path) -> None:
+    here, there, common = tmp_path / "work", tmp_path / "recipes", tmp_path / "echo-index-uploads"
+    common.mkdir()
+    (common / "fox.md").write_text("The quick brown fox.")
+    (tmp_path / "bread.md").write_text("Rye bread.")
+    build(common / "fox.md", here)
+    build(tmp_path / "bread.md", there)
+    assert uploads_folder(here, [here, there]) == common
+    assert uploads_folder(there, [here, there]) == tmp_path / "echo-index-uploads-recipes"
+    build(common / "fox.md", there)
+    for index in (here, there):
+        assert uploads_folder(index, [here, there]) == tmp_path / f"echo-index-uploads-{index.name}", "not the same"

@@ -1,0 +1,94 @@
+"""A service of several indexes: what is wrong with one does not concern the others."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from several_indexes import build_notes, several_indexes
+from tiny_models import CHAT_TEMPLATE, llama_config, save_model
+
+from echo_index.app.services.answer_job import Request, stream_turn
+from echo_index.app.services.index_service import IndexService
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.models.language_model import load_model
+from echo_index.errors import IndexMismatch, IndexMissing
+
+NAMES = ["work", "recipes"]
+
+
+@pytest.fixture
+def service(tmp_path: Path, encoder: EchoEncoder) -> IndexService:
+    return several_indexes(tmp_path, encoder)
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> EchoEncoder:
+    """Return an encoder of another model."""
+    config = llama_config(num_hidden_layers=3)
+    folder = save_model(tmp_path_factory.mktemp("models") / "other", config, seed=7, chat_template=CHAT_TEMPLATE)
+    return EchoEncoder(load_model(str(folder), device="cpu"))
+
+
+def found(service: IndexService, *collections: str) -> set[tuple[str, str]]:
+    """Return the collections and documents that a search finds."""
+    hits = service.with_searcher(lambda searcher: searcher.search("the report", k=10), collections=collections)
+    return {(hit.collection, hit.source) for hit in hits}
+
+
+@pytest.mark.parametrize("gone", NAMES)
+@pytest.mark.parametrize("is_open", [True, False])
+def test_an_index_that_disappears_is_named_and_the_other_is_searched_alone(
+    service: IndexService, tmp_path: Path, gone: str, is_open: bool
+) -> None:
+    [left] = {*NAMES} - {gone}
+    if is_open:
+        assert len(found(service)) == 6
+    shutil.rmtree(tmp_path / gone / "index")
+    for collections in ((), (gone,), NAMES):
+        with pytest.raises(IndexMissing) as raised:
+            found(service, *collections)
+        error = raised.value
+        assert error.collection == gone
+        assert error.message.startswith(f"The collection {gone} cannot be used: there is no complete index in ")
+        assert error.remedy == f"Build it: echo-index build FOLDER --index {tmp_path / gone / 'index'}"
+    assert {collection for collection, _ in found(service, left)} == {left}
+    *_, turn = stream_turn(service, Request("What is due?", collections=(left,)))
+    assert turn.answer is not None and {hit.collection for hit in turn.passages} == {left}
+
+
+def test_of_a_single_index_that_is_missing_no_collection_is_named(service: IndexService, tmp_path: Path) -> None:
+    alone = IndexService(type(service.options)(tmp_path / "nowhere", name="alone"))
+    with pytest.raises(IndexMissing) as raised:
+        found(alone)
+    assert raised.value.collection == "" and raised.value.message.startswith("There is no complete index in ")
+
+
+@pytest.mark.parametrize("rebuilt", NAMES)
+def test_an_index_that_is_rebuilt_with_another_model_is_searched_alone_until_both_have_one(
+    service: IndexService, tmp_path: Path, encoder: EchoEncoder, other: EchoEncoder, rebuilt: str
+) -> None:
+    [kept] = {*NAMES} - {rebuilt}
+    assert len(found(service)) == 6
+    opened = service.with_retriever(lambda retriever: retriever, collection=kept)
+    build_notes(tmp_path / rebuilt, other, rebuild=True)
+    for _ in range(2):
+        with pytest.raises(IndexMismatch, match="cannot be ranked together"):
+            found(service)
+    for name in NAMES:
+        assert {collection for collection, _ in found(service, name)} == {name}
+    encoders = {name: service.with_retriever(lambda retriever: retriever.encoder, collection=name) for name in NAMES}
+    assert encoders[rebuilt].fingerprint == other.fingerprint and encoders[kept].fingerprint == encoder.fingerprint
+    assert service.with_retriever(lambda retriever: retriever, collection=kept) is opened, "it stays open"
+    *_, turn = stream_turn(service, Request("What is due?", collections=(rebuilt,)))
+    assert turn.answer is not None
+    writers = {name: service.chat_model(collections=[name]).load().name for name in NAMES}  # type: ignore[attr-defined]
+    assert writers == {name: encoders[name].model.name for name in NAMES}
+    build_notes(tmp_path / rebuilt, encoder, rebuild=True)
+    assert len(found(service)) == 6
+
+
+def test_the_indexes_share_their_model(service: IndexService) -> None:
+    models = [service.with_retriever(lambda retriever: retriever.encoder.model, collection=name) for name in NAMES]
+    assert models[0] is models[1]
