@@ -43,12 +43,12 @@ def test_a_search_takes_all_collections_or_those_that_are_named(tools: DocumentT
         tools.search("a fox", collections=["work"])
 
 
-def test_the_encoder_is_loaded_once_for_all(two_collections: IndexService, encoder: EchoEncoder) -> None:
+def test_the_model_is_loaded_once_for_all(two_collections: IndexService, encoder: EchoEncoder) -> None:
     first, second = (
         two_collections.with_retriever(lambda retriever: retriever.encoder, collection=name)
         for name in ("animals", "magic")
     )
-    assert first is second and first.fingerprint == encoder.fingerprint
+    assert first.model is second.model and first.fingerprint == second.fingerprint == encoder.fingerprint
 
 
 def test_queries_are_embedded_for_the_collection_that_is_searched(two_collections: IndexService) -> None:

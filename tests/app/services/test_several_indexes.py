@@ -87,8 +87,3 @@ def test_an_index_that_is_rebuilt_with_another_model_is_searched_alone_until_bot
     assert writers == {name: encoders[name].model.name for name in NAMES}
     build_notes(tmp_path / rebuilt, encoder, rebuild=True)
     assert len(found(service)) == 6
-
-
-def test_the_indexes_share_their_model(service: IndexService) -> None:
-    models = [service.with_retriever(lambda retriever: retriever.encoder.model, collection=name) for name in NAMES]
-    assert models[0] is models[1]
