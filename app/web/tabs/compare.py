@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -148,17 +149,18 @@ def comparison_html(comparison: Comparison, *, collection: str = "") -> str:
     if classical is not None:
         parts += [_column(classical, echo, collection), _lines(classical.hits, echo.hits)]
     parts += [_column(echo, echo, collection), _lines(echo.hits, lexical.hits), _column(lexical, echo, collection)]
+    build = "echo-index build --compare" + (f" --index {shlex.quote(collection)}" if collection else "")
     warning = ""
     if comparison.is_among_hits:
         warning = notice(
             "The classical way ranks only what the other two find: the index has no classical embeddings.",
-            remedy="To rank all passages by them: echo-index build --compare",
+            remedy=f"To rank all passages by them: {build}",
             kind="warning",
         )
     elif comparison.without_classical:
         warning = notice(
             f"{comparison.without_classical:,} passages have no classical embeddings.",
-            remedy="To include them: echo-index build --compare",
+            remedy=f"To include them: {build}",
             kind="warning",
         )
     return f'{warning}<div class="comparison">{"".join(parts)}</div>'

@@ -35,6 +35,8 @@ from echo_index.indexer.generations.source_registry import read_sources, skipped
 from echo_index.indexer.inspection.document_queries import list_documents
 
 if TYPE_CHECKING:
+    from gradio.components import Component
+
     from echo_index.indexer.building.document_sync import BuildReport
     from echo_index.indexer.generations.snapshot import Snapshot
 
@@ -115,13 +117,20 @@ class LibraryTab:
             self.removable = gr.CheckboxGroup([], label="Documents", elem_id="removable")
             remove = gr.Button("Remove the selected documents", variant="stop", elem_id="remove")
             result = gr.HTML(elem_id="removed")
-        build_outputs = [self._sent, self.progress, self.timer, self.build, self.stop]
-        self._outputs = [self.contents, self.removable, *build_outputs]
-        if may_change:
+        self._outputs = [self.contents, self.removable, *self._build_outputs]
+        self._add_events(files, remove, result)
+
+    @property
+    def _build_outputs(self) -> list[Component]:
+        """The components that `_build_state` has values for."""
+        return [self._sent, self.progress, self.timer, self.build, self.stop]
+
+    def _add_events(self, files: gr.File, remove: gr.Button, result: gr.HTML) -> None:
+        if self._may_change:
             self.build.click(
-                self._build, [self._collection, files, self._sources], [files, *build_outputs], **_SEQUENTIAL
+                self._build, [self._collection, files, self._sources], [files, *self._build_outputs], **_SEQUENTIAL
             )
-            self.stop.click(self._stop, self._collection, build_outputs, **_SEQUENTIAL)
+            self.stop.click(self._stop, self._collection, self._build_outputs, **_SEQUENTIAL)
             self._path_filter.input(
                 self._removable,
                 [self._collection, self._path_filter],

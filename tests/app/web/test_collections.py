@@ -136,6 +136,7 @@ def test_rankings_and_the_map_are_of_one_collection(service: IndexService, block
     explore = ExploreTab(service)
     drawn, neighbours, rows = explore.refresh(collection, "begin")
     pages = [CompareTab(service)._compare(collection, "begin"), drawn, neighbours, explore._issues(collection)]
+    assert f"echo-index build --compare --index {collection}<" in pages[0]
     for html in pages:
         assert {name for name, _, _ in named(html)} == {collection}
         assert other not in html
