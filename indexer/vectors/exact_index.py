@@ -157,7 +157,8 @@ class ExactIndex:
         """
         if not len(ids):
             return np.empty((0, self._normalization.dimension), dtype=np.float32)
-        return self._normalization.normalize_documents(self._vectors.decoded(self._ids.positions(ids)))
+        positions = self._ids.positions(ids)  # an empty index has no vectors, and this says so
+        return self._normalization.normalize_documents(self._vectors.decoded(positions))
 
     def _exact_cosines(self, positions: Positions, folded: FoldedQueries) -> Vectors:
         """Return the cosines (n,) of some vectors with a query; those of equal vectors are equal."""
