@@ -120,6 +120,8 @@ OWNERS = {
     "mteb": ("retriever/evaluation/mteb_adapter.py",),
     "openai": ("app/services/external_llm.py",),
     "gradio": ("app/web/*",),
+    "markdown_it": ("indexer/documents/readers/markdown/*", "app/web/rendering/*"),
+    "pygments": ("app/web/rendering/code.py",),
     "fastapi": ("app/web/server.py", "app/api/*"),
     "uvicorn": ("app/web/server.py",),
     "starlette": ("app/services/request_guard.py", "app/api/*"),

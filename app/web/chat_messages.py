@@ -1,4 +1,8 @@
-"""Format the turns of a conversation as chat messages and as a Markdown file. Their text is always escaped in chat."""
+"""Format the turns of a conversation as chat messages and as a Markdown file.
+
+In chat a question is shown as it was written. Of an answer the lists, tables, code and emphasis are rendered; links and
+images that a model wrote are not.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,9 @@ from collections.abc import Sequence
 
 from echo_index.app.services.answer_job import Turn
 from echo_index.app.services.formatting import source_text
-from echo_index.app.web.html import as_markdown
+from echo_index.app.web.html import as_markdown, escape_html
+from echo_index.app.web.rendering.markdown import write_markdown
+from echo_index.app.web.rendering.writer import EVERYTHING, PassageWriter, Span
 
 _MARKER = re.compile(r"\[(\d+)\]")
 _SEARCHING = "Searching your documents …"
@@ -45,22 +51,44 @@ def _answer_markdown(turn: Turn, number: int, *, is_running: bool) -> str:
     if is_running and not turn.text:
         return f"*{_READING if turn.passages else _SEARCHING}*"
     if is_running:
-        return _with_links(turn.text, number) + _CURSOR
+        return _answer_html(turn.text + _CURSOR, number)
     if turn.answer is None:
-        return _with_links(turn.text, number) + _STOPPED
+        return _answer_html(turn.text, number) + _STOPPED
     if not turn.answer.found:
         return _NOT_FOUND.format(text=as_markdown(turn.answer.text))
-    return _with_links(turn.answer.text, number)
+    return _answer_html(turn.answer.text, number)
 
 
-def _with_links(text: str, number: int) -> str:
-    """Escape a text, and link its citation markers to the passages of this turn."""
-    pieces = _MARKER.split(text)
-    parts = [as_markdown(pieces[0])]
-    for marker, after in zip(pieces[1::2], pieces[2::2], strict=True):
-        labels = f'title="Show passage {marker}" aria-label="Passage {marker}"'
-        parts.append(f'<a class="citation" href="#cite-{number}-{marker}" {labels}>{marker}</a>{as_markdown(after)}')
-    return "".join(parts)
+class _AnswerWriter(PassageWriter):
+    """Writes an answer, and links its citation markers to the passages of this turn."""
+
+    def __init__(
+        self, *, span: Span = EVERYTHING, mark: Span | None = None, first_mark: str = "", turn: int = 0
+    ) -> None:
+        super().__init__(span=span, mark=mark, first_mark=first_mark)
+        self._turn = turn
+
+    def text_html(self, text: str) -> str:
+        """Return a piece of text as HTML, with links outside code."""
+        if self.is_in("code", "pre"):
+            return escape_html(text)
+        return _MARKER.sub(lambda marker: _citation_link(self._turn, marker[1]), escape_html(text))
+
+    def part(self) -> _AnswerWriter:
+        """Return a writer for a part."""
+        return _AnswerWriter(turn=self._turn)
+
+
+def _answer_html(text: str, turn: int) -> str:
+    """Return an answer as a block of HTML in Markdown: without line ends, it goes as far as the next blank line."""
+    writer = _AnswerWriter(turn=turn)
+    write_markdown(writer, text.strip("\n"), start=1, links=False)
+    return f'<div class="rendered answer" dir="auto">{writer.html()}</div>'.replace("\n", "&#10;")
+
+
+def _citation_link(turn: int, marker: str) -> str:
+    labels = f'title="Show passage {marker}" aria-label="Passage {marker}"'
+    return f'<a class="citation" href="#cite-{turn}-{marker}" {labels}>{marker}</a>'
 
 
 def _one_line(text: str) -> str:

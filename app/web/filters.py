@@ -11,7 +11,8 @@ import gradio as gr
 
 from echo_index.app.services.index_service import IndexService
 from echo_index.app.web.collection_choice import collections_input
-from echo_index.errors import EchoIndexError
+from echo_index.app.web.search_parameters import HIGHEST_MIN_SCORE, RERANK_COUNTS
+from echo_index.errors import EchoIndexError, FilterError
 from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.indexer.inspection.document_queries import list_documents
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from echo_index.indexer.inspection.document_queries import ListedDocument
 
 _MAX_FOLDERS = 500
-_RERANK_COUNTS = (10, 20, 50)
 
 
 class FilterInputs:
@@ -69,9 +69,36 @@ class FilterInputs:
         Of those that were chosen, the ones that are gone are not chosen any more.
         """
         names = [collections] if isinstance(collections, str) else collections or ()
-        documents = [document for name in self._service.chosen(names) for document in self._documents(name)]
-        counts = Counter(document.format for document in documents if not document.failure)
-        return _offer(_count_folders(documents), folders), _offer(counts.most_common(), formats)
+        known_folders, known_formats = self._counts(names)
+        return _offer(known_folders, folders), _offer(known_formats, formats)
+
+    def choose(
+        self, collections: Sequence[str], folders: Sequence[str], formats: Sequence[str]
+    ) -> tuple[Any, Any, Any]:
+        """Return the dropdowns with these collections, folders and formats chosen.
+
+        Raises:
+            CollectionError: there is no such collection.
+            FilterError: the collections have no such folder or format.
+        """
+        counts = self._counts(collections)
+        for kind, chosen, known in zip(("folder", "format"), (folders, formats), counts, strict=True):
+            for name in chosen:
+                if name not in dict(known):
+                    raise FilterError(
+                        f"The index has no {kind} {name!r}.", remedy="Choose among those it has, under Filters."
+                    )
+        return (
+            gr.Dropdown(value=[*collections], multiselect=True),
+            gr.Dropdown(_labelled(counts[0]), value=[*folders], multiselect=True),
+            gr.Dropdown(_labelled(counts[1]), value=[*formats], multiselect=True),
+        )
+
+    def _counts(self, collections: Sequence[str]) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+        """Return the folders and the formats of these collections, or of all, each with the number of documents."""
+        documents = [document for name in self._service.chosen(collections) for document in self._documents(name)]
+        formats = Counter(document.format for document in documents if not document.failure)
+        return _count_folders(documents), formats.most_common()
 
     def _documents(self, collection: str) -> Sequence[ListedDocument]:
         try:
@@ -80,22 +107,26 @@ class FilterInputs:
             return ()
 
 
+def _labelled(counts: Sequence[tuple[str, int]]) -> list[tuple[str, str]]:
+    return [(f"{name} ({count})", name) for name, count in counts]
+
+
 def _offer(counts: Sequence[tuple[str, int]], chosen: Sequence[str] | None) -> Any:
     """Return a dropdown of names with their counts. The choice is sent only if it changes: a visitor may be at it."""
-    choices = [(f"{name} ({count})", name) for name, count in counts]
+    choices = _labelled(counts)
     kept = [name for name in chosen or () if name in dict(counts)]
     return gr.Dropdown(choices) if len(kept) == len(chosen or ()) else gr.Dropdown(choices, value=kept)
 
 
 def rerank_input() -> gr.Dropdown:
     """Return the dropdown for how many of the best hits are reranked; 0 disables reranking."""
-    options = [("None", 0), *((f"Best {count}", count) for count in _RERANK_COUNTS)]
+    options = [(f"Best {count}" if count else "None", count) for count in RERANK_COUNTS]
     return gr.Dropdown(options, value=0, label="Rerank (slower)", scale=1)
 
 
 def min_score_input() -> gr.Slider:
     """Return the slider for the least relevance; 0 shows all passages."""
-    return gr.Slider(0, 0.99, value=0, step=0.01, label="Least relevance (0: show all)", scale=2)
+    return gr.Slider(0, HIGHEST_MIN_SCORE, value=0, step=0.01, label="Least relevance (0: show all)", scale=2)
 
 
 def make_filter(

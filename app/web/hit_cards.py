@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from echo_index.app.services.formatting import (
@@ -19,30 +20,62 @@ from echo_index.app.services.formatting import (
 )
 from echo_index.app.web.html import attributes, button, escape_html, notice
 from echo_index.app.web.passage_data import passage_data
+from echo_index.app.web.rendering.passages import passage_html
 
 if TYPE_CHECKING:
+    from echo_index.app.services.index_service import IndexService
     from echo_index.retriever.search.hits import Hit
 
-Span = tuple[int, int]
+Place = tuple[str, str, int]
+"""The collection, the document and the offset in it of a passage."""
 
-# A line end between words only wraps the text; before a list, heading, table or indented line it has a meaning.
-_SOFT_LINE_END = re.compile(r"(?<=\S)\n(?=[^\s#>*+|=`~\d-])")
-_CODE_FENCE = re.compile(r"(^(?:```|~~~)(?:.|\n)*?(?:^(?:```|~~~)|\Z))", re.MULTILINE)
-_EXCERPT_LENGTH = 520  # characters
-_MAX_BEFORE_MARK = 160  # characters of the excerpt before the marked sentence
+_PASSAGES_BEFORE = 12
 _NO_HITS_REMEDY = "Try other words, search by meaning instead of by words, or remove a filter."
 
 
-def hit_cards(hits: Sequence[Hit], *, similar: bool = True, nothing: str = "Nothing was found.") -> str:
-    """Return hits as cards, best first, and the text `nothing` if there are none."""
+def hit_cards(
+    hits: Sequence[Hit],
+    *,
+    similar: bool = True,
+    nothing: str = "Nothing was found.",
+    texts_before: Mapping[Place, str] = MappingProxyType({}),
+) -> str:
+    """Return hits as cards, best first, and the text `nothing` if there are none.
+
+    `texts_before` are texts of documents that end where the passages begin, as far as they are known.
+    """
     if not hits:
         return notice(nothing, remedy=_NO_HITS_REMEDY, kind="empty")
     best = max(hit.score for hit in hits)
     cards = (
-        hit_card(hit, number=number, strength=hit.score / best if best > 0 else 0.0, similar=similar)
+        hit_card(
+            hit,
+            number=number,
+            strength=hit.score / best if best > 0 else 0.0,
+            similar=similar,
+            text_before=texts_before.get((hit.collection, hit.source, hit.start), ""),
+        )
         for number, hit in enumerate(hits, start=1)
     )
     return f'<ol class="hits">{"".join(cards)}</ol>'
+
+
+def texts_before_hits(service: IndexService, hits: Sequence[Hit]) -> dict[Place, str]:
+    """Return the text before each hit in Markdown, which may begin in a list, a table or fenced code."""
+    from echo_index.indexer.inspection.document_queries import texts_before
+
+    found: dict[Place, str] = {}
+    for collection in dict.fromkeys(hit.collection for hit in hits):
+        places = [
+            (hit.source, hit.start)
+            for hit in hits
+            if hit.collection == collection and hit.format == "markdown" and hit.start
+        ]
+        texts = service.with_snapshot(
+            partial(texts_before, places=places, passages=_PASSAGES_BEFORE), collection=collection
+        )
+        found |= {(collection, *place): text for place, text in texts.items()}
+    return found
 
 
 def hit_card(
@@ -52,8 +85,12 @@ def hit_card(
     strength: float | None = None,
     similar: bool = True,
     kinds: Sequence[str] = (),
+    text_before: str = "",
 ) -> str:
-    """Return one card; `strength` is the score relative to the best one, `kinds` are of "cited" and "here"."""
+    """Return one card; `strength` is the score relative to the best one, `kinds` are of "cited" and "here".
+
+    `text_before` is text of the document that ends where the passage begins.
+    """
     position = passage_data(hit.source, hit.start, collection=hit.collection)
     page = {"page": hit.location.page} if hit.location.page else {}
     name = document_name(hit.source, hit.collection)
@@ -68,7 +105,7 @@ def hit_card(
         f'<div class="hit-head"><span class="number" aria-hidden="true">{number}</span>'
         f'<h3 dir="auto">{heading_html(hit)}</h3></div>'
         f'<p class="place" dir="ltr">{escape_html(location_text(hit.location))}</p>'
-        f"{_reasons(hit, strength)}{_passage(hit)}{_duplicates(hit)}"
+        f"{_reasons(hit, strength)}{passage_html(hit, text_before=text_before)}{_duplicates(hit)}"
         f'<p class="actions">{"".join(actions)}</p></li>'
     )
 
@@ -129,45 +166,3 @@ def _duplicates(hit: Hit) -> str:
 def _ordinal(number: int) -> str:
     ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{ending}"
-
-
-def _passage(hit: Hit) -> str:
-    start, end = _excerpt(hit.text, hit.sentence)
-    header = f"{escape_html(hit.table_header)}\n" if hit.table_header else ""
-    before, after = "… " if start else "", " …" if end < len(hit.text) else ""
-    marked = mark_html(unwrap(hit.text, hit.format), hit.sentence, start=start, end=end)
-    text = f"{header}{before}{marked}{after}"
-    if hit.format == "code":
-        return f'<pre class="passage" dir="ltr" tabindex="0">{text}</pre>'
-    return f'<p class="passage" dir="auto">{text}</p>'
-
-
-def mark_html(text: str, mark: Span | None, *, start: int = 0, end: int | None = None) -> str:
-    """Return text[start:end] as HTML, with one span of `text` marked."""
-    end = len(text) if end is None else end
-    if mark is None:
-        return escape_html(text[start:end])
-    first, last = max(start, mark[0]), min(end, mark[1])
-    return f"{escape_html(text[start:first])}<mark>{escape_html(text[first:last])}</mark>{escape_html(text[last:end])}"
-
-
-def unwrap(text: str, format: str) -> str:
-    """Replace line ends that only wrap prose by spaces, which keeps all offsets. Code is returned unchanged."""
-    if format == "code":
-        return text
-    prose_and_fences = _CODE_FENCE.split(text)
-    prose_and_fences[::2] = [_SOFT_LINE_END.sub(" ", prose) for prose in prose_and_fences[::2]]
-    return "".join(prose_and_fences)
-
-
-def _excerpt(text: str, mark: Span | None) -> Span:
-    """Return the span of a passage that a card shows: whole words around the marked sentence."""
-    if len(text) <= _EXCERPT_LENGTH:
-        return 0, len(text)
-    start = max(0, min((mark[0] if mark else 0) - _MAX_BEFORE_MARK, len(text) - _EXCERPT_LENGTH))
-    end = max(start + _EXCERPT_LENGTH, mark[1] if mark else 0)
-    if start and (space := text.find(" ", start, mark[0] if mark else end)) >= 0:
-        start = space + 1
-    if end < len(text) and (space := text.rfind(" ", mark[1] if mark else start, end)) >= 0:
-        end = space
-    return start, end

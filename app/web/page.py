@@ -10,6 +10,7 @@ import gradio as gr
 
 from echo_index.app.services.build_job import BuildJob
 from echo_index.app.services.index_service import IndexService
+from echo_index.app.web.address import Address
 from echo_index.app.web.api import add_endpoints
 from echo_index.app.web.change_notice import ChangeNotice
 from echo_index.app.web.tabs.ask import AskTab
@@ -47,9 +48,9 @@ def make_page(service: IndexService, build_jobs: Mapping[str, BuildJob], options
         _keep_connection_open(page)
         gr.HTML(_HEAD.format(except_for=exception), elem_id="head")
         changes = ChangeNotice(build_jobs, may_change=options.may_change, is_watched=options.is_watched)
-        with gr.Tabs():
+        with gr.Tabs() as tabs:
             with gr.Tab("Search", id="search"):
-                search = SearchTab(service, page)
+                search = SearchTab(service)
             with gr.Tab("Ask", id="ask"):
                 ask = AskTab(service)
             with gr.Tab("Compare", id="compare"):
@@ -65,6 +66,7 @@ def make_page(service: IndexService, build_jobs: Mapping[str, BuildJob], options
                     may_change=options.may_change,
                 )
         viewer = Viewer(service)
+        Address(page, tabs, search, ask, viewer)
         viewer.open_from([search.results, ask.passages, compare.results, *explore.panels])
         viewer.open_from_table(explore.documents, explore.collection)
         inputs, outputs = explore.refresh_event

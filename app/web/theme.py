@@ -67,6 +67,10 @@ def asset(name: str) -> str:
     return (files("echo_index.app.web") / "assets" / name).read_text(encoding="utf-8")
 
 
-def interactive_html(value: str = "", *, elem_id: str, label: str) -> gr.HTML:
-    """Return an HTML component whose buttons trigger the events `open`, `similar`, `back` and `turn`."""
-    return gr.HTML(value, elem_id=elem_id, label=label, js_on_load=asset("actions.js"), apply_default_css=False)
+def interactive_html(value: str = "", *, elem_id: str, label: str, script: str = "") -> gr.HTML:
+    """Return an HTML component whose buttons trigger the events `open`, `similar`, `back` and `turn`.
+
+    `script` is the name of another script in assets/ that runs when the component is loaded.
+    """
+    scripts = asset("actions.js") + (asset(script) if script else "")
+    return gr.HTML(value, elem_id=elem_id, label=label, js_on_load=scripts, apply_default_css=False)

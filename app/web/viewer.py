@@ -5,19 +5,21 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import gradio as gr
 
 from echo_index.app.services.formatting import document_name
 from echo_index.app.services.index_service import IndexService
 from echo_index.app.web.error_html import error_html
-from echo_index.app.web.hit_cards import mark_html, unwrap
 from echo_index.app.web.html import button, escape_html, notice
 from echo_index.app.web.passage_data import Data, NamedPassage, passage_data
+from echo_index.app.web.rendering.passages import document_text_html
 from echo_index.app.web.theme import interactive_html
 from echo_index.errors import DocumentError, EchoIndexError
 
 if TYPE_CHECKING:
+    from echo_index.indexer.catalog.records import ChunkRow
     from echo_index.indexer.generations.snapshot import Snapshot
     from echo_index.indexer.inspection.document_queries import IndexedDocument
 
@@ -34,29 +36,29 @@ class Viewer:
         with gr.Sidebar(open=False, position="right", width=600, elem_id="viewer") as panel:
             self._content = interactive_html(_EMPTY, elem_id="document", label="Document")
         self._panel = panel
+        self.outputs = [panel, self._content]
         for event in (self._content.open, self._content.turn):
-            event(self._show, None, [panel, self._content], show_progress="hidden", api_visibility="private")
+            event(self._show, None, self.outputs, show_progress="hidden", api_visibility="private")
 
     def open_from(self, components: Sequence[gr.HTML]) -> None:
         """Open passages from the `open` events of these components."""
         for html in components:
-            html.open(self._show, None, [self._panel, self._content], show_progress="hidden", api_visibility="private")
+            html.open(self._show, None, self.outputs, show_progress="hidden", api_visibility="private")
 
     def open_from_table(self, table: gr.Dataframe, collection: gr.Dropdown) -> None:
         """Open documents from a table of a collection with their paths in the first column."""
-        table.select(
-            self._show_row, collection, [self._panel, self._content], show_progress="hidden", api_visibility="private"
-        )
+        table.select(self._show_row, collection, self.outputs, show_progress="hidden", api_visibility="private")
 
     def _show_row(self, collection: str, event: gr.SelectData) -> tuple[Any, str]:
-        return self._view(NamedPassage(str(event.row_value[0]), 0, collection), page=None, around=_CONTEXT)
+        return self.view(NamedPassage(str(event.row_value[0]), 0, collection))
 
     def _show(self, event: gr.EventData) -> tuple[Any, str]:
         data = event._data
         around, page = int(data.get("around") or _CONTEXT), int(data["page"]) if data.get("page") else None
-        return self._view(NamedPassage.of(data), page=page, around=around)
+        return self.view(NamedPassage.of(data), page=page, around=around)
 
-    def _view(self, passage: NamedPassage, *, page: int | None, around: int) -> tuple[Any, str]:
+    def view(self, passage: NamedPassage, *, page: int | None = None, around: int = _CONTEXT) -> tuple[Any, str]:
+        """Return the outputs with a document, at the passage that a character of it is in, or with an error."""
         collection = self._service.shown(passage.collection)
         try:
             html = self._service.with_snapshot(
@@ -79,7 +81,9 @@ def document_html(
     around: int = _CONTEXT,
     collection: str = "",
 ) -> str:
-    """Return a document as HTML, with the passage at character `start` marked and `around` characters of context.
+    """Return a document as HTML, with `around` characters of context about the passage, which is marked.
+
+    That is the passage that begins at character `start`, or else the first one that this character is in.
 
     Of a PDF, `page` (from 1) selects the page image; by default it is the page of the passage. `collection` is the name
     of the index if there are several.
@@ -87,20 +91,31 @@ def document_html(
     Raises:
         DocumentError: the document is not in the index.
     """
-    from echo_index.indexer.inspection.document_queries import find_passage, read_indexed_document
+    from echo_index.indexer.inspection.document_queries import read_indexed_document
 
     document = read_indexed_document(snapshot, source)
-    passage = find_passage(snapshot, source, start)
-    span = (passage.chunk.start, passage.chunk.end) if passage else (0, 0)
+    passage = _passage_at(document, start)
+    span = (passage.start, passage.end) if passage else (0, 0)
     position = passage_data(source, start, collection=collection)
+    named = {"document": source, "start": start} | ({"collection": collection} if collection else {})
+    link = button("Copy link", "link", title="Copy the address of this passage", query=urlencode(named))
     head = (
         f'<div class="document-head"><h2 dir="auto">{escape_html(document.title)}</h2>'
-        f'<p class="place" dir="ltr">{escape_html(document_name(source, collection))}</p></div>'
+        f'<p class="place" dir="ltr">{escape_html(document_name(source, collection))}</p>'
+        f'<p class="actions">{link}</p></div>'
     )
     if document.format == "pdf":
-        shown_page = page or (passage.chunk.page if passage else None) or 1
+        shown_page = page or (passage.page if passage else None) or 1
         return head + _page_image(snapshot, document, shown_page, position) + _text(document, span, around, position)
     return head + _text(document, span, around, position)
+
+
+def _passage_at(document: IndexedDocument, start: int) -> ChunkRow | None:
+    """Return the passage at a character. After the document was indexed anew, others may begin elsewhere."""
+    if not start:
+        return next((passage for passage in document.passages if passage.start == start), None)
+    around = [passage for passage in document.passages if passage.start <= start < passage.end]
+    return next((passage for passage in around if passage.start == start), next(iter(around), None))
 
 
 def _page_image(snapshot: Snapshot, document: IndexedDocument, page: int, position: Data) -> str:
@@ -124,12 +139,8 @@ def _text(document: IndexedDocument, span: tuple[int, int], around: int, positio
     more = ""
     if first > 0 or last < len(document.text):
         more = button("Show more", "open", around=around * _MORE_FACTOR, **position)
-    text = mark_html(unwrap(document.text, document.format), span, start=first, end=last).replace(
-        "<mark>", '<mark class="here">', 1
-    )
-    kind = "code" if document.format == "code" else "prose-text"
-    body = f'<div class="document {kind}" dir="auto" tabindex="0" role="document">{text}</div>'
-    return f'{body}<p class="actions">{more}</p>'
+    text = document_text_html(document, span, first=first, last=last)
+    return f'{text}<p class="actions">{more}</p>'
 
 
 _EMPTY = notice("No document is open.", remedy="Press “Open” on a passage to read its document.", kind="empty")

@@ -118,6 +118,23 @@ def document_chunks(catalog: Catalog, path: str, *, generation: int, start: int 
     return [chunks[identifier] for identifier in ids]
 
 
+def chunks_before(catalog: Catalog, path: str, start: int, *, most: int, generation: int) -> list[StoredChunk]:
+    """Return up to `most` chunks before the one that begins at `start` in a document, and that one, in reading order.
+
+    The list is empty if no chunk begins there.
+    """
+    query = (
+        "SELECT chunks.id, chunks.start FROM chunks JOIN documents ON documents.id = chunks.document "
+        f"WHERE documents.path = :path AND {VISIBLE} AND chunks.start <= :start ORDER BY chunks.start DESC LIMIT :limit"
+    )
+    rows = catalog.database.rows(query, {"path": path, "generation": generation, "start": start, "limit": most + 1})
+    if not rows or rows[0][1] != start:
+        return []
+    ids = [row[0] for row in reversed(rows)]
+    chunks = catalog.chunks(ids)
+    return [chunks[identifier] for identifier in ids]
+
+
 def chunk_owners(catalog: Catalog, *, generation: int) -> npt.NDArray[np.int64]:
     """Return (chunk id, document id) of all chunks, int64 (n, 2), ordered by chunk id."""
     query = f"SELECT chunks.id, chunks.document {FROM_VISIBLE_CHUNKS} ORDER BY chunks.id"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from echo_index.errors import DocumentError
 from echo_index.indexer.catalog.chunk_queries import (
     DocumentSelection,
+    chunks_before,
     count_documents,
     document_archives,
     document_chunks,
@@ -111,6 +113,22 @@ def find_passage(snapshot: Snapshot, path: str, start: int) -> StoredChunk | Non
     return next(
         iter(document_chunks(snapshot.catalog, path, generation=snapshot.manifest.generation, start=start)), None
     )
+
+
+def texts_before(snapshot: Snapshot, places: Iterable[tuple[str, int]], *, passages: int) -> dict[tuple[str, int], str]:
+    """Return the text before each passage, given by document and character offset: up to so many passages of it.
+
+    Places at which no passage begins, and those at the beginning of a document, are left out.
+    """
+    found = {}
+    for path, start in places:
+        stored = chunks_before(snapshot.catalog, path, start, most=passages, generation=snapshot.manifest.generation)
+        if len(stored) > 1:
+            chunks = [item.chunk for item in stored]
+            first = chunks[0]
+            text = join_pieces(chunks, start=first.start, line=first.line or 1)
+            found[path, start] = text[: start - first.start]
+    return found
 
 
 def indexed_path(snapshot: Snapshot, path: str) -> DocumentRow:

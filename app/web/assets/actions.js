@@ -15,9 +15,9 @@ element.addEventListener('click', async (event) => {
   const button = event.target.closest('[data-action]');
   if (!button) return;
   const data = { ...button.dataset };
-  if (data.action === 'copy') {
+  if (data.action === 'copy' || data.action === 'link') {
     const label = button.textContent;
-    await copy(data.text);
+    await copy(data.action === 'copy' ? data.text : `${location.origin}${location.pathname}?${data.query}`);
     button.textContent = 'Copied';
     setTimeout(() => (button.textContent = label), 1500);
   } else if (data.action === 'tab') {

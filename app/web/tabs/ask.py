@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import gradio as gr
@@ -12,7 +13,7 @@ from echo_index.app.services.index_service import OWN_MODEL, IndexService
 from echo_index.app.web.chat_messages import conversation, export_markdown
 from echo_index.app.web.error_html import error_html
 from echo_index.app.web.filters import FilterInputs, make_filter
-from echo_index.app.web.hit_cards import hit_card
+from echo_index.app.web.hit_cards import Place, hit_card, texts_before_hits
 from echo_index.app.web.html import notice
 from echo_index.app.web.tabs.query_row import ROW_CLASS, query_inputs
 from echo_index.app.web.theme import asset, interactive_html
@@ -83,6 +84,7 @@ class AskTab:
                     self.filters = FilterInputs(service)
             with gr.Column(scale=2, min_width=320):
                 self.passages = interactive_html(_NO_PASSAGES, elem_id="passages", label="Passages")
+        self.question = question
         citation_links = gr.HTML(js_on_load=asset("citations.js"), elem_classes="silent")
         exported = gr.Textbox(value="", visible=False)
         inputs = [question, turns, writer, self.filters.collections, *self.filters.inputs]
@@ -108,7 +110,7 @@ class AskTab:
             # Show the new state only after the answer was cancelled: its last update must not come later.
             cancelled = event(None, cancels=[ask_event, retry_event], show_progress="hidden", api_visibility="private")
             cancelled.then(show, arguments, outputs, show_progress="hidden", api_visibility="private")
-        citation_links.cite(_show_citation, turns, self.passages, show_progress="hidden", api_visibility="private")
+        citation_links.cite(self._show_citation, turns, self.passages, show_progress="hidden", api_visibility="private")
         export.click(export_markdown, turns, exported, show_progress="hidden", api_visibility="private").then(
             None, exported, None, js=_DOWNLOAD
         )
@@ -149,13 +151,24 @@ class AskTab:
                     gr.skip(),
                     updated,
                     conversation(updated, is_running=True),
-                    passage_cards(turn),
+                    self._passage_cards(turn),
                     *_buttons(running=True),
                 )
         except EchoIndexError as error:
             yield question, turns, conversation(turns), error_html(error), *_buttons(running=False)
             return
-        yield gr.skip(), updated, conversation(updated), passage_cards(updated[-1]), *_buttons(running=False)
+        yield gr.skip(), updated, conversation(updated), self._passage_cards(updated[-1]), *_buttons(running=False)
+
+    def _show_citation(self, turns: list[Turn], event: gr.EventData) -> str:
+        turn, number = int(event._data["turn"]), int(event._data["number"])
+        return self._passage_cards(turns[turn - 1], cited=number) if 0 < turn <= len(turns) else _NO_PASSAGES
+
+    def _passage_cards(self, turn: Turn, *, cited: int | None = None) -> str:
+        try:
+            texts = texts_before_hits(self._service, turn.passages)
+        except EchoIndexError:  # the index may have been removed since the passages were found
+            texts = {}
+        return passage_cards(turn, cited=cited, texts_before=texts)
 
     def _ask_again(self, question: str, turns: list[Turn], writer: str, *filters: Any) -> Iterator[tuple[Any, ...]]:
         if turns:
@@ -164,8 +177,13 @@ class AskTab:
             yield from self._ask(question, turns, writer, *filters)
 
 
-def passage_cards(turn: Turn, *, cited: int | None = None) -> str:
-    """Return the passages of an answer as cards; `cited` is the number of the one to highlight."""
+def passage_cards(
+    turn: Turn, *, cited: int | None = None, texts_before: Mapping[Place, str] = MappingProxyType({})
+) -> str:
+    """Return the passages of an answer as cards; `cited` is the number of the one to highlight.
+
+    `texts_before` are texts of documents that end where the passages begin, as far as they are known.
+    """
     if not turn.passages:
         return _NO_PASSAGES
     cited_numbers = {citation.number for citation in turn.answer.citations} if turn.answer else set()
@@ -173,13 +191,9 @@ def passage_cards(turn: Turn, *, cited: int | None = None) -> str:
     for number, hit in enumerate(turn.passages, start=1):
         mark = matching_sentence(turn.text or turn.question, hit.text) or matching_sentence(turn.question, hit.text)
         kinds = [kind for kind, applies in (("cited", number in cited_numbers), ("here", number == cited)) if applies]
-        cards.append(hit_card(hit.at(mark), number=number, similar=False, kinds=kinds))
+        text_before = texts_before.get((hit.collection, hit.source, hit.start), "")
+        cards.append(hit_card(hit.at(mark), number=number, similar=False, kinds=kinds, text_before=text_before))
     return f'<ol class="hits">{"".join(cards)}</ol>'
-
-
-def _show_citation(turns: list[Turn], event: gr.EventData) -> str:
-    turn, number = int(event._data["turn"]), int(event._data["number"])
-    return passage_cards(turns[turn - 1], cited=number) if 0 < turn <= len(turns) else _NO_PASSAGES
 
 
 def _show_stopped(turns: list[Turn]) -> tuple[Any, ...]:

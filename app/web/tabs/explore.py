@@ -11,7 +11,7 @@ from echo_index.app.services.formatting import location_text, pluralize
 from echo_index.app.services.index_service import IndexService
 from echo_index.app.web.collection_choice import collection_input
 from echo_index.app.web.error_html import error_html, show_errors
-from echo_index.app.web.hit_cards import hit_cards
+from echo_index.app.web.hit_cards import hit_cards, texts_before_hits
 from echo_index.app.web.html import button, escape_html, notice
 from echo_index.app.web.map_svg import map_svg
 from echo_index.app.web.passage_data import passage_data
@@ -97,7 +97,7 @@ class ExploreTab:
         shown = self._service.shown(collection)
         try:
             return self._service.with_retriever(
-                lambda retriever: _draw_map(retriever, question, collection=shown), collection=collection
+                lambda retriever: _draw_map(self._service, retriever, question, collection=shown), collection=collection
             )
         except EchoIndexError as error:
             return error_html(error), ""
@@ -124,7 +124,7 @@ def document_row(document: ListedDocument) -> list[Any]:
     return [document.path, document.title, document.format, document.passages, size, state]
 
 
-def _draw_map(retriever: Retriever, question: str, *, collection: str) -> tuple[str, str]:
+def _draw_map(service: IndexService, retriever: Retriever, question: str, *, collection: str) -> tuple[str, str]:
     if not question.strip():
         return map_svg(retriever.with_snapshot(map_corpus), collection=collection), ""
     hits = retriever.search(question, k=_NEIGHBOURS, mode="dense")
@@ -139,7 +139,7 @@ def _draw_map(retriever: Retriever, question: str, *, collection: str) -> tuple[
     head = '<p class="head">Passages nearest to the question by meaning</p>'
     hits = [replace(hit, collection=collection) for hit in retriever.highlight(question, hits)]
     drawn = map_svg(corpus, question=(question, (point[0], point[1])), near=near, collection=collection)
-    return drawn, head + hit_cards(hits)
+    return drawn, head + hit_cards(hits, texts_before=texts_before_hits(service, hits))
 
 
 def issues_html(issues: CorpusIssues, *, collection: str = "") -> str:

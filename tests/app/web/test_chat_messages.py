@@ -1,4 +1,4 @@
-"""Turns as chat messages and as a file: their text is escaped, and only citations are links."""
+"""Turns as chat messages and as a file: questions are text, answers have lists and tables, citations are links."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def test_questions_and_answers_alternate() -> None:
 def test_citation_numbers_link_to_passages_of_their_turn() -> None:
     [_, first, _, second] = conversation([answered(), answered("At noon [2].")])
     links = rendered(first["content"] + "\n\n" + second["content"])
-    assert links.tags == ["p", "a", "a", "p", "a"]
-    anchors = [found for found in links.attributes if found]
+    assert links.tags == ["div", "p", "a", "a", "div", "p", "a"]
+    anchors = [found for found in links.attributes if "href" in found]
     assert [anchor["href"] for anchor in anchors] == ["#cite-1-1", "#cite-1-2", "#cite-2-2"]
     assert {anchor["class"] for anchor in anchors} == {"citation"}
     assert [anchor["aria-label"] for anchor in anchors] == ["Passage 1", "Passage 2", "Passage 2"]
@@ -67,9 +67,21 @@ HOSTILE_MARKDOWN = (
 )
 
 
+_ANSWER_TAGS = {
+    *("div", "p", "br", "a", "em", "strong", "s", "code", "pre", "span", "blockquote", "ul", "ol", "li", "hr"),
+    *("table", "thead", "tbody", "tr", "th", "td"),
+}
+_RENDERED = {
+    "# Heading\n\n- list\n\n| a |\n|---|\n": "Headinglista",
+    "`[1]`": "[1]",
+    "It is said [1] in **bold** [at](https://evil.example)": "It is said 1 in bold [at](https://evil.example)",
+}
+"""What is visible of an answer that has marks."""
+
+
 @pytest.mark.parametrize("text", HOSTILE_MARKDOWN)
 @pytest.mark.parametrize("kind", ["question", "running", "answer", "stopped", "not found"])
-def test_text_of_turns_is_never_markup(text: str, kind: str) -> None:
+def test_text_of_turns_does_nothing(text: str, kind: str) -> None:
     if kind == "question":
         content = conversation([answered(question=text)])[0]["content"]
     elif kind == "answer":
@@ -79,20 +91,36 @@ def test_text_of_turns_is_never_markup(text: str, kind: str) -> None:
     else:
         content = answer_of(Turn(QUESTION, (HIT,), text), is_running=kind == "running")
     seen = rendered(content)
-    ours = {"em", "strong"} if kind in ("stopped", "not found") else set()
+    allowed = {"p", "br"} if kind == "question" else {"p", "br", "em", "strong"}
     links = [found for found in seen.attributes if "href" in found]
-    assert {*seen.tags} <= {"p", "br", "a"} | ours
+    assert {*seen.tags} <= (allowed if kind in ("question", "not found") else _ANSWER_TAGS)
     assert {link["href"] for link in links} <= {"#cite-1-1"}
     assert all(link.keys() == {"class", "href", "title", "aria-label"} for link in links)
-    markers_linked = text if kind in ("question", "not found") else text.replace("[1]", "1")
-    assert visible(markers_linked) in visible(seen.text)
+    shown = text if kind in ("question", "not found") else _RENDERED.get(text, text.replace("[1]", "1"))
+    assert visible(shown) in visible(seen.text)
 
 
 @given(st.text("<>&#*_`~[]()!|\\/:;.-+=$\"'@ \n01ahtpsw灯", max_size=40))
-def test_answers_contain_only_text_and_citations(text: str) -> None:
+def test_answers_link_only_to_passages(text: str) -> None:
     seen = rendered(answer_of(answered(text)))
-    assert {*seen.tags} <= {"p", "br", "a"}
-    assert all(found["class"] == "citation" for found in seen.attributes if found)
+    assert {*seen.tags} <= _ANSWER_TAGS
+    assert all(found["class"] == "citation" for found in seen.attributes if "href" in found)
+    assert not [
+        name for found in seen.attributes for name in found if name in ("src", "style") or name.startswith("on")
+    ]
+
+
+def test_an_answer_has_lists_tables_and_code() -> None:
+    listed, table = "- *four* crowns [1]\n- less [2]", "| a | b |\n|---|---|\n| c [1] | `[2]` |"
+    text = f"It costs:\n\n{listed}\n\n{table}\n\n```py\nx = a[1]\n\ny\n```"
+    content = answer_of(answered(text))
+    assert "\n" not in content, "a blank line would end the block"
+    seen = rendered(content)
+    assert [seen.tags.count(tag) for tag in ("li", "table", "td", "pre", "em")] == [2, 1, 2, 1, 1]
+    assert [found["href"] for found in seen.attributes if "href" in found] == [
+        *("#cite-1-1", "#cite-1-2", "#cite-1-1"),
+    ]
+    assert "x = a[1]\n\ny" in seen.text and "[2]" in seen.text
 
 
 def test_a_running_answer_shows_its_state() -> None:

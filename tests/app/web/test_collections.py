@@ -83,7 +83,7 @@ def test_the_folders_and_formats_are_those_of_the_chosen_collections(service: In
 
 
 def test_a_search_finds_passages_of_the_chosen_collections(service: IndexService, blocks: gr.Blocks) -> None:
-    search = SearchTab(service, blocks)
+    search = SearchTab(service)
 
     def found(collections: list[str] | None, folders: list[str] = []) -> set[tuple[str, str]]:  # noqa: B006
         html = search._search("begin", "", "hybrid", collections, folders, [], "", "", "", 10, 0, 0)
@@ -97,9 +97,23 @@ def test_a_search_finds_passages_of_the_chosen_collections(service: IndexService
     assert "What are you looking for?" in search._search(" ", "", "hybrid", [], [], [], "", "", "", 10, 0, 0)
 
 
+def test_an_address_names_collections(service: IndexService, blocks: gr.Blocks) -> None:
+    search = SearchTab(service)
+
+    def opened(query: str) -> dict[Any, Any]:
+        return dict(zip(search.outputs, search.open(query), strict=True))
+
+    found = opened("q=begin&collection=recipes")
+    assert {collection for collection, _, _ in named(found[search.results])} == {"recipes"}
+    assert "collection=recipes" in found[search.results], "the address stays what it is"
+    assert found[search.filters.collections].value == ["recipes"]
+    wrong = opened("q=begin&collection=nowhere")
+    assert "There is no collection" in wrong[search.results] and wrong[search.filters.collections].value == []
+
+
 @pytest.mark.parametrize("collection", NAMES)
 def test_more_like_this_stays_in_the_collection(service: IndexService, blocks: gr.Blocks, collection: str) -> None:
-    search = SearchTab(service, blocks)
+    search = SearchTab(service)
     event = SimpleNamespace(_data={"source": SAME_NAME, "start": "0", "collection": collection})
     html = search._similar([], [], "", "", "", 10, event)  # type: ignore[arg-type]
     assert f"similar to one of <b>{collection}: {SAME_NAME}</b>" in html
@@ -135,7 +149,12 @@ def test_rankings_and_the_map_are_of_one_collection(service: IndexService, block
     other = {"work": "onion.txt", "recipes": "rules.md"}[collection]
     explore = ExploreTab(service)
     drawn, neighbours, rows = explore.refresh(collection, "begin")
-    pages = [CompareTab(service)._compare(collection, "begin"), drawn, neighbours, explore._issues(collection)]
+    pages = [
+        CompareTab(service)._compare(collection, "begin", [], [], "", "", ""),
+        drawn,
+        neighbours,
+        explore._issues(collection),
+    ]
     assert f"echo-index build --compare --index {collection}<" in pages[0]
     for html in pages:
         assert {name for name, _, _ in named(html)} == {collection}
@@ -188,7 +207,7 @@ def test_the_library_of_the_second_collection(own_service: IndexService, tmp_pat
 def test_a_collection_that_disappears_is_named_and_the_others_go_on(
     own_service: IndexService, tmp_path: Path, blocks: gr.Blocks
 ) -> None:
-    search, explore, (tab, _) = SearchTab(own_service, blocks), ExploreTab(own_service), library(own_service, tmp_path)
+    search, explore, (tab, _) = SearchTab(own_service), ExploreTab(own_service), library(own_service, tmp_path)
     shutil.rmtree(tmp_path / "work/index")
 
     def searched(*collections: str) -> str:

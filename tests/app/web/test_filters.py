@@ -102,6 +102,23 @@ def test_the_choices_are_the_folders_and_formats_of_the_index(index: Path) -> No
         assert found(index, make_filter([value], [])), value
 
 
+def test_only_folders_and_formats_of_the_index_can_be_chosen(index: Path) -> None:
+    gr = pytest.importorskip("gradio")
+    with gr.Blocks(analytics_enabled=False):
+        inputs = FilterInputs(IndexService(ServiceOptions(index, index_device="cpu")))
+    collections, folders, formats = inputs.choose((), ("docs/a*b", "docs"), ("code",))
+    assert collections.value == []
+    assert (folders.value, formats.value) == (["docs/a*b", "docs"], ["code"])
+    assert folders.choices == inputs.refresh(None, None, None)[0].choices
+    for folder, format, message in (
+        ("nowhere", "code", "The index has no folder 'nowhere'."),
+        ("docs", "pdf", "The index has no format 'pdf'."),
+    ):
+        with pytest.raises(FilterError) as raised:
+            inputs.choose([], [folder], [format])
+        assert raised.value.message == message and raised.value.remedy
+
+
 def test_without_an_index_there_are_no_choices(tmp_path: Path) -> None:
     gr = pytest.importorskip("gradio")
     with gr.Blocks(analytics_enabled=False):

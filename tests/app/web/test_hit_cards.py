@@ -6,12 +6,10 @@ from dataclasses import replace
 
 import pytest
 from example_hit import HIT, TEXT
-from hypothesis import given
-from hypothesis import strategies as st
 from seen_html import HOSTILE, Seen, visible
 
 from echo_index.app.services.formatting import location_text
-from echo_index.app.web.hit_cards import citation_text, heading_html, hit_card, hit_cards, mark_html, unwrap
+from echo_index.app.web.hit_cards import citation_text, heading_html, hit_card, hit_cards
 from echo_index.retriever.search.hits import Location, RankedScore
 
 MARK = (0, 52)
@@ -147,7 +145,7 @@ def test_a_heading_has_the_path_to_the_passage() -> None:
 def test_an_excerpt_contains_the_whole_mark(first: int, last: int) -> None:
     text = "".join(f"{number:04} " for number in range(400))  # 2000 characters, none like another
     html = hit_card(replace(HIT, text=text, format="code").at((first, last)), number=1)
-    passage = html[html.index('<pre class="passage"') :].split("</pre>")[0]
+    passage = html[html.index('<pre class="passage code"') :].split("</pre>")[0]
     assert f"<mark>{text[first:last]}</mark>" in passage
     shown = Seen(passage).text.removeprefix("… ").removesuffix(" …")
     assert shown in text and len(shown) <= max(520, 160 + last - first)
@@ -157,68 +155,3 @@ def test_an_excerpt_contains_the_whole_mark(first: int, last: int) -> None:
 def test_a_short_passage_is_shown_whole() -> None:
     assert "…" not in hit_card(replace(HIT, text="x" * 520), number=1)
     assert " …" in hit_card(replace(HIT, text="x" * 521), number=1)
-
-
-def test_code_keeps_its_lines_and_prose_is_unwrapped() -> None:
-    code = "def add(first, second):\n    return first + second\nprint(add(1, 2))"
-    assert code in Seen(hit_card(replace(HIT, text=code, format="code"), number=1)).text
-    assert unwrap(code, "code") == code
-    wrapped = "The ferry\nleaves at\neight."
-    assert unwrap(wrapped, "markdown") == "The ferry leaves at eight."
-    assert "The ferry leaves at eight." in hit_card(replace(HIT, text=wrapped), number=1)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "One paragraph.\n\nAnother.",
-        "A list:\n- one\n* two\n+ three",
-        "Numbers:\n1. one\n2. two",
-        "Title\n=====",
-        "Title\n-----",
-        "Text\n# Heading",
-        "Text\n> quote",
-        "| a |\n| b |",
-        "Code:\n    indented",
-        "Code:\n\ttabbed",
-    ],
-)
-def test_meaningful_line_ends_are_kept(text: str) -> None:
-    assert unwrap(text, "markdown") == text
-
-
-@pytest.mark.parametrize("fence", ["```", "~~~"])
-def test_fenced_code_keeps_its_lines(fence: str) -> None:
-    text = f"Add them:\n\n{fence}python\nfirst = 1\nsecond = 2\nprint(first + second)\n{fence}\n\nThat is\nall."
-    assert unwrap(text, "markdown") == text.replace("is\nall", "is all")
-
-
-@given(st.text(st.sampled_from("ab \n\r\t#->1*|é灯\u2028."), max_size=60))
-def test_unwrapping_keeps_offsets(text: str) -> None:
-    flows = unwrap(text, "markdown")
-    assert len(flows) == len(text)
-    assert all(new == old or (old, new) == ("\n", " ") for old, new in zip(text, flows, strict=True))
-
-
-def test_a_mark_stays_on_its_words_in_unwrapped_text() -> None:
-    text = "It is written\nthat the ferry\nleaves at eight."
-    first = text.index("ferry")
-    assert "<mark>ferry leaves</mark> at" in hit_card(
-        replace(HIT, text=text).at((first, first + len("ferry leaves"))), number=1
-    )
-
-
-@given(st.text("<&>\"'ab", max_size=20), st.data())
-def test_marking_changes_no_character(text: str, data: st.DataObject) -> None:
-    first = data.draw(st.integers(0, len(text)))
-    last = data.draw(st.integers(first, len(text)))
-    html = mark_html(text, (first, last))
-    assert Seen(html).text == Seen(mark_html(text, None)).text == text
-    assert Seen(html).tags == ["mark"]
-    assert Seen(html[html.index("<mark>") :].split("</mark>")[0]).text == text[first:last]
-
-
-def test_a_mark_is_cut_to_the_shown_span() -> None:
-    assert mark_html("abcdef", (1, 3), start=2, end=5) == "<mark>c</mark>de"
-    assert mark_html("abcdef", (3, 6), start=2, end=5) == "c<mark>de</mark>"
-    assert mark_html("abcdef", None, start=2, end=5) == "cde"

@@ -25,6 +25,7 @@ from echo_index.indexer.inspection.document_queries import (
     list_documents,
     page_documents,
     read_indexed_document,
+    texts_before,
 )
 
 
@@ -163,3 +164,13 @@ def test_documents_are_selected_by_path_and_title_in_any_case(tmp_path: Path) ->
     assert selected(DocumentSelection("b"), limit=1) == (["bread.md"], 2)
     assert selected(DocumentSelection(readable=True, after="bread.md")) == (["straße_100%.txt", "street.txt"], 2)
     assert selected(DocumentSelection(after="broken.pdf"), limit=1) == (["straße_100%.txt"], 2)
+
+
+def test_the_text_before_a_passage_ends_where_it_begins(snapshot: Snapshot) -> None:
+    document = read_indexed_document(snapshot, "docs/documents.md")
+    starts = [passage.start for passage in document.passages]
+    found = texts_before(snapshot, [(document.path, start) for start in starts], passages=3)
+    assert [*found] == [(document.path, start) for start in starts[1:]], "nothing is before the first one"
+    for number, start in enumerate(starts[1:], start=1):
+        assert found[document.path, start] == document.text[starts[max(0, number - 3)] : start]
+    assert texts_before(snapshot, [(document.path, starts[1] + 1), ("nowhere.md", 5)], passages=3) == {}
