@@ -45,7 +45,7 @@ def test_an_answer_grows_and_its_citations_show_their_passages(page: Page) -> No
     expect(page).to_have_url(re.compile(r"/$"))
 
     panel = open_passage(here)
-    expect(panel.locator("mark.here")).to_contain_text("Edda Holm")
+    expect(panel.locator("mark", has_text="Edda Holm")).to_be_visible()
     assert is_within(panel.locator("mark.here"), panel.locator(".document"))
 
 
