@@ -36,3 +36,15 @@ def test_what_was_not_read_is_shown(tmp_path: Path) -> None:
     assert "Not everything was read in 1 file<" in html
     assert "<li>&lt;a&gt;.pdf: no text on page 2; no picture</li>" in html
     assert omissions_html([]) == ""
+
+
+def test_the_context_is_shown_if_there_is_one(tmp_path: Path) -> None:
+    write(tmp_path / "docs", a="text")
+    shown = []
+    for context in (None, "Notes of <Norvik>"):
+        build(tmp_path / "docs", tmp_path / "index", context=context)
+        snapshot = open_snapshot(tmp_path / "index", index_device="cpu")
+        with closing(snapshot.catalog):
+            shown.append(contents_html(snapshot))
+    assert "Context" not in shown[0]
+    assert "<p>Context: Notes of &lt;Norvik&gt;</p>" in shown[1]
