@@ -8,15 +8,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
+from random import Random
 
+import numpy as np
 import pytest
 from repository import ROOT
 
+from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.indexer.generations.snapshot import open_snapshot
 from echo_index.indexer.inspection.document_queries import list_documents
+from echo_index.retriever.search.retriever import Retriever
 
 PATIENCE = 120  # seconds
+_NUMBERS = count()
+FILES, CHANGES = (2000, 500) if os.environ.get("ECHO_INDEX_SOAK") == "1" else (40, 40)
 
 
 class Command:
@@ -24,7 +31,7 @@ class Command:
 
     def __init__(self, folder: Path, *words: str) -> None:
         self.folder = folder
-        self._log = folder / "log"
+        self._log = folder / f"log{next(_NUMBERS)}"
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "COLUMNS": "300"}
         with self._log.open("w") as log:
             self.process = subprocess.Popen(
@@ -88,6 +95,57 @@ def test_it_builds_then_builds_what_changes_and_ends_with_ctrl_c(watch: Callable
     assert command.said.count("Not read: ") == 1, "only what is new"
     assert command.interrupt() == 130
     assert command.said.endswith("Stopped watching.\n") and "Traceback" not in command.said
+
+
+def test_after_many_changes_the_index_equals_a_fresh_build(
+    watch: Callable[..., Command], tmp_path: Path, tiny_folder: Path
+) -> None:
+    """Documents are created, edited, renamed and deleted while others search, which never fails."""
+    random = Random(3)
+    notes = tmp_path / "notes"
+    for number in range(FILES):
+        folder = notes / f"folder{number % 7}"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{number}.md").write_text(f"# Note {number}\n\nThe fox counts {number} wizards.\n")
+    command = watch()
+    command.until(lambda: "Watching notes" in command.said)
+    retriever = Retriever.open(tmp_path / ".echo-index", model=str(tiny_folder), device="cpu", index_device="cpu")
+    searches = 0
+    for number in range(CHANGES):
+        file = random.choice(sorted(notes.rglob("*.md")))
+        match number % 4:
+            case 0:
+                (notes / f"new{number}.md").write_text(f"# New {number}\n\nA wizard counts {number} foxes.\n")
+            case 1:
+                file.write_text(f"# Edited {number}\n\nThe fox forgets {number} wizards.\n")
+            case 2:
+                file.rename(file.with_name(f"renamed{number}.md"))
+            case _:
+                file.unlink()
+        if number % 5 == 0:
+            searches += len(retriever.search(f"fox number {number}", k=5)) == 5
+        time.sleep(0.02)
+    assert searches == len(range(0, CHANGES, 5))
+    expected = sorted(str(file.relative_to(tmp_path)) for file in notes.rglob("*.md"))
+    command.until(lambda: paths(tmp_path) == expected)
+    fresh = Command(tmp_path, "build", "notes", "--index", "fresh", "--model", str(tiny_folder))
+    assert fresh.process.wait(timeout=10 * PATIENCE) == 0, fresh.said
+    command.until(lambda: contents(tmp_path / ".echo-index").keys() == contents(tmp_path / "fresh").keys())
+    watched, built = contents(tmp_path / ".echo-index"), contents(tmp_path / "fresh")
+    for passage, vector in built.items():
+        # A passage has the same vector but for rounding, whatever it was embedded together with.
+        np.testing.assert_allclose(watched[passage], vector, atol=1e-4)
+    assert command.interrupt() == 130 and "Error" not in command.said
+
+
+def contents(index: Path) -> dict[tuple[str, str], np.ndarray]:
+    """Return the vector, not normalized, of each passage by its document and text."""
+    snapshot = open_snapshot(index, index_device="cpu")
+    with snapshot.reading():
+        ids = snapshot.catalog.chunk_ids(SearchFilter(), generation=snapshot.manifest.generation).tolist()
+        vectors = snapshot.catalog.vectors_of(ids)
+        stored = snapshot.stored_chunks(ids)
+        return {(stored[key].path, stored[key].chunk.text): row for key, row in zip(ids, vectors, strict=True)}
 
 
 def test_an_empty_folder_is_watched_for_its_first_document(watch: Callable[..., Command], tmp_path: Path) -> None:
