@@ -61,7 +61,9 @@ def serve(
     model: ModelName = None,
 ) -> None:
     """Serve the web page: search, ask, compare, explore, and manage documents; and programs, with --api."""
-    from echo_index.app.services.collections import find_collections
+    from dataclasses import replace
+
+    from echo_index.app.services.collections import described, find_collections
     from echo_index.app.services.credentials import read_authenticator
     from echo_index.app.services.index_service import ServiceOptions
     from echo_index.app.services.writers import installed_writers
@@ -71,7 +73,7 @@ def serve(
         raise typer.BadParameter("--mcp is a part of the page; leave out --api-only, or take --api.")
     if watch_polling and not watch:
         raise typer.BadParameter("--watch-polling says how to watch; add --watch.")
-    first, *others = find_collections(index)
+    first, *others = (replace(each, about=described(each)) for each in find_collections(index))
     run_server(
         ServiceOptions(
             first.index,

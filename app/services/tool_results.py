@@ -197,7 +197,7 @@ class CollectionStatus(BaseModel):
         """Return the status of a collection from the facts of its index."""
         return cls(
             name=collection.name,
-            about=collection.about,
+            about=collection.about or facts["context"],
             documents=facts["documents"],
             passages=facts["chunks"],
             finished=facts["finished"],

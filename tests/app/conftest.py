@@ -33,7 +33,9 @@ def collection_options(encoder: EchoEncoder, folder: Path) -> ServiceOptions:
         (folder / name / "notes").mkdir(parents=True)
         for file, text in documents.items():
             (folder / name / "notes" / file).write_text(text)
-        build_index([Source.parse(str(folder / name / "notes"))], folder / name / "index", encoder=encoder)
+        context = "Spells and vows" if name == "magic" else ""
+        source = Source.parse(str(folder / name / "notes"))
+        build_index([source], folder / name / "index", encoder=encoder, context=context)
     return ServiceOptions(
         folder / "animals/index",
         name="animals",

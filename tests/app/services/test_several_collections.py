@@ -115,7 +115,7 @@ def test_the_status_is_of_all_and_of_each(tools: DocumentTools) -> None:
     assert (status.documents, status.passages, status.formats) == (4, 4, {"markdown": 4})
     assert [(each.name, each.about, each.documents) for each in status.collections] == [
         ("animals", "Beasts of the field", 2),
-        ("magic", "", 2),
+        ("magic", "Spells and vows", 2),
     ]
 
 
