@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 # What takes a time that grows with its square, or becomes much longer, is shown as it is written.
 _MAX_INLINE = 6_000  # characters of a paragraph
-_MAX_BRACKETS = 200  # of a paragraph
-_MAX_COLUMNS = 60  # of a table
+_MAX_BRACKETS = 64  # of a paragraph
+_LEAST_BRACKETS = 300  # of a text in which links are looked for
+_CHARACTERS_OF_LINK = 12  # of a text for each bracket, at least
+_MAX_CELLS = 25_000  # of the tables, if each row had as many as the widest table: short rows are filled up
 _RULE = re.compile(r"^[-|: \t>]+$", re.MULTILINE)  # below the header of a table
 # Elements and addresses that do something. A paragraph with one is shown as it is written, so that none of it hides.
 _ACTIVE = re.compile(
@@ -54,12 +56,18 @@ def write_markdown(
         fields = front["fields"].rstrip("\n")
         _write_pre(writer, SourceText(fields, ((0, front.start("fields")),)), "yaml")
         start, text = front.end(), text[front.end() :]
-    if any(rule[0].count("|") > _MAX_COLUMNS for rule in _RULE.finditer(text)):
+    if _most_cells(text) > _MAX_CELLS:
         writer.open("p", 'class="lines"')
         writer.write(text, start)
         writer.close()
         return
+    links = links and text.count("[") <= max(_LEAST_BRACKETS, len(text) // _CHARACTERS_OF_LINK)
     _Blocks(writer, before + text + after, start - len(before), heading_level, links=links).write()
+
+
+def _most_cells(text: str) -> int:
+    columns = max((rule[0].count("|") for rule in _RULE.finditer(text)), default=0)
+    return columns * sum("|" in line for line in text.split("\n")) if columns else 0
 
 
 def _write_pre(writer: PassageWriter, code: SourceText, language: str) -> None:

@@ -81,7 +81,7 @@ def test_only_the_rows_in_the_part_are_shown() -> None:
 
 
 @given(st.text(st.sampled_from("ab1.-| \n#<&"), max_size=60), st.data())
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_all_text_is_shown_and_a_mark_changes_nothing_else(text: str, data: st.DataObject) -> None:
     first = data.draw(st.integers(0, len(text)))
     last = data.draw(st.integers(first, len(text)))
