@@ -107,7 +107,7 @@ def measure(server: subprocess.Popen[str], *, visitors: int, seconds: float) -> 
 
 def _search(address: str, question: str) -> list[object]:
     """Call the endpoint as any client does: post the question, then read the event with the result."""
-    body = json.dumps({"data": [question, 5, "hybrid", "", None, None, 0, 0, "", "", "", 0]}).encode()
+    body = json.dumps({"data": [question, 5, "hybrid", "", None, None, 0, 0, "", "", "", 0, None]}).encode()
     request = urllib.request.Request(f"{address}/gradio_api/call/search", body, {"content-type": "application/json"})
     with urllib.request.urlopen(request, timeout=60) as response:
         event = json.load(response)["event_id"]

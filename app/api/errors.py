@@ -91,7 +91,9 @@ def api_error(error: EchoIndexError, *, report: Report) -> ApiError:
     match error:
         case QuestionError():  # its remedy is for the command line
             return ApiError(400, error.message)
-        case TextError() | PromptError() | CollectionError():
+        case CollectionError():
+            return ApiError(404, str(error))
+        case TextError() | PromptError():
             return ApiError(400, str(error))
     report(str(error))
     match error:

@@ -145,7 +145,7 @@ class DocumentPage(BaseModel):
 def search_router(service: IndexService, queue: WorkQueue, *, report: Report) -> APIRouter:
     """Return the routes that search and list documents."""
     router = APIRouter(tags=["search"])
-    declared = error_responses(400, 429, 503)
+    declared = error_responses(400, 404, 429, 503)
 
     @router.get("/search", response_model=SearchResult, responses=declared)
     async def search_by_address(parameters: Annotated[SearchParameters, Query()]) -> JSONResponse:

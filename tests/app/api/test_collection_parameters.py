@@ -65,6 +65,6 @@ def test_an_unknown_collection_is_one_sentence(program: TestClient, path: str) -
         if path.startswith("/v1")
         else program.get(path, params={"query": "a", **named})
     )
-    assert answered.status_code == 400
+    assert answered.status_code == 404
     said = answered.json()["error"]["message"]
     assert said == "There is no collection 'work' here. There are animals, magic."

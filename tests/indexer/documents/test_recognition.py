@@ -44,7 +44,7 @@ def test_a_span_has_the_mean_confidence_of_its_recognized_characters_and_its_unc
 
 
 def test_chunks_keep_it_in_the_catalog(tmp_path: Path) -> None:
-    chunks = [*chunk_rows(DOCUMENT, token_starts, Chunking(max_tokens=5, overlap_tokens=0))]
+    chunks = [*chunk_rows(DOCUMENT, token_starts, Chunking(max_tokens=5, overlap_tokens=0), context="")]
     assert [chunk.text for chunk in chunks] == [
         *("This page was typed.", "This poge was scanned.", "Its numbcr is 7.", "The last page."),
     ]
