@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
@@ -70,16 +70,17 @@ class CompareTab:
         with gr.Accordion("Filters", open=False):
             self.filters = FilterInputs(service, collections=collection)
         self.results = interactive_html(_WELCOME, elem_id="comparison", label="Comparison")
-        gr.on(
-            [go.click, question.submit, *self.filters.changes],
-            self._compare,
-            [collection, question, *self.filters.inputs],
-            self.results,
-            trigger_mode="always_last",
-            concurrency_limit=4,
-            show_progress="minimal",
-            api_visibility="private",
-        )
+        compare_event: dict[str, Any] = {
+            "fn": self._compare,
+            "inputs": [collection, question, *self.filters.inputs],
+            "outputs": self.results,
+            "trigger_mode": "always_last",
+            "concurrency_limit": 4,
+            "show_progress": "minimal",
+            "api_visibility": "private",
+        }
+        gr.on([go.click, question.submit, *self.filters.changes], **compare_event)
+        self.filters.chosen.then(**compare_event)
         with gr.Accordion("Why reading twice helps", open=True):
             gr.Markdown(
                 "A language model reads from left to right: when it reads the first words, it has not seen the last. "
