@@ -176,6 +176,8 @@ def test_a_collection_that_disappears_is_named_and_the_other_goes_on(visit: Visi
     page.get_by_role("option", name="recipes").click()
     expect(page.locator("#results .hit")).to_have_count(2)
     page.reload()
+    expect(page.locator("#results .hit")).to_have_count(2)  # the choice is in the address
+    page.goto(own_shelf.url)
     expect(page.locator("#results .notice.error")).to_contain_text("or choose other collections.")
 
 
