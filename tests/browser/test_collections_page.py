@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -37,17 +38,26 @@ def two_indexes(folder: Path, model: Path) -> Path:
     return folder
 
 
+@contextmanager
+def two_served(folder: Path, model: Path) -> Iterator[Site]:
+    """Serve two indexes, whose names no other test knows: `--index idx` would mean this one there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ECHO_INDEX_DATA", str(folder / "data"))
+        with serving(two_indexes(folder, model), "--index", "recipes") as running:
+            yield running
+
+
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Iterator[Site]:
     """Return a server of two indexes, which no test changes."""
-    with serving(two_indexes(tmp_path_factory.mktemp("shelf"), tiny_folder), "--index", "recipes") as running:
+    with two_served(tmp_path_factory.mktemp("shelf"), tiny_folder) as running:
         yield running
 
 
 @pytest.fixture
 def own_shelf(tmp_path: Path, tiny_folder: Path) -> Iterator[Site]:
     """Return a server of two indexes."""
-    with serving(two_indexes(tmp_path, tiny_folder), "--index", "recipes") as running:
+    with two_served(tmp_path, tiny_folder) as running:
         yield running
 
 
