@@ -16,8 +16,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from echo_index.app.api.answer_feed import AnswerFeed
 from echo_index.app.api.citation_fields import Annotation, annotation_fields
 from echo_index.app.api.errors import ApiError, Report, error_responses
-from echo_index.app.api.fields import whole
-from echo_index.app.api.limits import MAX_ANSWER_TOKENS, MAX_MESSAGES, MAX_NAMES, MAX_QUERY_CHARACTERS, WorkQueue
+from echo_index.app.api.fields import Names, whole
+from echo_index.app.api.limits import MAX_ANSWER_TOKENS, MAX_MESSAGES, MAX_QUERY_CHARACTERS, WorkQueue
 from echo_index.app.api.model_names import ANSWER_MODEL, unknown_model, writer_names
 from echo_index.app.services import answer_job
 from echo_index.app.services.answer_job import Turn
@@ -81,9 +81,7 @@ class ChatRequest(BaseModel):
     n: Annotated[Literal[1], BeforeValidator(whole)] | None = None
     tools: Annotated[list[Any], Field(max_length=0), BeforeValidator(_no_tools)] | None = None
     response_format: TextFormat | None = None
-    collections: Annotated[list[str], Field(max_length=MAX_NAMES)] = Field(
-        default=[], description="Only these collections, where there are several"
-    )
+    collections: Names = Field(default=[], description="Only these collections, where there are several")
 
 
 class AnswerMessage(BaseModel):

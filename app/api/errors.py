@@ -97,6 +97,8 @@ def api_error(error: EchoIndexError, *, report: Report) -> ApiError:
             return ApiError(400, str(error))
     report(str(error))
     match error:
+        case IndexMissing(collection=name) if name:
+            return ApiError(503, f"The collection {name} has no index. The server says more.", code="no_index")
         case IndexMissing():
             return ApiError(503, "There is no index yet. Build it on the server: echo-index build.", code="no_index")
         case ModelError():

@@ -29,7 +29,7 @@ MAX_RERANKED = 1_000
 MAX_MESSAGES = 200
 MAX_ANSWER_TOKENS = 4_096
 MAX_NAMES = 20
-"""Paths or formats that a search is restricted to."""
+"""Paths, formats or collections that a search is restricted to."""
 MAX_NAME_CHARACTERS = 1_000
 MAX_ADDRESS_BYTES = 512 * 1024
 """The longest search, in an address where each character takes up to twelve bytes."""

@@ -11,13 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse
 
 from echo_index.app.api.errors import Report, api_error, error_responses
-from echo_index.app.api.fields import Whole
+from echo_index.app.api.fields import Names, Whole
 from echo_index.app.api.limits import (
     MAX_DOCUMENTS,
     MAX_HITS,
     MAX_INSTRUCTION_CHARACTERS,
     MAX_NAME_CHARACTERS,
-    MAX_NAMES,
     MAX_QUERY_CHARACTERS,
     MAX_RERANKED_HITS,
     WorkQueue,
@@ -31,8 +30,6 @@ from echo_index.indexer.catalog.chunk_queries import DocumentSelection
 from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.retriever.search.hits import Hit
 
-_Names = Annotated[list[Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)]], Field(max_length=MAX_NAMES)]
-
 
 class SearchParameters(BaseModel):
     """A search, as parameters of the address."""
@@ -45,8 +42,8 @@ class SearchParameters(BaseModel):
     instruction: str = Field(
         default="", max_length=MAX_INSTRUCTION_CHARACTERS, description="What to find, in words, for dense search"
     )
-    paths: _Names = Field(default=[], description="Only these documents or folders, or those that match these globs")
-    formats: _Names = Field(default=[], description="Only documents of these formats, such as markdown")
+    paths: Names = Field(default=[], description="Only these documents or folders, or those that match these globs")
+    formats: Names = Field(default=[], description="Only documents of these formats, such as markdown")
     rerank: Whole = Field(default=0, ge=0, le=MAX_RERANKED_HITS, description="How many of the best are reranked")
     exact: bool = Field(default=False, description="Only passages with the text in quotation marks word for word")
     since: str = Field(default="", max_length=MAX_NAME_CHARACTERS, description="Only files changed since this date")
@@ -56,7 +53,7 @@ class SearchParameters(BaseModel):
         max_length=MAX_QUERY_CHARACTERS,
         description="Only documents whose fields meet this condition, such as date >= 2024 and author = 'Ng'",
     )
-    collections: _Names = Field(default=[], description="Only these collections, where there are several")
+    collections: Names = Field(default=[], description="Only these collections, where there are several")
     min_score: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0, description="Only passages of at least this relevance; not for lexical"
     )
@@ -162,7 +159,7 @@ def search_router(service: IndexService, queue: WorkQueue, *, report: Report) ->
         contains: Annotated[str, Query(max_length=MAX_NAME_CHARACTERS, description="A part of the path")] = "",
         limit: Annotated[int, Query(ge=1, le=MAX_DOCUMENTS)] = 100,
         offset: Annotated[int, Query(ge=0, le=2**53)] = 0,
-        collections: Annotated[_Names, Query(description="Only of these collections, where there are several")] = [],  # noqa: B006
+        collections: Annotated[Names, Query(description="Only of these collections, where there are several")] = [],  # noqa: B006
     ) -> JSONResponse:
         """List the documents by collection and path, a page at a time."""
         return await queue.run(partial(listed, DocumentSelection(contains), limit, offset, collections))

@@ -6,7 +6,7 @@ from functools import singledispatch
 
 from pydantic import BaseModel
 
-from echo_index.app.services.formatting import byte_count, heading_path, pluralize
+from echo_index.app.services.formatting import byte_count, document_name, heading_path, pluralize
 from echo_index.app.services.tool_results import (
     AnswerResult,
     DocumentEntry,
@@ -46,8 +46,8 @@ def _(result: AnswerResult) -> str:
 @result_text.register
 def _(result: DocumentText) -> str:
     place = f", {result.place}" if result.place else ""
-    source = _named(result.source, result.collection)
-    head = f"{source}{place} (characters {result.start:,} to {result.end:,} of {result.length:,})"
+    name = document_name(result.source, result.collection)
+    head = f"{name}{place} (characters {result.start:,} to {result.end:,} of {result.length:,})"
     more = f"\n\nThe document goes on: read again with start {result.next_start}." if result.next_start else ""
     return f"{head}\n\n{result.text}{more}"
 
@@ -87,12 +87,7 @@ def _head(passage: Passage) -> str:
     return " — ".join(filter(None, [title, "; ".join(filter(None, notes))]))
 
 
-def _named(source: str, collection: str) -> str:
-    """Return a document with its collection, as `read` takes it."""
-    return f"{collection}: {source}" if collection else source
-
-
 def _line(document: DocumentEntry) -> str:
     state = f"not read: {document.failure}" if document.failure else pluralize(document.passages, "passage")
     title = f": {document.title}" if document.title and document.title not in document.source else ""
-    return f"{_named(document.source, document.collection)} ({state}){title}"
+    return f"{document_name(document.source, document.collection)} ({state}){title}"

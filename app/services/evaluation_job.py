@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         QuestionFile,
         SentencePairs,
     )
+    from echo_index.retriever.evaluation.indexed_dataset import IndexedDataset
     from echo_index.retriever.evaluation.results import DatasetResult
 
 T = TypeVar("T")
@@ -103,9 +104,6 @@ class _Run:
 
     def _evaluate_beir(self, dataset: BeirDataset) -> DatasetResult:
         from echo_index.retriever.evaluation.indexed_dataset import open_dataset
-        from echo_index.retriever.evaluation.results import BASELINE
-        from echo_index.retriever.evaluation.retrieval_systems import DEFAULT_SYSTEMS, SYSTEMS
-        from echo_index.retriever.evaluation.runner import evaluate_rankings
 
         indexed = open_dataset(
             dataset,
@@ -115,17 +113,10 @@ class _Run:
             instruction=self.options.instruction,
             progress=self.progress,
         )
-        systems = [
-            *self._select(SYSTEMS, DEFAULT_SYSTEMS, BASELINE),
-            *chain.from_iterable(model.systems for model in self._baselines),
-        ]
-        return evaluate_rankings(indexed, systems, baseline=self.options.baseline or BASELINE)
+        return self._rank(indexed)
 
     def _evaluate_questions(self, file: QuestionFile) -> DatasetResult:
         from echo_index.retriever.evaluation.indexed_dataset import open_question_file
-        from echo_index.retriever.evaluation.results import BASELINE
-        from echo_index.retriever.evaluation.retrieval_systems import DEFAULT_SYSTEMS, SYSTEMS
-        from echo_index.retriever.evaluation.runner import evaluate_rankings
         from echo_index.retriever.search.retriever import Retriever
 
         encoder = self.options.encoder
@@ -134,6 +125,13 @@ class _Run:
         indexed = open_question_file(
             file, retriever, work=self.work, instruction=self.options.instruction, progress=self.progress
         )
+        return self._rank(indexed)
+
+    def _rank(self, indexed: IndexedDataset) -> DatasetResult:
+        from echo_index.retriever.evaluation.results import BASELINE
+        from echo_index.retriever.evaluation.retrieval_systems import DEFAULT_SYSTEMS, SYSTEMS
+        from echo_index.retriever.evaluation.runner import evaluate_rankings
+
         systems = [
             *self._select(SYSTEMS, DEFAULT_SYSTEMS, BASELINE),
             *chain.from_iterable(model.systems for model in self._baselines),

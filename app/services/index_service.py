@@ -28,6 +28,7 @@ S = TypeVar("S", bound="Searcher")
 T = TypeVar("T")
 
 _MAX_NAME = 80  # characters of a name in an error
+_MAX_SEARCHERS = 16  # different choices of collections that are kept open, of the many that there may be
 
 OWN_MODEL = ""
 """Name of the embedding model where a model that writes answers is chosen."""
@@ -275,9 +276,13 @@ class IndexService:
 
         retrievers = {name: self._retriever(name) for name in names}
         with self._lock:
-            if names not in self._searchers:
-                self._searchers[names] = CollectionsRetriever(retrievers) if self.has_several else retrievers[names[0]]
-            return self._searchers[names]
+            searcher = self._searchers.pop(names, None)
+            if searcher is None:
+                searcher = CollectionsRetriever(retrievers) if self.has_several else retrievers[names[0]]
+            self._searchers[names] = searcher  # the last one used comes last
+            if len(self._searchers) > _MAX_SEARCHERS:
+                del self._searchers[next(iter(self._searchers))]
+            return searcher
 
     def _retriever(self, name: str) -> Retriever:
         from echo_index.retriever.search.retriever import Retriever

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from api_server import client_of
+from several_indexes import several_indexes
 from starlette.testclient import TestClient
 
 from echo_index.app.api.application import make_api
 from echo_index.app.services.index_service import IndexService
+from echo_index.embeddings.encoder import EchoEncoder
 
 ANIMALS, MAGIC = [
     {(name, f"notes/{file}.md") for file in files}
@@ -68,3 +72,15 @@ def test_an_unknown_collection_is_one_sentence(program: TestClient, path: str) -
     assert answered.status_code == 404
     said = answered.json()["error"]["message"]
     assert said == "There is no collection 'work' here. There are animals, magic."
+
+
+def test_a_collection_that_has_gone_is_named_and_the_other_is_searched(encoder: EchoEncoder, tmp_path: Path) -> None:
+    service = several_indexes(tmp_path, encoder)
+    shutil.rmtree(tmp_path / "recipes/index")
+    told: list[str] = []
+    with client_of(make_api(service, hosts=None, report=told.append)) as program:
+        answered = program.get("/search", params={"query": "trips"})
+        assert (answered.status_code, answered.json()["error"]["code"]) == (503, "no_index")
+        assert answered.json()["error"]["message"] == "The collection recipes has no index. The server says more."
+        assert program.get("/search", params={"query": "trips", "collections": ["work"]}).json()["hits"]
+    assert str(tmp_path) in told[0] and str(tmp_path) not in answered.text

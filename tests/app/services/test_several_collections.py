@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tiny_models import CHAT_TEMPLATE, llama_config, save_model
 
+from echo_index.app.services import index_service
 from echo_index.app.services.answer_job import Request, stream_turn
 from echo_index.app.services.collections import Collection
 from echo_index.app.services.document_tools import DocumentTools
@@ -18,6 +19,7 @@ from echo_index.embeddings.models.language_model import load_model
 from echo_index.errors import CollectionError, DocumentError, IndexMismatch
 from echo_index.indexer.building.build_files import build_index
 from echo_index.indexer.sources.source import Source
+from echo_index.retriever.search.searcher import Searcher
 
 
 @pytest.fixture
@@ -167,3 +169,19 @@ def test_all_are_opened_again_when_all_were_rebuilt_with_another_model(encoder: 
     assert places(tools, "magic", collections=["animals"]) == {("animals", "animals/animals.md")}
     build("magic", other)
     assert len(places(tools, "magic")) == 2
+
+
+def test_only_the_last_choices_of_collections_are_kept_open(
+    two_collections: IndexService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_service, "_MAX_SEARCHERS", 2)
+    service = IndexService(two_collections.options)
+
+    def searcher(*names: str) -> Searcher:
+        return service.with_searcher(lambda searcher: searcher, collections=names)
+
+    both, animals = searcher(), searcher("animals")
+    assert searcher() is both
+    searcher("magic")
+    assert searcher() is both, "the one that was used last before"
+    assert searcher("animals") is not animals
