@@ -32,6 +32,6 @@ def page_of_collections(
             partial(page_documents, selection=selection, offset=max(0, offset - total), limit=limit - len(found)),
             collection=name,
         )
-        found += [(name if service.has_several else "", document) for document in page]
+        found += [(service.shown(name), document) for document in page]
         total += count
     return found, total

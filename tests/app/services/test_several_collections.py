@@ -140,6 +140,7 @@ def test_one_index_has_no_collections(two_collections: IndexService) -> None:
     tools = DocumentTools(service)
     assert places(tools, "a fox") == {("", "notes/fox.md"), ("", "notes/read me.md")}
     assert tools.read("notes/fox.md").collection == ""
+    assert {document.collection for document in tools.list_documents().documents} == {""}
     assert places(tools, "a fox", collections=["animals"]) == places(tools, "a fox")
 
 

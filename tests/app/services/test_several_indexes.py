@@ -9,8 +9,13 @@ import pytest
 from several_indexes import build_notes, several_indexes
 from tiny_models import CHAT_TEMPLATE, llama_config, save_model
 
+from echo_index.app.mcp import resources
+from echo_index.app.mcp.resources import list_resources
+from echo_index.app.services import tool_results
 from echo_index.app.services.answer_job import Request, stream_turn
+from echo_index.app.services.document_tools import DocumentTools
 from echo_index.app.services.index_service import IndexService
+from echo_index.app.services.query_vector import QueryVectors
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.models.language_model import load_model
 from echo_index.errors import IndexMismatch, IndexMissing
@@ -56,6 +61,45 @@ def test_an_index_that_disappears_is_named_and_the_other_is_searched_alone(
     assert {collection for collection, _ in found(service, left)} == {left}
     *_, turn = stream_turn(service, Request("What is due?", collections=(left,)))
     assert turn.answer is not None and {hit.collection for hit in turn.passages} == {left}
+
+
+def test_a_query_is_embedded_by_a_collection_that_is_searched(service: IndexService, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "work/index")
+    tools = DocumentTools(service, query_vectors=QueryVectors(model=None, device="cpu", notice=print))
+    found = tools.search("the dough", mode="dense", collections=["recipes"]).passages
+    assert {passage.collection for passage in found} == {"recipes"}
+
+
+def test_resources_of_all_collections_come_in_pages(
+    service: IndexService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "work/notes/broken.pdf").write_text("no PDF")
+    build_notes(tmp_path / "work", service.with_retriever(lambda retriever: retriever.encoder))
+    tools = DocumentTools(service)
+    whole = [resource.name for resource in list_resources(tools, None).resources]
+    assert len(whole) == 6 and whole[:1] == ["work: notes/start.md"] and whole[-1:] == ["recipes: notes/yes.md"]
+    for size in (1, 2, 4):
+        monkeypatch.setattr(resources, "_PAGE", size)
+        names, cursor = [], None
+        while True:
+            page = list_resources(tools, cursor)
+            assert len(page.resources) <= size
+            names += [resource.name for resource in page.resources]
+            if (cursor := page.nextCursor) is None:
+                break
+        assert names == whole
+
+
+def test_the_status_is_the_sum_of_all(service: IndexService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tool_results, "_MAX_FAILURES", 2)
+    for name in NAMES:
+        for number in range(2):
+            (tmp_path / name / f"notes/broken{number}.pdf").write_text("no PDF")
+        build_notes(tmp_path / name, service.with_retriever(lambda retriever: retriever.encoder))
+    status = DocumentTools(service).status()
+    assert (status.generation, status.failed, len(status.failures), status.incomplete) == (4, 4, 2, 0)
+    folders = [tmp_path / name / "index" for name in NAMES]
+    assert status.disk_bytes == sum(file.stat().st_size for folder in folders for file in folder.iterdir())
 
 
 def test_of_a_single_index_that_is_missing_no_collection_is_named(service: IndexService, tmp_path: Path) -> None:
