@@ -70,6 +70,8 @@ _CLASSES = (
 # What some lexers read in more than linear time stays without colours: very long lines, and very many blank ones.
 _MAX_LENGTH = 15_000  # characters that a lexer reads at a time
 _SLOW = re.compile(r"[^\n]{1001}|\n(?:[ \t\r\f\v]*\n){30}")
+_COMMENTS = (("/*", "*/"), ("<!--", "-->"), ("[[", "]]"))
+_MAX_OPEN = 20  # comments of a part that never end: for each, lexers read on to the end
 _SLOW_RULE = r"\s+)+?"  # it finds the names of methods in a time that grows with the cube of the length
 
 
@@ -116,6 +118,9 @@ def _tokens(text: str, language: str) -> Iterator[tuple[int, int, str]]:
 
 
 def _tokens_of_part(text: str, language: str) -> Iterator[tuple[int, int, str]]:
+    if any(text.rpartition(closing)[2].count(opening) > _MAX_OPEN for opening, closing in _COMMENTS):
+        yield 0, len(text), ""
+        return
     begin, end, kind = 0, 0, ""
     for start, token, value in _lexer(language).get_tokens_unprocessed(text):
         if start < end or not value:  # a lexer of several languages may come back to a place
@@ -145,8 +150,12 @@ def _lexer(language: str) -> Lexer:
 def _java_lexer() -> Lexer:
     from pygments.lexers.jvm import JavaLexer
 
-    rules = [rule for rule in JavaLexer.tokens["root"] if _SLOW_RULE not in str(rule[0])]
-    return type("FastJavaLexer", (JavaLexer,), {"tokens": {**JavaLexer.tokens, "root": rules}})()
+    class FastJavaLexer(JavaLexer):  # type: ignore[misc]  # pygments has no types
+        tokens = JavaLexer.tokens | {
+            "root": [rule for rule in JavaLexer.tokens["root"] if _SLOW_RULE not in str(rule[0])]
+        }
+
+    return FastJavaLexer()
 
 
 @cache

@@ -283,11 +283,9 @@ class _InlineWriter:
 def _text_of(tokens: Sequence[Token]) -> str:
     """Return the text of tokens outside code, and in the descriptions of images."""
     pieces = []
-    waiting = [*tokens][::-1]
-    while waiting:
-        token = waiting.pop()
-        if token.children:
-            waiting.extend(reversed(token.children))
+    for token in tokens:
+        if token.children:  # of an image, which may be within another, but not deeper than there are brackets
+            pieces.append(_text_of(token.children))
         elif token.type in ("text", "text_special"):
             pieces.append(token.content)
         elif token.type in ("softbreak", "hardbreak"):

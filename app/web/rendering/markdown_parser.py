@@ -74,7 +74,7 @@ class _Parser(MarkdownIt):
 
 
 @cache
-def parser(*, links: bool = True) -> MarkdownIt:
+def _parser(*, links: bool = True) -> MarkdownIt:
     """Return the parser: CommonMark with tables and strikethrough, without HTML, and inline text only on request.
 
     Entities are text, because readers have replaced those that are meant. Without `links`, links and images are text.
@@ -95,7 +95,7 @@ def block_tokens(source: str, *, links: bool = True) -> tuple[list[Token], dict[
     A link whose definition is elsewhere has no address, so that only its text is shown.
     """
     environment: dict[str, object] = {}
-    tokens = parser(links=links).parse(source, environment)
+    tokens = _parser(links=links).parse(source, environment)
     references = environment.setdefault("references", {})
     assert isinstance(references, dict)
     for match in _REFERENCE.finditer(source):
@@ -105,7 +105,7 @@ def block_tokens(source: str, *, links: bool = True) -> tuple[list[Token], dict[
 
 def inline_tokens(content: str, environment: dict[str, object], *, links: bool = True) -> list[Token]:
     """Return the tokens of a paragraph, heading or cell; `environment` has the definitions of links."""
-    markdown = parser(links=links)
+    markdown = _parser(links=links)
     return markdown.inline.parse(content, markdown, environment, [])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from dataclasses import dataclass
 
 from echo_index.app.web.rendering.writer import Span
@@ -107,8 +108,10 @@ def _begins_in_fence(text: str) -> bool:
 def _block_start(text: str, position: int, fences: list[_Fence]) -> int:
     """Return where the block begins that a position stands in: after a blank line outside fenced code."""
     starts = [0, *(match.end() for match in _BLOCK_START.finditer(text, 0, position + 1) if match.end() <= position)]
+    openings = [fence.start for fence in fences]
     for start in reversed(starts):
-        if not any(fence.start < start < fence.end for fence in fences):
+        opened = bisect_left(openings, start)
+        if not opened or start >= fences[opened - 1].end:
             return start
     return 0
 

@@ -14,7 +14,7 @@ from echo_index.app.web.rendering.source_text import SourceText
 from echo_index.app.web.rendering.writer import PassageWriter, Span
 
 if TYPE_CHECKING:
-    from echo_index.indexer.documents.chunking import Anchor
+    from echo_index.indexer.catalog.records import ChunkRow
     from echo_index.indexer.inspection.document_queries import IndexedDocument
     from echo_index.retriever.search.hits import Hit
 
@@ -45,7 +45,7 @@ def passage_html(hit: Hit, *, text_before: str = "") -> str:
         text, here = text_before + hit.text, len(text_before)
         _write_markdown(writer, text, hit.start - here, (here, here + end), table_header=hit.table_header)
     elif hit.format in LAYOUT_FORMATS:
-        headings = heading_offsets(hit.anchors)
+        headings = heading_offsets(hit)
         write_layout(writer, hit.text, start=hit.start, table_header=hit.table_header, headings=headings)
     else:
         return f'<p class="passage" dir="auto">{_plain_excerpt(hit, start, end)}</p>'
@@ -55,29 +55,39 @@ def passage_html(hit: Hit, *, text_before: str = "") -> str:
 def document_text_html(document: IndexedDocument, mark: Span, *, first: int, last: int) -> str:
     """Return the characters from `first` to before `last` of a document; the first mark has the class `here`."""
     text, format = document.text, document.format
+    begin, end = max(first, mark[0] - _MAX_RENDERED), min(last, mark[1] + _MAX_RENDERED)
     if format == "code":
         writer = PassageWriter(span=(first, last), mark=mark, first_mark="here")
-        start = text.rfind("\n", 0, first) + 1
-        write_code(writer, SourceText(text[start:last], ((0, start),)), language_of_file(document.path))
+        start = text.rfind("\n", 0, begin) + 1
+        writer.write(text[first:start], first)
+        write_code(writer, SourceText(text[start:end], ((0, start),)), language_of_file(document.path))
+        writer.write(text[end:last], end)
         return f'<div class="document code" dir="auto" tabindex="0" role="document">{writer.html()}</div>'
     if format != "markdown" and format not in LAYOUT_FORMATS:
         html = mark_html(unwrap(text), mark, start=first, end=last).replace("<mark>", '<mark class="here">', 1)
         return f'<div class="document prose-text" dir="auto" tabindex="0" role="document">{html}</div>'
-    begin, end = max(first, mark[0] - _MAX_RENDERED), min(last, mark[1] + _MAX_RENDERED)
     writer = PassageWriter(span=(begin, end), mark=mark, first_mark="here")
     if format == "markdown":
         _write_markdown(writer, text, 0, (begin, end), heading_level=_HEADING_LEVEL)
     else:
-        headings = frozenset(offset for passage in document.passages for offset in heading_offsets(passage.anchors))
+        headings = frozenset(offset for passage in document.passages for offset in heading_offsets(passage))
         start = text.rfind("\n", 0, begin) + 1
         write_layout(writer, text[start:end], start=start, headings=headings, heading_level=_HEADING_LEVEL)
     parts = (_plain_part(text[first:begin]), writer.html(), _plain_part(text[end:last]))
     return f'<div class="document rendered" dir="auto" tabindex="0" role="document">{"".join(parts)}</div>'
 
 
-def heading_offsets(anchors: tuple[Anchor, ...]) -> frozenset[int]:
-    """Return the offsets in the document at which another heading begins to hold."""
-    return frozenset(anchor.offset for anchor in anchors if anchor.headings)
+def heading_offsets(passage: Hit | ChunkRow) -> frozenset[int]:
+    """Return the offsets in the document of the lines of a passage that are headings.
+
+    Where a passage begins and at its anchors, the line may also be text below the heading that holds there.
+    """
+    places = ((passage.start, passage.headings), *((anchor.offset, anchor.headings) for anchor in passage.anchors))
+    return frozenset(
+        offset
+        for offset, headings in places
+        if headings and passage.text[offset - passage.start :].partition("\n")[0].strip() == headings[-1]
+    )
 
 
 def _write_markdown(

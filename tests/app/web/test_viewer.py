@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -26,6 +27,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "docs").mkdir()
     sections = "".join(f"## Part {number}\n\nThe *house* number {number} is blue and old.\n\n" for number in range(40))
     (folder / _NAME).write_text(f"# Houses\n\n{sections}")
+    sections = "".join(f"<h2>Part {number}</h2><p>{'The old house is blue. ' * 9}</p>" for number in range(9))
+    (folder / "docs/page.html").write_text(f"<h1>Houses</h1>{sections}")
     build(folder / "docs", folder / "index", chunking=Chunking(40, 0))
     return folder
 
@@ -53,6 +56,12 @@ def test_the_passage_at_a_character_is_marked(snapshot: Snapshot) -> None:
     inside = document_html(snapshot, _NAME, passages[3].start + 5, page=None)
     assert marked(inside) == marked(at_start), "after a change the passage may begin elsewhere"
     assert marked(document_html(snapshot, _NAME, 10**9, page=None)) == ""
+
+
+def test_all_headings_of_a_page_are_headings_and_nothing_else_is(snapshot: Snapshot) -> None:
+    html = document_html(snapshot, "docs/page.html", 0, page=None)
+    shown = re.findall(r'<p class="heading[^>]*role="heading"[^>]*>(.*?)</p>', html)
+    assert [Seen(heading).text for heading in shown] == ["Houses", *(f"Part {number}" for number in range(9))]
 
 
 def test_the_link_leads_to_the_passage(snapshot: Snapshot) -> None:

@@ -45,6 +45,11 @@ def test_what_a_part_stands_in(text: str, words: str, tags: list[str]) -> None:
     assert part(text, words).tags == tags
 
 
+def test_many_fences_and_blank_lines() -> None:
+    text = "```\n```\n" * 20_000 + "```\n" + "a\n\n" * 40_000 + "# b"
+    assert part(text, "# b").tags == ["pre"]  # at once; what grows with the square would take a minute
+
+
 @pytest.mark.parametrize(
     ("text", "words", "tags"),
     [

@@ -51,11 +51,17 @@ def test_code_has_colours_by_the_name_of_its_file() -> None:
     assert '<mark class="here">def</mark>' in shown and Seen(shown).text == code
 
 
-def test_headings_of_other_formats_are_known_by_their_anchors() -> None:
-    text = "Times\n\nAt noon."
-    anchors = (Anchor(HIT.start, None, "", ("Times",)),)
-    assert "heading" in passage_html(replace(HIT, text=text, format="docx", anchors=anchors))
-    assert "heading" not in passage_html(replace(HIT, text=text, format="docx"))
+def test_headings_of_other_formats_are_the_lines_that_their_paths_end_with() -> None:
+    def headings(text: str, *anchors: tuple[int, str]) -> list[str]:
+        at = tuple(Anchor(HIT.start + offset, None, "", ("The ferry", title)) for offset, title in anchors)
+        html = passage_html(replace(HIT, text=text, format="docx", anchors=at))
+        return re.findall('<p class="heading level-2">(.*?)</p>', html)
+
+    assert headings("Times\n\nAt noon.") == ["Times"], "a passage that begins with its heading has no anchor"
+    assert headings("At noon.\n\nAt night.") == []
+    below = "Bicycles are free.\n\nTimes\n\nAt noon."
+    assert headings(below, (0, "Prices"), (below.index("Times"), "Times")) == ["Times"]
+    assert headings(f"Prices\n\n{below}", (0, "Prices"), (8 + below.index("Times"), "Times")) == ["Prices", "Times"]
 
 
 def test_an_excerpt_of_a_long_table_has_its_header() -> None:
@@ -101,6 +107,13 @@ def test_a_document_is_rendered_around_its_passage() -> None:
     assert 500 < len(Seen(html).text) < 700
     whole = Seen(document_text_html(document(text), (0, 5), first=0, last=len(text)))
     assert whole.attributes[1]["role"] == "heading" and whole.attributes[1]["aria-level"] == "3"
+
+
+def test_code_far_from_its_passage_has_no_colours() -> None:
+    text = "x = 1\n" * 20_000
+    html = document_text_html(document(text, format="code", path="x.py"), (60_000, 60_005), first=0, last=len(text))
+    assert Seen(html).text == text and '<mark class="here">' in html
+    assert html.count('<span class="m">') == 80_005 // 6, "40,000 characters on each side have colours"
 
 
 def test_all_of_a_very_long_document_is_shown() -> None:
