@@ -13,7 +13,7 @@ from echo_index.app.services.answer_job import Turn
 from echo_index.app.services.formatting import source_text
 from echo_index.app.web.html import as_markdown, escape_html
 from echo_index.app.web.rendering.markdown import write_markdown
-from echo_index.app.web.rendering.writer import EVERYTHING, PassageWriter, Span
+from echo_index.app.web.rendering.writer import PassageWriter
 
 _MARKER = re.compile(r"\[(\d+)\]")
 _SEARCHING = "Searching your documents …"
@@ -62,10 +62,8 @@ def _answer_markdown(turn: Turn, number: int, *, is_running: bool) -> str:
 class _AnswerWriter(PassageWriter):
     """Writes an answer, and links its citation markers to the passages of this turn."""
 
-    def __init__(
-        self, *, span: Span = EVERYTHING, mark: Span | None = None, first_mark: str = "", turn: int = 0
-    ) -> None:
-        super().__init__(span=span, mark=mark, first_mark=first_mark)
+    def __init__(self, turn: int) -> None:
+        super().__init__()
         self._turn = turn
 
     def text_html(self, text: str) -> str:
@@ -76,12 +74,12 @@ class _AnswerWriter(PassageWriter):
 
     def part(self) -> _AnswerWriter:
         """Return a writer for a part."""
-        return _AnswerWriter(turn=self._turn)
+        return _AnswerWriter(self._turn)
 
 
 def _answer_html(text: str, turn: int) -> str:
     """Return an answer as a block of HTML in Markdown: without line ends, it goes as far as the next blank line."""
-    writer = _AnswerWriter(turn=turn)
+    writer = _AnswerWriter(turn)
     write_markdown(writer, text.strip("\n"), start=1, links=False)
     return f'<div class="rendered answer" dir="auto">{writer.html()}</div>'.replace("\n", "&#10;")
 

@@ -67,20 +67,7 @@ class AskTab:
                     export = gr.Button("Export as Markdown", size="sm", min_width=90)
                     clear = gr.Button("Clear", size="sm", min_width=90)
                 with gr.Accordion("Options", open=False):
-                    models = [
-                        (_own_model_label(service), OWN_MODEL),
-                        *(
-                            (_writer_label(name), name)
-                            for name in (*service.options.writers, *service.options.lazy_writers)
-                        ),
-                        *((_llm_label(name), name) for name in service.options.llms),
-                    ]
-                    writer = gr.Dropdown(
-                        models,
-                        value=service.default_writer,
-                        label="Model that writes the answer",
-                        visible=len(models) > 1,
-                    )
+                    writer = _writer_input(service)
                     self.filters = FilterInputs(service)
             with gr.Column(scale=2, min_width=320):
                 self.passages = interactive_html(_NO_PASSAGES, elem_id="passages", label="Passages")
@@ -206,6 +193,19 @@ def _show_cleared() -> tuple[Any, ...]:
 
 def _buttons(*, running: bool) -> tuple[Any, Any]:
     return gr.Button(visible=not running), gr.Button(visible=running)
+
+
+def _writer_input(service: IndexService) -> gr.Dropdown:
+    """Return the dropdown for the model that writes the answers."""
+    options = service.options
+    models = [
+        (_own_model_label(service), OWN_MODEL),
+        *((_writer_label(name), name) for name in (*options.writers, *options.lazy_writers)),
+        *((_llm_label(name), name) for name in options.llms),
+    ]
+    return gr.Dropdown(
+        models, value=service.default_writer, label="Model that writes the answer", visible=len(models) > 1
+    )
 
 
 def _own_model_label(service: IndexService) -> str:
