@@ -32,9 +32,10 @@ def write_notes(folder: Path, texts: dict[str, str]) -> Path:
     return folder / "notes"
 
 
-def build_notes(folder: Path, encoder: EchoEncoder, *, rebuild: bool = False) -> Path:
+def build_notes(folder: Path, encoder: EchoEncoder, *, rebuild: bool = False, context: str = "") -> Path:
     """Build the index of the notes in a folder, and return its folder."""
-    build_index([Source.parse(str(folder / "notes"))], folder / "index", encoder=encoder, rebuild=rebuild)
+    source = Source.parse(str(folder / "notes"))
+    build_index([source], folder / "index", encoder=encoder, rebuild=rebuild, context=context)
     return folder / "index"
 
 
