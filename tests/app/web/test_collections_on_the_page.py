@@ -13,9 +13,10 @@ from typing import Any
 
 import gradio as gr
 import pytest
-from several_indexes import SAME_NAME, several_indexes
+from several_indexes import SAME_NAME, build_notes, several_indexes, write_notes
 from starlette.testclient import TestClient
 
+from echo_index.app.services.answer_job import Turn
 from echo_index.app.services.build_job import BuildJob
 from echo_index.app.services.index_service import IndexService, ServiceOptions
 from echo_index.app.web.collection_choice import collection_input, collections_input
@@ -107,6 +108,8 @@ def test_an_address_names_collections(service: IndexService, blocks: gr.Blocks) 
     assert {collection for collection, _, _ in named(found[search.results])} == {"recipes"}
     assert "collection=recipes" in found[search.results], "the address stays what it is"
     assert found[search.filters.collections].value == ["recipes"]
+    assert found[search._filters_section].open, "what restricts the results is in sight"
+    assert "open" not in str(opened("q=begin")[search._filters_section])
     wrong = opened("q=begin&collection=nowhere")
     assert "There is no collection" in wrong[search.results] and wrong[search.filters.collections].value == []
 
@@ -134,6 +137,17 @@ def test_the_viewer_opens_the_document_of_the_collection(
     assert named(html) == [] or named(html)[0][0] == collection
     _, html = viewer._show(SimpleNamespace(_data=data | {"collection": "no such"}))  # type: ignore[arg-type]
     assert "There is no collection" in html
+
+
+def test_passages_that_begin_within_code_are_code(tmp_path: Path, encoder: EchoEncoder, blocks: gr.Blocks) -> None:
+    steps = "".join(f"# step {number} of the work\n\nx = {number}\n\n" for number in range(60))
+    write_notes(tmp_path, {"steps.md": f"Steps:\n\n```\n{steps}```\n"})
+    alone = IndexService(ServiceOptions(build_notes(tmp_path, encoder), device="cpu", index_device="cpu"))
+    found = SearchTab(alone)._search("step of the work", "", "lexical", [], [], [], "", "", "", 10, 0, 0)
+    hits = alone.with_searcher(lambda searcher: searcher.search("step of the work", k=10, mode="lexical"))
+    for html in (found, AskTab(alone)._passage_cards(Turn("step of the work", passages=tuple(hits)))):
+        assert len(named(html)) > 3 and html.count("<pre") == len(named(html))
+        assert 'class="heading' not in html
 
 
 def test_answers_come_from_the_chosen_collections(service: IndexService, blocks: gr.Blocks) -> None:
