@@ -11,11 +11,10 @@ An interrupted run continues where it stopped.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
+from statistics import fmean
 
 from echo_index.app.defaults import DEFAULTS
 from echo_index.app.services.encoder_factory import EncoderOptions, open_encoder
@@ -25,7 +24,7 @@ from echo_index.indexer.building.build_documents import index_documents
 from echo_index.retriever.evaluation.dataset_loader import read_evaluation_input
 from echo_index.retriever.evaluation.datasets import BeirDataset, EvaluationQuery
 from echo_index.retriever.evaluation.indexed_dataset import IndexedDataset
-from echo_index.retriever.evaluation.metrics import ranking_scores
+from echo_index.retriever.evaluation.metrics import mean_difference, ranking_scores
 from echo_index.retriever.search.collections_retriever import CollectionsRetriever
 from echo_index.retriever.search.hits import Hit
 from echo_index.retriever.search.retriever import Retriever
@@ -33,7 +32,6 @@ from echo_index.retriever.search.searcher import Mode, Searcher
 
 MODES: tuple[Mode, ...] = ("dense", "hybrid")  # words are searched alike
 _BEST = 10
-_SAMPLES = 10_000
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class Subject:
 class Measured:
     """nDCG@10 of each question of a dataset, and the mean share of its own passages among the ten best."""
 
-    scores: Vectors
+    scores: list[float]
     own: float
 
 
@@ -107,8 +105,8 @@ def _measured(subject: Subject, searcher: Searcher, mode: Mode) -> Measured:
     name = subject.dataset.name
     rankings = {query.id: _ranking(query, name, hits[query.id]) for query in queries}
     scores = ranking_scores(rankings, {query.id: query.grades for query in queries})["nDCG@10"]
-    shares = [np.mean([_is_own(hit, name) for hit in found[:_BEST]]) for found in hits.values() if found]
-    return Measured(_in_order(queries, scores), float(np.mean(shares)))
+    shares = [fmean(_is_own(hit, name) for hit in found[:_BEST]) for found in hits.values() if found]
+    return Measured([scores[query.id] for query in queries], fmean(shares))
 
 
 def _ranking(query: EvaluationQuery, name: str, hits: Sequence[Hit]) -> list[str]:
@@ -124,18 +122,11 @@ def _is_own(hit: Hit, name: str) -> bool:
     return hit.collection in ("", name)
 
 
-def _in_order(queries: Iterable[EvaluationQuery], scores: Mapping[str, float]) -> Vectors:
-    return np.array([scores[query.id] for query in queries], dtype=np.float32)
-
-
 def _compared(plain: Measured, with_context: Measured) -> str:
-    differences = with_context.scores - plain.scores
-    rng = np.random.default_rng(0)
-    samples = differences[rng.integers(len(differences), size=(_SAMPLES, len(differences)))].mean(axis=1)
-    low, high = np.quantile(samples, (0.025, 0.975))
+    difference = mean_difference(with_context.scores, plain.scores)
     return (
-        f"{plain.scores.mean():.2f} {with_context.scores.mean():.2f}, "
-        f"{differences.mean():+.2f} [{low:+.2f}, {high:+.2f}]"
+        f"{fmean(plain.scores):.2f} {fmean(with_context.scores):.2f}, "
+        f"{difference.value:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}]"
     )
 
 
