@@ -127,13 +127,13 @@ def build(
     from dataclasses import asdict
 
     from echo_index.app.cli.progress import WorkProgress, interruptible
+    from echo_index.app.services.context_change import context_change
     from echo_index.app.services.encoder_factory import (
         EncoderOptions,
         choose_chunking,
         encoder_from_index,
         open_encoder,
     )
-    from echo_index.app.services.index_context import context_change
     from echo_index.app.services.profile_file import with_profile
     from echo_index.embeddings.queries.query_weights import write_query_weights
     from echo_index.errors import IndexMismatch

@@ -13,7 +13,7 @@ from typing import Any
 from filelock import FileLock
 from platformdirs import user_data_path
 
-from echo_index.errors import CollectionError
+from echo_index.errors import CollectionError, EchoIndexError
 
 _FILE = "collections.json"
 _NAME = re.compile(r"[\w][\w.-]{0,63}")
@@ -58,9 +58,12 @@ def read_collections() -> dict[str, Collection]:
 
 def described(collection: Collection) -> str:
     """Return the line that says what a collection is about: its own, or else the context of its index, or ''."""
-    from echo_index.app.services.index_context import index_context  # loads NumPy, which takes a while
+    from echo_index.indexer.generations.manifest import read_manifest  # loads NumPy, which takes a while
 
-    return collection.about or index_context(collection.index)
+    try:
+        return collection.about or read_manifest(collection.index).context
+    except EchoIndexError:
+        return ""  # the index is gone or damaged, which commands that open it tell
 
 
 def add_collection(collection: Collection) -> None:

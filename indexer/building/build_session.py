@@ -96,7 +96,7 @@ def begin_build(
 
 
 def valid_context(text: str, encoder: EchoEncoder, chunking: Chunking) -> str:
-    """Return a context as it is stored, if it fits before a chunk, so that the encoder cuts no text off.
+    """Return a context as it is stored, if the encoder has room for it before a chunk of the largest size.
 
     Raises:
         TextError: it cannot be a context, or it has too many tokens.

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -76,7 +77,7 @@ from echo_index.indexer.storage.sqlite import Connection, Database
 
 CATALOG = "catalog.sqlite"
 _CLASSICAL = "classical vectors"  # the setting: `yes` if builds store them
-NO_SETTINGS: Mapping[str, str] = {}
+_NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 _PURGED = "purged"  # the setting with the number of the oldest generation that is still complete
 EMBEDDED_TITLE = "iif(documents.titled, documents.title, '')"
 
@@ -161,7 +162,7 @@ class Catalog:
         versions: Iterable[tuple[DocumentRow, Iterable[ChunkRow]]],
         *,
         generation: int,
-        settings: Mapping[str, str] = NO_SETTINGS,
+        settings: Mapping[str, str] = _NO_SETTINGS,
     ) -> None:
         """Add document versions like `put_document`, and store settings that they depend on: all of it or nothing."""
         with self.database.transaction() as connection:

@@ -1,4 +1,4 @@
-"""Read the context of an index, and say what changing it means."""
+"""Say what changing the context of an index means."""
 
 from __future__ import annotations
 
@@ -6,17 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from echo_index.app.services.formatting import pluralize
-from echo_index.errors import EchoIndexError, IndexDamaged
-
-
-def index_context(index_dir: Path) -> str:
-    """Return the context of the newest complete generation of an index; '' if it has none or cannot be read."""
-    from echo_index.indexer.generations.manifest import read_manifest
-
-    try:
-        return read_manifest(index_dir).context
-    except EchoIndexError:
-        return ""
+from echo_index.errors import IndexDamaged
 
 
 def context_change(index_dir: Path, context: str) -> str:
