@@ -49,6 +49,15 @@ def test_a_change_is_announced_and_shown(run: Run) -> None:
     assert status(run) == ""
 
 
+def test_nothing_is_announced_where_there_are_no_passages(run: Run, tmp_path: Path) -> None:
+    for note in (tmp_path / "notes").iterdir():
+        note.unlink()
+    (tmp_path / "notes/broken.pdf").write_text("no PDF")
+    for words in ((), ("--context", MUSEUM)):
+        assert "again" not in run("build", "notes", *words).err
+    assert status(run) == MUSEUM
+
+
 def test_it_is_taken_back(run: Run, tmp_path: Path) -> None:
     (tmp_path / "notes/loom.md").unlink()
     assert built(run, "--context", MUSEUM) == (1, "")

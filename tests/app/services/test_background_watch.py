@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from echo_index.app.services import background_watch as watching
 from echo_index.app.services import change_events
 from echo_index.app.services.background_watch import background_watch
 from echo_index.app.services.build_job import BuildJob
+from echo_index.app.services.change_events import ChangeEvents
 from echo_index.app.services.encoder_factory import EncoderOptions
 
 NAMES = ("work", "recipes")
@@ -63,3 +66,22 @@ def test_a_single_index_is_not_named(jobs: dict[str, BuildJob], tmp_path: Path) 
     with background_watch({"work": jobs["work"]}, polling=False, notice=told.append):
         until(lambda: bool(told))
     assert told == [f"{tmp_path / 'work'} is missing; its documents stay in the index."]
+
+
+def test_no_watch_looks_into_an_index_and_the_end_stops_all_builds(
+    jobs: dict[str, BuildJob], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An index may be in a folder that another one is built of."""
+    ignored: list[set[Path]] = []
+    stopped: list[BuildJob] = []
+
+    def events(sources: Any, **options: Any) -> ChangeEvents:
+        ignored.append({*options["ignored"]})
+        return ChangeEvents(sources, **options)
+
+    monkeypatch.setattr(watching, "ChangeEvents", events)
+    monkeypatch.setattr(BuildJob, "stop", lambda job: stopped.append(job))
+    with background_watch(jobs, polling=False, notice=print):
+        assert stopped == []
+    assert len(ignored) == 2 and all({job.index_dir for job in jobs.values()} <= folders for folders in ignored)
+    assert stopped == [*jobs.values()]

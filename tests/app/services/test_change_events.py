@@ -49,6 +49,14 @@ def test_what_no_build_reads_ends_no_batch(tmp_path: Path, monkeypatch: pytest.M
     assert batch_times(tmp_path, [(1, {str(tmp_path / name)}), (2, set())], monkeypatch) == [0]
 
 
+def test_a_folder_whose_name_begins_like_that_of_a_source_is_not_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "notes").mkdir()
+    steps = [(1, {str(tmp_path / "notes of May/a.md")}), (2, set[str]())]
+    assert batch_times(tmp_path / "notes", steps, monkeypatch) == [0, 2]
+
+
 def test_a_glob_with_hidden_names_waits_for_hidden_files_but_not_for_those_of_git(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -177,6 +177,30 @@ def test_an_interrupted_rebuild_keeps_the_context_that_it_was_given(tmp_path: Pa
     assert read_manifest(tmp_path / "index").context == MUSEUM and problems(tmp_path) == []
 
 
+def test_an_unfinished_rebuild_takes_the_context_that_the_index_was_given_meanwhile(tmp_path: Path) -> None:
+    write(tmp_path / "notes", **{f"note{number:02}": f"Whale number {number}." for number in range(40)})
+    rebuilt(tmp_path)
+    for options in ({"rebuild": True}, {"context": MUSEUM}):
+        with pytest.raises(KeyboardInterrupt):
+            rebuilt(tmp_path, WordEncoder(patience=24), **options)
+    embedded = rebuilt(tmp_path, rebuild=True)
+    assert len(embedded) == 40 and all(text.startswith(MUSEUM) for text in embedded)
+    assert read_manifest(tmp_path / "index").context == MUSEUM and problems(tmp_path) == []
+
+
+def test_a_change_is_made_to_all_documents_or_to_none(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that no passage is taken for one that has been embedded with a context that it was not embedded with."""
+
+    def fail(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("echo_index.indexer.catalog.catalog.add_chunk", fail)
+        rebuilt(folder, context=MUSEUM)
+    assert rebuilt(folder) == []
+    assert read_manifest(folder / "index").context == "" and problems(folder) == []
+
+
 def test_documents_that_no_source_of_the_build_covers_get_it_too(folder: Path) -> None:
     write(folder / "others", kite="# Kite\n\nIt flies.\n")
     rebuilt(folder)
@@ -248,7 +272,7 @@ def test_the_vector_file_of_open_readers_stays(tmp_path: Path, monkeypatch: pyte
         ("a\x00", r"U\+0000"),
         ("a\udcff", r"U\+DCFF"),
         ("x" * 201, r"The context 'x{40}…' has 201 characters; at most 200 are embedded\. Shorten it\."),
-        ("a " * 99, r"has 99 tokens, but only 56 have room before a passage of 200\. Shorten it\."),
+        ("a " * 57, r"has 57 tokens, but only 56 have room before a passage of 200\. Shorten it\."),
     ],
 )
 def test_a_context_that_cannot_be_one_is_refused_and_nothing_changes(folder: Path, context: str, said: str) -> None:
@@ -257,6 +281,11 @@ def test_a_context_that_cannot_be_one_is_refused_and_nothing_changes(folder: Pat
         rebuilt(folder, context=context, chunking=Chunking())
     assert (folder / "index/manifest.json").read_bytes() == before
     assert rebuilt(folder) == []
+
+
+def test_a_context_may_take_all_of_the_room_before_a_passage(folder: Path) -> None:
+    rebuilt(folder, context="a " * 56, chunking=Chunking(), rebuild=True)
+    assert read_manifest(folder / "index").context == " ".join("a" * 56)
 
 
 def test_an_earlier_version_does_not_open_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,4 +305,5 @@ def test_damaged_vectors_are_embedded_again_with_it(folder: Path) -> None:
     encoder = WordEncoder()
     verify_index(folder / "index", load_encoder=lambda config: encoder, repair=True)  # type: ignore[arg-type, return-value]
     assert sorted(encoder.embedded) == with_prefix(MUSEUM, MUSEUM)
+    assert read_manifest(folder / "index").format_version == 6
     assert problems(folder) == []

@@ -115,16 +115,20 @@ def test_errors_say_why_a_document_cannot_be_shown(snapshot: Snapshot) -> None:
 
 
 def test_each_generation_has_its_own_documents(tmp_path: Path) -> None:
-    write(tmp_path, bread="# Bread\n\nBread is old.\n", salt="# Salt\n\nSalt is white.\n")
+    crust = "## Crust\n\nThe crust of a bread that was baked for long is dark and hard.\n"
+    write(tmp_path, bread=f"# Bread\n\nBread is old.\n\n{crust}", salt="# Salt\n\nSalt is white.\n")
     build(tmp_path, tmp_path / "index")
     before = open_snapshot(tmp_path / "index", index_device="cpu")
-    write(tmp_path, bread="# Bread\n\nBread is new.\n", new="# New\n\nNew.\n")
+    write(tmp_path, bread=f"# Bread\n\nBread is new.\n\n{crust}", new="# New\n\nNew.\n")
     build(tmp_path, tmp_path / "index", WordEncoder())
     remove_documents(["salt.md"], tmp_path / "index")
     after = open_snapshot(tmp_path / "index", index_device="cpu")
     with closing(before.catalog), closing(after.catalog):
         assert [document.path for document in list_documents(after)] == ["bread.md", "new.md"]
-        assert read_indexed_document(after, "bread.md").text.endswith("Bread is new.")
+        bread = read_indexed_document(after, "bread.md")
+        assert bread.text.startswith("# Bread\n\nBread is new.")
+        start = bread.passages[1].start
+        assert texts_before(after, [("bread.md", start)], passages=9) == {("bread.md", start): bread.text[:start]}
         with pytest.raises(DocumentError):
             read_indexed_document(after, "salt.md")
         with pytest.raises(DocumentError):
