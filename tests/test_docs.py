@@ -88,7 +88,10 @@ def test_the_evaluation_page_runs_from_top_to_bottom(
 
 @pytest.mark.model
 def test_the_script_of_fifteen_lines_answers_from_the_guide(tmp_path: Path) -> None:
-    docs = shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    for name in ("ask_the_guide.py", "documents.md", "glossary.md"):  # all pages would take minutes
+        shutil.copy(ROOT / "docs" / name, docs)
     script = docs / "ask_the_guide.py"
     assert len(script.read_text(encoding="utf-8").splitlines()) <= 15
     run = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=True)
