@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+import unicodedata
 from collections.abc import Sequence
 
 from echo_index.indexer.text.analyzer import split_words
-from echo_index.indexer.text.language_detection import is_stop_word, query_language
+from echo_index.indexer.text.language_detection import ENGLISH, certain_language, is_stop_word, query_language
 
 _MIN_WORDS, _MAX_WORDS = 3, 6
-_MIN_LENGTH, _MAX_LENGTH = 3, 12  # characters of a word; a long one is a line of a script without spaces
-_SHUFFLED = 48
+_MIN_LENGTH, _MAX_LENGTH = 3, 12  # letters of a word; a long one is a line of a script without spaces
+_MAX_WIDE_LENGTH = 4  # Chinese, Japanese or Korean characters: what takes twelve letters to write takes about four
+_QUERIES = 96
+_LEAST_ASCII = 0.9  # of the letters of an English text
 _TRIES = 50
 _QUESTIONS = (
     "How do I descale an espresso machine?",
@@ -69,13 +72,27 @@ def unrelated_queries(texts: Sequence[str], *, languages: Sequence[str], rng: ra
     """Return queries that none of the texts answers: questions about other things, and words from different texts.
 
     The questions are in English. The words are in the languages of the texts and of their subjects, but make no sense
-    together. Of the questions alone the best cosines were too low, of the words alone mostly too high, on nine
-    collections in three languages; docs/searching.md has the figures of both.
+    together. Of the questions alone the best cosines were too low, of the words alone mostly too high, on English
+    collections; on those in other languages, nobody asks in English, and the words alone were about right. So the
+    questions are half of the queries where all texts are English, and none where no text is, unless the texts have no
+    words; docs/searching.md has the figures.
     """
+    questions = round(len(_QUESTIONS) * sum(map(_may_be_english, texts)) / max(1, len(texts)))
     shuffled = (
-        _different_words(texts, languages, rng, count=rng.randint(_MIN_WORDS, _MAX_WORDS)) for _ in range(_SHUFFLED)
+        _different_words(texts, languages, rng, count=rng.randint(_MIN_WORDS, _MAX_WORDS))
+        for _ in range(_QUERIES - questions)
     )
-    return [*_QUESTIONS, *filter(None, shuffled)]
+    words = [*filter(None, shuffled)]
+    return [*words, *rng.sample(_QUESTIONS, max(questions, len(_QUESTIONS) - len(words)))]
+
+
+def _may_be_english(text: str) -> bool:
+    """Return whether a text may be English: it is recognized, or is not known but in its letters, as source code is."""
+    letters = [*filter(str.isalpha, text)]
+    language = certain_language(text)
+    return language == ENGLISH or (
+        language is None and sum(map(str.isascii, letters)) >= _LEAST_ASCII * len(letters) > 0
+    )
 
 
 def _different_words(texts: Sequence[str], languages: Sequence[str], rng: random.Random, *, count: int) -> str:
@@ -88,8 +105,13 @@ def _different_words(texts: Sequence[str], languages: Sequence[str], rng: random
         language = query_language(words, languages)
         words = [word for word in words if _is_distinctive(word, language)]
         if words:
-            chosen.append(rng.choice(words)[:_MAX_LENGTH])
+            chosen.append(_shorten(rng.choice(words)))
     return " ".join(chosen)
+
+
+def _shorten(word: str) -> str:
+    is_wide = unicodedata.east_asian_width(word[0]) in "WF"
+    return word[: _MAX_WIDE_LENGTH if is_wide else _MAX_LENGTH]
 
 
 def _is_distinctive(word: str, language: str) -> bool:

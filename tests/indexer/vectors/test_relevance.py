@@ -47,7 +47,33 @@ def test_unrelated_queries_are_questions_and_words_from_different_texts() -> Non
     shuffled = [query for query in queries if {*query.split()} <= {"whale", "anchor", "lighthouse", "灯台", "sea"}]
     assert len(shuffled) == 48
     assert len(queries) == 96
-    assert unrelated_queries(["", "the"], languages=["english"], rng=Random(0)) == queries[:48]
+    assert len(unrelated_queries(["", "the"], languages=["english"], rng=Random(0))) == 48, "texts without words"
+
+
+def test_of_lines_without_spaces_short_pieces_are_taken() -> None:
+    texts = ["灯台は海のそばにあります", "ประภาคารอยู่ริมทะเลสีฟ้า"]
+    words = {word for query in unrelated_queries(texts, languages=[], rng=Random(0)) for word in query.split()}
+    assert {len(word) for word in words if word[0] in texts[0]} == {4}
+    assert {len(word) for word in words if word[0] in texts[1]} == {12}
+
+
+def test_unrelated_questions_are_as_frequent_as_english_texts() -> None:
+    english = ["The whale sings in the sea and it is heard.", "def sink(anchor): return anchor.weight"]
+    others = [
+        "Der Wal singt in der See und wird gehört.",
+        "灯台は海のそばにあります",
+        "Cá voi hát dưới biển và được nghe thấy",
+    ]
+    known = {*unrelated_queries(english, languages=["english"], rng=Random(0))[48:]}
+
+    def questions(texts: list[str]) -> int:
+        queries = unrelated_queries(texts, languages=["english", "german"], rng=Random(0))
+        assert len(queries) == 96
+        return len(known.intersection(queries))
+
+    assert questions(english) == 48
+    assert questions(others) == 0
+    assert questions([*english, *english, *others[:1]]) == round(48 * 4 / 5)
 
 
 @pytest.fixture
