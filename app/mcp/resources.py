@@ -12,7 +12,7 @@ from pydantic import AnyUrl
 
 from echo_index.app.services.document_tools import DocumentTools
 from echo_index.app.services.formatting import pluralize
-from echo_index.errors import QuestionError
+from echo_index.errors import IndexMissing, QuestionError
 
 if TYPE_CHECKING:
     from echo_index.indexer.inspection.document_queries import ListedDocument
@@ -49,8 +49,11 @@ def list_resources(tools: DocumentTools, cursor: str | None) -> types.ListResour
 
     It is the number of its collection and its path. Documents of several collections are called "work: notes.md".
 
+    Those of a collection without an index are left out.
+
     Raises:
         QuestionError: the cursor is none of an earlier page.
+        IndexMissing: there is only one index, and it is missing.
     """
     from echo_index.indexer.catalog.chunk_queries import DocumentSelection
     from echo_index.indexer.inspection.document_queries import page_documents
@@ -64,9 +67,14 @@ def list_resources(tools: DocumentTools, cursor: str | None) -> types.ListResour
     found: list[tuple[int, ListedDocument]] = []
     for number, collection in [*enumerate(service.collections)][first:]:
         selection = DocumentSelection(after=after if number == first else "", readable=True)
-        page, _ = service.with_snapshot(
-            partial(page_documents, selection=selection, limit=_PAGE + 1 - len(found)), collection=collection.name
-        )
+        try:
+            page, _ = service.with_snapshot(
+                partial(page_documents, selection=selection, limit=_PAGE + 1 - len(found)), collection=collection.name
+            )
+        except IndexMissing:
+            if service.has_several:
+                continue  # `status` says what is missing
+            raise
         found += [(number, document) for document in page]
     names = [f"{collection.name}: " if service.has_several else "" for collection in service.collections]
     return types.ListResourcesResult(

@@ -71,7 +71,9 @@ def _(result: StatusResult) -> str:
     for collection in result.collections:
         about = f": {collection.about}" if collection.about else ""
         size = f"{pluralize(collection.documents, 'document')}, {pluralize(collection.passages, 'passage')}"
-        if len(result.collections) > 1 or collection.about:
+        if collection.problem:
+            lines.append(collection.problem)
+        elif len(result.collections) > 1 or collection.about:
             lines.append(f"Collection {collection.name} ({size}){about}")
     if result.failed:
         lines.append(f"{pluralize(result.failed, 'file')} could not be read:")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from echo_index.app.defaults import DEFAULTS
 from echo_index.app.services.document_lookup import find_document, unknown_paths
@@ -14,7 +14,6 @@ from echo_index.app.services.document_pages import page_of_collections
 from echo_index.app.services.index_service import IndexService
 from echo_index.app.services.tool_results import (
     AnswerResult,
-    CollectionStatus,
     DocumentEntry,
     DocumentList,
     DocumentText,
@@ -22,10 +21,11 @@ from echo_index.app.services.tool_results import (
     SearchResult,
     StatusResult,
 )
-from echo_index.errors import QuestionError
+from echo_index.errors import EchoIndexError, QuestionError
 
 if TYPE_CHECKING:
     from echo_index.app.services.answer_job import Turn
+    from echo_index.app.services.collections import Collection
     from echo_index.app.services.query_vector import QueryVectors
     from echo_index.indexer.catalog.records import SearchFilter
     from echo_index.retriever.search.hits import Hit
@@ -283,18 +283,23 @@ class DocumentTools:
         """Say what is indexed: how many documents of which formats, when, with which model, and what failed.
 
         Returns:
-            The facts of the index, or of all collections together and of each.
+            The facts of the index, or of all collections together and of each, also of those that cannot be opened.
+
+        Raises:
+            EchoIndexError: no index can be opened.
         """
         from echo_index.app.services.status import index_facts
 
-        facts = {
-            collection: self.service.with_retriever(
-                lambda retriever: retriever.with_snapshot(partial(index_facts, index_dir=retriever.index_dir)),
-                collection=collection.name,
-            )
-            for collection in self.service.collections
-        }
-        return StatusResult.of([*facts.values()], [CollectionStatus.of(*each) for each in facts.items()])
+        facts: dict[Collection, dict[str, Any] | EchoIndexError] = {}
+        for collection in self.service.collections:
+            try:
+                facts[collection] = self.service.with_retriever(
+                    lambda retriever: retriever.with_snapshot(partial(index_facts, index_dir=retriever.index_dir)),
+                    collection=collection.name,
+                )
+            except EchoIndexError as error:
+                facts[collection] = error
+        return StatusResult.of(facts)
 
 
 def _page(name: str, limit: int, offset: int, *, most: int) -> tuple[int, int]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
 
 from echo_index.app.services.formatting import duplicate_text, location_text, recognition_text
+from echo_index.errors import EchoIndexError
 
 if TYPE_CHECKING:
     from echo_index.app.services.collections import Collection
@@ -191,10 +192,15 @@ class CollectionStatus(BaseModel):
     documents: int = Field(description="How many documents it has.")
     passages: int = Field(description="How many passages they have.")
     finished: str = Field(description="When its last build ended, in UTC.")
+    problem: str = Field(default="", description="Why it cannot be searched; empty if it can.")
 
     @classmethod
-    def of(cls, collection: Collection, facts: dict[str, Any]) -> CollectionStatus:
-        """Return the status of a collection from the facts of its index."""
+    def of(cls, collection: Collection, facts: dict[str, Any] | EchoIndexError) -> CollectionStatus:
+        """Return the status of a collection from the facts of its index, or from why there are none."""
+        if isinstance(facts, EchoIndexError):
+            return cls(
+                name=collection.name, about=collection.about, documents=0, passages=0, finished="", problem=str(facts)
+            )
         return cls(
             name=collection.name,
             about=collection.about or facts["context"],
@@ -220,8 +226,15 @@ class StatusResult(BaseModel):
     collections: list[CollectionStatus] = Field(description="What each collection holds.")
 
     @classmethod
-    def of(cls, facts: Sequence[dict[str, Any]], collections: list[CollectionStatus]) -> StatusResult:
-        """Return the status of indexes from their facts."""
+    def of(cls, facts_or_errors: Mapping[Collection, dict[str, Any] | EchoIndexError]) -> StatusResult:
+        """Return the status of indexes from their facts, or from why there are none.
+
+        Raises:
+            EchoIndexError: there are none of any index.
+        """
+        facts = [each for each in facts_or_errors.values() if not isinstance(each, EchoIndexError)]
+        if not facts:
+            raise next(error for error in facts_or_errors.values() if isinstance(error, EchoIndexError))
         formats: Counter[str] = Counter()
         for each in facts:
             formats.update(each["formats"])
@@ -237,5 +250,5 @@ class StatusResult(BaseModel):
             failures=failures[:_MAX_FAILURES],
             failed=len(failures),
             incomplete=sum(len({path for path, _ in each["omissions"]}) for each in facts),
-            collections=collections,
+            collections=[CollectionStatus.of(*each) for each in facts_or_errors.items()],
         )

@@ -11,6 +11,7 @@ from tiny_models import CHAT_TEMPLATE, llama_config, save_model
 
 from echo_index.app.mcp import resources
 from echo_index.app.mcp.resources import list_resources
+from echo_index.app.mcp.result_text import result_text
 from echo_index.app.services import tool_results
 from echo_index.app.services.answer_job import Request, stream_turn
 from echo_index.app.services.document_tools import DocumentTools
@@ -100,6 +101,25 @@ def test_the_status_is_the_sum_of_all(service: IndexService, tmp_path: Path, mon
     assert (status.generation, status.failed, len(status.failures), status.incomplete) == (4, 4, 2, 0)
     folders = [tmp_path / name / "index" for name in NAMES]
     assert status.disk_bytes == sum(file.stat().st_size for folder in folders for file in folder.iterdir())
+
+
+def test_the_status_and_the_resources_are_those_of_the_indexes_that_are_left(
+    service: IndexService, tmp_path: Path
+) -> None:
+    tools = DocumentTools(service)
+    shutil.rmtree(tmp_path / "recipes/index")
+    status = tools.status()
+    assert (status.documents, status.passages) == (3, status.collections[0].passages)
+    assert [each.name for each in status.collections] == NAMES
+    work, recipes = status.collections
+    assert work.problem == "" and recipes.documents == 0
+    assert recipes.problem.startswith("The collection recipes cannot be used: there is no complete index in ")
+    assert recipes.problem in result_text(status).splitlines()
+    assert "Collection recipes" not in result_text(status)
+    assert {resource.name[:5] for resource in list_resources(tools, None).resources} == {"work:"}
+    shutil.rmtree(tmp_path / "work/index")
+    with pytest.raises(IndexMissing, match="The collection work cannot be used"):
+        tools.status()
 
 
 def test_of_a_single_index_that_is_missing_no_collection_is_named(service: IndexService, tmp_path: Path) -> None:
