@@ -184,10 +184,16 @@ def ask(
 
     if question is None and not chat and document is None:
         raise typer.BadParameter("Write a QUESTION, or start a conversation with --chat.")
-    if document is not None and (chat or path or format or since or before or where or min_score):
-        raise typer.BadParameter("--document reads one whole document; leave out --chat and filters such as --path.")
-    if document is not None and len(index) > 1:
-        raise typer.BadParameter("--document reads a document of one index; name only one --index.")
+    if document is not None:
+        of_searches = {
+            "--chat": chat, "-k": k, "--mode": mode != "hybrid", "--instruction": instruction, "--path": path,
+            "--format": format, "--since": since, "--before": before, "--where": where, "--rerank": rerank,
+            "--exact": exact, "--min-score": min_score,
+        }  # fmt: skip
+        if unused := [name for name, given in of_searches.items() if given]:
+            raise typer.BadParameter(f"--document reads one whole document; leave out {', '.join(unused)}.")
+        if len(index) > 1:
+            raise typer.BadParameter("--document reads a document of one index; name only one --index.")
     if chat and json:
         raise typer.BadParameter("--json prints the answer to one question; leave out --chat.")
     if writer is not None and llm is not None:

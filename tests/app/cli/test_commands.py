@@ -144,10 +144,15 @@ def test_a_whole_document_is_read(run: Run, notes: Path) -> None:
     read = json.loads(run("ask", "--document", "notes/vow.md", "Who judges?", "--json").out)
     assert [passage["source"] for passage in read["passages"]] == ["notes/vow.md"]
     assert run("ask", "--document", "notes/vow.md").code == 0
-    for words in (["--chat"], ["--path", "*.md"], ["--format", "markdown"]):
+    unused = (
+        ["--chat"], ["-k", "3"], ["--mode", "dense"], ["--instruction", "Find."], ["--path", "*.md"],
+        ["--format", "markdown"], ["--since", "2024"], ["--before", "2024"], ["--where", "year > 2000"],
+        ["--rerank", "5"], ["--exact"], ["--min-score", "0.5"],
+    )  # fmt: skip
+    for words in unused:
         refused = run("ask", "--document", "notes/vow.md", *words)
         assert refused.code == 2
-        assert "--document reads one whole document" in refused.err
+        assert f"--document reads one whole document; leave out {words[0]}." in " ".join(refused.err.split())
 
 
 def test_build_and_status_name_what_was_not_read(run: Run, notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
