@@ -412,10 +412,10 @@ def test_marking_what_was_found_by_words_loads_no_model(retriever: Retriever) ->
 
 @pytest.fixture(scope="session")
 def guide(gemma: LanguageModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Retriever]:
-    """Index the user guide with the real model, once."""
+    """Index the user guide with the real model, once, in the precision that most processors choose."""
     folder = tmp_path_factory.mktemp("guide")
     shutil.copytree(ROOT / "docs", folder / "docs")
-    encoder = EchoEncoder(gemma)
+    encoder = EchoEncoder(gemma, precision="int8")
     build_index([Source.parse(str(folder / "docs"))], folder / ".echo-index", encoder=encoder)
     yield Retriever.open(folder / ".echo-index", encoder=encoder)
 
