@@ -47,6 +47,7 @@ _ROUNDING = 1e-5  # more than sums in float32 lose, relative to the squares
 _DRIFT_THRESHOLD = 0.2  # an error of 0.3 in the mean of queries costs about 2 points of nDCG@10
 _DRIFT_SAMPLE = 4096  # chunks that are compared with the old mean
 _LEAST_SHARE = 1e-4  # of a direction that several attenuations remove together; a smaller one is rounding
+_HALF_WEIGHT = 200  # passages of an index that has half of the weight of a very large one
 _QUERY_BATCH = 64  # synthetic queries between two reports of progress
 
 QueryProgress = Callable[[int, int], None]
@@ -212,14 +213,17 @@ class VectorNormalization:
 
 
 def pooled_normalization(normalizations: Sequence[VectorNormalization]) -> VectorNormalization:
-    """Return one normalization for the vectors of several indexes of the same encoder: the mean by passages.
+    """Return one normalization for the vectors of several indexes of the same encoder: their weighted mean.
 
-    Indexes that were too small for an estimate of their own do not count.
+    An estimate from few passages is inaccurate; one from many differs from the others only in what its subject is,
+    which concerns each index alike. So the weight of an index grows with its passages, but at most to 1, as in a
+    meta-analysis with random effects. Indexes that were too small for an estimate of their own do not count.
     """
     estimated = [normalization for normalization in normalizations if not normalization.is_identity]
     if len(estimated) < 2:
         return estimated[0] if estimated else normalizations[0]
-    weights = np.array([normalization.passages for normalization in estimated], dtype=np.float64)
+    passages = np.array([normalization.passages for normalization in estimated], dtype=np.float64)
+    weights = passages / (passages + _HALF_WEIGHT)
     weights /= weights.sum()
     means = [np.tensordot(weights, [normalization._means[side] for normalization in estimated], 1) for side in (0, 1)]
     # An attenuation is the identity without Σ (1 - gain) direction directionᵀ; so is the mean of several.

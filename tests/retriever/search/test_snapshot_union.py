@@ -158,14 +158,19 @@ def normalization(mean: float, gain: float, passages: int) -> VectorNormalizatio
     )
 
 
-def test_a_pooled_normalization_is_the_mean_by_passages() -> None:
-    pooled = pooled_normalization([normalization(0.2, 0.5, 300), normalization(0.6, 0.1, 100)])
+def test_a_pooled_normalization_is_a_mean_in_which_large_indexes_weigh_alike() -> None:
+    pooled = pooled_normalization([normalization(0.2, 0.5, 200), normalization(0.6, 0.1, 40)])
     vectors = l2_normalize(np.array([[1.0, 0.5, 0.2], [0.3, -0.8, 0.1]], dtype=np.float32))
     attenuation = np.array([1, 0.4, 1])  # three quarters of 0.5 and a quarter of 0.1
     for normalize, mean in ((pooled.normalize_documents, 0.3), (pooled.normalize_queries, -0.3)):
         expected = l2_normalize(((vectors - np.array([mean, 0, 0])) * attenuation).astype(np.float32))
         assert normalize(vectors) == pytest.approx(expected, abs=1e-3)
-    assert pooled.passages == 400
+    assert pooled.passages == 240
+    large = pooled_normalization([normalization(0.2, 0.5, 10**7), normalization(0.6, 0.1, 10**9)])
+    assert large.normalize_documents(vectors) == pytest.approx(
+        pooled_normalization([normalization(0.2, 0.5, 300), normalization(0.6, 0.1, 300)]).normalize_documents(vectors),
+        abs=1e-3,
+    )
 
 
 def test_an_index_without_an_estimate_does_not_change_that_of_another() -> None:
