@@ -31,7 +31,7 @@ from echo_index.embeddings.vectors.vector_ops import Vectors
 from echo_index.indexer.documents.chunking import embedded_text
 from echo_index.indexer.text.language_detection import detect_language
 from echo_index.indexer.text.synthetic_queries import synthetic_queries
-from echo_index.indexer.vectors.normalization import estimate_normalization
+from echo_index.indexer.vectors.normalization_estimate import estimate_normalization
 from echo_index.retriever.evaluation.dataset_loader import read_evaluation_input
 from echo_index.retriever.evaluation.datasets import BeirDataset
 from echo_index.retriever.evaluation.metrics import METRICS, ranking_scores

@@ -22,7 +22,7 @@ from echo_index.indexer.generations.commit import commit_generation, remove_repl
 from echo_index.indexer.generations.manifest import FORMAT_VERSION, Canary, Manifest
 from echo_index.indexer.generations.recovery import VisibleGeneration, catalog_path, other_catalogs, recover_commit
 from echo_index.indexer.generations.source_registry import copy_settings
-from echo_index.indexer.vectors.normalization import estimate_normalizations, has_drifted
+from echo_index.indexer.vectors.normalization_estimate import estimate_normalizations, has_drifted
 
 if TYPE_CHECKING:
     from echo_index.embeddings.encoder import EchoEncoder

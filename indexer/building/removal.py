@@ -15,7 +15,7 @@ from echo_index.indexer.generations.manifest import Manifest, manifest_stamp, re
 from echo_index.indexer.generations.recovery import recover_commit
 from echo_index.indexer.generations.source_registry import excluded_paths, forget_sources, set_excluded_paths
 from echo_index.indexer.storage.writer_lock import writer_lock
-from echo_index.indexer.vectors.normalization import truncated_normalizations
+from echo_index.indexer.vectors.normalization_estimate import truncated_normalizations
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,12 +21,8 @@ from echo_index.indexer.vectors.chunk_ids import Ids
 from echo_index.indexer.vectors.classical_index import ClassicalIndex
 from echo_index.indexer.vectors.device_choice import choose_placement
 from echo_index.indexer.vectors.exact_index import ExactIndex
-from echo_index.indexer.vectors.normalization import (
-    NormalizationPair,
-    NormalizedQuery,
-    VectorNormalization,
-    has_drifted,
-)
+from echo_index.indexer.vectors.normalization import NormalizationPair, NormalizedQuery, VectorNormalization
+from echo_index.indexer.vectors.normalization_estimate import has_drifted
 from echo_index.indexer.vectors.placement import IndexDevice
 
 if TYPE_CHECKING:

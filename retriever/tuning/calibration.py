@@ -25,7 +25,7 @@ from echo_index.errors import SourceError
 from echo_index.indexer.documents.chunking import embedded_text
 from echo_index.indexer.text.language_detection import detect_language
 from echo_index.indexer.text.synthetic_queries import synthetic_queries
-from echo_index.indexer.vectors.normalization import estimate_normalization
+from echo_index.indexer.vectors.normalization_estimate import estimate_normalization
 from echo_index.retriever.tuning.inverse_cloze import PseudoQuestion, SourcePassage, pseudo_questions
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from echo_index.errors import IndexDamaged
 from echo_index.indexer.catalog.vector_codes import decode_vectors, encode_vectors
 from echo_index.indexer.vectors import exact_index as exact_module
 from echo_index.indexer.vectors.exact_index import ExactIndex
-from echo_index.indexer.vectors.normalization import VectorNormalization, estimate_normalization
+from echo_index.indexer.vectors.normalization import VectorNormalization
+from echo_index.indexer.vectors.normalization_estimate import estimate_normalization
 
 DIMENSION, FAR = 80, 2**40
 

@@ -22,7 +22,8 @@ from echo_index.indexer.building.build_files import build_index
 from echo_index.indexer.catalog.chunk_queries import sample_chunks
 from echo_index.indexer.generations.snapshot import open_snapshot
 from echo_index.indexer.sources.source import Source
-from echo_index.indexer.vectors.normalization import VectorNormalization, estimate_normalization
+from echo_index.indexer.vectors.normalization import VectorNormalization
+from echo_index.indexer.vectors.normalization_estimate import estimate_normalization
 from echo_index.retriever.tuning.calibration import Choice, Prompts, Trial, _choose, _Texts, calibrate
 from echo_index.retriever.tuning.inverse_cloze import SourcePassage, pseudo_questions
 
