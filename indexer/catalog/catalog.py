@@ -25,7 +25,7 @@ from echo_index.indexer.catalog.bm25_search import (
     visible_languages,
 )
 from echo_index.indexer.catalog.document_fields import field_counts
-from echo_index.indexer.catalog.fts_index import add_chunk, remove_chunks
+from echo_index.indexer.catalog.fts_index import remove_chunks
 from echo_index.indexer.catalog.records import (
     ARCHIVE,
     ChunkRow,
@@ -37,19 +37,15 @@ from echo_index.indexer.catalog.records import (
     StoredChunk,
     TermStatistics,
 )
+from echo_index.indexer.catalog.row_inserts import insert_chunk, insert_document
 from echo_index.indexer.catalog.rows import (
-    CHUNK_COLUMNS,
     DOCUMENT_COLUMNS,
     archive_sql,
-    chunk_values,
     document_row,
-    document_values,
     fields_text,
     full_text_sql,
-    placeholders,
     stored_chunk,
     stored_chunk_columns,
-    to_json,
 )
 from echo_index.indexer.catalog.schema import (
     WITH_FIELDS,
@@ -172,18 +168,10 @@ class Catalog:
 
     def _put(self, connection: Connection, document: DocumentRow, chunks: Iterable[ChunkRow], generation: int) -> None:
         self._remove(connection, document.path, generation)
-        document_id = connection.execute(
-            f"INSERT INTO documents ({DOCUMENT_COLUMNS}, added) VALUES ({placeholders(DOCUMENT_COLUMNS)}, ?)",
-            (*document_values(document), generation),
-        ).lastrowid
+        document_id = insert_document(connection, document, generation=generation)
         for chunk in chunks:
-            chunk_id = connection.execute(
-                f"INSERT INTO chunks (document, {CHUNK_COLUMNS}) VALUES (?, {placeholders(CHUNK_COLUMNS)})",
-                (document_id, *chunk_values(chunk)),
-            ).lastrowid
-            assert chunk_id is not None  # sqlite3 sets it after an INSERT
+            chunk_id = insert_chunk(connection, document_id, document, chunk)
             copy_vectors(connection, chunk_id, chunk.hash)
-            add_chunk(connection, chunk_id, document.language, chunk.full_text, document.title, to_json(chunk.headings))
 
     def touch_document(self, path: str, *, size: int, modified_ns: int, hash: str | None = None) -> None:
         """Record the new modification time of a file of which the index holds the same as before."""
@@ -237,6 +225,10 @@ class Catalog:
             connection.execute(f"DELETE FROM chunks WHERE document IN ({gone})", (before,))
             connection.execute("DELETE FROM documents WHERE removed <= ? OR removed = added", (before,))
             connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (_PURGED, str(before)))
+
+    def flush(self) -> None:
+        """Bring all that was written to the disk, into the file of the catalog itself, so that it can be renamed."""
+        self.database.flush()
 
     def compact(self) -> None:
         """Give the space of what was deleted back to the disk, if it is much of the file."""

@@ -31,6 +31,20 @@ def put_vectors(connection: Connection, kind: Kind, hashes: Sequence[bytes], vec
     )
 
 
+def put_chunk_vectors(
+    connection: Connection,
+    kind: Kind,
+    chunks: Sequence[int],
+    hashes: Sequence[bytes],
+    vectors: npt.NDArray[np.float32],
+) -> None:
+    """Store a vector (n, dimension) for each of these chunks by its id; `hashes` are those of their texts."""
+    connection.executemany(
+        f"INSERT INTO {CODES[kind]} (chunk, code) VALUES (?, ?)",
+        zip(chunks, encode_vectors(vectors, hashes), strict=True),
+    )
+
+
 def copy_vectors(connection: Connection, chunk_id: int, hash: bytes) -> None:
     """Give a new chunk the vectors of a chunk with the same text, if there is one."""
     for table in CODES.values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -11,10 +12,13 @@ from echo_index.errors import IndexDamaged
 from echo_index.indexer.catalog.catalog import Catalog, delete_catalog
 from echo_index.indexer.catalog.records import Counts
 from echo_index.indexer.generations.manifest import FORMAT_VERSION, Canary, Manifest, needed_format, write_manifest
-from echo_index.indexer.generations.recovery import other_catalogs, store_manifest
+from echo_index.indexer.generations.recovery import CATALOGS, other_catalogs, store_manifest
 from echo_index.indexer.generations.vector_file import build_vector_index, vectors_file
 from echo_index.indexer.storage.atomic_write import translate_write_errors
 from echo_index.indexer.vectors.normalization import NormalizationPair
+
+IMPORTING = "importing.sqlite"
+"""The catalog of an import before it is complete; no reader and no build takes it for that of an index."""
 
 
 def commit_generation(
@@ -74,6 +78,32 @@ def commit_generation(
     catalog.compact()
 
 
+def commit_catalog(index_dir: Path, unnamed: Path, manifest: Manifest, before: Manifest | None) -> None:
+    """Make a catalog that was filled under another name the one of an index; the one before is deleted.
+
+    The caller holds the writer's lock, and has closed the catalog `unnamed`. If this is interrupted, readers still see
+    the previous generation, or none, and the next writer completes it.
+
+    Raises:
+        IndexDamaged: the catalog lacks a vector.
+        IndexUnwritable: the disk is full or the folder cannot be written.
+    """
+    path = index_dir / manifest.catalog_file
+    with closing(Catalog(unnamed, write=True)) as catalog:
+        write_vector_index(index_dir, catalog, manifest)
+        store_manifest(catalog, manifest)
+        catalog.flush()
+    with translate_write_errors(index_dir):
+        delete_catalog(path)  # what an unfinished build has left under this name
+        unnamed.rename(path)
+    write_manifest(index_dir, manifest)
+    with closing(Catalog(path, write=True)) as catalog, translate_write_errors(index_dir):
+        for other in index_dir.glob(CATALOGS):
+            if other != path:
+                delete_catalog(other)
+        _remove_old_generations(index_dir, catalog, manifest, before)
+
+
 def write_vector_index(index_dir: Path, catalog: Catalog, manifest: Manifest) -> None:
     """Write the file of the vector index of a generation; if it has none, check that every chunk has a vector.
 
@@ -103,6 +133,7 @@ def remove_replaced_files(index_dir: Path, catalog: Catalog) -> None:
         for path, was_complete in other_catalogs(index_dir, catalog.path.name):
             if was_complete:
                 delete_catalog(path)
+        delete_catalog(index_dir / IMPORTING)
         delete_unfinished(index_dir)
 
 

@@ -15,7 +15,8 @@ from echo_index.indexer.catalog.catalog import CATALOG, Catalog
 from echo_index.indexer.generations.manifest import MANIFEST, Manifest, read_manifest, write_manifest
 
 _MANIFEST_SETTING = "manifest"
-_CATALOGS = "catalog*.sqlite"
+CATALOGS = "catalog*.sqlite"
+"""A pattern for the names of catalogs."""
 
 
 def complete_manifest(index_dir: Path, *, notice: Callable[[str], None] = lambda line: None) -> Manifest:
@@ -101,7 +102,7 @@ def other_catalogs(index_dir: Path, current: str | None) -> Iterator[tuple[Path,
 
     One that did not belongs to an unfinished rebuild.
     """
-    for path in sorted(index_dir.glob(_CATALOGS)):
+    for path in sorted(index_dir.glob(CATALOGS)):
         if path.name != current:
             try:
                 with closing(Catalog(path)) as catalog:
@@ -120,7 +121,7 @@ def _is_readable(path: Path) -> bool:
 
 def _newest_copy(index_dir: Path) -> Manifest | None:
     copies = []
-    for path in index_dir.glob(_CATALOGS):
+    for path in index_dir.glob(CATALOGS):
         try:
             with closing(Catalog(path)) as catalog:
                 manifest = stored_manifest(catalog, index_dir)

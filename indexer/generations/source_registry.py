@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
 
-from echo_index.errors import IndexDamaged, SourceError
+from echo_index.errors import EchoIndexError, IndexDamaged, SourceError
 from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.catalog.index_context import change_context, stored_context
 from echo_index.indexer.generations.recovery import catalog_path
@@ -152,6 +152,17 @@ def excluded_paths(catalog: Catalog) -> set[str]:
 def set_excluded_paths(catalog: Catalog, paths: Iterable[str]) -> None:
     """Store the paths of the documents that builds skip."""
     _set_names(catalog, _EXCLUDED, paths)
+
+
+def settings_are_readable(catalog: Catalog, index_dir: Path) -> bool:
+    """Return whether the settings of a catalog that this module reads have the form that it gives them."""
+    try:
+        remembered_sources(catalog, index_dir)
+        lists = [_names(catalog, setting) for setting in (_SOURCES, _EXCLUDED)]
+        skipped_files(catalog).sentences()
+    except (EchoIndexError, ValueError, TypeError, KeyError, AttributeError):
+        return False
+    return all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in lists)
 
 
 def copy_settings(old: Path, catalog: Catalog) -> None:

@@ -95,6 +95,20 @@ class Database:
         with self._translated_errors():
             yield from self._connection().execute(query, parameters)
 
+    def copy_to(self, path: Path) -> None:
+        """Write a copy of the newest state to a new file, without what was deleted."""
+        with self._translated_errors():
+            self._connection().execute("VACUUM INTO ?", (str(path),))
+
+    def flush(self) -> None:
+        """Move all that was written from the write-ahead log to the file itself, and to the disk."""
+        with self._translated_errors(), self._writing:
+            connection = self._connection()
+            connection.execute("PRAGMA synchronous = FULL")
+            [(is_busy, _, _)] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            if is_busy:
+                raise IndexBusy(f"The catalog {self.path} is being read by another process.", remedy="Try again.")
+
     def compact(self) -> None:
         """Give the space of deleted rows back to the disk, if it is much. If that fails, nothing is lost or changed."""
         with suppress(IndexBusy, IndexUnwritable), self._translated_errors(), self._writing:

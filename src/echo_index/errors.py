@@ -13,6 +13,7 @@ EchoIndexError
 ├── IndexDamaged         an index whose files contradict each other
 ├── IndexUnwritable      an index that cannot be written: full disk, read-only folder
 ├── IndexBusy            an index that another process is writing
+├── ExchangeError        a file that an index cannot be exported to or imported from
 ├── CollectionError      a name of an index that does not exist, or the list of names
 └── QuestionError        a query or filter that cannot be searched
     └── FilterError      a filter that cannot be read, such as a date that is none
@@ -81,6 +82,10 @@ class IndexUnwritable(EchoIndexError):
 
 class IndexBusy(EchoIndexError):
     """Another process is writing the index."""
+
+
+class ExchangeError(EchoIndexError):
+    """An index cannot be exported to a file or imported from it."""
 
 
 class CollectionError(EchoIndexError):

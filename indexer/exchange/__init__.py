@@ -1,0 +1,1 @@
+"""Exchange an index as one Parquet file: write it, and make an index of it again."""
