@@ -13,6 +13,7 @@ from echo_index.app.cli.build import build
 from echo_index.app.cli.collections import collections
 from echo_index.app.cli.documents import remove, status, verify
 from echo_index.app.cli.evaluate import calibrate, evaluate
+from echo_index.app.cli.exchange import export, import_
 from echo_index.app.cli.mcp import mcp
 from echo_index.app.cli.options import err
 from echo_index.app.cli.question_command import QuestionCommand
@@ -41,6 +42,8 @@ app.command()(tune)
 app.command("tune-answers")(tune_answers)
 app.command()(verify)
 app.command()(remove)
+app.command()(export)
+app.command("import")(import_)
 app.add_typer(collections, name="collections")
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 from echo_index.app.defaults import DEFAULTS
 from echo_index.app.services.formatting import (
     MAX_DUPLICATES,
+    byte_count,
     change_counts,
     duplicate_text,
     failure_lines,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from echo_index.indexer.building.document_sync import BuildReport
     from echo_index.indexer.building.removal import RemovalReport
+    from echo_index.indexer.exchange.export_index import ExchangeReport
     from echo_index.indexer.inspection.integrity_checks import Check
     from echo_index.indexer.sources.skipped_files import SkippedFiles
     from echo_index.retriever.rag.answer_stream import AnswerStream
@@ -129,6 +131,18 @@ def print_removal(console: Console, report: RemovalReport) -> None:
     for path in report.removed:
         console.print(Text(f"Removed {one_line(path)}"), soft_wrap=True)
     console.print(f"The index contains {index_size(report)}.")
+
+
+def print_export(console: Console, report: ExchangeReport) -> None:
+    """Print what a file holds after an export."""
+    line = f"{report.file} holds {index_size(report)}, with vectors of {report.model}; {byte_count(report.bytes)}."
+    console.print(Text(one_line(line)), soft_wrap=True)
+
+
+def print_import(console: Console, report: ExchangeReport) -> None:
+    """Print what an index holds after an import."""
+    line = f"The index in {report.index} contains {index_size(report)}, with vectors of {report.model}."
+    console.print(Text(one_line(line)), soft_wrap=True)
 
 
 def print_checks(console: Console, checks: Sequence[Check], *, repaired: bool) -> None:

@@ -86,10 +86,11 @@ def _progress_line(label: str, done: int, total: int | None, rate: float) -> str
 
 
 @contextmanager
-def interruptible(notice: Callable[[str], None], *, kept: str) -> Iterator[None]:
-    """Exit with code 130 on Ctrl-C, after a notice that names what is kept for the next run."""
+def interruptible(notice: Callable[[str], None], *, kept: str = "") -> Iterator[None]:
+    """Exit with code 130 on Ctrl-C, after a notice that names what is kept for the next run, or that nothing is."""
     try:
         yield
     except KeyboardInterrupt:
-        notice(f"Stopped. {kept} is kept; run the same command again to continue.")
+        is_kept = f"{kept} is kept; run the same command again to continue." if kept else "Nothing was changed."
+        notice(f"Stopped. {is_kept}")
         raise typer.Exit(130) from None

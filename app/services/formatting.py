@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from echo_index.indexer.building.document_sync import BuildReport
     from echo_index.indexer.building.removal import RemovalReport
+    from echo_index.indexer.exchange.export_index import ExchangeReport
     from echo_index.retriever.search.hits import Hit, Location
 
 STAGE_LABELS = {
@@ -107,7 +108,7 @@ def change_counts(report: BuildReport) -> str:
     return ", ".join(f"{count:,} {word}" for count, word in counts if count)
 
 
-def index_size(report: BuildReport | RemovalReport) -> str:
+def index_size(report: BuildReport | RemovalReport | ExchangeReport) -> str:
     """Return how much an index contains: "2 documents in 5 passages"."""
     return f"{pluralize(report.documents, 'document')} in {pluralize(report.chunks, 'passage')}"
 

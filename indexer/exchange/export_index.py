@@ -21,7 +21,7 @@ from echo_index.indexer.catalog.exchange_rows import (
 )
 from echo_index.indexer.exchange.description import METADATA_KEY, Description
 from echo_index.indexer.exchange.parquet_library import load_pyarrow
-from echo_index.indexer.exchange.passage_table import CLASSICAL_VECTOR, VECTOR, passage_schema, to_batch
+from echo_index.indexer.exchange.passage_table import VECTORS, passage_schema, to_batch
 from echo_index.indexer.generations.manifest import Manifest
 from echo_index.indexer.generations.snapshot import open_snapshot
 from echo_index.indexer.storage.safe_open import plain_reason
@@ -56,6 +56,7 @@ def export_index(
     index_dir: Path,
     path: Path,
     *,
+    normalized: bool = False,
     overwrite: bool = False,
     progress: ExchangeProgress = lambda done, total: None,
 ) -> ExchangeReport:
@@ -67,6 +68,8 @@ def export_index(
     Args:
         index_dir: the folder of the index.
         path: the file to write.
+        normalized: whether a column `normalized_vector` is added: the vectors as search compares them, by their inner
+            product. An import does not read it.
         overwrite: whether the file may replace one that is there.
         progress: receives the number of passages that are written, and of all.
 
@@ -88,7 +91,7 @@ def export_index(
     ):
         documents = tuple(documents_without_chunks(catalog, generation=manifest.generation))
         description = Description(manifest, index_settings(catalog), documents)
-        _write_file(path, catalog, description, progress)
+        _write_file(path, catalog, description, normalized, progress)
     return exchange_report(path, index_dir, manifest)
 
 
@@ -120,7 +123,9 @@ def _current(catalog: Catalog) -> Iterator[Catalog]:
             yield copy
 
 
-def _write_file(path: Path, catalog: Catalog, description: Description, progress: ExchangeProgress) -> None:
+def _write_file(
+    path: Path, catalog: Catalog, description: Description, normalized: bool, progress: ExchangeProgress
+) -> None:
     metadata = description.as_bytes()
     if len(metadata) > _LARGEST_DESCRIPTION:
         raise ExchangeError(
@@ -128,7 +133,10 @@ def _write_file(path: Path, catalog: Catalog, description: Description, progress
             remedy="Remove those that cannot be read: echo-index status names them, echo-index remove takes globs.",
         )
     schema = passage_schema(
-        description.dimension, with_classical=catalog.keeps_classical_vectors, metadata={METADATA_KEY: metadata}
+        description.dimension,
+        with_classical=catalog.keeps_classical_vectors,
+        normalized=normalized,
+        metadata={METADATA_KEY: metadata},
     )
 
     def write(unfinished: Path) -> None:
@@ -148,7 +156,7 @@ def _write_passages(
     file: BinaryIO, schema: pa.Schema, catalog: Catalog, description: Description, progress: ExchangeProgress
 ) -> None:
     manifest, done = description.manifest, 0
-    plain = [name for name in schema.names if name not in (VECTOR, CLASSICAL_VECTOR)]
+    plain = [name for name in schema.names if name not in VECTORS]
     with load_pyarrow().parquet.ParquetWriter(
         file,
         schema,
@@ -161,7 +169,7 @@ def _write_passages(
         for block in passage_blocks(
             catalog, generation=manifest.generation, dimension=description.dimension, block=_BLOCK
         ):
-            writer.write_batch(to_batch(block, schema))
+            writer.write_batch(to_batch(block, schema, manifest.normalizations.echo))
             done += len(block.chunks)
             progress(done, manifest.chunks)
     if done != manifest.chunks:

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from echo_index.indexer.catalog.exchange_rows import PassageBlock
+    from echo_index.indexer.vectors.normalization import VectorNormalization
 
-VECTOR, CLASSICAL_VECTOR = "vector", "classical_vector"
+VECTOR, CLASSICAL_VECTOR, NORMALIZED_VECTOR = "vector", "classical_vector", "normalized_vector"
+VECTORS = (VECTOR, CLASSICAL_VECTOR, NORMALIZED_VECTOR)
 _LISTS = {"headings", "omissions"}
 _TIMES = {"modified"}
 _WHOLE = {"size": "int64", "start_offset": "int64", "end_offset": "int64", "page": "int32", "line": "int32"}
@@ -64,10 +66,12 @@ _COLUMNS = (
     *chunk_columns(ChunkRow("", (), 0, 0, None, None, b"")),
 )
 COLUMNS = (*_COLUMNS, VECTOR)
-"""The names of the columns that a file needs, in their order; `classical_vector` may follow."""
+"""The names of the columns that a file needs, in their order; other vectors may follow."""
 
 
-def passage_schema(dimension: int, *, with_classical: bool, metadata: dict[bytes, bytes]) -> pa.Schema:
+def passage_schema(
+    dimension: int, *, with_classical: bool, normalized: bool, metadata: dict[bytes, bytes]
+) -> pa.Schema:
     """Return the names and types of the columns, with the schema metadata of a file."""
     arrow = load_pyarrow()
     vectors = arrow.list_(arrow.float32(), dimension)
@@ -85,10 +89,12 @@ def passage_schema(dimension: int, *, with_classical: bool, metadata: dict[bytes
     columns.append(arrow.field(VECTOR, vectors, nullable=False))
     if with_classical:
         columns.append(arrow.field(CLASSICAL_VECTOR, vectors))
+    if normalized:
+        columns.append(arrow.field(NORMALIZED_VECTOR, vectors, nullable=False))
     return arrow.schema(columns, metadata=metadata)
 
 
-def to_batch(block: PassageBlock, schema: pa.Schema) -> pa.RecordBatch:
+def to_batch(block: PassageBlock, schema: pa.Schema, normalization: VectorNormalization) -> pa.RecordBatch:
     """Return the rows of a block, which has one passage or more."""
     arrow = load_pyarrow()
     rows = [
@@ -99,6 +105,8 @@ def to_batch(block: PassageBlock, schema: pa.Schema) -> pa.RecordBatch:
     arrays.append(_vector_array(block.vectors))
     if CLASSICAL_VECTOR in schema.names:
         arrays.append(_vector_array(block.classical, absent=~block.has_classical))
+    if NORMALIZED_VECTOR in schema.names:
+        arrays.append(_vector_array(normalization.normalize_documents(block.vectors)))
     return arrow.record_batch(arrays, schema=schema)
 
 

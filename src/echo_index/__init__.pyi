@@ -16,6 +16,8 @@ from .indexer.building.removal import remove_documents as remove_documents
 from .indexer.catalog.records import SearchFilter as SearchFilter
 from .indexer.documents.chunking import Chunking as Chunking
 from .indexer.documents.document import Document as Document
+from .indexer.exchange.export_index import export_index as export_index
+from .indexer.exchange.import_index import import_index as import_index
 from .indexer.sources.source import Source as Source
 from .retriever.evaluation.mteb_adapter import EchoMteb as EchoMteb
 from .retriever.rag.adapters import EchoEmbeddings as EchoEmbeddings
