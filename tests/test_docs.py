@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import shutil
@@ -21,6 +22,7 @@ from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.models.language_model import LanguageModel
 from echo_index.indexer.building.build_files import build_index
 from echo_index.indexer.sources.source import Source
+from echo_index.retriever.search.retriever import Retriever
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 TEXTS = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")]
@@ -119,6 +121,32 @@ def test_the_python_blocks_of_the_page_for_programs_run(
     lines = run_python_blocks("docs/api.md", tmp_path, monkeypatch, capsys, server=programs_server).splitlines()
     assert (lines[0], lines[1]) == ("2 32", "1")
     assert lines[2].endswith("[]"), "the tiny model says nothing that it could cite"
+
+
+def test_the_blocks_of_the_page_on_parquet_find_what_a_search_finds(
+    tiny_model: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pyarrow", reason="exports and imports need pyarrow")
+    text = "\n\n".join(f"Cat number {n} purrs at {n} o'clock, when it is content." for n in range(400))
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes/cats.md").write_text(f"# Cats\n\n{text}\n")
+    encoder = EchoEncoder(tiny_model)
+    build_index([Source.parse(str(tmp_path / "notes"))], tmp_path / "notes/.echo-index", encoder=encoder)
+    best, copied = run_python_blocks("docs/parquet.md", tmp_path, monkeypatch, capsys).splitlines()
+    retriever = Retriever.open(tmp_path / "copy/.echo-index", encoder=encoder)
+    [nearest] = [
+        hit.dense.score
+        for hit in retriever.search("Why do cats purr?", k=9, mode="dense")
+        if hit.dense and hit.dense.rank == 1
+    ]
+    assert best.split()[0] == "cats.md" and float(best.split()[1]) == pytest.approx(nearest, abs=1e-5)
+    assert copied.split()[0] == "1" and int(copied.split()[1]) > 16, "there is a normalization"
+    if importlib.util.find_spec("duckdb"):
+        import duckdb
+
+        [query] = blocks("docs/parquet.md", "sql")
+        monkeypatch.chdir(tmp_path)
+        assert len(duckdb.execute(query).fetchall()) == 5
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")

@@ -92,7 +92,7 @@ def _parse_manifest(fields: Any) -> Manifest:
     except IndexMismatch:
         raise LaterFormat(f"{_LATER}, for an index of format {fields['format_version']}") from None
     except EchoIndexError as error:
-        raise ValueError(error.message) from None
+        raise ValueError(error.message.partition(": ")[2].rstrip(".")) from None  # without the name of a file
     _validate_facts(manifest)
     try:
         is_context = parse_context(manifest.context) == manifest.context

@@ -20,6 +20,6 @@ def load_pyarrow() -> ModuleType:
     except ImportError as error:
         raise MissingPackage(
             "pyarrow, which reads and writes Parquet files, is not installed.",
-            remedy='Install it: pip install "echo-index[parquet]"',
+            remedy="Install it: pip install 'echo-index[parquet]'",
         ) from error
     return pyarrow  # type: ignore[no-any-return]

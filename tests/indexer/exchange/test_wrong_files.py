@@ -312,7 +312,7 @@ def test_an_index_that_is_being_written_is_left_alone(exported: Path, other: Pat
 def test_a_missing_package_is_named(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     for call in (lambda: import_index(exported, tmp_path / "a"), lambda: export_index(tmp_path, tmp_path / "b")):
-        with pytest.raises(MissingPackage, match=r'pyarrow, .* pip install "echo-index\[parquet\]"'):
+        with pytest.raises(MissingPackage, match=r"pyarrow, .* pip install 'echo-index\[parquet\]'"):
             call()
 
 
