@@ -176,6 +176,8 @@ def _write_index(
         commit_catalog(index_dir, unnamed, manifest, before)
     except BaseException:
         with suppress(OSError):
+            if unnamed.exists() and manifest.vectors_file:  # else it has become the catalog of the index
+                (index_dir / manifest.vectors_file).unlink(missing_ok=True)
             delete_catalog(unnamed)
         raise
     return manifest
@@ -206,7 +208,7 @@ def _fill(
     settings = {**description.settings, **context, "built_with": built_with}
     try:
         filling = CatalogFilling(catalog, settings, generation=manifest.generation)
-        if not settings_are_readable(catalog, catalog.path.parent):
+        if not settings_are_readable(catalog, catalog.path.parent, settings):
             raise ValueError("the sources in its description cannot be read")
         filling.add_documents(description.documents)
         progress(done, manifest.chunks)

@@ -154,12 +154,18 @@ def set_excluded_paths(catalog: Catalog, paths: Iterable[str]) -> None:
     _set_names(catalog, _EXCLUDED, paths)
 
 
-def settings_are_readable(catalog: Catalog, index_dir: Path) -> bool:
-    """Return whether the settings of a catalog that this module reads have the form that it gives them."""
+def settings_are_readable(catalog: Catalog, index_dir: Path, names: Iterable[str]) -> bool:
+    """Return whether those settings of a catalog that this module reads have the form that it gives them.
+
+    `names` are those of all settings.
+    """
     try:
         remembered_sources(catalog, index_dir)
         lists = [_names(catalog, setting) for setting in (_SOURCES, _EXCLUDED)]
         skipped_files(catalog).sentences()
+        for name in names:
+            if name.startswith(_IN_ARCHIVE):
+                members_skipped(catalog, name.removeprefix(_IN_ARCHIVE)).sentences()
     except (EchoIndexError, ValueError, TypeError, KeyError, AttributeError):
         return False
     return all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in lists)

@@ -32,6 +32,7 @@ from echo_index.indexer.catalog.vector_codes import decode_vectors, encode_vecto
 from echo_index.indexer.exchange import export_index as exporting
 from echo_index.indexer.exchange.export_index import export_index
 from echo_index.indexer.exchange.import_index import import_index
+from echo_index.indexer.generations import commit
 from echo_index.indexer.generations.manifest import MANIFEST, read_manifest
 from echo_index.indexer.generations.snapshot import open_snapshot
 from echo_index.indexer.inspection.verify import verify_index
@@ -147,6 +148,24 @@ def test_a_context_comes_back(tmp_path: Path) -> None:
     encoder = WordEncoder()
     build(tmp_path / "docs", tmp_path / "copy", encoder)
     assert encoder.embedded == [] and problems(tmp_path / "copy") == []
+
+
+def test_an_approximate_index_gets_its_file(
+    notes: Path, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("echo_index.indexer.generations.vector_file.EXACT_UP_TO", 10)
+    import_index(exported, tmp_path / "copy")
+    assert (tmp_path / "copy" / "vectors-1.faiss").exists()
+    assert contents(tmp_path / "copy")["counts"] == contents(notes / "index")["counts"]
+    assert problems(tmp_path / "copy") == []
+
+    def fail(catalog: Catalog, manifest: object) -> None:
+        raise IndexDamaged("Something is wrong.")
+
+    monkeypatch.setattr(commit, "store_manifest", fail)
+    with pytest.raises(IndexDamaged):
+        import_index(exported, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 def test_an_index_without_passages_comes_back(tmp_path: Path) -> None:

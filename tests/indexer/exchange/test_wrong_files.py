@@ -93,6 +93,10 @@ WRONG: dict[str, tuple[Change, str]] = {
     "a number as setting": (describe(lambda d: d["settings"].update(ocr=1)), "its settings are no texts"),
     "sources that are no list": (describe(lambda d: d["settings"].update(sources='{"a": 1}')), "the sources in its"),
     "sources that are no JSON": (describe(lambda d: d["settings"].update(sources="[")), "the sources in its"),
+    "an archive of no kind": (
+        describe(lambda d: d["settings"].update({"skipped in docs/letters.zip": "7"})),
+        "the sources in its",
+    ),
     "half a document": (
         describe(lambda d: d["documents_without_passages"][0].pop("size")),
         "a document without passages is not complete",

@@ -14,6 +14,8 @@ from repository import FIXTURES
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.models.language_model import LanguageModel
 from echo_index.indexer.building.build_files import build_index
+from echo_index.indexer.exchange.export_index import export_index
+from echo_index.indexer.exchange.import_index import import_index
 from echo_index.indexer.generations.manifest import read_manifest
 from echo_index.indexer.inspection.verify import verify_index
 from echo_index.indexer.sources.source import Source
@@ -82,4 +84,17 @@ def test_it_takes_a_context(folder: Path, encoder: EchoEncoder) -> None:
     assert report.embedded == report.chunks
     manifest = read_manifest(index_dir)
     assert (manifest.context, manifest.format_version) == ("A harbour town", 6)
+    assert all(not check.problems for check in verify_index(index_dir, load_encoder=lambda built: encoder))
+
+
+def test_it_leaves_as_a_file_and_comes_back(folder: Path, encoder: EchoEncoder) -> None:
+    pytest.importorskip("pyarrow", reason="exports and imports need pyarrow")
+    index_dir = folder / "docs/.echo-index"
+    before = [hit.source for hit in Retriever.open(index_dir, encoder=encoder).search("When is it open?", k=4)]
+    export_index(index_dir, folder / "early.parquet")
+    import_index(folder / "early.parquet", index_dir, overwrite=True)
+    assert [hit.source for hit in Retriever.open(index_dir, encoder=encoder).search("When is it open?", k=4)] == before
+    report = build_index([Source.parse(str(folder / "docs"))], index_dir, encoder=encoder)
+    assert (report.added, report.removed, report.embedded) == (0, 0, 0)
+    assert read_manifest(index_dir).format_version == 5, "it was brought up to date"
     assert all(not check.problems for check in verify_index(index_dir, load_encoder=lambda built: encoder))
