@@ -25,6 +25,7 @@ from echo_index.indexer.exchange.import_index import import_index
 from echo_index.indexer.generations import commit
 from echo_index.indexer.generations.commit import IMPORTING
 from echo_index.indexer.generations.manifest import MANIFEST, read_manifest
+from echo_index.indexer.generations.recovery import recover_commit
 from echo_index.indexer.generations.snapshot import open_snapshot
 from echo_index.indexer.inspection.verify import verify_index
 from echo_index.indexer.storage.writer_lock import writer_lock
@@ -218,7 +219,7 @@ def test_files_that_other_programs_have_written_again_are_read(notes: Path, expo
 def other(tmp_path: Path) -> Path:
     """Return the folder of another index."""
     write(tmp_path / "docs", kite="# Kite\n\nIt flies.\n")
-    build(tmp_path / "docs", tmp_path / "other", WordEncoder(name="others", dimension=16))
+    build(tmp_path / "docs", tmp_path / "other", WordEncoder(name="others"))
     return tmp_path / "other"
 
 
@@ -302,6 +303,35 @@ def test_an_import_that_is_killed_leaves_no_half_index(notes: Path, exported: Pa
     import_index(exported, index_dir)
     assert contents(index_dir) == contents(notes / "index")
     assert not [*index_dir.glob(f"{IMPORTING}*")]
+
+
+KILLED_IN_COMMIT = """
+import os, signal, sys
+from pathlib import Path
+from echo_index.indexer.exchange.import_index import import_index
+from echo_index.indexer.generations import commit
+setattr(commit, sys.argv[3], lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+import_index(Path(sys.argv[1]), Path(sys.argv[2]), overwrite=True)
+"""
+
+
+@pytest.mark.parametrize(
+    "before", ["write_vector_index", "store_manifest", "write_manifest", "_remove_old_generations"]
+)
+def test_an_index_that_is_replaced_is_whole_at_every_step(
+    notes: Path, exported: Path, other: Path, tmp_path: Path, before: str
+) -> None:
+    as_it_was, as_it_will_be = contents(other), contents(notes / "index")
+    ended = subprocess.run([sys.executable, "-c", KILLED_IN_COMMIT, exported, other, before], cwd=ROOT, check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert contents(other) == (as_it_will_be if before == "_remove_old_generations" else as_it_was)
+    assert all(not check.problems for check in verify_index(other))
+    assert recover_commit(other).manifest == read_manifest(other), "a writer completes what was complete on the disk"
+    is_new = before in ("write_manifest", "_remove_old_generations")
+    assert contents(other) == (as_it_will_be if is_new else as_it_was)
+    import_index(exported, other, overwrite=True)
+    assert contents(other) == as_it_will_be
+    assert len([*other.glob("*.sqlite")]) == 1
 
 
 def test_an_index_that_is_being_written_is_left_alone(exported: Path, other: Path) -> None:
