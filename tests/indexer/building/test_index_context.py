@@ -195,7 +195,7 @@ def test_a_change_is_made_to_all_documents_or_to_none(folder: Path, monkeypatch:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr("echo_index.indexer.catalog.catalog.add_chunk", fail)
+        patched.setattr("echo_index.indexer.catalog.row_inserts.add_chunk", fail)
         rebuilt(folder, context=MUSEUM)
     assert rebuilt(folder) == []
     assert read_manifest(folder / "index").context == "" and problems(folder) == []
