@@ -30,6 +30,7 @@ from echo_index.embeddings.hidden_states import HiddenStateExtractor
 from echo_index.embeddings.models.gguf import Notice
 from echo_index.embeddings.models.language_model import LanguageModel, load_model
 from echo_index.embeddings.models.linear_head import combine_views
+from echo_index.embeddings.models.profiles import find_profile
 from echo_index.embeddings.runtime.devices import DeviceChoice
 from echo_index.embeddings.runtime.executor import run_on_executor
 from echo_index.embeddings.text.batching import batches_by_length
@@ -52,7 +53,9 @@ _BATCH_TOKENS = {"cpu": 1024, "cuda": 32768}
 
 
 class EchoEncoder:
-    """Computes echo embeddings with a language model, by default as its profile says (arXiv 2402.15449). Thread-safe.
+    """Computes embeddings with a language model as its profile says, by default echo embeddings (arXiv 2402.15449).
+
+    Thread-safe.
 
     Args:
         layer: Layer to read, as in `hidden_states` of transformers, or a weighted sum of views as in `parse_views`.
@@ -223,6 +226,7 @@ class EchoEncoder:
         *,
         document_prompt: EchoPrompt | None = None,
         query_prompt: EchoPrompt | None = None,
+        instruction: str | None = None,
         pooling: Pooling | str | None = None,
         layer: int | str | None = None,
         max_tokens: int | None = None,
@@ -238,12 +242,30 @@ class EchoEncoder:
             self.model,
             document_prompt=document_prompt,
             query_prompt=query_prompt,
-            instruction=self.instruction,
+            instruction=self.instruction if instruction is None else instruction,
             pooling=pooling or self.pooling,
             layer=format_views(views) if layer is None else layer,
             max_tokens=max_tokens or self.max_tokens,
             precision=precision or self.precision,
             batch_tokens=self._batch_tokens,
+        )
+
+    def with_profile(self, name: str) -> EchoEncoder:
+        """Return an encoder of the same loaded model with the settings of a known model, by the name of its profile.
+
+        For a copy of a model in a folder: by its path, nobody knows which model it is.
+
+        Raises:
+            ModelError: there is no such profile, or it names a layer that the model does not have.
+        """
+        profile = find_profile(name)
+        return self.with_options(
+            document_prompt=profile.document,
+            query_prompt=profile.query,
+            instruction=profile.instruction,
+            pooling=profile.pooling,
+            layer=format_views(profile.views) if profile.views else self.model.depth,
+            max_tokens=profile.max_tokens,
         )
 
     def with_precision(self, choice: PrecisionChoice) -> EchoEncoder:

@@ -17,6 +17,7 @@ from echo_index.app.cli.options import (
     ModelName,
     NoAdapter,
     Precision,
+    Profile,
     QueryPrompt,
     err,
     notice,
@@ -85,6 +86,7 @@ def evaluate(
     model: ModelName = None,
     adapter: Adapter = None,
     no_adapter: NoAdapter = False,
+    profile: Profile = None,
     layer: Layer = None,
     precision: Precision = None,
     device: ModelDevice = "auto",
@@ -100,8 +102,10 @@ def evaluate(
     from echo_index.app.cli.evaluation_command import EvaluationFiles, run_evaluation
     from echo_index.app.services.encoder_factory import EncoderOptions
     from echo_index.app.services.evaluation_job import EvaluationOptions
+    from echo_index.app.services.profile_file import with_profile
 
     encoder = EncoderOptions(model, adapter, no_adapter, layer=layer, precision=precision, device=device)
+    encoder = encoder if profile is None else with_profile(encoder, profile)
     files = EvaluationFiles(json, markdown, plot)
     if answers is not None:
         from echo_index.app.cli.answer_evaluation_command import run_answer_evaluation

@@ -14,6 +14,7 @@ from echo_index.app.cli.options import notice
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from echo_index.embeddings.encoder_config import EncoderConfig
     from echo_index.indexer.catalog.records import SearchFilter
     from echo_index.retriever.search.hits import Hit
     from echo_index.retriever.search.retriever import Retriever
@@ -32,9 +33,9 @@ class IndexSearch:
     find: Callable[[str], list[Hit]]
 
     @property
-    def model(self) -> str:
-        """The name of the model that embeds."""
-        return str(self.retrievers[0].snapshot.manifest.encoder["model"])
+    def encoder(self) -> EncoderConfig:
+        """The configuration of the encoder of the first index."""
+        return self.retrievers[0].snapshot.manifest.encoder
 
     @property
     def indexes(self) -> list[Path]:

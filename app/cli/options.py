@@ -59,7 +59,12 @@ QueryPrompt = Annotated[
     str | None, typer.Option(help="Template for questions, with {text}, {echo} and, optionally, {instruction}.")
 ]
 Profile = Annotated[
-    Path | None, typer.Option(help="File that calibrate wrote: model, layer, prompts and pooling.", metavar="FILE")
+    str | None,
+    typer.Option(
+        help="Settings of a known model, such as qwen3-embedding-0.6b, for a copy of it in a folder; or a file that "
+        "calibrate wrote: model, layer, prompts and pooling.",
+        metavar="NAME|FILE",
+    ),
 ]
 Precision = Annotated[
     Literal["auto", "fp32", "bf16", "int8"] | None,

@@ -225,7 +225,7 @@ def ask(
     def writer_here() -> LocalWriter:
         chosen = writer
         if chosen is None and not no_adapter:
-            chosen = choose_writer(searched.model, choose_device(device)).name
+            chosen = choose_writer(searched.encoder, choose_device(device)).name
         if chosen is None:
             return own_writer(searched.searcher, with_adapter=not no_adapter)
         return local_writer(chosen, with_adapter=not no_adapter, device=device, notice=notice)

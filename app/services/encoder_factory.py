@@ -21,7 +21,10 @@ _PREFIX_TOKENS = 56  # for the title and headings in front of a chunk
 
 @dataclass(frozen=True)
 class EncoderOptions:
-    """Options of the encoder; None means not given. `no_adapter` is the model without any adapter."""
+    """Options of the encoder; None means not given. `no_adapter` is the model without any adapter.
+
+    `profile` is the name of the profile of a known model, whose settings are taken where no option says otherwise.
+    """
 
     model: str | None = None
     adapter: Path | None = None
@@ -32,6 +35,7 @@ class EncoderOptions:
     query_prompt: str | None = None
     precision: PrecisionChoice | None = None
     device: DeviceChoice = "auto"
+    profile: str | None = None
 
 
 def open_encoder(
@@ -45,24 +49,31 @@ def open_encoder(
     The precision "auto" is that of the index, whatever is fastest on this machine, unless it is built anew: `rebuild`.
 
     Raises:
-        ModelError: the model or the adapter cannot be loaded.
+        ModelError: the model or the adapter cannot be loaded, or there is no such profile.
         PromptError: a prompt template is invalid.
     """
     from echo_index.embeddings.encoder import EchoEncoder
     from echo_index.embeddings.models.bundled import DEFAULT_MODEL
     from echo_index.embeddings.models.language_model import load_model
+    from echo_index.embeddings.models.profiles import reminding_of
+    from echo_index.embeddings.models.resolve import full_name
     from echo_index.embeddings.text.echo_prompt import EchoPrompt
 
-    same_model = before is not None and options.model in (None, before.encoder["model"])
+    same_model = before is not None and (options.model is None or full_name(options.model) == before.encoder["model"])
     precision = options.precision
     if before is not None and same_model and options.adapter is None and not options.no_adapter:
         precision = None if precision == "auto" and not rebuild else precision
         encoder = EchoEncoder.from_config(before.encoder, device=options.device, notice=notice)
+        encoder = encoder.with_profile(options.profile) if options.profile else encoder
     else:
         name = DEFAULT_MODEL if options.model is None else options.model
+        if options.profile is None and options.adapter is None and (known := reminding_of(name)):
+            notice(f"{name} may be a copy of {known.names[-1]}; if so, add --profile {known.name} for its settings.")
         bundled: Literal["own"] | None = None if options.no_adapter else "own"
         model = load_model(name, adapter=options.adapter or bundled, device=options.device, notice=notice)
-        encoder = EchoEncoder(model).with_precision(options.precision or DEFAULTS.precision)
+        encoder = EchoEncoder(model)
+        encoder = encoder.with_profile(options.profile) if options.profile else encoder
+        encoder = encoder.with_precision(options.precision or DEFAULTS.precision)
     encoder = encoder.with_options(
         layer=options.layer,
         pooling=options.pooling,

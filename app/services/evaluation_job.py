@@ -57,10 +57,11 @@ def require_encoder_of_index(encoder: EncoderOptions, file: Path, *, index: Path
     Raises:
         SourceError: one does.
     """
-    if encoder.no_adapter or any(value is not None for value in (encoder.adapter, encoder.layer, encoder.precision)):
+    others = (encoder.adapter, encoder.layer, encoder.precision, encoder.profile, encoder.document_prompt)
+    if encoder.no_adapter or any(value is not None for value in others):
         raise SourceError(
             f"{file} is evaluated on the index in {index}, which has its own encoder.",
-            remedy="Leave out --adapter, --no-adapter, --layer and --precision.",
+            remedy="Leave out --adapter, --no-adapter, --profile, --layer and --precision.",
         )
 
 

@@ -16,6 +16,7 @@ from echo_index.errors import CollectionError, EchoIndexError, IndexMismatch, In
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
+    from echo_index.embeddings.encoder_config import EncoderConfig
     from echo_index.embeddings.runtime.devices import DeviceChoice
     from echo_index.indexer.catalog.records import SearchFilter
     from echo_index.indexer.generations.snapshot import Snapshot
@@ -106,8 +107,8 @@ class IndexService:
         if not self.options.with_answer_adapters:
             return OWN_MODEL
         built_with = read_built_with(self.index_dir)  # this opens no index, which would take the page long
-        model = self.options.model or DEFAULT_MODEL if built_with is None else str(built_with.encoder["model"])
-        name = choose_writer(model, choose_device(self.options.device)).name
+        wanted: EncoderConfig = {"model": self.options.model or DEFAULT_MODEL}  # of the index that will be built
+        name = choose_writer(built_with.encoder if built_with else wanted, choose_device(self.options.device)).name
         return name if name in (*self.options.writers, *self.options.lazy_writers) else OWN_MODEL
 
     def warm(self) -> None:

@@ -1,4 +1,4 @@
-"""Profiles: TOML files with the encoder settings that a calibration found best and that a build can use."""
+"""Profiles: encoder settings that a build can use, of a known model or from a file that a calibration wrote."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from echo_index.app.services.encoder_factory import EncoderOptions
-from echo_index.errors import SourceError
+from echo_index.errors import ModelError, SourceError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -43,12 +43,30 @@ def write_profile(path: Path, choice: Choice, *, model: str, layer: int | str, c
         raise SourceError(f"The profile {path} cannot be written: {error.strerror}.") from None
 
 
-def with_profile(options: EncoderOptions, path: Path) -> EncoderOptions:
-    """Return the options completed from a profile; options that are given override it.
+def with_profile(options: EncoderOptions, profile: str) -> EncoderOptions:
+    """Return the options completed from a file or the profile of a known model; options that are given override it.
 
     Raises:
-        SourceError: the file cannot be read, or is not a profile.
+        SourceError: there is neither a file nor a profile of this name, or the file cannot be read or is no profile.
     """
+    from echo_index.embeddings.models.profiles import find_profile, profile_names
+
+    path = Path(profile).expanduser()
+    if path.is_file():
+        return _with_file(options, path)
+    try:
+        known = find_profile(profile)
+    except ModelError:
+        raise SourceError(
+            f"There is no profile {profile}: neither a file nor the profile of a known model.",
+            remedy=f"Name a file that echo-index calibrate wrote, or one of these: {', '.join(profile_names())}.",
+        ) from None
+    model = options.model or known.names[0]
+    # A model has the settings of its own profile anyway, or those that its adapter was trained for.
+    return replace(options, model=model, profile=None if model in known.names else known.name)
+
+
+def _with_file(options: EncoderOptions, path: Path) -> EncoderOptions:
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

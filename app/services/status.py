@@ -31,6 +31,7 @@ def read_status(
     """
     from echo_index.app.services.writers import choose_writer, installed_writers
     from echo_index.embeddings.models.bundled import bundled_answer_adapter
+    from echo_index.embeddings.models.profiles import only_embeds
     from echo_index.embeddings.runtime.devices import choose_device
     from echo_index.indexer.generations.snapshot import open_snapshot
 
@@ -38,8 +39,9 @@ def read_status(
     facts = index_facts(snapshot, index_dir)
     model_device = choose_device(device)
     model = str(snapshot.manifest.encoder["model"])
-    writer = choose_writer(model, model_device)
+    writer = choose_writer(snapshot.manifest.encoder, model_device)
     writer_name = writer.name or model
+    others = [*([] if only_embeds(snapshot.manifest.encoder) else [model]), *installed_writers(besides=model)]
     return {
         **facts,
         "device": {"name": model_device.name, "reason": model_device.reason},
@@ -48,7 +50,7 @@ def read_status(
             "adapter": bundled_answer_adapter(writer_name) is not None,
             "reason": writer.reason,
         },
-        "other_writers": [name for name in (model, *installed_writers(besides=model)) if name != writer_name],
+        "other_writers": [name for name in others if name != writer_name],
     }
 
 

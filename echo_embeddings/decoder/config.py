@@ -117,6 +117,8 @@ class DecoderConfig:
     norms_after: bool
     tied_embeddings: bool
     """The language-model head is the embedding table."""
+    has_head: bool
+    """Whether there is a language-model head; a model that was saved for embeddings only may have none."""
     layers: tuple[LayerKind, ...]
 
     @property
@@ -159,6 +161,7 @@ def _decoder_config(config: Config, family: _Family, transformers_config: object
     layers = _layer_kinds(config, family, int(head_dim), transformers_config)
     if layers is None:
         return None
+    is_tied = bool(config["tie_word_embeddings"])
     scale_base = head_dim if family.attention_scale == "head_dim" else config["query_pre_attn_scalar"]
     return DecoderConfig(
         hidden_size=config["hidden_size"],
@@ -177,7 +180,8 @@ def _decoder_config(config: Config, family: _Family, transformers_config: object
         gain_offset=1.0 if family.is_gemma else 0.0,
         query_key_norms=family.query_key_norms,
         norms_after=family.norms_after,
-        tied_embeddings=bool(config["tie_word_embeddings"]),
+        tied_embeddings=is_tied,
+        has_head=is_tied or not any(name.endswith("Model") for name in config.get("architectures") or ()),
         layers=layers,
     )
 

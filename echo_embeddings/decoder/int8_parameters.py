@@ -26,7 +26,7 @@ from echo_index.embeddings.decoder.linear import (
 )
 from echo_index.embeddings.decoder.packing import Packing
 from echo_index.embeddings.decoder.parameters import Parameters, TensorParameters
-from echo_index.embeddings.decoder.weights import Projection, Tensors, layer_weights
+from echo_index.embeddings.decoder.weights import Projection, Tensors, head_weight, layer_weights
 
 _TABLE_FILE = "embedding.safetensors"
 _HEAD_FILE = "head.safetensors"
@@ -97,7 +97,7 @@ def quantize_model(tensors: Tensors, config: DecoderConfig, texts: Sequence[Sequ
     save_file(packed, folder / _TABLE_FILE)
     del table
     if not config.tied_embeddings:
-        head = Int8Weights.quantize(_rows(tensors["lm_head.weight"]))
+        head = Int8Weights.quantize(_rows(head_weight(tensors, config)))
         save_file(pack_matrix("head", head), folder / _HEAD_FILE)
         del head
     ids = torch.tensor([token for text in texts for token in text])

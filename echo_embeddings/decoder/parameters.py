@@ -16,7 +16,7 @@ from echo_index.embeddings.decoder.int8_tensors import unpack_layer
 from echo_index.embeddings.decoder.layer import Layer, MakeLinear
 from echo_index.embeddings.decoder.linear import Precision, linear
 from echo_index.embeddings.decoder.smoothquant import Smoothing
-from echo_index.embeddings.decoder.weights import Projection, Tensors, layer_weights
+from echo_index.embeddings.decoder.weights import Projection, Tensors, head_weight, layer_weights
 
 
 class Parameters(ABC):
@@ -102,4 +102,4 @@ class TensorParameters(Parameters):
 
     @cached_property
     def _head(self) -> torch.Tensor:  # large in float32, and not needed for embeddings
-        return self._tensors["embed_tokens.weight" if self.config.tied_embeddings else "lm_head.weight"].float()
+        return head_weight(self._tensors, self.config).float()

@@ -112,6 +112,17 @@ def layer_weights(tensors: Tensors, config: DecoderConfig, number: int) -> Layer
     )
 
 
+def head_weight(tensors: Tensors, config: DecoderConfig) -> torch.Tensor:
+    """Return the matrix of the language-model head (vocabulary, hidden), in the format in which it is stored.
+
+    Raises:
+        ModelError: the model has none.
+    """
+    if not config.has_head:
+        raise ModelError("The model has no language-modeling head: it embeds texts and writes none.")
+    return tensors["embed_tokens.weight" if config.tied_embeddings else "lm_head.weight"]
+
+
 def _queries_keys_values(tensors: Tensors, config: DecoderConfig) -> Projection:
     # The scale of the attention scores goes into the matrix of the queries, or into their gain if they are normalized.
     scale = 1.0 if config.query_key_norms else config.attention_scale
@@ -153,7 +164,7 @@ def tensor_shapes(config: DecoderConfig) -> dict[str, tuple[int, ...]]:
         "embed_tokens.weight": (config.vocabulary_size, hidden),
         "norm.weight": (hidden,),
     }
-    if not config.tied_embeddings:
+    if config.has_head and not config.tied_embeddings:
         shapes["lm_head.weight"] = (config.vocabulary_size, hidden)
     layer: dict[str, tuple[int, ...]] = {
         "input_layernorm.weight": (hidden,),

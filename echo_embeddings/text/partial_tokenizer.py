@@ -22,12 +22,13 @@ from tokenizers.pre_tokenizers import PreTokenizer
 
 from echo_index.embeddings.runtime.cache import sha256_of
 
-_FORMAT = 2
+_FORMAT = 3
 _TABLES = """
     CREATE TABLE frame (json TEXT, longest INTEGER);
     CREATE TABLE tokens (text TEXT PRIMARY KEY, id INTEGER) WITHOUT ROWID;
     CREATE INDEX token_ids ON tokens (id);
     CREATE TABLE special (id INTEGER PRIMARY KEY);
+    CREATE TABLE added (text TEXT PRIMARY KEY, id INTEGER) WITHOUT ROWID;
     CREATE TABLE merges (result TEXT, rank INTEGER, one TEXT, other TEXT, PRIMARY KEY (result, rank)) WITHOUT ROWID;
 """
 
@@ -90,7 +91,8 @@ class PartialTokenizer:
         Raises:
             OSError: the table is damaged.
         """
-        return self._token_ids([token]).get(token)
+        query = "SELECT text, id FROM added WHERE text IN (SELECT value FROM json_each(?))"
+        return {**self._token_ids([token]), **dict(self._rows(query, [token]))}.get(token)
 
     def _complete_frame(
         self, added: list[Any], vocabulary: dict[str, int], merges: list[tuple[str, str]]
@@ -157,6 +159,9 @@ def write_table(file: Path, table: Path) -> None:
             connection.execute("INSERT INTO frame VALUES (?, ?)", (json.dumps(frame), max(map(len, vocabulary))))
             special = [(token["id"],) for token in added if token["special"]]
             connection.executemany("INSERT OR IGNORE INTO special VALUES (?)", special)
+            # Many tokenizers have special tokens beside the vocabulary; texts must not be encoded with them.
+            names = [(token["content"], token["id"]) for token in added]
+            connection.executemany("INSERT OR IGNORE INTO added VALUES (?, ?)", names)
             connection.executemany("INSERT INTO tokens VALUES (?, ?)", sorted(vocabulary.items()))
             connection.executemany(
                 "INSERT INTO merges VALUES (?, ?, ?, ?)",

@@ -5,11 +5,15 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from echo_index.embeddings.text.echo_prompt import EchoPrompt, Slot
 from echo_index.embeddings.text.tokenizer import ModelTokenizer
 from echo_index.embeddings.vectors.layer_views import TextPass
 from echo_index.errors import PromptError, TextError
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding
 
 _SLICE_CHARACTERS = 100_000
 
@@ -43,6 +47,8 @@ class EchoTokens:
 class PromptTokenizer:
     """Tokenizes the pieces of a prompt and the texts separately, so that the spans of the texts are exact.
 
+    A prompt with one copy that `is_joined` is tokenized as one string instead, as sentence-transformers does.
+
     `max_tokens` is the maximum number of tokens of the instruction and of each copy of the text; the rest is cut off.
 
     Raises:
@@ -60,19 +66,21 @@ class PromptTokenizer:
 
         Raises:
             TextError: a text has no tokens or is not valid Unicode.
-            PromptError: the prompt takes an instruction but none is given, or it has `{end}` and the model has no end
-                token.
+            PromptError: the prompt takes an instruction but none is given, or the model does not have the token of
+                `{end}`.
         """
+        end_ids = self._end_ids(prompt)
+        instruction = _given_instruction(prompt, instruction) + prompt.after_instruction
+        if prompt.is_joined:
+            return self._assemble_joined(prompt, texts, instruction, end_ids)
+        instruction_ids = token_ids(self._tokenizer, [instruction])[0][: self._max_tokens]
         literals = [piece for piece in prompt.pieces if isinstance(piece, str)]
         literal_ids = dict(zip(literals, token_ids(self._tokenizer, literals), strict=True))
-        instruction_ids = token_ids(self._tokenizer, [_given_instruction(prompt, instruction)])[0][: self._max_tokens]
-        if Slot.END in prompt.pieces and self._tokenizer.end_id is None:
-            raise PromptError(f"The template {prompt.template!r} has {{end}}, but this model has no end token.")
         assembled = []
         for number, ids in enumerate(token_ids(self._tokenizer, texts)):
             if not ids:
-                raise TextError(f"Text {number} of {len(texts)} is empty: there is nothing to embed.")
-            assembled.append(self._fill(prompt, literal_ids, instruction_ids, ids[: self._max_tokens]))
+                raise _empty_text(number, texts)
+            assembled.append(self._fill(prompt, literal_ids, instruction_ids, ids[: self._max_tokens], end_ids))
         return assembled
 
     def assemble_queries(
@@ -101,9 +109,14 @@ class PromptTokenizer:
         return starts
 
     def _fill(
-        self, prompt: EchoPrompt, literals: dict[str, list[int]], instruction: Sequence[int], text: Sequence[int]
+        self,
+        prompt: EchoPrompt,
+        literals: dict[str, list[int]],
+        instruction: Sequence[int],
+        text: Sequence[int],
+        end_ids: Sequence[int],
     ) -> EchoTokens:
-        ids = [] if self._tokenizer.bos_id is None else [self._tokenizer.bos_id]
+        ids = self._begin_ids()
         start = end = 0
         first_copy = None
         for piece in prompt.pieces:
@@ -118,13 +131,67 @@ class PromptTokenizer:
                     ids += text
                     end = len(ids)
                 case Slot.END:
-                    assert self._tokenizer.end_id is not None
-                    ids.append(self._tokenizer.end_id)
+                    ids += end_ids
                     end = len(ids)
                 case str():
                     ids += literals[piece]
         fixed = start if first_copy is None else first_copy[0]
         return EchoTokens(ids=tuple(ids), start=start, end=end, first_copy=first_copy, fixed=fixed)
+
+    def _assemble_joined(
+        self, prompt: EchoPrompt, texts: Sequence[str], instruction: str, end_ids: Sequence[int]
+    ) -> list[EchoTokens]:
+        """Tokenize each text together with the words before it; the span begins with the first token of the text."""
+        before = "".join(
+            self._cut(instruction) if piece is Slot.INSTRUCTION else piece
+            for piece in prompt.pieces
+            if isinstance(piece, str) or piece is Slot.INSTRUCTION
+        )
+        common_ids = token_ids(self._tokenizer, [before])[0]
+        begin_ids, rows, starts = self._begin_ids(), [], []
+        for number, encoding in enumerate(_encodings(self._tokenizer, [before + text for text in texts])):
+            ids = encoding.ids
+            start = next((at for at, (_, end) in enumerate(encoding.offsets) if end > len(before)), None)
+            if start is None:
+                raise _empty_text(number, texts)
+            # A token across the boundary differs from text to text.
+            common_ids = common_ids[: min(start, _common_length(common_ids, ids))]
+            rows.append((*begin_ids, *ids[: start + self._max_tokens], *end_ids))
+            starts.append(len(begin_ids) + start)
+        fixed = len(begin_ids) + len(common_ids)
+        return [
+            EchoTokens(ids=ids, start=start, end=len(ids), first_copy=None, fixed=fixed)
+            for ids, start in zip(rows, starts, strict=True)
+        ]
+
+    def _cut(self, text: str) -> str:
+        """Return the beginning of a text that has at most `max_tokens` tokens."""
+        [encoding] = _encodings(self._tokenizer, [text])
+        return text if len(encoding.ids) <= self._max_tokens else text[: encoding.offsets[self._max_tokens - 1][1]]
+
+    def _begin_ids(self) -> list[int]:
+        return [] if self._tokenizer.bos_id is None else [self._tokenizer.bos_id]
+
+    def _end_ids(self, prompt: EchoPrompt) -> list[int]:
+        if Slot.END not in prompt.pieces:
+            return []
+        if prompt.end_token is None:
+            end_id, missing = self._tokenizer.end_id, "no end token"
+        else:
+            end_id, missing = self._tokenizer.id_of(prompt.end_token), f"no token {prompt.end_token}"
+        if end_id is None:
+            raise PromptError(f"The template {prompt.template!r} has {{end}}, but this model has {missing}.")
+        return [end_id]
+
+
+def _common_length(one: Sequence[int], other: Sequence[int]) -> int:
+    """Return how many items two sequences have in common at their beginnings."""
+    pairs = zip(one, other, strict=False)
+    return next((at for at, (left, right) in enumerate(pairs) if left != right), min(len(one), len(other)))
+
+
+def _empty_text(number: int, texts: Sequence[str]) -> TextError:
+    return TextError(f"Text {number} of {len(texts)} is empty: there is nothing to embed.")
 
 
 def _given_instruction(prompt: EchoPrompt, instruction: str | None) -> str:
@@ -139,8 +206,12 @@ def token_ids(tokenizer: ModelTokenizer, texts: Sequence[str]) -> list[list[int]
     Raises:
         TextError: a text is not valid Unicode.
     """
+    return [encoding.ids for encoding in _encodings(tokenizer, texts)]
+
+
+def _encodings(tokenizer: ModelTokenizer, texts: Sequence[str]) -> list[Encoding]:
     try:
-        return [encoding.ids for encoding in tokenizer.encode_batch(texts)]
+        return tokenizer.encode_batch(texts)
     except (TypeError, UnicodeEncodeError):
         number = next(number for number, text in enumerate(texts) if not _is_unicode(text))
         raise TextError(f"Text {number} of {len(texts)} is not valid Unicode.") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import Enum
 from string import Formatter
 from typing import TypeVar
@@ -11,8 +12,12 @@ from echo_index.errors import PromptError
 SlotKind = TypeVar("SlotKind", bound=Enum)
 
 
-def parse_template(template: str, slots: type[SlotKind]) -> tuple[str | SlotKind, ...]:
+def parse_template(
+    template: str, slots: type[SlotKind], *, annotated: Collection[SlotKind] = ()
+) -> tuple[str | SlotKind, ...]:
     """Return the literal text and the slots of a template in order; a slot is written as its value in braces.
+
+    Those of `annotated` may have a text after a colon, which `slot_texts` returns.
 
     Raises:
         PromptError: the template has a single brace, an unknown slot or a slot twice.
@@ -33,7 +38,8 @@ def parse_template(template: str, slots: type[SlotKind]) -> tuple[str | SlotKind
                 pieces.append(literal)
         if name is None:
             continue
-        if specification or conversion or name not in {slot.value for slot in slots}:
+        known = {slot.value for slot in (annotated if specification else slots)}
+        if conversion or name not in known:
             raise PromptError(
                 f"The template {template!r} has an unknown slot {{{name}}}.",
                 remedy=f"The slots are {_enumerate(slots)}.",
@@ -44,6 +50,11 @@ def parse_template(template: str, slots: type[SlotKind]) -> tuple[str | SlotKind
             )
         pieces.append(slots(name))
     return tuple(pieces)
+
+
+def slot_texts(template: str) -> dict[str, str]:
+    """Return the texts after the colons of slots, by the values of the slots; the template must be valid."""
+    return {name: text for _, name, text, _ in Formatter().parse(template) if name and text}
 
 
 def _enumerate(slots: type[Enum]) -> str:

@@ -116,6 +116,13 @@ class ModelTokenizer:
             tokenizer.encode_special_tokens = not special_tokens
             return tokenizer.encode_batch(list(texts), add_special_tokens=False)
 
+    def id_of(self, token: str) -> int | None:
+        """Return the id of a token by its name, or None if the model does not have it."""
+        if self._full is None and self._partial is not None:
+            with suppress(OSError):
+                return self._partial.id_of(token)
+        return self.full().token_to_id(token)
+
     def full(self) -> Tokenizer:
         """Return the full tokenizer, read at the first call."""
         with self._lock:

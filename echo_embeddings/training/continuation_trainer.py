@@ -17,6 +17,7 @@ from torch import nn
 
 from echo_index.embeddings.decoder.linear import bfloat16_is_fast
 from echo_index.embeddings.decoder.packing import Packing, rows_of_spans
+from echo_index.embeddings.decoder.weights import head_weight
 from echo_index.embeddings.models.language_model import LanguageModel
 from echo_index.embeddings.models.lora import is_adapter, is_answer_adapter, write_generation_settings
 from echo_index.embeddings.runtime.executor import run_on_executor
@@ -222,7 +223,7 @@ class TrainableWriter:
                 tensors, config, trainable_deltas(self._adapted), deepest=config.depth, dtype=dtype
             )
             self._softcap = config.logits_softcap
-            self._head = tensors["embed_tokens.weight" if config.tied_embeddings else "lm_head.weight"].to(dtype)
+            self._head = head_weight(tensors, config).to(dtype)
 
     def on_step(self) -> None:
         """Use the parameters as they are after a step of the optimizer."""

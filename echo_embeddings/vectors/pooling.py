@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 class Pooling(str, Enum):
@@ -22,6 +24,8 @@ def pool(states: torch.Tensor, lengths: Sequence[int], pooling: Pooling) -> torc
 
     Implements the poolings of "Repetition Improves Language Model Embeddings" (arXiv 2402.15449).
     """
+    import torch  # not at the top: profiles, which name poolings, are read without it
+
     sizes = torch.tensor(lengths, device=states.device)
     if pooling is Pooling.LAST:
         pooled = states[sizes.cumsum(0) - 1].float()

@@ -7,6 +7,8 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from echo_index.embeddings.models.profiles import only_embeds
+from echo_index.errors import ModelError
 from echo_index.indexer.documents.chunking import embedded_text
 from echo_index.retriever.search.fusion import zscore_fusion
 from echo_index.retriever.search.hits import Hit, ranked_scores
@@ -34,7 +36,7 @@ class Reranker:
         The model reads each chunk with its title and headings, as it was embedded. Likelihoods are cached.
 
         Raises:
-            ModelError: a chunk and the query do not fit into the model's context.
+            ModelError: the model only embeds, or a chunk and the query do not fit into its context.
         """
         if not hits or not limit:
             return [*hits]
@@ -47,7 +49,7 @@ class Reranker:
 
         Raises:
             TextError: the query or a chunk is empty.
-            ModelError: a chunk and the query do not fit into the model's context.
+            ModelError: the model only embeds, or a chunk and the query do not fit into its context.
         """
         return self._model.score(query, chunks)
 
@@ -60,6 +62,11 @@ class Reranker:
         from echo_index.embeddings.generation.query_likelihood import QueryLikelihood
 
         encoder = self._encoder()
+        if only_embeds(encoder.config()):
+            raise ModelError(
+                f"The model {encoder.model.name} is trained for embeddings: it cannot rerank.",
+                remedy="Leave out the reranking.",
+            )
         return QueryLikelihood(encoder.model, max_tokens=encoder.max_tokens, precision=encoder.precision)
 
 

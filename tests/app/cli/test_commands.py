@@ -107,7 +107,7 @@ def test_the_embedded_writer_writes_where_nothing_else_is_asked_for(
     monkeypatch.setattr(writers, "local_writer", opening)
     assert run("ask", "Who sleeps?").code == 0
     assert opened == [], "the model of the index was chosen by the user"
-    monkeypatch.setattr(writers, "choose_writer", lambda model, device: writers.WriterChoice("the-best", "it fits"))
+    monkeypatch.setattr(writers, "choose_writer", lambda encoder, device: writers.WriterChoice("the-best", "it fits"))
     assert run("ask", "Who sleeps?").code == 0
     assert opened == ["the-best"]
     assert run("ask", "Who sleeps?", "--no-adapter").code == 0

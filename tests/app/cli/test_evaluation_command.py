@@ -80,7 +80,7 @@ def test_questions_are_evaluated_with_the_encoder_of_the_index(run: Run, tmp_pat
     assert "mine: 1 question, 1 document in 1 passage" in out
     code, _, err = run("eval", "mine.jsonl", "--layer", "1")
     assert code == 1
-    assert "Leave out --adapter, --no-adapter, --layer and --precision." in err
+    assert "Leave out --adapter, --no-adapter, --profile, --layer and --precision." in err
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_answers_to_questions_about_an_index(run: Run, tmp_path: Path) -> None:
     assert "mine: 1 question, 1 document in 1 passage" in out
     code, _, err = run("eval", "--answers", "mine.jsonl", "--layer", "1")
     assert code == 1
-    assert "Leave out --adapter, --no-adapter, --layer and --precision." in err
+    assert "Leave out --adapter, --no-adapter, --profile, --layer and --precision." in err
     json_lines(tmp_path / "mine.jsonl", [{**line, "document": "bread.md"}])
     code, _, err = run("eval", "--answers", "mine.jsonl")
     assert code == 1

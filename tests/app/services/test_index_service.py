@@ -17,6 +17,7 @@ from echo_index.app.services import writers
 from echo_index.app.services.answer_job import Request, stream_turn
 from echo_index.app.services.index_service import OWN_MODEL, IndexService, ServiceOptions
 from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.encoder_config import EncoderConfig
 from echo_index.embeddings.models.bundled import WRITER_MODEL, EmbeddedModel
 from echo_index.embeddings.models.language_model import load_model
 from echo_index.embeddings.runtime.devices import Device
@@ -256,7 +257,7 @@ def test_the_best_writer_that_fits_is_chosen(
 ) -> None:
     monkeypatch.setattr(EmbeddedModel, "is_installed", lambda model: installed)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=int(free * 1e9)))
-    choice = writers.choose_writer(model, Device("cpu", "asked for"))
+    choice = writers.choose_writer({"model": model}, Device("cpu", "asked for"))
     assert choice.name == chosen
     assert reason in choice.reason
 
@@ -267,8 +268,8 @@ def test_the_service_answers_with_the_best_writer_that_it_offers(
     build(notes, index, encoder)
     best, asked = str(tiny_folder), []
 
-    def choose(model: str, device: Device) -> writers.WriterChoice:
-        asked.append((model, device.name))
+    def choose(encoder: EncoderConfig, device: Device) -> writers.WriterChoice:
+        asked.append((encoder["model"], device.name))
         return writers.WriterChoice(best, "it fits")
 
     monkeypatch.setattr(writers, "choose_writer", choose)
