@@ -71,7 +71,14 @@ def calibrate_index(
     score = f"MRR {100 * chosen.mrr:.1f} over {result.queries} pseudo-questions among {result.passages} passages"
     change = "unchanged" if chosen is result.before else f"before: {100 * result.before.mrr:.1f}"
     out.print(f"Chosen: layer {layer}, {score} ({change}).", soft_wrap=True)
-    write_profile(file, chosen.choice, model=encoder.model.name, layer=layer, comment=f"echo-index calibrate: {score}.")
+    write_profile(
+        file,
+        chosen.choice,
+        model=encoder.model.name,
+        layer=layer,
+        instruction=encoder.instruction,
+        comment=f"echo-index calibrate: {score}.",
+    )
     out.print(f"Written to {file}. To use it: echo-index build --rebuild --profile {file} FOLDER", soft_wrap=True)
 
 

@@ -35,6 +35,7 @@ class EncoderOptions:
     query_prompt: str | None = None
     precision: PrecisionChoice | None = None
     device: DeviceChoice = "auto"
+    instruction: str | None = None
     profile: str | None = None
 
 
@@ -67,7 +68,8 @@ def open_encoder(
         encoder = encoder.with_profile(options.profile) if options.profile else encoder
     else:
         name = DEFAULT_MODEL if options.model is None else options.model
-        if options.profile is None and options.adapter is None and (known := reminding_of(name)):
+        is_plain = (options.profile, options.adapter, options.document_prompt) == (None, None, None)
+        if is_plain and (known := reminding_of(name)):
             notice(f"{name} may be a copy of {known.names[-1]}; if so, add --profile {known.name} for its settings.")
         bundled: Literal["own"] | None = None if options.no_adapter else "own"
         model = load_model(name, adapter=options.adapter or bundled, device=options.device, notice=notice)
@@ -79,6 +81,7 @@ def open_encoder(
         pooling=options.pooling,
         document_prompt=EchoPrompt(options.document_prompt) if options.document_prompt else None,
         query_prompt=EchoPrompt(options.query_prompt) if options.query_prompt else None,
+        instruction=options.instruction,
         max_tokens=max(encoder.max_tokens, chunk_tokens + _PREFIX_TOKENS),
     )
     return encoder if precision is None else encoder.with_precision(precision)

@@ -19,10 +19,10 @@ else:
 if TYPE_CHECKING:
     from echo_index.retriever.tuning.calibration import Choice
 
-_KEYS = ("model", "layer", "pooling", "document_prompt", "query_prompt")
+_KEYS = ("model", "layer", "pooling", "document_prompt", "query_prompt", "instruction")
 
 
-def write_profile(path: Path, choice: Choice, *, model: str, layer: int | str, comment: str) -> None:
+def write_profile(path: Path, choice: Choice, *, model: str, layer: int | str, instruction: str, comment: str) -> None:
     """Write the chosen settings of a model to a profile that begins with a one-line comment.
 
     Raises:
@@ -34,6 +34,7 @@ def write_profile(path: Path, choice: Choice, *, model: str, layer: int | str, c
         "pooling": choice.pooling.value,
         "document_prompt": choice.prompts.document,
         "query_prompt": choice.prompts.query,
+        "instruction": instruction,
     }
     # A JSON string is also a valid TOML string.
     lines = [f"# {comment}", *(f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in settings.items())]

@@ -82,7 +82,14 @@ def test_states_are_those_of_the_decoder_with_the_same_weights(architecture: str
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"pooling": "last"}, {"layer": "echo:3+0.5*text:2"}, {"query_prompt": "Once: {echo}"}]
+    "settings",
+    [
+        {},
+        {"pooling": "last"},
+        {"layer": "echo:3+0.5*text:2"},
+        {"query_prompt": "Once: {echo}"},
+        {"query_prompt": "{instruction}\nOnce: {text}{end:<eos>}"},
+    ],
 )
 def test_vectors_are_nearly_those_of_the_encoder(settings: dict[str, str], tiny_folder: Path) -> None:
     prompt = EchoPrompt(settings.pop("query_prompt", "{instruction} {text} again: {echo}"))

@@ -36,6 +36,21 @@ def test_a_prompt_knows_whether_it_contains_the_text_twice() -> None:
     assert not CLASSICAL.is_echo
 
 
+def test_a_prompt_with_the_first_copy_alone_is_one_string() -> None:
+    prompt = EchoPrompt("{instruction}: {text}{end}")
+    assert prompt.pieces == (Slot.INSTRUCTION, ": ", Slot.TEXT, Slot.END)
+    assert prompt.is_joined and not prompt.is_echo
+    assert not CLASSICAL.is_joined and not ZERO_SHOT.is_joined
+    assert EchoPrompt("{text}").is_joined
+
+
+def test_texts_after_a_colon_belong_to_the_slot() -> None:
+    prompt = EchoPrompt("Instruct:{instruction:,}\nQuery:{text} {echo}{end:</s>}")
+    assert prompt.pieces == ("Instruct:", Slot.INSTRUCTION, "\nQuery:", Slot.TEXT, " ", Slot.ECHO, Slot.END)
+    assert (prompt.after_instruction, prompt.end_token) == (",", "</s>")
+    assert (TUNED_QUERY.after_instruction, TUNED_QUERY.end_token) == ("", None)
+
+
 def test_doubled_braces_are_literal_braces() -> None:
     assert EchoPrompt("{{x}} {{{text}}} {echo}").pieces == ("{x} {", Slot.TEXT, "} ", Slot.ECHO)
 
@@ -48,7 +63,7 @@ def test_prompts_with_the_same_template_are_equal() -> None:
 @pytest.mark.parametrize(
     ("template", "sentence"),
     [
-        ("Say {text}", "nothing to pool: the slot {echo} is missing"),
+        ("Say {instruction}", "nothing to pool: the slot {echo} is missing"),
         ("", "nothing to pool: the slot {echo} is missing"),
         ("{name}: {echo}", "unknown slot {name}"),
         ("{}: {echo}", "unknown slot {}"),
@@ -63,6 +78,13 @@ def test_prompts_with_the_same_template_are_equal() -> None:
         ("{text} {end} {echo}", "continues after {end}, the end of the sequence"),
         ("{text} {echo}{end} more", "continues after {end}, the end of the sequence"),
         ("{text} {echo} more {end}", "has text between {echo} and {end}"),
+        ("{text} {instruction}", "has {instruction} after {text}, which cannot attend to it"),
+        ("{text} and more", "contains the text once and continues after it"),
+        ("{text} {end}", "has text between {text} and {end}"),
+        ("{text}{end} more", "continues after {end}, the end of the sequence"),
+        ("{end:</s>}", "nothing to pool: the slot {echo} is missing"),
+        ("{echo:</s>}", "unknown slot {echo}"),
+        ("{text} {echo}{end:</s>}{end}", "the slot {end} more than once"),
         ("{text {echo}", "cannot be read"),
         ("text} {echo}", "cannot be read"),
     ],

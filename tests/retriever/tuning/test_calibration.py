@@ -200,14 +200,15 @@ CHOICE = Choice(Prompts('Say "{text}" → {echo}', "{instruction}: {text} {echo}
 
 def test_a_profile_says_what_the_options_leave_open(tmp_path: Path) -> None:
     path = tmp_path / "profile.toml"
-    write_profile(path, CHOICE, model="some-model", layer="echo:3", comment="by hand")
-    found = with_profile(EncoderOptions(layer="2", device="cpu"), path)
+    write_profile(path, CHOICE, model="some-model", layer="echo:3", instruction="Find it.", comment="by hand")
+    found = with_profile(EncoderOptions(layer="2", device="cpu"), str(path))
     assert found == EncoderOptions(
         model="some-model",
         layer="2",
         pooling="last",
         document_prompt='Say "{text}" → {echo}',
         query_prompt="{instruction}: {text} {echo}",
+        instruction="Find it.",
         device="cpu",
     )
 
@@ -217,9 +218,17 @@ def test_what_is_no_profile_is_refused(content: str | bytes, tmp_path: Path) -> 
     path = tmp_path / "profile.toml"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(SourceError, match=r"profile\.toml"):
-        with_profile(EncoderOptions(), path)
-    with pytest.raises(SourceError, match="cannot be read"):
-        with_profile(EncoderOptions(), tmp_path / "nowhere.toml")
+        with_profile(EncoderOptions(), str(path))
+    with pytest.raises(SourceError, match=r"no profile .*nowhere\.toml: neither a file nor the"):
+        with_profile(EncoderOptions(), str(tmp_path / "nowhere.toml"))
+
+
+def test_a_profile_of_a_known_model_names_the_model_unless_another_is_given() -> None:
+    qwen, name = "Qwen/Qwen3-Embedding-0.6B", "qwen3-embedding-0.6b"
+    copied = with_profile(EncoderOptions(model="./copy", layer="2"), qwen)
+    assert copied == EncoderOptions(model="./copy", layer="2", profile=name)
+    assert with_profile(EncoderOptions(), name) == EncoderOptions(model=qwen)
+    assert with_profile(EncoderOptions(), "gemma3-270m") == EncoderOptions(model="gemma3-270m")
 
 
 def test_the_command_writes_a_profile_with_which_a_build_works(
@@ -235,7 +244,7 @@ def test_the_command_writes_a_profile_with_which_a_build_works(
     assert "Chosen: layer" in done.output and "Written to profile.toml" in done.output
     rebuilt = runner.invoke(app, ["build", "--rebuild", "--profile", "profile.toml", "corpus"])
     assert rebuilt.exit_code == 0, rebuilt.output
-    settings = with_profile(EncoderOptions(), Path("profile.toml"))
+    settings = with_profile(EncoderOptions(), "profile.toml")
     encoder = open_snapshot(tmp_path / ".echo-index").manifest.encoder
     assert parse_views(encoder["layer"] or "") == parse_views(settings.layer or "")
     assert (encoder["pooling"], encoder["document_prompt"]) == (settings.pooling, settings.document_prompt)
