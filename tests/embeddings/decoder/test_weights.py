@@ -156,6 +156,17 @@ def test_tensor_names_may_lack_the_prefix_of_the_model(tiny_folder: Path, tmp_pa
     assert np.array_equal(vectors(rewritten(tiny_folder, tmp_path / "short", shorten)), vectors(tiny_folder))
 
 
+def test_a_model_saved_for_embeddings_has_no_head_and_writes_nothing(gemma3_folder: Path, tmp_path: Path) -> None:
+    folder = rewritten(gemma3_folder, tmp_path / "headless", lambda tensors: tensors.pop("lm_head.weight"))
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    assert config["architectures"] == ["Gemma3ForCausalLM"], "with it, a weight is missing"
+    config["architectures"] = ["Gemma3TextModel"]
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    assert np.array_equal(vectors(folder), vectors(gemma3_folder))
+    with pytest.raises(ModelError, match="no language-modeling head: it embeds texts and writes none"):
+        list(generate(load_model(str(folder), device="cpu"), [0, 40, 77], max_tokens=2))
+
+
 @pytest.mark.parametrize("architecture", ["llama", "llama, biases", "gemma3"])
 def test_weights_in_other_file_formats_are_loaded_by_transformers(architecture: str, tmp_path: Path) -> None:
     whole = save_model(tmp_path / "whole", ARCHITECTURES[architecture]())

@@ -83,8 +83,9 @@ def test_a_long_text_is_cut_before_the_end_token(one_copy: Published, most: int)
     around = len(published.tokenizer("")["input_ids"])
     expected = published.tokenizer(TEXTS, truncation=True, max_length=most + around)["input_ids"]
     assert [list(tokens.ids) for tokens in cut] == expected
-    prompted = encoder.with_options(max_tokens=most).query_tokens(TEXTS, instruction="a fox " * 20)
-    assert max(map(len, prompted)) < most * 2 + len(encoder.query_tokens(["a"], instruction="")[0]) + 2
+    [prompted] = encoder.with_options(max_tokens=most).query_tokens([TEXTS[2]], instruction="a fox " * 20)
+    assert prompted.end - prompted.start == most + 1
+    assert prompted.start < len(encoder.query_tokens(["a"], instruction="")[0]) + most
 
 
 def test_a_mean_over_one_copy_is_that_over_the_text_and_its_end(one_copy: Published) -> None:
