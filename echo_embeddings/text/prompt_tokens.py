@@ -5,15 +5,11 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from echo_index.embeddings.text.echo_prompt import EchoPrompt, Slot
-from echo_index.embeddings.text.tokenizer import ModelTokenizer
+from echo_index.embeddings.text.tokenizer import Encodings, ModelTokenizer
 from echo_index.embeddings.vectors.layer_views import TextPass
 from echo_index.errors import PromptError, TextError
-
-if TYPE_CHECKING:
-    from tokenizers import Encoding
 
 _SLICE_CHARACTERS = 100_000
 
@@ -209,7 +205,7 @@ def token_ids(tokenizer: ModelTokenizer, texts: Sequence[str]) -> list[list[int]
     return [encoding.ids for encoding in _encodings(tokenizer, texts)]
 
 
-def _encodings(tokenizer: ModelTokenizer, texts: Sequence[str]) -> list[Encoding]:
+def _encodings(tokenizer: ModelTokenizer, texts: Sequence[str]) -> Encodings:
     try:
         return tokenizer.encode_batch(texts)
     except (TypeError, UnicodeEncodeError):

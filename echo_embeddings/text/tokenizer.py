@@ -18,6 +18,9 @@ from echo_index.embeddings.runtime.cache import get_or_make
 from echo_index.embeddings.text.partial_tokenizer import PartialTokenizer, table_name, write_table
 from echo_index.errors import ModelError
 
+Encodings = list[Encoding]
+"""Tokens of texts, with the characters that each of them stands for."""
+
 _LARGE = 5_000_000  # bytes of a tokenizer.json
 _PARTIAL_CHARACTERS = 8_000  # about the passages for an answer; to read the full tokenizer takes twice as long
 _PARTIAL_IDS = 1_000  # different tokens
@@ -109,7 +112,7 @@ class ModelTokenizer:
         full = converted.backend_tokenizer
         return cls(lambda: full, bos_id=converted.bos_token_id, end_id=converted.eos_token_id)
 
-    def encode_batch(self, texts: Sequence[str], *, special_tokens: bool = False) -> list[Encoding]:
+    def encode_batch(self, texts: Sequence[str], *, special_tokens: bool = False) -> Encodings:
         """Encode texts; names such as `<bos>` in them stand for special tokens only if `special_tokens` is true."""
         tokenizer = self.full() if special_tokens else self._sufficient_for(texts)
         with self._lock:
