@@ -258,7 +258,7 @@ def test_rerank_adds_likelihoods(run: Run, notes: Path) -> None:
         (["build", "notes", "--model", "./empty"], "The folder ./empty contains no model: config.json is missing."),
         (["build", "notes", "--model", "notes/fox.md"], "The file notes/fox.md is not a model."),
         (["build", "notes", "--device", "cuda"], "The device cuda was asked for, but"),
-        (["build", "notes", "--document-prompt", "{text}"], "has nothing to pool: the slot {echo} is missing"),
+        (["build", "notes", "--document-prompt", "once more"], "has nothing to pool: the slot {echo} is missing"),
         (["build", "notes", "--layer", "99"], "has layers 1 to 4; there is no layer 99"),
         (["build", "notes", "--layer", "2"], "layer was 4 and is now 2. Rebuild it with --rebuild"),
         (["build", "notes", "--chunk-tokens", "100"], "chunk_tokens was 200 and is now 100"),
