@@ -9,7 +9,7 @@ from .harness import FIGURES, SOAK, run_program
 
 
 def test_other_writers_are_told_who_writes_and_take_over_when_it_was_killed(library: Path, tmp_path: Path) -> None:
-    outcomes = run_program("writers", str(tmp_path / "lab"), "0" if SOAK else "18", preload=library)
+    outcomes = run_program("writers", str(tmp_path / "lab"), "0" if SOAK else "12", preload=library)
     FIGURES["writers that met another"] += sum(len(outcome["others"]) for outcome in outcomes)
     assert len(outcomes) >= 10
     wrong = [outcome for outcome in outcomes if not _was_busy(outcome)]

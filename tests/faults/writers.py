@@ -108,10 +108,9 @@ def main(place: str, most: str) -> None:
     laboratory = Laboratory(SCENARIOS["update"], Path(place))
     for first in ("build", "rebuild"):
         sys.stdout.write(json.dumps(while_one_embeds(laboratory, first)) + "\n")
-    writes = laboratory.writes
-    for point in chosen(writes, int(most)):
-        if _is_under_the_lock(writes[point - 1]):
-            sys.stdout.write(json.dumps(while_one_is_stopped(laboratory, point)) + "\n")
+    points = [point for point, write in enumerate(laboratory.writes, start=1) if _is_under_the_lock(write)]
+    for number in chosen([laboratory.writes[point - 1] for point in points], int(most)):
+        sys.stdout.write(json.dumps(while_one_is_stopped(laboratory, points[number - 1])) + "\n")
 
 
 if __name__ == "__main__":

@@ -205,7 +205,7 @@ def test_an_unknown_setting_is_refused_at_once() -> None:
 
 @pytest.mark.parametrize(
     ("setting", "error"),
-    [({"model": "/no/such/model"}, ModelError), ({"layer": 99}, ModelError), ({"query_prompt": "{text}"}, PromptError)],
+    [({"model": "/no/such/model"}, ModelError), ({"layer": 99}, ModelError), ({"query_prompt": "{end}"}, PromptError)],
 )
 def test_what_only_the_model_can_tell_is_refused_when_it_embeds(
     small: EchoEmbeddings, setting: dict[str, Any], error: type[Exception]
