@@ -22,7 +22,6 @@ from echo_index.indexer.vectors.classical_index import ClassicalIndex
 from echo_index.indexer.vectors.device_choice import choose_placement
 from echo_index.indexer.vectors.exact_index import ExactIndex
 from echo_index.indexer.vectors.normalization import NormalizationPair, NormalizedQuery, VectorNormalization
-from echo_index.indexer.vectors.normalization_estimate import has_drifted
 from echo_index.indexer.vectors.placement import IndexDevice
 
 if TYPE_CHECKING:
@@ -81,6 +80,8 @@ class Snapshot:
 
     def normalization_has_drifted(self) -> bool:
         """Return whether the chunks have changed so much that the next build will estimate the normalization again."""
+        from echo_index.indexer.vectors.normalization_estimate import has_drifted  # which a search does without
+
         return has_drifted(self.normalization, self.catalog, generation=self.manifest.generation)
 
     def normalizations(self) -> NormalizationPair | None:
