@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from echo_index.embeddings.vectors.vector_ops import Vectors, l2_normalize
+from echo_index.embeddings.vectors.vector_ops import Vectors
 from echo_index.indexer.generations.snapshot import Snapshot
 from echo_index.retriever.evaluation.document_bm25 import DocumentBM25
 from echo_index.retriever.evaluation.embedding_cache import CachedVectors, cached_vectors
@@ -70,8 +70,8 @@ class SentenceTransformerBaseline:
 
     def _rank_with_words(self, dataset: IndexedDataset) -> list[Ranking]:
         names, texts = zip(*dataset.whole_documents(), strict=True)
-        documents = l2_normalize(self._dataset_vectors("document", texts, dataset).vectors)
-        queries = l2_normalize(self._query_vectors(dataset).vectors)
+        documents = self._dataset_vectors("document", texts, dataset).vectors
+        queries = self._query_vectors(dataset).vectors
         nearest = exact_search([(np.arange(len(names)), documents)], queries, k=CHUNKS)
 
         def rank(snapshot: Snapshot) -> list[Ranking]:

@@ -20,7 +20,7 @@ from echo_index.indexer.catalog.chunk_queries import embedded_chunks
 from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.indexer.documents.chunking import Chunking, embedded_text
 from echo_index.indexer.generations.snapshot import Snapshot
-from echo_index.retriever.evaluation import sentence_transformer
+from echo_index.retriever.evaluation import document_bm25, sentence_transformer
 from echo_index.retriever.evaluation.baselines import SentenceTransformerBaseline
 from echo_index.retriever.evaluation.dataset_loader import read_evaluation_input
 from echo_index.retriever.evaluation.datasets import BeirDataset, EvaluationQuery, QuestionFile, SentencePairs
@@ -286,6 +286,11 @@ def test_questions_about_an_existing_index_can_name_pages_and_quotations(tmp_pat
     assert result.rows[0].per_question["MRR@10"] == [100, 100, 0], "the page alone is not the passage"
 
 
+def test_a_question_that_is_the_name_of_a_page_finds_it(tmp_path: Path, index: Path) -> None:
+    made = asked(tmp_path, index, {"question": "docs/whales.md", "page": "docs/whales.md"})
+    assert SYSTEMS["bm25"].rank(made)[0][0] == "docs/whales.md"
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
@@ -348,7 +353,7 @@ class _Twin:
         if side == "query":
             return normalization.normalize_queries(self._dataset.embeddings.echo)
         ids = self._dataset.retriever.snapshot.catalog.chunk_ids(SearchFilter(), generation=1).tolist()
-        return 3 * self._dataset.retriever.snapshot.chunk_vectors(ids)  # its vectors need not be of length 1
+        return self._dataset.retriever.snapshot.chunk_vectors(ids)
 
 
 def test_a_baseline_is_fused_with_words_as_hybrid_search_is(tmp_path: Path) -> None:
@@ -378,6 +383,26 @@ def test_a_document_has_the_bm25_score_of_its_best_chunk(tmp_path: Path) -> None
     for hit in made.retriever.search("whale bread", k=99, mode="lexical"):
         best[hit.source] = max(best[hit.source], hit.score)
     assert {names[number]: score for number, score in made.retriever.with_snapshot(scores).items()} == best
+
+
+def test_of_the_documents_that_are_not_found_first_the_best_chunk_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_beir(tmp_path / "small")
+    texts = {"one": "Whale, whale, whale.", "two": "A whale sings of whales.\n\n" + "The sea is cold and wide. " * 9}
+    json_lines(folder / "corpus.jsonl", [{"_id": name, "title": "", "text": text} for name, text in texts.items()])
+    (folder / "qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\nq1\tone\t1\n")
+    made = opened(tmp_path)
+    monkeypatch.setattr(document_bm25, "CHUNKS", 1)
+
+    def scores(snapshot: Snapshot, *also: int) -> dict[int, float]:
+        return DocumentBM25(snapshot, {"one": 1, "two": 2}).scores("whale", also=also)
+
+    first, *others = made.retriever.search("whale", k=9, mode="lexical")
+    assert (first.source, {hit.source for hit in others}) == ("one", {"two"})
+    assert made.retriever.with_snapshot(scores) == {1: pytest.approx(first.score)}
+    both = made.retriever.with_snapshot(lambda snapshot: scores(snapshot, 1, 2))
+    assert both == {1: pytest.approx(first.score), 2: pytest.approx(others[0].score)}
 
 
 def test_a_baseline_without_its_library_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
