@@ -127,6 +127,8 @@ def test_of_a_single_index_that_is_missing_no_collection_is_named(service: Index
     with pytest.raises(IndexMissing) as raised:
         found(alone)
     assert raised.value.collection == "" and raised.value.message.startswith("There is no complete index in ")
+    with pytest.raises(IndexMissing):
+        list_resources(DocumentTools(alone), None)
 
 
 @pytest.mark.parametrize("rebuilt", NAMES)

@@ -286,11 +286,6 @@ def test_questions_about_an_existing_index_can_name_pages_and_quotations(tmp_pat
     assert result.rows[0].per_question["MRR@10"] == [100, 100, 0], "the page alone is not the passage"
 
 
-def test_a_question_that_is_the_name_of_a_page_finds_it(tmp_path: Path, index: Path) -> None:
-    made = asked(tmp_path, index, {"question": "docs/whales.md", "page": "docs/whales.md"})
-    assert SYSTEMS["bm25"].rank(made)[0][0] == "docs/whales.md"
-
-
 @pytest.mark.parametrize(
     ("line", "said"),
     [
