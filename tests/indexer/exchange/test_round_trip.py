@@ -302,6 +302,14 @@ def test_an_export_never_leaves_half_a_file(notes: Path, tmp_path: Path, monkeyp
     assert pq.read_table(path).num_rows == read_manifest(notes / "index").chunks
 
 
+def test_a_passage_that_is_missing_is_told_and_nothing_is_written(copied: Path, tmp_path: Path) -> None:
+    with closing(Database(copied / "index" / CATALOG)) as database, database.transaction() as connection:
+        connection.execute("DELETE FROM chunks WHERE id = (SELECT max(id) FROM chunks)")
+    with pytest.raises(IndexDamaged, match=r"holds \d+ passages, but the manifest says \d+"):
+        export_index(copied / "index", tmp_path / "a.parquet")
+    assert not (tmp_path / "a.parquet").exists()
+
+
 def test_a_damaged_vector_does_not_leave_the_index_as_if_it_were_whole(copied: Path, tmp_path: Path) -> None:
     with closing(Database(copied / "index" / CATALOG)) as database, database.transaction() as connection:
         [(key, code)] = connection.execute("SELECT chunk, code FROM vector_codes LIMIT 1").fetchall()
