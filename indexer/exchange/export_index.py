@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, BinaryIO
 
 from echo_index.embeddings.runtime.atomic_write import replace_file
-from echo_index.errors import ExchangeError, IndexDamaged
+from echo_index.errors import ExchangeError
 from echo_index.indexer.catalog.catalog import CATALOG, Catalog
 from echo_index.indexer.catalog.exchange_rows import (
     copy_catalog,
@@ -172,8 +172,3 @@ def _write_passages(
             writer.write_batch(to_batch(block, schema, manifest.normalizations.echo))
             done += len(block.chunks)
             progress(done, manifest.chunks)
-    if done != manifest.chunks:
-        raise IndexDamaged(
-            f"The catalog {catalog.path} holds {done} passages, but the manifest says {manifest.chunks}.",
-            remedy="See what is damaged: echo-index verify",
-        )
