@@ -33,7 +33,7 @@ ORDER = {
 """The rooms, each above those before it, and in each its sub-packages and single modules in the same order."""
 ROOMS = tuple(ORDER)
 OWNERS = {
-    "faiss": ("indexer/vectors/faiss_index.py",),
+    "faiss": ("indexer/vectors/faiss_index.py", "indexer/vectors/gpu_index.py"),
     "sqlite3": (
         "indexer/storage/sqlite.py",
         "embeddings/text/partial_tokenizer.py",

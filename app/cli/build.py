@@ -53,6 +53,23 @@ def _parse_context(text: str | None) -> str | None:
         raise typer.BadParameter(str(error)) from None
 
 
+_IndexKind = Annotated[
+    str | None,
+    typer.Option(
+        help="Index of the vectors: auto (exact up to 100,000 passages), exact, or a FAISS factory string such as "
+        "IVF1024,PQ160x4fs. Trains it anew; later builds do the same.",
+        metavar="KIND",
+    ),
+]
+_Recall = Annotated[
+    float | None,
+    typer.Option(
+        min=0.5,
+        max=1,
+        help="Share of the nearest passages that an approximate index has to find; later builds do the same. "
+        "Default: 0.98.",
+    ),
+]
 _Context = Annotated[
     str | None,
     typer.Option(
@@ -115,6 +132,8 @@ def build(
         ),
     ] = None,
     context: _Context = None,
+    index_kind: _IndexKind = None,
+    recall: _Recall = None,
     precision: Precision = None,
     device: ModelDevice = "auto",
     watch: Annotated[
@@ -125,6 +144,7 @@ def build(
 ) -> None:
     """Create or update the index from folders, files or globs. Only new and changed files are embedded."""
     from dataclasses import asdict
+    from functools import partial
 
     from echo_index.app.cli.progress import WorkProgress, interruptible
     from echo_index.app.services.context_change import context_change
@@ -160,7 +180,13 @@ def build(
     if context is not None and not rebuild and (change := context_change(index, context)):
         notice(change)
 
-    def run(*, rebuild: bool = False, context: str | None = None) -> BuildReport:
+    def run(
+        *,
+        rebuild: bool = False,
+        context: str | None = None,
+        index_kind: str | None = None,
+        recall: float | None = None,
+    ) -> BuildReport:
         with interruptible(notice, kept="What was embedded"), WorkProgress(err) as progress:
             return build_index(
                 chosen_sources,
@@ -171,11 +197,14 @@ def build(
                 ocr=ocr,
                 compare=compare,
                 context=context,
+                index_kind=index_kind,
+                recall=recall,
                 keep_gone=watch,
                 progress=progress.show_stage,
                 on_recognizing=progress.show_detail,
             )
 
+    first = partial(run, rebuild=rebuild, context=context, index_kind=index_kind, recall=recall)
     if watch:
         from echo_index.app.cli.watch import watch_sources
 
@@ -193,12 +222,12 @@ def build(
         watch_sources(
             chosen_sources,
             index,
-            first=lambda: output.print_report(out, run(rebuild=rebuild, context=context)),
+            first=lambda: output.print_report(out, first()),
             again=again,
             polling=watch_polling,
         )
         return
-    report = run(rebuild=rebuild, context=context)
+    report = first()
     if json:
         output.print_json(out, asdict(report))
     else:

@@ -12,6 +12,7 @@ from rich.text import Text
 from echo_index.app.defaults import DEFAULTS
 from echo_index.app.services.formatting import (
     MAX_DUPLICATES,
+    approximate_search_line,
     byte_count,
     change_counts,
     duplicate_text,
@@ -120,6 +121,8 @@ def print_report(console: Console, report: BuildReport) -> None:
         console.print(Text(f"{one_line(line)}; to index all files: --include '*'"), soft_wrap=True)
     print_skipped(console, report.skipped)
     console.print(f"The index contains {index_size(report)}.")
+    if report.vector_index is not None:
+        console.print(Text(approximate_search_line(report.vector_index)), soft_wrap=True)
     print_recognitions(console, report.recognitions)
     print_omissions(console, report.omissions)
     print_failures(console, report.failures)

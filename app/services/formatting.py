@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from echo_index.indexer.building.document_sync import BuildReport
     from echo_index.indexer.building.removal import RemovalReport
     from echo_index.indexer.exchange.export_index import ExchangeReport
+    from echo_index.indexer.vectors.index_kind import IndexDescription
     from echo_index.retriever.search.hits import Hit, Location
 
 STAGE_LABELS = {
@@ -106,6 +107,19 @@ def change_counts(report: BuildReport) -> str:
         (report.removed, "removed"),
     )
     return ", ".join(f"{count:,} {word}" for count, word in counts if count)
+
+
+def approximate_search_line(index: IndexDescription) -> str:
+    """Return what was measured of an approximate index, and what to do if it finds less than it should."""
+    if index.recall is None:
+        return f"The search by meaning is approximate ({index.kind}); the next build measures what it finds."
+    line = (
+        f"The search by meaning finds {index.recall:.1%} of the ten nearest passages ({index.kind}, "
+        f"{index.bytes_per_vector:.0f} bytes a passage, {index.queries_per_second:.0f} searches a second)."
+    )
+    if not index.has_lost_recall:
+        return line
+    return f"{line} That is less than {index.target:.1%}; make it anew: echo-index build --index-kind auto"
 
 
 def index_size(report: BuildReport | RemovalReport | ExchangeReport) -> str:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from echo_index.app.services.formatting import byte_count
+from echo_index.app.services.formatting import approximate_search_line, byte_count
 
 if TYPE_CHECKING:
     from echo_index.embeddings.runtime.devices import DeviceChoice
@@ -77,6 +77,7 @@ def index_facts(snapshot: Snapshot, index_dir: Path) -> dict[str, Any]:
         "context": manifest.context,
         "index_device": {"name": placement.device, "reason": placement.reason},
         "vectors": snapshot.stored_vectors.kind,
+        "vector_index": None if manifest.vector_index is None else asdict(manifest.vector_index),
         "space_passages": None if snapshot.normalization.is_identity else snapshot.normalization.passages,
         "space_has_drifted": snapshot.normalization_has_drifted(),
         "ocr": ocr_facts(snapshot),
@@ -89,6 +90,8 @@ def index_facts(snapshot: Snapshot, index_dir: Path) -> dict[str, Any]:
 
 def status_lines(status: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the facts as (label, text) pairs for people to read."""
+    from echo_index.indexer.vectors.index_kind import IndexDescription
+
     encoder, chunking = status["encoder"], status["chunking"]
     formats = ", ".join(f"{count} {name}" for name, count in status["formats"].items())
     sizes = f"{byte_count(status['text_bytes'])} of text, {byte_count(status['disk_bytes'])} on disk"
@@ -117,6 +120,8 @@ def status_lines(status: dict[str, Any]) -> list[tuple[str, str]]:
             f"{status['vectors']}, on the {status['index_device']['name']} ({status['index_device']['reason']})",
         ),
     ]
+    if status["vector_index"]:
+        lines.append(("Found", approximate_search_line(IndexDescription.of(status["vector_index"]))))
     if status["context"]:
         lines.insert(2, ("Context", status["context"]))
     if status["fields"]:

@@ -33,6 +33,8 @@ def build_index(
     ocr: bool | None = None,
     compare: bool | None = None,
     context: str | None = None,
+    index_kind: str | None = None,
+    recall: float | None = None,
     keep_gone: bool = False,
     progress: Progress = lambda stage, done, total: None,
     on_recognizing: OnRecognizing = lambda page: None,
@@ -55,6 +57,10 @@ def build_index(
             before did, which is no for the first one.
         context: a line that says what the documents are about, embedded with each of their passages; '' for none, None
             for that of the build before. If it is another one, all passages are embedded again.
+        index_kind: `auto`, `exact` or a FAISS factory string; None for what the build before was given, which is
+            `auto` for the first one. If it is given, an approximate index is trained anew.
+        recall: the least share of the ten nearest chunks that searches of an approximate index find; None for what the
+            build before was given, which is 0.98 for the first one.
         keep_gone: a source that is missing, is an empty folder or cannot be read is no error: its documents stay in the
             index, the source stays remembered, and the report names it. Such a folder may be a disk that is not
             mounted.
@@ -69,6 +75,7 @@ def build_index(
         IndexDamaged: the catalog cannot be read, and `rebuild` is false.
         IndexBusy: another process is writing this index.
         IndexUnwritable: the disk is full or the folder cannot be written.
+        IndexKindError: FAISS has no index of that kind, or cannot train it with so few chunks.
     """
     started = time.monotonic()
     with writer_lock(index_dir):
@@ -79,6 +86,8 @@ def build_index(
             rebuild=rebuild,
             compare=compare,
             context=context,
+            index_kind=index_kind,
+            recall=recall,
             progress=progress,
             on_recognizing=on_recognizing,
         )

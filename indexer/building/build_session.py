@@ -22,7 +22,20 @@ from echo_index.indexer.generations.commit import commit_generation, remove_repl
 from echo_index.indexer.generations.manifest import FORMAT_VERSION, Canary, Manifest
 from echo_index.indexer.generations.recovery import VisibleGeneration, catalog_path, other_catalogs, recover_commit
 from echo_index.indexer.generations.source_registry import copy_settings
-from echo_index.indexer.vectors.normalization_estimate import estimate_normalizations, has_drifted
+from echo_index.indexer.generations.vector_file_build import (
+    change_choice,
+    is_outdated,
+    needs_queries,
+    store_queries,
+    validate_choice,
+)
+from echo_index.indexer.vectors.index_kind import AUTO, IndexChoice
+from echo_index.indexer.vectors.normalization_estimate import (
+    embed_held_out_queries,
+    estimate_normalizations,
+    has_drifted,
+)
+from echo_index.indexer.vectors.recall import HeldOutQueries
 
 if TYPE_CHECKING:
     from echo_index.embeddings.encoder import EchoEncoder
@@ -65,20 +78,26 @@ def begin_build(
     rebuild: bool,
     compare: bool | None = None,
     context: str | None = None,
+    index_kind: str | None = None,
+    recall: float | None = None,
     progress: Progress,
     on_recognizing: OnRecognizing = lambda page: None,
 ) -> BuildSession:
     """Open the catalog for writing and check that it matches the encoder and the chunking.
 
-    `compare` says whether classical vectors are stored, too, and `context` what is embedded with each chunk; None is
-    what the build before did. The caller holds the writer's lock.
+    `compare` says whether classical vectors are stored, too, `context` what is embedded with each chunk, and
+    `index_kind` and `recall` which index they get; None is what the build before did. The caller holds the writer's
+    lock.
 
     Raises:
         TextError: the context cannot be one, or leaves too little room for the text of a chunk.
         IndexMismatch: the index was built with another encoder or chunking, or by a later version of echo-index.
         IndexDamaged: the catalog cannot be read, and `rebuild` is false.
         IndexUnwritable: the disk is full or the folder cannot be written.
+        IndexKindError: FAISS does not know the kind of index.
     """
+    if index_kind is not None or recall is not None:
+        validate_choice(IndexChoice(index_kind or AUTO, recall or 1), dimension=encoder.dimension)
     if context is not None:
         context = valid_context(context, encoder, chunking)
     session = _open_session(
@@ -92,6 +111,8 @@ def begin_build(
     session.catalog.keep_classical_vectors(session.catalog.keeps_classical_vectors if compare is None else compare)
     if context is not None and context != session.context:
         change_context(session.catalog, context, generation=session.generation)
+    if index_kind is not None or recall is not None:
+        change_choice(session.catalog, kind=index_kind, recall=recall, generation=session.generation)
     return session
 
 
@@ -289,6 +310,7 @@ class BuildSession:
             or bool(report.embedded)
             or self._has_lost_classical_vectors(self.before)
             or self.catalog.differs_in(self.generation)
+            or is_outdated(self.catalog, self.before)
             or has_drifted(self.before.normalizations.echo, self.catalog, generation=self.generation)
         )
         generation = self.generation if changed else self.generation - 1
@@ -306,8 +328,17 @@ class BuildSession:
             encoder=self.encoder,
             on_progress=partial(self.progress, "normalizing"),
         )
+        dimension = self.encoder.dimension
+        if needs_queries(self.catalog, count=counts.chunks, dimension=dimension):
+            vectors = embed_held_out_queries(
+                self.catalog,
+                generation=generation,
+                encoder=self.encoder,
+                on_progress=partial(self.progress, "normalizing"),
+            )
+            store_queries(self.catalog, HeldOutQueries.of(vectors))
         self.progress("indexing", 0, counts.chunks)
-        commit_generation(
+        report.vector_index = commit_generation(
             self.index_dir,
             self.catalog,
             generation=generation,
@@ -319,7 +350,7 @@ class BuildSession:
             normalizations=normalizations,
             canaries=self.before.canaries if self.before else self._canaries(),
             before=self.visible,
-        )
+        ).vector_index
 
     def _has_lost_classical_vectors(self, before: Manifest) -> bool:
         classical = before.normalizations.classical

@@ -37,6 +37,7 @@ from echo_index.indexer.sources.scanner import FoundFile, scan
 from echo_index.indexer.sources.skipped_files import SkippedFiles, SkipReason
 from echo_index.indexer.sources.source import Source
 from echo_index.indexer.storage.stored_paths import full_path, stored_path
+from echo_index.indexer.vectors.index_kind import IndexDescription
 
 _READERS = "readers"  # the setting with the version of the readers that read all files
 _CHECK = "Check the folder, --include and --exclude; hidden and git-ignored files are skipped."
@@ -54,6 +55,7 @@ class BuildReport:
     include, exclude) of the sources that reuse the patterns of an earlier build. `read_again` says that files were read
     again although they had not changed, because the readers of this version find more in them. `gone` are (source, what
     is wrong with it) of the sources that were missing, empty or could not be read, and whose documents stay.
+    `vector_index` describes the index if a new one was made and is approximate.
     """
 
     added: int = 0
@@ -73,6 +75,7 @@ class BuildReport:
     kept_patterns: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = field(default_factory=list)
     read_again: bool = False
     gone: list[tuple[str, str]] = field(default_factory=list)
+    vector_index: IndexDescription | None = None
 
 
 @dataclass(frozen=True)

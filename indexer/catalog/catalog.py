@@ -56,7 +56,14 @@ from echo_index.indexer.catalog.schema import (
     validate_tables,
     validate_version,
 )
-from echo_index.indexer.catalog.stored_vectors import Block, count_vectors, vector_blocks, vectors_of, visible_codes
+from echo_index.indexer.catalog.stored_vectors import (
+    Block,
+    codes_of,
+    count_vectors,
+    vector_blocks,
+    vectors_of,
+    visible_codes,
+)
 from echo_index.indexer.catalog.vector_codes import Codes
 from echo_index.indexer.catalog.vector_tables import (
     CODES,
@@ -388,6 +395,14 @@ class Catalog:
             IndexDamaged: a chunk has no vector.
         """
         return vectors_of(self.database, "echo", ids)
+
+    def codes_of(self, ids: Sequence[int]) -> Codes:
+        """Return the codes (n, bytes) of the vectors of some chunks, in the order of `ids`.
+
+        Raises:
+            IndexDamaged: a chunk has no vector, or one cannot be read.
+        """
+        return codes_of(self.database, "echo", ids)
 
     def classical_vectors_of(self, ids: Sequence[int]) -> npt.NDArray[np.float32]:
         """Return the classical vectors of one or more chunks like `vectors_of`."""

@@ -114,6 +114,28 @@ def vectors_of(database: Database, kind: Kind, ids: Sequence[int]) -> npt.NDArra
     return _decoded(database, source, [found[int(key)] for key in ids])
 
 
+def codes_of(database: Database, kind: Kind, ids: Sequence[int]) -> Codes:
+    """Return the codes (n, bytes) of the vectors of some chunks, in the order of `ids`.
+
+    Raises:
+        IndexDamaged: a chunk has no vector, or the codes have different lengths.
+    """
+    source = _source(database, kind)
+    if source is None or not source.is_coded:
+        vectors = vectors_of(database, kind, ids)
+        blobs = encode_vectors(vectors, [b""] * len(vectors))
+    else:
+        # Without the table of the chunks: a row of it is many times as long as a code.
+        query = f"SELECT chunk, code FROM {source.table} WHERE chunk IN (SELECT value FROM json_each(?))"
+        found = dict(database.rows(query, (json.dumps(list(map(int, ids))),)))
+        if any(int(key) not in found for key in ids):
+            raise _lacks_vectors(database)
+        blobs = [found[int(key)] for key in ids]
+    if len({len(blob) for blob in blobs}) > 1:
+        raise _cannot_be_read(database)
+    return np.frombuffer(b"".join(blobs), dtype=np.uint8).reshape(len(blobs), -1 if blobs else 0)
+
+
 _JOINED_CODES = "CAST(group_concat(CAST(code AS TEXT), '') AS BLOB)"
 _FROM_VISIBLE = f"FROM documents CROSS JOIN chunks ON chunks.document = documents.id WHERE {VISIBLE}"
 

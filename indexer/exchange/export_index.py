@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, BinaryIO
@@ -22,7 +22,7 @@ from echo_index.indexer.catalog.exchange_rows import (
 from echo_index.indexer.exchange.description import METADATA_KEY, Description
 from echo_index.indexer.exchange.parquet_library import load_pyarrow
 from echo_index.indexer.exchange.passage_table import VECTORS, passage_schema, to_batch
-from echo_index.indexer.generations.manifest import Manifest
+from echo_index.indexer.generations.manifest import Manifest, with_needed_format
 from echo_index.indexer.generations.snapshot import open_snapshot
 from echo_index.indexer.storage.safe_open import plain_reason
 
@@ -90,6 +90,8 @@ def export_index(
         catalog.reading(generation=manifest.generation),
     ):
         documents = tuple(documents_without_chunks(catalog, generation=manifest.generation))
+        if manifest.vector_index is not None:  # its file stays behind, and an import writes another
+            manifest = with_needed_format(replace(manifest, vectors_file="", vector_index=None))
         description = Description(manifest, index_settings(catalog), documents)
         _write_file(path, catalog, description, normalized, progress)
     return exchange_report(path, index_dir, manifest)

@@ -19,10 +19,10 @@ from echo_index.indexer.exchange.parquet_library import load_pyarrow
 from echo_index.indexer.exchange.passage_rows import to_block
 from echo_index.indexer.exchange.passage_table import CLASSICAL_VECTOR, COLUMNS, VECTOR
 from echo_index.indexer.generations.commit import IMPORTING, commit_catalog
-from echo_index.indexer.generations.manifest import FORMAT_VERSION, MANIFEST, Manifest, needed_format
+from echo_index.indexer.generations.manifest import FORMAT_VERSION, MANIFEST, Manifest
 from echo_index.indexer.generations.recovery import CATALOGS, recover_commit
 from echo_index.indexer.generations.source_registry import settings_are_readable
-from echo_index.indexer.generations.vector_file import vectors_file
+from echo_index.indexer.generations.vector_file_build import vectors_file
 from echo_index.indexer.storage.atomic_write import translate_write_errors
 from echo_index.indexer.storage.safe_open import open_file, plain_reason
 from echo_index.indexer.storage.writer_lock import writer_lock
@@ -176,8 +176,8 @@ def _write_index(
         commit_catalog(index_dir, unnamed, manifest, before)
     except BaseException:
         with suppress(OSError):
-            if unnamed.exists() and manifest.vectors_file:  # else it has become the catalog of the index
-                (index_dir / manifest.vectors_file).unlink(missing_ok=True)
+            if unnamed.exists():  # else it has become the catalog of the index
+                (index_dir / vectors_file(manifest.generation)).unlink(missing_ok=True)
             delete_catalog(unnamed)
         raise
     return manifest
@@ -189,9 +189,10 @@ def _new_manifest(manifest: Manifest, before: Manifest | None) -> Manifest:
     return replace(
         manifest,
         generation=generation,
-        vectors_file=vectors_file(generation, count=manifest.chunks),
+        vectors_file="",
+        vector_index=None,
         catalog_file=f"catalog-{generation}.sqlite" if before else CATALOG,
-        format_version=max(_OLDEST_FORMAT, manifest.format_version) if is_early else needed_format(manifest.context),
+        format_version=max(_OLDEST_FORMAT, manifest.format_version) if is_early else FORMAT_VERSION,
     )
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 from echo_index.embeddings.runtime.atomic_write import delete_unfinished
-from echo_index.errors import IndexDamaged
 from echo_index.indexer.catalog.catalog import Catalog, delete_catalog
 from echo_index.indexer.catalog.records import Counts
-from echo_index.indexer.generations.manifest import FORMAT_VERSION, Canary, Manifest, needed_format, write_manifest
+from echo_index.indexer.generations.manifest import FORMAT_VERSION, Canary, Manifest, with_needed_format, write_manifest
 from echo_index.indexer.generations.recovery import CATALOGS, other_catalogs, store_manifest
-from echo_index.indexer.generations.vector_file import build_vector_index, vectors_file
+from echo_index.indexer.generations.vector_file_build import write_vector_index
 from echo_index.indexer.storage.atomic_write import translate_write_errors
 from echo_index.indexer.vectors.normalization import NormalizationPair
 
@@ -34,8 +34,8 @@ def commit_generation(
     normalizations: NormalizationPair,
     canaries: Sequence[Canary],
     before: Manifest | None,
-) -> None:
-    """Make a generation of the catalog visible to readers. The caller holds the writer's lock.
+) -> Manifest:
+    """Make a generation of the catalog visible to readers, and return its manifest. The caller holds the writer's lock.
 
     If it is interrupted, readers still see the previous generation.
 
@@ -55,6 +55,7 @@ def commit_generation(
     Raises:
         IndexDamaged: a chunk of the generation has no vector.
         IndexUnwritable: the disk is full or the folder cannot be written.
+        IndexKindError: FAISS cannot build the kind of index that was asked for.
     """
     manifest = Manifest(
         generation=generation,
@@ -63,19 +64,19 @@ def commit_generation(
         chunking=chunking,
         documents=counts.documents,
         chunks=counts.chunks,
-        vectors_file=vectors_file(generation, count=counts.chunks),
+        vectors_file="",
         finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         normalizations=normalizations,
         canaries=tuple(canaries),
         catalog_file=catalog.path.name,
         context=context,
-        format_version=needed_format(context),
     )
-    write_vector_index(index_dir, catalog, manifest)
+    manifest = with_needed_format(write_vector_index(index_dir, catalog, manifest, before))
     store_manifest(catalog, manifest)
     write_manifest(index_dir, manifest)
     _remove_old_generations(index_dir, catalog, manifest, before)
     catalog.compact()
+    return manifest
 
 
 def commit_catalog(index_dir: Path, unnamed: Path, manifest: Manifest, before: Manifest | None) -> None:
@@ -90,7 +91,11 @@ def commit_catalog(index_dir: Path, unnamed: Path, manifest: Manifest, before: M
     """
     path = index_dir / manifest.catalog_file
     with closing(Catalog(unnamed, write=True)) as catalog:
-        write_vector_index(index_dir, catalog, manifest)
+        written = write_vector_index(index_dir, catalog, manifest, None)
+        if manifest.format_version < FORMAT_VERSION:  # the next build brings the index up to date
+            manifest = replace(written, vector_index=None)
+        else:
+            manifest = with_needed_format(written)
         store_manifest(catalog, manifest)
         catalog.flush()
     with translate_write_errors(index_dir):
@@ -102,25 +107,6 @@ def commit_catalog(index_dir: Path, unnamed: Path, manifest: Manifest, before: M
             if other != path:
                 delete_catalog(other)
         _remove_old_generations(index_dir, catalog, manifest, before)
-
-
-def write_vector_index(index_dir: Path, catalog: Catalog, manifest: Manifest) -> None:
-    """Write the file of the vector index of a generation; if it has none, check that every chunk has a vector.
-
-    Raises:
-        IndexDamaged: a chunk has no vector.
-        IndexUnwritable: the file cannot be written.
-    """
-    if manifest.vectors_file:
-        vectors = build_vector_index(
-            catalog, generation=manifest.generation, count=manifest.chunks, normalization=manifest.normalizations.echo
-        )
-        vectors.save(index_dir / manifest.vectors_file)
-    elif (count := catalog.count_vectors(generation=manifest.generation)) != manifest.chunks:
-        raise IndexDamaged(
-            f"The catalog {catalog.path} holds {count} vectors, but {manifest.chunks} passages.",
-            remedy="See what is damaged: echo-index verify",
-        )
 
 
 def remove_replaced_files(index_dir: Path, catalog: Catalog) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from base64 import b64decode, b64encode
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -13,12 +13,14 @@ import numpy as np
 
 from echo_index.errors import IndexDamaged, IndexMismatch, IndexMissing
 from echo_index.indexer.storage.atomic_write import write_atomically
+from echo_index.indexer.vectors.index_kind import IndexDescription
 from echo_index.indexer.vectors.normalization import NormalizationPair, VectorNormalization
 from echo_index.indexer.vectors.relevance import RelevanceScale
 
 FORMAT_VERSION = 5  # of an index without a context
 _WITH_CONTEXT = 6  # so that no earlier version, which would embed new passages without the context, opens it
-NEWEST_FORMAT = _WITH_CONTEXT
+_WITH_DESCRIPTION = 7  # so that no earlier version takes the file of candidates for one of vectors
+NEWEST_FORMAT = _WITH_DESCRIPTION
 MANIFEST = "manifest.json"
 _WITHOUT_CHECKSUM = 1  # the format before manifests and vector files had checksums
 _CHECKSUM = "checksum"
@@ -53,6 +55,8 @@ class Manifest:
     catalog_file: str = "catalog.sqlite"
     context: str = ""
     """The line that is embedded with each chunk, see `context_line`."""
+    vector_index: IndexDescription | None = None
+    """The approximate index in `vectors_file`; None if vectors are searched exactly, or an earlier version wrote it."""
     format_version: int = FORMAT_VERSION
 
     @property
@@ -70,6 +74,8 @@ class Manifest:
         del fields["normalizations"]
         if not self.context:
             del fields["context"]  # which formats before the sixth do not have
+        if self.vector_index is None:
+            del fields["vector_index"]  # which formats before the seventh do not have
         return json.dumps({**fields, _CHECKSUM: _checksum(fields)}, indent=1, ensure_ascii=False)
 
     @classmethod
@@ -100,7 +106,9 @@ class Manifest:
             normalizations = (
                 _parse_normalizations(fields.pop("spaces")) if "spaces" in fields else _parse_means(fields.pop("means"))
             )
-            manifest = cls(canaries=canaries, normalizations=normalizations, **fields)
+            described = fields.pop("vector_index", None)
+            vector_index = None if described is None else IndexDescription.of(described)
+            manifest = cls(canaries=canaries, normalizations=normalizations, vector_index=vector_index, **fields)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise _damage(path, f"it is incomplete: {error}") from None
         for name in (manifest.vectors_file, manifest.catalog_file):
@@ -109,9 +117,10 @@ class Manifest:
         return manifest
 
 
-def needed_format(context: str) -> int:
-    """Return the format of an index with this context, or with none."""
-    return _WITH_CONTEXT if context else FORMAT_VERSION
+def with_needed_format(manifest: Manifest) -> Manifest:
+    """Return a manifest that says the earliest format that has all that is in it."""
+    needed = _WITH_CONTEXT if manifest.context else FORMAT_VERSION
+    return replace(manifest, format_version=_WITH_DESCRIPTION if manifest.vector_index else needed)
 
 
 def read_manifest(index_dir: Path) -> Manifest:

@@ -16,7 +16,8 @@ from echo_index.indexer.catalog.chunk_queries import overlapping_chunks
 from echo_index.indexer.catalog.records import LexicalQuery, QueryPart, SearchFilter, StoredChunk
 from echo_index.indexer.generations.manifest import Manifest, manifest_stamp
 from echo_index.indexer.generations.recovery import complete_manifest
-from echo_index.indexer.generations.vector_file import GenerationVectors, has_vectors_file
+from echo_index.indexer.generations.vector_file import GenerationVectors, is_approximate
+from echo_index.indexer.vectors.approximate_index import ApproximateIndex
 from echo_index.indexer.vectors.chunk_ids import Ids
 from echo_index.indexer.vectors.classical_index import ClassicalIndex
 from echo_index.indexer.vectors.device_choice import choose_placement
@@ -25,7 +26,7 @@ from echo_index.indexer.vectors.normalization import NormalizationPair, Normaliz
 from echo_index.indexer.vectors.placement import IndexDevice
 
 if TYPE_CHECKING:
-    from echo_index.indexer.vectors.faiss_index import VectorIndex
+    from echo_index.indexer.vectors.gpu_index import GpuIndex
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +41,7 @@ class Snapshot:
     """The `manifest_stamp` from before the manifest was read; it changes when a newer generation is committed."""
 
     @property
-    def vectors(self) -> ExactIndex | VectorIndex:
+    def vectors(self) -> ExactIndex | ApproximateIndex | GpuIndex:
         """The index of the echo vectors.
 
         Raises:
@@ -178,7 +179,7 @@ def open_snapshot(
 
 def _open(index_dir: Path, stamp: tuple[int, int], device: IndexDevice, notice: Callable[[str], None]) -> Snapshot:
     manifest = complete_manifest(index_dir, notice=notice)
-    placement = choose_placement(device, is_exact=not has_vectors_file(manifest))
+    placement = choose_placement(device, is_exact=not is_approximate(manifest))
     catalog = Catalog(index_dir / manifest.catalog_file)
     try:
         with catalog.reading(generation=manifest.generation):

@@ -15,6 +15,7 @@ from echo_index.errors import EchoIndexError, IndexDamaged, SourceError
 from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.catalog.index_context import change_context, stored_context
 from echo_index.indexer.generations.recovery import catalog_path
+from echo_index.indexer.generations.vector_file_build import copy_choice
 from echo_index.indexer.sources.skipped_files import SkippedFiles
 from echo_index.indexer.sources.source import Source
 from echo_index.indexer.storage.stored_paths import full_path, stored_path
@@ -178,6 +179,7 @@ def copy_settings(old: Path, catalog: Catalog) -> None:
             lists = {setting: _names(before, setting) for setting in (_SOURCES, _EXCLUDED)}
             patterns, skipped, ocr = _patterns(before), _skipped(before), remembered_ocr(before, None)
             keeps_classical_vectors, context = before.keeps_classical_vectors, stored_context(before)
+            copy_choice(before, catalog)
     except IndexDamaged:
         return  # there is no readable index to copy from
     for setting, names in lists.items():

@@ -1,57 +1,42 @@
-"""Build the vector index of a generation from the catalog, or load it from its file, if it has one.
-
-An exact index has none: it is searched by the codes in the catalog.
-"""
+"""Load the vectors of a generation when they are needed: as codes, from the file of its index, or onto a GPU."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock, Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from echo_index.embeddings.vectors.vector_ops import Vectors
 from echo_index.errors import EchoIndexError, IndexBusy, IndexDamaged, IndexUnwritable
 from echo_index.indexer.catalog.catalog import Catalog
+from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.indexer.generations.manifest import Manifest, manifest_stamp
+from echo_index.indexer.generations.vector_file_build import build_vector_index, exact_index_of, normalized_blocks
 from echo_index.indexer.storage.writer_lock import writer_lock
+from echo_index.indexer.vectors.approximate_index import ApproximateIndex
 from echo_index.indexer.vectors.chunk_ids import Ids
 from echo_index.indexer.vectors.exact_index import ExactIndex
-from echo_index.indexer.vectors.normalization import VectorNormalization
-from echo_index.indexer.vectors.placement import EXACT_UP_TO, Placement
+from echo_index.indexer.vectors.index_kind import EXACT_UP_TO, approximate_kind
+from echo_index.indexer.vectors.placement import Placement
+from echo_index.indexer.vectors.recall import default_parameters
 
 if TYPE_CHECKING:  # FAISS takes a fifth of a second to load
-    from echo_index.indexer.vectors.faiss_index import VectorIndex
+    from echo_index.indexer.vectors.faiss_index import FaissIndex
+    from echo_index.indexer.vectors.gpu_index import GpuIndex
 
 
-def vectors_file(generation: int, *, count: int) -> str:
-    """Return the name of the file of a vector index, or '' for an exact one."""
-    return f"vectors-{generation}.faiss" if count > EXACT_UP_TO else ""
+def is_approximate(manifest: Manifest) -> bool:
+    """Return whether a generation is searched approximately, with the file of an index.
 
-
-def has_vectors_file(manifest: Manifest) -> bool:
-    """Return whether a generation needs a file of vectors; earlier versions wrote one for exact indexes, too."""
-    return bool(manifest.vectors_file) and manifest.chunks > EXACT_UP_TO
-
-
-def build_vector_index(
-    catalog: Catalog, *, generation: int, count: int, normalization: VectorNormalization
-) -> VectorIndex:
-    """Build the FAISS index of a generation with `count` chunks from the catalog.
-
-    Raises:
-        IndexDamaged: a chunk has no vector, or the catalog holds another number of chunks.
+    Earlier versions wrote such a file for exact indexes, too, and no description of any.
     """
-    from echo_index.indexer.vectors.faiss_index import VectorIndex
-
-    def blocks() -> Iterator[tuple[Ids, Vectors]]:
-        for ids, vectors in catalog.vectors(generation=generation):
-            yield ids, normalization.normalize_documents(vectors)
-
-    return VectorIndex.build(blocks, count=count, dimension=normalization.dimension, exact_up_to=EXACT_UP_TO)
+    if manifest.vector_index is not None:
+        return True
+    return bool(manifest.vectors_file) and manifest.chunks > EXACT_UP_TO
 
 
 class GenerationVectors:
@@ -75,14 +60,15 @@ class GenerationVectors:
         self._stamp = stamp
         self._notice = notice
         self._lock = Lock()
-        self._index: ExactIndex | VectorIndex | None = None
+        self._index: ExactIndex | ApproximateIndex | GpuIndex | None = None
 
     @property
-    def kind(self) -> str:
-        """`exact` or `approximate`."""
-        return "approximate" if has_vectors_file(self._manifest) else "exact"
+    def kind(self) -> Literal["exact", "approximate"]:
+        """Whether the nearest vectors are found, or nearly all of them."""
+        is_exact = self.placement.device == "gpu" or not is_approximate(self._manifest)
+        return "exact" if is_exact else "approximate"
 
-    def index(self) -> ExactIndex | VectorIndex:
+    def index(self) -> ExactIndex | ApproximateIndex | GpuIndex:
         """Return the vector index. If it needs a file that is missing or damaged, it is rebuilt and saved.
 
         Raises:
@@ -95,7 +81,7 @@ class GenerationVectors:
             return self._index
 
     def vectors_of(self, ids: Sequence[int]) -> Vectors:
-        """Return the normalized vectors (n, dimension) of these chunks; those of an approximate index have 8 bits.
+        """Return the normalized vectors (n, dimension) of these chunks.
 
         Unless the index is loaded, they are read one by one.
 
@@ -119,42 +105,54 @@ class GenerationVectors:
         if self._index is None and not self._lock.locked():
             Thread(target=load, name="vectors").start()
 
-    def _load(self) -> ExactIndex | VectorIndex:
+    def _load(self) -> ExactIndex | ApproximateIndex | GpuIndex:
         manifest, generation = self._manifest, self._manifest.generation
-        if not has_vectors_file(manifest):
-            if self.placement.device == "gpu":
-                return self._build().placed(self.placement)
+        if self.placement.device == "gpu":
+            return self._on_gpu()
+        if not is_approximate(manifest):
             ids, codes = self._catalog.codes("echo", generation=generation)
             return ExactIndex(ids, codes, manifest.normalizations.echo)
-        from echo_index.indexer.vectors.faiss_index import VectorIndex
+        index = self._load_file(self._index_dir / manifest.vectors_file)
+        described = manifest.vector_index
+        parameters = default_parameters(index) if described is None else described.parameters
+        return ApproximateIndex(index, parameters=parameters, exact=self._exact)
 
-        path = self._index_dir / manifest.vectors_file
+    def _load_file(self, path: Path) -> FaissIndex:
+        from echo_index.indexer.vectors.faiss_index import FaissIndex
+
+        manifest = self._manifest
         try:
-            return VectorIndex.load(
-                path, count=manifest.chunks, placement=self.placement, has_checksum=manifest.has_checksums
-            )
+            return FaissIndex.load(path, count=manifest.chunks, has_checksum=manifest.has_checksums)
         except IndexDamaged as damage:
             if manifest_stamp(self._index_dir) != self._stamp:
                 raise  # builds have deleted it
-            rebuilt = self._build()
+            rebuilt = build_vector_index(self._catalog, manifest, self._kind())
             self._notice(f"{damage.message} It is rebuilt from the catalog.")
         try:
             _save(rebuilt, path, stamp=self._stamp)
         except (IndexBusy, IndexUnwritable) as error:
             self._notice(f"{error.message} The rebuilt vector index is used without being saved.")
-        return rebuilt.placed(self.placement)
+        return rebuilt
 
-    def _build(self) -> VectorIndex:
+    def _kind(self) -> str:
         manifest = self._manifest
-        return build_vector_index(
-            self._catalog,
-            generation=manifest.generation,
-            count=manifest.chunks,
-            normalization=manifest.normalizations.echo,
-        )
+        if manifest.vector_index is not None:
+            return manifest.vector_index.kind
+        return approximate_kind(manifest.chunks, dimension=manifest.normalizations.echo.dimension)
+
+    def _on_gpu(self) -> GpuIndex:
+        from echo_index.indexer.vectors.gpu_index import GpuIndex
+
+        ids = self._catalog.chunk_ids(SearchFilter(), generation=self._manifest.generation)
+        normalization = self._manifest.normalizations.echo
+        blocks = normalized_blocks(self._catalog, normalization, ids)
+        return GpuIndex(blocks, dimension=normalization.dimension, exact=self._exact)
+
+    def _exact(self, ids: Ids) -> ExactIndex:
+        return exact_index_of(self._catalog, self._manifest.normalizations.echo, ids)
 
 
-def _save(index: VectorIndex, path: Path, *, stamp: tuple[int, int]) -> None:
+def _save(index: FaissIndex, path: Path, *, stamp: tuple[int, int]) -> None:
     """Save a rebuilt vector index under the writer's lock, unless a newer generation has replaced its own."""
     with writer_lock(path.parent):
         if manifest_stamp(path.parent) == stamp:

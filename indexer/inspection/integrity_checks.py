@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from echo_index.errors import IndexDamaged
 from echo_index.indexer.catalog.catalog import Catalog
+from echo_index.indexer.catalog.chunk_queries import evenly_spaced
 from echo_index.indexer.catalog.integrity_queries import (
     count_orphan_chunks,
     duplicate_chunks,
@@ -21,21 +23,22 @@ from echo_index.indexer.catalog.integrity_queries import (
     raw_codes,
     sqlite_errors,
 )
-from echo_index.indexer.catalog.stored_vectors import Block
+from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.indexer.catalog.vector_codes import is_intact
 from echo_index.indexer.catalog.vector_tables import Kind
 from echo_index.indexer.documents.chunking import embedded_hash
 from echo_index.indexer.generations.manifest import Manifest
-from echo_index.indexer.generations.vector_file import has_vectors_file
-from echo_index.indexer.vectors.device_choice import choose_placement
-from echo_index.indexer.vectors.normalization import VectorNormalization
+from echo_index.indexer.generations.vector_file import is_approximate
+from echo_index.indexer.generations.vector_file_build import exact_index_of, normalized_blocks
+from echo_index.indexer.vectors.approximate_index import ApproximateIndex
+from echo_index.indexer.vectors.recall import default_parameters
 
 if TYPE_CHECKING:
-    from echo_index.indexer.vectors.faiss_index import VectorIndex
+    from echo_index.indexer.vectors.faiss_index import FaissIndex
 
-_BLOCK = 4096
 _MOST_SQLITE_ERRORS = 5
-_TOLERANCE = 0.1  # between a unit vector in an index and in the catalog; 8 bits change it by much less
+_SAMPLE = 256  # vectors that are looked for in the file of an index
+_TOLERANCE = 1e-4  # of a cosine of equal vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,46 +155,39 @@ def _check_codes(catalog: Catalog, kind: Kind, manifest: Manifest) -> tuple[int,
 
 
 def _check_vector_index(inspection: Inspection, index_dir: Path, manifest: Manifest, catalog: Catalog) -> None:
-    if not has_vectors_file(manifest):
+    if not is_approximate(manifest):
         return
-    from echo_index.indexer.vectors.faiss_index import VectorIndex
+    from echo_index.indexer.vectors.faiss_index import FaissIndex, validate_checksum
 
     path = index_dir / manifest.vectors_file
     try:
-        index = VectorIndex.load(
-            path,
-            count=manifest.chunks,
-            placement=choose_placement("cpu"),
-            has_checksum=manifest.has_checksums,
-        )
-        stored = catalog.vectors(generation=manifest.generation, block=_BLOCK)
-        problems = _differences(path.name, index, stored, manifest.normalizations.echo)
+        if manifest.has_checksums:
+            validate_checksum(path)
+        index = FaissIndex.load(path, count=manifest.chunks, has_checksum=False)
+        problems = _index_problems(path.name, index, manifest, catalog)
     except IndexDamaged as damage:
         inspection.add_check("vector index", path.name, [damage.message])
         return
-    inspection.add_check("vector index", f"{path.name}, {index.kind}, {index.count} vectors", problems)
+    inspection.add_check("vector index", f"{path.name}, {index.count} vectors", problems)
 
 
-def _differences(
-    name: str, index: VectorIndex, stored: Iterable[Block], normalization: VectorNormalization
-) -> list[str]:
+def _index_problems(name: str, index: FaissIndex, manifest: Manifest, catalog: Catalog) -> list[str]:
     """Return how an index differs from the vectors of the catalog, one line for each way."""
-    indexed_blocks = index.reconstruct(block=_BLOCK)
-    end = (np.empty(0, dtype=np.int64), np.empty((0, normalization.dimension), dtype=np.float32))
-    has_other_ids, invalid = False, 0
-    for ids, vectors in stored:
-        indexed_ids, indexed = next(indexed_blocks, end)
-        if not np.array_equal(indexed_ids, ids):
-            has_other_ids = True
-            continue
-        distances = np.linalg.norm(normalization.normalize_documents(vectors) - indexed, axis=1)
-        invalid += int((~(distances <= _TOLERANCE)).sum())
-    problems = []
-    if has_other_ids or next(indexed_blocks, None) is not None:
-        problems.append(f"{name} does not hold the passages of the catalog")
-    if invalid:
-        problems.append(f"vectors that differ from those of the catalog: {invalid}")
-    return problems
+    visible = catalog.chunk_ids(SearchFilter(), generation=manifest.generation)
+    if not np.array_equal(index.ids(), visible):
+        return [f"{name} does not hold the passages of the catalog"]
+    described, normalization = manifest.vector_index, manifest.normalizations.echo
+    searched = ApproximateIndex(
+        index,
+        parameters=default_parameters(index) if described is None else described.parameters,
+        exact=partial(exact_index_of, catalog, normalization),
+    )
+    sample = evenly_spaced(visible, _SAMPLE)
+    lost = 0
+    for _, vectors in normalized_blocks(catalog, normalization, sample):
+        for vector in vectors:  # equal vectors of several passages are found in any order
+            lost += not any(cosine >= 1 - _TOLERANCE for _, cosine in searched.search(vector, k=1))
+    return [f"of {len(sample)} vectors, {lost} do not find themselves in {name}"] if lost else []
 
 
 def _is_intact(code: object, key: bytes, *, dimension: int) -> bool:

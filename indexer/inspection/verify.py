@@ -13,16 +13,15 @@ import numpy as np
 from echo_index.errors import DeviceError, IndexDamaged, IndexMismatch, ModelError
 from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.catalog.integrity_queries import embedded_texts, repair_catalog
-from echo_index.indexer.generations.commit import write_vector_index
 from echo_index.indexer.generations.manifest import (
     Manifest,
     manifest_stamp,
-    needed_format,
     read_manifest,
+    with_needed_format,
     write_manifest,
 )
 from echo_index.indexer.generations.recovery import complete_manifest, recover_commit, store_manifest
-from echo_index.indexer.generations.vector_file import vectors_file
+from echo_index.indexer.generations.vector_file_build import write_vector_index
 from echo_index.indexer.inspection.integrity_checks import Check, Inspection, inspect_index
 from echo_index.indexer.storage.writer_lock import writer_lock
 
@@ -121,14 +120,8 @@ def _repair(
             return  # a vector index needs a vector for every chunk
         _embed_again(catalog, inspection.invalid_vectors, encoder, context=manifest.context)
     counts = catalog.counts(generation=manifest.generation)
-    repaired = replace(
-        manifest,
-        documents=counts.documents,
-        chunks=counts.chunks,
-        vectors_file=vectors_file(manifest.generation, count=counts.chunks),
-        format_version=needed_format(manifest.context),
-    )
-    write_vector_index(index_dir, catalog, repaired)
+    counted = replace(manifest, documents=counts.documents, chunks=counts.chunks)
+    repaired = with_needed_format(write_vector_index(index_dir, catalog, counted, None))
     store_manifest(catalog, repaired)
     write_manifest(index_dir, repaired)
 

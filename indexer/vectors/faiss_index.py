@@ -1,4 +1,4 @@
-"""Build, save, load and search a FAISS index, on the GPU if there is one: approximate, or exact on a GPU.
+"""Train, fill, change, save and load a FAISS index that finds candidates for the nearest vectors.
 
 The file is derived from the catalog and can always be rebuilt.
 """
@@ -6,7 +6,6 @@ The file is derived from the catalog and can always be rebuilt.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,21 +13,19 @@ import faiss
 import numpy as np
 
 from echo_index.embeddings.vectors.vector_ops import Vectors
-from echo_index.errors import IndexDamaged
+from echo_index.errors import IndexDamaged, IndexKindError
 from echo_index.indexer.storage.atomic_write import write_atomically
 from echo_index.indexer.storage.safe_open import plain_reason
-from echo_index.indexer.vectors.chunk_ids import ChunkIds, Ids
-from echo_index.indexer.vectors.placement import EXACT_UP_TO, Placement
-
-Blocks = Callable[[], Iterable[tuple[Ids, Vectors]]]
-"""Starts a new pass over all (ids, vectors), block by block."""
+from echo_index.indexer.vectors.chunk_ids import Ids
+from echo_index.indexer.vectors.index_kind import SearchParameters
 
 _TRAINING_PER_CELL = 64  # vectors
-_CELLS_PER_PROBE = 16
-_MOST_FROM_GPU = 2048  # results: the limit of FAISS's GPU kernels
-_LEAST_VARIANCE = 1e-6  # along an axis; rounding to half precision causes less between equal vectors
+_LEAST_TRAINING = 10_000  # vectors; codes of 4 bits need no more
+_REFINEMENT_FACTOR = 4  # times the results, compared by a stage `Refine` of the index itself
 _CHECKSUM_MARK = b"echo-index sha256"  # between the index and its checksum
-_REFINEMENT_FACTOR = 8  # times k candidates are compared again in 8 bits
+_LEAST_VARIANCE = 1e-6  # along an axis; rounding to half precision causes less between equal vectors
+_KINDS = "auto, exact, or a FAISS factory string of IVF… or HNSW…, such as IVF1024,PQ160x4fs or HNSW32,SQ8"
+_MAPPED_FROM = 1 << 30  # bytes: files from this size on are not read at once
 
 
 def count_gpus() -> int:
@@ -41,167 +38,181 @@ def is_built_for_gpus() -> bool:
     return hasattr(faiss, "StandardGpuResources")
 
 
-def index_factory(count: int, dimension: int, *, exact_up_to: int = EXACT_UP_TO) -> str:
-    """Return the FAISS factory string for an index of `count` vectors: exact up to `exact_up_to`."""
-    if count <= exact_up_to:
-        return "Flat"
-    cells = 1 << int(4 * count**0.5).bit_length() - 1
-    return f"IVF{cells},PQ{dimension // 4}x4fs,Refine(SQ8)"
+def validate_kind(kind: str, *, dimension: int) -> None:
+    """Validate a FAISS factory string.
+
+    Raises:
+        IndexKindError: FAISS does not know it for vectors of this dimension, or it cannot be searched with filters.
+    """
+    _new_index(kind, dimension)
 
 
-class VectorIndex:
-    """Unit vectors by chunk id, searched by cosine. Searching is thread-safe; building is not."""
+class FaissIndex:
+    """Unit vectors in a FAISS index of some kind, by chunk id. Searching is thread-safe; changing it is not."""
 
-    def __init__(self, index: Any, *, placement: Placement | None = None) -> None:
-        self._mapped = index  # an IndexIDMap2
-        self._ids = ChunkIds(faiss.vector_to_array(index.id_map))
-        self._cpu_index = faiss.downcast_index(index.index)  # filters are applied here
-        # The flat index with the vectors themselves: the whole of an exact index, the refinement of an approximate one.
-        self._flat = self._cpu_index if self.kind == "exact" else faiss.downcast_index(self._cpu_index.refine_index)
-        self._searched = self._cpu_index
-        self.placement = placement or Placement("cpu", "asked for")
-        self._gpu_resources = None
-        if self.placement.device == "gpu" and self.count:
-            self._gpu_resources = faiss.StandardGpuResources()
-            self._searched = faiss.index_cpu_to_gpu(self._gpu_resources, 0, self._index_for_gpu())
+    def __init__(self, index: Any) -> None:
+        """Wrap an index that labels vectors by chunk ids: one of cells, or another one in an IndexIDMap2."""
+        self._labelled = index
+        self._index = faiss.downcast_index(index.index) if isinstance(index, faiss.IndexIDMap) else index
+        self._reset_positions()
+
+    def _reset_positions(self) -> None:
+        """Note the chunk id at each position if the index itself labels vectors by position."""
+        mapped = self._labelled is not self._index
+        self._ids_by_position = faiss.vector_to_array(self._labelled.id_map) if mapped else None
 
     @classmethod
-    def build(cls, blocks: Blocks, *, count: int, dimension: int, exact_up_to: int = EXACT_UP_TO) -> VectorIndex:
-        """Build an index of `count` unit vectors (dimension,); an approximate one is trained on a sample first.
+    def train(cls, kind: str, sample: Vectors) -> FaissIndex:
+        """Return an empty index of a FAISS factory string, trained with unit vectors (n, dimension).
 
         Raises:
-            IndexDamaged: the blocks hold another number of vectors than `count`.
+            IndexKindError: FAISS does not know the kind, or it needs more vectors.
         """
-        index = faiss.index_factory(
-            dimension, index_factory(count, dimension, exact_up_to=exact_up_to), faiss.METRIC_INNER_PRODUCT
-        )
-        if not index.is_trained:
-            index.train(_sample(blocks, count=count, size=_TRAINING_PER_CELL * faiss.extract_index_ivf(index).nlist))
+        index = _new_index(kind, sample.shape[1])
+        try:
+            if not index.is_trained:
+                index.train(sample)
+        except RuntimeError as error:
+            raise IndexKindError(
+                f"The index kind {kind!r} cannot be trained with {len(sample)} passages: {_reason(error)}.",
+                remedy="Use one with fewer cells, or --index-kind auto.",
+            ) from None
+        if _keeps_ids(index):
+            return cls(index)
         mapped = faiss.IndexIDMap2(index)
         mapped.own_fields = True
         index.this.disown()
-        for ids, vectors in blocks():
-            mapped.add_with_ids(vectors, ids)
-        if mapped.ntotal != count:
-            raise IndexDamaged(
-                f"The catalog holds {mapped.ntotal} vectors, but {count} passages.",
-                remedy="See what is damaged: echo-index verify",
-            )
         return cls(mapped)
 
     @classmethod
-    def load(cls, path: Path, *, count: int, placement: Placement, has_checksum: bool = True) -> VectorIndex:
+    def load(cls, path: Path, *, count: int, has_checksum: bool = True) -> FaissIndex:
         """Load an index of `count` vectors; files of the first index format have no checksum.
+
+        The lists of a large file are mapped into memory where their kind allows it, and its checksum is left to
+        `validate_checksum`.
 
         Raises:
             IndexDamaged: the file is missing or damaged, or holds another number of vectors.
         """
-        if has_checksum:
-            _validate_checksum(path)  # first, because FAISS does not validate what it reads
+        is_large = path.exists() and path.stat().st_size >= _MAPPED_FROM
+        if has_checksum and not is_large:
+            validate_checksum(path)  # first, because FAISS does not validate what it reads
         try:
-            index = faiss.read_index(str(path))
+            index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC if is_large else 0)
         except RuntimeError as error:
-            raise IndexDamaged(f"The vector index {path} cannot be read: {str(error).splitlines()[0]}.") from None
-        if index.ntotal != count or not hasattr(index, "id_map"):
+            raise IndexDamaged(f"The vector index {path} cannot be read: {_reason(error)}.") from None
+        if index.ntotal != count or not (isinstance(index, faiss.IndexIDMap) or _keeps_ids(index)):
             raise IndexDamaged(f"The vector index {path} holds {index.ntotal} vectors, not {count}.")
-        return cls(index, placement=placement)
+        return cls(index)
 
-    def placed(self, placement: Placement) -> VectorIndex:
-        """Return this index on another device, or itself if it is there already."""
-        return self if placement == self.placement else VectorIndex(self._mapped, placement=placement)
-
-    def save(self, path: Path) -> None:
-        """Write the index and its SHA-256 to a file that replaces `path` atomically.
+    def save(self, path: Path) -> int:
+        """Write the index and its SHA-256 to a file that replaces `path` atomically; return the number of bytes.
 
         Raises:
             IndexUnwritable: the file cannot be written.
         """
+        size = 0
 
         def write(file: BinaryIO) -> None:
+            nonlocal size
             digest = hashlib.sha256()
 
             def write_block(block: bytes) -> int:
                 digest.update(block)
                 return file.write(block)
 
-            faiss.write_index(self._mapped, faiss.PyCallbackIOWriter(write_block))
+            faiss.write_index(self._labelled, faiss.PyCallbackIOWriter(write_block))
             file.write(_CHECKSUM_MARK + digest.digest())
+            size = file.tell()
 
         write_atomically(path, write)
+        return size
 
-    def reconstruct(self, *, block: int = 65536) -> Iterator[tuple[Ids, Vectors]]:
-        """Yield (chunk ids, vectors) in blocks in the order of the index; an approximate one has 8 bits."""
-        for start in range(0, self.count, block):
-            ids = self._ids.values[start : start + block]
-            yield ids, self._flat.reconstruct_n(start, len(ids))
+    def add(self, ids: Ids, vectors: Vectors) -> None:
+        """Add unit vectors (n, dimension) under the ids of their chunks."""
+        self._labelled.add_with_ids(vectors, ids)
+        self._reset_positions()
+
+    def remove(self, ids: Ids) -> bool:
+        """Remove the vectors of some chunks; return whether this kind can, which a graph cannot."""
+        try:
+            self._labelled.remove_ids(faiss.IDSelectorBatch(ids))
+        except RuntimeError:
+            return False
+        self._reset_positions()
+        return True
 
     @property
     def count(self) -> int:
         """The number of vectors."""
-        return int(self._mapped.ntotal)
+        return int(self._labelled.ntotal)
 
     @property
-    def kind(self) -> str:
-        """`exact` or `approximate`."""
-        return "exact" if isinstance(self._cpu_index, faiss.IndexFlat) else "approximate"
+    def cells(self) -> int:
+        """The number of cells of vectors that are near to each other; 1 if there are none."""
+        ivf = _cell_index(self._index)
+        return 1 if ivf is None else int(ivf.nlist)
 
-    def search(self, query: Vectors, *, k: int, among: Ids | None = None) -> list[tuple[int, float]]:
-        """Return (chunk id, cosine) of the `k` vectors nearest to a unit vector (dimension,), best first.
+    @property
+    def has_graph(self) -> bool:
+        """Whether a graph leads from vector to vector."""
+        return isinstance(_innermost(self._index), faiss.IndexHNSW)
 
-        `among` limits the search to these ids, in ascending order. The result may be shorter than `k`.
+    def ids(self) -> Ids:
+        """Return the ids of the chunks, ascending."""
+        if self._ids_by_position is not None:
+            return np.sort(self._ids_by_position)
+        lists = _innermost(self._index).invlists
+        sizes = ((number, lists.list_size(number)) for number in range(lists.nlist))
+        parts = [faiss.rev_swig_ptr(lists.get_ids(number), size).copy() for number, size in sizes if size]
+        return np.sort(np.concatenate([np.empty(0, dtype=np.int64), *parts]))
+
+    def candidates(self, queries: Vectors, *, k: int, parameters: SearchParameters, among: Ids | None = None) -> Ids:
+        """Return the ids (n, k) of the vectors that seem nearest to each query, best first, padded with -1.
+
+        `among` limits them to these ids, in ascending order.
         """
-        k = min(k, self.count if among is None else len(among))
-        if k == 0:
-            return []
-        index, selector = self._searched if k <= _MOST_FROM_GPU else self._cpu_index, None
-        if among is not None:
-            # GPU indexes accept no selector, and the probed cells may hold few of the vectors that pass a filter.
-            index = self._flat if len(among) <= EXACT_UP_TO else self._cpu_index
-            selector = faiss.IDSelectorBatch(np.flatnonzero(np.isin(self._ids.values, among)))
-        scores, positions = index.search(query[None, :], k, params=self._parameters(index, selector))
-        return [
-            (int(self._ids.values[position]), float(score))
-            for position, score in zip(positions[0], scores[0], strict=True)
-            if position >= 0  # FAISS pads short results with -1
-        ]
-
-    def vectors_of(self, ids: Sequence[int]) -> Vectors:
-        """Return the vectors (n, dimension) of these chunk ids; those of an approximate index have 8 bits.
-
-        Raises:
-            IndexDamaged: an id is not in the index.
-        """
-        vectors: Vectors = self._flat.reconstruct_batch(self._ids.positions(ids))
-        return vectors
-
-    def search_each(self, queries: Vectors, *, k: int) -> tuple[Ids, Vectors]:
-        """Return (chunk ids, cosines), each (n, at most `k`), nearest to each unit row of `queries`, best first.
-
-        Short results are padded with the id -1.
-        """
-        k = min(k, self.count, _MOST_FROM_GPU)
+        k = min(k, self.count)
         if k == 0 or not len(queries):
-            return np.empty((len(queries), 0), dtype=np.int64), np.empty((len(queries), 0), dtype=np.float32)
-        scores, positions = self._searched.search(queries, k, params=self._parameters(self._searched, None))
-        return np.where(positions < 0, -1, self._ids.values[positions]), scores
+            return np.empty((len(queries), 0), dtype=np.int64)
+        selector = None if among is None else self._selector(among)
+        found: Ids
+        _, found = self._index.search(queries, k, params=_faiss_parameters(self._index, parameters, selector))
+        return found if self._ids_by_position is None else np.where(found < 0, -1, self._ids_by_position[found])
 
-    def _parameters(self, index: Any, selector: Any) -> Any:
-        if index is self._flat:
-            return faiss.SearchParameters(sel=selector)
-        if index is not self._cpu_index:  # the index on the GPU
-            return None
-        cells = faiss.extract_index_ivf(self._cpu_index).nlist
-        probe = faiss.SearchParametersIVF(sel=selector, nprobe=max(16, cells // _CELLS_PER_PROBE))
-        return faiss.IndexRefineSearchParameters(k_factor=_REFINEMENT_FACTOR, base_index_params=probe)
+    def _selector(self, among: Ids) -> Any:
+        labels = among
+        if self._ids_by_position is not None:
+            labels = np.flatnonzero(np.isin(self._ids_by_position, among))
+        allowed = np.zeros(int(labels[-1]) + 1 if len(labels) else 0, dtype=bool)
+        allowed[labels] = True
+        return faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
 
-    def _index_for_gpu(self) -> Any:
-        if self.kind == "exact":
-            return self._cpu_index
-        # The CPU's fast-scan codes have no GPU kernel: the GPU searches all refined vectors instead.
-        flat = faiss.IndexFlatIP(self._cpu_index.d)
-        for _, vectors in self.reconstruct():
-            flat.add(vectors)
-        return flat
+
+def training_size(kind: str, *, dimension: int) -> int:
+    """Return how many vectors a kind is trained with."""
+    ivf = _cell_index(_new_index(kind, dimension))
+    return max(_LEAST_TRAINING, _TRAINING_PER_CELL * (0 if ivf is None else int(ivf.nlist)))
+
+
+def validate_checksum(path: Path) -> None:
+    """Read a file to its end and compare it with its checksum.
+
+    Raises:
+        IndexDamaged: it does not end with the checksum of everything before it, or cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        remaining = path.stat().st_size - len(_CHECKSUM_MARK) - digest.digest_size
+        with path.open("rb") as file:
+            while remaining > 0 and (block := file.read(min(remaining, 1 << 20))):
+                digest.update(block)
+                remaining -= len(block)
+            checksum = file.read()
+    except OSError as error:
+        raise IndexDamaged(f"The vector index {path} cannot be read: {plain_reason(error)}.") from None
+    if remaining or checksum != _CHECKSUM_MARK + digest.digest():
+        raise IndexDamaged(f"The vector index {path} is damaged: its checksum is wrong.")
 
 
 def principal_axes(vectors: Vectors, *, count: int = 2) -> Vectors:
@@ -223,23 +234,50 @@ def principal_axes(vectors: Vectors, *, count: int = 2) -> Vectors:
     return np.ascontiguousarray(axes.T)
 
 
-def _validate_checksum(path: Path) -> None:
-    """Raise IndexDamaged unless a file ends with the checksum of everything before it."""
-    digest = hashlib.sha256()
+def _new_index(kind: str, dimension: int) -> Any:
     try:
-        remaining = path.stat().st_size - len(_CHECKSUM_MARK) - digest.digest_size
-        with path.open("rb") as file:
-            while remaining > 0 and (block := file.read(min(remaining, 1 << 20))):
-                digest.update(block)
-                remaining -= len(block)
-            checksum = file.read()
-    except OSError as error:
-        raise IndexDamaged(f"The vector index {path} cannot be read: {plain_reason(error)}.") from None
-    if remaining or checksum != _CHECKSUM_MARK + digest.digest():
-        raise IndexDamaged(f"The vector index {path} is damaged: its checksum is wrong.")
+        index = faiss.index_factory(dimension, kind, faiss.METRIC_INNER_PRODUCT)
+    except RuntimeError as error:
+        raise IndexKindError(
+            f"There is no index kind {kind!r} for vectors of {dimension} dimensions: {_reason(error)}.",
+            remedy=f"Use {_KINDS}.",
+        ) from None
+    if not isinstance(_innermost(index), faiss.IndexIVF | faiss.IndexHNSW):
+        raise IndexKindError(f"An index of the kind {kind!r} cannot be searched here.", remedy=f"Use {_KINDS}.")
+    return index
 
 
-def _sample(blocks: Blocks, *, count: int, size: int) -> Vectors:
-    """Return an evenly spaced sample: whole blocks would hold neighbours from a few documents only."""
-    step = max(1, count // size)
-    return np.concatenate([vectors[::step] for _, vectors in blocks()])
+def _innermost(index: Any) -> Any:
+    """Return the index inside of the stages that turn vectors before it, or compare its results again."""
+    while isinstance(index, faiss.IndexPreTransform | faiss.IndexRefine):
+        index = faiss.downcast_index(index.index if isinstance(index, faiss.IndexPreTransform) else index.base_index)
+    return index
+
+
+def _keeps_ids(index: Any) -> bool:
+    """Return whether an index labels vectors as it is told, which cells do, instead of by their positions."""
+    while isinstance(index, faiss.IndexPreTransform):
+        index = faiss.downcast_index(index.index)
+    return isinstance(index, faiss.IndexIVF)
+
+
+def _cell_index(index: Any) -> Any | None:
+    innermost = _innermost(index)
+    return innermost if isinstance(innermost, faiss.IndexIVF) else None
+
+
+def _faiss_parameters(index: Any, parameters: SearchParameters, selector: Any) -> Any:
+    index = faiss.downcast_index(index)
+    if isinstance(index, faiss.IndexPreTransform):
+        return faiss.SearchParametersPreTransform(index_params=_faiss_parameters(index.index, parameters, selector))
+    if isinstance(index, faiss.IndexRefine):
+        inner = _faiss_parameters(index.base_index, parameters, selector)
+        return faiss.IndexRefineSearchParameters(k_factor=_REFINEMENT_FACTOR, base_index_params=inner)
+    if isinstance(index, faiss.IndexHNSW):
+        return faiss.SearchParametersHNSW(sel=selector, efSearch=parameters.breadth)
+    return faiss.SearchParametersIVF(sel=selector, nprobe=min(parameters.probes, index.nlist))
+
+
+def _reason(error: RuntimeError) -> str:
+    """Return what FAISS says without the place in its source."""
+    return str(error).splitlines()[0].rpartition("Error: ")[2].strip().rstrip(".")

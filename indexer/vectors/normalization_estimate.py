@@ -31,6 +31,7 @@ _DIMENSIONS_PER_DIRECTION = 4  # at least, for vectors of few dimensions
 _RIDGE = 3.0  # of 1 to 12 the best mean over six public data sets; 2 to 4 are close
 _RIDGE_TUNED = 6.0  # an adapter has learnt part of the correction: 4 to 8 are close to the best of nine data sets
 _DRIFT_SAMPLE = 4096  # chunks that are compared with the old mean
+_HELD_OUT = 300  # chunks with a query to measure searches with
 _QUERY_BATCH = 64  # synthetic queries between two reports of progress
 
 QueryProgress = Callable[[int, int], None]
@@ -58,6 +59,19 @@ def estimate_normalizations(
         catalog, pair.echo, generation=generation, count=count, encoder=encoder, on_progress=on_progress
     )
     return replace(pair, relevance=scale)
+
+
+def embed_held_out_queries(
+    catalog: Catalog, *, generation: int, encoder: EchoEncoder, on_progress: QueryProgress
+) -> Vectors:
+    """Embed a synthetic query for each of some hundred chunks, unit rows (n, dimension), to measure searches with."""
+    chance, languages = random.Random(1), catalog.languages()
+    queries = []
+    for _, path, text in sample_chunks(catalog, generation=generation, most=_HELD_OUT):
+        variants = synthetic_queries("\n".join([*path[-1:], text]), languages=languages, rng=chance)
+        if variants is not None:
+            queries.append(chance.choice(variants))
+    return _embed_queries(encoder, queries, on_progress).echo
 
 
 def _estimate_relevance(

@@ -10,6 +10,7 @@ EchoIndexError
 │   └── DocumentError    one document that cannot be read
 ├── IndexMissing         no complete index in a folder
 ├── IndexMismatch        an index that was built with other settings than the requested ones
+├── IndexKindError       a kind of vector index that there is not, or that cannot be built from these vectors
 ├── IndexDamaged         an index whose files contradict each other
 ├── IndexUnwritable      an index that cannot be written: full disk, read-only folder
 ├── IndexBusy            an index that another process is writing
@@ -70,6 +71,10 @@ class IndexMissing(EchoIndexError):
 
 class IndexMismatch(EchoIndexError):
     """An index was built with other settings than the requested ones."""
+
+
+class IndexKindError(EchoIndexError):
+    """FAISS has no vector index of the requested kind, or it cannot be built from these vectors."""
 
 
 class IndexDamaged(EchoIndexError):

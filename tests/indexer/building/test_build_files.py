@@ -161,7 +161,7 @@ def test_a_removed_file_stays_visible_in_the_previous_generation(folder: Path, i
 def test_only_the_files_of_the_previous_generation_stay(
     folder: Path, index: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("echo_index.indexer.generations.vector_file.EXACT_UP_TO", 10)
+    monkeypatch.setattr("echo_index.indexer.vectors.index_kind.EXACT_UP_TO", 10)
     for number in range(20):
         write(folder, **{f"note{number}": f"# Note {number}\n\nThe note of number {number}.\n"})
     for number in range(1, 5):

@@ -255,7 +255,7 @@ def test_new_documents_given_as_objects_have_the_hashes_of_what_is_embedded(tmp_
 
 
 def test_the_vector_file_of_open_readers_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("echo_index.indexer.generations.vector_file.EXACT_UP_TO", 10)
+    monkeypatch.setattr("echo_index.indexer.vectors.index_kind.EXACT_UP_TO", 10)
     write(tmp_path / "notes", **{f"note{number:02}": f"Whale number {number}." for number in range(20)})
     rebuilt(tmp_path)
     rebuilt(tmp_path, context=MUSEUM)

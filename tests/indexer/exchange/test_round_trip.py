@@ -153,7 +153,7 @@ def test_a_context_comes_back(tmp_path: Path) -> None:
 def test_an_approximate_index_gets_its_file(
     notes: Path, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("echo_index.indexer.generations.vector_file.EXACT_UP_TO", 10)
+    monkeypatch.setattr("echo_index.indexer.vectors.index_kind.EXACT_UP_TO", 10)
     import_index(exported, tmp_path / "copy")
     assert (tmp_path / "copy" / "vectors-1.faiss").exists()
     assert contents(tmp_path / "copy")["counts"] == contents(notes / "index")["counts"]

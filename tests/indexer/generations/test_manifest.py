@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import asdict, fields, replace
@@ -17,8 +18,10 @@ from echo_index.indexer.generations.manifest import (
     Manifest,
     manifest_stamp,
     read_manifest,
+    with_needed_format,
     write_manifest,
 )
+from echo_index.indexer.vectors.index_kind import IndexDescription, SearchParameters
 from echo_index.indexer.vectors.normalization import NormalizationPair, VectorNormalization
 
 MEANS = np.array([[0.1, -0.2], [1 / 3, 1e-30]], dtype=np.float32)
@@ -125,9 +128,37 @@ def test_a_manifest_must_not_name_files_in_other_folders(tmp_path: Path, name: s
         read_manifest(tmp_path)
 
 
+APPROXIMATE = IndexDescription(
+    "IVF1,PQ160x4fs", SearchParameters(probes=3, breadth=5, candidates=80), 0.98, 0.985, 300, 210.0, 88.5
+)
+
+
+def test_an_approximate_index_is_described_and_closed_to_earlier_versions(tmp_path: Path) -> None:
+    described = with_needed_format(replace(MANIFEST, vector_index=APPROXIMATE))
+    write_manifest(tmp_path, described)
+    assert read_manifest(tmp_path) == described
+    assert described.format_version == 7
+    assert with_needed_format(replace(described, vector_index=None)) == with_needed_format(MANIFEST)
+
+
+@pytest.mark.parametrize("parameters", [None, {}, {"probes": 1, "depth": 2}, 7])
+def test_a_description_of_the_index_that_cannot_be_read_is_damage(tmp_path: Path, parameters: object) -> None:
+    write_manifest(tmp_path, with_needed_format(replace(MANIFEST, vector_index=APPROXIMATE)))
+    written = json.loads((tmp_path / "manifest.json").read_text())
+    del written["checksum"]
+    written["vector_index"]["parameters"] = parameters
+    written["checksum"] = hashlib.sha256(json.dumps(written, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    (tmp_path / "manifest.json").write_text(json.dumps(written))
+    if parameters == {}:
+        assert read_manifest(tmp_path).vector_index == replace(APPROXIMATE, parameters=SearchParameters())
+        return
+    with pytest.raises(IndexDamaged, match="is incomplete"):
+        read_manifest(tmp_path)
+
+
 @pytest.mark.parametrize("name", [field.name for field in fields(Manifest)])
 def test_a_missing_field_is_noticed(tmp_path: Path, name: str) -> None:
-    write_manifest(tmp_path, MANIFEST)
+    write_manifest(tmp_path, with_needed_format(replace(MANIFEST, vector_index=APPROXIMATE)))
     written = json.loads((tmp_path / "manifest.json").read_text())
     del written["spaces" if name == "normalizations" else name]
     (tmp_path / "manifest.json").write_text(json.dumps(written))

@@ -33,7 +33,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def approximate(index: Path, built: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return an index whose vectors have a file."""
-    monkeypatch.setattr("echo_index.indexer.generations.vector_file.EXACT_UP_TO", 10)
+    monkeypatch.setattr("echo_index.indexer.vectors.index_kind.EXACT_UP_TO", 10)
     shutil.rmtree(index)
     build(built.parent, index)
     return index

@@ -93,7 +93,7 @@ def test_a_derived_file_is_rebuilt_without_a_model(
     damage: Callable[[Path], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("echo_index.indexer.generations.vector_file.EXACT_UP_TO", 10)
+    monkeypatch.setattr("echo_index.indexer.vectors.index_kind.EXACT_UP_TO", 10)
     write(folder, more="# More\n\nMore of them.\n")
     build(folder, index)
     assert problems(verify_index(index)) == {}
