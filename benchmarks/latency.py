@@ -11,37 +11,28 @@ are medians, with the minimum in brackets.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import re
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from pathlib import Path
 from statistics import median
 from typing import get_args
 
-import numpy as np
-
-from benchmarks.encode.corpus import GUIDE, guide_sentences
+from benchmarks.encode.corpus import GUIDE
 from benchmarks.encode.machine import machine
+from benchmarks.generated_index import write_random_index
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.generation.chat_template import conversation_tokens
 from echo_index.embeddings.generation.text_generation import generate
 from echo_index.embeddings.models.bundled import DEFAULT_MODEL
 from echo_index.embeddings.models.language_model import LanguageModel, load_model
 from echo_index.indexer.building.build_files import build_index
-from echo_index.indexer.catalog.catalog import CATALOG, Catalog
-from echo_index.indexer.catalog.records import ChunkRow, DocumentRow, SearchFilter
-from echo_index.indexer.generations.commit import commit_generation
-from echo_index.indexer.generations.manifest import MANIFEST
-from echo_index.indexer.generations.snapshot import open_snapshot
+from echo_index.indexer.catalog.records import SearchFilter
+from echo_index.indexer.generations.manifest import MANIFEST, read_manifest
 from echo_index.indexer.sources.source import Source
-from echo_index.indexer.text.language_detection import ENGLISH
-from echo_index.indexer.text.stopwords import stop_words
 from echo_index.retriever.rag.answer_prompt import answer_prompt
 from echo_index.retriever.rag.chat_model import EchoChatModel, conversation
 from echo_index.retriever.search.retriever import Retriever
@@ -50,8 +41,8 @@ from echo_index.retriever.search.searcher import Mode
 _QUESTIONS = Path(__file__).parents[1] / "data" / "guide_questions.jsonl"
 _COMMAND = Path(sys.executable).with_name("echo-index")
 _PROCESSES = 5
-_WORDS, _PASSAGES_A_FILE, _QUERY_WORDS = 120, 50, 12
-_VOCABULARY, _LARGE_QUERIES = 200_000, 60
+_WORDS, _QUERY_WORDS = 120, 12
+_LARGE_QUERIES = 60
 _ANSWER_TOKENS = 60
 _MODE_SUFFIXES = {"dense": ".", "hybrid": "?", "lexical": ""}
 
@@ -83,7 +74,7 @@ def main(words: Sequence[str] | None = None) -> None:
         _time_questions(encoder, questions)
         _time_answers(Retriever.open(guide, encoder=encoder), model, questions[:8])
         if not (large / MANIFEST).exists():
-            _write_large_index(large, guide, given.passages)
+            write_random_index(large, read_manifest(guide), given.passages, words=_WORDS)
         retriever = Retriever.open(large, encoder=encoder)
         _time_searches(retriever, _large_queries(retriever))
 
@@ -165,14 +156,6 @@ def _print_times(label: str, seconds: Sequence[float], unit: str) -> None:
     print(f"{label:55}{factor * median(seconds):8.2f} {unit} ({factor * min(seconds):.2f})", flush=True)
 
 
-def _vocabulary(random: np.random.Generator) -> list[str]:
-    """Return words, the most frequent first: English stop words, words of the guide, and generated ones."""
-    known = [word.lower() for sentence in guide_sentences() for word in re.findall("[A-Za-z]+", sentence)]
-    words = list(dict.fromkeys([*sorted(stop_words(ENGLISH)), *known]))
-    pairs = random.integers(len(words), size=(_VOCABULARY - len(words), 2))
-    return [*words, *(words[first] + words[second] for first, second in pairs)]
-
-
 def _large_queries(retriever: Retriever) -> list[str]:
     """Return the first words of passages that are evenly spread over the index of generated passages."""
     snapshot = retriever.snapshot
@@ -180,42 +163,6 @@ def _large_queries(retriever: Retriever) -> list[str]:
     ids = snapshot.catalog.chunk_ids(SearchFilter(), generation=generation)[::every]
     passages = snapshot.catalog.chunks(ids.tolist()).values()
     return [" ".join(passage.chunk.text.split()[:_QUERY_WORDS]) for passage in passages]
-
-
-def _write_large_index(index: Path, like: Path, passages: int) -> None:
-    """Write an index of generated passages with the settings of the index `like`."""
-    manifest = open_snapshot(like, index_device="cpu").manifest
-    random = np.random.default_rng(0)
-    words = _vocabulary(random)
-    frequency = (1 / (np.arange(len(words)) + 2.7)).cumsum()
-    index.mkdir(parents=True)
-    with closing(Catalog(index / CATALOG, create=True)) as catalog:
-        for file in range(passages // _PASSAGES_A_FILE):
-            rows = []
-            for number in range(_PASSAGES_A_FILE):
-                drawn = np.searchsorted(frequency, random.random(_WORDS) * frequency[-1])
-                text = " ".join(words[number] for number in drawn)
-                hashed = hashlib.sha256(f"{file} {number}".encode()).digest()
-                rows.append(ChunkRow(text, (), number * 2000, number * 2000 + len(text), None, number + 1, hashed))
-            vectors = random.standard_normal((len(rows), manifest.normalizations.echo.dimension), dtype=np.float32)
-            vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-            name = f"document-{file}.md"
-            document = DocumentRow(name, hashlib.sha256(name.encode()).hexdigest(), 1, 1, "markdown", name)
-            catalog.put_document(document, rows, generation=1)
-            catalog.put_vectors([row.hash for row in rows], vectors, classical=None)
-        commit_generation(
-            index,
-            catalog,
-            generation=1,
-            counts=catalog.counts(generation=1),
-            fingerprint=manifest.fingerprint,
-            encoder=manifest.encoder,
-            chunking=manifest.chunking,
-            context=manifest.context,
-            normalizations=manifest.normalizations,
-            canaries=manifest.canaries,
-            before=None,
-        )
 
 
 if __name__ == "__main__":
