@@ -172,9 +172,12 @@ def _parameters(index: FaissIndex) -> Iterator[tuple[SearchParameters, str]]:
         for candidates in _CANDIDATES:
             yield SearchParameters(candidates=candidates), f"{candidates} candidates"
     else:
-        for share in (32, 16, 8, 4, 2):
-            probes = max(1, index.cells // share)
+        for probes in _probes(index.cells):
             yield SearchParameters(probes=probes, candidates=160), f"{probes} cells, 160 candidates"
+
+
+def _probes(cells: int) -> list[int]:
+    return sorted({max(1, cells // share) for share in (32, 16, 8, 4, 2)})
 
 
 def _raw_faiss(bench: _Bench, kind: str) -> tuple[list[_Way], float]:
@@ -186,7 +189,7 @@ def _raw_faiss(bench: _Bench, kind: str) -> tuple[list[_Way], float]:
         index.add(vectors)
     settings: list[dict[str, int]] = [{}]
     if kind.startswith("IVF"):
-        settings = [{"nprobe": cells // share} for share in (32, 16, 8, 4, 2)]
+        settings = [{"nprobe": probes} for probes in _probes(int(kind.removeprefix("IVF").split(",")[0]))]
     elif kind.startswith("HNSW"):
         settings = [{"efSearch": breadth} for breadth in _BREADTHS]
     if "Refine" in kind:
