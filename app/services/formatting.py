@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from echo_index.retriever.search.hits import Hit, Location
 
 STAGE_LABELS = {
+    "distributing": "Embedding files on the cluster",
     "reading": "Reading files",
     "embedding": "Embedding passages",
     "normalizing": "Normalizing vectors",

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from echo_index.errors import SourceError
 from echo_index.indexer.building.build_session import BuildSession, Progress, begin_build
-from echo_index.indexer.building.document_sync import BuildReport, chunk_rows, document_row
+from echo_index.indexer.building.document_rows import chunk_rows, document_row
+from echo_index.indexer.building.document_sync import BuildReport
 from echo_index.indexer.catalog.records import DocumentRow
 from echo_index.indexer.documents.chunking import Chunking
 from echo_index.indexer.documents.document import Document, valid_document

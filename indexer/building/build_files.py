@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from echo_index.indexer.building.build_session import BuildSession, OnRecognizing, Progress, begin_build
 from echo_index.indexer.building.document_sync import BuildReport, DocumentUpdate
+from echo_index.indexer.building.engine import LOCAL, Engine
 from echo_index.indexer.building.prefetch import OnFileRead, Prefetch
 from echo_index.indexer.documents.chunking import Chunking
 from echo_index.indexer.documents.recognition import ocr_hint
@@ -36,6 +37,7 @@ def build_index(
     index_kind: str | None = None,
     recall: float | None = None,
     keep_gone: bool = False,
+    engine: Engine = LOCAL,
     progress: Progress = lambda stage, done, total: None,
     on_recognizing: OnRecognizing = lambda page: None,
 ) -> BuildReport:
@@ -64,6 +66,7 @@ def build_index(
         keep_gone: a source that is missing, is an empty folder or cannot be read is no error: its documents stay in the
             index, the source stays remembered, and the report names it. Such a folder may be a disk that is not
             mounted.
+        engine: where files are read and embedded: on this machine, or on many, see `RayEngine`. The index is the same.
         progress: receives the stage, the number of items done, and of all items or None.
         on_recognizing: receives the page that is being recognized, as words for the user.
 
@@ -76,6 +79,7 @@ def build_index(
         IndexBusy: another process is writing this index.
         IndexUnwritable: the disk is full or the folder cannot be written.
         IndexKindError: FAISS has no index of that kind, or cannot train it with so few chunks.
+        EngineError: the engine cannot be reached, or cannot do its work.
     """
     started = time.monotonic()
     with writer_lock(index_dir):
@@ -99,10 +103,11 @@ def build_index(
                 if source != before
             ]
             ocr = remembered_ocr(session.catalog, ocr)
-            with DocumentReader(ocr=ocr) as reader:
-                read = partial(_update_catalog, session, sources, reader, ocr, keep_gone)
-                session.embed_during(Prefetch(read, stop=reader.stop, activity=lambda: reader.recognizing))
-            session.commit()
+            with engine.prepared(session, sources, ocr=ocr, keep_gone=keep_gone) as session.prepared:
+                with DocumentReader(ocr=ocr) as reader:
+                    read = partial(_update_catalog, session, sources, reader, ocr, keep_gone)
+                    session.embed_during(Prefetch(read, stop=reader.stop, activity=lambda: reader.recognizing))
+                session.commit()
     report = session.report
     report.ocr_hint = ocr_hint(report.omissions, report.failures, report.skipped.unsupported, ocr=ocr)
     session.report.seconds = time.monotonic() - started
@@ -128,6 +133,7 @@ def _update_catalog(
         report=session.report,
         context=session.context,
         ocr=ocr,
+        prepared=session.prepared,
         keep_gone=keep_gone,
     )
     update.run(sources, skip=[session.index_dir], on_file_read=on_file_read)

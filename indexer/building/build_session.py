@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from echo_index.errors import IndexDamaged, IndexMismatch, TextError
 from echo_index.indexer.building.document_sync import BuildReport
 from echo_index.indexer.building.prefetch import Prefetch
+from echo_index.indexer.building.prepared import NOTHING, Prepared
 from echo_index.indexer.catalog.catalog import CATALOG, Catalog, delete_catalog
 from echo_index.indexer.catalog.index_context import change_context, stored_context
 from echo_index.indexer.documents.chunking import Chunking, embedded_text
@@ -39,8 +40,9 @@ from echo_index.indexer.vectors.recall import HeldOutQueries
 
 if TYPE_CHECKING:
     from echo_index.embeddings.encoder import EchoEncoder
+    from echo_index.embeddings.vectors.paired_embeddings import EmbeddingPair
 
-Stage = Literal["reading", "embedding", "normalizing", "indexing"]
+Stage = Literal["distributing", "reading", "embedding", "normalizing", "indexing"]
 Progress = Callable[[Stage, int, int | None], None]
 """Receives the stage, the number of items done, and the number of all items, or None if it is not known yet."""
 
@@ -215,6 +217,7 @@ class BuildSession:
         self.progress = progress
         self.on_recognizing = on_recognizing
         self.report = BuildReport()
+        self.prepared: Prepared = NOTHING
         self._to_embed: int | None = None
         self.visible = visible
         self.before = visible if continues else None
@@ -279,7 +282,7 @@ class BuildSession:
                 embedded_text(stored.title, stored.chunk.headings, stored.chunk.full_text, context=context)
                 for stored in distinct
             ]
-            for positions, pairs in self.encoder.encode_document_pairs(texts):
+            for positions, pairs in self._vectors([stored.chunk.hash for stored in distinct], texts):
                 hashes = [distinct[position].chunk.hash for position in positions]
                 if pairs.classical is None:
                     self.catalog.keep_classical_vectors(False)  # the prompt has the text once, and gives none
@@ -288,6 +291,16 @@ class BuildSession:
                 self.report.embedded += len(positions)
                 self._report_progress(reading)
         return after
+
+    def _vectors(self, hashes: Sequence[bytes], texts: Sequence[str]) -> Iterator[tuple[Sequence[int], EmbeddingPair]]:
+        """Yield (positions, vectors) of texts: first those that were embedded ahead, then the others as they come."""
+        ahead, pairs = self.prepared.vectors(hashes)
+        if ahead:
+            yield ahead, pairs
+        taken = {*ahead}
+        others = [position for position in range(len(texts)) if position not in taken]
+        for positions, embedded in self.encoder.encode_document_pairs([texts[position] for position in others]):
+            yield [others[position] for position in positions], embedded
 
     def _report_progress(self, reading: Prefetch | None) -> None:
         """Report the number of files while they are being read, afterwards the number of embedded texts."""

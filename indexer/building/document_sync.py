@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from echo_index.errors import SourceError
 from echo_index.indexer.building.archive_sync import ArchiveUpdate, StoredArchive, stored_archives
+from echo_index.indexer.building.document_rows import chunk_rows, file_row
 from echo_index.indexer.building.prefetch import OnFileRead
+from echo_index.indexer.building.prepared import NOTHING, Prepared, ReadPassages
 from echo_index.indexer.building.seen_files import SeenFiles
 from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.catalog.chunk_queries import document_chunks
-from echo_index.indexer.catalog.fts_index import document_language
 from echo_index.indexer.catalog.records import ARCHIVE, ChunkRow, DocumentRow
-from echo_index.indexer.documents.chunking import (
-    Chunking,
-    embedded_hash,
-    embedded_title,
-    split_into_chunks,
-    with_table_header,
-)
-from echo_index.indexer.documents.document import Document
+from echo_index.indexer.documents.chunking import Chunking
 from echo_index.indexer.documents.formats import readers_version
-from echo_index.indexer.documents.recognition import recognition_phrase
 from echo_index.indexer.generations.source_registry import (
     excluded_paths,
     members_skipped,
@@ -39,7 +32,8 @@ from echo_index.indexer.sources.source import Source
 from echo_index.indexer.storage.stored_paths import full_path, stored_path
 from echo_index.indexer.vectors.index_kind import IndexDescription
 
-_READERS = "readers"  # the setting with the version of the readers that read all files
+READERS = "readers"
+"""The setting with the version of the readers that read all files."""
 _CHECK = "Check the folder, --include and --exclude; hidden and git-ignored files are skipped."
 _CONVERT = "Save them as another format first, such as PDF, Word (.docx), HTML or plain text."
 
@@ -92,6 +86,8 @@ class DocumentUpdate:
     report: BuildReport
     context: str = ""
     ocr: bool = True
+    prepared: Prepared = NOTHING
+    """What was read and embedded ahead; it is not read again."""
     keep_gone: bool = False
     """Whether a source that is missing, empty or cannot be read keeps its documents, instead of ending the build."""
 
@@ -104,7 +100,7 @@ class DocumentUpdate:
             SourceError: the sources hold no file, or one of them disappeared meanwhile.
         """
         known = self.catalog.current_documents()
-        self.report.read_again = bool(known) and self.catalog.setting(_READERS) != readers_version(ocr=self.ocr)
+        self.report.read_again = bool(known) and self.catalog.setting(READERS) != readers_version(ocr=self.ocr)
         excluded = excluded_paths(self.catalog)
         file_sources = {stored_path(source.path, self.index_dir) for source in sources if not source.pattern}
         find_archive = stored_archives(known, excluded, file_sources)
@@ -153,8 +149,8 @@ class DocumentUpdate:
         met = seen.documents | seen.archives
         set_excluded_paths(self.catalog, excluded - met)
         self._remove_missing([row for path, row in known.items() if path not in met], present, unreadable, gone)
-        if self.catalog.setting(_READERS) != readers_version(ocr=self.ocr):
-            self.catalog.set_settings({_READERS: readers_version(ocr=self.ocr)})
+        if self.catalog.setting(READERS) != readers_version(ocr=self.ocr):
+            self.catalog.set_settings({READERS: readers_version(ocr=self.ocr)})
 
     def _count_skipped(
         self, skipped: Mapping[Source, Sequence[tuple[Path, SkipReason]]], archives: Iterable[str]
@@ -215,8 +211,12 @@ class DocumentUpdate:
             self.report.unchanged += 1
             seen.add(path, 0)
             return
+        read = self.prepared.find(file, path)
+        if isinstance(read, ReadPassages):
+            seen.add(path, self._store(read.row, read.chunks, known))
+            return
         try:
-            read = self.reader.read(file.path, real_path=file.real_path, known_hash=known_hash)
+            read = read or self.reader.read(file.path, real_path=file.real_path, known_hash=known_hash)
         except FileNotFoundError:
             return
         seen.add(path, self._apply(file, path, read, known))
@@ -230,26 +230,28 @@ class DocumentUpdate:
                 self._touch(path, read.size, read.modified_ns, archive)
             self.report.unchanged += 1
             return 0
-        chunks = [] if read.document is None else self._chunks(read.document)
-        row = replace(_row(path, file, read), archive=archive)
+        chunks: list[ChunkRow] = []
+        if read.document:
+            chunks += chunk_rows(read.document, self.token_starts, self.chunking, context=self.context)
+        return self._store(replace(file_row(path, file, read), archive=archive), chunks, known)
+
+    def _store(self, row: DocumentRow, chunks: Sequence[ChunkRow], known: DocumentRow | None) -> int:
+        """Store a document, unless the known one holds the same; return its number of new chunks."""
+        path = row.path
         if known and self._holds_the_same(known, row, chunks):
-            self._touch(path, row.size, row.modified_ns, archive)
+            self._touch(path, row.size, row.modified_ns, row.archive)
             if known.fields != row.fields:
                 self.catalog.set_fields(path, row.fields)
             self.report.unchanged += 1
             return 0
         self.catalog.put_document(row, chunks, generation=self.generation)
-        if read.document:
-            self.report.omissions += [(path, phrase) for phrase in read.document.omissions]
-            self.report.recognitions += [(path, row.recognition)] if row.recognition else []
+        self.report.omissions += [(path, phrase) for phrase in row.omissions]
+        self.report.recognitions += [(path, row.recognition)] if row.recognition else []
         if known:
             self.report.changed += 1
         else:
             self.report.added += 1
         return len(chunks)
-
-    def _chunks(self, document: Document) -> list[ChunkRow]:
-        return [*chunk_rows(document, self.token_starts, self.chunking, context=self.context)]
 
     def _touch(self, path: str, size: int, modified_ns: int, archive: str) -> None:
         if not archive:  # all members of an archive are touched at once
@@ -289,41 +291,6 @@ class DocumentUpdate:
         for row in removed:
             if row.format == ARCHIVE:
                 remember_members_skipped(self.catalog, row.path, SkippedFiles())
-
-
-def chunk_rows(
-    document: Document, token_starts: Callable[[str], Sequence[int]], chunking: Chunking, *, context: str
-) -> Iterator[ChunkRow]:
-    """Split a document into chunks and yield their catalog rows, in an index of this context."""
-    for chunk in split_into_chunks(document, token_starts=token_starts(document.text), chunking=chunking):
-        text = with_table_header(chunk.table_header, chunk.text)
-        hash = embedded_hash(embedded_title(document), chunk.headings, text, context=context)
-        yield ChunkRow.of(chunk, hash=hash)
-
-
-def document_row(document: Document, path: str, hash: str, *, size: int, modified_ns: int) -> DocumentRow:
-    """Return the catalog row of a document."""
-    return DocumentRow(
-        path,
-        hash,
-        size,
-        modified_ns,
-        document.format,
-        document.title,
-        has_own_title=document.has_own_title,
-        language=document_language(document.format, document.text),
-        omissions=document.omissions,
-        recognition=recognition_phrase(document),
-        fields=document.fields,
-    )
-
-
-def _row(path: str, file: FoundFile, read: ReadFile) -> DocumentRow:
-    size, modified_ns = (read.size, read.modified_ns) if read.hash else (file.size, file.modified_ns)
-    if read.document:
-        return document_row(read.document, path, read.hash, size=size, modified_ns=modified_ns)
-    failure = read.failure.message if read.failure else None
-    return DocumentRow(path, read.hash, size, modified_ns, format="", title=file.path.name, failure=failure)
 
 
 def _validate_sources_exist(sources: Sequence[Source], *, may_be_empty: bool) -> None:

@@ -14,6 +14,7 @@ EchoIndexError
 ├── IndexDamaged         an index whose files contradict each other
 ├── IndexUnwritable      an index that cannot be written: full disk, read-only folder
 ├── IndexBusy            an index that another process is writing
+├── EngineError          many machines that cannot be reached or cannot do their work
 ├── ExchangeError        a file that an index cannot be exported to or imported from
 ├── CollectionError      a name of an index that does not exist, or the list of names
 └── QuestionError        a query or filter that cannot be searched
@@ -87,6 +88,10 @@ class IndexUnwritable(EchoIndexError):
 
 class IndexBusy(EchoIndexError):
     """Another process is writing the index."""
+
+
+class EngineError(EchoIndexError):
+    """The machines that an index is built on cannot be reached, or cannot do their work."""
 
 
 class ExchangeError(EchoIndexError):
