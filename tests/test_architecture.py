@@ -25,7 +25,7 @@ ORDER = {
     ),
     "indexer": (
         *("storage", "text", "conditions", "documents", "sources", "archives", "sandbox", "catalog"),
-        *("vectors", "generations", "building", "inspection", "exchange"),
+        *("vectors", "generations", "building", "inspection", "exchange", "distributed"),
     ),
     "retriever": ("search", "rag", "evaluation", "answer_evaluation", "tuning"),
     "app": ("defaults", "services", "api", "web", "mcp", "cli"),
@@ -127,7 +127,9 @@ OWNERS = {
     "starlette": ("app/services/request_guard.py", "app/api/*"),
     "mcp": ("app/mcp/*",),
     "anyio": ("app/mcp/server.py", "app/mcp/stdio.py", "app/api/limits.py"),
-    "pyarrow": ("indexer/exchange/*",),
+    "pyarrow": ("indexer/exchange/*", "indexer/distributed/ray_library.py"),
+    "ray": ("indexer/distributed/*",),
+    "fsspec": ("indexer/distributed/part_store.py",),
     "prometheus_client": ("app/api/metrics.py",),
 }
 

@@ -27,6 +27,7 @@ from echo_index.app.cli.options import (
     out,
 )
 from echo_index.app.defaults import DEFAULTS
+from echo_index.app.services.engine_choice import LOCAL_ENGINE
 
 if TYPE_CHECKING:
     from echo_index.indexer.building.document_sync import BuildReport
@@ -136,6 +137,22 @@ def build(
     recall: _Recall = None,
     precision: Precision = None,
     device: ModelDevice = "auto",
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="Where files are read and embedded: local, on this machine; ray, on the cluster of Ray that "
+            "RAY_ADDRESS names or that runs here, else on one that is started here; or ray://HOST:PORT.",
+            metavar="local|ray[://HOST:PORT]",
+        ),
+    ] = LOCAL_ENGINE,
+    parts: Annotated[
+        str | None,
+        typer.Option(
+            help="A folder that all nodes of the cluster share, such as s3://bucket/parts, for what is embedded until "
+            "the index has it. Default: inside of the index.",
+            metavar="PLACE",
+        ),
+    ] = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on: build again whenever files change, until Ctrl-C.")
     ] = False,
@@ -154,6 +171,7 @@ def build(
         encoder_from_index,
         open_encoder,
     )
+    from echo_index.app.services.engine_choice import choose_engine
     from echo_index.app.services.profile_file import with_profile
     from echo_index.embeddings.queries.query_weights import write_query_weights
     from echo_index.errors import IndexMismatch
@@ -164,6 +182,7 @@ def build(
         raise typer.BadParameter("--json prints the report of one build; leave out --watch.")
     if watch_polling and not watch:
         raise typer.BadParameter("--watch-polling says how to watch; add --watch.")
+    chosen_engine = choose_engine(engine, parts=parts, device=device, notice=notice)
     chosen_sources = _choose_sources(sources, index, null=null, include=include, exclude=exclude, keep_gone=watch)
     if not chosen_sources:
         raise typer.BadParameter(f"the index in {index} has no known sources; name one.", param_hint="SOURCE")
@@ -200,6 +219,7 @@ def build(
                 index_kind=index_kind,
                 recall=recall,
                 keep_gone=watch,
+                engine=chosen_engine,
                 progress=progress.show_stage,
                 on_recognizing=progress.show_detail,
             )

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from echo_index.indexer.catalog.catalog import EMBEDDED_TITLE, Catalog
 from echo_index.indexer.catalog.records import ARCHIVE, DocumentRow, StoredChunk
+from echo_index.indexer.catalog.vector_tables import CODES
 from echo_index.indexer.catalog.visibility_sql import FROM_VISIBLE_CHUNKS, VISIBLE
 from echo_index.indexer.documents.chunking import title_path
 
@@ -34,6 +35,13 @@ def file_stamps(catalog: Catalog, *, generation: int) -> list[tuple[str, int, in
     """
     query = f"SELECT path, size, modified_ns FROM documents WHERE {catalog.archive_sql} = '' AND {VISIBLE}"
     return catalog.database.rows(query, {"generation": generation})
+
+
+def hashes_with_vectors(catalog: Catalog) -> Iterator[bytes]:
+    """Yield the hash of each text that needs not be embedded again, of chunks of all generations."""
+    tables = [CODES["echo"], *([CODES["classical"]] if catalog.keeps_classical_vectors else [])]
+    joined = " ".join(f"JOIN {table} ON {table}.chunk = chunks.id" for table in tables)
+    return (row[0] for row in catalog.database.rows(f"SELECT DISTINCT hash FROM chunks {joined}"))
 
 
 @dataclass(frozen=True, slots=True)

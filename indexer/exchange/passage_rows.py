@@ -40,6 +40,25 @@ def to_block(batch: pa.RecordBatch, *, dimension: int, context: str) -> PassageB
     Raises:
         ValueError: a value is missing, of another type or impossible.
     """
+    documents, chunks = to_rows(batch, context=context)
+
+    def place(number: int) -> str:
+        return f"the passage at {chunks[number].start} of {documents[number].path!r}"
+
+    try:
+        vectors = _vectors(batch.column(VECTOR), dimension)
+        classical, has_classical = present_vectors(batch, CLASSICAL_VECTOR, dimension)
+    except WrongVector as wrong:
+        raise ValueError(f"the vector of {place(wrong.number)} {wrong.reason}") from None
+    return PassageBlock(documents, chunks, vectors, classical, has_classical)
+
+
+def to_rows(batch: pa.RecordBatch, *, context: str) -> tuple[list[DocumentRow], list[ChunkRow]]:
+    """Return the documents and the chunks of a batch, one of each for a row; rows of one document share it.
+
+    Raises:
+        ValueError: a value is missing, of another type or impossible.
+    """
     columns = {name: _values(batch, name) for name in COLUMNS if name != VECTOR}
     documents: list[DocumentRow] = []
     chunks = []
@@ -52,19 +71,10 @@ def to_block(batch: pa.RecordBatch, *, dimension: int, context: str) -> PassageB
             reason = str(error) if isinstance(error, ValueError) else "it is not complete"
             raise ValueError(f"the passage at {row['start_offset']!r} of {row['path']!r} is wrong: {reason}") from None
         documents.append(documents[-1] if documents and documents[-1] == document else document)
-
-    def place(number: int) -> str:
-        return f"the passage at {chunks[number].start} of {documents[number].path!r}"
-
-    try:
-        vectors = _vectors(batch.column(VECTOR), dimension)
-        classical, has_classical = _classical_vectors(batch, dimension)
-    except _WrongVector as wrong:
-        raise ValueError(f"the vector of {place(wrong.number)} {wrong.reason}") from None
-    return PassageBlock(documents, chunks, vectors, classical, has_classical)
+    return documents, chunks
 
 
-class _WrongVector(Exception):
+class WrongVector(Exception):
     """The vector of the passage with this number in a batch is wrong, for a reason that is a predicate."""
 
     def __init__(self, number: int, reason: str) -> None:
@@ -176,16 +186,23 @@ def _is_texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-def _classical_vectors(batch: pa.RecordBatch, dimension: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+def present_vectors(
+    batch: pa.RecordBatch, name: str, dimension: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """Return the vectors (n, dimension) of a column that may be null or missing, zero there, and which are present.
+
+    Raises:
+        WrongVector: a vector has another dimension, or not length one.
+    """
     vectors = np.zeros((len(batch), dimension), dtype=np.float32)
     present = np.zeros(len(batch), dtype=bool)
-    if CLASSICAL_VECTOR in batch.schema.names:
-        column = batch.column(CLASSICAL_VECTOR)
+    if name in batch.schema.names:
+        column = batch.column(name)
         present = np.asarray(column.is_valid().to_numpy(zero_copy_only=False), dtype=bool)
         try:
             vectors[present] = _vectors(column.drop_null(), dimension)
-        except _WrongVector as wrong:
-            raise _WrongVector(int(np.flatnonzero(present)[wrong.number]), wrong.reason) from None
+        except WrongVector as wrong:
+            raise WrongVector(int(np.flatnonzero(present)[wrong.number]), wrong.reason) from None
     return vectors, present
 
 
@@ -196,13 +213,13 @@ def _vectors(column: pa.Array, dimension: int) -> npt.NDArray[np.float32]:
     for number in np.flatnonzero(lengths != dimension)[:1]:
         length = int(lengths[number])
         reason = "is missing" if length < 0 else f"has {length} dimensions, but those of the index have {dimension}"
-        raise _WrongVector(int(number), reason)
+        raise WrongVector(int(number), reason)
     values = column.flatten().cast(arrow.float32(), safe=False)
     vectors = np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float32).reshape(-1, dimension)
     norms = np.linalg.norm(vectors, axis=1)
     for number in np.flatnonzero(~(np.abs(norms - 1) <= _LENGTH_TOLERANCE))[:1]:
         is_number = bool(np.isfinite(vectors[number]).all())
-        raise _WrongVector(
+        raise WrongVector(
             int(number), f"has length {norms[number]:.3g} instead of 1" if is_number else "holds what is no number"
         )
     return np.ascontiguousarray(vectors)

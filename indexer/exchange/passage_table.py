@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +71,12 @@ COLUMNS = (*_COLUMNS, VECTOR)
 
 
 def passage_schema(
-    dimension: int, *, with_classical: bool, normalized: bool, metadata: dict[bytes, bytes]
+    dimension: int,
+    *,
+    with_classical: bool,
+    normalized: bool = False,
+    vectors_may_lack: bool = False,
+    metadata: dict[bytes, bytes],
 ) -> pa.Schema:
     """Return the names and types of the columns, with the schema metadata of a file."""
     arrow = load_pyarrow()
@@ -86,7 +92,7 @@ def passage_schema(
         return arrow.bool_() if name == "title_is_embedded" else arrow.string()
 
     columns = [arrow.field(name, kind(name), nullable=name in _MAY_BE_EMPTY) for name in _COLUMNS]
-    columns.append(arrow.field(VECTOR, vectors, nullable=False))
+    columns.append(arrow.field(VECTOR, vectors, nullable=vectors_may_lack))
     if with_classical:
         columns.append(arrow.field(CLASSICAL_VECTOR, vectors))
     if normalized:
@@ -97,20 +103,26 @@ def passage_schema(
 def to_batch(block: PassageBlock, schema: pa.Schema, normalization: VectorNormalization) -> pa.RecordBatch:
     """Return the rows of a block, which has one passage or more."""
     arrow = load_pyarrow()
-    rows = [
-        {**document_columns(document), **chunk_columns(chunk)}
-        for document, chunk in zip(block.documents, block.chunks, strict=True)
-    ]
-    arrays = [arrow.array([row[name] for row in rows], type=schema.field(name).type) for name in _COLUMNS]
-    arrays.append(_vector_array(block.vectors))
+    arrays = [*row_arrays(block.documents, block.chunks, schema), vector_array(block.vectors)]
     if CLASSICAL_VECTOR in schema.names:
-        arrays.append(_vector_array(block.classical, absent=~block.has_classical))
+        arrays.append(vector_array(block.classical, absent=~block.has_classical))
     if NORMALIZED_VECTOR in schema.names:
-        arrays.append(_vector_array(normalization.normalize_documents(block.vectors)))
+        arrays.append(vector_array(normalization.normalize_documents(block.vectors)))
     return arrow.record_batch(arrays, schema=schema)
 
 
-def _vector_array(vectors: npt.NDArray[np.float32], absent: npt.NDArray[np.bool_] | None = None) -> pa.Array:
+def row_arrays(documents: Sequence[DocumentRow], chunks: Sequence[ChunkRow], schema: pa.Schema) -> list[pa.Array]:
+    """Return the columns of chunks, each with its document, without the vectors."""
+    arrow = load_pyarrow()
+    rows = [
+        {**document_columns(document), **chunk_columns(chunk)}
+        for document, chunk in zip(documents, chunks, strict=True)
+    ]
+    return [arrow.array([row[name] for row in rows], type=schema.field(name).type) for name in _COLUMNS]
+
+
+def vector_array(vectors: npt.NDArray[np.float32], absent: npt.NDArray[np.bool_] | None = None) -> pa.Array:
+    """Return the column of vectors (n, dimension), null where they are absent."""
     arrow = load_pyarrow()
     mask = None if absent is None else arrow.array(absent)
     return arrow.FixedSizeListArray.from_arrays(arrow.array(vectors.reshape(-1)), vectors.shape[1], mask=mask)

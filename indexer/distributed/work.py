@@ -1,0 +1,120 @@
+"""What is sent through the cluster: files to read, the settings of the work, and what came of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from echo_index.embeddings.encoder_config import EncoderConfig
+from echo_index.embeddings.runtime.devices import DeviceChoice
+from echo_index.errors import EchoIndexError, EngineError
+from echo_index.indexer.building.pending_files import PendingFile
+from echo_index.indexer.catalog.records import DocumentRow
+from echo_index.indexer.distributed.part_table import WorkedDocument
+from echo_index.indexer.documents.chunking import Chunking
+
+PART_FORMAT = 1
+"""Of parts; incremented when those of an earlier version are of no use."""
+
+_GROUP_FILES = 32
+_GROUP_BYTES = 2**18  # a minute on a few cores: as much is lost with a node
+
+
+@dataclass(frozen=True, slots=True)
+class WorkSettings:
+    """All that decides about the result of reading, cutting and embedding a file, and where it is written.
+
+    `fingerprint` is that of the encoder, `readers` the version of the readers. With `classical`, classical vectors are
+    stored, too. `parts` is the folder of the parts, `device` that of the encoder.
+    """
+
+    encoder: EncoderConfig
+    fingerprint: str
+    chunking: Chunking
+    context: str
+    readers: str
+    ocr: bool
+    classical: bool
+    parts: str
+    device: DeviceChoice
+
+    @property
+    def dimension(self) -> int:
+        """The number of components of a vector."""
+        return int(self.encoder["dimension"] or 0)
+
+    def key(self) -> str:
+        """Return the SHA-256 of all that decides about the result, in hexadecimal."""
+        facts = [PART_FORMAT, self.fingerprint, asdict(self.chunking), self.context]
+        facts += [self.readers, self.ocr, self.classical]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    def document_key(self, hash: str, file_name: str) -> str:
+        """Return the key of a document: its content, its name, which tells its format, and these settings."""
+        return hashlib.sha256("\0".join((self.key(), hash, file_name)).encode("utf-8", "replace")).hexdigest()
+
+
+State = Literal["part", "empty", "failed", "unchanged", "archive", "missing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a file, by its stored path; size and time are those that it had before it was read.
+
+    It is in a part under a key; or it is empty and has only a row; or it could not be read, or has the known hash; or
+    it is an archive, whose members are in parts; or the node has no such file.
+    """
+
+    path: str
+    state: State
+    size: int = 0
+    modified_ns: int = 0
+    hash: str = ""
+    key: str = ""
+    row: DocumentRow | None = None
+    failure: str = ""
+    node: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """Documents to embed and write as one part, and what is known of files as soon as that is done.
+
+    `trouble` is why a node cannot work; it ends the build.
+    """
+
+    documents: Sequence[WorkedDocument] = ()
+    outcomes: Sequence[Outcome] = ()
+    trouble: EchoIndexError | None = None
+
+
+Group = Sequence[PendingFile] | Sequence[WorkedDocument]
+"""Files to read, or documents of the catalog whose chunks lack vectors: the smallest unit that is lost with a node."""
+
+
+def file_groups(files: Iterable[PendingFile]) -> Iterator[Sequence[PendingFile]]:
+    """Yield files in groups of about equal work, in their order."""
+    group: list[PendingFile] = []
+    size = 0
+    for file in files:
+        if group and (len(group) == _GROUP_FILES or size + file.file.size > _GROUP_BYTES):
+            yield group
+            group, size = [], 0
+        group.append(file)
+        size += file.file.size
+    if group:
+        yield group
+
+
+def trouble(error: Exception) -> EchoIndexError:
+    """Return why this node cannot work, given the error that it met."""
+    where = f"On the node {platform.node()}: "
+    if isinstance(error, EngineError):
+        return error
+    if isinstance(error, EchoIndexError):
+        return EngineError(where + error.message, remedy=error.remedy)
+    return EngineError(f"{where}{type(error).__name__}: {error}")
