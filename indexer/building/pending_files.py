@@ -1,13 +1,15 @@
-"""Find the files that a build has to read, without reading any: those that are new, or not as the catalog has them."""
+"""Find what a build has to do, without doing it: files that are new or changed, and chunks that lack a vector."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from echo_index.indexer.building.document_sync import READERS
 from echo_index.indexer.catalog.catalog import Catalog
+from echo_index.indexer.catalog.records import ChunkRow, DocumentRow
 from echo_index.indexer.documents.formats import readers_version
 from echo_index.indexer.generations.source_registry import excluded_paths
 from echo_index.indexer.sources.scanner import FoundFile, scan
@@ -46,3 +48,18 @@ def pending_files(
             yield PendingFile(file, path)
         elif (row.size, row.modified_ns) != (file.size, file.modified_ns):
             yield PendingFile(file, path, row.hash)
+
+
+def unembedded_documents(catalog: Catalog, *, block: int) -> Iterator[list[tuple[DocumentRow, tuple[ChunkRow, ...]]]]:
+    """Yield the chunks that lack a vector in lists of about `block`, with what is embedded of their documents.
+
+    They are those of documents whose context has changed, and what an interrupted build has left.
+    """
+    after = -1
+    while waiting := catalog.without_vector(after=after, limit=block):
+        after = waiting[-1].id
+        found = []
+        for (path, title, format), stored in groupby(waiting, key=lambda item: (item.path, item.title, item.format)):
+            row = DocumentRow(path, "", 0, 0, format, title, has_own_title=bool(title))
+            found.append((row, tuple(item.chunk for item in stored)))
+        yield found

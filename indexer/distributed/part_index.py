@@ -93,8 +93,7 @@ class PartIndex:
         number = len(self._names)
         self._names.append(name)
         for key in part.places:
-            if key:
-                self._documents.setdefault(key, number)
+            self._documents.setdefault(key, number)
         rows = np.flatnonzero(part.present)
         self._prefixes.append(prefixes(part.hashes[row] for row in rows))
         self._rows.append(rows.astype(np.int32))

@@ -30,7 +30,7 @@ _METADATA_KEY = b"echo_index_part"
 
 @dataclass(frozen=True, slots=True)
 class WorkedDocument:
-    """A document with its chunks, and the key of its content with all that decides about them; '' for a mere text."""
+    """A document with its chunks, and the key of its content with all that decides about them."""
 
     key: str
     row: DocumentRow

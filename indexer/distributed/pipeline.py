@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import logging
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
 from echo_index.indexer.distributed.cluster import Shares, head_node
 from echo_index.indexer.distributed.hash_set import Prefixes
 from echo_index.indexer.distributed.ray_library import load_ray
-from echo_index.indexer.distributed.work import Group, WorkItem, WorkSettings
+from echo_index.indexer.distributed.work import Piece, WorkItem, WorkSettings
 from echo_index.indexer.distributed.workers import FileWorker, PassageWorker
 
 _POLL_SECONDS = 0.2
@@ -27,14 +27,14 @@ class PipelineLost(Exception):
 
 
 def run_pipeline(
-    groups: Sequence[Group],
+    groups: Sequence[Sequence[Piece]],
     settings: WorkSettings,
     shares: Shares,
     *,
     known_keys: Prefixes,
     known_texts: Prefixes,
     on_wait: Callable[[], None],
-) -> Iterator[WorkItem]:
+) -> Generator[WorkItem, None, None]:
     """Yield what comes of groups, in any order; `on_wait` is called often, and may raise an error to stop.
 
     Raises:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import hashlib
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,21 +12,26 @@ from echo_index.embeddings.runtime.devices import DeviceChoice
 from echo_index.embeddings.vectors.paired_embeddings import EmbeddingPair
 from echo_index.errors import DocumentError, EngineError, SourceError
 from echo_index.indexer.building.build_session import BuildSession
-from echo_index.indexer.building.pending_files import PendingFile, pending_files
+from echo_index.indexer.building.pending_files import pending_files, unembedded_documents
 from echo_index.indexer.building.prepared import Prepared, ReadPassages
 from echo_index.indexer.catalog.chunk_queries import hashes_with_vectors
+from echo_index.indexer.catalog.records import ChunkRow, DocumentRow
 from echo_index.indexer.distributed.cluster import connected, shares, validate_nodes
 from echo_index.indexer.distributed.hash_set import hash_set
 from echo_index.indexer.distributed.part_index import PartIndex
 from echo_index.indexer.distributed.part_store import PartStore, parts_folder
+from echo_index.indexer.distributed.part_table import WorkedDocument
 from echo_index.indexer.distributed.pipeline import PipelineLost, run_pipeline
 from echo_index.indexer.distributed.ray_library import load_ray
-from echo_index.indexer.distributed.work import Outcome, WorkSettings, file_groups
+from echo_index.indexer.distributed.work import Outcome, Piece, WorkSettings, groups
 from echo_index.indexer.documents.formats import readers_version
 from echo_index.indexer.sandbox.document_reader import ReadFile
 from echo_index.indexer.sources.scanner import FoundFile
 from echo_index.indexer.sources.source import Source
+from echo_index.indexer.storage.stored_paths import full_path
 
+_BLOCK_CHUNKS = 50_000  # of the catalog that are distributed at once
+_GROUPS_EACH = 8  # of each encoder: they end at about the same time, and little is lost with one
 _LOST_ROUNDS = 3  # without any result, after which the cluster is given up
 
 
@@ -60,13 +66,15 @@ class RayEngine:
         settings = self._settings(session, ocr, folder)
         store = PartStore(settings.parts)
         index = PartIndex(store, dimension=settings.dimension, context=settings.context)
-        files = [
-            *pending_files(session.catalog, session.index_dir, sources, ocr=ocr, keep_gone=keep_gone),
-        ]
-        outcomes: Mapping[str, Outcome] = {}
-        if files:
-            outcomes = _Distribution(session, settings, store, index, self.notice).run(files, self.address)
-        yield _PreparedParts(index, outcomes)
+        pending = pending_files(session.catalog, session.index_dir, sources, ocr=ocr, keep_gone=keep_gone)
+        files: dict[str, Piece] = {file.path: file for file in pending}
+        work = _Distribution(session, settings, store, index, self.notice)
+        if files or session.catalog.count_without_vector():
+            with connected(self.address):
+                validate_nodes(store, settings)
+                work.run(files)
+            index.refresh()
+        yield _PreparedParts(index, work.outcomes)
         PartStore(folder).delete_all()
 
     def _settings(self, session: BuildSession, ocr: bool, folder: str) -> WorkSettings:
@@ -101,57 +109,72 @@ class _Distribution:
         self._store = store
         self._index = index
         self._notice = notice
-        self._outcomes: dict[str, Outcome] = {}
+        self.outcomes: dict[str, Outcome] = {}
+        """What came of each file or document, by its stored path."""
 
-    def run(self, files: Sequence[PendingFile], address: str | None) -> dict[str, Outcome]:
-        """Return what came of each file, by its stored path."""
-        self._report(len(files))
-        with connected(address):
-            validate_nodes(self._store, self._settings)
-            waiting = {file.path: file for file in files}
-            lost = 0
-            while waiting:
-                before = len(waiting)
-                self._index.refresh()
-                try:
-                    self._run_once(waiting, len(files))
-                    reason = "its tasks were lost"
-                except PipelineLost as error:
-                    reason = " ".join(str(error).split())[:300]
-                lost = lost + 1 if len(waiting) == before else 0
-                if lost == _LOST_ROUNDS:
-                    raise EngineError(
-                        f"The cluster gave no result for {len(waiting)} files in {lost} attempts: {reason}",
-                        remedy="Look at ray status and at the memory of its nodes; what was embedded is kept.",
-                    )
-        self._index.refresh()
-        return self._outcomes
+    def run(self, files: Mapping[str, Piece]) -> None:
+        """Read and embed files, given by their stored paths, and the chunks of other documents that lack vectors."""
+        blocks = unembedded_documents(self._session.catalog, block=_BLOCK_CHUNKS)
+        self._distribute({**self._pieces(next(blocks, []), files), **files})
+        for block in blocks:
+            self._distribute(self._pieces(block, files))
 
-    def _run_once(self, waiting: dict[str, PendingFile], total: int) -> None:
-        """Run the pipeline for the waiting files, and take those away of which something came."""
+    def _pieces(
+        self, documents: Iterable[tuple[DocumentRow, tuple[ChunkRow, ...]]], files: Container[str]
+    ) -> dict[str, Piece]:
+        """Return chunks without vectors as pieces of work, except those of files, which are read anew."""
+        pieces: dict[str, Piece] = {}
+        for row, chunks in documents:
+            if row.path not in files:
+                hash = hashlib.sha256(b"".join(chunk.hash for chunk in chunks)).hexdigest()
+                pieces[row.path] = WorkedDocument(self._settings.document_key(hash, ""), row, chunks)
+        return pieces
+
+    def _distribute(self, waiting: dict[str, Piece]) -> None:
+        """Run the pipeline until something came of all that is waiting, again for what was lost."""
+        lost = 0
+        while waiting:
+            before = len(waiting)
+            self._report(waiting)
+            self._index.refresh()
+            reason = "its tasks were lost."
+            try:
+                self._run_once(waiting)
+            except PipelineLost as error:
+                reason = " ".join(str(error).split())[:300]
+            lost = lost + 1 if len(waiting) == before else 0
+            if lost == _LOST_ROUNDS:
+                raise EngineError(
+                    f"The cluster gave no result for {len(waiting)} documents in {lost} attempts: {reason}",
+                    remedy="Look at ray status and at the memory of its nodes; what was embedded is kept.",
+                )
+
+    def _report(self, waiting: Collection[str]) -> None:
+        self._session.progress("distributing", len(self.outcomes), len(self.outcomes) + len(waiting))
+
+    def _run_once(self, waiting: dict[str, Piece]) -> None:
+        """Run the pipeline for all that is waiting, and take away that of which something came."""
         chosen = shares(self._settings)
         if chosen.device == "cpu" and load_ray().cluster_resources().get("GPU") and self._settings.device != "cpu":
             self._notice("The GPUs of the cluster stay idle: int8 runs on CPUs only. For GPUs, add --precision bf16.")
         items = run_pipeline(
-            [*file_groups(waiting.values())],
+            [*groups([*waiting.values()], at_least=_GROUPS_EACH * chosen.encoders)],
             replace(self._settings, device=chosen.device),
             chosen,
             known_keys=self._index.keys(),
             known_texts=hash_set(hashes_with_vectors(self._session.catalog)),
-            on_wait=lambda: self._report(total),
+            on_wait=lambda: self._report(waiting),
         )
-        for item in items:
-            if item.trouble:
-                raise item.trouble
-            for outcome in item.outcomes:
-                if outcome.state == "missing":
-                    _validate_missing(waiting[outcome.path].file.path, outcome)
-                waiting.pop(outcome.path, None)
-                self._outcomes[outcome.path] = outcome
-            self._report(total)
-
-    def _report(self, total: int) -> None:
-        self._session.progress("distributing", len(self._outcomes), total)
+        with closing(items):
+            for item in items:
+                if item.trouble:
+                    raise item.trouble
+                for outcome in item.outcomes:
+                    waiting.pop(outcome.path, None)
+                    if outcome.state == "missing":
+                        _validate_missing(full_path(outcome.path, self._session.index_dir), outcome)
+                    self.outcomes[outcome.path] = outcome
+                self._report(waiting)
 
 
 def _validate_missing(path: Path, outcome: Outcome) -> None:

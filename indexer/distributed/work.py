@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from echo_index.embeddings.encoder_config import EncoderConfig
 from echo_index.embeddings.runtime.devices import DeviceChoice
 from echo_index.errors import EchoIndexError, EngineError
 from echo_index.indexer.building.pending_files import PendingFile
@@ -17,11 +16,15 @@ from echo_index.indexer.catalog.records import DocumentRow
 from echo_index.indexer.distributed.part_table import WorkedDocument
 from echo_index.indexer.documents.chunking import Chunking
 
+if TYPE_CHECKING:  # it loads torch, which readers of files do without
+    from echo_index.embeddings.encoder_config import EncoderConfig
+
 PART_FORMAT = 1
 """Of parts; incremented when those of an earlier version are of no use."""
 
 _GROUP_FILES = 32
-_GROUP_BYTES = 2**18  # a minute on a few cores: as much is lost with a node
+_GROUP_CHUNKS = 256
+_GROUP_BYTES = 2**18  # a minute on a few cores
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class WorkSettings:
         return hashlib.sha256("\0".join((self.key(), hash, file_name)).encode("utf-8", "replace")).hexdigest()
 
 
-State = Literal["part", "empty", "failed", "unchanged", "archive", "missing"]
+State = Literal["part", "empty", "failed", "unchanged", "archive", "missing", "embedded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,8 @@ class Outcome:
     """What came of a file, by its stored path; size and time are those that it had before it was read.
 
     It is in a part under a key; or it is empty and has only a row; or it could not be read, or has the known hash; or
-    it is an archive, whose members are in parts; or the node has no such file.
+    it is an archive, whose members are in parts; or the node has no such file. A document of the catalog is only
+    embedded.
     """
 
     path: str
@@ -92,22 +96,34 @@ class WorkItem:
     trouble: EchoIndexError | None = None
 
 
-Group = Sequence[PendingFile] | Sequence[WorkedDocument]
-"""Files to read, or documents of the catalog whose chunks lack vectors: the smallest unit that is lost with a node."""
+Piece = PendingFile | WorkedDocument
+"""A file to read, or a document of the catalog whose chunks lack vectors."""
 
 
-def file_groups(files: Iterable[PendingFile]) -> Iterator[Sequence[PendingFile]]:
-    """Yield files in groups of about equal work, in their order."""
-    group: list[PendingFile] = []
-    size = 0
-    for file in files:
-        if group and (len(group) == _GROUP_FILES or size + file.file.size > _GROUP_BYTES):
+def groups(pieces: Sequence[Piece], *, at_least: int) -> Iterator[list[Piece]]:
+    """Yield pieces in groups of about equal work, in their order: as much is lost with a node.
+
+    There are about `at_least` groups if there is work enough, so that all workers have some.
+    """
+    shares = [_share(piece) for piece in pieces]
+    largest = min(1.0, sum(shares) / at_least)
+    group: list[Piece] = []
+    size = 0.0
+    for piece, share in zip(pieces, shares, strict=True):
+        if group and size + share > largest:
             yield group
             group, size = [], 0
-        group.append(file)
-        size += file.file.size
+        group.append(piece)
+        size += share
     if group:
         yield group
+
+
+def _share(piece: Piece) -> float:
+    """Return the part of a group that a piece is; also an empty file has to be opened."""
+    if isinstance(piece, WorkedDocument):
+        return len(piece.chunks) / _GROUP_CHUNKS
+    return piece.file.size / _GROUP_BYTES + 1 / _GROUP_FILES
 
 
 def trouble(error: Exception) -> EchoIndexError:

@@ -21,7 +21,7 @@ from echo_index.indexer.building.pending_files import PendingFile
 from echo_index.indexer.distributed.hash_set import Prefixes, are_in
 from echo_index.indexer.distributed.part_store import SUFFIX, PartStore
 from echo_index.indexer.distributed.part_table import PassageVectors, WorkedDocument, part_content
-from echo_index.indexer.distributed.work import Group, Outcome, WorkItem, WorkSettings, trouble
+from echo_index.indexer.distributed.work import Outcome, Piece, WorkItem, WorkSettings, trouble
 from echo_index.indexer.documents.chunking import embedded_text
 from echo_index.indexer.sandbox.archive_reader import KnownArchive, MemberListener, read_archive
 from echo_index.indexer.sandbox.document_reader import DocumentReader, ReadFile
@@ -73,7 +73,7 @@ class FileWorker:
     def _keys(self) -> Prefixes:
         return self._load_keys()
 
-    def _items(self, group: Group) -> Iterator[WorkItem]:
+    def _items(self, group: Sequence[Piece]) -> Iterator[WorkItem]:
         documents: list[WorkedDocument] = []
         outcomes: list[Outcome] = []
         chunks = 0
@@ -85,13 +85,13 @@ class FileWorker:
                     documents, outcomes, chunks = [], [], 0
                 documents.append(document)
                 chunks += len(document.chunks)
-            outcomes += [outcome] if outcome else []
+            outcomes.append(outcome)
         if documents or outcomes:
             yield WorkItem(documents, outcomes)
 
-    def _work(self, piece: PendingFile | WorkedDocument) -> tuple[Sequence[WorkedDocument], Outcome | None]:
+    def _work(self, piece: Piece) -> tuple[Sequence[WorkedDocument], Outcome]:
         if isinstance(piece, WorkedDocument):
-            return [piece], None
+            return [] if self._is_done(piece.key) else [piece], Outcome(piece.row.path, "embedded")
         if piece.file.members:
             return self._archive(piece)
         document, outcome = self._document(piece)

@@ -1,0 +1,164 @@
+"""Builds on a cluster give the index of a local build, whatever happens to the cluster."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ray_cluster import TwoNodes, catalog_content
+
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.vectors.vector_ops import Vectors
+from echo_index.indexer.building import build_files
+from echo_index.indexer.building.build_session import Progress
+from echo_index.indexer.building.document_sync import BuildReport
+from echo_index.indexer.building.engine import LOCAL, Engine
+from echo_index.indexer.catalog.vector_codes import decode_vectors
+from echo_index.indexer.distributed.ray_engine import RayEngine
+from echo_index.indexer.documents.chunking import Chunking
+from echo_index.indexer.sources.source import Source
+from echo_index.retriever.search.retriever import Retriever
+
+CHUNKING = Chunking(64, 8)
+
+
+class NeverEmbeds(EchoEncoder):
+    """An encoder on the machine of the build that must leave the passages to the cluster."""
+
+    def encode_document_pairs(self, texts):  # type: ignore[no-untyped-def]
+        assert not texts, "the cluster has not embedded this"
+        return iter(())
+
+
+def build(
+    folder: Path,
+    index: Path,
+    encoder: EchoEncoder,
+    engine: Engine = LOCAL,
+    *,
+    compare: bool | None = None,
+    context: str | None = None,
+    progress: Progress = lambda stage, done, total: None,
+) -> BuildReport:
+    return build_files.build_index(
+        [Source.parse(str(folder))],
+        index,
+        encoder=encoder,
+        chunking=CHUNKING,
+        compare=compare,
+        context=context,
+        engine=engine,
+        progress=progress,
+    )
+
+
+@pytest.fixture
+def leaves_all(encoder: EchoEncoder) -> EchoEncoder:
+    return NeverEmbeds(encoder.model)
+
+
+def at(count: int, action: Callable[[], None]) -> Progress:
+    """Return a progress that acts once, when so many files are done on the cluster."""
+    waiting = [action]
+
+    def progress(stage: str, done: int, total: int | None) -> None:
+        if stage == "distributing" and done >= count and waiting:
+            assert total is None or done < total, "the cluster was done before"
+            waiting.pop()()
+
+    return progress
+
+
+def catalog_and_vectors(index: Path) -> tuple[dict[str, list[tuple[Any, ...]]], Vectors]:
+    """Return what a catalog holds, and the vectors of its passages apart."""
+    content = catalog_content(index)
+    return content, code_vectors(content.pop("vector_codes"))
+
+
+def code_vectors(rows: list[tuple[Any, ...]]) -> Vectors:
+    return decode_vectors(np.stack([np.frombuffer(code, dtype=np.uint8) for _, code in rows]))
+
+
+def top_ten(index: Path) -> list[list[tuple[str, int]]]:
+    """Return what dense search finds for 100 questions."""
+    retriever = Retriever.open(index)
+    questions = [f"whale {number % 24} song {number} hours" for number in range(100)]
+    return [[(hit.source, hit.start) for hit in retriever.search(text, mode="dense", k=10)] for text in questions]
+
+
+@pytest.fixture(scope="module")
+def local(documents: Path, encoder: EchoEncoder) -> tuple[Path, BuildReport]:
+    """Return the index of a local build, and its report."""
+    folder = documents.parent / "local"
+    return folder, build(documents, folder, encoder)
+
+
+def test_a_node_that_is_killed_costs_nothing_but_time(
+    documents: Path, tmp_path: Path, local: tuple[Path, BuildReport], leaves_all: EchoEncoder, cluster: TwoNodes
+) -> None:
+    far, parts = documents.parent / "killed", tmp_path / "parts"
+    stages: dict[str, tuple[int, int | None]] = {}
+    kill = at(4, cluster.kill_second)
+
+    def progress(stage: str, done: int, total: int | None) -> None:
+        stages[stage] = done, total
+        kill(stage, done, total)  # type: ignore[arg-type]
+
+    report = build(documents, far, leaves_all, RayEngine(parts=str(parts)), progress=progress)
+    assert not cluster.has_second
+    assert stages["distributing"] == (31, 31)
+    for name in ("added", "embedded", "documents", "chunks", "failures", "omissions", "skipped"):
+        assert getattr(report, name) == getattr(local[1], name), name
+    (content, vectors), (wanted, wanted_vectors) = catalog_and_vectors(far), catalog_and_vectors(local[0])
+    assert content == wanted
+    np.testing.assert_allclose(vectors, wanted_vectors, atol=1e-6)  # sums of other batches are rounded otherwise
+    assert top_ten(far) == top_ten(local[0])
+    assert not [*parts.iterdir()], "the parts are not needed any more"
+
+    again = build(documents, far, leaves_all, RayEngine("127.0.0.1:1"))  # which is not asked
+    assert (again.embedded, again.added, again.changed) == (0, 0, 0)
+
+
+def test_an_interrupted_build_goes_on_where_it_stopped(
+    documents: Path, local: tuple[Path, BuildReport], leaves_all: EchoEncoder, cluster: TwoNodes
+) -> None:
+    far = documents.parent / "interrupted"
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(documents, far, leaves_all, RayEngine(), compare=True, progress=at(4, stop))
+    [folder] = (far / "parts").iterdir()
+    parts = {part.name: part.stat().st_mtime_ns for part in folder.iterdir()}
+    assert parts
+    kept: list[dict[str, int]] = []
+
+    def look(stage: str, done: int, total: int | None) -> None:
+        if stage == "reading" and not kept:
+            kept.append({part.name: part.stat().st_mtime_ns for part in folder.iterdir()})
+
+    report = build(documents, far, leaves_all, RayEngine(), progress=look)
+    assert parts.items() <= kept[0].items(), "a part was written again"
+    assert len(kept[0]) > len(parts)
+    assert (report.embedded, report.documents) == (local[1].embedded, local[1].documents)
+    assert top_ten(far) == top_ten(local[0])
+    content = catalog_content(far)
+    assert len(content["classical_codes"]) == len(content["vector_codes"]) == report.chunks
+    assert not (far / "parts").exists()
+
+
+def test_another_context_is_embedded_on_the_cluster_together_with_new_files(
+    documents: Path, tmp_path: Path, local: tuple[Path, BuildReport], leaves_all: EchoEncoder, cluster: TwoNodes
+) -> None:
+    folder = tmp_path / "docs"
+    shutil.copytree(documents, folder)
+    shutil.copytree(local[0], tmp_path / "local")
+    build(folder, tmp_path / "local", leaves_all)
+    (folder / "new.md").write_text("# New\n\nThis is new.\n")
+    report = build(folder, tmp_path / "local", leaves_all, RayEngine(), context="Songs of whales")
+    assert (report.added, report.embedded) == (1, local[1].embedded + 1)
