@@ -284,6 +284,21 @@ def test_prompts_and_batches_need_no_torch() -> None:
     assert "torch" not in loaded_by(f"import {text}")
 
 
+def test_a_build_on_this_machine_loads_nothing_for_many() -> None:
+    loaded = loaded_by(
+        "from echo_index.app.services.engine_choice import choose_engine\n"
+        "import echo_index.indexer.building.build_files\n"
+        "choose_engine('local', parts=None, device='cpu', notice=print)"
+    )
+    assert "echo_index.indexer.building.engine" in loaded
+    assert {name for name in loaded if ".distributed" in name} == set()
+    assert loaded & {"ray", "pyarrow", "fsspec"} == set()
+
+
+def test_who_reads_files_on_a_node_needs_no_torch() -> None:
+    assert loaded_by("import echo_index.indexer.distributed.workers") & {"torch", "transformers", "ray"} == set()
+
+
 def test_every_error_says_what_it_is_and_descends_from_one() -> None:
     errors = import_module("echo_index.errors")
     tree = {name: value for name, value in vars(errors).items() if isinstance(value, type)}

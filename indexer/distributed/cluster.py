@@ -127,7 +127,7 @@ def validate_nodes(store: PartStore, settings: WorkSettings) -> None:
                 f"The node {reports[waiting[0]]} does not answer.", remedy="Look at its state: ray status"
             )
         for report in done:
-            _validate_report(reports[report], ray.get(report), settings)
+            validate_report(reports[report], ray.get(report), settings)
     except ray.exceptions.RayError as error:
         raise EngineError(f"The nodes cannot be asked: {_first_line(error)}", remedy="Look at: ray status") from error
     finally:
@@ -163,7 +163,12 @@ def describe_node(parts: str, probe: str, ocr: bool) -> dict[str, str]:
     return facts
 
 
-def _validate_report(address: str, report: dict[str, str], settings: WorkSettings) -> None:
+def validate_report(address: str, report: dict[str, str], settings: WorkSettings) -> None:
+    """Check what a node says of itself.
+
+    Raises:
+        EngineError: it has another version of echo-index or its readers, or does not share the place of the parts.
+    """
     node = f"The node {address} ({report['node']})"
     own = version("echo-index")
     if "missing" in report:
@@ -220,7 +225,7 @@ def share_out(cpus: Sequence[float], *, gpus: int, settings: WorkSettings) -> Sh
         readers = max(1, int(sum(with_cpus)) - gpus)
         spare = max(0.25, (sum(with_cpus) - gpus) / readers)
         return Shares(gpus, 1.0, 1.0, readers, min(1.0, spare), int(max(1, min(with_cpus))), "cuda")
-    group = min(float(_MOST_CORES), *with_cpus) if len(with_cpus) > 1 else min(float(_MOST_CORES), with_cpus[0])
+    group = min([float(_MOST_CORES), *with_cpus])
     count = sum(math.floor(node / group) for node in with_cpus)
     return Shares(count, group * 0.75, 0.0, count, group * 0.25, max(1, int(group)), "cpu")
 

@@ -227,7 +227,8 @@ class PassageWorker:
             present[places] = True
             if classical is not None and pairs.classical is not None:
                 classical[places] = pairs.classical
-        return PassageVectors(vectors, present, classical)
+        of_text = [first[hash] for hash in hashes]
+        return PassageVectors(vectors[of_text], present[of_text], None if classical is None else classical[of_text])
 
 
 def _part_name(documents: Sequence[WorkedDocument]) -> str:

@@ -14,6 +14,7 @@ from .indexer.building.build_documents import index_documents as index_documents
 from .indexer.building.build_files import build_index as build_index
 from .indexer.building.removal import remove_documents as remove_documents
 from .indexer.catalog.records import SearchFilter as SearchFilter
+from .indexer.distributed.ray_engine import RayEngine as RayEngine
 from .indexer.documents.chunking import Chunking as Chunking
 from .indexer.documents.document import Document as Document
 from .indexer.exchange.export_index import export_index as export_index

@@ -33,6 +33,15 @@ def cluster(running_cluster: TwoNodes, monkeypatch: pytest.MonkeyPatch) -> TwoNo
     return running_cluster
 
 
+@pytest.fixture
+def one_node(running_cluster: TwoNodes, monkeypatch: pytest.MonkeyPatch) -> TwoNodes:
+    """Return the cluster with the one node that stays, which starts half as many workers."""
+    if running_cluster.has_second:
+        running_cluster.kill_second()
+    monkeypatch.setenv("RAY_ADDRESS", running_cluster.address)
+    return running_cluster
+
+
 @pytest.fixture(scope="session")
 def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of documents: with passages and without, in an archive, a copy, and one that cannot be read."""

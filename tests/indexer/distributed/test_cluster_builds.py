@@ -123,42 +123,41 @@ def test_a_node_that_is_killed_costs_nothing_but_time(
     assert (again.embedded, again.added, again.changed) == (0, 0, 0)
 
 
-def test_an_interrupted_build_goes_on_where_it_stopped(
-    documents: Path, local: tuple[Path, BuildReport], leaves_all: EchoEncoder, cluster: TwoNodes
+def test_an_interrupted_build_goes_on_and_another_context_is_embedded_on_the_cluster(
+    documents: Path,
+    tmp_path: Path,
+    local: tuple[Path, BuildReport],
+    encoder: EchoEncoder,
+    leaves_all: EchoEncoder,
+    one_node: TwoNodes,
 ) -> None:
-    far = documents.parent / "interrupted"
+    folder, far, near = tmp_path / "docs", tmp_path / "far", tmp_path / "near"
+    shutil.copytree(documents, folder)
+    shutil.copytree(local[0], far)
+    build(folder, far, leaves_all)  # takes over all vectors
+    (folder / "new.md").write_text("# New\n\nThis is new.\n")
+    context = "Songs of whales"
 
     def stop() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        build(documents, far, leaves_all, RayEngine(), compare=True, progress=at(4, stop))
-    [folder] = (far / "parts").iterdir()
-    parts = {part.name: part.stat().st_mtime_ns for part in folder.iterdir()}
-    assert parts
+        build(folder, far, leaves_all, RayEngine(), compare=True, context=context, progress=at(4, stop))
+    [parts] = (far / "parts").iterdir()
+    written = {part.name: part.stat().st_mtime_ns for part in parts.iterdir()}
+    assert written
     kept: list[dict[str, int]] = []
 
     def look(stage: str, done: int, total: int | None) -> None:
         if stage == "reading" and not kept:
-            kept.append({part.name: part.stat().st_mtime_ns for part in folder.iterdir()})
+            kept.append({part.name: part.stat().st_mtime_ns for part in parts.iterdir()})
 
-    report = build(documents, far, leaves_all, RayEngine(), progress=look)
-    assert parts.items() <= kept[0].items(), "a part was written again"
-    assert len(kept[0]) > len(parts)
-    assert (report.embedded, report.documents) == (local[1].embedded, local[1].documents)
-    assert top_ten(far) == top_ten(local[0])
+    report = build(folder, far, leaves_all, RayEngine(), progress=look)
+    assert written.items() <= kept[0].items(), "a part was written again"
+    assert len(kept[0]) > len(written)
+    expected = build(folder, near, encoder, compare=True, context=context)
+    assert (report.added, report.embedded, report.documents) == (1, expected.embedded, expected.documents)
+    assert top_ten(far) == top_ten(near)
     content = catalog_content(far)
-    assert len(content["classical_codes"]) == len(content["vector_codes"]) == report.chunks
+    assert len(content["classical_codes"]) == report.chunks
     assert not (far / "parts").exists()
-
-
-def test_another_context_is_embedded_on_the_cluster_together_with_new_files(
-    documents: Path, tmp_path: Path, local: tuple[Path, BuildReport], leaves_all: EchoEncoder, cluster: TwoNodes
-) -> None:
-    folder = tmp_path / "docs"
-    shutil.copytree(documents, folder)
-    shutil.copytree(local[0], tmp_path / "local")
-    build(folder, tmp_path / "local", leaves_all)
-    (folder / "new.md").write_text("# New\n\nThis is new.\n")
-    report = build(folder, tmp_path / "local", leaves_all, RayEngine(), context="Songs of whales")
-    assert (report.added, report.embedded) == (1, local[1].embedded + 1)
