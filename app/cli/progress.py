@@ -81,7 +81,7 @@ class WorkProgress:
 def _progress_line(label: str, done: int, total: int | None, rate: float) -> str:
     left = seconds_left(done, total, rate)
     if left is None:
-        return f"{label}: {done} ({rate_text(rate)})"
+        return f"{label}: {done}{'' if total is None else f' of {total}'} ({rate_text(rate)})"
     return f"{label}: {done} of {total} ({rate_text(rate)}, {minutes_text(left)} left)"
 
 

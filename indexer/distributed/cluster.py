@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 from echo_index.embeddings.runtime.devices import DeviceChoice
 from echo_index.errors import DeviceError, EngineError
@@ -66,7 +67,9 @@ def connected(address: str | None) -> Iterator[None]:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "CRITICAL"}
     try:
         try:
-            ray.init(wanted or "auto", **quiet)
+            with catch_warnings():
+                simplefilter("ignore")  # the error says the same
+                ray.init(wanted or "auto", **quiet)
         except ConnectionError:
             if wanted:
                 raise
@@ -74,10 +77,11 @@ def connected(address: str | None) -> Iterator[None]:
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
         with suppress(Exception):
             ray.shutdown()
-        reason = " ".join(str(error).split())[:300]
+        reason = " ".join(str(error).split())[:300].rstrip(".")
         raise EngineError(
-            f"The cluster {wanted or 'on this machine'} cannot be used: {reason}",
-            remedy="All nodes need the same versions of Ray and Python as this machine.",
+            f"The cluster {wanted or 'on this machine'} cannot be used: {reason}.",
+            remedy="It needs the versions of Ray and Python of this machine; if it asks for a token, set "
+            "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN.",
         ) from error
     try:
         yield

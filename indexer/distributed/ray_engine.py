@@ -70,6 +70,7 @@ class RayEngine:
         files: dict[str, Piece] = {file.path: file for file in pending}
         work = _Distribution(session, settings, store, index, self.notice)
         if files or session.catalog.count_without_vector():
+            session.progress("distributing", 0, len(files) or None)  # it may take a while to reach the cluster
             with connected(self.address):
                 validate_nodes(store, settings)
                 work.run(files)
@@ -141,12 +142,12 @@ class _Distribution:
             try:
                 self._run_once(waiting)
             except PipelineLost as error:
-                reason = " ".join(str(error).split())[:300]
+                reason = " ".join(str(error).split())[:150]
             lost = lost + 1 if len(waiting) == before else 0
             if lost == _LOST_ROUNDS:
                 raise EngineError(
                     f"The cluster gave no result for {len(waiting)} documents in {lost} attempts: {reason}",
-                    remedy="Look at ray status and at the memory of its nodes; what was embedded is kept.",
+                    remedy="Is it running, and has it memory? See ray status. What was embedded is kept.",
                 )
 
     def _report(self, waiting: Collection[str]) -> None:
