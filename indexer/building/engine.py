@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from echo_index.indexer.building.build_session import BuildSession
 from echo_index.indexer.building.prepared import NOTHING, Prepared
 from echo_index.indexer.sources.source import Source
+
+PARTS_FOLDER = "parts"
+"""Where an engine of many machines writes inside of an index, if it is given no other place."""
 
 
 class Engine(Protocol):
@@ -28,11 +32,13 @@ class Engine(Protocol):
 class LocalEngine:
     """The engine of one machine: a build reads files in one thread while it embeds others, and prepares nothing."""
 
+    @contextmanager
     def prepared(
         self, session: BuildSession, sources: Sequence[Source], *, ocr: bool, keep_gone: bool
-    ) -> AbstractContextManager[Prepared]:
-        """Return a context with nothing."""
-        return nullcontext(NOTHING)
+    ) -> Iterator[Prepared]:
+        """Prepare nothing. After the build, what an interrupted one of another engine had prepared is of no use."""
+        yield NOTHING
+        shutil.rmtree(session.index_dir / PARTS_FOLDER, ignore_errors=True)
 
 
 LOCAL = LocalEngine()

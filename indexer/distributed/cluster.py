@@ -26,6 +26,7 @@ _DEFAULT_PORT = 10001  # of the server for clients of Ray
 _CONNECT_SECONDS = 5.0
 _REPORT_SECONDS = 60.0
 _MOST_CORES = 8  # of one encoder on a CPU: more give little
+_READERS_OF_GPU = 8  # at most
 _OBJECT_BYTES = 2**29  # for what is on its way between the workers of a cluster on one machine
 _HEAD = "node:__internal_head__"
 
@@ -44,6 +45,8 @@ class Shares:
     reader_cpus: float
     cores: int
     device: DeviceChoice
+    idle_gpus: int = 0
+    """GPUs that could be used in another precision."""
 
 
 @contextmanager
@@ -226,12 +229,21 @@ def share_out(cpus: Sequence[float], *, gpus: int, settings: WorkSettings) -> Sh
         )
     with_cpus = [count for count in cpus if count > 0] or [1.0]
     if gpus and settings.device != "cpu" and settings.encoder["dtype"] != "int8":
-        readers = max(1, int(sum(with_cpus)) - gpus)
+        readers = max(1, min(_READERS_OF_GPU * gpus, int(sum(with_cpus)) - gpus))
         spare = max(0.25, (sum(with_cpus) - gpus) / readers)
         return Shares(gpus, 1.0, 1.0, readers, min(1.0, spare), int(max(1, min(with_cpus))), "cuda")
     group = min([float(_MOST_CORES), *with_cpus])
     count = sum(math.floor(node / group) for node in with_cpus)
-    return Shares(count, group * 0.75, 0.0, count, group * 0.25, max(1, int(group)), "cpu")
+    return Shares(
+        count,
+        group * 0.75,
+        0.0,
+        count,
+        group * 0.25,
+        max(1, int(group)),
+        "cpu",
+        0 if settings.device == "cpu" else gpus,
+    )
 
 
 def head_node() -> str | None:

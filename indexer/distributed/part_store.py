@@ -13,12 +13,12 @@ from types import ModuleType
 from typing import Any
 
 from echo_index.errors import EngineError, MissingPackage
+from echo_index.indexer.building.engine import PARTS_FOLDER
 from echo_index.indexer.storage.safe_open import plain_reason
 
 SUFFIX = ".parquet"
 _UNFINISHED = ".unfinished"
 _PROBE = "probe-"
-_FOLDER = "parts"  # inside of the folder of an index
 
 
 def load_fsspec() -> ModuleType:
@@ -44,7 +44,7 @@ def parts_folder(place: str | None, index_dir: Path) -> str:
     """
     full = str(index_dir.absolute())
     if place is None:
-        return f"{full}/{_FOLDER}"
+        return f"{full}/{PARTS_FOLDER}"
     name = hashlib.sha256(f"{platform.node()}\0{full}".encode()).hexdigest()[:12]
     folder = place if "://" in place else str(Path(place).expanduser().absolute())
     return f"{folder.rstrip('/')}/echo-index-parts-{name}"

@@ -76,7 +76,10 @@ class RayEngine:
                 work.run(files)
             index.refresh()
         yield _PreparedParts(index, work.outcomes)
-        PartStore(folder).delete_all()
+        try:
+            PartStore(folder).delete_all()
+        except EngineError as error:  # the index is complete
+            self.notice(f"The parts are not needed any more, but stay: {error.message}")
 
     def _settings(self, session: BuildSession, ocr: bool, folder: str) -> WorkSettings:
         encoder = session.encoder
@@ -156,7 +159,7 @@ class _Distribution:
     def _run_once(self, waiting: dict[str, Piece]) -> None:
         """Run the pipeline for all that is waiting, and take away that of which something came."""
         chosen = shares(self._settings)
-        if chosen.device == "cpu" and load_ray().cluster_resources().get("GPU") and self._settings.device != "cpu":
+        if chosen.idle_gpus:
             self._notice("The GPUs of the cluster stay idle: int8 runs on CPUs only. For GPUs, add --precision bf16.")
         items = run_pipeline(
             [*groups([*waiting.values()], at_least=_GROUPS_EACH * chosen.encoders)],
@@ -206,7 +209,7 @@ class _PreparedParts:
         if outcome.state == "empty" and outcome.row:
             return ReadPassages(outcome.row, ())
         read = ReadFile(outcome.hash, outcome.size, outcome.modified_ns)
-        if outcome.state == "failed":
+        if outcome.state == "failed" and outcome.hash:  # else the node could not open it, which this machine may
             return replace(read, failure=DocumentError(outcome.failure))
         return read if outcome.state == "unchanged" else None
 

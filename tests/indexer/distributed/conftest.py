@@ -17,6 +17,12 @@ pytest.importorskip("ray", reason="builds on a cluster need ray")
 from ray_cluster import TwoNodes
 
 
+@pytest.fixture(autouse=True)
+def own_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take back the number of threads that a worker sets for its process."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+
+
 @pytest.fixture(scope="package")
 def running_cluster() -> Iterator[TwoNodes]:
     """Return a cluster for all tests of this folder."""
@@ -48,7 +54,7 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("distributed") / "docs"
     texts = {
         f"note{number}": f"# Note {number}\n\n"
-        + " ".join(f"Whale {number} sings song {line} in the deep sea for {line + number} hours." for line in range(40))
+        + " ".join(f"Whale {number} sings song {line} in the deep sea for {line + number} hours." for line in range(14))
         for number in range(24)
     }
     table = "| grain | hours |\n| --- | --- |\n" + "".join(f"| rye {n} and salt | {n} |\n" for n in range(12))

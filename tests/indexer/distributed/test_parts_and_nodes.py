@@ -190,7 +190,10 @@ def test_the_nodes_are_shared_out(settings: WorkSettings) -> None:
     gpus = share_out([32, 32], gpus=8, settings=replace(settings, device="auto"))
     assert (gpus.encoders, gpus.encoder_gpus, gpus.device, gpus.readers) == (8, 1, "cuda", 56)
     int8 = replace(settings, device="auto", encoder={**settings.encoder, "dtype": "int8"})
-    assert share_out([32], gpus=8, settings=int8).device == "cpu"
+    assert (share_out([32], gpus=8, settings=int8).device, share_out([32], gpus=8, settings=int8).idle_gpus) == (
+        "cpu",
+        8,
+    )
     with pytest.raises(DeviceError, match="no node of the cluster has a GPU"):
         share_out([32], gpus=0, settings=replace(settings, device="cuda"))
 

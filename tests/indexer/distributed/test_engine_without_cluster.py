@@ -1,0 +1,219 @@
+"""The engine with workers in this process instead of a cluster: what it asks of them, and what it does if they fail."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.errors import EngineError, SourceError
+from echo_index.indexer.building.build_files import build_index
+from echo_index.indexer.building.document_sync import BuildReport
+from echo_index.indexer.building.engine import LOCAL, Engine
+from echo_index.indexer.distributed import ray_engine
+from echo_index.indexer.distributed.cluster import share_out
+from echo_index.indexer.distributed.pipeline import PipelineLost
+from echo_index.indexer.distributed.ray_engine import RayEngine
+from echo_index.indexer.distributed.work import Outcome, WorkItem
+from echo_index.indexer.distributed.workers import FileWorker, PassageWorker, to_batch
+from echo_index.indexer.documents.chunking import Chunking
+from echo_index.indexer.sources.source import Source
+
+
+class NeverEmbeds(EchoEncoder):
+    """An encoder on the machine of the build that must leave the passages to the workers."""
+
+    def encode_document_pairs(self, texts):  # type: ignore[no-untyped-def]
+        assert not texts, "no worker has embedded this"
+        return iter(())
+
+
+@dataclass
+class Workers:
+    """Workers in this process. `change` may replace each item that they send, or raise an error."""
+
+    rounds: int = 0
+    read: list[str] = field(default_factory=list)
+    embedded: int = 0
+    change: Callable[[WorkItem], WorkItem | None] = lambda item: item
+
+    def run(self, groups: Any, settings: Any, shares: Any, *, known_keys: Any, known_texts: Any, on_wait: Any) -> Any:
+        self.rounds += 1
+        reader = FileWorker(settings, lambda: known_keys)
+        embedder = PassageWorker(settings, 1, lambda: known_texts)
+        embed = embedder._embed
+
+        def counting(documents: Any) -> Any:
+            vectors = embed(documents)
+            self.embedded += int(vectors.present.sum())
+            return vectors
+
+        embedder._embed = counting  # type: ignore[method-assign]
+
+        def items() -> Iterator[WorkItem]:
+            for group in groups:
+                on_wait()
+                for batch in reader(to_batch([group])):
+                    changed = self.change(pickle.loads(batch["item"][0]))
+                    if changed is not None:
+                        self.read += [document.row.path for document in changed.documents]
+                        yield pickle.loads(embedder(to_batch([changed]))["item"][0])
+
+        return items()
+
+
+@pytest.fixture
+def workers(monkeypatch: pytest.MonkeyPatch) -> Workers:
+    workers = Workers()
+    monkeypatch.setattr(ray_engine, "run_pipeline", workers.run)
+    monkeypatch.setattr(ray_engine, "connected", lambda address: nullcontext())
+    monkeypatch.setattr(ray_engine, "validate_nodes", lambda store, settings: None)
+    monkeypatch.setattr(ray_engine, "shares", lambda settings: share_out([2], gpus=0, settings=settings))
+    return workers
+
+
+@pytest.fixture
+def folder(documents: Path, tmp_path: Path) -> Path:
+    """Return documents of one's own."""
+    shutil.copytree(documents, tmp_path / "docs")
+    return tmp_path / "docs"
+
+
+@pytest.fixture
+def build(encoder: EchoEncoder, folder: Path) -> Callable[..., BuildReport]:
+    far = NeverEmbeds(encoder.model)
+
+    def build(index: str = "index", engine: Engine | None = None, **options: Any) -> BuildReport:
+        chosen = RayEngine() if engine is None else engine
+        return build_index(
+            [Source.parse(str(folder))],
+            folder.parent / index,
+            encoder=encoder if chosen is LOCAL else far,
+            chunking=Chunking(64, 8),
+            engine=chosen,
+            **options,
+        )
+
+    return build
+
+
+def test_a_later_build_leaves_out_what_is_known(
+    workers: Workers, build: Callable[..., BuildReport], folder: Path
+) -> None:
+    first = build()
+    assert workers.rounds == 1
+    build()
+    assert workers.rounds == 1, "nothing was new"
+
+    note = folder / "note3.md"
+    note.write_text(note.read_text() + "\n\n# Another\n\nThis is new.\n")
+    shutil.copy(folder / "note4.md", folder / "renamed.md")
+    workers.embedded, workers.read = 0, []
+    report = build()
+    assert (report.added, report.changed, report.embedded, workers.embedded) == (1, 1, 1, 1)
+    assert sorted(workers.read) == ["docs/note3.md", "docs/renamed.md"]
+
+    (folder / "note5.md").touch()
+    workers.read = []
+    assert build().unchanged == first.documents + 1 + len(first.failures)
+    assert workers.read == []
+
+
+def test_what_was_lost_is_distributed_again(workers: Workers, build: Callable[..., BuildReport]) -> None:
+    expected = build("local", LOCAL)
+    sent = 0
+
+    def lose(item: WorkItem) -> WorkItem | None:
+        nonlocal sent
+        sent += 1
+        if sent == 4:
+            raise PipelineLost("The head of the cluster has died.")
+        return item if sent != 2 else None
+
+    workers.change = lose
+    report = build()
+    assert workers.rounds == 2
+    assert len(workers.read) == len({*workers.read}), "nothing was embedded twice"
+    assert (report.documents, report.embedded) == (expected.documents, expected.embedded)
+
+
+def test_a_cluster_that_gives_nothing_is_given_up(workers: Workers, build: Callable[..., BuildReport]) -> None:
+    workers.change = lambda item: None
+    with pytest.raises(EngineError, match=r"no result for 31 documents in 3 attempts: its tasks were lost\."):
+        build()
+    assert workers.rounds == 3
+
+
+def test_the_trouble_of_a_node_ends_the_build(
+    workers: Workers, build: Callable[..., BuildReport], folder: Path
+) -> None:
+    workers.change = lambda item: WorkItem(trouble=EngineError("The node far has no memory."))
+    with pytest.raises(EngineError, match="The node far has no memory"):
+        build()
+    assert not (folder.parent / "index" / "manifest.json").exists()
+
+
+def test_a_node_that_does_not_see_a_file(workers: Workers, build: Callable[..., BuildReport], folder: Path) -> None:
+    workers.change = lambda item: WorkItem(outcomes=[Outcome("docs/note1.md", "missing", node="far")])
+    with pytest.raises(SourceError, match=r"The node far does not see the file .*note1\.md"):
+        build()
+
+
+def test_a_file_that_changes_or_goes_meanwhile_is_read_as_it_is_then(
+    workers: Workers, build: Callable[..., BuildReport], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(NeverEmbeds, "encode_document_pairs", EchoEncoder.encode_document_pairs)
+
+    def look(stage: str, done: int, total: int | None) -> None:
+        if stage == "distributing" and done == total:
+            (folder / "note1.md").write_text("# Changed\n\nIt was changed just now.\n")
+            (folder / "note2.md").unlink(missing_ok=True)
+
+    report = build(progress=look)
+    near = build("local", LOCAL)
+    assert (report.documents, report.chunks) == (near.documents, near.chunks)
+
+
+def test_a_document_that_a_node_could_not_open_is_tried_here(
+    workers: Workers, build: Callable[..., BuildReport], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(NeverEmbeds, "encode_document_pairs", EchoEncoder.encode_document_pairs)
+
+    def refuse(item: WorkItem) -> WorkItem:
+        stamp = (folder / "note1.md").stat()
+        failed = Outcome("docs/note1.md", "failed", stamp.st_size, stamp.st_mtime_ns, failure="Permission denied.")
+        others = [outcome for outcome in item.outcomes if outcome.path != failed.path]
+        return WorkItem(item.documents, [*others, failed])
+
+    workers.change = refuse
+    assert build().failures == build("local", LOCAL).failures
+
+
+def test_parts_that_nobody_needs_any_more_go(workers: Workers, build: Callable[..., BuildReport], folder: Path) -> None:
+    def stop(stage: str, done: int, total: int | None) -> None:
+        if done >= 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(progress=stop)
+    parts = folder.parent / "index" / "parts"
+    assert [*parts.rglob("*.parquet")]
+    build(engine=LOCAL)
+    assert not parts.exists()
+
+
+def test_another_precision_reaches_the_workers_by_the_configuration(
+    workers: Workers, encoder: EchoEncoder, folder: Path
+) -> None:
+    chosen = NeverEmbeds(encoder.model, layer=2, max_tokens=300)
+    report = build_index([Source.parse(str(folder))], folder.parent / "other", encoder=chosen, engine=RayEngine())
+    assert report.embedded and workers.embedded >= report.embedded
+    assert not np.allclose(*(e.encode_documents(["Whales sing."]) for e in (chosen, encoder)))
