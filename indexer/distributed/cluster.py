@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import platform
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -18,7 +17,6 @@ from echo_index.errors import DeviceError, EngineError
 from echo_index.indexer.distributed.part_store import PartStore
 from echo_index.indexer.distributed.ray_library import load_ray
 from echo_index.indexer.distributed.work import WorkSettings
-from echo_index.indexer.documents.formats import readers_version
 
 PREFIX = "ray://"
 _ADDRESS = "RAY_ADDRESS"
@@ -149,25 +147,12 @@ def _node_report() -> Callable[[str, str, bool], dict[str, str]]:
         import platform
 
         try:
-            from echo_index.indexer.distributed.cluster import describe_node
+            from echo_index.indexer.distributed.node_report import describe_node
         except ImportError as error:
             return {"node": platform.node(), "missing": str(error)}
         return describe_node(parts, probe, ocr)
 
     return report
-
-
-def describe_node(parts: str, probe: str, ocr: bool) -> dict[str, str]:
-    """Return the versions of echo-index and of the readers on this machine, and what is wrong with its parts."""
-    facts = {"node": platform.node(), "version": version("echo-index"), "readers": readers_version(ocr=ocr)}
-    try:
-        store = PartStore(parts)
-        if not store.holds(probe):
-            return {**facts, "unshared": "yes"}
-        store.delete(store.leave_probe())
-    except EngineError as error:
-        return {**facts, "trouble": error.message}
-    return facts
 
 
 def validate_report(address: str, report: dict[str, str], settings: WorkSettings) -> None:

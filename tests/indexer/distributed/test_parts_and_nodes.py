@@ -14,8 +14,9 @@ from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.errors import DeviceError, EngineError, MissingPackage
 from echo_index.indexer.building.document_rows import chunk_rows, document_row
 from echo_index.indexer.building.pending_files import PendingFile
-from echo_index.indexer.distributed.cluster import connected, describe_node, share_out, validate_report
+from echo_index.indexer.distributed.cluster import connected, share_out, validate_report
 from echo_index.indexer.distributed.hash_set import are_in, hash_set
+from echo_index.indexer.distributed.node_report import describe_node
 from echo_index.indexer.distributed.part_index import PartIndex
 from echo_index.indexer.distributed.part_store import PartStore, parts_folder
 from echo_index.indexer.distributed.part_table import WorkedDocument
