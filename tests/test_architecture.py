@@ -127,7 +127,7 @@ OWNERS = {
     "starlette": ("app/services/request_guard.py", "app/api/*"),
     "mcp": ("app/mcp/*",),
     "anyio": ("app/mcp/server.py", "app/mcp/stdio.py", "app/api/limits.py"),
-    "pyarrow": ("indexer/exchange/*", "indexer/distributed/ray_library.py"),
+    "pyarrow": ("indexer/exchange/*", "indexer/distributed/part_table.py", "indexer/distributed/ray_library.py"),
     "ray": ("indexer/distributed/*",),
     "fsspec": ("indexer/distributed/part_store.py",),
     "prometheus_client": ("app/api/metrics.py",),
