@@ -24,6 +24,7 @@ from echo_index.indexer.sources.source import Source
 from echo_index.retriever.search.retriever import Retriever
 
 CHUNKING = Chunking(64, 8)
+_NEARLY = 0.01
 
 
 class NeverEmbeds(EchoEncoder):
@@ -83,11 +84,23 @@ def code_vectors(rows: list[tuple[Any, ...]]) -> Vectors:
     return decode_vectors(np.stack([np.frombuffer(code, dtype=np.uint8) for _, code in rows]))
 
 
-def top_ten(index: Path) -> list[list[tuple[str, int]]]:
-    """Return what dense search finds for 100 questions."""
-    retriever = Retriever.open(index)
-    questions = [f"whale {number % 24} song {number} hours" for number in range(100)]
-    return [[(hit.source, hit.start) for hit in retriever.search(text, mode="dense", k=10)] for text in questions]
+def assert_finds_the_same(far: Path, near: Path) -> None:
+    """Check that dense search finds the same ten passages for 100 questions in two indexes.
+
+    Texts were embedded in other batches, so that some sum was rounded otherwise, and one in thousands of components is
+    another multiple of its scale. That may exchange two passages whose scores are nearly equal.
+    """
+    retrievers = Retriever.open(far), Retriever.open(near)
+    same = 0
+    for number in range(100):
+        question = f"whale {number % 24} song {number} hours"
+        ours, theirs = (retriever.search(question, mode="dense", k=10) for retriever in retrievers)
+        scores, wanted = ({(hit.source, hit.start): hit.score for hit in hits} for hits in (ours, theirs))
+        np.testing.assert_allclose([*scores.values()], [*wanted.values()], atol=_NEARLY)
+        for one, other in ((scores, wanted), (wanted, scores)):
+            assert all(score < min(other.values()) + _NEARLY for place, score in one.items() if place not in other)
+        same += [*scores] == [*wanted]
+    assert same >= 95
 
 
 @pytest.fixture(scope="module")
@@ -115,8 +128,9 @@ def test_a_node_that_is_killed_costs_nothing_but_time(
         assert getattr(report, name) == getattr(local[1], name), name
     (content, vectors), (wanted, wanted_vectors) = catalog_and_vectors(far), catalog_and_vectors(local[0])
     assert content == wanted
-    np.testing.assert_allclose(vectors, wanted_vectors, atol=1e-6)  # sums of other batches are rounded otherwise
-    assert top_ten(far) == top_ten(local[0])
+    assert np.mean(np.abs(vectors - wanted_vectors) > 1e-6) < 1e-3
+    np.testing.assert_allclose(vectors, wanted_vectors, atol=_NEARLY)
+    assert_finds_the_same(far, local[0])
     assert not [*parts.iterdir()], "the parts are not needed any more"
 
     again = build(documents, far, leaves_all, RayEngine("127.0.0.1:1"))  # which is not asked
@@ -157,7 +171,7 @@ def test_an_interrupted_build_goes_on_and_another_context_is_embedded_on_the_clu
     assert len(kept[0]) > len(written)
     expected = build(folder, near, encoder, compare=True, context=context)
     assert (report.added, report.embedded, report.documents) == (1, expected.embedded, expected.documents)
-    assert top_ten(far) == top_ten(near)
+    assert_finds_the_same(far, near)
     content = catalog_content(far)
     assert len(content["classical_codes"]) == report.chunks
     assert not (far / "parts").exists()
