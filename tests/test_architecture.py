@@ -25,7 +25,7 @@ ORDER = {
     ),
     "indexer": (
         *("storage", "text", "conditions", "documents", "sources", "archives", "sandbox", "catalog"),
-        *("vectors", "generations", "building", "inspection", "exchange", "distributed"),
+        *("vectors", "generations", "stores", "building", "inspection", "exchange", "distributed"),
     ),
     "retriever": ("search", "rag", "evaluation", "answer_evaluation", "tuning"),
     "app": ("defaults", "services", "api", "web", "mcp", "cli"),
@@ -127,9 +127,17 @@ OWNERS = {
     "starlette": ("app/services/request_guard.py", "app/api/*"),
     "mcp": ("app/mcp/*",),
     "anyio": ("app/mcp/server.py", "app/mcp/stdio.py", "app/api/limits.py"),
-    "pyarrow": ("indexer/exchange/*", "indexer/distributed/part_table.py", "indexer/distributed/ray_library.py"),
+    "pyarrow": (
+        "indexer/exchange/*",
+        "indexer/distributed/part_table.py",
+        "indexer/distributed/ray_library.py",
+        "indexer/stores/milvus/connection.py",
+    ),
     "ray": ("indexer/distributed/*",),
     "fsspec": ("indexer/distributed/part_store.py",),
+    "pymilvus": ("indexer/stores/milvus/*",),
+    "milvus_lite": ("indexer/stores/milvus/connection.py",),
+    "grpc": ("indexer/stores/milvus/connection.py",),
     "prometheus_client": ("app/api/metrics.py",),
 }
 

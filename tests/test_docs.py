@@ -123,6 +123,19 @@ def test_the_python_blocks_of_the_page_for_programs_run(
     assert lines[2].endswith("[]"), "the tiny model says nothing that it could cite"
 
 
+@pytest.mark.model
+def test_the_python_blocks_of_the_page_on_milvus_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pymilvus", reason="stores need pymilvus")
+    pytest.importorskip("milvus_lite", reason="milvus-lite is not installed")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes/cats.md").write_text("# Cats\n\nCats purr when they are content.\n")
+    (tmp_path / "notes/trains.md").write_text("# Trains\n\nThe train to the coast leaves at noon.\n")
+    lines = run_python_blocks("docs/milvus.md", tmp_path, monkeypatch, capsys).splitlines()
+    assert lines == ["notes/cats.md", "notes/cats.md"]
+
+
 def test_the_blocks_of_the_page_on_parquet_find_what_a_search_finds(
     tiny_model: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

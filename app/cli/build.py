@@ -71,6 +71,18 @@ _Recall = Annotated[
         "Default: 0.98.",
     ),
 ]
+
+
+def _parse_store(text: str | None) -> str | None:
+    from echo_index.errors import StoreError
+    from echo_index.indexer.stores.location import StoreLocation
+
+    try:
+        return str(StoreLocation.parse(text)) if text else text
+    except StoreError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 _Context = Annotated[
     str | None,
     typer.Option(
@@ -135,6 +147,15 @@ def build(
     context: _Context = None,
     index_kind: _IndexKind = None,
     recall: _Recall = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            callback=_parse_store,
+            help="Publish the index, too, so that other machines search it: milvus:http://host:19530, or "
+            "milvus:FILE.db for Milvus Lite; #NAME may follow. Later builds do the same; '' ends it.",
+            metavar="STORE",
+        ),
+    ] = None,
     precision: Precision = None,
     device: ModelDevice = "auto",
     engine: Annotated[
@@ -205,6 +226,7 @@ def build(
         context: str | None = None,
         index_kind: str | None = None,
         recall: float | None = None,
+        store: str | None = None,
     ) -> BuildReport:
         with interruptible(notice, kept="What was embedded"), WorkProgress(err) as progress:
             return build_index(
@@ -218,13 +240,14 @@ def build(
                 context=context,
                 index_kind=index_kind,
                 recall=recall,
+                store=store,
                 keep_gone=watch,
                 engine=chosen_engine,
                 progress=progress.show_stage,
                 on_recognizing=progress.show_detail,
             )
 
-    first = partial(run, rebuild=rebuild, context=context, index_kind=index_kind, recall=recall)
+    first = partial(run, rebuild=rebuild, context=context, index_kind=index_kind, recall=recall, store=store)
     if watch:
         from echo_index.app.cli.watch import watch_sources
 

@@ -19,7 +19,7 @@ CollectionName = Annotated[str, typer.Argument(help="The name.", metavar="NAME")
 @collections.command("add")
 def add(
     name: CollectionName,
-    index: Annotated[Path, typer.Argument(help="Folder of the index.", metavar="INDEX")],
+    index: Annotated[Path, typer.Argument(help="Folder of the index, or a store.", metavar="INDEX")],
     about: Annotated[
         str, typer.Option(help="A line that says what the documents are about. Default: the context of the index.")
     ] = "",
@@ -27,8 +27,8 @@ def add(
     """Name an index, or change the index or the line of a name."""
     from echo_index.app.services.collections import Collection, add_collection
 
-    add_collection(Collection(name, index, about))
-    out.print(output.strip_controls(f"{name} is the index in {index.resolve()}."), soft_wrap=True)
+    added = add_collection(Collection(name, index, about))
+    out.print(output.strip_controls(f"{name} is the index in {added.index}."), soft_wrap=True)
 
 
 @collections.command("list")

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
     from langchain_core.language_models import BaseChatModel
 
-    from echo_index.indexer.generations.snapshot import Snapshot
     from echo_index.indexer.inspection.document_queries import IndexedDocument
+    from echo_index.indexer.stores.index_reader import IndexReader
     from echo_index.retriever.rag.sentence_meaning import Embed
 
 
-def find_document(name: str, snapshot: Snapshot, index: Path) -> IndexedDocument:
+def find_document(name: str, reader: IndexReader, index: Path) -> IndexedDocument:
     """Return the one document of the index that a name means.
 
     Raises:
@@ -34,9 +34,9 @@ def find_document(name: str, snapshot: Snapshot, index: Path) -> IndexedDocument
     """
     from echo_index.indexer.inspection.document_queries import paths_with_archives, read_indexed_document
 
-    with snapshot.reading():
-        path = select_document(name, paths_with_archives(snapshot), index)
-        return read_indexed_document(snapshot, path)
+    with reader.reading():
+        path = select_document(name, paths_with_archives(reader), index)
+        return read_indexed_document(reader, path)
 
 
 def print_document_answer(

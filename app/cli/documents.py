@@ -8,12 +8,12 @@ import typer
 from rich.text import Text
 
 from echo_index.app.cli import output
-from echo_index.app.cli.options import AsJson, IndexDir, ModelDevice, ModelName, SearchDevice, notice, out
+from echo_index.app.cli.options import AsJson, IndexDir, IndexPlace, ModelDevice, ModelName, SearchDevice, notice, out
 from echo_index.app.defaults import DEFAULTS
 
 
 def status(
-    index: IndexDir = DEFAULTS.index_dir,
+    index: IndexPlace = DEFAULTS.index_dir,
     device: ModelDevice = "auto",
     index_device: SearchDevice = "auto",
     json: AsJson = False,

@@ -38,7 +38,9 @@ def bring_up_to_date(index: Path, *, model: str | None, device: DeviceChoice) ->
     from echo_index.app.cli.progress import WorkProgress, interruptible
     from echo_index.app.services.formatting import change_counts, failure_lines, pluralize
     from echo_index.app.services.freshness import update_index
+    from echo_index.indexer.stores.location import local_folder
 
+    local_folder(index, task="--update")
     with interruptible(notice, kept="What was embedded"), WorkProgress(err) as progress:
         report = update_index(
             index,

@@ -35,11 +35,11 @@ class IndexSearch:
     @property
     def encoder(self) -> EncoderConfig:
         """The configuration of the encoder of the first index."""
-        return self.retrievers[0].snapshot.manifest.encoder
+        return self.retrievers[0].reader.manifest.encoder
 
     @property
     def indexes(self) -> list[Path]:
-        """The folders of the indexes."""
+        """The folders of the indexes, or where they are in a store."""
         return [retriever.index_dir for retriever in self.retrievers]
 
 
@@ -80,7 +80,7 @@ def index_search(
     searcher: Searcher = first if len(retrievers) == 1 else CollectionsRetriever(retrievers)
     if mode != "lexical":
         for retriever in retrievers.values():
-            retriever.snapshot.load_early()  # while the model is loaded
+            retriever.reader.load_early()  # while the model is loaded
     _report_unknown_paths([*retrievers.values()], where.paths)
     if where.where is not None:
         _report_unknown_fields([*retrievers.values()], where)
@@ -118,7 +118,7 @@ def _report_unknown_fields(retrievers: Sequence[Retriever], where: SearchFilter)
     """Say which fields of a condition no document of any index has, and which there are."""
     from echo_index.indexer.inspection.document_queries import unknown_fields
 
-    found = [retriever.with_snapshot(lambda snapshot: unknown_fields(snapshot, where)) for retriever in retrievers]
+    found = [retriever.with_reader(lambda reader: unknown_fields(reader, where)) for retriever in retrievers]
     known = [*dict.fromkeys(name for _, names in found for name in names)]
     for name in found[0][0]:
         if all(name in unknown for unknown, _ in found):
@@ -132,7 +132,7 @@ def _report_unknown_paths(retrievers: Sequence[Retriever], names: tuple[str, ...
 
     if not names:
         return
-    documents = [(retriever.with_snapshot(paths_with_archives), retriever.index_dir) for retriever in retrievers]
+    documents = [(retriever.with_reader(paths_with_archives), retriever.index_dir) for retriever in retrievers]
     for name in names:
         if not any(named_documents(name, paths, index) for paths, index in documents):
             notice(f"No document matches --path {name or repr(name)}.")

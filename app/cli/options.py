@@ -19,20 +19,37 @@ err = Console(stderr=True, highlight=False, markup=False)
 
 
 def _find_index(given: Path) -> Path:
-    """Return the folder of an index that is given by its folder or by the name of a collection."""
+    """Return the place of an index that is given by it or by the name of a collection."""
     from echo_index.app.services.collections import find_indexes
 
-    [folder] = find_indexes([given]).values()
-    return folder
+    [place] = find_indexes([given]).values()
+    return place
+
+
+def _find_folder(given: Path) -> Path:
+    """Return the folder of an index like `_find_index`, for a command that needs one."""
+    from echo_index.indexer.stores.location import local_folder
+
+    return local_folder(_find_index(given), task="This command")
 
 
 IndexDir = Annotated[
-    Path, typer.Option("--index", callback=_find_index, help="Folder of the index, or the name of a collection.")
+    Path, typer.Option("--index", callback=_find_folder, help="Folder of the index, or the name of a collection.")
+]
+IndexPlace = Annotated[
+    Path,
+    typer.Option(
+        "--index",
+        callback=_find_index,
+        help="Folder of the index, the name of a collection, or a store: milvus:http://host:19530.",
+    ),
 ]
 IndexDirs = Annotated[
     list[Path],
     typer.Option(
-        "--index", help="Folder of the index, or the name of a collection. Repeatable: all are searched as one."
+        "--index",
+        help="Folder of the index, the name of a collection, or a store: milvus:http://host:19530. Repeatable: all are "
+        "searched as one.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

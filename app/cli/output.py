@@ -24,6 +24,7 @@ from echo_index.app.services.formatting import (
     omission_lines,
     pattern_lines,
     pluralize,
+    publication_line,
     recognition_text,
 )
 
@@ -123,6 +124,8 @@ def print_report(console: Console, report: BuildReport) -> None:
     console.print(f"The index contains {index_size(report)}.")
     if report.vector_index is not None:
         console.print(Text(approximate_search_line(report.vector_index)), soft_wrap=True)
+    if report.published is not None:
+        console.print(Text(one_line(publication_line(report.published))), soft_wrap=True)
     print_recognitions(console, report.recognitions)
     print_omissions(console, report.omissions)
     print_failures(console, report.failures)

@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from echo_index.app.cli import output
-from echo_index.app.cli.options import AsJson, IndexDir, notice, out
+from echo_index.app.cli.options import AsJson, IndexPlace, notice, out
 from echo_index.app.defaults import DEFAULTS
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def read(
     start: Annotated[
         int | None, typer.Option(min=0, help="Begin with this character of the document, from 0.", metavar="N")
     ] = None,
-    index: IndexDir = DEFAULTS.index_dir,
+    index: IndexPlace = DEFAULTS.index_dir,
     json: AsJson = False,
 ) -> None:
     """Print a document as it was read, or a part of it with its surroundings."""
@@ -47,13 +47,13 @@ def read(
     from echo_index.app.services.excerpts import read_part
     from echo_index.app.services.formatting import heading_path
     from echo_index.app.services.tool_results import DocumentText
-    from echo_index.indexer.generations.snapshot import open_snapshot
     from echo_index.indexer.inspection.document_queries import paths_with_archives, read_indexed_document
+    from echo_index.indexer.stores.opening import open_index
 
-    snapshot = open_snapshot(index, index_device="cpu", notice=notice)
-    with snapshot.reading():
-        path, part = select_part(location, paths_with_archives(snapshot), index)
-        document = read_indexed_document(snapshot, path)
+    reader = open_index(index, index_device="cpu", notice=notice)
+    with reader.reading():
+        path, part = select_part(location, paths_with_archives(reader), index)
+        document = read_indexed_document(reader, path)
     around = part.unit == "line" and part.last is None
     most = characters or (_SURROUNDINGS if around else max(1, len(document.text)))
     excerpt = read_part(document, part, start=start, characters=most)

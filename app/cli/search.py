@@ -235,7 +235,7 @@ def ask(
 
     embed = searched.searcher.embed_sentences
     if document is not None:
-        whole = find_document(document, searched.retrievers[0].snapshot, searched.indexes[0])
+        whole = find_document(document, searched.retrievers[0].reader, searched.indexes[0])
         with answering(llm):
             model_for_document = chat_model or chat_model_of(writer_here())
             print_document_answer(

@@ -68,11 +68,16 @@ def serve(
     from echo_index.app.services.index_service import ServiceOptions
     from echo_index.app.services.writers import installed_writers
     from echo_index.app.web.server import ServerOptions, run_server
+    from echo_index.indexer.stores.location import is_store
 
     if api_only and mcp:
         raise typer.BadParameter("--mcp is a part of the page; leave out --api-only, or take --api.")
     if watch_polling and not watch:
         raise typer.BadParameter("--watch-polling says how to watch; add --watch.")
+    if stores := [place for place in index if is_store(place)]:
+        if watch:
+            raise typer.BadParameter(f"--watch builds, and {stores[0]} is built on another machine; leave it out.")
+        read_only = True
     first, *others = (replace(each, about=described(each)) for each in find_collections(index))
     run_server(
         ServiceOptions(

@@ -68,7 +68,7 @@ def list_resources(tools: DocumentTools, cursor: str | None) -> types.ListResour
     for number, collection in [*enumerate(service.collections)][first:]:
         selection = DocumentSelection(after=after if number == first else "", readable=True)
         try:
-            page, _ = service.with_snapshot(
+            page, _ = service.with_reader(
                 partial(page_documents, selection=selection, limit=_PAGE + 1 - len(found)), collection=collection.name
             )
         except IndexMissing:

@@ -66,7 +66,9 @@ def _(result: StatusResult) -> str:
     formats = ", ".join(f"{count:,} {name}" for name, count in result.formats.items())
     lines = [
         f"{pluralize(result.documents, 'document')} ({formats}) in {pluralize(result.passages, 'passage')}.",
-        f"Built {result.finished} with the model {result.model}; {byte_count(result.disk_bytes)} on disk.",
+        f"Built {result.finished} with the model {result.model}; {byte_count(result.disk_bytes)} on disk."
+        if result.disk_bytes
+        else f"Built {result.finished} with the model {result.model}.",
     ]
     for collection in result.collections:
         about = f": {collection.about}" if collection.about else ""

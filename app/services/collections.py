@@ -21,7 +21,7 @@ _NAME = re.compile(r"[\w][\w.-]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """An index with a name, and a line that says what it is about."""
+    """An index with a name, in a folder or a store, and a line that says what it is about."""
 
     name: str
     index: Path
@@ -66,24 +66,33 @@ def described(collection: Collection) -> str:
         return ""  # the index is gone or damaged, which commands that open it tell
 
 
-def add_collection(collection: Collection) -> None:
-    """Name an index, or change what is known of a name.
+def add_collection(collection: Collection) -> Collection:
+    """Name an index, or change what is known of a name; return what is known of it now.
 
     Raises:
         CollectionError: the name is not possible, the folder has no index, or the list cannot be written.
+        StoreError: the index is in a store whose address is none.
     """
     if not _NAME.fullmatch(collection.name):
         raise CollectionError(
             f"{collection.name!r} cannot be the name of a collection.",
             remedy="Use up to 64 letters, digits, dots, hyphens and underscores; the first is a letter or a digit.",
         )
-    if not _is_index(collection.index):
+    from echo_index.indexer.stores.location import StoreLocation, is_store
+
+    if is_store(collection.index):
+        place = Path(str(StoreLocation.parse(str(collection.index))))
+    elif _is_index(collection.index):
+        place = collection.index.resolve()
+    else:
         raise CollectionError(
             f"There is no complete index in {collection.index}.",
             remedy=f"Build it: echo-index build FOLDER --index {collection.index}",
         )
     about = " ".join(collection.about.split())
-    _change(lambda listed: {**listed, collection.name: Collection(collection.name, collection.index.resolve(), about)})
+    added = Collection(collection.name, place, about)
+    _change(lambda listed: {**listed, collection.name: added})
+    return added
 
 
 def remove_collection(name: str) -> Collection:

@@ -11,7 +11,7 @@ from echo_index.app.services.index_service import IndexService
 from echo_index.errors import DocumentError
 
 if TYPE_CHECKING:
-    from echo_index.indexer.generations.snapshot import Snapshot
+    from echo_index.indexer.stores.index_reader import IndexReader
 
 _MAX_LOOKUP = 10_000  # characters of a name that is looked for
 _MAX_NAME = 200  # characters of a name in an error
@@ -44,7 +44,7 @@ def find_document(service: IndexService, name: str, *, collection: str = "") -> 
     found = [
         FoundDocument(each, *document)
         for each in (chosen if is_name else ())
-        if (document := service.with_snapshot(lambda snapshot: _document(snapshot, name), collection=each)) is not None
+        if (document := service.with_reader(lambda reader: _document(reader, name), collection=each)) is not None
     ]
     if len(found) > 1:
         raise DocumentError(
@@ -72,15 +72,8 @@ def unknown_paths(service: IndexService, names: Sequence[str], collections: Sequ
     return f"No document matches {', '.join(_shown(name) for name in unknown)}." if unknown else ""
 
 
-def _document(snapshot: Snapshot, name: str) -> tuple[str, DocumentPart] | None:
-    from echo_index.indexer.catalog import chunk_queries
-
-    generation = snapshot.manifest.generation
-
-    def is_document(path: str) -> bool:
-        return chunk_queries.find_document(snapshot.catalog, path, generation=generation) is not None
-
-    return split_location(name, is_document)
+def _document(reader: IndexReader, name: str) -> tuple[str, DocumentPart] | None:
+    return split_location(name, lambda path: reader.documents.find(path) is not None)
 
 
 def _alike(service: IndexService, name: str, collections: Sequence[str]) -> str | None:
@@ -96,7 +89,7 @@ def _alike(service: IndexService, name: str, collections: Sequence[str]) -> str 
 def _paths(service: IndexService, collection: str) -> dict[str, str]:
     from echo_index.indexer.inspection.document_queries import paths_with_archives
 
-    return service.with_snapshot(paths_with_archives, collection=collection)
+    return service.with_reader(paths_with_archives, collection=collection)
 
 
 def _is_text(name: str) -> bool:

@@ -28,7 +28,7 @@ def page_of_collections(
     found: list[tuple[str, ListedDocument]] = []
     total = 0
     for name in service.chosen(collections):
-        page, count = service.with_snapshot(
+        page, count = service.with_reader(
             partial(page_documents, selection=selection, offset=max(0, offset - total), limit=limit - len(found)),
             collection=name,
         )

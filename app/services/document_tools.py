@@ -239,8 +239,8 @@ class DocumentTools:
         from echo_index.indexer.inspection.document_queries import read_indexed_document
 
         found = find_document(self.service, source, collection=collection)
-        document = self.service.with_snapshot(
-            lambda snapshot: read_indexed_document(snapshot, found.path), collection=found.collection
+        document = self.service.with_reader(
+            lambda reader: read_indexed_document(reader, found.path), collection=found.collection
         )
         excerpt = read_part(document, found.part, start=start, characters=min(characters, _MAX_CHARACTERS))
         return DocumentText.of(document, excerpt, collection=self.service.shown(found.collection))
@@ -294,7 +294,7 @@ class DocumentTools:
         for collection in self.service.collections:
             try:
                 facts[collection] = self.service.with_retriever(
-                    lambda retriever: retriever.with_snapshot(partial(index_facts, index_dir=retriever.index_dir)),
+                    lambda retriever: retriever.with_reader(partial(index_facts, place=retriever.index_dir)),
                     collection=collection.name,
                 )
             except EchoIndexError as error:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from echo_index.indexer.building.document_sync import BuildReport
     from echo_index.indexer.building.removal import RemovalReport
     from echo_index.indexer.exchange.export_index import ExchangeReport
+    from echo_index.indexer.stores.corpus import PublicationReport
     from echo_index.indexer.vectors.index_kind import IndexDescription
     from echo_index.retriever.search.hits import Hit, Location
 
@@ -19,6 +20,7 @@ STAGE_LABELS = {
     "embedding": "Embedding passages",
     "normalizing": "Normalizing vectors",
     "indexing": "Building the vector index",
+    "publishing": "Publishing passages",
 }
 _MAX_SAME_FAILURES = 5  # that each have a line of their own
 _NAMED = 3  # of more
@@ -162,6 +164,13 @@ def pattern_lines(report: BuildReport) -> list[str]:
         + ", as before"
         for source, include, exclude in report.kept_patterns
     ]
+
+
+def publication_line(report: PublicationReport) -> str:
+    """Return "Published to milvus:http://host:19530: 3 documents with 20 passages; 1 document removed."."""
+    written = f"{pluralize(report.documents, 'document')} with {pluralize(report.passages, 'passage')}"
+    removed = f"; {pluralize(report.removed, 'document')} removed" if report.removed else ""
+    return f"Published to {report.store}: {written}{removed}."
 
 
 def pluralize(count: int, noun: str) -> str:

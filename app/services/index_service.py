@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from echo_index.embeddings.runtime.devices import DeviceChoice
     from echo_index.indexer.catalog.records import SearchFilter
     from echo_index.indexer.generations.snapshot import Snapshot
+    from echo_index.indexer.stores.index_reader import IndexReader
     from echo_index.indexer.vectors.placement import IndexDevice
     from echo_index.retriever.search.hits import Hit
     from echo_index.retriever.search.retriever import Retriever
@@ -148,8 +149,16 @@ class IndexService:
         name = self.find(collection).name
         return self._with_newest((name,), lambda: self._retriever(name), act)
 
+    def with_reader(self, act: Callable[[IndexReader], T], *, collection: str = "") -> T:
+        """Return `act(reader)` for the newest generation of one index; this loads no model."""
+        return self.with_retriever(lambda retriever: retriever.with_reader(act), collection=collection)
+
     def with_snapshot(self, act: Callable[[Snapshot], T], *, collection: str = "") -> T:
-        """Return `act(snapshot)` for the newest generation of one index; this loads no model."""
+        """Return `act(snapshot)` like `with_reader`, for what needs the catalog of an index in a folder.
+
+        Raises:
+            StoreError: the index is in a store.
+        """
         return self.with_retriever(lambda retriever: retriever.with_snapshot(act), collection=collection)
 
     def find(self, collection: str) -> Collection:
@@ -304,7 +313,7 @@ class IndexService:
 def _was_rebuilt(retriever: Retriever) -> bool:
     """Return whether the index was rebuilt with another encoder."""
     try:
-        retriever.current_snapshot()
+        retriever.current_reader()
     except IndexMismatch:
         return True
     return False

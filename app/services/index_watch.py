@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from echo_index.app.services.change_events import ChangeEvents
 from echo_index.app.services.freshness import gone_lines
-from echo_index.errors import EchoIndexError, IndexMissing
+from echo_index.errors import EchoIndexError, IndexMissing, StoreError
 
 if TYPE_CHECKING:
     from echo_index.indexer.sources.source import Source
@@ -37,6 +37,7 @@ class IndexWatch:
         self._gone: tuple[tuple[str, str], ...] = ()
         self._failures = 0
         self._last_error = ""
+        self._is_unpublished = False
 
     def run(self) -> None:
         """Watch until the events end."""
@@ -56,10 +57,11 @@ class IndexWatch:
             if str(error) != self._last_error:
                 self._notice(f"Error: {error}")
             self._last_error = str(error)
+            self._is_unpublished = isinstance(error, StoreError)
             self._events.look_again(_RETRY_SECONDS[min(self._failures, len(_RETRY_SECONDS) - 1)])
             self._failures += 1
         else:
-            self._failures, self._last_error = 0, ""
+            self._failures, self._last_error, self._is_unpublished = 0, "", False
 
     def _build_changes(self) -> None:
         from echo_index.indexer.inspection.changed_files import find_changes
@@ -76,7 +78,7 @@ class IndexWatch:
         finally:
             self._events.look_seconds = time.monotonic() - started
         self._tell_gone(changes.gone)
-        if changes.count:
+        if changes.count or self._is_unpublished:
             self._build()
 
     def _tell_gone(self, gone: tuple[tuple[str, str], ...]) -> None:

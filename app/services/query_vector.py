@@ -49,7 +49,7 @@ class QueryVectors:
 
         if self._device == "cuda" or retriever.has_encoder:
             return None
-        manifest = retriever.snapshot.manifest
+        manifest = retriever.reader.manifest
         if manifest.fingerprint != self._fingerprint:
             self._quick = QueryEncoder.from_config(manifest.encoder, model=self._model, notice=self._notice)
             if self._quick is None:

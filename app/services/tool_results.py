@@ -219,7 +219,7 @@ class StatusResult(BaseModel):
     finished: str = Field(description="When the last build ended, in UTC.")
     generation: int = Field(description="A number that every change increases.")
     model: str = Field(description="The model that embeds.")
-    disk_bytes: int = Field(description="The size on disk.")
+    disk_bytes: int = Field(description="The size on disk; 0 for an index in a store.")
     failures: list[Failure] = Field(description="Files that could not be read; the first twenty.")
     failed: int = Field(description="How many files could not be read.")
     incomplete: int = Field(description="Of how many documents some part, such as a scanned page, has no text.")
@@ -246,7 +246,7 @@ class StatusResult(BaseModel):
             finished=max(each["finished"] for each in facts),
             generation=sum(each["generation"] for each in facts),
             model=str(facts[0]["encoder"]["model"]),
-            disk_bytes=sum(each["disk_bytes"] for each in facts),
+            disk_bytes=sum(each["disk_bytes"] or 0 for each in facts),
             failures=failures[:_MAX_FAILURES],
             failed=len(failures),
             incomplete=sum(len({path for path, _ in each["omissions"]}) for each in facts),

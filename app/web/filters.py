@@ -102,7 +102,7 @@ class FilterInputs:
 
     def _documents(self, collection: str) -> Sequence[ListedDocument]:
         try:
-            return self._service.with_snapshot(list_documents, collection=collection)
+            return self._service.with_reader(list_documents, collection=collection)
         except EchoIndexError:
             return ()
 

@@ -71,7 +71,7 @@ def texts_before_hits(service: IndexService, hits: Sequence[Hit]) -> dict[Place,
             for hit in hits
             if hit.collection == collection and hit.format == "markdown" and hit.start
         ]
-        texts = service.with_snapshot(
+        texts = service.with_reader(
             partial(texts_before, places=places, passages=_PASSAGES_BEFORE), collection=collection
         )
         found |= {(collection, *place): text for place, text in texts.items()}

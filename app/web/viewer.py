@@ -20,8 +20,8 @@ from echo_index.errors import DocumentError, EchoIndexError
 
 if TYPE_CHECKING:
     from echo_index.indexer.catalog.records import ChunkRow
-    from echo_index.indexer.generations.snapshot import Snapshot
     from echo_index.indexer.inspection.document_queries import IndexedDocument
+    from echo_index.indexer.stores.index_reader import IndexReader
 
 _CONTEXT = 6_000  # characters shown before and after the passage
 _MORE_FACTOR = 8  # how much more context the button adds
@@ -61,9 +61,9 @@ class Viewer:
         """Return the outputs with a document, at the passage that a character of it is in, or with an error."""
         collection = self._service.shown(passage.collection)
         try:
-            html = self._service.with_snapshot(
-                lambda snapshot: document_html(
-                    snapshot, passage.source, passage.start, page=page, around=around, collection=collection
+            html = self._service.with_reader(
+                lambda reader: document_html(
+                    reader, passage.source, passage.start, page=page, around=around, collection=collection
                 ),
                 collection=collection,
             )
@@ -73,7 +73,7 @@ class Viewer:
 
 
 def document_html(
-    snapshot: Snapshot,
+    reader: IndexReader,
     source: str,
     start: int,
     *,
@@ -93,7 +93,7 @@ def document_html(
     """
     from echo_index.indexer.inspection.document_queries import read_indexed_document
 
-    document = read_indexed_document(snapshot, source)
+    document = read_indexed_document(reader, source)
     passage = _passage_at(document, start)
     span = (passage.start, passage.end) if passage else (0, 0)
     position = passage_data(source, start, collection=collection)
@@ -106,7 +106,7 @@ def document_html(
     )
     if document.format == "pdf":
         shown_page = page or (passage.page if passage else None) or 1
-        return head + _page_image(snapshot, document, shown_page, position) + _text(document, span, around, position)
+        return head + _page_image(reader, document, shown_page, position) + _text(document, span, around, position)
     return head + _text(document, span, around, position)
 
 
@@ -118,11 +118,11 @@ def _passage_at(document: IndexedDocument, start: int) -> ChunkRow | None:
     return next((passage for passage in around if passage.start == start), next(iter(around), None))
 
 
-def _page_image(snapshot: Snapshot, document: IndexedDocument, page: int, position: Data) -> str:
+def _page_image(reader: IndexReader, document: IndexedDocument, page: int, position: Data) -> str:
     from echo_index.indexer.inspection.page_images import render_page
 
     try:
-        png = render_page(snapshot, document.path, page, width=_IMAGE_WIDTH)
+        png = render_page(reader, document.path, page, width=_IMAGE_WIDTH)
     except DocumentError as error:
         return notice(error.message, remedy=error.remedy, kind="warning")
     image = base64.b64encode(png).decode()

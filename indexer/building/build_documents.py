@@ -32,13 +32,15 @@ def index_documents(
     chunking: Chunking | None = None,
     compare: bool | None = None,
     context: str | None = None,
+    store: str | None = None,
     progress: Progress = lambda stage, done, total: None,
 ) -> BuildReport:
     """Make an index hold exactly these (name, document) pairs; only new or changed documents are embedded.
 
     Documents that are not given, including those of files, are removed. If a call is interrupted, the next one
     continues where it stopped. `compare` says whether classical vectors are stored, too; None is what the call before
-    did, which is no for the first one. `context` is the line that is embedded with each passage, see `build_index`.
+    did, which is no for the first one. `context` is the line that is embedded with each passage, and `store` where the
+    index is published, see `build_index`.
 
     Raises:
         TextError: the context cannot be one.
@@ -47,6 +49,7 @@ def index_documents(
         IndexDamaged: the catalog cannot be read.
         IndexBusy: another process is writing this index.
         IndexUnwritable: the disk is full or the folder cannot be written.
+        StoreError: the store cannot be used, see `build_index`.
     """
     started = time.monotonic()
     with writer_lock(index_dir):
@@ -57,6 +60,7 @@ def index_documents(
             rebuild=False,
             compare=compare,
             context=context,
+            store=store,
             progress=progress,
         )
         with closing(session.catalog):

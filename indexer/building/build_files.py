@@ -36,6 +36,7 @@ def build_index(
     context: str | None = None,
     index_kind: str | None = None,
     recall: float | None = None,
+    store: str | None = None,
     keep_gone: bool = False,
     engine: Engine = LOCAL,
     progress: Progress = lambda stage, done, total: None,
@@ -63,6 +64,8 @@ def build_index(
             `auto` for the first one. If it is given, an approximate index is trained anew.
         recall: the least share of the ten nearest chunks that searches of an approximate index find; None for what the
             build before was given, which is 0.98 for the first one.
+        store: where each generation is published, too, such as `milvus:http://host:19530#name`; '' for nowhere, None
+            for where the build before published it.
         keep_gone: a source that is missing, is an empty folder or cannot be read is no error: its documents stay in the
             index, the source stays remembered, and the report names it. Such a folder may be a disk that is not
             mounted.
@@ -80,6 +83,9 @@ def build_index(
         IndexUnwritable: the disk is full or the folder cannot be written.
         IndexKindError: FAISS has no index of that kind, or cannot train it with so few chunks.
         EngineError: the engine cannot be reached, or cannot do its work.
+        StoreError: a new store cannot be reached or holds another index; or the one of earlier builds cannot be reached
+            when the index is complete, and the next build publishes it.
+        MissingPackage: the store needs a package that is not installed.
     """
     started = time.monotonic()
     with writer_lock(index_dir):
@@ -92,6 +98,7 @@ def build_index(
             context=context,
             index_kind=index_kind,
             recall=recall,
+            store=store,
             progress=progress,
             on_recognizing=on_recognizing,
         )

@@ -30,6 +30,7 @@ from echo_index.indexer.generations.vector_file_build import (
     store_queries,
     validate_choice,
 )
+from echo_index.indexer.stores.publishing import publish_index, remember_store
 from echo_index.indexer.vectors.index_kind import AUTO, IndexChoice
 from echo_index.indexer.vectors.normalization_estimate import (
     embed_held_out_queries,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from echo_index.embeddings.encoder import EchoEncoder
     from echo_index.embeddings.vectors.paired_embeddings import EmbeddingPair
 
-Stage = Literal["distributing", "reading", "embedding", "normalizing", "indexing"]
+Stage = Literal["distributing", "reading", "embedding", "normalizing", "indexing", "publishing"]
 Progress = Callable[[Stage, int, int | None], None]
 """Receives the stage, the number of items done, and the number of all items, or None if it is not known yet."""
 
@@ -82,16 +83,18 @@ def begin_build(
     context: str | None = None,
     index_kind: str | None = None,
     recall: float | None = None,
+    store: str | None = None,
     progress: Progress,
     on_recognizing: OnRecognizing = lambda page: None,
 ) -> BuildSession:
     """Open the catalog for writing and check that it matches the encoder and the chunking.
 
-    `compare` says whether classical vectors are stored, too, `context` what is embedded with each chunk, and
-    `index_kind` and `recall` which index they get; None is what the build before did. The caller holds the writer's
-    lock.
+    `compare` says whether classical vectors are stored, too, `context` what is embedded with each chunk, `index_kind`
+    and `recall` which index they get, and `store` where it is published; None is what the build before did. The caller
+    holds the writer's lock.
 
     Raises:
+        StoreError: a new store cannot be reached, or holds another index.
         TextError: the context cannot be one, or leaves too little room for the text of a chunk.
         IndexMismatch: the index was built with another encoder or chunking, or by a later version of echo-index.
         IndexDamaged: the catalog cannot be read, and `rebuild` is false.
@@ -110,6 +113,11 @@ def begin_build(
         progress=progress,
         on_recognizing=on_recognizing,
     )
+    try:
+        remember_store(session.catalog, store, rebuild=rebuild)
+    except BaseException:
+        session.catalog.close()
+        raise
     session.catalog.keep_classical_vectors(session.catalog.keeps_classical_vectors if compare is None else compare)
     if context is not None and context != session.context:
         change_context(session.catalog, context, generation=session.generation)
@@ -314,7 +322,17 @@ class BuildSession:
         self.progress("embedding", self.report.embedded, self._to_embed)
 
     def commit(self) -> None:
-        """Make the new generation visible to readers if anything has changed."""
+        """Make the new generation visible to readers if anything has changed; then publish it, if there is a store.
+
+        Raises:
+            StoreError: the index is complete, but the store cannot be reached.
+        """
+        self._commit()
+        self.report.published = publish_index(
+            self.index_dir, self.catalog, on_published=lambda done, total: self.progress("publishing", done, total)
+        )
+
+    def _commit(self) -> None:
         report = self.report
         changed = (
             self.before is None

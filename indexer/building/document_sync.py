@@ -30,6 +30,7 @@ from echo_index.indexer.sources.scanner import FoundFile, scan
 from echo_index.indexer.sources.skipped_files import SkippedFiles, SkipReason
 from echo_index.indexer.sources.source import Source
 from echo_index.indexer.storage.stored_paths import full_path, stored_path
+from echo_index.indexer.stores.corpus import PublicationReport
 from echo_index.indexer.vectors.index_kind import IndexDescription
 
 READERS = "readers"
@@ -50,6 +51,7 @@ class BuildReport:
     again although they had not changed, because the readers of this version find more in them. `gone` are (source, what
     is wrong with it) of the sources that were missing, empty or could not be read, and whose documents stay.
     `vector_index` describes the index if a new one was made and is approximate.
+    `published` is what was written to the store of the index, if it has one and something was.
     """
 
     added: int = 0
@@ -70,6 +72,7 @@ class BuildReport:
     read_again: bool = False
     gone: list[tuple[str, str]] = field(default_factory=list)
     vector_index: IndexDescription | None = None
+    published: PublicationReport | None = None
 
 
 @dataclass(frozen=True)

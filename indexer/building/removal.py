@@ -15,6 +15,7 @@ from echo_index.indexer.generations.manifest import Manifest, manifest_stamp, re
 from echo_index.indexer.generations.recovery import recover_commit
 from echo_index.indexer.generations.source_registry import excluded_paths, forget_sources, set_excluded_paths
 from echo_index.indexer.storage.writer_lock import writer_lock
+from echo_index.indexer.stores.publishing import publish_index
 from echo_index.indexer.vectors.normalization_estimate import truncated_normalizations
 
 
@@ -39,6 +40,7 @@ def remove_documents(paths: Sequence[str], index_dir: Path) -> RemovalReport:
         IndexDamaged: the index cannot be read.
         IndexBusy: another process is writing the index.
         IndexUnwritable: the disk is full or the folder cannot be written.
+        StoreError: the documents are removed, but the store of the index cannot be reached.
     """
     manifest_stamp(index_dir)  # raises before the lock would create the folder of a missing index
     removed = tuple(dict.fromkeys(paths))
@@ -81,4 +83,5 @@ def _commit_removal(paths: tuple[str, ...], index_dir: Path, catalog: Catalog, b
         canaries=before.canaries,
         before=before,
     )
+    publish_index(index_dir, catalog)
     return RemovalReport(paths, counts.documents, counts.chunks)

@@ -203,7 +203,7 @@ def _expressions(database: Database, query: LexicalQuery) -> _Expressions:
     languages = visible_languages(database) or [ENGLISH]
     is_folded = has_basic_letters(database)
     words = (*query.words, *filter(is_unspaced, query.prefixes))
-    for expression, weight in _damped_sums(_word_terms(word, languages, is_folded=is_folded) for word in words).items():
+    for expression, weight in damped_sums(_word_terms(word, languages, is_folded=is_folded) for word in words).items():
         expressions.rank_by(_TERMS, [expression], weight=weight)
     for prefix in query.prefixes:
         if not is_unspaced(prefix):
@@ -245,7 +245,7 @@ def _word_terms(word: str, languages: Sequence[str], *, is_folded: bool) -> Mapp
     return {_quoted(term): weight for term, weight in query_weights(word, languages).items()}
 
 
-def _damped_sums(word_terms: Iterable[Mapping[str, float]]) -> dict[str, float]:
+def damped_sums(word_terms: Iterable[Mapping[str, float]]) -> dict[str, float]:
     """Return the weight of each term of a query: that of one occurrence, times a power of how often it stands there.
 
     A power, unlike a limit, ranks the same if the whole query is repeated.

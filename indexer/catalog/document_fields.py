@@ -38,7 +38,7 @@ def matching_documents(database: Database, condition: Condition, *, visible: str
     column = "documents.fields" if own else "'{}'"
     query = f"SELECT id, path, title, format, size, modified_ns, {column} FROM documents WHERE {visible}"
     rows = database.stream(query, {"generation": generation})
-    return [identifier for identifier, *row in rows if matches(condition, _fields(row, wanted))]
+    return [identifier for identifier, *row in rows if matches(condition, searchable_fields(row, wanted))]
 
 
 def field_counts(database: Database, *, visible: str, generation: int) -> dict[str, int]:
@@ -63,7 +63,11 @@ def _named(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _fields(row: Sequence[Any], wanted: set[str]) -> Mapping[str, Sequence[Value]]:
+def searchable_fields(row: Sequence[Any], wanted: set[str]) -> Mapping[str, Sequence[Value]]:
+    """Return the fields of a document that a condition may ask for, of which it asks for `wanted`, by folded names.
+
+    The row is its path, title, format, size, modification time, and what it says of itself as JSON.
+    """
     path, title, format, size, modified_ns, own = row
     fields: dict[str, Sequence[Value]] = {folded(name): values for name, values in json.loads(own).items()}
     fields.update({TITLE: [title], FILE_PATH: [path], FILE_FORMAT: [format], FILE_SIZE: [size]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,11 @@ from echo_index.indexer.catalog.vector_tables import CODES, put_chunk_vectors
 from echo_index.indexer.catalog.visibility_sql import VISIBLE
 from echo_index.indexer.storage.sqlite import Connection
 
-_OF_THIS_FILE = {"manifest", "purged", "analyzer", "basic_letters"}
-"""Settings that describe a catalog file and not the index, so that another file gets its own."""
+_OF_THIS_FILE = {
+    *("manifest", "purged", "analyzer", "basic_letters"),
+    *("store", "store owner", "store replaced", "store generation"),
+}
+"""Settings that describe a catalog file, or where it is published, and not the index: another file gets its own."""
 _DOCUMENT_COLUMNS = ", ".join(f"documents.{name}" for name in DOCUMENT_COLUMNS.split(", "))
 _DOCUMENT_WIDTH = DOCUMENT_COLUMNS.count(",") + 1
 
@@ -67,8 +71,20 @@ def documents_without_chunks(catalog: Catalog, *, generation: int) -> list[Docum
     return [document_row(row) for row in catalog.database.rows(query, {"generation": generation})]
 
 
-def passage_blocks(catalog: Catalog, *, generation: int, dimension: int, block: int) -> Iterator[PassageBlock]:
-    """Yield all chunks of a generation in blocks.
+def published_documents(catalog: Catalog, *, generation: int) -> Iterator[tuple[DocumentRow, int, int, int]]:
+    """Yield each document of a generation, its id, the first generation that has it, and its number of chunks."""
+    query = (
+        f"SELECT {DOCUMENT_COLUMNS}, id, added, (SELECT count(*) FROM chunks WHERE document = documents.id) "
+        f"FROM documents WHERE {VISIBLE} ORDER BY id"
+    )
+    for row in catalog.database.stream(query, {"generation": generation}):
+        yield document_row(row[:_DOCUMENT_WIDTH]), row[-3], row[-2], row[-1]
+
+
+def passage_blocks(
+    catalog: Catalog, *, generation: int, dimension: int, block: int, documents: Sequence[int] | None = None
+) -> Iterator[PassageBlock]:
+    """Yield all chunks of a generation in blocks, or only those of the documents with these ids.
 
     Raises:
         IndexDamaged: a vector is missing, or is not as it was stored.
@@ -78,9 +94,12 @@ def passage_blocks(catalog: Catalog, *, generation: int, dimension: int, block: 
     query = (
         f"SELECT {_DOCUMENT_COLUMNS}, {codes}, {stored_chunk_columns(SCHEMA_VERSION)} "
         f"FROM chunks JOIN documents ON documents.id = chunks.document {joined} WHERE {VISIBLE} "
-        "AND chunks.id > :after ORDER BY chunks.id LIMIT :block"
+        f"{'' if documents is None else 'AND documents.id IN (SELECT value FROM json_each(:documents)) '}"
+        f"AND {'' if documents is None else '+'}chunks.id > :after ORDER BY chunks.id LIMIT :block"
     )
-    values = {"generation": generation, "after": 0, "block": block}
+    values: dict[str, int | str] = {"generation": generation, "after": 0, "block": block}
+    if documents is not None:  # the plus lets SQLite begin with them, and not with all chunks
+        values["documents"] = json.dumps([*documents])
     while rows := catalog.database.rows(query, values):
         yield _block(catalog, rows, dimension)
         values["after"] = rows[-1][_DOCUMENT_WIDTH + len(CODES)]

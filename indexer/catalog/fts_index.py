@@ -45,7 +45,7 @@ def document_language(format_name: str, text: str) -> str:
 
 def add_chunk(connection: Connection, chunk_id: int, language: str, text: str, title: str, headings: str) -> None:
     """Index a chunk by its text, its document's title and its headings (a JSON list)."""
-    connection.execute(_INSERT_TERMS, (chunk_id, *_term_columns(language, text, title, headings)))
+    connection.execute(_INSERT_TERMS, (chunk_id, *term_columns(language, text, title, headings)))
     connection.execute(_INSERT_WORDS, (chunk_id, *map(exact_text, (text, title, headings))))
 
 
@@ -115,7 +115,7 @@ def _all_terms(
     connection: Connection, condition: str = "", parameters: Parameters = ()
 ) -> Iterator[tuple[int, str, str, str]]:
     for chunk_id, *fields in connection.execute(f"SELECT {_SEARCHED_COLUMNS} {_FROM_SEARCHED} {condition}", parameters):
-        yield (chunk_id, *_term_columns(*fields))
+        yield (chunk_id, *term_columns(*fields))
 
 
 def _all_words(
@@ -129,7 +129,7 @@ def _all_words(
 _TABLES = {"terms": (CREATE_TERMS, _INSERT_TERMS, _all_terms), "exact_words": (CREATE_WORDS, _INSERT_WORDS, _all_words)}
 
 
-def _term_columns(language: str, text: str, title: str, headings: str) -> tuple[str, str, str]:
+def term_columns(language: str, text: str, title: str, headings: str) -> tuple[str, str, str]:
     """Return the values of the columns text, title and headings of `terms`."""
     fields = (text, title, "\n".join(_parse_headings(headings)))
     terms, title_terms, heading_terms = (" ".join(document_terms(field, language)) for field in fields)

@@ -14,6 +14,7 @@ from echo_index.indexer.catalog.bm25_search import NO_FACTORS
 from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.catalog.chunk_queries import overlapping_chunks
 from echo_index.indexer.catalog.records import LexicalQuery, QueryPart, SearchFilter, StoredChunk
+from echo_index.indexer.generations.catalog_documents import CatalogDocuments
 from echo_index.indexer.generations.manifest import Manifest, manifest_stamp
 from echo_index.indexer.generations.recovery import complete_manifest
 from echo_index.indexer.generations.vector_file import GenerationVectors, is_approximate
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """The manifest, catalog and vectors of one generation. The vectors are loaded when they are first needed."""
+    """The manifest, catalog and vectors of one generation: the `IndexReader` of an index in a folder.
+
+    The vectors are loaded when they are first needed.
+    """
 
     manifest: Manifest
     catalog: Catalog
@@ -48,6 +52,29 @@ class Snapshot:
             IndexDamaged: the catalog lacks vectors, or they cannot be read.
         """
         return self.stored_vectors.index()
+
+    @property
+    def documents(self) -> CatalogDocuments:
+        """The documents of the generation."""
+        return CatalogDocuments(self.catalog, self.manifest.generation)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the index."""
+        return self.catalog.path.parent
+
+    @property
+    def ranks_words(self) -> bool:
+        """Whether chunks can be ranked by the words of a query, which a catalog always can."""
+        return True
+
+    def is_newest(self) -> bool:
+        """Return whether there is no newer generation.
+
+        Raises:
+            IndexMissing: there is no index any more.
+        """
+        return manifest_stamp(self.folder) == self.stamp
 
     def load_early(self) -> None:
         """Begin to load the vectors in another thread, for a search that will soon need them."""

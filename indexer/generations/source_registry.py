@@ -25,6 +25,9 @@ _PATTERNS = "patterns"
 _EXCLUDED = "left_out"
 _SKIPPED = "skipped"
 _OCR = "ocr"
+STORE, OWNER = "store", "store owner"
+"""Settings of a catalog: where its generations are published, and what tells the index from others there."""
+_PUBLISHED = (STORE, OWNER)
 _IN_ARCHIVE = "skipped in "  # followed by the stored path of an archive
 
 _Patterns = dict[str, tuple[tuple[str, ...], tuple[str, ...]]]
@@ -180,6 +183,7 @@ def copy_settings(old: Path, catalog: Catalog) -> None:
             patterns, skipped, ocr = _patterns(before), _skipped(before), remembered_ocr(before, None)
             keeps_classical_vectors, context = before.keeps_classical_vectors, stored_context(before)
             copy_choice(before, catalog)
+            published = {name: value for name in _PUBLISHED if (value := before.setting(name)) is not None}
     except IndexDamaged:
         return  # there is no readable index to copy from
     for setting, names in lists.items():
@@ -188,6 +192,7 @@ def copy_settings(old: Path, catalog: Catalog) -> None:
     _set_skipped(catalog, skipped)
     remembered_ocr(catalog, ocr)
     catalog.keep_classical_vectors(keeps_classical_vectors)
+    catalog.set_settings(published)
     if context and stored_context(catalog) is None:  # an interrupted rebuild may have been given another one
         change_context(catalog, context, generation=catalog.newest_generation())
 

@@ -8,11 +8,11 @@ from threading import Lock
 
 from echo_index.errors import DocumentError, MissingPackage, SourceError
 from echo_index.indexer.archives.member_names import SEPARATOR
-from echo_index.indexer.generations.snapshot import Snapshot
 from echo_index.indexer.inspection.document_queries import indexed_path
 from echo_index.indexer.sandbox.process import Worker
 from echo_index.indexer.sandbox.protocol import Message
 from echo_index.indexer.storage.stored_paths import full_path
+from echo_index.indexer.stores.index_reader import IndexReader
 
 # A separate process with limits, because a page may need so much time or RAM that it would block the web server.
 _worker = Worker(seconds=20, memory_bytes=2**30)
@@ -20,7 +20,7 @@ _one_at_a_time = Lock()
 atexit.register(_worker.close)
 
 
-def render_page(snapshot: Snapshot, path: str, page: int, *, width: int) -> bytes:
+def render_page(index: IndexReader, path: str, page: int, *, width: int) -> bytes:
     """Render a page (counted from 1) of the document with this stored path as a PNG of `width` pixels.
 
     Pages of unusual size are rendered smaller, with at most 4 million pixels and 4096 in each direction. Rendering is
@@ -31,16 +31,18 @@ def render_page(snapshot: Snapshot, path: str, page: int, *, width: int) -> byte
             too much time or memory.
         MissingPackage: Pillow is not installed.
     """
-    document = indexed_path(snapshot, path)
+    document = indexed_path(index, path)
     if document.format != "pdf":
         raise DocumentError(f"{path} is not a PDF that could be read, so it has no pages to draw.")
+    if index.folder is None:
+        raise DocumentError(f"The file of {path} is on the machine that built the index, so its pages cannot be drawn.")
     if width < 1:
         raise DocumentError(f"A page cannot be drawn {width} pixels wide.")
     member = document.path.removeprefix(document.archive + SEPARATOR) if document.archive else ""
     answer = _run_worker(
         {
             "operation": "draw",
-            "path": str(full_path(document.archive or document.path, snapshot.catalog.path.parent)),
+            "path": str(full_path(document.archive or document.path, index.folder)),
             "member": member,
             "name": document.path,
             "size": document.size,

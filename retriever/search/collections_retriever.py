@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from echo_index.errors import IndexMismatch, QuestionError
 from echo_index.indexer.catalog.records import SearchFilter
-from echo_index.indexer.generations.manifest import manifest_stamp
 from echo_index.indexer.generations.snapshot import Snapshot
+from echo_index.indexer.stores.location import local_folder
 from echo_index.indexer.vectors.placement import IndexDevice
 from echo_index.retriever.search.hits import Hit
 from echo_index.retriever.search.retriever import Retriever
@@ -37,6 +37,7 @@ class CollectionsRetriever(Searcher):
 
     Raises:
         IndexMismatch: the indexes were built with different encoders.
+        StoreError: one of several is in a store.
     """
 
     def __init__(self, retrievers: Mapping[str, Retriever]) -> None:
@@ -46,6 +47,8 @@ class CollectionsRetriever(Searcher):
             raise QuestionError("There is no collection to search.", remedy="Name an index: --index FOLDER")
         self._lock = Lock()
         self._union: tuple[tuple[Snapshot, ...], SnapshotUnion] | None = None
+        for retriever in self.retrievers.values() if len(self.retrievers) > 1 else ():
+            local_folder(retriever.index_dir, task="Searching several indexes as one")
         (first_name, first), *others = self.retrievers.items()
         for name, other in others:
             config, wanted = other.snapshot.manifest.encoder, first.snapshot.manifest.encoder
@@ -112,10 +115,7 @@ class CollectionsRetriever(Searcher):
         return read_newest(
             self._current_union,
             act,
-            is_newest=lambda union: all(
-                manifest_stamp(retriever.index_dir) == retriever.snapshot.stamp
-                for retriever in self.retrievers.values()
-            ),
+            is_newest=lambda union: all(retriever.reader.is_newest() for retriever in self.retrievers.values()),
         )
 
     def similar(

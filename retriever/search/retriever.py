@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from echo_index.errors import IndexMismatch, QuestionError
 from echo_index.indexer.catalog.records import SearchFilter
-from echo_index.indexer.generations.manifest import manifest_stamp
-from echo_index.indexer.generations.snapshot import Snapshot, open_snapshot
+from echo_index.indexer.generations.snapshot import Snapshot
+from echo_index.indexer.stores.index_reader import IndexReader
+from echo_index.indexer.stores.opening import in_folder, open_index
 from echo_index.indexer.vectors.placement import IndexDevice
 from echo_index.retriever.search.hits import Hit, make_hits, ranked_scores
 from echo_index.retriever.search.search_space import SearchSpace, read_newest
@@ -28,11 +29,16 @@ class Retriever(Searcher):
     """Searches one index. Thread-safe; uses a new generation of the index as soon as there is one."""
 
     def __init__(
-        self, index_dir: Path, snapshot: Snapshot, *, load_encoder: Callable[[], EchoEncoder], index_device: IndexDevice
+        self,
+        index_dir: Path,
+        reader: IndexReader,
+        *,
+        load_encoder: Callable[[], EchoEncoder],
+        index_device: IndexDevice,
     ) -> None:
         super().__init__()
         self.index_dir = index_dir
-        self._snapshot = snapshot
+        self._reader = reader
         self._load_encoder = load_encoder
         self._encoder: EchoEncoder | None = None
         self._index_device: IndexDevice = index_device
@@ -51,32 +57,43 @@ class Retriever(Searcher):
     ) -> Retriever:
         """Open an index. Unless an encoder is given, the one in the manifest is loaded at the first dense search.
 
-        `model` is the new path of that encoder's model, if it has moved.
+        `index_dir` is the folder of the index, or where it is in a store, such as `milvus:http://host:19530`. `model`
+        is the new path of that encoder's model, if it has moved.
 
         Raises:
             IndexMissing: there is no complete index in the folder.
             IndexMismatch: the encoder given is not the one that built the index.
             IndexDamaged: the index cannot be read.
             DeviceError: a requested device is not available.
+            StoreError: the store cannot be reached.
         """
         index_dir = Path(index_dir)
-        snapshot = open_snapshot(index_dir, index_device=index_device, notice=notice)
+        reader = open_index(index_dir, index_device=index_device, notice=notice)
         if encoder is not None:
-            _validate_encoder(snapshot, encoder)
+            _validate_encoder(reader, encoder)
 
         def load() -> EchoEncoder:
             from echo_index.embeddings.encoder import EchoEncoder
 
             if encoder is not None:
                 return encoder
-            return EchoEncoder.from_config(snapshot.manifest.encoder, model=model, device=device, notice=notice)
+            return EchoEncoder.from_config(reader.manifest.encoder, model=model, device=device, notice=notice)
 
-        return cls(index_dir, snapshot, load_encoder=load, index_device=index_device)
+        return cls(index_dir, reader, load_encoder=load, index_device=index_device)
+
+    @property
+    def reader(self) -> IndexReader:
+        """The generation of the index that was searched last."""
+        return self._reader
 
     @property
     def snapshot(self) -> Snapshot:
-        """The generation of the index that was searched last."""
-        return self._snapshot
+        """The generation that was searched last, with its catalog.
+
+        Raises:
+            StoreError: the index is in a store, which has no catalog.
+        """
+        return self._in_folder(self._reader)
 
     @property
     def encoder(self) -> EchoEncoder:
@@ -89,7 +106,7 @@ class Retriever(Searcher):
         with self._lock:
             if self._encoder is None:
                 encoder = self._load_encoder()
-                _validate_encoder(self._snapshot, encoder)
+                _validate_encoder(self._reader, encoder)
                 self._encoder = encoder
             return self._encoder
 
@@ -108,56 +125,74 @@ class Retriever(Searcher):
         """
         validate_k(k)
 
-        def find(snapshot: Snapshot) -> list[Hit]:
-            nearest = snapshot.neighbours(source, start, k=k, where=where or SearchFilter())
+        def find(reader: IndexReader) -> list[Hit]:
+            nearest = reader.neighbours(source, start, k=k, where=where or SearchFilter())
             if nearest is None:
                 raise QuestionError(
                     f"No passage begins at character {start} of {source}.",
                     remedy="Take source and start from a hit of a new search.",
                 )
-            return make_hits(snapshot, nearest, ranked_scores(nearest), {})
+            return make_hits(reader, nearest, ranked_scores(nearest), {})
 
-        return self.with_snapshot(find)
+        return self.with_reader(find)
 
     @property
     def normalization(self) -> VectorNormalization:
         """The normalization of the newest generation."""
-        return self.current_snapshot().normalization
+        return self.current_reader().normalization
 
     def with_space(self, act: Callable[[SearchSpace], T]) -> T:
-        """Return `act(space)` for the newest complete generation, see `with_snapshot`."""
-        return self.with_snapshot(act)
+        """Return `act(space)` for the newest complete generation, see `with_reader`."""
+        return self.with_reader(act)
 
-    def with_snapshot(self, act: Callable[[Snapshot], T]) -> T:
-        """Return `act(snapshot)` for the newest complete generation, see `read_newest`.
+    def with_reader(self, act: Callable[[IndexReader], T]) -> T:
+        """Return `act(reader)` for the newest complete generation, see `read_newest`.
 
         Raises:
             IndexMismatch: the index was rebuilt with another encoder.
-            IndexDamaged: the catalog cannot be read.
+            IndexDamaged: the index cannot be read.
+            StoreError: the store cannot be reached.
         """
-        return read_newest(
-            self.current_snapshot, act, is_newest=lambda snapshot: manifest_stamp(self.index_dir) == snapshot.stamp
-        )
+        return read_newest(self.current_reader, act, is_newest=lambda reader: reader.is_newest())
+
+    def with_snapshot(self, act: Callable[[Snapshot], T]) -> T:
+        """Return `act(snapshot)` like `with_reader`, for what needs the catalog of the index.
+
+        Raises:
+            StoreError: the index is in a store, which has no catalog.
+        """
+        return self.with_reader(lambda reader: act(self._in_folder(reader)))
 
     def current_snapshot(self) -> Snapshot:
+        """Return the newest complete generation with its catalog, like `current_reader`.
+
+        Raises:
+            StoreError: the index is in a store, which has no catalog.
+        """
+        return self._in_folder(self.current_reader())
+
+    def current_reader(self) -> IndexReader:
         """Return the newest complete generation and switch to it.
 
         Raises:
             IndexMismatch: the index was rebuilt with another encoder.
         """
         with self._lock:
-            if manifest_stamp(self.index_dir) != self._snapshot.stamp:
-                newest = open_snapshot(self.index_dir, index_device=self._index_device)
-                if newest.manifest.fingerprint != self._snapshot.manifest.fingerprint:
+            if not self._reader.is_newest():
+                newest = open_index(self.index_dir, index_device=self._index_device)
+                if newest.manifest.fingerprint != self._reader.manifest.fingerprint:
                     raise IndexMismatch(
                         f"The index in {self.index_dir} was rebuilt with another encoder.", remedy="Open it again."
                     )
-                self._snapshot = newest
-            return self._snapshot
+                self._reader = newest
+            return self._reader
+
+    def _in_folder(self, reader: IndexReader) -> Snapshot:
+        return in_folder(reader, self.index_dir, task="This")
 
 
-def _validate_encoder(snapshot: Snapshot, encoder: EchoEncoder) -> None:
-    if differences := encoder.differences(snapshot.manifest.encoder):
+def _validate_encoder(reader: IndexReader, encoder: EchoEncoder) -> None:
+    if differences := encoder.differences(reader.manifest.encoder):
         raise IndexMismatch(
             f"The index was built with another encoder: {'; '.join(differences)}.",
             remedy="Rebuild it with echo-index build --rebuild FOLDER, or build a second index with another --index.",

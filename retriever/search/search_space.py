@@ -18,11 +18,16 @@ T = TypeVar("T")
 
 
 class SearchSpace(Protocol):
-    """Chunks by their ids, ranked by vectors and by words. `Snapshot` is that of one index."""
+    """Chunks by their ids, ranked by vectors and by words. An `IndexReader` is that of one index."""
 
     @property
     def normalization(self) -> VectorNormalization:
         """The normalization of the vectors that are compared."""
+        ...
+
+    @property
+    def ranks_words(self) -> bool:
+        """Whether chunks can be ranked by words; without, `matching` finds nothing and all `scores` are 0."""
         ...
 
     def reading(self) -> AbstractContextManager[None]:

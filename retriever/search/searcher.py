@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Mode = Literal["hybrid", "dense", "lexical"]
+_RANKS_NO_WORDS = "The store of this index cannot search by words: Milvus ranks by BM25 from version 2.5 on."
 _GROUPING_FACTOR = 4  # times as many hits are searched when duplicates will be grouped
 
 
@@ -90,7 +91,8 @@ class Searcher(ABC):
 
         Raises:
             QuestionError: the query is empty, `k` is below 1, `rerank` is below 0, the mode is unknown, or `min_score`
-                is not from 0 to 1, or the index cannot tell the relevance of chunks.
+                is not from 0 to 1, or the index cannot tell the relevance of chunks, or the store of the index cannot
+                search by words.
         """
         validate_query(query, k)
         if rerank < 0:
@@ -104,12 +106,14 @@ class Searcher(ABC):
         depth = _GROUPING_FACTOR * limit if group else limit
 
         def find(space: SearchSpace) -> list[Hit]:
+            if not space.ranks_words and (mode == "lexical" or exact):
+                raise QuestionError(_RANKS_NO_WORDS, remedy="Search by meaning: dense.")
             if mode == "lexical":
                 matching = lexical_ranking(space, query, depth, search_filter, exact=exact)
                 return make_hits(space, matching, {}, ranked_scores(matching))
             space.load_early()  # while the query is embedded
             query_vector = self._query_vector(query, instruction) if vector is None else vector
-            if mode == "dense":
+            if mode == "dense" or not space.ranks_words:
                 dense = dense_ranking(space, query_vector, k=depth, where=search_filter)
                 relevance = _relevance(space, dict(dense.nearest), min_score)
                 ranked = [scored for scored in dense.ranked if scored[0] in relevance][:depth]

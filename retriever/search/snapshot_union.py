@@ -53,6 +53,11 @@ class SnapshotUnion:
         """The mean of the normalizations of all indexes, by passages."""
         return pooled_normalization([snapshot.normalization for snapshot in self._snapshots])
 
+    @property
+    def ranks_words(self) -> bool:
+        """Whether chunks can be ranked by words, which catalogs always can."""
+        return True
+
     def load_early(self) -> None:
         """Begin to load the vectors of each index in another thread."""
         for snapshot in self._snapshots:

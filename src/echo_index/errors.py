@@ -15,6 +15,7 @@ EchoIndexError
 ├── IndexUnwritable      an index that cannot be written: full disk, read-only folder
 ├── IndexBusy            an index that another process is writing
 ├── EngineError          many machines that cannot be reached or cannot do their work
+├── StoreError           a store that an index is published to or read from
 ├── ExchangeError        a file that an index cannot be exported to or imported from
 ├── CollectionError      a name of an index that does not exist, or the list of names
 └── QuestionError        a query or filter that cannot be searched
@@ -92,6 +93,10 @@ class IndexBusy(EchoIndexError):
 
 class EngineError(EchoIndexError):
     """The machines that an index is built on cannot be reached, or cannot do their work."""
+
+
+class StoreError(EchoIndexError):
+    """A store that an index is published to cannot be reached, or does not hold what is asked of it."""
 
 
 class ExchangeError(EchoIndexError):

@@ -31,14 +31,14 @@ from echo_index.errors import EchoIndexError, IndexMissing
 from echo_index.indexer.building.removal import remove_documents
 from echo_index.indexer.documents.formats import ARCHIVE_SUFFIXES, FORMATS
 from echo_index.indexer.documents.plugins import installed_plugins
-from echo_index.indexer.generations.source_registry import read_sources, skipped_files
+from echo_index.indexer.generations.source_registry import read_sources
 from echo_index.indexer.inspection.document_queries import list_documents
 
 if TYPE_CHECKING:
     from gradio.components import Component
 
     from echo_index.indexer.building.document_sync import BuildReport
-    from echo_index.indexer.generations.snapshot import Snapshot
+    from echo_index.indexer.stores.index_reader import IndexReader
 
 _REFRESH_SECONDS = 0.7  # while a build is running
 _IDLE_SECONDS = 5.0
@@ -55,7 +55,8 @@ _MAX_LISTED = 100
 _MAX_FAILURES = 200
 _READ_ONLY = notice(
     "The library is read-only.",
-    remedy="The server was started with --read-only, or other machines can connect to it without a password.",
+    remedy="The server was started with --read-only, other machines can connect to it without a password, or another "
+    "machine builds the index.",
     kind="info",
 )
 
@@ -233,7 +234,7 @@ class LibraryTab:
 
     def _contents(self, collection: str) -> str:
         try:
-            return self._service.with_snapshot(contents_html, collection=collection)
+            return self._service.with_reader(contents_html, collection=collection)
         except IndexMissing:
             return notice("Nothing is indexed yet.", remedy="Upload files or name a folder, then build.", kind="empty")
         except EchoIndexError as error:
@@ -241,7 +242,7 @@ class LibraryTab:
 
     def _removable(self, collection: str, path_part: str) -> Any:
         try:
-            documents = self._service.with_snapshot(list_documents, collection=collection)
+            documents = self._service.with_reader(list_documents, collection=collection)
             paths = [document.path for document in documents]
         except EchoIndexError:
             paths = []
@@ -250,10 +251,10 @@ class LibraryTab:
         return gr.CheckboxGroup(matching[:_MAX_LISTED], value=[], label=f"{pluralize(len(paths), 'document')}{more}")
 
 
-def contents_html(snapshot: Snapshot) -> str:
+def contents_html(reader: IndexReader) -> str:
     """Return the size and the model of an index, and what was not read."""
-    manifest = snapshot.manifest
-    counts = snapshot.catalog.counts(generation=manifest.generation)
+    manifest, documents = reader.manifest, reader.documents
+    counts = documents.counts()
     facts = (
         (f"{counts.documents:,}", "documents"),
         (f"{counts.chunks:,}", "passages"),
@@ -261,11 +262,11 @@ def contents_html(snapshot: Snapshot) -> str:
         (str(manifest.encoder.get("model", "")), f"model, layer {manifest.encoder.get('layer', '')}"),
     )
     items = "".join(f"<li><b>{escape_html(value)}</b> {escape_html(name)}</li>" for value, name in facts)
-    failures = snapshot.catalog.failures(generation=manifest.generation)
-    skipped = "".join(f"<p>{escape_html(line)}</p>" for line in skipped_files(snapshot.catalog).sentences())
-    omissions = omissions_html(snapshot.catalog.omissions(generation=manifest.generation))
-    recognitions = recognitions_html(snapshot.catalog.recognitions(generation=manifest.generation))
-    hint = f"<p>{escape_html(text)}</p>" if (text := ocr_facts(snapshot)["hint"]) else ""
+    failures = documents.failures()
+    skipped = "".join(f"<p>{escape_html(line)}</p>" for line in documents.skipped().sentences())
+    omissions = omissions_html(documents.omissions())
+    recognitions = recognitions_html(documents.recognitions())
+    hint = f"<p>{escape_html(text)}</p>" if (text := ocr_facts(documents)["hint"]) else ""
     context = f"<p>Context: {escape_html(manifest.context)}</p>" if manifest.context else ""
     return f'<ul class="facts">{items}</ul>{context}{skipped}{recognitions}{omissions}{failures_html(failures)}{hint}'
 

@@ -16,7 +16,7 @@ from indexer_helpers import WordEncoder, build, contents, documents, write
 from echo_index.app.services import change_events, index_watch
 from echo_index.app.services.change_events import ChangeEvents
 from echo_index.app.services.index_watch import IndexWatch
-from echo_index.errors import IndexBusy, IndexUnwritable
+from echo_index.errors import IndexBusy, IndexUnwritable, StoreError
 from echo_index.indexer.building.build_files import build_index
 from echo_index.indexer.documents.chunking import Chunking
 from echo_index.indexer.generations.manifest import read_manifest
@@ -209,6 +209,19 @@ def test_an_error_is_told_once_and_the_build_is_repeated(folder: Path, tmp_path:
         watched.until_holds("bread.md", "deep/stars.md", "new.md", "whales.md")
         assert watched.lines == ["Error: It is busy.", "Error: The disk is full."]
         assert watched.builds == 4
+
+
+def test_what_was_not_published_is_published_though_nothing_has_changed_since(folder: Path, tmp_path: Path) -> None:
+    with watching(tmp_path / "idx", folder) as watched:
+        watched.settle()
+        watched.errors = [IndexBusy("It is busy."), StoreError("It was not published."), StoreError("Nor now.")]
+        write(folder, new="New.")
+        watched.until(lambda: len(watched.lines) == 1)
+        build(folder, watched.index)  # as if the watch had built it, and only could not publish it
+        watched.until(lambda: watched.builds == 4)
+        watched.settle()
+        assert watched.builds == 4
+        assert watched.lines == ["Error: It is busy.", "Error: It was not published.", "Error: Nor now."]
 
 
 def test_where_events_are_not_to_be_had_files_are_looked_at(

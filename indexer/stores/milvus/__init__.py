@@ -1,0 +1,1 @@
+"""An index in Milvus: publish generations to it, and search it."""
