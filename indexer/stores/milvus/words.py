@@ -49,8 +49,7 @@ class WordQuery:
         words = (*query.words, *filter(is_unspaced, query.prefixes))
         whole = [word for word in words if not (is_unspaced(word) and len(word) == 1)]
         required = tuple(_phrase(phrase) for phrase in query.phrases)
-        counted = [*whole, *(word for phrase in query.phrases for word in split_words(phrase))]
-        weights = damped_sums(query_weights(word, languages or [ENGLISH]) for word in counted)
+        weights = damped_sums(query_weights(word, languages or [ENGLISH]) for word in whole)
         terms = [f"{encoded_term(term)} " * max(1, round(_REPETITIONS * weight)) for term, weight in weights.items()]
         optional = [
             *(Literal((word,)) for word in words if word not in whole),
@@ -75,7 +74,7 @@ class WordSearch:
         condition = _all([where, *(literal.condition for literal in query.required)])
         scores = self._by_terms(query.terms, k=k, where=condition)
         literal_scores: dict[int, float] = {}
-        for literal in query.optional:
+        for literal in (*query.required, *query.optional):
             for identifier, score in self._by_literal(literal, where=condition).items():
                 literal_scores[identifier] = literal_scores.get(identifier, 0.0) + score
         missing = [identifier for identifier in literal_scores if identifier not in scores]

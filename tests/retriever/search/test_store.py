@@ -119,7 +119,7 @@ def test_phrases_and_beginnings_of_words_find_the_same_passages(
         expected, found = (retriever.search(query, k=100, mode=mode, exact=exact) for retriever in (local, stored))
         if mode == "lexical" or exact:
             assert {*places(found)} == {*places(expected)}, mode
-        assert places(found)[:1] == places(expected)[:1]
+        assert {*places(expected)[:1]} <= {*places(found)[:3]}
 
 
 def test_text_without_spaces_is_found(tmp_path: Path) -> None:
