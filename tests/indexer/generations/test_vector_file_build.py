@@ -240,3 +240,68 @@ def test_the_file_of_an_earlier_version_is_searched_and_then_replaced(
     assert not [text for text in encoder.embedded if "# Note" in text]
     with closing(Catalog(index / "catalog.sqlite")) as catalog:
         assert stored_choice(catalog).kind == "auto"
+
+
+def test_another_kind_for_more_passages_is_trained(
+    notes: Path, tmp_path: Path, trainings: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("echo_index.indexer.vectors.index_kind.EXACT_UP_TO", 10)
+    monkeypatch.setattr("echo_index.indexer.vectors.index_kind._ONE_CELL_UP_TO", 120)
+    build(notes, tmp_path / "index")
+    write(notes, zebra="# Zebra\n\nA zebra.\n")
+    build(notes, tmp_path / "index")
+    assert trainings == ["IVF1,PQ8x4fs", "IVF32,PQ8x4fs"]
+    assert description(tmp_path / "index").kind == "IVF32,PQ8x4fs"
+
+
+@pytest.mark.parametrize("most_changed", [0.5, 100])
+def test_many_changes_and_a_new_normalization_train_a_new_index(
+    notes: Path, tmp_path: Path, trainings: list[str], most_changed: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("echo_index.indexer.generations.vector_file_build._MOST_CHANGED", most_changed)
+    index = tmp_path / "index"
+    build(notes, index, index_kind=KIND)
+    before = read_manifest(index).normalizations.echo
+    for number in range(130):
+        write(notes, **{f"more{number:03d}": f"# More {number}\n\nA lion{number} of the desert{number % 9}.\n"})
+    build(notes, index)
+    assert read_manifest(index).normalizations.echo != before
+    assert trainings == [KIND, KIND]
+    assert {check.name for check in verify_index(index) if check.problems} == set()
+
+
+def test_more_than_half_of_the_passages_train_a_new_index(notes: Path, tmp_path: Path, trainings: list[str]) -> None:
+    index = tmp_path / "index"
+    build(notes, index, index_kind=KIND)
+    before = read_manifest(index).normalizations.echo
+    for number in range(70):
+        (notes / f"note{number:03d}.md").unlink()
+    build(notes, index)
+    assert read_manifest(index).normalizations.echo == before
+    assert trainings == [KIND, KIND]
+
+
+def test_queries_forget_what_was_removed_and_are_compared_again_if_they_know_too_little(
+    notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("echo_index.indexer.generations.vector_file_build._MOST_CHANGED", 100)
+    index = tmp_path / "index"
+    build(notes, index, index_kind=KIND)
+    for count in (10, 100):
+        for number in range(count):
+            (notes / f"note{number:03d}.md").unlink(missing_ok=True)
+        build(notes, index)
+        manifest = read_manifest(index)
+        with closing(Catalog(index / "catalog.sqlite")) as catalog:
+            visible = catalog.chunk_ids(SearchFilter(), generation=manifest.generation)
+            queries = stored_queries(catalog, dimension=32)
+        assert queries is not None
+        assert {*queries.ids.ravel().tolist()} <= {*visible.tolist(), -1}
+        assert description(index).queries > 60
+
+
+def test_a_rebuild_after_a_removal_has_the_vectors_of_its_own_catalog(notes: Path, tmp_path: Path) -> None:
+    build(notes, tmp_path / "index", index_kind=KIND)
+    (notes / "note000.md").unlink()  # so that all others have other ids
+    build(notes, tmp_path / "index", rebuild=True)
+    assert {check.name for check in verify_index(tmp_path / "index") if check.problems} == set()

@@ -113,3 +113,9 @@ def test_queries_that_have_lost_too_many_are_not_measured() -> None:
 def test_damaged_queries_are_refused(text: str) -> None:
     with pytest.raises(ValueError):
         HeldOutQueries.parse(text)
+
+
+def test_chunks_that_are_compared_twice_count_once() -> None:
+    twice = known().with_chunks(IDS[:900], DOCUMENTS[:900], QUERIES)
+    assert all(len({*row}) == 40 for row in twice.ids.tolist())
+    assert twice.cosines == pytest.approx(known().cosines, abs=1e-6)
