@@ -102,7 +102,7 @@ def begin_build(
         IndexKindError: FAISS does not know the kind of index.
     """
     if index_kind is not None or recall is not None:
-        validate_choice(IndexChoice(index_kind or AUTO, recall or 1), dimension=encoder.dimension)
+        validate_choice(IndexChoice(index_kind or AUTO, 1 if recall is None else recall), dimension=encoder.dimension)
     if context is not None:
         context = valid_context(context, encoder, chunking)
     session = _open_session(

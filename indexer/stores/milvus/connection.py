@@ -280,9 +280,7 @@ def _store_error(location: StoreLocation, error: Exception) -> StoreError:
             f"{location.uri} cannot be opened: another process has it open, or it is damaged.",
             remedy="One process at a time can use a file of Milvus Lite; for several, run a Milvus server.",
         )
-    if any(
-        word in short.lower() for word in ("unavailable", "fail connecting", "timeout", "deadline", "retry run out")
-    ):
+    if any(word in short.lower() for word in _UNREACHABLE):
         return StoreError(
             f"The Milvus server {location.uri} cannot be reached, or does not answer in time.",
             remedy=f"Check the address, that it runs, and {TOKEN_VARIABLE} if it asks for a token.",

@@ -169,6 +169,8 @@ def test_an_unknown_kind_ends_a_build_before_anything_is_embedded(notes: Path, t
     encoder = WordEncoder()
     with pytest.raises(IndexKindError, match="There is no index kind 'nonsense'"):
         build(notes, tmp_path / "index", encoder, index_kind="nonsense")
+    with pytest.raises(IndexKindError, match="must be above 0"):
+        build(notes, tmp_path / "index", encoder, recall=0)
     assert encoder.embedded == []
 
 
