@@ -123,3 +123,9 @@ def complete(case: Any) -> None:
     if case.path == "/v1/embeddings":
         case.body.pop("dimensions", None)
         case.body.pop("instruction", None)
+    if case.path == "/v1/rerank":
+        case.body["query"] = f"x{case.body['query'][1:]}"
+        case.body["documents"] = [
+            {**text, "text": f"x{text['text'][1:]}"} if isinstance(text, dict) else f"x{text[1:]}"
+            for text in case.body["documents"]
+        ]

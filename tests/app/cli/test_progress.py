@@ -59,7 +59,7 @@ def test_each_stage_has_its_own_rate(clock: Clock) -> None:
 
 
 def test_a_line_is_printed_even_if_nothing_was_completed(clock: Clock) -> None:
-    assert printed(clock, [(0, "Tuning", 3, 9), (15, "Tuning", 3, 9)]) == ["Tuning: 3 (0.0/s)"]
+    assert printed(clock, [(0, "Tuning", 3, 9), (15, "Tuning", 3, 9)]) == ["Tuning: 3 of 9 (0.0/s)"]
 
 
 def test_what_takes_long_stands_behind_the_label(clock: Clock) -> None:

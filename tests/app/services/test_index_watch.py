@@ -214,14 +214,19 @@ def test_an_error_is_told_once_and_the_build_is_repeated(folder: Path, tmp_path:
 def test_what_was_not_published_is_published_though_nothing_has_changed_since(folder: Path, tmp_path: Path) -> None:
     with watching(tmp_path / "idx", folder) as watched:
         watched.settle()
-        watched.errors = [IndexBusy("It is busy."), StoreError("It was not published."), StoreError("Nor now.")]
+        watched.errors = [StoreError("It was not published.") for _ in range(1000)]
         write(folder, new="New.")
-        watched.until(lambda: len(watched.lines) == 1)
+        watched.until(lambda: watched.lines)
         build(folder, watched.index)  # as if the watch had built it, and only could not publish it
-        watched.until(lambda: watched.builds == 4)
+        tried = watched.builds
+        watched.until(lambda: watched.builds >= tried + 2)
+        watched.errors = []
+        tried = watched.builds
+        watched.until(lambda: watched.builds > tried)
+        built = watched.builds
         watched.settle()
-        assert watched.builds == 4
-        assert watched.lines == ["Error: It is busy.", "Error: It was not published.", "Error: Nor now."]
+        assert watched.builds == built
+        assert watched.lines == ["Error: It was not published."]
 
 
 def test_where_events_are_not_to_be_had_files_are_looked_at(

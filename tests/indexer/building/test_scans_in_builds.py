@@ -27,7 +27,7 @@ def listed(index: Path) -> dict[str, str | None]:
 def facts(index: Path) -> dict[str, object]:
     snapshot = open_snapshot(index, index_device="cpu")
     with closing(snapshot.catalog):
-        return ocr_facts(snapshot)
+        return ocr_facts(snapshot.documents)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from echo_index.indexer.building.document_sync import chunk_rows, document_row
+from echo_index.indexer.building.document_rows import chunk_rows, document_row
 from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.documents.chunking import Chunking
 from echo_index.indexer.documents.document import Document, Recognition, RecognizedText
