@@ -6,6 +6,7 @@ The file is derived from the catalog and can always be rebuilt.
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,6 +26,7 @@ _REFINEMENT_FACTOR = 4  # times the results, compared by a stage `Refine` of the
 _CHECKSUM_MARK = b"echo-index sha256"  # between the index and its checksum
 _LEAST_VARIANCE = 1e-6  # along an axis; rounding to half precision causes less between equal vectors
 _KINDS = "auto, exact, or a FAISS factory string of IVF… or HNSW…, such as IVF1024,PQ160x4fs or HNSW32,SQ8"
+_PLACE_IN_SOURCE = re.compile(r"^Error in .* at \S+:\d+: (Error: )?")  # before what FAISS says
 _MAPPED_FROM = 1 << 30  # bytes: files from this size on are not read at once
 
 
@@ -280,4 +282,4 @@ def _faiss_parameters(index: Any, parameters: SearchParameters, selector: Any) -
 
 def _reason(error: RuntimeError) -> str:
     """Return what FAISS says without the place in its source."""
-    return str(error).splitlines()[0].rpartition("Error: ")[2].strip().rstrip(".")
+    return _PLACE_IN_SOURCE.sub("", str(error).splitlines()[0]).strip().rstrip(".")

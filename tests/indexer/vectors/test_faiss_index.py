@@ -78,7 +78,7 @@ def test_candidates_hold_nearly_all_of_the_nearest(kind: str) -> None:
     ("kind", "reason"),
     [
         ("IVF16,PQ7x4fs", "cannot be|There is no index kind 'IVF16,PQ7x4fs' for vectors of 64"),
-        ("nonsense", "There is no index kind 'nonsense' for vectors of 64 dimensions"),
+        ("nonsense", "^There is no index kind 'nonsense' for vectors of 64 dimensions: could not parse index string"),
         ("SQ8", "'SQ8' cannot be searched here"),
         ("PQ16x4fs", "cannot be searched here"),  # it knows no filters
     ],
