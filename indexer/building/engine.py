@@ -11,8 +11,11 @@ from echo_index.indexer.building.build_session import BuildSession
 from echo_index.indexer.building.prepared import NOTHING, Prepared
 from echo_index.indexer.sources.source import Source
 
-PARTS_FOLDER = "parts"
-"""Where an engine of many machines writes inside of an index, if it is given no other place."""
+PARTS_FOLDER = "echo-index-parts"
+"""Where an engine of many machines writes inside of an index, if it is given no other place.
+
+It is deleted after builds, and an index may be in a folder with others: nobody else calls a folder so.
+"""
 
 
 class Engine(Protocol):

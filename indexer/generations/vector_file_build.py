@@ -99,10 +99,9 @@ def is_outdated(catalog: Catalog, manifest: Manifest) -> bool:
     described = manifest.vector_index
     if described is None:
         return kind != EXACT
-    wanted = (kind, stored.choice.recall)
-    return (
-        (described.kind, described.target) != wanted or described.recall is None or manifest.generation < stored.since
-    )
+    is_unmeasured = described.recall is None and catalog.setting(_QUERIES) is None
+    has_changed = (described.kind, described.target) != (kind, stored.choice.recall)
+    return has_changed or is_unmeasured or manifest.generation < stored.since
 
 
 def stored_queries(catalog: Catalog, *, dimension: int) -> HeldOutQueries | None:

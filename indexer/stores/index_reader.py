@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from echo_index.indexer.stores.search_space import SearchSpace
+
 if TYPE_CHECKING:
-    from echo_index.embeddings.vectors.vector_ops import Vectors
     from echo_index.indexer.catalog.chunk_queries import DocumentSelection, ListedRow
-    from echo_index.indexer.catalog.records import Counts, DocumentRow, LexicalQuery, SearchFilter, StoredChunk
+    from echo_index.indexer.catalog.records import Counts, DocumentRow, SearchFilter, StoredChunk
     from echo_index.indexer.generations.manifest import Manifest
     from echo_index.indexer.sources.skipped_files import SkippedFiles
-    from echo_index.indexer.vectors.normalization import NormalizedQuery, VectorNormalization
 
 
 class IndexDocuments(Protocol):
@@ -86,7 +84,7 @@ class IndexDocuments(Protocol):
         ...
 
 
-class IndexReader(Protocol):
+class IndexReader(SearchSpace, Protocol):
     """One generation of an index. `Snapshot` is that of a folder, `MilvusSnapshot` that of a Milvus server."""
 
     @property
@@ -104,16 +102,6 @@ class IndexReader(Protocol):
         """The folder of the index, next to the files that it was built from; None for an index in a store."""
         ...
 
-    @property
-    def normalization(self) -> VectorNormalization:
-        """The normalization of the vectors that are compared."""
-        ...
-
-    @property
-    def ranks_words(self) -> bool:
-        """Whether chunks can be ranked by the words of a query."""
-        ...
-
     def is_newest(self) -> bool:
         """Return whether there is no newer generation. It is cheap enough to be called before every search.
 
@@ -122,49 +110,9 @@ class IndexReader(Protocol):
         """
         ...
 
-    def reading(self) -> AbstractContextManager[None]:
-        """Give this thread a consistent view inside the `with` block, even while a build runs.
-
-        Raises:
-            IndexDamaged: builds have deleted what this generation reads, or it is damaged.
-        """
-        ...
-
-    def load_early(self) -> None:
-        """Begin to load the vectors in another thread, for a search that will soon need them."""
-        ...
-
-    def nearest(self, query: NormalizedQuery, *, k: int, where: SearchFilter) -> list[tuple[int, float]]:
-        """Return (chunk id, cosine) of the `k` chunks nearest to a query that `normalization` has normalized."""
-        ...
-
     def neighbours(self, path: str, start: int, *, k: int, where: SearchFilter) -> list[tuple[int, float]] | None:
         """Return (chunk id, cosine) of the `k` chunks nearest to the one that begins at `start` in a document.
 
         The chunk itself and those that overlap it are excluded. Return None if no chunk begins there.
         """
-        ...
-
-    def relevance(self, cosine: float) -> float | None:
-        """Return how relevant a chunk with this cosine to a query is, from 0 to 1, or None if that is not known."""
-        ...
-
-    def chunk_vectors(self, ids: Sequence[int]) -> Vectors:
-        """Return the normalized vectors of these chunks, unit rows (n, dimension)."""
-        ...
-
-    def matching(self, query: LexicalQuery, *, k: int, where: SearchFilter) -> list[tuple[int, float]]:
-        """Return (chunk id, BM25 score) of the `k` best matches of a full-text query, best first."""
-        ...
-
-    def scores(self, query: LexicalQuery, ids: Sequence[int]) -> dict[int, float]:
-        """Return the BM25 score of each of these chunks for a full-text query, 0 for chunks that do not match."""
-        ...
-
-    def languages(self) -> list[str]:
-        """Return the Snowball names of the documents' languages, English first."""
-        ...
-
-    def stored_chunks(self, ids: Sequence[int]) -> Mapping[int, StoredChunk]:
-        """Return the chunks with these ids, by id."""
         ...

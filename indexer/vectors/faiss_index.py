@@ -56,12 +56,16 @@ class FaissIndex:
         """Wrap an index that labels vectors by chunk ids: one of cells, or another one in an IndexIDMap2."""
         self._labelled = index
         self._index = faiss.downcast_index(index.index) if isinstance(index, faiss.IndexIDMap) else index
-        self._reset_positions()
+        self._known_ids: Ids | None = None
 
-    def _reset_positions(self) -> None:
-        """Note the chunk id at each position if the index itself labels vectors by position."""
-        mapped = self._labelled is not self._index
-        self._ids_by_position = faiss.vector_to_array(self._labelled.id_map) if mapped else None
+    @property
+    def _ids_by_position(self) -> Ids | None:
+        """The chunk id at each position, if the index itself labels vectors by position."""
+        if self._labelled is self._index:
+            return None
+        if self._known_ids is None:
+            self._known_ids = faiss.vector_to_array(self._labelled.id_map)
+        return self._known_ids
 
     @classmethod
     def train(cls, kind: str, sample: Vectors) -> FaissIndex:
@@ -133,7 +137,7 @@ class FaissIndex:
     def add(self, ids: Ids, vectors: Vectors) -> None:
         """Add unit vectors (n, dimension) under the ids of their chunks."""
         self._labelled.add_with_ids(vectors, ids)
-        self._reset_positions()
+        self._known_ids = None
 
     def remove(self, ids: Ids) -> bool:
         """Remove the vectors of some chunks; return whether this kind can, which a graph cannot."""
@@ -141,7 +145,7 @@ class FaissIndex:
             self._labelled.remove_ids(faiss.IDSelectorBatch(ids))
         except RuntimeError:
             return False
-        self._reset_positions()
+        self._known_ids = None
         return True
 
     @property
@@ -162,8 +166,8 @@ class FaissIndex:
 
     def ids(self) -> Ids:
         """Return the ids of the chunks, ascending."""
-        if self._ids_by_position is not None:
-            return np.sort(self._ids_by_position)
+        if (by_position := self._ids_by_position) is not None:
+            return np.sort(by_position)
         lists = _innermost(self._index).invlists
         sizes = ((number, lists.list_size(number)) for number in range(lists.nlist))
         parts = [faiss.rev_swig_ptr(lists.get_ids(number), size).copy() for number, size in sizes if size]
@@ -180,12 +184,12 @@ class FaissIndex:
         selector = None if among is None else self._selector(among)
         found: Ids
         _, found = self._index.search(queries, k, params=_faiss_parameters(self._index, parameters, selector))
-        return found if self._ids_by_position is None else np.where(found < 0, -1, self._ids_by_position[found])
+        by_position = self._ids_by_position
+        return found if by_position is None else np.where(found < 0, -1, by_position[found])
 
     def _selector(self, among: Ids) -> Any:
-        labels = among
-        if self._ids_by_position is not None:
-            labels = np.flatnonzero(np.isin(self._ids_by_position, among))
+        by_position = self._ids_by_position
+        labels = among if by_position is None else np.flatnonzero(np.isin(by_position, among))
         allowed = np.zeros(int(labels[-1]) + 1 if len(labels) else 0, dtype=bool)
         allowed[labels] = True
         return faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))

@@ -55,7 +55,10 @@ def approximate_kind(count: int, *, dimension: int) -> str:
     some of the nearest all the same.
     """
     cells = 1 if count <= _ONE_CELL_UP_TO else 1 << int(_CELLS_PER_ROOT * count**0.5).bit_length() - 1
-    return f"IVF{cells},PQ{max(1, dimension // _COMPONENTS_PER_CODE)}x4fs"
+    codes = max(1, dimension // _COMPONENTS_PER_CODE)
+    while dimension % codes:  # each stands for as many components
+        codes -= 1
+    return f"IVF{cells},PQ{codes}x4fs"
 
 
 @dataclass(frozen=True, slots=True)

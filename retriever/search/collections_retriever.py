@@ -12,10 +12,11 @@ from echo_index.errors import IndexMismatch, QuestionError
 from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.indexer.generations.snapshot import Snapshot
 from echo_index.indexer.stores.location import local_folder
+from echo_index.indexer.stores.search_space import SearchSpace
 from echo_index.indexer.vectors.placement import IndexDevice
 from echo_index.retriever.search.hits import Hit
+from echo_index.retriever.search.newest import read_newest
 from echo_index.retriever.search.retriever import Retriever
-from echo_index.retriever.search.search_space import SearchSpace, read_newest
 from echo_index.retriever.search.searcher import Searcher
 from echo_index.retriever.search.snapshot_union import SnapshotUnion
 

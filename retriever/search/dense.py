@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from echo_index.indexer.catalog.records import SearchFilter
+from echo_index.indexer.stores.search_space import SearchSpace
 from echo_index.retriever.search.hits import Scored, chunk_ids
 from echo_index.retriever.search.rocchio import cosines, rocchio
-from echo_index.retriever.search.search_space import SearchSpace
 
 if TYPE_CHECKING:
     from echo_index.embeddings.vectors.vector_ops import Vectors

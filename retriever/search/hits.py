@@ -9,7 +9,7 @@ from types import MappingProxyType
 from echo_index.indexer.catalog.records import StoredChunk
 from echo_index.indexer.documents.chunking import Anchor, with_table_header
 from echo_index.indexer.documents.document import Recognition
-from echo_index.retriever.search.search_space import SearchSpace
+from echo_index.indexer.stores.search_space import SearchSpace
 
 Scored = list[tuple[int, float]]
 """(chunk id, score), best first."""

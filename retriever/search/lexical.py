@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Literal
 
 from echo_index.indexer.catalog.records import LexicalQuery, SearchFilter
+from echo_index.indexer.stores.search_space import SearchSpace
 from echo_index.indexer.text.analyzer import split_words
 from echo_index.indexer.text.language_detection import is_stop_word, query_language
 from echo_index.indexer.text.letters import fold_text
 from echo_index.indexer.text.sentences import SENTENCE_BREAK
 from echo_index.retriever.search.hits import Scored
-from echo_index.retriever.search.search_space import SearchSpace
 
 _PHRASE = re.compile(r'(?<!\w)["“”„«»]([^"“”„«»]*)["“”„«»](?!\w)')  # but not 24" and 27"
 _QUOTATION_MARK = re.compile('["“”„«»]')

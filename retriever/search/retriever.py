@@ -12,9 +12,10 @@ from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.indexer.generations.snapshot import Snapshot
 from echo_index.indexer.stores.index_reader import IndexReader
 from echo_index.indexer.stores.opening import in_folder, open_index
+from echo_index.indexer.stores.search_space import SearchSpace
 from echo_index.indexer.vectors.placement import IndexDevice
 from echo_index.retriever.search.hits import Hit, make_hits, ranked_scores
-from echo_index.retriever.search.search_space import SearchSpace, read_newest
+from echo_index.retriever.search.newest import read_newest
 from echo_index.retriever.search.searcher import Searcher, validate_k
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ import numpy as np
 
 from echo_index.errors import QuestionError
 from echo_index.indexer.catalog.records import SearchFilter
+from echo_index.indexer.stores.search_space import SearchSpace
 from echo_index.retriever.search.dense import dense_ranking
 from echo_index.retriever.search.duplicates import group_duplicates
 from echo_index.retriever.search.highlight import highlight_hits, with_matching_sentences
@@ -17,7 +18,6 @@ from echo_index.retriever.search.hits import Hit, make_hits, ranked_scores
 from echo_index.retriever.search.hybrid import hybrid_ranking
 from echo_index.retriever.search.lexical import lexical_ranking
 from echo_index.retriever.search.reranking import Reranker
-from echo_index.retriever.search.search_space import SearchSpace
 from echo_index.retriever.search.text_batcher import TextBatcher
 from echo_index.retriever.search.vector_lru import VectorLRU
 

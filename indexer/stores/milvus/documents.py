@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -217,5 +216,5 @@ def _listed(row: dict[str, Any]) -> _Listed:
         int(row["size"]),
         int(row["modified_ns"]),
         int(row["passages"]),
-        json.loads(row["record"])[6],
+        stored_document(row).failure,
     )

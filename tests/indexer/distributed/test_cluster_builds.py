@@ -157,7 +157,7 @@ def test_an_interrupted_build_goes_on_and_another_context_is_embedded_on_the_clu
 
     with pytest.raises(KeyboardInterrupt):
         build(folder, far, leaves_all, RayEngine(), compare=True, context=context, progress=at(4, stop))
-    [parts] = (far / "parts").iterdir()
+    [parts] = (far / "echo-index-parts").iterdir()
     written = {part.name: part.stat().st_mtime_ns for part in parts.iterdir()}
     assert written
     kept: list[dict[str, int]] = []
@@ -174,4 +174,4 @@ def test_an_interrupted_build_goes_on_and_another_context_is_embedded_on_the_clu
     assert_finds_the_same(far, near)
     content = catalog_content(far)
     assert len(content["classical_codes"]) == report.chunks
-    assert not (far / "parts").exists()
+    assert not (far / "echo-index-parts").exists()

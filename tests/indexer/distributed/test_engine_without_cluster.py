@@ -204,7 +204,7 @@ def test_parts_that_nobody_needs_any_more_go(workers: Workers, build: Callable[.
 
     with pytest.raises(KeyboardInterrupt):
         build(progress=stop)
-    parts = folder.parent / "index" / "parts"
+    parts = folder.parent / "index" / "echo-index-parts"
     assert [*parts.rglob("*.parquet")]
     build(engine=LOCAL)
     assert not parts.exists()

@@ -149,7 +149,7 @@ def test_a_node_with_another_model_ends_the_build(settings: WorkSettings, encode
 
 def test_places_of_parts(tmp_path: Path) -> None:
     index = tmp_path / "a" / ".echo-index"
-    assert parts_folder(None, index) == f"{index}/parts"
+    assert parts_folder(None, index) == f"{index}/echo-index-parts"
     one, other = (parts_folder("s3://bucket/parts/", folder) for folder in (index, tmp_path / "b"))
     assert one != other and one.startswith("s3://bucket/parts/echo-index-parts-")
     store = PartStore("memory://parts/x")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -307,3 +308,25 @@ def test_a_rebuild_after_a_removal_has_the_vectors_of_its_own_catalog(notes: Pat
     (notes / "note000.md").unlink()  # so that all others have other ids
     build(notes, tmp_path / "index", rebuild=True)
     assert {check.name for check in verify_index(tmp_path / "index") if check.problems} == set()
+
+
+def test_passages_without_a_word_are_not_measured_and_not_built_again_and_again(tmp_path: Path) -> None:
+    folder = tmp_path / "signs"
+    for number in range(60):
+        write(folder, **{f"sign{number:02d}": " ".join("§" * (1 + number % 7) + "¶" * (n % 3) for n in range(9))})
+    build(folder, tmp_path / "index", index_kind="IVF1,SQ8")
+    assert description(tmp_path / "index").recall is None
+    before = (tmp_path / "index/manifest.json").read_bytes()
+    build(folder, tmp_path / "index")
+    assert (tmp_path / "index/manifest.json").read_bytes() == before
+
+
+def test_an_import_without_queries_is_measured_by_the_next_build(notes: Path, tmp_path: Path) -> None:
+    build(notes, tmp_path / "index", index_kind=KIND)
+    with closing(sqlite3.connect(tmp_path / "index/catalog.sqlite")) as connection, connection:
+        connection.execute("DELETE FROM settings WHERE name = 'held_out_queries'")
+    export_index(tmp_path / "index", tmp_path / "all.parquet")
+    import_index(tmp_path / "all.parquet", tmp_path / "copy")
+    assert description(tmp_path / "copy").recall is None
+    build(notes, tmp_path / "copy")
+    assert description(tmp_path / "copy").recall is not None

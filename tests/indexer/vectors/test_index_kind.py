@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from echo_index.errors import IndexKindError
+from echo_index.indexer.vectors.faiss_index import validate_kind
 from echo_index.indexer.vectors.index_kind import IndexChoice, IndexDescription, SearchParameters, approximate_kind
 
 
@@ -22,6 +23,13 @@ def test_very_many_vectors_get_cells() -> None:
     assert approximate_kind(5_000_001, dimension=640) == "IVF8192,PQ160x4fs"
     assert approximate_kind(100_000_000, dimension=64) == "IVF32768,PQ16x4fs"
     assert approximate_kind(200_000, dimension=3) == "IVF1,PQ1x4fs"
+
+
+@pytest.mark.parametrize(("dimension", "codes"), [(640, 160), (250, 50), (62, 2), (7, 1)])
+def test_codes_stand_for_equally_many_components(dimension: int, codes: int) -> None:
+    kind = approximate_kind(200_000, dimension=dimension)
+    assert kind == f"IVF1,PQ{codes}x4fs"
+    validate_kind(kind, dimension=dimension)
 
 
 @pytest.mark.parametrize("recall", [0.0, -1, 1.01, float("nan")])

@@ -12,10 +12,10 @@ from echo_index.errors import IndexDamaged, IndexMismatch, IndexMissing, Questio
 from echo_index.indexer.building.build_documents import index_documents
 from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.indexer.documents.document import Document
+from echo_index.indexer.stores.search_space import SearchSpace
 from echo_index.retriever.search.collections_retriever import CollectionsRetriever
 from echo_index.retriever.search.hits import Hit
 from echo_index.retriever.search.neighbours import join_neighbours
-from echo_index.retriever.search.search_space import SearchSpace
 
 WORK = {"notes.md": "The fox jumps over the fence.", "plan.md": "A bridge is built over the river."}
 HOME = {"notes.md": "The fox sleeps in the garden.", "fish.md": "Trout live in the river."}

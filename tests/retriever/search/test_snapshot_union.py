@@ -15,12 +15,12 @@ from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.catalog.records import LexicalQuery, SearchFilter
 from echo_index.indexer.documents.document import Document
 from echo_index.indexer.generations.snapshot import Snapshot, open_snapshot
+from echo_index.indexer.stores.search_space import SearchSpace
 from echo_index.indexer.vectors.normalization import VectorNormalization, pooled_normalization
 from echo_index.retriever.search.dense import dense_ranking
 from echo_index.retriever.search.hits import Scored
 from echo_index.retriever.search.hybrid import hybrid_ranking
 from echo_index.retriever.search.lexical import lexical_ranking, parse_lexical_query
-from echo_index.retriever.search.search_space import SearchSpace
 from echo_index.retriever.search.snapshot_union import SnapshotUnion
 
 EVERYTHING = SearchFilter()

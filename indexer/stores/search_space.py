@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Protocol, TypeVar
-
-from echo_index.errors import IndexDamaged
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from echo_index.embeddings.vectors.vector_ops import Vectors
     from echo_index.indexer.catalog.records import LexicalQuery, SearchFilter, StoredChunk
     from echo_index.indexer.vectors.normalization import NormalizedQuery, VectorNormalization
-
-S = TypeVar("S", bound="SearchSpace")
-T = TypeVar("T")
 
 
 class SearchSpace(Protocol):
@@ -69,21 +64,3 @@ class SearchSpace(Protocol):
     def stored_chunks(self, ids: Sequence[int]) -> Mapping[int, StoredChunk]:
         """Return the chunks with these ids, by id."""
         ...
-
-
-def read_newest(newest: Callable[[], S], act: Callable[[S], T], *, is_newest: Callable[[S], bool]) -> T:
-    """Return `act(newest())`, so that all it reads of an index is of one generation.
-
-    If builds delete that generation meanwhile, `act` is called again with the newest.
-
-    Raises:
-        IndexDamaged: the newest generation cannot be read.
-    """
-    while True:
-        space = newest()
-        try:
-            with space.reading():
-                return act(space)
-        except IndexDamaged:
-            if is_newest(space):
-                raise
