@@ -12,7 +12,7 @@ import faiss
 import pytest
 from indexer_helpers import WordEncoder, build, contents, write
 
-from echo_index.errors import IndexKindError
+from echo_index.errors import IndexDamaged, IndexKindError
 from echo_index.indexer.building.removal import remove_documents
 from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.catalog.records import SearchFilter
@@ -330,3 +330,25 @@ def test_an_import_without_queries_is_measured_by_the_next_build(notes: Path, tm
     assert description(tmp_path / "copy").recall is None
     build(notes, tmp_path / "copy")
     assert description(tmp_path / "copy").recall is not None
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("DELETE FROM vector_codes WHERE chunk = 5", "chunks without a vector"),
+        ("UPDATE vector_codes SET code = substr(code, 1, 20) WHERE chunk = 5", "a vector cannot be read"),
+    ],
+)
+def test_a_candidate_whose_vector_is_lost_is_told_as_damage(
+    notes: Path, tmp_path: Path, statement: str, said: str
+) -> None:
+    build(notes, tmp_path / "index", index_kind=KIND)
+    snapshot = open_snapshot(tmp_path / "index", index_device="cpu")
+    with closing(snapshot.catalog), snapshot.reading():
+        query = snapshot.chunk_vectors([5])[0]
+        assert dict(snapshot.vectors.search(query, k=3))
+    with closing(sqlite3.connect(tmp_path / "index/catalog.sqlite")) as connection, connection:
+        connection.execute(statement)
+    snapshot = open_snapshot(tmp_path / "index", index_device="cpu")
+    with closing(snapshot.catalog), snapshot.reading(), pytest.raises(IndexDamaged, match=said):
+        snapshot.vectors.search(query, k=3)
