@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import sqlite3
 from contextlib import closing
@@ -9,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import faiss
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from indexer_helpers import WordEncoder, build, contents, write
 
@@ -352,3 +356,52 @@ def test_a_candidate_whose_vector_is_lost_is_told_as_damage(
     snapshot = open_snapshot(tmp_path / "index", index_device="cpu")
     with closing(snapshot.catalog), snapshot.reading(), pytest.raises(IndexDamaged, match=said):
         snapshot.vectors.search(query, k=3)
+
+
+def test_a_file_with_the_vectors_of_other_passages_is_found_by_verify(notes: Path, tmp_path: Path) -> None:
+    build(notes, tmp_path / "index", index_kind=KIND)
+    snapshot = open_snapshot(tmp_path / "index", index_device="cpu")
+    with closing(snapshot.catalog):
+        [(ids, vectors)] = snapshot.catalog.vectors(generation=1)
+    normalized = snapshot.normalization.normalize_documents(vectors)
+    wrong = FaissIndex.train(KIND, normalized)
+    wrong.add(ids, np.ascontiguousarray(-normalized))
+    wrong.save(tmp_path / "index/vectors-1.faiss")
+    [check] = [check for check in verify_index(tmp_path / "index") if check.problems]
+    assert check.name == "vector index"
+    assert re.fullmatch(r"of 120 vectors, \d+ do not find themselves in vectors-1\.faiss", check.problems[0])
+    verify_index(tmp_path / "index", repair=True)
+    assert not [check for check in verify_index(tmp_path / "index") if check.problems]
+
+
+def exported_manifest(path: Path) -> dict[str, object]:
+    metadata = pq.read_schema(path).metadata[b"echo_index"]
+    manifest: dict[str, object] = json.loads(metadata)["manifest"]
+    return manifest
+
+
+def test_an_export_can_be_imported_by_earlier_versions(notes: Path, tmp_path: Path) -> None:
+    build(notes, tmp_path / "index", index_kind=KIND)
+    export_index(tmp_path / "index", tmp_path / "all.parquet")
+    manifest = exported_manifest(tmp_path / "all.parquet")
+    assert (manifest["format_version"], manifest["vectors_file"], "vector_index" in manifest) == (5, "", False)
+
+
+def test_an_import_of_an_earlier_format_is_brought_up_to_date_by_the_next_build(
+    notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(notes, tmp_path / "index")
+    early = replace(read_manifest(tmp_path / "index"), format_version=4)
+    with closing(Catalog(tmp_path / "index/catalog.sqlite", write=True)) as catalog:
+        store_manifest(catalog, early)
+    write_manifest(tmp_path / "index", early)
+    export_index(tmp_path / "index", tmp_path / "all.parquet")
+    for patched in ("vectors.index_kind", "generations.vector_file"):
+        monkeypatch.setattr(f"echo_index.indexer.{patched}.EXACT_UP_TO", 10)
+    import_index(tmp_path / "all.parquet", tmp_path / "copy")
+    imported = read_manifest(tmp_path / "copy")
+    assert (imported.format_version, imported.vector_index) == (4, None)
+    assert contents(tmp_path / "copy")["hits"].keys() == contents(tmp_path / "index")["hits"].keys()
+    build(notes, tmp_path / "copy")
+    assert description(tmp_path / "copy").recall is not None
+    assert read_manifest(tmp_path / "copy").format_version == 7
