@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 
 from echo_index.embeddings.decoder.attention import attend, attend_packed
+from echo_index.embeddings.decoder.branching_cache import BranchingCache
 from echo_index.embeddings.decoder.kv_cache import KVCache
 from echo_index.embeddings.decoder.packing import Packing
 from echo_index.embeddings.decoder.parameters import Parameters
@@ -43,21 +44,9 @@ class Decoder:
             prefix_cache: Keys and values of the shared prefix; None if there is no prefix.
             rows: By layer, the packed rows whose states are wanted. No layer above the last of these is run.
         """
-        config = self.config
 
         def attention(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, number: int) -> torch.Tensor:
-            if prefix_cache is not None:
-                prefix_keys, prefix_values = prefix_cache.of_layer(number)
-                keys, values = torch.cat([prefix_keys, keys]), torch.cat([prefix_values, values])
-            attended = attend_packed(
-                queries.to(self.attention_dtype),
-                keys.to(self.attention_dtype),
-                values.to(self.attention_dtype),
-                packing,
-                window=config.layers[number].window,
-                softcap=config.attn_softcap,
-            )
-            return attended.float()
+            return self._attend_packed(queries, keys, values, number, packing, prefix_cache)
 
         return self._run(ids, packing.positions, attention, rows)
 
@@ -77,6 +66,54 @@ class Decoder:
         cache.tokens += len(ids)
         return states[layer]
 
+    def read_texts(self, cache: BranchingCache, texts: Sequence[Sequence[int]], *, first: int) -> None:
+        """Read texts, as token ids, that go on from the prefix of `cache`, and keep their keys and values in it.
+
+        `first` is the number of the first of them among the texts of the cache.
+        """
+        packing = Packing.of([len(text) for text in texts], prefix=cache.prefix.tokens)
+
+        def attention(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, number: int) -> torch.Tensor:
+            cache.append_texts(number, first, keys, values, packing)
+            return self._attend_packed(queries, keys, values, number, packing, cache.prefix)
+
+        ids = torch.tensor([token for text in texts for token in text])
+        any_row = torch.zeros(1, dtype=torch.int64)  # only keys and values are wanted
+        self._run(ids, packing.positions, attention, {self.config.depth: any_row})
+
+    def extend_branches(
+        self, cache: BranchingCache, branches: torch.Tensor, ids: torch.Tensor, lengths: torch.Tensor
+    ) -> torch.Tensor:
+        """Append tokens to some branches of `cache`, and return the last states of each: (branches, hidden).
+
+        Args:
+            cache: Prefix, texts and branches so far.
+            branches: The numbers of the branches.
+            ids: Token ids (branches, longest); what is right of the length of a row is any token.
+            lengths: The number of tokens that are appended to each branch (branches,), at least 1.
+        """
+        config = self.config
+        count, longest = ids.shape
+        masks = {
+            window: cache.mask(branches, longest, window=window) for window in {kind.window for kind in config.layers}
+        }
+
+        def attention(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, number: int) -> torch.Tensor:
+            by_branch = (count, longest)
+            cache.append(number, branches, keys.unflatten(0, by_branch), values.unflatten(0, by_branch))
+            mask = masks[config.layers[number].window]
+            attended = cache.attend(
+                number, branches, queries.unflatten(0, by_branch), mask, softcap=config.attn_softcap
+            )
+            return attended.flatten(0, 1)
+
+        first = cache.starts[branches] + cache.lengths[branches]
+        positions = (first[:, None] + torch.arange(longest)).flatten()
+        last = torch.arange(count) * longest + lengths - 1
+        states = self._run(ids.flatten(), positions, attention, {config.depth: last})
+        cache.lengths[branches] += lengths
+        return states[config.depth]
+
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """Return the logits of the next token (rows, vocabulary) from states (rows, hidden) of the last layer."""
         logits = self.parameters.logits(states)
@@ -86,6 +123,28 @@ class Decoder:
     def argmax_token(self, state: torch.Tensor, *, exclude: Sequence[int]) -> int:
         """Return the most likely next token that is not in `exclude`, from a state (1, hidden) of the last layer."""
         return self.parameters.argmax_token(state, exclude=exclude)
+
+    def _attend_packed(
+        self,
+        queries: torch.Tensor,
+        keys: torch.Tensor,
+        values: torch.Tensor,
+        number: int,
+        packing: Packing,
+        prefix_cache: KVCache | None,
+    ) -> torch.Tensor:
+        if prefix_cache is not None and prefix_cache.tokens:
+            prefix_keys, prefix_values = prefix_cache.of_layer(number)
+            keys, values = torch.cat([prefix_keys, keys]), torch.cat([prefix_values, values])
+        attended = attend_packed(
+            queries.to(self.attention_dtype),
+            keys.to(self.attention_dtype),
+            values.to(self.attention_dtype),
+            packing,
+            window=self.config.layers[number].window,
+            softcap=self.config.attn_softcap,
+        )
+        return attended.float()
 
     def _run(
         self, ids: torch.Tensor, positions: torch.Tensor, attention: _Attention, rows: Mapping[int, torch.Tensor]

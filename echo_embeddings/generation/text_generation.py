@@ -173,7 +173,7 @@ class _TokenChoice:
         """Append `ids` to the text; return the next token, and those that must follow it in the grammar."""
         bias = {} if self._chosen else self._start_bias
         # A grammar repeats what it must, as the keys of objects in a list.
-        repeating = [] if self._grammar else _repeating_tokens(self._chosen)
+        repeating = [] if self._grammar else repeating_tokens(self._chosen)
         if self._sampler is None and not bias and self._grammar is None:
             token = backend.argmax_token(ids, exclude=repeating)
             self._chosen.append(token)
@@ -281,7 +281,7 @@ def _softmax_sampler(temperature: float, seed: int | None) -> Sampler:
     return draw
 
 
-def _repeating_tokens(generated: Sequence[int]) -> list[int]:
+def repeating_tokens(generated: Sequence[int]) -> list[int]:
     """Return the tokens that would repeat a sequence of `_MIN_FORBIDDEN_REPEAT`; without this, small models loop."""
     recent = generated[-(_MIN_FORBIDDEN_REPEAT - 1) :]
     if len(recent) < _MIN_FORBIDDEN_REPEAT - 1:
