@@ -35,6 +35,24 @@ def tune(
     from_index: Annotated[
         Path | None, typer.Option(help="Index whose headings and sentences become queries.", metavar="INDEX")
     ] = None,
+    writer: Annotated[
+        str | None,
+        typer.Option(
+            help="A model that writes questions for passages of --from-index; names as for --model.", metavar="NAME"
+        ),
+    ] = None,
+    passages: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of passages that --writer writes questions for. Default: 1000."),
+    ] = None,
+    apart_from: Annotated[
+        list[Path],
+        typer.Option(
+            help="Evaluation collection in BEIR format: pairs that share ten words in a row with it are left out. "
+            "Repeatable.",
+            metavar="FOLDER",
+        ),
+    ] = [],  # noqa: B006
     folder: Annotated[Path, typer.Option("--out", help="Folder to write the adapter to.", metavar="FOLDER")] = Path(
         "adapter"
     ),
@@ -116,6 +134,10 @@ def tune(
     from echo_index.embeddings.training.head_trainer import HeadOptions
     from echo_index.embeddings.training.trainer import TuningOptions
 
+    if writer is not None and from_index is None:
+        raise typer.BadParameter("--writer needs the passages of an index: --from-index.", param_hint="--writer")
+    if passages is not None and writer is None:
+        raise typer.BadParameter("--passages needs a model that writes: --writer.", param_hint="--passages")
     encoder = EncoderOptions(
         model=model,
         adapter=adapter,
@@ -159,12 +181,15 @@ def tune(
     sources = TuningSources(
         tuple(pairs),
         from_index,
+        writer=writer,
+        passages=passages or TuningSources.passages,
+        apart_from=tuple(apart_from),
         max_pairs=most_pairs,
         hard_negatives=hard_negatives,
         teacher=teacher,
         held_out=tuple(held_out_pairs),
     )
-    with interruptible(notice, kept="What was learned"):
+    with interruptible(notice, kept="What was learned" if writer is None else "What was written and learned"):
         tune_model(encoder, sources, options, folder, max_tokens=max_tokens, out=out, err=err, notice=notice)
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from echo_index.embeddings.training.trainer import TuningOptions
 
 _PLOT_NAME = "log.svg"
+_QUESTIONS_NAME, _PAIRS_NAME = "questions.jsonl", "pairs.jsonl"
 _SMOOTHING_STEPS = 10
 
 
@@ -34,6 +35,9 @@ class TuningSources:
     Attributes:
         files: Files of pairs.
         from_index: Folder of an index that up to `max_from_index` pairs are made from.
+        writer: Name of a model that writes questions for `passages` passages of the index.
+        passages: Number of passages that questions are written for.
+        apart_from: Folders in BEIR's layout; pairs that share ten words in a row with one of them are left out.
         max_pairs: Maximum number of pairs of each source.
         hard_negatives: Number of hard negatives to find for each pair.
         teacher: Name of a sentence-transformers model to distill.
@@ -43,6 +47,9 @@ class TuningSources:
     files: tuple[Path, ...] = ()
     from_index: Path | None = None
     max_from_index: int = 10_000
+    writer: str | None = None
+    passages: int = 1000
+    apart_from: tuple[Path, ...] = ()
     max_pairs: int | None = None
     hard_negatives: int = 0
     teacher: str | None = None
@@ -74,7 +81,8 @@ def tune_model(
     from echo_index.retriever.tuning.pair_files import read_pairs
 
     require_matplotlib()
-    pairs = _read_training_pairs(sources, notice)
+    with WorkProgress(err) as progress:
+        pairs = _read_training_pairs(sources, folder, progress, notice)
     held_out = [pair for path in sources.held_out for pair in read_pairs(path)]
     notice(f"{pluralize(len(pairs), 'pair')} from {pluralize(len({pair.source for pair in pairs}), 'source')}.")
     encoder = open_encoder(encoder_options, before=None, chunk_tokens=0, notice=notice).with_options(
@@ -133,19 +141,75 @@ def _validate_adapter_options(encoder: EchoEncoder, options: TuningOptions | Hea
         )
 
 
-def _read_training_pairs(sources: TuningSources, notice: Callable[[str], None]) -> list[TrainingPair]:
-    from echo_index.indexer.generations.snapshot import open_snapshot
-    from echo_index.retriever.tuning.index_pairs import pairs_from_index
+def _read_training_pairs(
+    sources: TuningSources, folder: Path, progress: WorkProgress, notice: Callable[[str], None]
+) -> list[TrainingPair]:
     from echo_index.retriever.tuning.pair_files import read_pairs
 
     pairs = [pair for path in sources.files for pair in read_pairs(path)]
     if sources.from_index is not None:
-        snapshot = open_snapshot(sources.from_index, index_device="cpu", notice=notice)
-        with snapshot.reading():
-            pairs += pairs_from_index(snapshot, limit=sources.max_from_index)
+        if sources.writer is None:
+            pairs += _pairs_from_sentences(sources.from_index, sources.max_from_index, notice)
+        else:
+            pairs += _written_pairs(sources.from_index, sources.writer, sources.passages, folder, progress, notice)
+    if sources.apart_from:
+        pairs = _apart_from(pairs, sources.apart_from, notice)
     if not pairs:
         raise SourceError("There are no pairs to train on.", remedy="Name a file (--pairs) or an index (--from-index).")
     return _limit_per_source(pairs, sources.max_pairs)
+
+
+def _pairs_from_sentences(index: Path, limit: int, notice: Callable[[str], None]) -> list[TrainingPair]:
+    from echo_index.indexer.generations.snapshot import open_snapshot
+    from echo_index.retriever.tuning.index_pairs import pairs_from_index
+
+    snapshot = open_snapshot(index, index_device="cpu", notice=notice)
+    with snapshot.reading():
+        return pairs_from_index(snapshot, limit=limit)
+
+
+def _written_pairs(
+    index: Path,
+    writer_name: str,
+    passages: int,
+    folder: Path,
+    progress: WorkProgress,
+    notice: Callable[[str], None],
+) -> list[TrainingPair]:
+    from echo_index.embeddings.models.language_model import load_writer
+    from echo_index.indexer.generations.snapshot import open_snapshot
+    from echo_index.retriever.evaluation.line_store import LineStore
+    from echo_index.retriever.search.retriever import Retriever
+    from echo_index.retriever.tuning.pair_files import write_pairs
+    from echo_index.retriever.tuning.question_writer import QuestionWriter
+    from echo_index.retriever.tuning.written_pairs import consistent_pairs, sample_passages
+
+    snapshot = open_snapshot(index, index_device="cpu", notice=notice)
+    with snapshot.reading():
+        sample = sample_passages(snapshot, limit=passages)
+    writer = QuestionWriter(load_writer(writer_name, notice=notice))
+    with LineStore(folder / _QUESTIONS_NAME) as store:
+        written = consistent_pairs(
+            sample, Retriever.open(index, index_device="cpu", notice=notice), writer, store, progress=progress.show
+        )
+    write_pairs(written.pairs, folder / _PAIRS_NAME)
+    notice(
+        f"{pluralize(written.questions, 'question')} for {pluralize(written.passages, 'passage')}; a search finds the "
+        f"passage for {len(written.pairs)}: {folder / _PAIRS_NAME}"
+    )
+    return list(written.pairs)
+
+
+def _apart_from(
+    pairs: Sequence[TrainingPair], collections: Sequence[Path], notice: Callable[[str], None]
+) -> list[TrainingPair]:
+    from echo_index.retriever.evaluation.dataset_loader import read_texts
+    from echo_index.retriever.tuning.overlap import Overlap
+
+    apart = Overlap(text for folder in collections for text in read_texts(folder)).without_shared(pairs)
+    if left_out := len(pairs) - len(apart):
+        notice(f"{pluralize(left_out, 'pair')} left out: ten words in a row are in one of the evaluation collections.")
+    return apart
 
 
 def _limit_per_source(pairs: Sequence[TrainingPair], limit: int | None) -> list[TrainingPair]:

@@ -21,9 +21,9 @@ class BranchingCache:
     All texts share the prefix, and all branches of a text share the text: each is read, and kept, once. Branches are
     numbered text by text; `lengths` (texts x branches,) counts the tokens of each.
 
-    Keys and values are kept as they are multiplied: by key-value heads, keys transposed. Those of the prefix are (heads,
-    head_dim, tokens) and (heads, tokens, head_dim) a layer, those of the texts, with the longest for all, have the texts
-    before them, and those of the branches, with room for more tokens, the branches.
+    Keys and values are kept as they are multiplied, keys transposed. In each layer, those of the prefix are (key-value
+    heads, head_dim, tokens) and (key-value heads, tokens, head_dim). Those of the texts have another dimension before
+    these, the texts, and as many tokens as the longest; those of the branches have the branches, and room for tokens.
     """
 
     prefix: KVCache
@@ -41,9 +41,7 @@ class BranchingCache:
         """The position of the first token of each branch (texts x branches,), counted from the prefix's first."""
         return (self.prefix.tokens + self.text_lengths).repeat_interleave(self.branches)
 
-    def append_texts(
-        self, number: int, first: int, keys: torch.Tensor, values: torch.Tensor, packing: Packing
-    ) -> None:
+    def append_texts(self, number: int, first: int, keys: torch.Tensor, values: torch.Tensor, packing: Packing) -> None:
         """Keep the keys and values (tokens, key-value heads, head_dim) of some packed texts, from text `first` on."""
         if number == len(self._layers):
             self._layers.append(self._empty_layer(number, keys))
@@ -107,7 +105,8 @@ class BranchingCache:
         attended = _by_prefix(on_prefix, layer.prefix_values)
         attended += self._by_text(on_text, branches, layer.text_values)
         attended += on_branch @ layer.values[branches]
-        return attended.unflatten(2, (tokens, group)).permute(0, 2, 1, 3, 4).flatten(2)
+        rows: torch.Tensor = attended.unflatten(2, (tokens, group)).permute(0, 2, 1, 3, 4).flatten(2)
+        return rows
 
     def mask(self, branches: torch.Tensor, tokens: int, *, window: int | None) -> torch.Tensor:
         """Return what the next tokens of some branches do not see: (branches, tokens, keys), 0 or -inf.
@@ -141,7 +140,7 @@ class BranchingCache:
         everything = left.new_zeros(len(self.lengths), *left.shape[1:])
         everything[branches] = left
         texts = everything.unflatten(0, (-1, self.branches)).transpose(1, 2)  # (texts, heads, branches, m, n)
-        products = (texts.flatten(2, 3) @ right).unflatten(2, (self.branches, -1)).transpose(1, 2)
+        products: torch.Tensor = (texts.flatten(2, 3) @ right).unflatten(2, (self.branches, -1)).transpose(1, 2)
         return products.flatten(0, 1)[branches]
 
 
@@ -159,5 +158,5 @@ class _LayerTensors:
 
 def _by_prefix(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """Multiply (branches, heads, m, n) with a matrix that all branches share (heads, n, o)."""
-    products = left.transpose(0, 1).flatten(1, 2) @ right
-    return products.unflatten(1, (len(left), -1)).transpose(0, 1)
+    products: torch.Tensor = (left.transpose(0, 1).flatten(1, 2) @ right).unflatten(1, (len(left), -1))
+    return products.transpose(0, 1)

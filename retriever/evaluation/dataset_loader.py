@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,6 +50,18 @@ def read_corpus(folder: Path) -> BeirDataset:
             remedy=f"A folder in BEIR's layout has {CORPUS}, {_QUERIES} and {_JUDGEMENTS}.",
         )
     return BeirDataset(folder.resolve().name, folder, ())
+
+
+def read_texts(folder: Path) -> Iterator[str]:
+    """Yield all queries and documents of a dataset in BEIR's layout, whether they are judged or not.
+
+    Raises:
+        SourceError: the folder has no corpus, or a file cannot be read.
+    """
+    read_corpus(folder)
+    for name in (CORPUS, _QUERIES):
+        for line in read_json_lines(folder / name):
+            yield f"{line.text('title', default='')} {line.text('text', default='')}".strip()
 
 
 def _beir_dataset(folder: Path, limit: int | None) -> BeirDataset:

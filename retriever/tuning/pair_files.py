@@ -1,11 +1,14 @@
-"""Read training pairs from JSON lines or tab-separated tables."""
+"""Read training pairs from JSON lines or tab-separated tables, and write them as JSON lines."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from pathlib import Path
 
+from echo_index.embeddings.runtime.atomic_write import replace_file
 from echo_index.embeddings.training.pairs import TrainingPair
-from echo_index.errors import SourceError
+from echo_index.errors import EchoIndexError, SourceError
 from echo_index.retriever.evaluation.record_reader import Line, read_json_lines, read_table
 
 _COLUMNS = ("query", "positive")
@@ -34,6 +37,26 @@ def read_pairs(path: Path) -> list[TrainingPair]:
     if not pairs:
         raise SourceError(f"{path} has no pairs.")
     return pairs
+
+
+def write_pairs(pairs: Iterable[TrainingPair], path: Path) -> None:
+    """Write pairs to a file of JSON lines that `read_pairs` reads.
+
+    Raises:
+        EchoIndexError: the file cannot be written.
+    """
+    lines = []
+    for pair in pairs:
+        fields: dict[str, object] = {"query": pair.query, "positive": pair.positive, "source": pair.source}
+        if pair.negatives:
+            fields["negatives"] = pair.negatives
+        if pair.instruction is not None:
+            fields["instruction"] = pair.instruction
+        lines.append(json.dumps(fields, ensure_ascii=False) + "\n")
+    try:
+        replace_file(path, lambda unfinished: unfinished.write_text("".join(lines), encoding="utf-8"))
+    except OSError as error:
+        raise EchoIndexError(f"{path} cannot be written: {error.strerror}.") from None
 
 
 def _pair(line: Line, default_source: str) -> TrainingPair:

@@ -39,6 +39,8 @@ class WrittenQuestion:
     text: str
 
 
+PROMPT_VERSION = 1
+"""Changes with all that decides about what a model writes for a passage."""
 _TASK = (
     "You write what people type into a search box. For each passage: a question about a fact in it; a question of "
     "somebody who needs it, in other words than those of the passage; two to five words of a search; a statement that "
@@ -106,6 +108,11 @@ class QuestionWriter:
     def __init__(self, model: LanguageModel) -> None:
         self._model = model
 
+    @property
+    def weights_hash(self) -> str:
+        """The SHA-256 of the weights of the model, in hexadecimal."""
+        return self._model.weights_hash
+
     def write(self, passages: Sequence[SourcePassage]) -> Iterator[tuple[int, list[WrittenQuestion]]]:
         """Yield the index of each passage with its questions, in batches of passages of similar length.
 
@@ -156,17 +163,19 @@ def _shared_length(prompts: Sequence[tuple[int, ...]]) -> int:
 
 
 def _questions(continuations: Sequence[str], passage: str) -> Iterator[WrittenQuestion]:
-    """Yield the usable questions of the continuations of a passage, each once."""
+    """Yield the usable questions of the continuations of a passage: one of each kind, and none twice."""
     numbers = {*_NUMBER.findall(passage)}
-    seen = set()
+    seen: set[str] = set()
+    kinds: set[QuestionKind] = set()
     for first, continuation in zip(_ENDINGS, continuations, strict=True):
         for line in f"{first.value}:{continuation}".splitlines():
             label, _, text = line.partition(":")
             text = " ".join(text.split()).strip("\"'“”„ ")
             kind = next((kind for kind in QuestionKind if kind.value == label), None)
-            if kind is None or text.casefold() in seen or not _is_usable(text, numbers):
+            if kind is None or kind in kinds or text.casefold() in seen or not _is_usable(text, numbers):
                 continue
             seen.add(text.casefold())
+            kinds.add(kind)
             yield WrittenQuestion(kind, text)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +21,7 @@ from word_pairs import word_pairs
 from echo_index.app.cli.main import app
 from echo_index.embeddings.training.step_log import TUNING_LOG
 from echo_index.errors import EchoIndexError
+from echo_index.retriever.tuning.pair_files import read_pairs
 
 RUNNER = CliRunner()
 
@@ -96,6 +99,50 @@ def test_pairs_can_come_from_an_index(tiny_folder: Path, tmp_path: Path) -> None
     run("build", docs, "--model", tiny_folder, "--index", index)
     options = ("--steps", "2", "--batch", "4", "--held-out", "5", "--model", tiny_folder, "--out", tmp_path / "adapter")
     assert "30 pairs from 1 source." in run("tune", "--from-index", index, *options)
+
+
+@pytest.mark.model
+def test_a_model_writes_questions_for_an_index(tiny_folder: Path, tmp_path: Path) -> None:
+    docs, index, adapter, collection = (tmp_path / name for name in ("docs", "index", "adapter", "collection"))
+    docs.mkdir()
+    for name, place in zip(("castle", "mill", "museum", "bakery", "harbour", "forge"), "ABCDEF", strict=True):
+        text = f"The {name} in street {place} is open from eight to five. Tickets for the {name} are sold at the gate."
+        (docs / f"{name}.txt").write_text(text, encoding="utf-8")
+    run("build", docs, "--model", tiny_folder, "--index", index)
+    options = ("--steps", "1", "--batch", "2", "--held-out", "0", "--model", tiny_folder, "--out", adapter)
+    write = ("--from-index", index, "--writer", "smollm2-135m-instruct", "--passages", "5")
+    output = run("tune", *options, *write)
+    written = re.search(r"(\d+) questions for 5 passages; a search finds the passage for (\d+)", output)
+    assert written is not None
+    questions, found = map(int, written.groups())
+    assert 5 <= questions <= 20 and 2 <= found <= questions
+    pairs = read_pairs(adapter / "pairs.jsonl")
+    assert len(pairs) == found
+    assert all(pair.positive in [path.read_text(encoding="utf-8") for path in docs.iterdir()] for pair in pairs)
+    assert {pair.source for pair in pairs} <= {f"index, {kind}" for kind in ("question", "need", "search", "statement")}
+
+    stored = (adapter / "questions.jsonl").read_bytes()
+    (collection / "qrels").mkdir(parents=True)
+    (collection / "corpus.jsonl").write_text(json.dumps({"_id": "1", "title": "", "text": pairs[0].positive}))
+    (collection / "queries.jsonl").write_text(json.dumps({"_id": "1", "text": "open today"}))
+    other = tmp_path / "other"
+    shutil.copytree(adapter, other, ignore=lambda folder, names: [name for name in names if "questions" not in name])
+    output = run("tune", *options[:-1], other, *write, "--apart-from", collection)
+    of_that_passage = sum(pair.positive == pairs[0].positive for pair in pairs)
+    assert f"{of_that_passage} pair" in output and "left out: ten words in a row" in output
+    assert (other / "questions.jsonl").read_bytes().split() == stored.split()  # nothing was written again
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--writer", "smollm2-135m-instruct"], "--writer needs the passages of an index: --from-index."),
+        (["--passages", "5"], "--passages needs a model that writes: --writer."),
+    ],
+)
+def test_a_writer_and_an_index_belong_together(options: list[str], message: str, pairs: Path) -> None:
+    output = run("tune", "--pairs", pairs, *options, code=2)
+    assert message in " ".join(re.sub("[│╭╮╰╯─]", " ", output).split())
 
 
 def test_an_adapter_can_be_trained_further(tiny_folder: Path, pairs: Path, tmp_path: Path) -> None:
