@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from echo_index.embeddings.batch_budget import batch_token_budget
 from echo_index.embeddings.decoder.linear import Precision
 from echo_index.embeddings.decoder.precision_check import (
     MIN_FIDELITY,
@@ -49,8 +50,6 @@ PrecisionName = Literal["fp32", "bf16", "int8"]
 PrecisionChoice = Precision | PrecisionName | Literal["auto"]
 """A precision, or "auto" for the one that `EchoEncoder.best_precision` chooses."""
 
-_BATCH_TOKENS = {"cpu": 1024, "cuda": 32768}
-
 
 class EchoEncoder:
     """Computes embeddings with a language model as its profile says, by default echo embeddings (arXiv 2402.15449).
@@ -62,7 +61,8 @@ class EchoEncoder:
         max_tokens: Maximum number of tokens of each copy of a text; the rest is cut off.
         instruction: Task instruction of queries without their own.
         precision: Precision of the matrix products. See `with_precision` for "auto".
-        batch_tokens: Maximum number of tokens in a batch, including padding. It changes speed and memory only.
+        batch_tokens: Maximum number of tokens in a batch, including padding; by default what the device has memory for.
+            It changes speed and memory only.
 
     Raises:
         ModelError: the layer or the precision does not exist, or the model cannot run in this precision on its device.
@@ -96,7 +96,7 @@ class EchoEncoder:
                 remedy="Leave out --layer or the adapter.",
             )
         self._tokenizer = PromptTokenizer(model.tokenizer, max_tokens=self.max_tokens)
-        self._batch_tokens = batch_tokens or _BATCH_TOKENS[model.device.name]
+        self._batch_tokens = batch_tokens
         self.precision = parse_precision(precision)
         self._extractor = HiddenStateExtractor(
             model, layers={view.layer for view in self.views}, precision=self.precision
@@ -283,16 +283,18 @@ class EchoEncoder:
         Accuracy and time are measured with sample texts. The cache stores the accuracy by fingerprint, and the time by
         model and machine.
         """
-        if not self.model.uses_native_decoder:
+        if not self.model.embeds_natively:
             return Precision.FP32
         exact = self.with_options(precision=Precision.FP32)
-        fast = [self.with_options(precision=precision) for precision in run_on_executor(native_precisions)]
+        device = self.model.device.name
+        precisions = run_on_executor(lambda: native_precisions(device))
+        fast = [self.with_options(precision=precision) for precision in precisions]
         encoders = [exact, *(encoder for encoder in fast if encoder._fidelity(exact) >= MIN_FIDELITY)]
         if len(encoders) == 1:
             return Precision.FP32
         model = f"{self.model.weights_hash} {self.deepest_layer}"
         return clearly_fastest(
-            cached_seconds(model, {encoder.precision: encoder.encode_documents for encoder in encoders})
+            cached_seconds(model, {encoder.precision: encoder.encode_documents for encoder in encoders}, device=device)
         )
 
     def _fidelity(self, exact: EchoEncoder) -> float:
@@ -373,7 +375,8 @@ class EchoEncoder:
     ) -> Iterator[tuple[list[int], list[Vectors]]]:
         """Yield batches of (positions in `sequences`, the vectors of each view)."""
         lengths = [len(tokens) for tokens in sequences]
-        batch_positions = list(batches_by_length(lengths, token_budget=self._batch_tokens))
+        token_budget = self._batch_tokens or batch_token_budget(self.model)
+        batch_positions = list(batches_by_length(lengths, token_budget=token_budget))
         batches = ([sequences[position] for position in positions] for positions in batch_positions)
         requests = (
             (batch, [(view.layer, [tokens.span(view.text_pass) for tokens in batch]) for view in views])

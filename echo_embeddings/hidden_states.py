@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from threading import Lock
 
@@ -14,6 +15,7 @@ from echo_index.embeddings.decoder.kv_cache import KVCache
 from echo_index.embeddings.decoder.linear import Precision
 from echo_index.embeddings.decoder.packing import PackedBatch, SpansAt, split_by_request
 from echo_index.embeddings.decoder.transformers_backend import TransformersBackend
+from echo_index.embeddings.gpu_check import decoder_agrees, transformers_backend
 from echo_index.embeddings.models.language_model import LanguageModel
 from echo_index.embeddings.runtime.executor import in_streams, prefetched, run_on_executor
 from echo_index.embeddings.text.prompt_tokens import EchoTokens
@@ -44,16 +46,16 @@ class HiddenStateExtractor:
         self._prefix_lock = Lock()
         self._decoder: Decoder | None = None
         self._fallback: TransformersBackend | None = None
-        if model.uses_native_decoder:
-            self._decoder = model.decoder(precision)
-        elif precision is Precision.INT8:
+        self._on_cpu = model.device.name == "cpu"
+        if precision is Precision.INT8 and not model.uses_native_decoder:
             raise ModelError(
                 f"The model {model.name} cannot be run in int8 on {model.device.name}.",
                 remedy="Use --precision fp32, or auto.",
             )
+        if model.uses_native_decoder or (model.embeds_natively and decoder_agrees(model, precision)):
+            self._decoder = model.decoder(precision)
         else:
-            dtype = torch.float32 if precision is Precision.FP32 else torch.bfloat16
-            self._fallback = TransformersBackend(model.base_model_in(dtype), device=model.device.name)
+            self._fallback = transformers_backend(model, precision)
 
     def span_states(self, batch: Sequence[EchoTokens], *wanted: SpansAt) -> list[torch.Tensor]:
         """Return for each of `wanted` the hidden states of its spans, concatenated: float32 (tokens, hidden)."""
@@ -64,10 +66,11 @@ class HiddenStateExtractor:
     ) -> Iterator[list[Vectors]]:
         """Yield for each batch the pooled states of each wanted layer: float32 (texts, hidden), unit rows.
 
-        Several batches run side by side, each on one core, and the next ones while the caller processes a result.
+        On a CPU, several batches run side by side, each on one core. The next ones run while the caller processes a
+        result.
         """
         passes = (partial(self._pooled, batch, pooling, wanted) for batch, wanted in batches)
-        return in_streams(passes) if self._decoder else prefetched(passes)
+        return in_streams(passes) if self._decoder and self._on_cpu else prefetched(passes)
 
     def _pooled(self, batch: Sequence[EchoTokens], pooling: Pooling, wanted: Sequence[SpansAt]) -> list[Vectors]:
         return [
@@ -77,10 +80,28 @@ class HiddenStateExtractor:
 
     @torch.inference_mode()
     def _span_states(self, batch: Sequence[EchoTokens], wanted: Sequence[SpansAt]) -> list[torch.Tensor]:
+        """Run a batch; if the memory of a GPU is too small for it, run its halves."""
+        with suppress(torch.OutOfMemoryError):
+            return self._run(batch, wanted)
+        if len(batch) == 1:
+            raise ModelError(
+                f"The memory of the GPU is too small for a text of {len(batch[0])} tokens.",
+                remedy="Use shorter passages (--chunk-tokens), or --device cpu.",
+            )
+        torch.cuda.empty_cache()
+        half = len(batch) // 2
+        parts = [
+            self._span_states(batch[part], [(layer, spans[part]) for layer, spans in wanted])
+            for part in (slice(half), slice(half, None))
+        ]
+        return [torch.cat(states) for states in zip(*parts, strict=True)]
+
+    def _run(self, batch: Sequence[EchoTokens], wanted: Sequence[SpansAt]) -> list[torch.Tensor]:
         if self._decoder is None:
             assert self._fallback is not None
             return self._fallback.span_states(batch, wanted)
-        packed = PackedBatch.of(batch)
+        # A GPU reads a short prefix once more faster than it prepends its keys and values.
+        packed = PackedBatch.of(batch, share_prefix=self._on_cpu)
         states = self._decoder.forward(
             packed.ids,
             packed.packing,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import torch
+import torch.nn.functional as F
 
 from echo_index.embeddings.decoder.packing import Packing
 
@@ -42,11 +43,24 @@ def attend(
             scores = scores.div_(softcap).tanh_() * softcap  # not in place: the gradient needs the output of tanh
         by_token = scores.unflatten(1, (size, group))
         if window is not None and last > window:
-            by_token.add_(_causal_mask(size, last - first, window, scores.dtype))
+            by_token.add_(_causal_mask(size, last - first, window, scores.dtype, scores.device))
         elif size > 1:
-            by_token[..., -size:].add_(_causal_mask(size, size, None, scores.dtype))
+            by_token[..., -size:].add_(_causal_mask(size, size, None, scores.dtype, scores.device))
         attended[:, rows] = torch.bmm(scores.softmax(dim=-1), values[:, first:last])
     return attended.view(texts, -1, tokens, group, head_dim).transpose(1, 2).flatten(2, 3)
+
+
+def attend_fused(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Return what `attend` does, without earlier tokens, window and softcap, in one kernel: for GPUs.
+
+    On a CPU it takes longer than the blocks of `attend`.
+    """
+    group = queries.shape[2] // keys.shape[2]  # one key-value head for each head: not all kernels share them
+    by_head = queries.transpose(1, 2)
+    keys_by_head = keys.repeat_interleave(group, dim=2).transpose(1, 2)
+    values_by_head = values.repeat_interleave(group, dim=2).transpose(1, 2)
+    attended = F.scaled_dot_product_attention(by_head, keys_by_head, values_by_head, is_causal=True, scale=1.0)
+    return attended.transpose(1, 2)
 
 
 def attend_packed(
@@ -57,25 +71,28 @@ def attend_packed(
     *,
     window: int | None,
     softcap: float | None,
+    fused: bool = False,
 ) -> torch.Tensor:
     """Return the attention of packed texts to their shared prefix and themselves: (tokens, heads x head_dim).
 
     `queries` (tokens, heads, head_dim) are without the prefix; `keys` and `values` (prefix + tokens, key-value heads,
-    head_dim) begin with it.
+    head_dim) begin with it. With `fused`, one kernel computes what it can.
     """
-    attended = attend(
-        queries.index_select(0, packing.padded_queries).unflatten(0, (packing.texts, -1)),
-        keys.index_select(0, packing.padded_keys).unflatten(0, (packing.texts, -1)),
-        values.index_select(0, packing.padded_keys).unflatten(0, (packing.texts, -1)),
-        window=window,
-        softcap=softcap,
-    )
+    padded_queries = queries.index_select(0, packing.padded_queries).unflatten(0, (packing.texts, -1))
+    padded_keys = keys.index_select(0, packing.padded_keys).unflatten(0, (packing.texts, -1))
+    padded_values = values.index_select(0, packing.padded_keys).unflatten(0, (packing.texts, -1))
+    has_window = window is not None and packing.longest > window
+    if fused and not (packing.prefix or has_window or softcap is not None):
+        attended = attend_fused(padded_queries, padded_keys, padded_values)
+    else:
+        attended = attend(padded_queries, padded_keys, padded_values, window=window, softcap=softcap)
     return attended.flatten(0, 1).flatten(1).index_select(0, packing.unpadded)
 
 
 @lru_cache(maxsize=256)
-def _causal_mask(queries: int, keys: int, window: int | None, dtype: torch.dtype) -> torch.Tensor:
+def _causal_mask(queries: int, keys: int, window: int | None, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """Return (queries, 1, keys): 0 where a query sees a key, else -inf; the last query is at the last key."""
-    distance = torch.arange(keys - queries, keys)[:, None] - torch.arange(keys)[None, :]
+    positions = torch.arange(keys, device=device)
+    distance = positions[keys - queries :, None] - positions[None, :]
     masked = (distance < 0) if window is None else (distance < 0) | (distance >= window)
-    return torch.zeros(queries, keys, dtype=dtype).masked_fill_(masked, -torch.inf)[:, None, :]
+    return torch.zeros(queries, keys, dtype=dtype, device=device).masked_fill_(masked, -torch.inf)[:, None, :]

@@ -21,6 +21,7 @@ _Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, int], torch.Ten
 class Decoder:
     """A decoder with these parameters. Thread-safe, but for the caches that it is given.
 
+    It runs on the device of its parameters, where the states are that it returns; what it is given may be on the CPU.
     Hidden states are float32 in every precision. Layers count as in `hidden_states` of transformers: 0 is the
     embedding, the last is the state after the final normalization. The attention of packed texts is computed in
     `attention_dtype`, float32 or bfloat16; that of a text that grows token by token always in float32.
@@ -31,6 +32,7 @@ class Decoder:
         self.attention_dtype = attention_dtype
         self.config = parameters.config
         self.parameters = parameters
+        self.device = parameters.final_gain.device
         self._phases = RotaryPhases()
 
     def forward(
@@ -44,11 +46,13 @@ class Decoder:
             prefix_cache: Keys and values of the shared prefix; None if there is no prefix.
             rows: By layer, the packed rows whose states are wanted. No layer above the last of these is run.
         """
+        placed = packing.to(self.device)
 
         def attention(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, number: int) -> torch.Tensor:
-            return self._attend_packed(queries, keys, values, number, packing, prefix_cache)
+            return self._attend_packed(queries, keys, values, number, placed, prefix_cache)
 
-        return self._run(ids, packing.positions, attention, rows)
+        wanted = {layer: chosen.to(self.device) for layer, chosen in rows.items()}
+        return self._run(ids.to(self.device), placed.positions, attention, wanted, end=packing.end)
 
     def extend(self, cache: KVCache, ids: Sequence[int], *, layer: int) -> torch.Tensor:
         """Append tokens to the text in `cache`, and return the state of the last of them at `layer`: (1, hidden)."""
@@ -60,9 +64,10 @@ class Decoder:
             attended = attend(queries[None], keys[None], values[None], window=window, softcap=config.attn_softcap)
             return attended[0].flatten(1)
 
-        positions = torch.arange(cache.tokens, cache.tokens + len(ids))
-        last = torch.tensor([len(ids) - 1])
-        states = self._run(torch.tensor(ids), positions, attention, {layer: last})
+        end = cache.tokens + len(ids)
+        positions = torch.arange(cache.tokens, end, device=self.device)
+        last = torch.tensor([len(ids) - 1], device=self.device)
+        states = self._run(torch.tensor(ids, device=self.device), positions, attention, {layer: last}, end=end)
         cache.tokens += len(ids)
         return states[layer]
 
@@ -79,7 +84,7 @@ class Decoder:
 
         ids = torch.tensor([token for text in texts for token in text])
         any_row = torch.zeros(1, dtype=torch.int64)  # only keys and values are wanted
-        self._run(ids, packing.positions, attention, {self.config.depth: any_row})
+        self._run(ids, packing.positions, attention, {self.config.depth: any_row}, end=packing.end)
 
     def extend_branches(
         self, cache: BranchingCache, branches: torch.Tensor, ids: torch.Tensor, lengths: torch.Tensor
@@ -110,7 +115,8 @@ class Decoder:
         first = cache.starts[branches] + cache.lengths[branches]
         positions = (first[:, None] + torch.arange(longest)).flatten()
         last = torch.arange(count) * longest + lengths - 1
-        states = self._run(ids.flatten(), positions, attention, {config.depth: last})
+        end = int(first.max()) + longest
+        states = self._run(ids.flatten(), positions, attention, {config.depth: last}, end=end)
         cache.lengths[branches] += lengths
         return states[config.depth]
 
@@ -143,14 +149,22 @@ class Decoder:
             packing,
             window=self.config.layers[number].window,
             softcap=self.config.attn_softcap,
+            fused=self.device.type != "cpu",
         )
         return attended.float()
 
     def _run(
-        self, ids: torch.Tensor, positions: torch.Tensor, attention: _Attention, rows: Mapping[int, torch.Tensor]
+        self,
+        ids: torch.Tensor,
+        positions: torch.Tensor,
+        attention: _Attention,
+        rows: Mapping[int, torch.Tensor],
+        *,
+        end: int,
     ) -> dict[int, torch.Tensor]:
         config, deepest = self.config, max(rows)
-        phases = {kind.rotary: self._phases.at(positions, kind.rotary) for kind in config.layers[:deepest]}
+        kinds = {kind.rotary for kind in config.layers[:deepest]}
+        phases = {rotary: self._phases.at(positions, rotary, end=end) for rotary in kinds}
         states = self.parameters.embed(ids) * config.embedding_scale
         wanted = {}
         for layer in range(1, deepest):

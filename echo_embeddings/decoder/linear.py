@@ -54,10 +54,11 @@ class Linear(ABC):
 
 
 def linear(projection: Projection, precision: Precision) -> Linear:
-    """Return the linear layer in a precision, on the fastest kernel that works on this processor."""
+    """Return the linear layer in a precision, on the fastest kernel that works on the device of the projection."""
     match precision:
         case Precision.FP32:
-            return _OneDnnLinear(projection) if _onednn_is_faster() else _PlainLinear(projection)
+            on_cpu = projection.weight.device.type == "cpu"
+            return _OneDnnLinear(projection) if on_cpu and _onednn_is_faster() else _PlainLinear(projection)
         case Precision.BF16:
             return _BFloat16Linear(projection)
         case Precision.INT8:
@@ -144,9 +145,10 @@ def bfloat16_is_fast() -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def attention_dtype(precision: Precision) -> torch.dtype:
+def attention_dtype(precision: Precision, *, device: str = "cpu") -> torch.dtype:
     """Return the number format of attention in a precision: bfloat16 where it is exact enough and fast."""
-    return torch.bfloat16 if precision is not Precision.FP32 and bfloat16_is_fast() else torch.float32
+    is_fast = bfloat16_is_fast() if device == "cpu" else True  # a GPU would not have been chosen for it otherwise
+    return torch.bfloat16 if precision is not Precision.FP32 and is_fast else torch.float32
 
 
 def activate(rows: torch.Tensor, activation: Activation) -> torch.Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -33,6 +33,21 @@ class Packing:
     padded_queries: torch.Tensor
     padded_keys: torch.Tensor
     unpadded: torch.Tensor
+
+    @property
+    def end(self) -> int:
+        """The number of positions, those of the prefix included."""
+        return self.prefix + self.longest
+
+    def to(self, device: torch.device) -> Packing:
+        """Return the same packing with its tensors on a device."""
+        return replace(
+            self,
+            positions=self.positions.to(device),
+            padded_queries=self.padded_queries.to(device),
+            padded_keys=self.padded_keys.to(device),
+            unpadded=self.unpadded.to(device),
+        )
 
     @classmethod
     def of(cls, lengths: Sequence[int], *, prefix: int) -> Packing:
@@ -69,9 +84,9 @@ class PackedBatch:
     packing: Packing
 
     @classmethod
-    def of(cls, batch: Sequence[EchoTokens]) -> PackedBatch:
-        """Pack a batch of prompts."""
-        prefix = batch[0].ids[: batch[0].fixed]
+    def of(cls, batch: Sequence[EchoTokens], *, share_prefix: bool = True) -> PackedBatch:
+        """Pack a batch of prompts; without `share_prefix`, each text has all of its prompt."""
+        prefix = batch[0].ids[: batch[0].fixed if share_prefix else 0]
         if any(tokens.ids[: len(prefix)] != prefix for tokens in batch):
             prefix = ()
         lengths = [len(tokens) - len(prefix) for tokens in batch]

@@ -46,6 +46,7 @@ class Parameters(ABC):
 class TensorParameters(Parameters):
     """Parameters from float tensors by name; `make_linear` builds the matrices, smoothed if there are scales.
 
+    Layers and the embedding table are moved to `device` when they are first needed.
     `int8_layers` are layers that were stored in int8 already, with the names of `read_int8_layers`.
     """
 
@@ -57,9 +58,11 @@ class TensorParameters(Parameters):
         *,
         smoothing: Sequence[Smoothing] = (),
         int8_layers: Arrays | None = None,
+        device: str = "cpu",
     ) -> None:
         self.config = config
-        self.final_gain = tensors["norm.weight"].float() + config.gain_offset
+        self._device = torch.device(device)
+        self.final_gain = (tensors["norm.weight"].float() + config.gain_offset).to(self._device)
         self._tensors = tensors
         self._make_linear = make_linear
         self._smoothing = smoothing
@@ -83,11 +86,11 @@ class TensorParameters(Parameters):
         weights = layer_weights(self._tensors, self.config, number)
         if self._smoothing:
             weights = self._smoothing[number].apply_to(weights)
-        return Layer.of(weights, self._make_linear)
+        return Layer.of(weights.to(self._device), self._make_linear)
 
     def embed(self, ids: torch.Tensor) -> torch.Tensor:
         """Return rows of the embedding table."""
-        return self._tensors["embed_tokens.weight"].index_select(0, ids).float()
+        return self._table.index_select(0, ids).float()
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """Return logits; the head is float32 in every precision."""
@@ -99,6 +102,10 @@ class TensorParameters(Parameters):
             self._head_search = Int8ExactSearch(self._head.numpy())
         tokens, _ = self._head_search.search(state[0].numpy(), k=len({*exclude}) + 1)
         return next(int(token) for token in tokens if token not in exclude)
+
+    @cached_property
+    def _table(self) -> torch.Tensor:
+        return self._tensors["embed_tokens.weight"].to(self._device)
 
     @cached_property
     def _head(self) -> torch.Tensor:  # large in float32, and not needed for embeddings

@@ -47,20 +47,24 @@ def cached_fidelity(fingerprint: str, measure: Callable[[Sequence[str]], np.ndar
     )["mean"]
 
 
-def native_precisions() -> list[Precision]:
-    """Return the precisions that this processor multiplies faster than float32, the more exact first."""
+def native_precisions(device: str = "cpu") -> list[Precision]:
+    """Return the precisions that the device multiplies faster than float32, the more exact first."""
+    if device != "cpu":
+        return [Precision.BF16] if torch.cuda.is_bf16_supported(including_emulation=False) else []
     fast = {Precision.BF16: bfloat16_is_fast(), Precision.INT8: int8_is_fast()}
     return [precision for precision, is_fast in fast.items() if is_fast]
 
 
-def cached_seconds(model: str, encode: Mapping[Precision, Callable[[Sequence[str]], object]]) -> dict[Precision, float]:
-    """Return the seconds in which each function embeds half of the sample, cached for a model on this machine.
+def cached_seconds(
+    model: str, encode: Mapping[Precision, Callable[[Sequence[str]], object]], *, device: str = "cpu"
+) -> dict[Precision, float]:
+    """Return the seconds in which each function embeds half of the sample, cached for a model on this device.
 
     Other programs only ever make it slower: so the precisions take turns, and the best time of each counts.
     """
     seconds = get_or_make(
         "rates",
-        f"{cache_key(model, _machine(), *encode)}-{_RATES_FORMAT}.json",
+        f"{cache_key(model, _machine(device), *encode)}-{_RATES_FORMAT}.json",
         read=lambda path: _read_seconds(path, encode),
         make=lambda: _seconds(encode),
         write=lambda path, value: path.write_text(json.dumps(value), encoding="utf-8"),
@@ -78,7 +82,9 @@ def clearly_fastest(seconds: Mapping[Precision, float]) -> Precision:
     return best
 
 
-def _machine() -> str:
+def _machine(device: str) -> str:
+    if device != "cpu":
+        return f"{torch.cuda.get_device_name()} {torch.__version__}"
     capabilities = sorted(torch.cpu.get_capabilities().items())
     return f"{platform.machine()} {platform.processor()} {capabilities} {torch.get_num_threads()} {torch.__version__}"
 

@@ -13,13 +13,16 @@ class RotaryPhases:
     def __init__(self) -> None:
         self._tables: dict[RotaryParameters, torch.Tensor] = {}
 
-    def at(self, positions: torch.Tensor, rotary: RotaryParameters) -> torch.Tensor:
-        """Return the phases at `positions` (tokens,): complex64 (tokens, 1, head_dim / 2)."""
+    def at(self, positions: torch.Tensor, rotary: RotaryParameters, *, end: int) -> torch.Tensor:
+        """Return the phases at `positions` (tokens,), all below `end`: complex64 (tokens, 1, head_dim / 2).
+
+        All calls have positions on one device. They are not looked at, which would wait for a GPU.
+        """
         table = self._tables.get(rotary)
-        if table is None or len(table) <= int(positions.max()):
-            length = 2 * (int(positions.max()) + 1)
-            angles = torch.arange(length)[:, None].float() * torch.tensor(rotary.frequencies)
-            table = self._tables[rotary] = torch.polar(torch.full_like(angles, rotary.scale), angles)
+        if table is None or len(table) < end:
+            angles = torch.arange(2 * end)[:, None].float() * torch.tensor(rotary.frequencies)
+            phases = torch.polar(torch.full_like(angles, rotary.scale), angles)
+            table = self._tables[rotary] = phases.to(positions.device)
         return table.index_select(0, positions).unsqueeze(1)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -21,6 +21,10 @@ class Projection:
 
     weight: torch.Tensor
     bias: torch.Tensor | None
+
+    def to(self, device: torch.device) -> Projection:
+        """Return the projection on a device."""
+        return Projection(self.weight.to(device), None if self.bias is None else self.bias.to(device))
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +47,14 @@ class LayerWeights:
     up: Projection
     down: Projection
     after_feed_forward: torch.Tensor | None
+
+    def to(self, device: torch.device) -> LayerWeights:
+        """Return the weights on a device."""
+        placed = {}
+        for field in fields(self):
+            value: torch.Tensor | Projection | None = getattr(self, field.name)
+            placed[field.name] = None if value is None else value.to(device)
+        return replace(self, **placed)  # type: ignore[arg-type]
 
 
 def map_tensors(folder: Path) -> dict[str, torch.Tensor]:

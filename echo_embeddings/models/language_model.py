@@ -91,6 +91,11 @@ class LanguageModel:
         return self.decoder_config is not None and self.device.name == "cpu"
 
     @property
+    def embeds_natively(self) -> bool:
+        """Whether `Decoder` embeds with the model, on a CPU or on a GPU, where transformers generates text."""
+        return self.decoder_config is not None
+
+    @property
     def depth(self) -> int:
         """The number of layers."""
         return self.decoder_config.depth if self.decoder_config else int(self._config.num_hidden_layers)
@@ -207,8 +212,9 @@ class LanguageModel:
             partial(linear, precision=precision),
             smoothing=self.smoothing() if is_int8 else [],
             int8_layers=read_int8_layers(self.weights_hash) if is_int8 else None,
+            device=self.device.name,
         )
-        return Decoder(parameters, attention_dtype=attention_dtype(precision))
+        return Decoder(parameters, attention_dtype=attention_dtype(precision, device=self.device.name))
 
     def smoothing(self) -> list[Smoothing]:
         """Return the scales with which the layers are smoothed before they are quantized to int8."""
@@ -393,7 +399,7 @@ def _load_base(name: str, folder: Path, *, device: Device) -> LanguageModel:
         config = read_decoder_config(folder)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"The model in {folder} cannot be loaded: {_first_line(error)}") from None
-    tensors = {} if config is None or device.name != "cpu" else map_tensors(folder)
+    tensors = {} if config is None else map_tensors(folder)
     if config is not None and tensors:
         validate_tensors(tensors, config, folder=folder)
     model = LanguageModel(
@@ -413,7 +419,7 @@ def _load_base(name: str, folder: Path, *, device: Device) -> LanguageModel:
 
 
 def _load_adapted(base: LanguageModel, adapter: Path) -> LanguageModel:
-    tensors = adapted_tensors(adapter, base.weights()) if base.uses_native_decoder else None
+    tensors = adapted_tensors(adapter, base.weights()) if base.embeds_natively else None
     model = replace(
         base,
         profile=profile_with_adapter(adapter, base.profile),

@@ -60,7 +60,7 @@ class LoraDecoder:
         config, prefix = self.config, packing.prefix
         positions = torch.cat([torch.arange(prefix), packing.positions])
         kinds = config.layers[: len(self._layers)]
-        phases = {kind.rotary: self._phases.at(positions, kind.rotary) for kind in kinds}
+        phases = {kind.rotary: self._phases.at(positions, kind.rotary, end=packing.end) for kind in kinds}
         wanted = {}
         states = self._table.index_select(0, ids).float() * config.embedding_scale
         for number, (kind, layer) in enumerate(zip(kinds, self._layers, strict=True)):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from echo_index.embeddings.decoder.attention import attend
+from echo_index.embeddings.decoder import attention
+from echo_index.embeddings.decoder.attention import attend, attend_fused, attend_packed
+from echo_index.embeddings.decoder.packing import Packing
 
 TOKENS = [1, 2, 63, 64, 65, 128, 129, 200]
 Tensors = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -90,3 +92,36 @@ def test_large_scores_do_not_overflow_and_inputs_are_not_modified() -> None:
     assert attend(queries * 1e4, keys, values, window=None, softcap=None).isfinite().all()
     attend(queries, keys, values, window=9, softcap=2.0)
     assert all(torch.equal(now, before) for now, before in zip((queries, keys, values), given, strict=True))
+
+
+@pytest.mark.parametrize(("heads", "key_value_heads"), [(1, 1), (4, 4), (4, 1), (6, 2)])
+def test_the_kernel_of_gpus_gives_the_same(heads: int, key_value_heads: int) -> None:
+    for tokens in TOKENS:
+        queries, keys, values = drawn(tokens, heads=heads, key_value_heads=key_value_heads)
+        expected = dense(queries, keys, values, window=None, softcap=None)
+        assert torch.allclose(attend_fused(queries, keys, values), expected, atol=1e-5), tokens
+
+
+@pytest.mark.parametrize("prefix", [0, 3])
+@pytest.mark.parametrize("window", [None, 20, 40])
+@pytest.mark.parametrize("softcap", [None, 1.5])
+def test_one_kernel_takes_what_it_can_and_blocks_the_rest(
+    prefix: int, window: int | None, softcap: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fused: list[int] = []
+
+    def counted(*rows: torch.Tensor) -> torch.Tensor:
+        fused.append(len(rows))
+        return attend_fused(*rows)
+
+    monkeypatch.setattr(attention, "attend_fused", counted)
+    packing = Packing.of([30, 7, 1], prefix=prefix)
+    generator = torch.Generator().manual_seed(0)
+    queries = torch.randn(38, 4, 8, generator=generator)
+    keys, values = (torch.randn(prefix + 38, 2, 8, generator=generator) for _ in range(2))
+    found, expected = (
+        attend_packed(queries, keys, values, packing, window=window, softcap=softcap, fused=is_fused)
+        for is_fused in (True, False)
+    )
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert bool(fused) == (prefix == 0 and window != 20 and softcap is None)

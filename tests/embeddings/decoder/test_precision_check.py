@@ -55,7 +55,9 @@ def native(monkeypatch: pytest.MonkeyPatch, *precisions: Precision) -> None:
 def measured(monkeypatch: pytest.MonkeyPatch, **seconds: float) -> None:
     """Let each precision take so long."""
     monkeypatch.setattr(
-        encoder_module, "cached_seconds", lambda model, encode: {each: seconds[each.value] for each in encode}
+        encoder_module,
+        "cached_seconds",
+        lambda model, encode, *, device: {each: seconds[each.value] for each in encode},
     )
 
 
