@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from echo_index.embeddings.decoder.linear import Precision
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.generation.text_generation import generate
+from echo_index.embeddings.gpu_check import decoder_agrees
 from echo_index.embeddings.models.language_model import LanguageModel, load_model
 from echo_index.indexer.catalog.vector_codes import encode_vectors
 from echo_index.indexer.vectors.device_choice import choose_placement
@@ -66,6 +68,36 @@ def test_vectors_of_the_default_model_agree(gemma: LanguageModel) -> None:
     assert (here.encode_documents(TEXTS) * there.encode_documents(TEXTS)).sum(axis=1).min() > 1 - 1e-3
     assert (here.encode_queries(TEXTS) * there.encode_queries(TEXTS)).sum(axis=1).min() > 1 - 1e-3
     assert here.fingerprint == there.fingerprint  # an index moves between machines
+
+
+@pytest.mark.parametrize("precision", [Precision.FP32, Precision.BF16])
+def test_the_packed_decoder_embeds_as_transformers_does(tiny_folder: Path, precision: Precision) -> None:
+    model = load_model(str(tiny_folder), device="cuda")
+    assert decoder_agrees(model, precision)
+    assert EchoEncoder(model, precision=precision)._extractor._decoder is not None
+    assert model.decoder(precision).device.type == "cuda"
+
+
+@pytest.mark.model
+def test_the_default_model_runs_in_bfloat16(gemma: LanguageModel) -> None:
+    encoder = EchoEncoder(load_model("gemma3-270m", device="cuda"), precision="bf16")
+    assert decoder_agrees(encoder.model, Precision.BF16)
+    found, expected = encoder.encode_documents(TEXTS), EchoEncoder(gemma).encode_documents(TEXTS)
+    assert (found * expected).sum(axis=1).min() > 0.99
+
+
+def test_a_batch_that_the_memory_has_no_room_for_is_halved(tiny_folder: Path) -> None:
+    model = load_model(str(tiny_folder), device="cuda")
+    texts = [f"{text} {number}" for number in range(200) for text in TEXTS]
+    expected = EchoEncoder(model).encode_documents(texts)
+    total = torch.cuda.mem_get_info()[1]
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 24 * 2**20) / total)
+    try:
+        found = EchoEncoder(model, batch_tokens=10**6).encode_documents(texts)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert (found * expected).sum(axis=1).min() > 1 - 1e-4
 
 
 def test_batch_neighbours_do_not_change_a_vector_on_the_gpu(tiny_folder: Path) -> None:
