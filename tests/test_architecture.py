@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from functools import cache
 from graphlib import TopologicalSorter
 from importlib import import_module
 from pathlib import Path
@@ -142,6 +143,7 @@ OWNERS = {
 }
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Return the file of each module of the four rooms, by its path inside echo_index."""
     found = {}
@@ -151,14 +153,23 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def imports_of(file: Path) -> Iterator[tuple[str, str | None]]:
-    """Yield (module, name) of each import in a file, wherever it stands; name is None for `import module`."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+@cache
+def nodes_of(file: Path) -> tuple[ast.AST, ...]:
+    """Return all nodes of a file's syntax tree, the module first: read once, as most of these tests need them."""
+    return tuple(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+
+
+@cache
+def imports_of(file: Path) -> tuple[tuple[str, str | None], ...]:
+    """Return (module, name) of each import in a file, wherever it stands; name is None for `import module`."""
+    found: list[tuple[str, str | None]] = []
+    for node in nodes_of(file):
         if isinstance(node, ast.Import):
-            yield from ((alias.name, None) for alias in node.names)
+            found += [(alias.name, None) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file} imports relatively"
-            yield from ((node.module or "", alias.name) for alias in node.names)
+            found += [(node.module or "", alias.name) for alias in node.names]
+    return tuple(found)
 
 
 def dotted(path: str) -> str:
@@ -237,7 +248,7 @@ def test_only_the_catalog_package_runs_sql() -> None:
     users = {
         path
         for path, file in modules().items()
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        for node in nodes_of(file)
         if isinstance(node, ast.Attribute) and node.attr == "database"
     }
     assert users
@@ -247,7 +258,8 @@ def test_only_the_catalog_package_runs_sql() -> None:
 def test_packages_hold_no_code_of_their_own() -> None:
     for path, file in modules().items():
         if path.endswith("__init__.py"):
-            tree = ast.parse(file.read_text(encoding="utf-8"))
+            tree = nodes_of(file)[0]
+            assert isinstance(tree, ast.Module)
             assert ast.get_docstring(tree) and len(tree.body) == 1, f"{path} is more than a docstring"
 
 
