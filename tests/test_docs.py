@@ -92,8 +92,11 @@ def test_the_evaluation_page_runs_from_top_to_bottom(
 def test_the_script_of_fifteen_lines_answers_from_the_guide(tmp_path: Path) -> None:
     docs = tmp_path / "docs"
     docs.mkdir()
-    for name in ("ask_the_guide.py", "documents.md", "glossary.md"):  # all pages would take minutes
+    for name in ("ask_the_guide.py", "troubleshooting.md"):  # all pages would take minutes
         shutil.copy(ROOT / "docs" / name, docs)
+    page = (ROOT / "docs/documents.md").read_text(encoding="utf-8")
+    [passages] = re.findall(r"^## Passages\n.*?(?=^## |\Z)", page, re.DOTALL | re.MULTILINE)
+    (docs / "documents.md").write_text(f"# Documents\n\n{passages}", encoding="utf-8")
     script = docs / "ask_the_guide.py"
     assert len(script.read_text(encoding="utf-8").splitlines()) <= 15
     run = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=True)
