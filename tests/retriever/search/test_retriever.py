@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from indexer_helpers import WordEncoder, build, write
-from repository import ROOT
+from repository import ROOT, SOAK
 
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.generation.query_likelihood import QueryLikelihood
@@ -410,25 +410,43 @@ def test_marking_what_was_found_by_words_loads_no_model(retriever: Retriever) ->
     assert alone._encoder is None
 
 
+GUIDE = {
+    f"docs/{page.name}"
+    for page in (ROOT / "docs").glob("*.md")
+    if SOAK or len(page.read_text(encoding="utf-8").split()) < 1_100 or page.stem in ("python", "langchain")
+}
+
+
 @pytest.fixture(scope="session")
 def guide(gemma: LanguageModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Retriever]:
-    """Index the user guide with the real model, once, in the precision that most processors choose."""
+    """Index the user guide with the real model, once, in the precision that most processors choose.
+
+    Without the long pages, which take two thirds of the time; all of it in a soak.
+    """
     folder = tmp_path_factory.mktemp("guide")
-    shutil.copytree(ROOT / "docs", folder / "docs")
+    (folder / "docs").mkdir()
+    for page in GUIDE:
+        shutil.copy(ROOT / page, folder / "docs")
     encoder = EchoEncoder(gemma, precision="int8")
     build_index([Source.parse(str(folder / "docs"))], folder / ".echo-index", encoder=encoder)
     yield Retriever.open(folder / ".echo-index", encoder=encoder)
 
 
 @pytest.mark.model
-@pytest.mark.parametrize(("mode", "least"), [("dense", 0.65), ("lexical", 0.7), ("hybrid", 0.8)])
+@pytest.mark.parametrize(
+    ("mode", "least"),
+    [("dense", 0.65), ("lexical", 0.7), ("hybrid", 0.8)]
+    if SOAK
+    else [("dense", 0.75), ("lexical", 0.6), ("hybrid", 0.75)],
+)
 def test_the_right_page_of_the_guide_is_among_the_first_three(guide: Retriever, mode: Mode, least: float) -> None:
-    """recall@3 over the questions in data/guide_questions.jsonl.
+    """recall@3 over the questions in data/guide_questions.jsonl that are about the indexed pages.
 
-    Fifty questions have a standard error of six points, and an edit of any page may move three of them.
+    Thirty questions have a standard error of seven points, and an edit of any page may move three of them.
     """
     lines = (ROOT / "data/guide_questions.jsonl").read_text(encoding="utf-8").splitlines()
-    questions = [json.loads(line) for line in lines]
+    questions = [question for line in lines if (question := json.loads(line))["page"] in GUIDE]
+    assert len(questions) > 25
     right = [question["page"] in sources(guide.search(question["question"], k=3, mode=mode)) for question in questions]
     print(mode, sum(right), "of", len(right))  # noqa: T201
     assert sum(right) / len(right) >= least
