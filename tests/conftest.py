@@ -14,13 +14,14 @@ if "PYTEST_XDIST_WORKER" in os.environ and hasattr(os, "sched_setaffinity"):
 import shutil
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from platformdirs import user_cache_path
-from tiny_models import ARCHITECTURES, CHAT_TEMPLATE, llama_config, save_model
 
-from echo_index.embeddings.encoder import EchoEncoder
-from echo_index.embeddings.models.language_model import LanguageModel, load_model
+if TYPE_CHECKING:  # loads torch and transformers: seconds, which the process that starts the workers need not wait
+    from echo_index.embeddings.encoder import EchoEncoder
+    from echo_index.embeddings.models.language_model import LanguageModel
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -46,35 +47,57 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def gemma() -> LanguageModel:
     """Return the default model, a base model with an end-of-sequence token."""
+    from echo_index.embeddings.models.language_model import load_model
+
     return load_model("gemma3-270m", device="cpu")
 
 
 @pytest.fixture(scope="session")
 def smollm() -> LanguageModel:
     """Return the embedded chat model."""
+    from echo_index.embeddings.models.language_model import load_model
+
     return load_model("smollm2-135m-instruct", device="cpu")
 
 
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a random Llama with four layers."""
+    from tiny_models import CHAT_TEMPLATE, llama_config, save_model
+
     return save_model(tmp_path_factory.mktemp("tiny") / "llama", llama_config(), chat_template=CHAT_TEMPLATE)
 
 
 @pytest.fixture(scope="session")
 def tiny_model(tiny_folder: Path) -> LanguageModel:
     """Return a random Llama with four layers: for everything that does not ask what a text means."""
+    from echo_index.embeddings.models.language_model import load_model
+
     return load_model(str(tiny_folder), device="cpu")
 
 
 @pytest.fixture(scope="session")
 def encoder(tiny_model: LanguageModel) -> EchoEncoder:
     """Return an encoder of the tiny model, with all defaults."""
+    from echo_index.embeddings.encoder import EchoEncoder
+
     return EchoEncoder(tiny_model)
 
 
-@pytest.fixture(scope="module", params=ARCHITECTURES)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run tests of `any_model` with each architecture."""
+    if "any_model" in metafunc.fixturenames:
+        from tiny_models import ARCHITECTURES
+
+        metafunc.parametrize("any_model", ARCHITECTURES, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
 def any_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
     """Return a random model of each architecture, those that run on our layers and those that do not."""
+    from tiny_models import ARCHITECTURES, save_model
+
+    from echo_index.embeddings.models.language_model import load_model
+
     folder = tmp_path_factory.mktemp(request.param)
     return load_model(str(save_model(folder, ARCHITECTURES[request.param]())), device="cpu")
