@@ -23,6 +23,8 @@ if TYPE_CHECKING:  # loads torch and transformers: seconds, which the process th
     from echo_index.embeddings.encoder import EchoEncoder
     from echo_index.embeddings.models.language_model import LanguageModel
 
+_CACHE = pytest.StashKey[str]()
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Give the run a cache and a data folder of its own; converted models, which take a minute each, stay.
@@ -30,6 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     Those that the user's cache holds are linked, so that they are not converted again.
     """
     if hasattr(config, "workerinput"):  # the first process has set the variable for all
+        config.stash[_CACHE] = os.environ["ECHO_INDEX_CACHE"]
         return
     assert config.cache is not None
     models = config.cache.mkdir("echo-index-models")
@@ -39,25 +42,30 @@ def pytest_configure(config: pytest.Config) -> None:
             (models / folder.name).symlink_to(folder)
     own = Path(tempfile.mkdtemp(prefix="echo-index-tests-"))
     (own / "models").symlink_to(models)
-    os.environ["ECHO_INDEX_CACHE"] = str(own)
+    os.environ["ECHO_INDEX_CACHE"] = config.stash[_CACHE] = str(own)
     os.environ["ECHO_INDEX_DATA"] = str(own / "data")
     config.add_cleanup(lambda: shutil.rmtree(own, ignore_errors=True))
 
 
+def _embedded_model(name: str, config: pytest.Config) -> LanguageModel:
+    """Load a real model from the cache of this run, also if the first test that asks for it has a cache of its own."""
+    from echo_index.embeddings.models.language_model import load_model
+
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("ECHO_INDEX_CACHE", config.stash[_CACHE])
+        return load_model(name, device="cpu")
+
+
 @pytest.fixture(scope="session")
-def gemma() -> LanguageModel:
+def gemma(pytestconfig: pytest.Config) -> LanguageModel:
     """Return the default model, a base model with an end-of-sequence token."""
-    from echo_index.embeddings.models.language_model import load_model
-
-    return load_model("gemma3-270m", device="cpu")
+    return _embedded_model("gemma3-270m", pytestconfig)
 
 
 @pytest.fixture(scope="session")
-def smollm() -> LanguageModel:
+def smollm(pytestconfig: pytest.Config) -> LanguageModel:
     """Return the embedded chat model."""
-    from echo_index.embeddings.models.language_model import load_model
-
-    return load_model("smollm2-135m-instruct", device="cpu")
+    return _embedded_model("smollm2-135m-instruct", pytestconfig)
 
 
 @pytest.fixture(scope="session")
