@@ -170,15 +170,13 @@ class Catalog:
         """Add document versions like `put_document`, and store settings that they depend on: all of it or nothing."""
         with self.database.transaction() as connection:
             connection.executemany("INSERT OR REPLACE INTO settings VALUES (?, ?)", settings.items())
+            sought: set[tuple[str, bytes]] = set()
             for document, chunks in versions:
-                self._put(connection, document, chunks, generation)
-
-    def _put(self, connection: Connection, document: DocumentRow, chunks: Iterable[ChunkRow], generation: int) -> None:
-        self._remove(connection, document.path, generation)
-        document_id = insert_document(connection, document, generation=generation)
-        for chunk in chunks:
-            chunk_id = insert_chunk(connection, document_id, document, chunk)
-            copy_vectors(connection, chunk_id, chunk.hash)
+                self._remove(connection, document.path, generation)
+                document_id = insert_document(connection, document, generation=generation)
+                for chunk in chunks:
+                    chunk_id = insert_chunk(connection, document_id, document, chunk)
+                    copy_vectors(connection, chunk_id, chunk.hash, sought=sought)
 
     def touch_document(self, path: str, *, size: int, modified_ns: int, hash: str | None = None) -> None:
         """Record the new modification time of a file of which the index holds the same as before."""

@@ -45,14 +45,22 @@ def put_chunk_vectors(
     )
 
 
-def copy_vectors(connection: Connection, chunk_id: int, hash: bytes) -> None:
-    """Give a new chunk the vectors of a chunk with the same text, if there is one."""
+def copy_vectors(connection: Connection, chunk_id: int, hash: bytes, *, sought: set[tuple[str, bytes]]) -> None:
+    """Give a new chunk the vectors of a chunk with the same text, if there is one.
+
+    `sought` keeps what this transaction has looked for in vain: a text that a document repeats thousands of times
+    would be looked for among all of its repetitions.
+    """
     for table in CODES.values():
-        connection.execute(
+        if (table, hash) in sought:
+            continue
+        copied = connection.execute(
             f"INSERT INTO {table} (chunk, code) SELECT ?, code FROM chunks CROSS JOIN {table} ON chunk = chunks.id "
             "WHERE chunks.hash = ? LIMIT 1",
             (chunk_id, hash),
         )
+        if not copied.rowcount:
+            sought.add((table, hash))
 
 
 def remove_vectors(connection: Connection, chunks: str, parameters: Parameters) -> None:

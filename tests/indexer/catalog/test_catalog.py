@@ -650,3 +650,21 @@ def test_a_catalog_without_classical_vectors_is_read_and_migrated(catalog: Catal
             put_both(writer, "b", "new")
         assert set(classical_of(reader, 1)) == {"new"}
         assert reader.count_classical_vectors(generation=1) == 1
+
+
+def test_a_text_that_is_repeated_very_often_is_not_looked_for_among_its_repetitions(tmp_path: Path) -> None:
+    def steps(repetitions: int) -> int:
+        counted = 0
+
+        def count() -> None:
+            nonlocal counted
+            counted += 1
+
+        with closing(Catalog(tmp_path / f"{repetitions}.sqlite", create=True)) as catalog:
+            put(catalog, "first", "one", "two")
+            with catalog.database.transaction() as connection:
+                connection.set_progress_handler(count, 100)
+            put(catalog, "a", *["word"] * repetitions, "one", vectors=False)
+        return counted
+
+    assert steps(2_000) < 6 * steps(500), "four times the passages, and not sixteen times the work"
