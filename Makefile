@@ -7,6 +7,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # What may differ between processors: run once more as an older one would.
 KERNEL_TESTS := tests/embeddings/decoder tests/embeddings/vectors tests/embeddings/test_hidden_states.py
+OLDER_PROCESSOR := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2
+# What tries samples in `make test` and very much in `make soak`.
+SOAKED := tests/faults tests/indexer/documents/test_fuzz_readers.py tests/indexer/archives/test_fuzz_archives.py \
+  tests/app/cli/test_watch_command.py tests/app/web/rendering/test_code.py tests/retriever/search/test_retriever.py
+# Python keeps what it compiles: many tests start processes, and three runs import the same tests.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run test soak check browser compiler clean
 
@@ -18,10 +24,11 @@ run: $(VENV)/installed
 test: check browser compiler
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/browser
 	$(BIN)/python -m pytest tests/browser
-	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m pytest --numprocesses 2 $(KERNEL_TESTS)
+	$(OLDER_PROCESSOR) $(BIN)/python -m pytest --numprocesses 2 $(KERNEL_TESTS) -k "not smollm"
 
 soak: $(VENV)/installed-dev compiler
-	ECHO_INDEX_SOAK=1 $(BIN)/python -m pytest tests/faults tests/indexer/documents/test_fuzz_readers.py
+	ECHO_INDEX_SOAK=1 $(BIN)/python -m pytest $(SOAKED)
+	$(OLDER_PROCESSOR) $(BIN)/python -m pytest $(KERNEL_TESTS) -k smollm
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .

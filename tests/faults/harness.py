@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-SOAK = os.environ.get("ECHO_INDEX_SOAK") == "1"
-"""Whether every write point and hundreds of kills are wanted, or samples that take seconds."""
+from repository import SOAK
+
 FIGURES: Counter[str] = Counter()
 _TESTS = Path(__file__).parent.parent
 

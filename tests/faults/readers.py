@@ -1,6 +1,6 @@
 """Readers that search without a pause while build follows build; every text tells which edition it belongs to.
 
-Runs as a program: python -m faults.readers PLACE BUILDS
+Runs as a program: python -m faults.readers PLACE BUILDS PROCESSES
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from .scenarios import INDEX, build
 if TYPE_CHECKING:
     from echo_index.retriever.search.hits import Hit
 
-_PROCESSES = 8
 _TWO_THREADS = 2  # of the processes have two threads that share a retriever
 _EDITION = re.compile(r"\bedition(\d{4})\b")
 _MODES = ("dense", "lexical", "hybrid")
@@ -101,19 +100,20 @@ class Reader:
             file.write(line + "\n")
 
 
-def main(place: str, builds: str) -> None:
+def main(place: str, builds: str, processes_of_readers: str) -> None:
     """Write what happened as one JSON object."""
     folder, told = Path(place) / "docs", Path(place) / "told"
     folder.mkdir(parents=True)
     encoder: EchoEncoder = WordEncoder()  # type: ignore[assignment]
     write_edition(folder, 1)
     build(folder, encoder)
-    threads = _PROCESSES + _TWO_THREADS
+    share_count = int(processes_of_readers)
+    threads = share_count + _TWO_THREADS
     fork = multiprocessing.get_context("fork")
     newest, searches = fork.Array("q", threads, lock=False), fork.Array("q", threads, lock=False)
     stop = fork.Value("b", 0, lock=False)
     readers = [Reader(number, newest, searches, stop, told) for number in range(threads)]
-    shares = [[reader for reader in readers if reader.number % _PROCESSES == first] for first in range(_PROCESSES)]
+    shares = [[reader for reader in readers if reader.number % share_count == first] for first in range(share_count)]
     processes = [fork.Process(target=_read, args=(folder / INDEX, share)) for share in shares]
     for process in processes:
         process.start()

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from repository import SOAK
 
-from .harness import FIGURES, SOAK, listed, run_program, sweep
+from .harness import FIGURES, listed, run_program, sweep
 from .scenarios import SCENARIOS
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from repository import SOAK
 
-from .harness import FIGURES, SOAK, listed, run_program, sweep
+from .harness import FIGURES, listed, run_program, sweep
 from .scenarios import SCENARIOS
 
 
@@ -40,7 +41,7 @@ def _nothing_lost(outcome: dict[str, Any]) -> bool:
     ],
 )
 def test_killed_at_random_nothing_is_lost(tiny_folder: Path, tmp_path: Path, max_tokens: int) -> None:
-    kills = 125 if SOAK else 20 if max_tokens == 200 else 8
+    kills = 125 if SOAK else 10 if max_tokens == 200 else 6
     told = _kill_at_random(str(tiny_folder), tmp_path, documents=30, max_tokens=max_tokens, kills=kills, seconds=1.0)
     assert (told["passages"] < 128) == (max_tokens == 200)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .harness import FIGURES, SOAK, run_program
+from repository import SOAK
+
+from .harness import FIGURES, run_program
 
 
 def test_other_writers_are_told_who_writes_and_take_over_when_it_was_killed(library: Path, tmp_path: Path) -> None:

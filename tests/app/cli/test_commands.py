@@ -471,7 +471,7 @@ def test_documents_cannot_control_the_terminal(run: Run, tmp_path: Path) -> None
 def test_ctrl_c_keeps_finished_work_and_names_the_remedy(tmp_path: Path, tiny_folder: Path) -> None:
     notes = tmp_path / "notes"
     notes.mkdir()
-    for number in range(400):
+    for number in range(150):
         (notes / f"{number}.md").write_text(
             f"# Page {number}\n\n" + f"The quick brown fox number {number} jumps. " * 40
         )
@@ -493,7 +493,7 @@ def test_ctrl_c_keeps_finished_work_and_names_the_remedy(tmp_path: Path, tiny_fo
         [*command, "--json"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
     report = json.loads(again.stdout)
-    assert report["documents"] == 400
+    assert report["documents"] == 150
     assert report["embedded"] == _vectors_in(catalog) - kept
 
 

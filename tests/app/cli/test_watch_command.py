@@ -14,7 +14,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from repository import ROOT
+from repository import ROOT, SOAK
 
 from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.indexer.generations.snapshot import open_snapshot
@@ -23,7 +23,7 @@ from echo_index.retriever.search.retriever import Retriever
 
 PATIENCE = 120  # seconds
 _NUMBERS = count()
-FILES, CHANGES = (2000, 500) if os.environ.get("ECHO_INDEX_SOAK") == "1" else (40, 40)
+FILES, CHANGES = (2000, 500) if SOAK else (40, 40)
 
 
 class Command:

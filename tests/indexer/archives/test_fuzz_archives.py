@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +10,13 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from archive_files import tar_bytes, zip_bytes
+from repository import SOAK
 
 from echo_index.indexer.sandbox.archive_reader import KnownArchive, MemberListener, read_archive
 from echo_index.indexer.sandbox.document_reader import DocumentReader, ReadFile, ReadingLimits
 from echo_index.indexer.sources.member_patterns import MemberPatterns
 
-EXAMPLES = 2000 if os.environ.get("ECHO_INDEX_SOAK") else 40
+EXAMPLES = 2000 if SOAK else 40
 INNER = {"c.md": "# C\n\nDeep.\n", "Größe.txt": "Groß."}
 SEEDS = {
     ".zip": zip_bytes({"a.md": "# A\n\nOne.\n" * 20, "b/c.csv": "x,y\n1,2\n", "in.tgz": tar_bytes(INNER)}),

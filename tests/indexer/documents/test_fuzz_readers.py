@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import zipfile
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
@@ -19,6 +18,7 @@ from example_documents import MARKDOWN, PAGE, PYTHON, RST, pdf_file
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from outlook_files import EightBit, mail_storage, msg_file
+from repository import SOAK
 from sheet_files import ods_cell, ods_file, xls_file, xlsb_file, xlsx_file
 from word_files import cell, paragraph, part, row, run, table, word_file
 
@@ -26,8 +26,7 @@ from echo_index.errors import DocumentError
 from echo_index.indexer.documents.document import Document
 from echo_index.indexer.sandbox.document_reader import DocumentReader, ReadingLimits
 
-SOAK = bool(os.environ.get("ECHO_INDEX_SOAK"))
-EXAMPLES = 10_000 if SOAK else 300
+EXAMPLES = 10_000 if SOAK else 150
 MAX_BYTES = 30_000  # of a mutated file
 # Mutates the XML within an archive: mutations of the archive rarely reach it.
 INSIDE = {
