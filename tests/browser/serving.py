@@ -7,19 +7,29 @@ import re
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import which
+from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Playwright, Request, WebSocket
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Dialog,
+    Page,
+    Playwright,
+    Request,
+    WebError,
+    WebSocket,
+)
 
 _ROOT = Path(__file__).parents[2]
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
-_PATIENCE = 90.0  # seconds for loading a model
+_PATIENCE = 180.0  # seconds for loading a model
 # Attacks in the test documents set this variable; the console message outlives their page.
 _TRAP = "Object.defineProperty(window, '__hacked', { set() { console.error('HACKED'); }, get() { return undefined; } })"
 
@@ -68,7 +78,7 @@ def _address(process: subprocess.Popen[bytes], errors: Path) -> str:
             try:
                 with urllib.request.urlopen(f"{found[0]}/healthz", timeout=5):
                     return found[0]
-            except (urllib.error.URLError, ConnectionError):
+            except OSError:  # not yet, or not in time
                 pass
         time.sleep(0.1)
     raise AssertionError(f"The server did not become ready: {errors.read_text()}")
@@ -81,6 +91,11 @@ def launch(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
 
 
+def set_trap(context: BrowserContext) -> None:
+    """Let the pages of a new context tell of attacks."""
+    context.add_init_script(_TRAP)
+
+
 @dataclass
 class Watch:
     """Records forbidden actions of pages: code execution, dialogs, errors, and requests to other servers."""
@@ -89,17 +104,35 @@ class Watch:
     happened: list[str] = field(default_factory=list)
 
     def over(self, context: BrowserContext) -> None:
-        """Watch all pages of a context."""
-        context.add_init_script(_TRAP)
-        context.on("request", self._request)
-        context.on("console", self._console)
-        context.on("dialog", self._dialog)
-        context.on("weberror", lambda error: self.happened.append(f"error: {error.error}"))
-        context.on("page", self._page)
+        """Watch all pages of a new context."""
+        set_trap(context)
+        self.begin(context)
+
+    def begin(self, context: BrowserContext) -> None:
+        """Watch all pages that are opened from now on in a context that has its trap already."""
+        for event, handler in self._handlers().items():
+            context.on(event, handler)  # type: ignore[call-overload]
+
+    def end(self, context: BrowserContext) -> None:
+        """Watch this context no longer."""
+        for event, handler in self._handlers().items():
+            context.remove_listener(event, handler)
 
     def check(self) -> None:
         """Fail if something was recorded."""
         assert not self.happened, f"The page did what it must not do: {self.happened}"
+
+    def _handlers(self) -> dict[str, Callable[[Any], None]]:
+        return {
+            "request": self._request,
+            "console": self._console,
+            "dialog": self._dialog,
+            "weberror": self._error,
+            "page": self._page,
+        }
+
+    def _error(self, error: WebError) -> None:
+        self.happened.append(f"error: {error.error}")
 
     def _page(self, page: Page) -> None:
         page.on("websocket", self._websocket)
