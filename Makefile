@@ -1,6 +1,7 @@
 # make run: install, build an index over ./docs, search it and ask it a question
 # make test: everything that has to hold before a commit; what a person watches in a browser has all cores for itself
-# make soak: builds that are killed and disks that are full, at every single write; takes most of an hour
+# make soak: builds that are killed and disks that are full, at every single write, and all else that make test samples;
+#   takes most of an hour
 
 PYTHON ?= python3
 VENV ?= .venv
