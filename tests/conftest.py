@@ -56,13 +56,6 @@ def _embedded_model(name: str, config: pytest.Config) -> LanguageModel:
         return load_model(name, device="cpu")
 
 
-@pytest.fixture
-def shared_cache(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Use the cache of this run, in which other tests may have stored what they measured of a real model."""
-    monkeypatch.setenv("ECHO_INDEX_CACHE", pytestconfig.stash[_CACHE])
-    return Path(pytestconfig.stash[_CACHE])
-
-
 @pytest.fixture(scope="session")
 def gemma(pytestconfig: pytest.Config) -> LanguageModel:
     """Return the default model, a base model with an end-of-sequence token."""
