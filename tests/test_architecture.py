@@ -135,7 +135,7 @@ OWNERS = {
         "indexer/stores/milvus/connection.py",
     ),
     "ray": ("indexer/distributed/*",),
-    "fsspec": ("indexer/distributed/part_store.py",),
+    "fsspec": ("indexer/sources/remote/*", "indexer/distributed/part_store.py"),
     "pymilvus": ("indexer/stores/milvus/*",),
     "milvus_lite": ("indexer/stores/milvus/connection.py",),
     "grpc": ("indexer/stores/milvus/connection.py",),

@@ -207,6 +207,7 @@ def build(
     chosen_sources = _choose_sources(sources, index, null=null, include=include, exclude=exclude, keep_gone=watch)
     if not chosen_sources:
         raise typer.BadParameter(f"the index in {index} has no known sources; name one.", param_hint="SOURCE")
+    watched = _watched(chosen_sources) if watch else []
     before = read_built_with(index)
     chunking = choose_chunking(chunk_tokens, overlap_tokens, before=before)
     options = EncoderOptions(
@@ -221,6 +222,7 @@ def build(
         notice(change)
 
     def run(
+        built_sources: list[Source],
         *,
         rebuild: bool = False,
         context: str | None = None,
@@ -230,7 +232,7 @@ def build(
     ) -> BuildReport:
         with interruptible(notice, kept="What was embedded"), WorkProgress(err) as progress:
             return build_index(
-                chosen_sources,
+                built_sources,
                 index,
                 encoder=encoder,
                 chunking=chunking,
@@ -247,23 +249,25 @@ def build(
                 on_recognizing=progress.show_detail,
             )
 
-    first = partial(run, rebuild=rebuild, context=context, index_kind=index_kind, recall=recall, store=store)
+    first = partial(
+        run, chosen_sources, rebuild=rebuild, context=context, index_kind=index_kind, recall=recall, store=store
+    )
     if watch:
         from echo_index.app.cli.watch import watch_sources
 
         def again() -> BuildReport:
             nonlocal encoder, chunking
             try:
-                return run()
+                return run(watched)
             except IndexMismatch:  # somebody has rebuilt the index with other settings
                 if (built_with := read_built_with(index)) is None:
                     raise
                 chunking = built_with.chunking
                 encoder = encoder_from_index(None, device=device, notice=notice)(built_with.encoder)
-                return run()
+                return run(watched)
 
         watch_sources(
-            chosen_sources,
+            watched,
             index,
             first=lambda: output.print_report(out, first()),
             again=again,
@@ -278,6 +282,23 @@ def build(
     write_query_weights(encoder)  # so that not even the first search has to load torch
     if not report.documents and not report.left_out:
         raise typer.Exit(1)
+
+
+def _watched(sources: list[Source]) -> list[Source]:
+    """Return the sources that can be watched.
+
+    Raises:
+        SourceError: there is none.
+    """
+    from echo_index.app.services.freshness import watched_sources
+    from echo_index.errors import SourceError
+
+    if all(source.is_remote for source in sources):
+        raise SourceError(
+            f"{sources[0].name} cannot be watched: nobody tells of changes there.",
+            remedy="Leave out --watch, and build again from time to time; what has not changed is not fetched.",
+        )
+    return watched_sources(sources, notice)
 
 
 def _choose_sources(

@@ -11,7 +11,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from echo_index.app.services.change_events import ChangeEvents
-from echo_index.app.services.freshness import known_sources
+from echo_index.app.services.freshness import known_sources, watched_sources
 from echo_index.app.services.index_watch import IndexWatch
 from echo_index.errors import EchoIndexError, IndexMissing
 
@@ -58,10 +58,10 @@ def _tell_of(name: str, notice: Callable[[str], None], line: str) -> None:
 def _watch(
     job: BuildJob, *, ignored: Sequence[Path], polling: bool, stop: Event, notice: Callable[[str], None]
 ) -> IndexWatch:
-    sources = _Sources(job.index_dir)
+    sources = _Sources(job.index_dir, notice)
 
     def build() -> None:
-        job.update()
+        job.update(sources.read())
         ended = job.wait()
         if ended.phase == "failed":
             raise EchoIndexError(ended.error)
@@ -71,10 +71,15 @@ def _watch(
 
 
 class _Sources:
-    """The sources of an index, read again when there is a new generation of it."""
+    """The sources of an index on this machine, read again when there is a new generation of it.
 
-    def __init__(self, index_dir: Path) -> None:
+    `notice` receives once which sources are on others.
+    """
+
+    def __init__(self, index_dir: Path, notice: Callable[[str], None]) -> None:
         self._index_dir = index_dir
+        self._notice = notice
+        self._told: set[str] = set()
         self._stamp: tuple[int, int] | None = None
         self._read: Sequence[Source] = ()
 
@@ -86,5 +91,10 @@ class _Sources:
         except IndexMissing:
             return ()  # there is nothing to keep up to date
         if stamp != self._stamp:
-            self._stamp, self._read = stamp, known_sources(self._index_dir)
+            self._stamp, self._read = stamp, watched_sources(known_sources(self._index_dir), self._tell_once)
         return self._read
+
+    def _tell_once(self, line: str) -> None:
+        if line not in self._told:
+            self._told.add(line)
+            self._notice(line)

@@ -82,13 +82,15 @@ class BuildJob:
 
         self._start([Source.parse(source) for source in sources], keep_gone=False)
 
-    def update(self) -> None:
+    def update(self, sources: Sequence[Source] | None = None) -> None:
         """Start to build what has changed in the sources of all builds; those that are gone keep their documents.
+
+        If sources are given, only these are looked at.
 
         Raises:
             IndexBusy: a build is already running.
         """
-        self._start(known_sources(self.index_dir), keep_gone=True)
+        self._start(known_sources(self.index_dir) if sources is None else sources, keep_gone=True)
 
     def _start(self, sources: Sequence[Source], *, keep_gone: bool) -> None:
         with self._lock:

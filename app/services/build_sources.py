@@ -40,14 +40,16 @@ def listed_sources(
 ) -> list[Source]:
     """Return the files and folders of a list that exist, and the remembered files that have been deleted.
 
-    A list may be older than the files: `notice` is told which of its paths do not exist.
+    A list may be older than the files: `notice` is told which of its paths do not exist. Addresses are taken as they
+    are.
 
     Raises:
         SourceError: none of the paths exists, or one of them is no file and no folder.
     """
     from echo_index.indexer.sources.source import Source
+    from echo_index.indexer.storage.urls import is_url
 
-    missing = [path for path in paths if not os.path.lexists(path)]
+    missing = [path for path in paths if not is_url(path) and not os.path.lexists(path)]
     if len(missing) == len(paths):
         raise SourceError(f"There is no file or folder at {_listed(missing)}.", remedy="Check the spelling.")
     if missing:

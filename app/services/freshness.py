@@ -73,6 +73,14 @@ def known_sources(index_dir: Path) -> list[Source]:
     return [Source.remembered(name) for name in read_sources(index_dir)]
 
 
+def watched_sources(sources: Sequence[Source], notice: Callable[[str], None]) -> list[Source]:
+    """Return the sources on this machine; `notice` receives that the others are not watched."""
+    for source in sources:
+        if source.is_remote:
+            notice(f"{source.name} is not watched; echo-index build looks for changes there.")
+    return [source for source in sources if not source.is_remote]
+
+
 def update_index(
     index_dir: Path,
     *,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -15,6 +14,7 @@ from echo_index.app.web.search_parameters import HIGHEST_MIN_SCORE, RERANK_COUNT
 from echo_index.errors import EchoIndexError, FilterError
 from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.indexer.inspection.document_queries import list_documents
+from echo_index.indexer.storage.urls import folders_above
 
 if TYPE_CHECKING:
     from gradio.events import Dependency
@@ -143,10 +143,6 @@ def make_filter(
 def _count_folders(documents: Sequence[ListedDocument]) -> list[tuple[str, int]]:
     """Return (folder, number of documents below it), sorted by folder."""
     counts = Counter(
-        str(parent)
-        for document in documents
-        if not document.failure
-        for parent in PurePosixPath(document.path).parents
-        if str(parent) not in (".", "/")
+        folder for document in documents if not document.failure for folder in folders_above(document.path)
     )
     return sorted(counts.items())[:_MAX_FOLDERS]

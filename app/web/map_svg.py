@@ -7,12 +7,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import product
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from echo_index.app.services.formatting import heading_path
 from echo_index.app.web.html import attributes, escape_html, notice, strip_controls
 from echo_index.app.web.passage_data import Data, passage_data
+from echo_index.indexer.storage.urls import folders_above
 
 if TYPE_CHECKING:
     from echo_index.indexer.catalog.records import StoredChunk
@@ -148,7 +148,7 @@ def _group_names(passages: Sequence[StoredChunk]) -> list[str]:
     documents = [passage.path for passage in passages]
     if len(set(documents)) <= _COLOURS:
         return documents
-    folders = [str(PurePosixPath(path).parent) for path in documents]
+    folders = [next(iter(folders_above(path)), ".") for path in documents]
     return folders if len(set(folders)) > 1 else documents
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Literal
 
+from echo_index.indexer.storage.limits import ARCHIVE_BYTES, FILE_BYTES
 from echo_index.indexer.storage.safe_open import MEGABYTE
 
 
@@ -14,9 +15,9 @@ from echo_index.indexer.storage.safe_open import MEGABYTE
 class ArchiveLimits:
     """Limits for reading one archive, with the archives in it."""
 
-    archive_bytes: int = 1024 * MEGABYTE
+    archive_bytes: int = ARCHIVE_BYTES
     """Size of the archive itself."""
-    member_bytes: int = 64 * MEGABYTE
+    member_bytes: int = FILE_BYTES
     """Unpacked size of a member."""
     unpacked_bytes: int = 1024 * MEGABYTE
     """Unpacked size of everything."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from echo_index.errors import DocumentError
 from echo_index.indexer.archives.member_names import SEPARATOR
 from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.catalog.records import ARCHIVE, DocumentRow
@@ -17,7 +18,7 @@ from echo_index.indexer.generations.source_registry import remember_members_skip
 from echo_index.indexer.sandbox.archive_reader import KnownArchive, MemberListener, ReadArchive, read_archive
 from echo_index.indexer.sandbox.document_reader import DocumentReader, ReadFile
 from echo_index.indexer.sources.member_patterns import MemberPatterns
-from echo_index.indexer.sources.scanner import FoundFile
+from echo_index.indexer.sources.scanner import FoundFile, RemoteFiles
 from echo_index.indexer.sources.skipped_files import SkippedFiles, SkipReason
 
 
@@ -75,6 +76,7 @@ class ArchiveUpdate:
     catalog: Catalog
     generation: int
     reader: DocumentReader
+    remote: RemoteFiles
     stored: StoredArchive
     store: Callable[[FoundFile, str, ReadFile], None]
     keep: Callable[[str], None]
@@ -134,14 +136,15 @@ class ArchiveUpdate:
             self.store(FoundFile(file.path / name, read.size, read.modified_ns, file.real_path), path, read)
 
         left_out = frozenset(path.removeprefix(self.stored.path + SEPARATOR) for path in self.stored.left_out)
-        return read_archive(
-            self.reader,
-            file.path,
-            real_path=file.real_path,
-            patterns=replace(patterns, left_out=left_out),
-            known=known,
-            listener=MemberListener(store, lambda name, reason: skipped.append((Path(name), reason))),
-        )
+        listener = MemberListener(store, lambda name, reason: skipped.append((Path(name), reason)))
+        wanted = replace(patterns, left_out=left_out)
+        try:
+            with self.remote.local(file) as real_path:
+                return read_archive(
+                    self.reader, file.path, real_path=real_path, patterns=wanted, known=known, listener=listener
+                )
+        except DocumentError as failure:  # it cannot be fetched
+            return ReadArchive(ReadFile(failure=failure))
 
     def _store_row(self, row: DocumentRow) -> DocumentRow:
         before = self.stored.row

@@ -17,11 +17,14 @@ from echo_index.indexer.documents.chunking import Chunking
 from echo_index.indexer.documents.recognition import ocr_hint
 from echo_index.indexer.generations.source_registry import remember_sources, remembered_ocr, with_patterns
 from echo_index.indexer.sandbox.document_reader import DocumentReader
+from echo_index.indexer.sources.remote.files import RemoteFiles
 from echo_index.indexer.sources.source import Source
 from echo_index.indexer.storage.writer_lock import writer_lock
 
 if TYPE_CHECKING:
     from echo_index.embeddings.encoder import EchoEncoder
+
+_ASK_SECONDS = 5.0  # at most, whether there is still something at the address of a source that is not built
 
 
 def build_index(
@@ -111,9 +114,15 @@ def build_index(
             ]
             ocr = remembered_ocr(session.catalog, ocr)
             with engine.prepared(session, sources, ocr=ocr, keep_gone=keep_gone) as session.prepared:
-                with DocumentReader(ocr=ocr) as reader:
-                    read = partial(_update_catalog, session, sources, reader, ocr, keep_gone)
-                    session.embed_during(Prefetch(read, stop=reader.stop, activity=lambda: reader.recognizing))
+                with DocumentReader(ocr=ocr) as reader, RemoteFiles() as remote:
+                    read = partial(_update_catalog, session, sources, reader, remote, ocr, keep_gone)
+                    session.embed_during(
+                        Prefetch(
+                            read,
+                            stop=partial(_stop_both, reader, remote),
+                            activity=lambda: reader.recognizing or remote.activity,
+                        )
+                    )
                 session.commit()
     report = session.report
     report.ocr_hint = ocr_hint(report.omissions, report.failures, report.skipped.unsupported, ocr=ocr)
@@ -125,6 +134,7 @@ def _update_catalog(
     session: BuildSession,
     sources: Sequence[Source],
     reader: DocumentReader,
+    remote: RemoteFiles,
     ocr: bool,
     keep_gone: bool,
     on_file_read: OnFileRead,
@@ -140,8 +150,20 @@ def _update_catalog(
         report=session.report,
         context=session.context,
         ocr=ocr,
+        remote=remote,
         prepared=session.prepared,
         keep_gone=keep_gone,
     )
     update.run(sources, skip=[session.index_dir], on_file_read=on_file_read)
-    remember_sources(session.catalog, session.index_dir, sources, keep_gone=keep_gone)
+    remember_sources(
+        session.catalog,
+        session.index_dir,
+        sources,
+        keep_gone=keep_gone,
+        is_missing=lambda source: remote.is_missing(source.path, seconds=_ASK_SECONDS),
+    )
+
+
+def _stop_both(reader: DocumentReader, remote: RemoteFiles) -> None:
+    remote.stop()
+    reader.stop()

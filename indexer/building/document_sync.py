@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
-from echo_index.errors import SourceError
+from echo_index.errors import DocumentError, SourceError
 from echo_index.indexer.building.archive_sync import ArchiveUpdate, StoredArchive, stored_archives
 from echo_index.indexer.building.document_rows import chunk_rows, file_row
 from echo_index.indexer.building.prefetch import OnFileRead
 from echo_index.indexer.building.prepared import NOTHING, Prepared, ReadPassages
-from echo_index.indexer.building.seen_files import SeenFiles
+from echo_index.indexer.building.seen_files import SeenFiles, known_at_address
 from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.catalog.chunk_queries import document_chunks
 from echo_index.indexer.catalog.records import ARCHIVE, ChunkRow, DocumentRow
@@ -26,6 +27,7 @@ from echo_index.indexer.generations.source_registry import (
 )
 from echo_index.indexer.sandbox.document_reader import DocumentReader, ReadFile
 from echo_index.indexer.sources.member_patterns import MemberPatterns
+from echo_index.indexer.sources.remote.files import FetchFailed, RemoteFiles
 from echo_index.indexer.sources.scanner import FoundFile, scan
 from echo_index.indexer.sources.skipped_files import SkippedFiles, SkipReason
 from echo_index.indexer.sources.source import Source
@@ -89,6 +91,8 @@ class DocumentUpdate:
     report: BuildReport
     context: str = ""
     ocr: bool = True
+    remote: RemoteFiles = field(default_factory=RemoteFiles)
+    """Lists and fetches what is at addresses."""
     prepared: Prepared = NOTHING
     """What was read and embedded ahead; it is not read again."""
     keep_gone: bool = False
@@ -123,14 +127,17 @@ class DocumentUpdate:
             gone.append(source)
             self.report.gone.append((source.name, reason))
 
-        for file in scan(
+        found = scan(
             sources,
             ocr=self.ocr,
             skip=skip,
             on_error=record_unreadable,
             on_skipped=record_skipped,
             on_gone=record_gone if self.keep_gone else None,
-        ):
+            remote=self.remote,
+            is_known=known_at_address({} if self.report.read_again else known),
+        )
+        for file in self.remote.ahead(found, partial(self._file_to_read, known, excluded - file_sources)):
             path = stored_path(file.path, self.index_dir)
             if path in excluded and path not in file_sources:
                 self.report.left_out += 1
@@ -139,7 +146,7 @@ class DocumentUpdate:
             elif self._is_free(path, seen.members):
                 self._update_document(file, path, known.get(path), seen)
         present = [source for source in sources if source not in gone]
-        _validate_sources_exist(present, may_be_empty=not self.keep_gone)
+        self._validate_sources_exist(present)
         counts = self._count_skipped({source: skipped[source] for source in present}, seen.archives)
         keeps_some = bool(unreadable) or bool(gone and known) or bool(self.report.left_out)
         if not seen.has_something() and not keeps_some:
@@ -154,6 +161,22 @@ class DocumentUpdate:
         self._remove_missing([row for path, row in known.items() if path not in met], present, unreadable, gone)
         if self.catalog.setting(READERS) != readers_version(ocr=self.ocr):
             self.catalog.set_settings({READERS: readers_version(ocr=self.ocr)})
+
+    def _validate_sources_exist(self, sources: Sequence[Source]) -> None:
+        """Raise an error if a source has disappeared: a disconnected disk must not empty the index."""
+        for source in sources:
+            if not source.is_deleted and self._has_disappeared(source):
+                raise SourceError(
+                    f"{source.name} disappeared while it was being read; nothing was removed from the index.",
+                    remedy="Restore it and run echo-index build again.",
+                )
+
+    def _has_disappeared(self, source: Source) -> bool:
+        if source.is_remote:  # it was there when it was listed
+            return self.remote.has_missed_files and self.remote.is_missing(source.path)
+        if not source.path.exists():
+            return True
+        return self.keep_gone and source.path.is_dir() and not any(source.path.iterdir())
 
     def _count_skipped(
         self, skipped: Mapping[Source, Sequence[tuple[Path, SkipReason]]], archives: Iterable[str]
@@ -196,7 +219,7 @@ class DocumentUpdate:
             self.report.unchanged += 1
             seen.add(path, 0)
 
-        update = ArchiveUpdate(self.catalog, self.generation, self.reader, archive, store, keep)
+        update = ArchiveUpdate(self.catalog, self.generation, self.reader, self.remote, archive, store, keep)
         try:
             row = update.run(file, patterns, read_again=self.report.read_again)
         except FileNotFoundError:
@@ -207,10 +230,26 @@ class DocumentUpdate:
         if row is not archive.row:
             self.report.omissions += [(archive.path, phrase) for phrase in row.omissions]
 
+    def _file_to_read(
+        self, known: Mapping[str, DocumentRow], excluded: Collection[str], file: FoundFile
+    ) -> FoundFile | None:
+        """Return a file if it will be read; None also of an archive, which may have to be opened or not."""
+        path = stored_path(file.path, self.index_dir)
+        if file.members or path in excluded or self.prepared is not NOTHING:
+            return None
+        return None if self._is_as_before(file, known.get(path)) else file
+
+    def _is_as_before(self, file: FoundFile, known: DocumentRow | None) -> bool:
+        if known is None or self.report.read_again or not known.hash:
+            return False
+        return (known.size, known.modified_ns) == (file.size, file.modified_ns)
+
     def _update_document(self, file: FoundFile, path: str, known: DocumentRow | None, seen: SeenFiles) -> None:
-        """Read a file if it is new or changed. One that is missing by now is not noted as seen."""
-        known_hash = "" if known is None or self.report.read_again else known.hash
-        if known and known_hash and (known.size, known.modified_ns) == (file.size, file.modified_ns):
+        """Read a file if it is new or changed. One that is missing by now is not noted as seen.
+
+        Of a file at an address that cannot be fetched, what is known stays.
+        """
+        if self._is_as_before(file, known):
             self.report.unchanged += 1
             seen.add(path, 0)
             return
@@ -218,11 +257,28 @@ class DocumentUpdate:
         if isinstance(read, ReadPassages):
             seen.add(path, self._store(read.row, read.chunks, known))
             return
+        known_hash = "" if known is None or self.report.read_again else known.hash
         try:
-            read = read or self.reader.read(file.path, real_path=file.real_path, known_hash=known_hash)
+            read = read or self._read(file, known_hash)
         except FileNotFoundError:
             return
+        except FetchFailed as failure:
+            if known:
+                self.report.failures.append((path, failure.message))
+                self.report.unchanged += 1
+                seen.add(path, 0)
+                return
+            read = ReadFile(failure=failure)
         seen.add(path, self._apply(file, path, read, known))
+
+    def _read(self, file: FoundFile, known_hash: str) -> ReadFile:
+        try:
+            with self.remote.local(file) as real_path:
+                return self.reader.read(file.path, real_path=real_path, known_hash=known_hash)
+        except FetchFailed:
+            raise
+        except DocumentError as failure:
+            return ReadFile(failure=failure)
 
     def _apply(
         self, file: FoundFile, path: str, read: ReadFile, known: DocumentRow | None, *, archive: str = ""
@@ -294,16 +350,3 @@ class DocumentUpdate:
         for row in removed:
             if row.format == ARCHIVE:
                 remember_members_skipped(self.catalog, row.path, SkippedFiles())
-
-
-def _validate_sources_exist(sources: Sequence[Source], *, may_be_empty: bool) -> None:
-    """Raise an error if a source has disappeared: a disconnected disk must not empty the index."""
-    for source in sources:
-        if source.is_deleted:
-            continue
-        is_gone = not source.path.exists()
-        if is_gone or (not may_be_empty and source.path.is_dir() and not any(source.path.iterdir())):
-            raise SourceError(
-                f"{source.name} disappeared while it was being read; nothing was removed from the index.",
-                remedy="Restore it and run echo-index build again.",
-            )

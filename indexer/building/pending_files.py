@@ -8,11 +8,12 @@ from itertools import groupby
 from pathlib import Path
 
 from echo_index.indexer.building.document_sync import READERS
+from echo_index.indexer.building.seen_files import known_at_address
 from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.catalog.records import ChunkRow, DocumentRow
 from echo_index.indexer.documents.formats import readers_version
 from echo_index.indexer.generations.source_registry import excluded_paths
-from echo_index.indexer.sources.scanner import FoundFile, scan
+from echo_index.indexer.sources.scanner import FoundFile, RemoteFiles, scan
 from echo_index.indexer.sources.source import Source
 from echo_index.indexer.storage.stored_paths import stored_path
 
@@ -27,7 +28,7 @@ class PendingFile:
 
 
 def pending_files(
-    catalog: Catalog, index_dir: Path, sources: Sequence[Source], *, ocr: bool, keep_gone: bool
+    catalog: Catalog, index_dir: Path, sources: Sequence[Source], *, ocr: bool, keep_gone: bool, remote: RemoteFiles
 ) -> Iterator[PendingFile]:
     """Yield the files of the sources that `DocumentUpdate.run` would read, in its order.
 
@@ -39,7 +40,8 @@ def pending_files(
     excluded = excluded_paths(catalog)
     named = {stored_path(source.path, index_dir) for source in sources if not source.pattern}
     on_gone = (lambda source, reason: None) if keep_gone else None
-    for file in scan(sources, ocr=ocr, skip=[index_dir], on_gone=on_gone):
+    is_known = known_at_address({} if read_again else known)
+    for file in scan(sources, ocr=ocr, skip=[index_dir], on_gone=on_gone, remote=remote, is_known=is_known):
         path = stored_path(file.path, index_dir)
         if path in excluded and path not in named:
             continue

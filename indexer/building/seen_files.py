@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from echo_index.indexer.building.prefetch import OnFileRead
+from echo_index.indexer.catalog.records import DocumentRow
+from echo_index.indexer.sources.file_tree import FileStatus
+from echo_index.indexer.sources.scanner import IsKnown
+from echo_index.indexer.storage.urls import path_url
 
 
 @dataclass(slots=True)
@@ -26,3 +31,13 @@ class SeenFiles:
     def has_something(self) -> bool:
         """Return whether there is a document, even one that cannot be read."""
         return bool(self.documents) or self.has_failed_archive
+
+
+def known_at_address(known: Mapping[str, DocumentRow]) -> IsKnown:
+    """Return a function that tells whether a file at an address is a document of the catalog and has not changed."""
+
+    def is_known(path: str, status: FileStatus) -> bool:
+        row = known.get(path_url(path))
+        return row is not None and (row.size, row.modified_ns) == (status.st_size, status.st_mtime_ns)
+
+    return is_known

@@ -11,6 +11,7 @@ from typing import Any
 from echo_index.errors import FilterError
 from echo_index.indexer.catalog.schema import WITH_FIELDS, validate_version
 from echo_index.indexer.conditions.tree import Condition, Value, fields_of, folded, matches
+from echo_index.indexer.storage.file_times import has_time
 from echo_index.indexer.storage.sqlite import Database
 
 TITLE = "title"
@@ -77,5 +78,5 @@ def searchable_fields(row: Sequence[Any], wanted: set[str]) -> Mapping[str, Sequ
 
 def _dates(modified_ns: int) -> Iterator[str]:
     """Yield the time at which a file was changed; nothing for a document that is no file."""
-    if modified_ns:
+    if has_time(modified_ns):
         yield (_EPOCH + timedelta(microseconds=modified_ns // 1000)).isoformat()

@@ -11,6 +11,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 from echo_index.indexer.storage.stored_paths import stored_path
+from echo_index.indexer.storage.urls import is_url
 
 
 def named_documents(name: str, documents: Mapping[str, str], index_dir: Path) -> list[str]:
@@ -41,6 +42,8 @@ def _spellings(name: str, index_dir: Path) -> list[str]:
     """Return a name as search would show it, then as the path of a file, with composed letters."""
     if not name.strip():
         return []
+    if is_url(name):
+        return [normalize("NFC", name.rstrip("/"))]
     shown = os.path.normpath(name)
     file = Path(os.path.abspath(os.path.expanduser(name)))  # noqa: PTH100, PTH111 - Path.resolve would follow links
     spellings = (shown.replace(os.sep, "/"), stored_path(file, index_dir))

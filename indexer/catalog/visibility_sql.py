@@ -9,10 +9,12 @@ from echo_index.indexer.catalog.document_names import documents_of_names
 from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.indexer.catalog.rows import archive_sql
 from echo_index.indexer.catalog.schema import validate_version
+from echo_index.indexer.storage.file_times import SECOND_NS
 from echo_index.indexer.storage.sqlite import Database
 
 VISIBLE = "documents.added <= :generation AND (documents.removed IS NULL OR documents.removed > :generation)"
 """True for the rows of `documents` that belong to the generation given as parameter."""
+_HAS_TIME = f"documents.modified_ns NOT BETWEEN 0 AND {SECOND_NS - 1}"  # as `has_time`
 _LARGEST = 2**63 - 1  # integer of SQLite: a time in the year 2262
 FROM_VISIBLE_CHUNKS = f"FROM chunks JOIN documents ON documents.id = chunks.document WHERE {VISIBLE}"
 
@@ -36,7 +38,7 @@ def filter_sql(database: Database, where: SearchFilter, *, generation: int) -> t
         clauses.append("AND documents.id IN (SELECT value FROM json_each(:matching))")
         values["matching"] = json.dumps(matching)
     for limit, sign, name in ((where.since, ">=", "since"), (where.before, "<", "before")):
-        if limit is not None:  # a document that is no file has the time 0
-            clauses.append(f"AND documents.modified_ns <> 0 AND documents.modified_ns {sign} :{name}")
+        if limit is not None:
+            clauses.append(f"AND {_HAS_TIME} AND documents.modified_ns {sign} :{name}")
             values[name] = min(max(limit, -_LARGEST), _LARGEST)
     return " ".join(clauses), values

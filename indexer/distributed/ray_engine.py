@@ -26,9 +26,10 @@ from echo_index.indexer.distributed.ray_library import load_ray
 from echo_index.indexer.distributed.work import Outcome, Piece, WorkSettings, groups
 from echo_index.indexer.documents.formats import readers_version
 from echo_index.indexer.sandbox.document_reader import ReadFile
-from echo_index.indexer.sources.scanner import FoundFile
+from echo_index.indexer.sources.scanner import FoundFile, RemoteFiles
 from echo_index.indexer.sources.source import Source
 from echo_index.indexer.storage.stored_paths import full_path
+from echo_index.indexer.storage.urls import is_url, url_path
 
 _BLOCK_CHUNKS = 50_000  # of the catalog that are distributed at once
 _GROUPS_EACH = 8  # of each encoder: they end at about the same time, and little is lost with one
@@ -66,8 +67,7 @@ class RayEngine:
         settings = self._settings(session, ocr, folder)
         store = PartStore(settings.parts)
         index = PartIndex(store, dimension=settings.dimension, context=settings.context)
-        pending = pending_files(session.catalog, session.index_dir, sources, ocr=ocr, keep_gone=keep_gone)
-        files: dict[str, Piece] = {file.path: file for file in pending}
+        files: dict[str, Piece] = self._pending(session, sources, ocr, keep_gone)
         work = _Distribution(session, settings, store, index, self.notice)
         if files or session.catalog.count_without_vector():
             session.progress("distributing", 0, len(files) or None)  # it may take a while to reach the cluster
@@ -80,6 +80,23 @@ class RayEngine:
             PartStore(folder).delete_all()
         except EngineError as error:  # the index is complete
             self.notice(f"The parts are not needed any more, but stay: {error.message}")
+
+    def _pending(
+        self, session: BuildSession, sources: Sequence[Source], ocr: bool, keep_gone: bool
+    ) -> dict[str, Piece]:
+        """Return the files to read, by their stored paths. Those at addresses are only listed here."""
+
+        def report(activity: str) -> None:
+            session.on_recognizing(activity)
+            session.progress("distributing", 0, None)
+
+        with RemoteFiles(on_wait=report) as remote:
+            pending = pending_files(
+                session.catalog, session.index_dir, sources, ocr=ocr, keep_gone=keep_gone, remote=remote
+            )
+            files: dict[str, Piece] = {file.path: file for file in pending}
+        session.on_recognizing("")
+        return files
 
     def _settings(self, session: BuildSession, ocr: bool, folder: str) -> WorkSettings:
         encoder = session.encoder
@@ -177,13 +194,28 @@ class _Distribution:
                     waiting.pop(outcome.path, None)
                     if outcome.state == "missing":
                         _validate_missing(full_path(outcome.path, self._session.index_dir), outcome)
+                    if outcome.state == "out of reach":
+                        _validate_reach(outcome)
                     self.outcomes[outcome.path] = outcome
                 self._report(waiting)
 
 
+def _validate_reach(outcome: Outcome) -> None:
+    """Raise an error if a node could not fetch a file that this machine can."""
+    with RemoteFiles() as remote:
+        if not remote.is_readable(url_path(outcome.path)):
+            return
+    raise SourceError(
+        f"The node {outcome.node} cannot fetch {outcome.path}, which this machine can. {outcome.failure}",
+        remedy="Give all nodes the keys and settings of its driver.",
+    )
+
+
 def _validate_missing(path: Path, outcome: Outcome) -> None:
     """Raise an error if a file that a node did not find is there."""
-    if path.exists():
+    if is_url(outcome.path):
+        _validate_reach(outcome)
+    elif path.exists():
         raise SourceError(
             f"The node {outcome.node} does not see the file {path}.",
             remedy="Mount its folder at the same path on all nodes, or index an address that all can open.",

@@ -61,7 +61,7 @@ class WorkSettings:
         return hashlib.sha256("\0".join((self.key(), hash, file_name)).encode("utf-8", "replace")).hexdigest()
 
 
-State = Literal["part", "empty", "failed", "unchanged", "archive", "missing", "embedded"]
+State = Literal["part", "empty", "failed", "unchanged", "archive", "missing", "out of reach", "embedded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,8 @@ class Outcome:
     """What came of a file, by its stored path; size and time are those that it had before it was read.
 
     It is in a part under a key; or it is empty and has only a row; or it could not be read, or has the known hash; or
-    it is an archive, whose members are in parts; or the node has no such file. A document of the catalog is only
-    embedded.
+    it is an archive, whose members are in parts; or the node has no such file, or cannot fetch it from its address. A
+    document of the catalog is only embedded.
     """
 
     path: str

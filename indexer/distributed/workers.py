@@ -7,6 +7,7 @@ import os
 import pickle
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from echo_index.embeddings.models.token_offsets import load_token_starts
-from echo_index.errors import EngineError
+from echo_index.errors import DocumentError, EngineError
 from echo_index.indexer.archives.member_names import SEPARATOR
 from echo_index.indexer.building.document_rows import chunk_rows, file_row
 from echo_index.indexer.building.pending_files import PendingFile
@@ -25,6 +26,7 @@ from echo_index.indexer.distributed.work import Outcome, Piece, WorkItem, WorkSe
 from echo_index.indexer.documents.chunking import embedded_text
 from echo_index.indexer.sandbox.archive_reader import KnownArchive, MemberListener, read_archive
 from echo_index.indexer.sandbox.document_reader import DocumentReader, ReadFile
+from echo_index.indexer.sources.remote.files import FetchFailed, RemoteFiles
 from echo_index.indexer.sources.scanner import FoundFile
 
 if TYPE_CHECKING:
@@ -65,6 +67,10 @@ class FileWorker:
         return DocumentReader(ocr=self._settings.ocr)
 
     @cached_property
+    def _remote(self) -> RemoteFiles:
+        return RemoteFiles()
+
+    @cached_property
     def _token_starts(self) -> Callable[[str], Sequence[int]]:
         config = self._settings.encoder
         return load_token_starts(str(config["model"]), max_tokens=int(config["max_tokens"] or 0))
@@ -77,7 +83,7 @@ class FileWorker:
         documents: list[WorkedDocument] = []
         outcomes: list[Outcome] = []
         chunks = 0
-        for piece in group:
+        for piece in self._remote.ahead(group, _file_of):
             found, outcome = self._work(piece)
             for document in found:
                 if chunks >= _PART_CHUNKS:
@@ -92,17 +98,25 @@ class FileWorker:
     def _work(self, piece: Piece) -> tuple[Sequence[WorkedDocument], Outcome]:
         if isinstance(piece, WorkedDocument):
             return [] if self._is_done(piece.key) else [piece], Outcome(piece.row.path, "embedded")
-        if piece.file.members:
-            return self._archive(piece)
-        document, outcome = self._document(piece)
+        try:
+            if piece.file.members:
+                return self._archive(piece)
+            document, outcome = self._document(piece)
+        except FileNotFoundError:
+            return [], Outcome(piece.path, "missing", node=platform.node(), failure="There is no such file.")
+        except FetchFailed as error:
+            return [], Outcome(piece.path, "out of reach", node=platform.node(), failure=error.message)
         return [document] if document else [], outcome
 
     def _document(self, pending: PendingFile) -> tuple[WorkedDocument | None, Outcome]:
         file, path = pending.file, pending.path
         try:
-            read = self._reader.read(file.path, real_path=file.real_path, known_hash=pending.known_hash)
-        except FileNotFoundError:
-            return None, Outcome(path, "missing", node=platform.node())
+            with self._remote.local(file) as real_path:
+                read = self._reader.read(file.path, real_path=real_path, known_hash=pending.known_hash)
+        except FetchFailed:
+            raise
+        except DocumentError as error:
+            read = ReadFile(failure=error)
         row = file_row(path, file, read)
         size, modified_ns = row.size, row.modified_ns
         if read.failure:
@@ -133,17 +147,10 @@ class FileWorker:
 
         listener = MemberListener(take, lambda name, reason: None)
         nothing = KnownArchive()
-        try:
+        with suppress(DocumentError), self._remote.local(file) as real_path:  # the machine that builds tries it, too
             read_archive(
-                self._reader,
-                file.path,
-                real_path=file.real_path,
-                patterns=file.members,
-                known=nothing,
-                listener=listener,
+                self._reader, file.path, real_path=real_path, patterns=file.members, known=nothing, listener=listener
             )
-        except FileNotFoundError:
-            return [], Outcome(pending.path, "missing", node=platform.node())
         return documents, Outcome(pending.path, "archive")
 
     def _is_done(self, key: str) -> bool:
@@ -154,6 +161,10 @@ class FileWorker:
         chunking, context = self._settings.chunking, self._settings.context
         chunks = tuple(chunk_rows(read.document, self._token_starts, chunking, context=context))
         return WorkedDocument(key, file_row(path, file, read), chunks)
+
+
+def _file_of(piece: Piece) -> FoundFile | None:
+    return piece.file if isinstance(piece, PendingFile) and not piece.file.members else None
 
 
 class PassageWorker:

@@ -18,6 +18,8 @@ from echo_index.indexer.storage.safe_open import open_file
 _HEAD_BYTES = 8192
 _SAMPLE_BYTES = 256 * 1024
 _FIRST_BYTES = 512
+BINARY_SAMPLE_BYTES = _HEAD_BYTES + _SAMPLE_BYTES
+"""What is looked at of a file, at most, to see whether it is binary."""
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 # Encodings that a page may declare: character sets, and none of Python's codecs for escapes, domain names or archives.

@@ -6,7 +6,7 @@ They are stored in the settings of the catalog under stored paths, so a folder c
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
@@ -18,7 +18,8 @@ from echo_index.indexer.generations.recovery import catalog_path
 from echo_index.indexer.generations.vector_file_build import copy_choice
 from echo_index.indexer.sources.skipped_files import SkippedFiles
 from echo_index.indexer.sources.source import Source
-from echo_index.indexer.storage.stored_paths import full_path, stored_path
+from echo_index.indexer.storage.stored_paths import full_name, full_path, stored_path
+from echo_index.indexer.storage.urls import is_url
 
 _SOURCES = "sources"
 _PATTERNS = "patterns"
@@ -41,7 +42,7 @@ def read_sources(index_dir: Path) -> list[str]:
     """
     try:
         with closing(Catalog(catalog_path(index_dir))) as catalog:
-            return [str(full_path(name, index_dir)) for name in _names(catalog, _SOURCES)]
+            return [full_name(name, index_dir) for name in _names(catalog, _SOURCES)]
     except IndexDamaged:
         return []
 
@@ -49,12 +50,12 @@ def read_sources(index_dir: Path) -> list[str]:
 def deleted_files(index_dir: Path) -> list[str]:
     """Return the remembered sources that are single files, are in the index, and have been deleted from their folders.
 
-    A file whose folder is gone, too, may be on a disk that is not connected.
+    A file whose folder is gone, too, may be on a disk that is not connected. Nobody asks for those at an address.
     """
     try:
         with closing(Catalog(catalog_path(index_dir))) as catalog:
             documents = catalog.current_documents()
-            names = [name for name in _names(catalog, _SOURCES) if name in documents]
+            names = [name for name in _names(catalog, _SOURCES) if name in documents and not is_url(name)]
     except IndexDamaged:
         return []
     paths = [full_path(name, index_dir) for name in names]
@@ -67,7 +68,7 @@ def remembered_sources(catalog: Catalog, index_dir: Path) -> list[Source]:
     sources = []
     for name in _names(catalog, _SOURCES):
         include, exclude = patterns.get(name, ((), ()))
-        sources.append(Source.remembered(str(full_path(name, index_dir)), include=include, exclude=exclude))
+        sources.append(Source.remembered(full_name(name, index_dir), include=include, exclude=exclude))
     return sources
 
 
@@ -81,19 +82,29 @@ def with_patterns(catalog: Catalog, index_dir: Path, sources: Sequence[Source]) 
     return result
 
 
-def remember_sources(catalog: Catalog, index_dir: Path, sources: Sequence[Source], *, keep_gone: bool = False) -> None:
+def remember_sources(
+    catalog: Catalog,
+    index_dir: Path,
+    sources: Sequence[Source],
+    *,
+    keep_gone: bool = False,
+    is_missing: Callable[[Source], bool] = lambda source: False,
+) -> None:
     """Add the sources of a build to those of earlier builds, and forget sources that no longer exist.
 
-    With `keep_gone`, only files that have been deleted are forgotten.
+    With `keep_gone`, only files that have been deleted are forgotten. `is_missing` returns whether nothing is at an
+    address any more.
     """
     current = {_name(source, index_dir): source for source in sources if not source.is_deleted}
     deleted = {_name(source, index_dir) for source in sources if source.is_deleted}
     names = set(_names(catalog, _SOURCES)) - deleted
-    earlier = {name for name in names if keep_gone or _exists(str(full_path(name, index_dir)))}
+    others = names - current.keys()
+    gone = set() if keep_gone else {name for name in others if not _exists(full_name(name, index_dir), is_missing)}
+    earlier = names - gone
     _set_names(catalog, _SOURCES, earlier | current.keys())
-    others = {name: patterns for name, patterns in _patterns(catalog).items() if name in earlier - current.keys()}
+    kept = {name: patterns for name, patterns in _patterns(catalog).items() if name in earlier - current.keys()}
     own = {name: (source.include, source.exclude) for name, source in current.items() if not source.takes_all}
-    _set_patterns(catalog, others | own)
+    _set_patterns(catalog, kept | own)
 
 
 def forget_sources(catalog: Catalog, names: Iterable[str]) -> None:
@@ -201,7 +212,9 @@ def _name(source: Source, index_dir: Path) -> str:
     return stored_path(source.path / source.pattern, index_dir)
 
 
-def _exists(text: str) -> bool:
+def _exists(text: str, is_missing: Callable[[Source], bool]) -> bool:
+    if is_url(text):
+        return not is_missing(Source.remembered(text))
     try:
         Source.parse(text)
     except SourceError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -21,7 +20,8 @@ from echo_index.indexer.generations.source_registry import (
     remembered_sources,
     with_patterns,
 )
-from echo_index.indexer.sources.scanner import scan_files
+from echo_index.indexer.sources.file_tree import FileStatus
+from echo_index.indexer.sources.scanner import RemoteFiles, scan_files
 from echo_index.indexer.sources.source import Source
 from echo_index.indexer.sources.source_scan import has_known_suffix, is_unsupported
 from echo_index.indexer.storage.stored_paths import full_paths, stored_path
@@ -72,6 +72,8 @@ def find_changes(index_dir: Path, sources: Sequence[Source] | None = None) -> Fi
 def quick_changes(index_dir: Path, *, seconds: float) -> FileChanges | None:
     """Return `find_changes` of the sources of all builds, or None if it took longer than `seconds`.
 
+    Sources at addresses are left out.
+
     Files whose suffix no reader takes count only if they were changed after the last build: only these are opened, to
     see if they are plain text.
 
@@ -115,16 +117,20 @@ class _Comparison:
         sources = remembered_sources(catalog, index_dir) if given is None else with_patterns(catalog, index_dir, given)
         if not sources:
             return FileChanges()
-        full, ocr = full_paths(index_dir), remembered_ocr(catalog, None)
+        if self.seen_before is not None:  # there is no time to ask another machine
+            sources = [source for source in sources if not source.is_remote]
+        full, ocr, remote = full_paths(index_dir), remembered_ocr(catalog, None), RemoteFiles()
         known = {full(path): stamp for path, *stamp in file_stamps(catalog, generation=self.manifest.generation)}
         excluded = {full(path) for path in excluded_paths(catalog)} - {str(source.path) for source in sources}
         unreadable: list[Path] = []
         gone: dict[Source, str] = {}
 
-        def has_no_reader(path: str, status: os.stat_result) -> bool:
+        def has_no_reader(path: str, status: FileStatus) -> bool:
             if path in known:
                 return False
-            return is_unsupported(path, ocr=ocr) if self._may_be_new(status) else not has_known_suffix(path, ocr=ocr)
+            if self._may_be_new(status):
+                return is_unsupported(path, ocr=ocr, remote=remote)
+            return not has_known_suffix(path, ocr=ocr)
 
         new, changed = 0, 0
         missing = {*known}
@@ -135,6 +141,7 @@ class _Comparison:
             on_error=lambda path, reason: unreadable.append(path),
             on_gone=gone.__setitem__,
             on_entry=self.on_entry,
+            remote=remote,
         ):
             stamp = known.get(file.path)
             if stamp is not None:
@@ -145,7 +152,7 @@ class _Comparison:
         removed = sum(_is_removed(Path(path), sources, gone, unreadable) for path in missing)
         return FileChanges(new, changed, removed, tuple((source.name, reason) for source, reason in gone.items()))
 
-    def _may_be_new(self, status: os.stat_result) -> bool:
+    def _may_be_new(self, status: FileStatus) -> bool:
         return self.seen_before is None or max(status.st_mtime_ns, status.st_ctime_ns) >= self.seen_before
 
     def _is_member(self, path: str) -> bool:

@@ -12,6 +12,7 @@ from echo_index.indexer.inspection.document_queries import indexed_path
 from echo_index.indexer.sandbox.process import Worker
 from echo_index.indexer.sandbox.protocol import Message
 from echo_index.indexer.storage.stored_paths import full_path
+from echo_index.indexer.storage.urls import is_url
 from echo_index.indexer.stores.index_reader import IndexReader
 
 # A separate process with limits, because a page may need so much time or RAM that it would block the web server.
@@ -36,6 +37,8 @@ def render_page(index: IndexReader, path: str, page: int, *, width: int) -> byte
         raise DocumentError(f"{path} is not a PDF that could be read, so it has no pages to draw.")
     if index.folder is None:
         raise DocumentError(f"The file of {path} is on the machine that built the index, so its pages cannot be drawn.")
+    if is_url(document.path):
+        raise DocumentError(f"{path} is not on this machine, so its pages cannot be drawn.")
     if width < 1:
         raise DocumentError(f"A page cannot be drawn {width} pixels wide.")
     member = document.path.removeprefix(document.archive + SEPARATOR) if document.archive else ""

@@ -12,6 +12,7 @@ from echo_index.indexer.documents.document import Document, Heading, Place, Reco
 from echo_index.indexer.documents.fields import Field
 from echo_index.indexer.sandbox.process import Worker
 from echo_index.indexer.sandbox.protocol import Message
+from echo_index.indexer.storage.limits import FILE_BYTES
 from echo_index.indexer.storage.safe_open import MEGABYTE
 
 Span = tuple[int, int]
@@ -23,7 +24,7 @@ class ReadingLimits:
 
     seconds: float = 60
     memory_bytes: int = 2048 * MEGABYTE
-    file_bytes: int = 64 * MEGABYTE
+    file_bytes: int = FILE_BYTES
     characters: int = 16_000_000
 
 

@@ -17,7 +17,8 @@ IGNORE_FILE = ".gitignore"
 GIT_FOLDER = ".git"
 
 _EXCLUDE_FILE = "info/exclude"  # of the folder .git
-_MAX_BYTES = 2**18  # of an ignore file
+MAX_IGNORE_BYTES = 2**18
+"""What is read of an ignore file."""
 _LITERAL = re.compile(r"[^*?\[\\]*")  # up to the first wildcard
 
 
@@ -220,10 +221,10 @@ def enclosing_rules(folder: Path) -> tuple[Patterns, ...]:
     return rules
 
 
-def _read_patterns(folder: str, path: Path) -> Patterns:
-    """Read an ignore file. Lines that match nothing are ignored, and so is what follows the first 256 KiB."""
+def ignore_file_patterns(folder: str, content: bytes) -> Patterns:
+    """Return the patterns of an ignore file. Lines that match nothing are ignored, and so is all after 256 KiB."""
     patterns = []
-    for line in _read_lines(path):
+    for line in _lines(content):
         try:
             pattern = Pattern.parse(line)
         except WildcardError:
@@ -233,14 +234,17 @@ def _read_patterns(folder: str, path: Path) -> Patterns:
     return Patterns(folder, PatternList(tuple(patterns)))
 
 
-def _read_lines(path: Path) -> Sequence[str]:
+def _read_patterns(folder: str, path: Path) -> Patterns:
     try:
         with open_file(path) as file:
-            content = file.read(_MAX_BYTES + 1)
+            return ignore_file_patterns(folder, file.read(MAX_IGNORE_BYTES + 1))
     except (FileNotFoundError, NotADirectoryError, DocumentError):  # also what is not a regular file
-        return []
-    if len(content) > _MAX_BYTES:
-        content = content[: content.rfind(b"\n", 0, _MAX_BYTES) + 1]  # half a line is another pattern
+        return Patterns(folder, PatternList(()))
+
+
+def _lines(content: bytes) -> Sequence[str]:
+    if len(content) > MAX_IGNORE_BYTES:
+        content = content[: content.rfind(b"\n", 0, MAX_IGNORE_BYTES) + 1]  # half a line is another pattern
     lines = content.removeprefix(b"\xef\xbb\xbf").decode("latin-1").split("\n")
     return [line.removesuffix("\r").partition("\0")[0] for line in lines]
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from echo_index.errors import SourceError
 from echo_index.indexer.documents.formats import is_archive
+from echo_index.indexer.sources.file_tree import LOCAL_TREE, FileStatus, FileTree
+from echo_index.indexer.sources.found_file import FoundFile
 from echo_index.indexer.sources.gitignore import parse_patterns
 from echo_index.indexer.sources.member_patterns import MemberPatterns
+from echo_index.indexer.sources.remote.files import RemoteFiles
 from echo_index.indexer.sources.skipped_files import SkippedFiles, SkipReason
 from echo_index.indexer.sources.source import Source
 from echo_index.indexer.sources.source_scan import (
@@ -20,28 +22,19 @@ from echo_index.indexer.sources.source_scan import (
     ScannedFile,
     SourceGone,
     SourceScan,
+    has_known_suffix,
     is_unsupported,
 )
+from echo_index.indexer.storage.urls import path_url, url_path
 
-__all__ = ["FoundFile", "OnGone", "ScannedFile", "Source", "scan", "scan_files"]
+__all__ = ["FoundFile", "IsKnown", "OnGone", "RemoteFiles", "ScannedFile", "Source", "scan", "scan_files"]
 
 OnGone = Callable[[Source, str], None]
 """Receives a source whose folder or file is missing, is an empty folder or cannot be read, and which of these it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class FoundFile:
-    """A regular file: its absolute path, size (bytes) and modification time (nanoseconds).
-
-    `real_path` is the path without links. A reader must open only that, in case a link replaces the file later.
-    For an archive, `members` says which of its members are wanted; for other files it is None.
-    """
-
-    path: Path
-    size: int
-    modified_ns: int
-    real_path: str
-    members: MemberPatterns | None = None
+IsKnown = Callable[[str, FileStatus], bool]
+"""Returns whether a file at an address, given its path and status, is one that a reader took and has not changed."""
 
 
 def scan(
@@ -52,6 +45,8 @@ def scan(
     on_error: Callable[[Path, str], None] | None = None,
     on_skipped: Callable[[Source, Path, SkipReason], None] | None = None,
     on_gone: OnGone | None = None,
+    remote: RemoteFiles | None = None,
+    is_known: IsKnown = lambda path, status: False,
 ) -> Iterator[FoundFile]:
     """Yield the files of `sources`, each once, in an order that depends only on their paths.
 
@@ -62,18 +57,28 @@ def scan(
     `on_error` is called with the path and the reason for each folder or file that cannot be read; the scan continues.
     `on_skipped` is called, once for each path, for the files that nobody excluded: empty ones, binary ones of unknown
     suffix, and links to a file or folder outside their source. With `on_gone`, a source that is missing, empty or
-    cannot be read is no error, and neither is a glob that matches nothing.
+    cannot be read is no error, and neither is a glob that matches nothing. Sources at addresses are listed by `remote`;
+    of their files, those that are known are not looked into.
 
     Raises:
         SourceError: a pattern is invalid, a source cannot be read, or a glob matches nothing.
+        MissingPackage: the driver for an address is not installed.
     """
+    remote = remote or RemoteFiles()
+
+    def has_no_reader(path: str, status: FileStatus) -> bool:
+        if path_url(path) and not has_known_suffix(path, ocr=True) and is_known(path, status):
+            return False
+        return is_unsupported(path, ocr=ocr, remote=remote)
+
     for source, file in _scan(
         sources,
         skip=skip,
         on_error=on_error,
         on_skipped=on_skipped,
         on_gone=on_gone,
-        is_unsupported=lambda path, status: is_unsupported(path, ocr=ocr),
+        is_unsupported=has_no_reader,
+        remote=remote,
     ):
         path, members = Path(file.path), None
         if is_archive(path.name):
@@ -86,10 +91,11 @@ def scan_files(
     sources: Sequence[Source],
     *,
     skip: Sequence[Path] = (),
-    is_unsupported: Callable[[str, os.stat_result], bool],
+    is_unsupported: Callable[[str, FileStatus], bool],
     on_error: Callable[[Path, str], None],
     on_gone: OnGone,
     on_entry: Callable[[], None] | None = None,
+    remote: RemoteFiles | None = None,
 ) -> Iterator[ScannedFile]:
     """Yield the files that `scan` would, without a look into any of them, in a fraction of its time.
 
@@ -100,7 +106,13 @@ def scan_files(
         SourceError: a pattern is invalid.
     """
     files = _scan(
-        sources, skip=skip, is_unsupported=is_unsupported, on_error=on_error, on_gone=on_gone, on_entry=on_entry
+        sources,
+        skip=skip,
+        is_unsupported=is_unsupported,
+        on_error=on_error,
+        on_gone=on_gone,
+        on_entry=on_entry,
+        remote=remote or RemoteFiles(),
     )
     return (file for _, file in files)
 
@@ -109,11 +121,12 @@ def _scan(
     sources: Sequence[Source],
     *,
     skip: Sequence[Path],
-    is_unsupported: Callable[[str, os.stat_result], bool],
+    is_unsupported: Callable[[str, FileStatus], bool],
     on_error: Callable[[Path, str], None] | None,
     on_skipped: Callable[[Source, Path, SkipReason], None] | None = None,
     on_gone: OnGone | None,
     on_entry: Callable[[], None] | None = None,
+    remote: RemoteFiles,
 ) -> Iterator[tuple[SourceScan, ScannedFile]]:
     """Yield each file once, with the scan of the first source that it is in."""
     passed_over: dict[str, tuple[Path, SkipReason]] = {}
@@ -124,10 +137,17 @@ def _scan(
             if on_skipped:
                 on_skipped(source, Path(path), reason)
 
+    report_error = on_error or (lambda path, reason: None)
+
+    def open_tree(source: Source) -> FileTree:
+        return remote.tree(source.path, on_error=report_error) if source.is_remote else LOCAL_TREE
+
+    skipped = {os.path.realpath(folder) for folder in skip}
     begin = partial(
         SourceScan,
-        skipped=frozenset(os.path.realpath(folder) for folder in skip),
-        hooks=ScanHooks(on_error or (lambda path, reason: None), report_skipped, is_unsupported, on_entry),
+        open_tree=open_tree,
+        skipped=frozenset(skipped | {str(url_path(f"file://{folder}")) for folder in skipped}),
+        hooks=ScanHooks(report_error, report_skipped, is_unsupported, on_entry),
     )
     scans = [
         begin(
@@ -150,7 +170,7 @@ def _scan(
         except SourceGone as gone:
             if on_gone:
                 on_gone(source, gone.reason)
-            elif gone.reason != IS_EMPTY:
+            elif gone.reason != IS_EMPTY or source.is_remote:
                 raise
         if source.pattern and not has_files and on_gone is None:
             skipped_files = SkippedFiles.count([*passed_over.values()][passed_before:])

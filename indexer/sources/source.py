@@ -12,17 +12,21 @@ from pathlib import Path
 
 from echo_index.errors import SourceError
 from echo_index.indexer.sources.gitignore import PatternList, parse_patterns
+from echo_index.indexer.sources.remote.address import valid_address
+from echo_index.indexer.sources.remote.driver import validate_driver
 from echo_index.indexer.storage.safe_open import plain_reason
+from echo_index.indexer.storage.urls import is_url, path_url, url_path
 
 _WILDCARD = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A folder, file or glob to index.
+    """A folder, file or glob to index, on this machine or at an address such as `s3://bucket/docs`.
 
     `name` is what the user wrote. `path` is absolute: the folder, the file, or for a glob the folder above its first
-    wildcard. `pattern` is the rest of the glob, relative to `path`; empty for a folder or a file.
+    wildcard. `pattern` is the rest of the glob, relative to `path`; empty for a folder or a file. That of an address
+    is the path that stands for it, see `url_path`.
 
     `include` and `exclude` are patterns as in `.gitignore`, relative to `path`. If there are patterns to include, only
     files that match one are indexed. Files that match one of `exclude` are not.
@@ -47,16 +51,29 @@ class Source:
     def parse(cls, text: str, *, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> Source:
         """Return the source for a path or glob, with these patterns. An existing path is not read as a glob.
 
-        In a glob, `**` matches any number of folders, and a folder that matches includes everything in it.
+        In a glob, `**` matches any number of folders, and a folder that matches includes everything in it. Whether
+        anything is at an address is left to the scan.
 
         Raises:
-            SourceError: there is no such file or folder, or the folder above the first wildcard does not exist.
+            SourceError: there is no such file or folder, or the folder above the first wildcard does not exist; or the
+                address may hold a password, or there is no driver for it.
+            MissingPackage: the driver for the address is not installed.
         """
-        return replace(cls._resolve(text), include=tuple(include), exclude=tuple(exclude))
+        if is_url(text):
+            source = cls._at_address(text, valid_address(text))
+            validate_driver(path_url(source.path))
+        else:
+            source = cls._resolve(text)
+        return replace(source, include=tuple(include), exclude=tuple(exclude))
 
     @classmethod
     def remembered(cls, text: str, *, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> Source:
-        """Return the source for a path or glob as `parse` does, even if there is no longer such a file or folder."""
+        """Return the source for a path or glob as `parse` does, even if there is no longer such a file or folder.
+
+        An address is not validated: an index holds valid ones.
+        """
+        if is_url(text):
+            return replace(cls._at_address(text, text), include=tuple(include), exclude=tuple(exclude))
         try:
             return cls.parse(text, include=include, exclude=exclude)
         except SourceError:
@@ -82,11 +99,24 @@ class Source:
         return source
 
     @classmethod
+    def _at_address(cls, text: str, address: str) -> Source:
+        parts = url_path(address).parts
+        first = next((index for index, part in enumerate(parts) if _WILDCARD.search(part)), len(parts))
+        if first < 2:
+            raise SourceError(f"The address {text} has a wildcard in place of a bucket.", remedy="Name the bucket.")
+        return cls(name=text, path=Path(*parts[:first]), pattern="/".join(parts[first:]))
+
+    @classmethod
     def _split(cls, text: str) -> Source:
         """Return the source for a glob, which begins at the first part with a wildcard."""
         parts = _absolute(text).parts
         first = next(index for index, part in enumerate(parts) if _WILDCARD.search(part))
         return cls(name=text, path=Path(*parts[:first]), pattern="/".join(parts[first:]))
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is at an address."""
+        return bool(path_url(self.path))
 
     @property
     def takes_all(self) -> bool:

@@ -12,19 +12,23 @@ from typing import NamedTuple
 from echo_index.errors import DocumentError, SourceError
 from echo_index.indexer.documents.decoding import is_binary
 from echo_index.indexer.documents.formats import has_reader, is_archive
-from echo_index.indexer.sources.gitignore import PatternList, Patterns, enclosing_rules, folder_rules, is_ignored
+from echo_index.indexer.sources.file_tree import Entry, FileStatus, FileTree
+from echo_index.indexer.sources.gitignore import PatternList, Patterns, is_ignored
+from echo_index.indexer.sources.remote.files import RemoteFiles
 from echo_index.indexer.sources.skipped_files import SkipReason
 from echo_index.indexer.sources.source import Source
 from echo_index.indexer.storage.safe_open import plain_reason
+from echo_index.indexer.storage.urls import path_url
 
 IS_EMPTY = "is empty"
+_NOTHING_REMOVED = "; nothing was removed from the index"
 
 
 class ScannedFile(NamedTuple):
     """A regular file of a source: its absolute path, its status, and its path without links."""
 
     path: str
-    status: os.stat_result
+    status: FileStatus
     real_path: str
 
 
@@ -49,7 +53,7 @@ class ScanHooks:
 
     on_error: Callable[[Path, str], None]
     on_skipped: Callable[[Source, str, SkipReason], None]
-    is_unsupported: Callable[[str, os.stat_result], bool]
+    is_unsupported: Callable[[str, FileStatus], bool]
     on_entry: Callable[[], None] | None = None
 
 
@@ -65,17 +69,18 @@ class _Folder:
         return replace(self, path=_join(self.path, name), real_path=_join(self.real_path, name))
 
 
-_Listing = list[tuple[_Folder, "os.DirEntry[str]"]]
+_Listing = list[tuple[_Folder, Entry]]
 
 
 @dataclass(frozen=True, slots=True)
 class SourceScan:
     """The scan of one source. Paths are strings: creating 100,000 path objects is slow.
 
-    `skipped` are the paths without links of folders to leave out.
+    `open_tree` begins to list the files of the source. `skipped` are the paths without links of folders to leave out.
     """
 
     source: Source
+    open_tree: Callable[[Source], FileTree]
     include: PatternList | None
     exclude: PatternList
     skipped: frozenset[str]
@@ -88,24 +93,26 @@ class SourceScan:
             SourceGone: the file or folder of the source cannot be read, or the folder is empty.
         """
         source, on_entry = self.source, self.hooks.on_entry
+        kept = _NOTHING_REMOVED if source.is_remote else ""
         try:
-            if source.path.is_file():
-                yield from self._named_file(source.path)
+            tree = self.open_tree(source)
+            if tree.is_file(str(source.path)):
+                yield from self._named_file(tree, source.path)
                 return
-            real_root = os.path.realpath(source.path)
+            real_root = tree.real_path(str(source.path))
             if self._is_skipped(real_root):
                 return
-            waiting = self._listing(_Folder(str(source.path), real_root, enclosing_rules(source.path)))
+            waiting = self._listing(tree, _Folder(str(source.path), real_root, tree.enclosing_rules(source.path)))
         except OSError as error:
             reason = plain_reason(error)
             is_missing = isinstance(error, FileNotFoundError)
             raise SourceGone(
                 source,
                 "is missing" if is_missing else f"cannot be read ({reason})",
-                message=f"{source.name} cannot be read: {reason}.",
+                message=f"{source.name} cannot be read: {reason}{kept}.",
             ) from error
         if not waiting:
-            raise SourceGone(source, IS_EMPTY, message=f"{source.name} is empty.")
+            raise SourceGone(source, IS_EMPTY, message=f"{source.name} is empty{kept}.")
         while waiting:
             if on_entry:
                 on_entry()
@@ -113,9 +120,9 @@ class SourceScan:
             try:
                 if entry.is_dir(follow_symlinks=False):
                     if self._should_enter(entry, folder):
-                        waiting += self._listing(folder.subfolder(entry.name))
+                        waiting += self._listing(tree, folder.subfolder(entry.name))
                     continue
-                file = self._check_file(entry, folder, real_root)
+                file = self._check_file(tree, entry, folder, real_root)
             except FileNotFoundError:
                 continue  # deleted since its folder was listed
             except OSError as error:
@@ -128,22 +135,21 @@ class SourceScan:
         """Return an absolute path of a file as a path below the source."""
         return path[len(str(self.source.path).rstrip(os.sep)) + 1 :]
 
-    def _listing(self, folder: _Folder) -> _Listing:
+    def _listing(self, tree: FileTree, folder: _Folder) -> _Listing:
         """Return the entries of a folder, last name first, as they are taken from the end of the list."""
         if self._is_skipped(folder.real_path):
             return []
-        with os.scandir(folder.path) as entries:
-            sorted_entries = sorted(entries, key=lambda entry: entry.name, reverse=True)
-        if rules := folder_rules(folder.path, (entry.name for entry in sorted_entries)):
+        sorted_entries = sorted(tree.entries(folder.path), key=lambda entry: entry.name, reverse=True)
+        if rules := tree.rules(folder.path, (entry.name for entry in sorted_entries)):
             folder = replace(folder, rules=(*rules, *folder.rules))
         return [(folder, entry) for entry in sorted_entries]
 
-    def _should_enter(self, entry: os.DirEntry[str], folder: _Folder) -> bool:
+    def _should_enter(self, entry: Entry, folder: _Folder) -> bool:
         return self._is_accepted(entry, folder, is_folder=True) and (
             not self.source.pattern or self.source.may_match_below(Path(entry.path))
         )
 
-    def _check_file(self, entry: os.DirEntry[str], folder: _Folder, real_root: str) -> ScannedFile | None:
+    def _check_file(self, tree: FileTree, entry: Entry, folder: _Folder, real_root: str) -> ScannedFile | None:
         if not self._is_accepted(entry, folder, is_folder=False):
             return None
         path = entry.path
@@ -151,7 +157,7 @@ class SourceScan:
             return None
         real_path = path if folder.path == folder.real_path else _join(folder.real_path, entry.name)
         if entry.is_symlink():
-            real_path = os.path.realpath(path)
+            real_path = tree.real_path(path)
             if not _is_below(real_path, real_root):
                 self.hooks.on_skipped(self.source, path, "link")
                 return None
@@ -168,7 +174,7 @@ class SourceScan:
             return None
         return ScannedFile(path, status, real_path)
 
-    def _is_accepted(self, entry: os.DirEntry[str], folder: _Folder, *, is_folder: bool) -> bool:
+    def _is_accepted(self, entry: Entry, folder: _Folder, *, is_folder: bool) -> bool:
         """Return whether neither the name, nor a `.gitignore`, nor the patterns of the source exclude an entry."""
         name = entry.name
         if name[0] == "." and not self.source.names_hidden_files():
@@ -188,10 +194,10 @@ class SourceScan:
             return False
         return is_folder or self.include is None or self.include.selects(relative)
 
-    def _named_file(self, path: Path) -> Iterator[ScannedFile]:
-        real_path = os.path.realpath(path)
+    def _named_file(self, tree: FileTree, path: Path) -> Iterator[ScannedFile]:
+        real_path = tree.real_path(str(path))
         if self._matches_patterns(path.name, is_folder=False) and not self._is_skipped(real_path):
-            yield ScannedFile(str(path), path.stat(), real_path)
+            yield ScannedFile(str(path), tree.status(str(path)), real_path)
 
     def _is_skipped(self, real_path: str) -> bool:
         return any(_is_below(real_path, folder) for folder in self.skipped)
@@ -203,12 +209,12 @@ def has_known_suffix(path: str, *, ocr: bool) -> bool:
     return has_reader(name, ocr=ocr) or is_archive(name)
 
 
-def is_unsupported(path: str, *, ocr: bool) -> bool:
+def is_unsupported(path: str, *, ocr: bool, remote: RemoteFiles) -> bool:
     """Return whether no reader takes a file: it has no known suffix and is binary, which needs a look into it."""
     if has_known_suffix(path, ocr=ocr):
         return False
     try:
-        return is_binary(Path(path))
+        return remote.is_binary(path) if path_url(path) else is_binary(Path(path))
     except (PermissionError, DocumentError):
         return False  # the reader of the document will report it
 

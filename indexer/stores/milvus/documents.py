@@ -14,6 +14,7 @@ from echo_index.indexer.catalog.document_names import documents_of_names
 from echo_index.indexer.catalog.records import ARCHIVE, Counts, DocumentRow, SearchFilter, StoredChunk
 from echo_index.indexer.conditions.tree import fields_of, matches
 from echo_index.indexer.sources.skipped_files import SkippedFiles
+from echo_index.indexer.storage.file_times import has_time
 from echo_index.indexer.stores.corpus import CorpusFacts
 from echo_index.indexer.stores.milvus.connection import MilvusConnection
 from echo_index.indexer.stores.milvus.layout import NO_FILTER, PASSAGE_FIELDS, Edition
@@ -165,8 +166,8 @@ class MilvusDocuments:
             for document in self._all
             if (named is None or document.path in named)
             and (not where.formats or document.format in where.formats)
-            and (where.since is None or (document.modified_ns and document.modified_ns >= where.since))
-            and (where.before is None or (document.modified_ns and document.modified_ns < where.before))
+            and (where.since is None or (has_time(document.modified_ns) and document.modified_ns >= where.since))
+            and (where.before is None or (has_time(document.modified_ns) and document.modified_ns < where.before))
         }
         if where.where is None:
             return {*met}
