@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePosixPath
 
-# One letter and a colon are a drive of Windows.
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+# One letter and a colon are a drive of Windows. Addresses that are joined with `::` are recognized to be refused.
+_URL = re.compile(r"(?:[\w+.-]+::)*([A-Za-z][A-Za-z0-9+.-]+)://")
 _PATH = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):[/\\]")
 ROOTED = frozenset(("file", "local"))
 """Schemes whose addresses name no machine: the path begins at the root."""

@@ -175,3 +175,18 @@ def test_an_interrupted_build_goes_on_and_another_context_is_embedded_on_the_clu
     content = catalog_content(far)
     assert len(content["classical_codes"]) == report.chunks
     assert not (far / "echo-index-parts").exists()
+
+
+def test_nodes_fetch_from_an_address(
+    documents: Path, tmp_path: Path, local: tuple[Path, BuildReport], leaves_all: EchoEncoder, one_node: TwoNodes
+) -> None:
+    shutil.copytree(local[0], tmp_path / "far")  # which has the vectors of all texts
+    shutil.copytree(documents, tmp_path / "books")
+    (tmp_path / "books/new.md").write_text("# New\n\nThis is new.\n")
+    sources, engine = [Source.parse(f"file://{tmp_path}/books")], RayEngine()
+    report = build_files.build_index(sources, tmp_path / "far", encoder=leaves_all, chunking=CHUNKING, engine=engine)
+    assert (report.added, report.embedded) == (local[1].added + 1, 1)
+    paths = {row[1] for row in catalog_content(tmp_path / "far")["documents"]}
+    assert f"file://{tmp_path}/books/letters.zip!/letter0.md" in paths
+    again = build_files.build_index(sources, tmp_path / "far", encoder=leaves_all, chunking=CHUNKING, engine=engine)
+    assert (again.added, again.embedded) == (0, 0)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from remote_drivers import Shelf, shelf
 
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.errors import EngineError, SourceError
@@ -217,3 +218,55 @@ def test_another_precision_reaches_the_workers_by_the_configuration(
     report = build_index([Source.parse(str(folder))], folder.parent / "other", encoder=chosen, engine=RayEngine())
     assert report.embedded and workers.embedded >= report.embedded
     assert not np.allclose(*(e.encode_documents(["Whales sing."]) for e in (chosen, encoder)))
+
+
+# Addresses
+
+
+@pytest.fixture
+def books(folder: Path) -> Iterator[Shelf]:
+    """Return a driver with the documents at shelf://books."""
+    driver = shelf()
+    for path in folder.rglob("*"):
+        if path.is_file():
+            driver.pipe_file(f"/books/{path.relative_to(folder).as_posix()}", path.read_bytes())
+    yield driver
+    Shelf.reset()
+
+
+def build_books(index: Path, encoder: EchoEncoder, engine: Engine) -> BuildReport:
+    source = Source.parse("shelf://books")
+    return build_index([source], index, encoder=encoder, chunking=Chunking(64, 8), engine=engine)
+
+
+def test_workers_fetch_by_themselves(workers: Workers, tmp_path: Path, encoder: EchoEncoder, books: Shelf) -> None:
+    far = build_books(tmp_path / "far", NeverEmbeds(encoder.model), RayEngine())
+    fetched = books.fetched()
+    near = build_books(tmp_path / "near", encoder, LOCAL)
+    assert fetched == sorted([*books.fetched(), "letters.zip"]), "the machine of the build opens only the archive"
+    assert (far.added, far.chunks, far.failures) == (near.added, near.chunks, near.failures)
+    assert far.added == 34 and far.failures
+    same = build_books(tmp_path / "far", NeverEmbeds(encoder.model), RayEngine())
+    assert (same.unchanged, same.added, books.fetched()) == (34, 0, [])
+
+
+@pytest.mark.parametrize("reason", ["not for this node", "no such file"])
+def test_a_node_that_cannot_fetch_what_the_machine_of_the_build_can(
+    workers: Workers, tmp_path: Path, encoder: EchoEncoder, books: Shelf, reason: str
+) -> None:
+    Shelf.refused["note1.md"] = FileNotFoundError() if reason == "no such file" else PermissionError(reason)
+    with pytest.raises(
+        SourceError, match=rf"The node .* cannot fetch shelf://books/.*note1.md, .*{reason}\."
+    ) as caught:
+        build_books(tmp_path / "far", encoder, RayEngine())
+    assert "keys" in caught.value.remedy
+
+
+def test_a_file_that_nobody_can_fetch_is_a_failure(
+    workers: Workers, tmp_path: Path, encoder: EchoEncoder, books: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Shelf.refused["note2.md"] = PermissionError("not for anybody")
+    monkeypatch.setattr(Shelf, "cat_file", lambda self, path, **options: 1 / 0)
+    report = build_books(tmp_path / "far", encoder, RayEngine())
+    assert ("shelf://books/note2.md", "It cannot be fetched: not for anybody.") in report.failures
+    assert report.added == 34
