@@ -233,7 +233,9 @@ class DocumentUpdate:
     def _file_to_read(
         self, known: Mapping[str, DocumentRow], excluded: Collection[str], file: FoundFile
     ) -> FoundFile | None:
-        """Return a file if it will be read; None also of an archive, which may have to be opened or not."""
+        """Return a file at an address if it will be read; None of an archive, which may have to be opened or not."""
+        if not file.url:
+            return None
         path = stored_path(file.path, self.index_dir)
         if file.members or path in excluded or self.prepared is not NOTHING:
             return None

@@ -52,6 +52,8 @@ class FileWorker:
     def __init__(self, settings: WorkSettings, load_keys: Callable[[], Prefixes]) -> None:
         self._settings = settings
         self._load_keys = load_keys
+        self._remote = RemoteFiles()
+        """Of the group that is read."""
 
     def __call__(self, batch: Batch) -> Iterator[dict[str, np.ndarray]]:
         """Yield the items of work for the groups of a batch."""
@@ -67,10 +69,6 @@ class FileWorker:
         return DocumentReader(ocr=self._settings.ocr)
 
     @cached_property
-    def _remote(self) -> RemoteFiles:
-        return RemoteFiles()
-
-    @cached_property
     def _token_starts(self) -> Callable[[str], Sequence[int]]:
         config = self._settings.encoder
         return load_token_starts(str(config["model"]), max_tokens=int(config["max_tokens"] or 0))
@@ -83,15 +81,16 @@ class FileWorker:
         documents: list[WorkedDocument] = []
         outcomes: list[Outcome] = []
         chunks = 0
-        for piece in self._remote.ahead(group, _file_of):
-            found, outcome = self._work(piece)
-            for document in found:
-                if chunks >= _PART_CHUNKS:
-                    yield WorkItem(documents, outcomes)
-                    documents, outcomes, chunks = [], [], 0
-                documents.append(document)
-                chunks += len(document.chunks)
-            outcomes.append(outcome)
+        with RemoteFiles() as self._remote:
+            for piece in self._remote.ahead(group, _file_of):
+                found, outcome = self._work(piece)
+                for document in found:
+                    if chunks >= _PART_CHUNKS:
+                        yield WorkItem(documents, outcomes)
+                        documents, outcomes, chunks = [], [], 0
+                    documents.append(document)
+                    chunks += len(document.chunks)
+                outcomes.append(outcome)
         if documents or outcomes:
             yield WorkItem(documents, outcomes)
 

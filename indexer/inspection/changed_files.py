@@ -119,7 +119,13 @@ class _Comparison:
             return FileChanges()
         if self.seen_before is not None:  # there is no time to ask another machine
             sources = [source for source in sources if not source.is_remote]
-        full, ocr, remote = full_paths(index_dir), remembered_ocr(catalog, None), RemoteFiles()
+        with RemoteFiles() as remote:
+            return self._compare(sources, remote)
+
+    def _compare(self, sources: Sequence[Source], remote: RemoteFiles) -> FileChanges:
+        catalog = self.catalog
+        index_dir = catalog.path.parent
+        full, ocr = full_paths(index_dir), remembered_ocr(catalog, None)
         known = {full(path): stamp for path, *stamp in file_stamps(catalog, generation=self.manifest.generation)}
         excluded = {full(path) for path in excluded_paths(catalog)} - {str(source.path) for source in sources}
         unreadable: list[Path] = []

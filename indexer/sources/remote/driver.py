@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
@@ -14,6 +15,7 @@ from echo_index.indexer.storage.urls import url_scheme
 
 _LONGEST_REASON = 200  # characters
 _OWN = ("fsspec", "")
+_QUOTED = re.compile(r"\"([\w-]+)\"")  # names of packages in what fsspec says of a driver of its own
 
 
 def load_fsspec() -> ModuleType:
@@ -47,7 +49,9 @@ def validate_driver(url: str) -> None:
 
         known = known_implementations.get(scheme, {})
         package = str(known.get("class", "")).split(".")[0].replace("_", "-")
-        hint = f"pip install {package}" if package not in _OWN else str(known.get("err") or error)
+        reason = str(known.get("err") or error)
+        packages = [package] if package not in _OWN else [*dict.fromkeys(_QUOTED.findall(reason))]
+        hint = f"pip install {' '.join(packages)}" if packages else reason
         raise MissingPackage(
             f"The driver for {scheme}:// is not installed, which {url} needs.", remedy=f"Install it: {hint}"
         ) from None
@@ -67,8 +71,16 @@ def open_driver(url: str) -> tuple[Any, str]:
         OSError: the driver cannot be set up, for example without credentials.
     """
     validate_driver(url)
-    with driver_errors():
-        files, name = load_fsspec().core.url_to_fs(url)
+    try:
+        with driver_errors():
+            files, name = load_fsspec().core.url_to_fs(url)
+    except OSError as error:
+        if isinstance(error.__cause__, TypeError):
+            raise SourceError(
+                f"The driver for {url_scheme(url)}:// needs to know more than {url} says.",
+                remedy="Write what it needs into the configuration of fsspec: ~/.config/fsspec/conf.json",
+            ) from None
+        raise
     return files, str(name)
 
 
@@ -83,11 +95,21 @@ def driver_errors() -> Iterator[None]:
     except EchoIndexError:
         raise
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        if (cause := _cause(error)) is not None:
+            raise OSError(errno.EIO, _reason(cause)) from error
         raise FileNotFoundError(errno.ENOENT, "no such file or directory") from error
     except PermissionError as error:
         raise PermissionError(errno.EACCES, _reason(error)) from error
     except Exception as error:
         raise OSError(errno.EIO, _reason(error)) from error
+
+
+def _cause(error: BaseException) -> OSError | None:
+    """Return why nobody knows whether a file exists: some drivers take one that they cannot reach for one that is gone."""
+    cause = error.__cause__
+    while cause is not None and (isinstance(cause, FileNotFoundError) or not isinstance(cause, OSError)):
+        cause = cause.__cause__
+    return cause
 
 
 def _reason(error: BaseException) -> str:

@@ -225,10 +225,10 @@ def test_another_precision_reaches_the_workers_by_the_configuration(
 
 @pytest.fixture
 def books(folder: Path) -> Iterator[Shelf]:
-    """Return a driver with the documents at shelf://books."""
+    """Return a driver with a few of the documents at shelf://books."""
     driver = shelf()
     for path in folder.rglob("*"):
-        if path.is_file():
+        if (path.is_file() and not path.stem[-1].isdigit()) or path.stem in ("note1", "note2"):
             driver.pipe_file(f"/books/{path.relative_to(folder).as_posix()}", path.read_bytes())
     yield driver
     Shelf.reset()
@@ -245,9 +245,9 @@ def test_workers_fetch_by_themselves(workers: Workers, tmp_path: Path, encoder: 
     near = build_books(tmp_path / "near", encoder, LOCAL)
     assert fetched == sorted([*books.fetched(), "letters.zip"]), "the machine of the build opens only the archive"
     assert (far.added, far.chunks, far.failures) == (near.added, near.chunks, near.failures)
-    assert far.added == 34 and far.failures
+    assert far.added == 12 and far.failures
     same = build_books(tmp_path / "far", NeverEmbeds(encoder.model), RayEngine())
-    assert (same.unchanged, same.added, books.fetched()) == (34, 0, [])
+    assert (same.unchanged, same.added, books.fetched()) == (12, 0, [])
 
 
 @pytest.mark.parametrize("reason", ["not for this node", "no such file"])
@@ -269,4 +269,4 @@ def test_a_file_that_nobody_can_fetch_is_a_failure(
     monkeypatch.setattr(Shelf, "cat_file", lambda self, path, **options: 1 / 0)
     report = build_books(tmp_path / "far", encoder, RayEngine())
     assert ("shelf://books/note2.md", "It cannot be fetched: not for anybody.") in report.failures
-    assert report.added == 34
+    assert report.added == 12

@@ -128,6 +128,9 @@ def test_a_missing_driver_is_named_with_its_command(monkeypatch: pytest.MonkeyPa
     with pytest.raises(MissingPackage, match=r"The driver for gs:// is not installed.*pip install gcsfs"):
         Source.parse("gs://bucket/docs")
     assert Source.remembered("gs://bucket/docs").is_remote, "an index knows it"
+    monkeypatch.setitem(sys.modules, "paramiko", None)
+    with pytest.raises(MissingPackage, match=r"pip install paramiko$"):
+        Source.parse("sftp://host/docs")
     monkeypatch.setitem(sys.modules, "fsspec", None)
     with pytest.raises(MissingPackage, match=r"pip install 'echo-index\[remote\]'"):
         Source.parse("gs://bucket/docs")
@@ -262,6 +265,23 @@ def test_a_source_that_cannot_be_listed_is_gone(books: Shelf, address: str, reas
     gone: list[str] = []
     assert names(address, on_gone=lambda source, why: gone.append(why)) == []
     assert gone == ["is missing" if reason == "no such file" else "cannot be read (no route to the shelf)"]
+
+
+def test_a_driver_that_needs_more_than_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Shelf, "__init__", lambda self, key, **options: None)
+    Shelf.clear_instance_cache()
+    with pytest.raises(SourceError, match="The driver for shelf:// needs to know more than shelf://books says"):
+        names("shelf://books")
+
+
+def test_a_file_is_not_gone_because_its_place_is_out_of_reach(books: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    def info(self: Shelf, path: str, **options: Any) -> Any:
+        raise FileNotFoundError(path) from ConnectionRefusedError(111, "nobody answers")
+
+    monkeypatch.setattr(Shelf, "info", info)
+    with pytest.raises(SourceError, match="cannot be read: nobody answers"):
+        names("shelf://books")
+    assert not RemoteFiles().is_missing(url_path("shelf://books"))
 
 
 # Times and versions
