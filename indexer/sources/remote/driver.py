@@ -105,7 +105,7 @@ def driver_errors() -> Iterator[None]:
 
 
 def _cause(error: BaseException) -> OSError | None:
-    """Return why nobody knows whether a file exists: some drivers take one that they cannot reach for one that is gone."""
+    """Return why a driver that says that a file is gone does not know: some say so of one that they cannot reach."""
     cause = error.__cause__
     while cause is not None and (isinstance(cause, FileNotFoundError) or not isinstance(cause, OSError)):
         cause = cause.__cause__
