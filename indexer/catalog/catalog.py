@@ -187,6 +187,15 @@ class Catalog:
                 (size, modified_ns, hash, path),
             )
 
+    def holds_addresses(self) -> bool:
+        """Return whether a file is, or a source was, at an address. A path has no two slashes in a row.
+
+        Documents that were given as objects may have any name. They have no time.
+        """
+        documents = "EXISTS (SELECT 1 FROM documents WHERE path LIKE '%://%' AND modified_ns <> 0)"
+        sources = "EXISTS (SELECT 1 FROM settings WHERE name = 'sources' AND value LIKE '%://%')"
+        return bool(self.database.value(f"SELECT {documents} OR {sources}"))
+
     def set_fields(self, path: str, fields: Sequence[Field]) -> None:
         """Record what a document says of itself, of which the index holds the same as before otherwise."""
         with self.database.transaction() as connection:

@@ -70,6 +70,7 @@ def commit_generation(
         canaries=tuple(canaries),
         catalog_file=catalog.path.name,
         context=context,
+        has_addresses=catalog.holds_addresses(),
     )
     manifest = with_needed_format(write_vector_index(index_dir, catalog, manifest, before))
     store_manifest(catalog, manifest)

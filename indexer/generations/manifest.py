@@ -20,7 +20,8 @@ from echo_index.indexer.vectors.relevance import RelevanceScale
 FORMAT_VERSION = 5  # of an index without a context
 _WITH_CONTEXT = 6  # so that no earlier version, which would embed new passages without the context, opens it
 _WITH_DESCRIPTION = 7  # so that no earlier version takes the file of candidates for one of vectors
-NEWEST_FORMAT = _WITH_DESCRIPTION
+_WITH_ADDRESSES = 8  # so that no earlier version takes an address for a path, at which there is no file any more
+NEWEST_FORMAT = _WITH_ADDRESSES
 MANIFEST = "manifest.json"
 _WITHOUT_CHECKSUM = 1  # the format before manifests and vector files had checksums
 _CHECKSUM = "checksum"
@@ -57,6 +58,8 @@ class Manifest:
     """The line that is embedded with each chunk, see `context_line`."""
     vector_index: IndexDescription | None = None
     """The approximate index in `vectors_file`; None if vectors are searched exactly, or an earlier version wrote it."""
+    has_addresses: bool = False
+    """Whether documents are, or sources were, at addresses such as s3://bucket/docs."""
     format_version: int = FORMAT_VERSION
 
     @property
@@ -76,6 +79,8 @@ class Manifest:
             del fields["context"]  # which formats before the sixth do not have
         if self.vector_index is None:
             del fields["vector_index"]  # which formats before the seventh do not have
+        if not self.has_addresses:
+            del fields["has_addresses"]  # which formats before the eighth do not have
         return json.dumps({**fields, _CHECKSUM: _checksum(fields)}, indent=1, ensure_ascii=False)
 
     @classmethod
@@ -119,8 +124,12 @@ class Manifest:
 
 def with_needed_format(manifest: Manifest) -> Manifest:
     """Return a manifest that says the earliest format that has all that is in it."""
-    needed = _WITH_CONTEXT if manifest.context else FORMAT_VERSION
-    return replace(manifest, format_version=_WITH_DESCRIPTION if manifest.vector_index else needed)
+    needed = (
+        (_WITH_ADDRESSES, manifest.has_addresses),
+        (_WITH_DESCRIPTION, manifest.vector_index),
+        (_WITH_CONTEXT, manifest.context),
+    )
+    return replace(manifest, format_version=next((format for format, has_it in needed if has_it), FORMAT_VERSION))
 
 
 def read_manifest(index_dir: Path) -> Manifest:

@@ -17,10 +17,14 @@ from indexer_helpers import WordEncoder, documents
 from indexer_helpers import build as build_files
 from remote_drivers import Shelf, shelf
 
-from echo_index.errors import DocumentError, SourceError
+from echo_index.errors import DocumentError, IndexMismatch, SourceError
+from echo_index.indexer.building.build_documents import index_documents
 from echo_index.indexer.building.document_sync import BuildReport
 from echo_index.indexer.building.removal import remove_documents
 from echo_index.indexer.catalog.records import SearchFilter
+from echo_index.indexer.documents.document import Document
+from echo_index.indexer.generations import manifest
+from echo_index.indexer.generations.manifest import FORMAT_VERSION, read_manifest
 from echo_index.indexer.generations.snapshot import open_snapshot
 from echo_index.indexer.generations.source_registry import read_sources
 from echo_index.indexer.inspection.changed_files import find_changes, quick_changes
@@ -108,6 +112,22 @@ def test_only_what_has_changed_is_fetched(books: Shelf, tmp_path: Path) -> None:
     assert books.fetched() == ["bread.md", "new.md"]
     assert (report.added, report.changed, report.removed, report.unchanged) == (1, 1, 1, 3)
     assert paths(index) == ["LICENSE", "bread.md", "mail.zip!/inside/letter.md", "new.md", "whales.md"]
+
+
+def test_an_earlier_version_does_not_open_an_index_of_addresses(
+    books: Shelf, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build([str(folder)], tmp_path / "near/index")
+    assert read_manifest(tmp_path / "near/index").format_version == FORMAT_VERSION
+    build([BOOKS], tmp_path / "index")
+    remove_documents([f"{BOOKS}/whales.md"], tmp_path / "index")
+    assert read_manifest(tmp_path / "index").format_version == 8
+    named = [("https://host/page", Document("It is known by its address.", "Page", "text"))]
+    index_documents(named, tmp_path / "objects", encoder=WordEncoder())  # type: ignore[arg-type]
+    assert read_manifest(tmp_path / "objects").format_version == FORMAT_VERSION, "it is no file"
+    monkeypatch.setattr(manifest, "NEWEST_FORMAT", 7)
+    with pytest.raises(IndexMismatch, match="has format 8"):
+        read_manifest(tmp_path / "index")
 
 
 def test_nothing_fetched_stays_behind(books: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

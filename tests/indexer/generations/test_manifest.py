@@ -158,7 +158,7 @@ def test_a_description_of_the_index_that_cannot_be_read_is_damage(tmp_path: Path
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Manifest)])
 def test_a_missing_field_is_noticed(tmp_path: Path, name: str) -> None:
-    write_manifest(tmp_path, with_needed_format(replace(MANIFEST, vector_index=APPROXIMATE)))
+    write_manifest(tmp_path, with_needed_format(replace(MANIFEST, vector_index=APPROXIMATE, has_addresses=True)))
     written = json.loads((tmp_path / "manifest.json").read_text())
     del written["spaces" if name == "normalizations" else name]
     (tmp_path / "manifest.json").write_text(json.dumps(written))
