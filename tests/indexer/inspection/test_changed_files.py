@@ -186,7 +186,7 @@ def test_a_quick_look_ends_in_time_and_opens_no_old_file(
     age(folder)
     build(folder, tmp_path / "idx")
     opened: list[str] = []
-    monkeypatch.setattr(changed_files, "is_unsupported", lambda path, ocr: bool(opened.append(path)))
+    monkeypatch.setattr(changed_files, "is_unsupported", lambda path, ocr, remote: bool(opened.append(path)))
     assert quick_changes(tmp_path / "idx", seconds=ENOUGH) == FileChanges()
     assert opened == []
     find_changes(tmp_path / "idx")
