@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import torch
 from tiny_models import ARCHITECTURES, FALL_BACK, save_model
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from echo_index.embeddings import batch_budget, gpu_check, hidden_states
 from echo_index.embeddings.batch_budget import batch_token_budget, bytes_per_token
@@ -83,10 +85,22 @@ def test_int8_is_for_processors_only(on_gpu: LanguageModel) -> None:
     EchoEncoder(on_gpu).encode_documents(TEXTS)
 
 
+class OneDevice(TorchDispatchMode):
+    """Fails if an operation has tensors on two devices, but for copies from one to the other."""
+
+    def __torch_dispatch__(
+        self, operation: Any, types: object, arguments: tuple[Any, ...] = (), named: dict[str, Any] | None = None
+    ) -> Any:
+        tensors = [tensor for tensor in tree_leaves((arguments, named)) if isinstance(tensor, torch.Tensor)]
+        devices = {tensor.device.type for tensor in tensors if tensor.ndim}
+        assert len(devices) <= 1 or "copy" in str(operation), f"{operation} has tensors on {devices}"
+        return operation(*arguments, **(named or {}))
+
+
 @pytest.mark.parametrize("architecture", OURS)
 @pytest.mark.parametrize("precision", [Precision.FP32, Precision.BF16])
 def test_no_tensor_stays_on_another_device(architecture: str, precision: Precision, tmp_path: Path) -> None:
-    """Tensors on the device "meta" have shapes only; an operation that mixes devices fails as it does on a GPU."""
+    """Tensors on the device "meta" have shapes only; an operation that mixes devices would fail on a GPU."""
     model = load_model(str(save_model(tmp_path, ARCHITECTURES[architecture]())))
     assert model.decoder_config is not None
     parameters = TensorParameters(
@@ -95,9 +109,10 @@ def test_no_tensor_stays_on_another_device(architecture: str, precision: Precisi
     decoder = Decoder(parameters, attention_dtype=torch.bfloat16 if precision is Precision.BF16 else torch.float32)
     for lengths in ([200, 5, 70], [3]):
         rows = {2: torch.tensor([0, 2]), model.depth: torch.tensor([1])}
-        states = decoder.forward(
-            torch.arange(sum(lengths)), Packing.of(lengths, prefix=0), prefix_cache=None, rows=rows
-        )
+        with OneDevice():
+            states = decoder.forward(
+                torch.arange(sum(lengths)), Packing.of(lengths, prefix=0), prefix_cache=None, rows=rows
+            )
         found = {layer: (tuple(state.shape), state.device.type) for layer, state in states.items()}
         hidden = model.decoder_config.hidden_size
         assert found == {2: ((2, hidden), "meta"), model.depth: ((1, hidden), "meta")}

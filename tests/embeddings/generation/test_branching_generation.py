@@ -83,6 +83,19 @@ def test_batches_of_texts_change_nothing_and_come_with_their_positions(
     assert at_once(tiny_model, prompts, max_tokens=12, stop="\n") == together
 
 
+@pytest.mark.parametrize(("most", "expected"), [(1, [34, 12, 8, 1]), (12, [34, 12, 9]), (70, [55])])
+def test_the_texts_of_a_batch_can_be_read_in_several_passes(
+    most: int, expected: list[int], tiny_model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = prompts_of(tiny_model)
+    assert sorted(map(len, prompts.texts)) == [1, 8, 12, 34]
+    together = at_once(tiny_model, prompts, max_tokens=12, stop="\n")
+    monkeypatch.setattr(branching_generation, "_PASS_TOKENS", most)
+    with recorded_passes() as passes:
+        assert at_once(tiny_model, prompts, max_tokens=12, stop="\n") == together
+    assert [len(ids) for ids in passes[1 : 1 + len(expected)]] == expected
+
+
 def test_prefix_and_texts_are_read_once(tiny_model: LanguageModel) -> None:
     prompts = prompts_of(tiny_model)
     with recorded_passes() as passes:
