@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 
-from echo_index.embeddings.batch_budget import batch_token_budget
 from echo_index.embeddings.decoder.linear import Precision
 from echo_index.embeddings.decoder.precision_check import (
     MIN_FIDELITY,
@@ -27,6 +26,7 @@ from echo_index.embeddings.encoder_config import (
     parse_precision,
     precision_of,
 )
+from echo_index.embeddings.gpu.batch_budget import batch_token_budget
 from echo_index.embeddings.hidden_states import HiddenStateExtractor
 from echo_index.embeddings.models.gguf import Notice
 from echo_index.embeddings.models.language_model import LanguageModel, load_model

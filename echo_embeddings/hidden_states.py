@@ -15,7 +15,7 @@ from echo_index.embeddings.decoder.kv_cache import KVCache
 from echo_index.embeddings.decoder.linear import Precision
 from echo_index.embeddings.decoder.packing import PackedBatch, SpansAt, split_by_request
 from echo_index.embeddings.decoder.transformers_backend import TransformersBackend
-from echo_index.embeddings.gpu_check import decoder_agrees, transformers_backend
+from echo_index.embeddings.gpu.decoder_check import decoder_agrees, transformers_backend
 from echo_index.embeddings.models.language_model import LanguageModel
 from echo_index.embeddings.runtime.executor import in_streams, prefetched, run_on_executor
 from echo_index.embeddings.text.prompt_tokens import EchoTokens

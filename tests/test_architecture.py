@@ -20,7 +20,7 @@ import echo_index
 FOLDERS = {"echo_index": "src/echo_index", "embeddings": "echo_embeddings"}
 ORDER = {
     "embeddings": (
-        *("runtime", "vectors", "text", "decoder", "models"),
+        *("runtime", "vectors", "text", "decoder", "models", "gpu"),
         *("hidden_states", "encoder_config", "encoder", "sentence_transformers_module"),
         *("queries", "generation", "training"),
     ),

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import torch
-from tokenizers.decoders import DecodeStream
 
 from echo_index.embeddings.decoder.branching_cache import BranchingCache
 from echo_index.embeddings.decoder.decoder import Decoder
 from echo_index.embeddings.decoder.kv_cache import KVCache
-from echo_index.embeddings.generation.text_generation import generate, repeating_tokens
+from echo_index.embeddings.generation.text_generation import generate, repeating_tokens, whole_characters
 from echo_index.embeddings.models.language_model import LanguageModel
 from echo_index.embeddings.runtime.executor import in_streams, run_on_executor
 from echo_index.embeddings.text.batching import batches_by_length
@@ -116,10 +115,7 @@ class _Branches:
         return self._decoded(ids).split(self.stop)[0]
 
     def _decoded(self, ids: Sequence[int]) -> str:
-        """Return the whole characters of a text, without the end token."""
-        tokenizer, stream = self.model.tokenizer, DecodeStream(skip_special_tokens=True)
-        pieces = [tokenizer.decode_step(stream, token) for token in ids if token not in self.model.end_ids]
-        return "".join(piece for piece in pieces if piece)
+        return whole_characters(self.model, [token for token in ids if token not in self.model.end_ids])
 
 
 def _sizes_of_passes(lengths: Sequence[int]) -> Iterator[int]:

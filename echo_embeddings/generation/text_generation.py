@@ -146,6 +146,12 @@ def generate(
     )
 
 
+def whole_characters(model: LanguageModel, ids: Sequence[int]) -> str:
+    """Return the text of tokens without special ones, up to its last character that is complete."""
+    stream = DecodeStream(skip_special_tokens=True)
+    return "".join(piece for token in ids if (piece := model.tokenizer.decode_step(stream, token)))
+
+
 class _TokenChoice:
     """Chooses the next token of a text: the most likely one or a drawn one, of those that may come next."""
 

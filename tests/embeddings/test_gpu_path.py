@@ -15,14 +15,15 @@ from tiny_models import ARCHITECTURES, FALL_BACK, save_model
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from echo_index.embeddings import batch_budget, gpu_check, hidden_states
-from echo_index.embeddings.batch_budget import batch_token_budget, bytes_per_token
+from echo_index.embeddings import hidden_states
 from echo_index.embeddings.decoder import precision_check
 from echo_index.embeddings.decoder.decoder import Decoder
 from echo_index.embeddings.decoder.linear import Precision, linear
 from echo_index.embeddings.decoder.packing import PackedBatch, Packing
 from echo_index.embeddings.decoder.parameters import TensorParameters
 from echo_index.embeddings.encoder import EchoEncoder
+from echo_index.embeddings.gpu import batch_budget, decoder_check
+from echo_index.embeddings.gpu.batch_budget import batch_token_budget, bytes_per_token
 from echo_index.embeddings.models.language_model import LanguageModel, load_model
 from echo_index.embeddings.runtime.devices import Device
 from echo_index.errors import ModelError
@@ -177,15 +178,15 @@ def test_the_decoder_is_compared_with_transformers_once(
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: f"a GPU where it is {fault}")
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     monkeypatch.setattr(
-        gpu_check, "transformers_backend", lambda model, precision: compared(model, precision, fault=fault)
+        decoder_check, "transformers_backend", lambda model, precision: compared(model, precision, fault=fault)
     )
     decoder = on_cpu_decoder(gpu_model)
     monkeypatch.setattr(LanguageModel, "decoder", lambda model, precision: Faulty(decoder, fault))
     calls: list[str] = []
-    compare = gpu_check._compare
-    monkeypatch.setattr(gpu_check, "_compare", lambda *given: calls.append("compared") or compare(*given))
-    assert gpu_check.decoder_agrees(gpu_model, Precision.FP32) is agrees
-    assert gpu_check.decoder_agrees(gpu_model, Precision.FP32) is agrees
+    compare = decoder_check._compare
+    monkeypatch.setattr(decoder_check, "_compare", lambda *given: calls.append("compared") or compare(*given))
+    assert decoder_check.decoder_agrees(gpu_model, Precision.FP32) is agrees
+    assert decoder_check.decoder_agrees(gpu_model, Precision.FP32) is agrees
     assert calls == ["compared"]
 
 
@@ -197,7 +198,7 @@ def on_cpu_decoder(model: LanguageModel) -> Decoder:
 def compared(model: LanguageModel, precision: Precision, *, fault: str | None) -> Any:
     if fault == "no room for transformers":
         raise torch.OutOfMemoryError
-    return gpu_check.TransformersBackend(load_model(str(model.folder)).base_model, device="cpu")
+    return decoder_check.TransformersBackend(load_model(str(model.folder)).base_model, device="cpu")
 
 
 class Faulty:
