@@ -24,7 +24,7 @@ run: $(VENV)/installed
 
 test: check browser compiler
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/browser
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/browser
+	$(BIN)/python -m pytest tests/browser
 	$(OLDER_PROCESSOR) $(BIN)/python -m pytest --numprocesses 2 $(KERNEL_TESTS) -k "not smollm"
 
 soak: $(VENV)/installed-dev compiler
