@@ -19,6 +19,7 @@ from echo_index.errors import EchoIndexError, ModelError, SourceError
 
 if TYPE_CHECKING:
     from echo_index.embeddings.encoder import EchoEncoder
+    from echo_index.embeddings.runtime.devices import DeviceChoice
     from echo_index.embeddings.training.head_trainer import HeadOptions
     from echo_index.embeddings.training.pairs import TrainingPair
     from echo_index.embeddings.training.trainer import TuningOptions
@@ -82,7 +83,7 @@ def tune_model(
 
     require_matplotlib()
     with WorkProgress(err) as progress:
-        pairs = _read_training_pairs(sources, folder, progress, notice)
+        pairs = _read_training_pairs(sources, encoder_options.device, folder, progress, notice)
     held_out = [pair for path in sources.held_out for pair in read_pairs(path)]
     notice(f"{pluralize(len(pairs), 'pair')} from {pluralize(len({pair.source for pair in pairs}), 'source')}.")
     encoder = open_encoder(encoder_options, before=None, chunk_tokens=0, notice=notice).with_options(
@@ -142,7 +143,11 @@ def _validate_adapter_options(encoder: EchoEncoder, options: TuningOptions | Hea
 
 
 def _read_training_pairs(
-    sources: TuningSources, folder: Path, progress: WorkProgress, notice: Callable[[str], None]
+    sources: TuningSources,
+    device: DeviceChoice,
+    folder: Path,
+    progress: WorkProgress,
+    notice: Callable[[str], None],
 ) -> list[TrainingPair]:
     from echo_index.retriever.tuning.pair_files import read_pairs
 
@@ -151,7 +156,7 @@ def _read_training_pairs(
         if sources.writer is None:
             pairs += _pairs_from_sentences(sources.from_index, sources.max_from_index, notice)
         else:
-            pairs += _written_pairs(sources.from_index, sources.writer, sources.passages, folder, progress, notice)
+            pairs += _written_pairs(sources, device, folder, progress, notice)
     if sources.apart_from:
         pairs = _apart_from(pairs, sources.apart_from, notice)
     if not pairs:
@@ -169,13 +174,17 @@ def _pairs_from_sentences(index: Path, limit: int, notice: Callable[[str], None]
 
 
 def _written_pairs(
-    index: Path,
-    writer_name: str,
-    passages: int,
+    sources: TuningSources,
+    device: DeviceChoice,
     folder: Path,
     progress: WorkProgress,
     notice: Callable[[str], None],
 ) -> list[TrainingPair]:
+    """Let a model write questions, and return those that find their passage. They stay in the folder.
+
+    Raises:
+        SourceError: several processes train: all would write the same questions.
+    """
     from echo_index.embeddings.models.language_model import load_writer
     from echo_index.indexer.generations.snapshot import open_snapshot
     from echo_index.retriever.evaluation.line_store import LineStore
@@ -184,14 +193,19 @@ def _written_pairs(
     from echo_index.retriever.tuning.question_writer import QuestionWriter
     from echo_index.retriever.tuning.written_pairs import consistent_pairs, sample_passages
 
-    snapshot = open_snapshot(index, index_device="cpu", notice=notice)
-    with snapshot.reading():
-        sample = sample_passages(snapshot, limit=passages)
-    writer = QuestionWriter(load_writer(writer_name, notice=notice))
-    with LineStore(folder / _QUESTIONS_NAME) as store:
-        written = consistent_pairs(
-            sample, Retriever.open(index, index_device="cpu", notice=notice), writer, store, progress=progress.show
+    assert sources.from_index is not None and sources.writer is not None
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise SourceError(
+            "Questions cannot be written by several processes.",
+            remedy=f"Run tune --writer in one, then train on its pairs: --pairs {folder / _PAIRS_NAME}",
         )
+    snapshot = open_snapshot(sources.from_index, index_device="cpu", notice=notice)
+    with snapshot.reading():
+        sample = sample_passages(snapshot, limit=sources.passages)
+    writer = QuestionWriter(load_writer(sources.writer, device=device, notice=notice))
+    retriever = Retriever.open(sources.from_index, device=device, index_device="cpu", notice=notice)
+    with LineStore(folder / _QUESTIONS_NAME) as store:
+        written = consistent_pairs(sample, retriever, writer, store, progress=progress.show)
     write_pairs(written.pairs, folder / _PAIRS_NAME)
     notice(
         f"{pluralize(written.questions, 'question')} for {pluralize(written.passages, 'passage')}; a search finds the "

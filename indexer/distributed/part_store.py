@@ -9,32 +9,16 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from echo_index.errors import EngineError, MissingPackage
+from echo_index.errors import EngineError
 from echo_index.indexer.building.engine import PARTS_FOLDER
+from echo_index.indexer.sources.remote.driver import load_fsspec
 from echo_index.indexer.storage.safe_open import plain_reason
 
 SUFFIX = ".parquet"
 _UNFINISHED = ".unfinished"
 _PROBE = "probe-"
-
-
-def load_fsspec() -> ModuleType:
-    """Return the package fsspec.
-
-    Raises:
-        MissingPackage: it is not installed.
-    """
-    try:
-        import fsspec
-    except ImportError as error:
-        raise MissingPackage(
-            "fsspec, which opens the places of parts, is not installed.",
-            remedy="Install it: pip install 'echo-index[ray]'",
-        ) from error
-    return fsspec  # type: ignore[no-any-return]
 
 
 def parts_folder(place: str | None, index_dir: Path) -> str:

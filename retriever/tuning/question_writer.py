@@ -10,6 +10,7 @@ from enum import Enum
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
+from echo_index.errors import ModelError
 from echo_index.indexer.documents.chunking import embedded_text
 from echo_index.indexer.text.language_detection import certain_language
 from echo_index.retriever.tuning.inverse_cloze import SourcePassage
@@ -117,6 +118,9 @@ class QuestionWriter:
         """Yield the index of each passage with its questions, in batches of passages of similar length.
 
         What is too long, too short, about "the passage", or has a number that is not in the passage, is left out.
+
+        Raises:
+            ModelError: the examples and a passage do not fit into the context of the model.
         """
         from echo_index.embeddings.generation.branching_generation import BranchingPrompts, generate_branches
 
@@ -124,6 +128,13 @@ class QuestionWriter:
             return
         texts = [embedded_text("", passage.headings, passage.text) for passage in passages]
         prompts = [self._prompt(text) for text in texts]
+        longest = max(len(prompt) for prompt in prompts) + _MAX_TOKENS
+        if longest > self._model.context:
+            raise ModelError(
+                f"The model {self._model.name} has a context of {self._model.context} tokens; to write questions for "
+                f"these passages, it needs about {longest}.",
+                remedy="Let another model write: --writer NAME",
+            )
         shared = _shared_length(prompts)
         endings = [tuple(self._model.tokenizer.encode(f"{kind.value}:")) for kind in _ENDINGS]
         branching = BranchingPrompts(prompts[0][:shared], [prompt[shared:] for prompt in prompts], endings)

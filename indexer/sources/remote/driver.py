@@ -28,7 +28,7 @@ def load_fsspec() -> ModuleType:
         import fsspec
     except ImportError as error:
         raise MissingPackage(
-            "fsspec, which opens addresses such as s3://bucket/folder, is not installed.",
+            "fsspec, which opens addresses such as s3://bucket/folder and the places of parts, is not installed.",
             remedy="Install it: pip install 'echo-index[remote]'",
         ) from error
     return fsspec  # type: ignore[no-any-return]

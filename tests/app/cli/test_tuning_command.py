@@ -133,6 +133,15 @@ def test_a_model_writes_questions_for_an_index(tiny_folder: Path, tmp_path: Path
     assert (other / "questions.jsonl").read_bytes().split() == stored.split()  # nothing was written again
 
 
+def test_several_processes_do_not_write_the_same_questions(
+    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    output = run("tune", "--from-index", tmp_path, "--writer", "smollm2-135m-instruct", "--out", tmp_path, code=1)
+    assert "Questions cannot be written by several processes." in output
+    assert f"--pairs {tmp_path}/pairs.jsonl" in output
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

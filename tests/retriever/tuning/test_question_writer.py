@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from echo_index.embeddings.generation.branching_generation import BranchingPrompts
 from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.errors import ModelError
 from echo_index.retriever.tuning import question_writer
 from echo_index.retriever.tuning.inverse_cloze import SourcePassage
 from echo_index.retriever.tuning.question_writer import (
@@ -82,6 +85,7 @@ def test_the_prompt_has_examples_and_the_passage_with_its_headings(
     tiny_model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[BranchingPrompts] = []
+    monkeypatch.setattr(LanguageModel, "context", 10_000)  # the examples are bytes to this tokenizer
 
     def note(model: LanguageModel, prompts: BranchingPrompts, *, max_tokens: int, stop: str) -> list[object]:
         given.append(prompts)
@@ -104,3 +108,11 @@ def test_the_prompt_has_examples_and_the_passage_with_its_headings(
 
 def test_no_passage_needs_no_prompt(tiny_model: LanguageModel) -> None:
     assert list(QuestionWriter(tiny_model).write([])) == []
+
+
+def test_a_passage_that_does_not_fit_into_the_context_ends_in_an_error(
+    tiny_model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = replace(tiny_model, profile=replace(tiny_model.profile, context=300), _built={})
+    with pytest.raises(ModelError, match="has a context of 300 tokens"):
+        list(QuestionWriter(model).write([SourcePassage((), PASSAGE)]))
