@@ -14,7 +14,9 @@ from echo_index.errors import TextError
 class TrainingPair:
     """A query, a document that is right for it, hard negatives, and the name of the source that the pair is from.
 
-    `instruction` is the task for the prompt of the query; None for that of the encoder.
+    `instruction` is the task for the prompt of the query; None for that of the encoder. A teacher reads `teacher_query`
+    and `teacher_positive` instead of the texts, where there are any: originals in its language, if the texts are
+    translations (Reimers & Gurevych, arXiv 2004.09813).
     """
 
     query: str
@@ -22,6 +24,18 @@ class TrainingPair:
     negatives: tuple[str, ...] = ()
     source: str = ""
     instruction: str | None = None
+    teacher_query: str | None = None
+    teacher_positive: str | None = None
+
+    @property
+    def original_query(self) -> str:
+        """What the query is a translation of, or the query itself."""
+        return self.query if self.teacher_query is None else self.teacher_query
+
+    @property
+    def original_positive(self) -> str:
+        """What the positive is a translation of, or the positive itself."""
+        return self.positive if self.teacher_positive is None else self.teacher_positive
 
 
 def group_by_instruction(pairs: Sequence[TrainingPair]) -> dict[str | None, list[int]]:
@@ -63,11 +77,12 @@ def false_negative_mask(pairs: Sequence[TrainingPair], documents: Sequence[str])
     """Return which documents are right for a query without being its own positive: bool (pairs, documents).
 
     The first documents are the positives of the pairs. A document is right for a query if it equals the positive of any
-    pair with that query.
+    pair with that query; translations of one text are equal.
     """
     mask = torch.zeros(len(pairs), len(documents), dtype=torch.bool)
+    originals = [*(pair.original_positive for pair in pairs), *documents[len(pairs) :]]
     for row, pair in enumerate(pairs):
-        positives = {other.positive for other in pairs if other.query == pair.query} | {pair.positive}
-        for column, document in enumerate(documents):
+        positives = {other.original_positive for other in pairs if other.original_query == pair.original_query}
+        for column, document in enumerate(originals):
             mask[row, column] = column != row and document in positives
     return mask

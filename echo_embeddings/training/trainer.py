@@ -142,7 +142,10 @@ def _run_hash(
 
 
 def _joined(pair: TrainingPair) -> str:
-    return "\0".join([pair.source, pair.instruction or "", pair.query, pair.positive, *pair.negatives])
+    texts = [pair.source, pair.instruction or "", pair.query, pair.positive, *pair.negatives]
+    if pair.teacher_query is not None or pair.teacher_positive is not None:
+        texts += ["teacher", pair.teacher_query or "", pair.teacher_positive or ""]
+    return "\0".join(texts)
 
 
 class _Training:
@@ -201,8 +204,9 @@ class _Training:
     def _loss_of_vectors(self, pairs: Sequence[TrainingPair], documents: Sequence[str]) -> Loss:
         """Return the loss as a function of the vectors of the queries and, after them, of the documents."""
         options, count = self._options, len(pairs)
-        queries = [pair.query for pair in pairs]
-        cosines = None if self._teacher is None else torch.from_numpy(self._teacher(queries, documents))
+        originals = [*(pair.original_positive for pair in pairs), *documents[count:]]
+        teacher, queries = self._teacher, [pair.original_query for pair in pairs]
+        cosines = None if teacher is None else torch.from_numpy(teacher(queries, originals))
         mask = false_negative_mask(pairs, documents)
 
         def loss(vectors: torch.Tensor) -> torch.Tensor:

@@ -18,8 +18,9 @@ def read_pairs(path: Path) -> list[TrainingPair]:
     """Read the pairs of a file in .jsonl, .tsv, .jsonl.gz or .tsv.gz.
 
     Each line has a query and a positive: a text that is relevant to it. Optional fields are a `negative` or a list of
-    `negatives` (hard negatives), an `instruction` (the task in words) and a `source`. The pairs of a batch are of one
-    source; the default source is the name of the file.
+    `negatives` (hard negatives), an `instruction` (the task in words), a `source`, and a `teacher_query` and a
+    `teacher_positive` that a teacher reads instead. The pairs of a batch are of one source; the default source is the
+    name of the file.
 
     Raises:
         SourceError: the file cannot be read, or a line is malformed; the message names file and line.
@@ -50,8 +51,12 @@ def write_pairs(pairs: Iterable[TrainingPair], path: Path) -> None:
         fields: dict[str, object] = {"query": pair.query, "positive": pair.positive, "source": pair.source}
         if pair.negatives:
             fields["negatives"] = pair.negatives
-        if pair.instruction is not None:
-            fields["instruction"] = pair.instruction
+        optional = {
+            "instruction": pair.instruction,
+            "teacher_query": pair.teacher_query,
+            "teacher_positive": pair.teacher_positive,
+        }
+        fields |= {name: text for name, text in optional.items() if text is not None}
         lines.append(json.dumps(fields, ensure_ascii=False) + "\n")
     try:
         replace_file(path, lambda unfinished: unfinished.write_text("".join(lines), encoding="utf-8"))
@@ -72,4 +77,6 @@ def _pair(line: Line, default_source: str) -> TrainingPair:
         negatives=tuple(negatives),
         source=line.text("source", default=default_source),
         instruction=line.text("instruction", default="") or None,
+        teacher_query=line.text("teacher_query", default="") or None,
+        teacher_positive=line.text("teacher_positive", default="") or None,
     )

@@ -27,12 +27,14 @@ LINES = [
     {"query": "what is a chunk", "positive": "A passage.", "negative": "A folder.", "source": "glossary"},
     {"query": "what is a page", "positive": "A leaf.", "negatives": ["A folder.", "A file."], "source": "glossary"},
     {"query": "retry", "positive": "def retry(): ...", "instruction": "Find code that does this."},
+    {"query": "Seite", "positive": "Ein Blatt.", "teacher_query": "page", "teacher_positive": "A leaf."},
 ]
 PAIRS = [
     TrainingPair("how to leave files out", "Write them in .echoignore.", source="mine"),
     TrainingPair("what is a chunk", "A passage.", ("A folder.",), "glossary"),
     TrainingPair("what is a page", "A leaf.", ("A folder.", "A file."), "glossary"),
     TrainingPair("retry", "def retry(): ...", source="mine", instruction="Find code that does this."),
+    TrainingPair("Seite", "Ein Blatt.", source="mine", teacher_query="page", teacher_positive="A leaf."),
 ]
 
 

@@ -312,6 +312,16 @@ def test_equal_documents_and_documents_of_equal_queries_are_false_negatives() ->
     assert found == [[0, 0, 1, 0, 1], [0, 0, 0, 1, 0], [1, 0, 0, 0, 1], [0, 1, 0, 0, 0]]
 
 
+def test_translations_of_the_same_original_are_false_negatives() -> None:
+    pairs = [
+        TrainingPair("Fähre", "Um acht.", teacher_query="ferry", teacher_positive="At eight."),
+        TrainingPair("bac", "Le matin.", teacher_query="ferry", teacher_positive="In the morning."),
+        TrainingPair("when", "At eight."),
+    ]
+    found = false_negative_mask(pairs, [pair.positive for pair in pairs]).int().tolist()
+    assert found == [[0, 1, 1], [1, 0, 1], [1, 0, 0]]
+
+
 # Batches
 
 
@@ -468,6 +478,32 @@ def test_a_teacher_gets_the_queries_and_documents_of_a_batch(encoder: EchoEncode
     pairs = [replace(pair, negatives=("wrong", "quite wrong")) for pair in word_pairs()]
     [*tune(encoder, pairs, tmp_path, options=replace(SHORT, steps=2), teacher=teacher)]
     assert shapes == [(8, 24), (8, 24)]
+
+
+def test_a_teacher_reads_the_originals_of_translated_pairs(encoder: EchoEncoder, tmp_path: Path) -> None:
+    read: list[tuple[list[str], list[str]]] = []
+
+    def teacher(queries: list[str], documents: list[str]) -> np.ndarray:
+        read.append((queries, documents))
+        return np.eye(len(queries), len(documents), dtype=np.float32)
+
+    pairs = [
+        TrainingPair("Fähre", "Um acht.", ("Um zwei.",), teacher_query="ferry", teacher_positive="At eight."),
+        TrainingPair("train", "At nine.", ("At two.",)),
+    ]
+    [*tune(encoder, pairs, tmp_path, options=replace(SHORT, steps=1, batch=4, held_out=0), teacher=teacher)]
+    [(queries, documents)] = read
+    assert sorted(zip(queries, documents[:2], documents[2:], strict=True)) == [
+        ("ferry", "At eight.", "Um zwei."),
+        ("train", "At nine.", "At two."),
+    ]
+
+
+def test_other_originals_are_another_run(encoder: EchoEncoder, tmp_path: Path) -> None:
+    [*tune(encoder, word_pairs(), tmp_path, options=SHORT)]
+    changed = [replace(pair, teacher_query="an original") for pair in word_pairs()]
+    with pytest.raises(ModelError, match="of another run"):
+        [*tune(encoder, changed, tmp_path, options=SHORT)]
 
 
 def test_the_instruction_of_a_pair_is_in_its_prompt(tiny_model: LanguageModel, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ def test_pairs_are_the_same_after_writing_and_reading(tmp_path: Path) -> None:
     pairs = [
         TrainingPair("wann fährt die Fähre", "Um acht.\nUm zwei.", source="index, need"),
         TrainingPair("ferry", "At eight.", ('At "nine".', "Never."), source="a", instruction="Find the time."),
+        TrainingPair("bac", "À huit heures.", source="a", teacher_query="ferry", teacher_positive="At eight."),
     ]
     write_pairs(pairs, tmp_path / "pairs.jsonl")
     assert read_pairs(tmp_path / "pairs.jsonl") == pairs
