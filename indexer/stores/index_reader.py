@@ -102,14 +102,6 @@ class IndexReader(SearchSpace, Protocol):
         """The folder of the index, next to the files that it was built from; None for an index in a store."""
         ...
 
-    def is_newest(self) -> bool:
-        """Return whether there is no newer generation. It is cheap enough to be called before every search.
-
-        Raises:
-            IndexMissing: there is no index any more.
-        """
-        ...
-
     def neighbours(self, path: str, start: int, *, k: int, where: SearchFilter) -> list[tuple[int, float]] | None:
         """Return (chunk id, cosine) of the `k` chunks nearest to the one that begins at `start` in a document.
 

@@ -33,6 +33,14 @@ class SearchSpace(Protocol):
         """
         ...
 
+    def is_newest(self) -> bool:
+        """Return whether there is no newer generation. It is cheap enough to be called before every search.
+
+        Raises:
+            IndexMissing: there is no index any more.
+        """
+        ...
+
     def load_early(self) -> None:
         """Begin to load the vectors in another thread, for a search that will soon need them."""
         ...

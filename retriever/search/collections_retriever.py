@@ -113,11 +113,7 @@ class CollectionsRetriever(Searcher):
             IndexMismatch: an index was rebuilt with another encoder.
             IndexDamaged: a catalog cannot be read.
         """
-        return read_newest(
-            self._current_union,
-            act,
-            is_newest=lambda union: all(retriever.reader.is_newest() for retriever in self.retrievers.values()),
-        )
+        return read_newest(self._current_union, act)
 
     def similar(
         self, source: str, start: int, *, collection: str, k: int = 10, where: SearchFilter | None = None

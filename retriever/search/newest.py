@@ -12,7 +12,7 @@ S = TypeVar("S", bound=SearchSpace)
 T = TypeVar("T")
 
 
-def read_newest(newest: Callable[[], S], act: Callable[[S], T], *, is_newest: Callable[[S], bool]) -> T:
+def read_newest(newest: Callable[[], S], act: Callable[[S], T]) -> T:
     """Return `act(newest())`, so that all it reads of an index is of one generation.
 
     If builds delete that generation meanwhile, `act` is called again with the newest.
@@ -26,5 +26,5 @@ def read_newest(newest: Callable[[], S], act: Callable[[S], T], *, is_newest: Ca
             with space.reading():
                 return act(space)
         except IndexDamaged:
-            if is_newest(space):
+            if space.is_newest():
                 raise

@@ -154,7 +154,7 @@ class Retriever(Searcher):
             IndexDamaged: the index cannot be read.
             StoreError: the store cannot be reached.
         """
-        return read_newest(self.current_reader, act, is_newest=lambda reader: reader.is_newest())
+        return read_newest(self.current_reader, act)
 
     def with_snapshot(self, act: Callable[[Snapshot], T]) -> T:
         """Return `act(snapshot)` like `with_reader`, for what needs the catalog of the index.

@@ -48,6 +48,14 @@ class SnapshotUnion:
                 stack.enter_context(snapshot.reading())
             yield
 
+    def is_newest(self) -> bool:
+        """Return whether no index has a newer generation.
+
+        Raises:
+            IndexMissing: an index is gone.
+        """
+        return all(snapshot.is_newest() for snapshot in self._snapshots)
+
     @cached_property
     def normalization(self) -> VectorNormalization:
         """The mean of the normalizations of all indexes, by passages."""
