@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from echo_index.app.api.errors import ApiError, error_responses
 from echo_index.app.services.external_llm import redact
-from echo_index.app.services.index_service import IndexService
+from echo_index.app.services.index_service import OWN_MODEL, IndexService
 
 DOCUMENT_MODEL = "echo-document"
 QUERY_MODEL = "echo-query"
@@ -36,8 +36,7 @@ class ModelList(BaseModel):
 
 def writer_names(service: IndexService) -> dict[str, str | None]:
     """Return the models that write answers by the names that clients use; None is the default writer."""
-    options = service.options
-    others = {redact(name): name for name in (*options.writers, *options.lazy_writers, *options.llms)}
+    others = {redact(name): name for name in (*service.writers, *service.options.llms) if name != OWN_MODEL}
     return {ANSWER_MODEL: None, **others}
 
 

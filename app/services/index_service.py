@@ -98,19 +98,36 @@ class IndexService:
         return self._ready
 
     @cached_property
+    def writers(self) -> tuple[str, ...]:
+        """Names of the models on this machine that may write the answers.
+
+        OWN_MODEL, unless the model of the index only embeds; then those of the options.
+        """
+        from echo_index.app.services.writers import substitute_writer
+
+        offered = (*self.options.writers, *self.options.lazy_writers)
+        substitute = substitute_writer(self._encoder_config)
+        return tuple(dict.fromkeys((OWN_MODEL if substitute is None else substitute, *offered)))
+
+    @cached_property
     def default_writer(self) -> str:
-        """Name of the model that writes where none is chosen: OWN_MODEL, or the best local one of the options."""
+        """Name of the model that writes where none is chosen: the best of `writers`."""
         from echo_index.app.services.writers import choose_writer
-        from echo_index.embeddings.models.bundled import DEFAULT_MODEL
         from echo_index.embeddings.runtime.devices import choose_device
-        from echo_index.indexer.building.build_session import read_built_with
 
         if not self.options.with_answer_adapters:
-            return OWN_MODEL
+            return self.writers[0]
+        name = choose_writer(self._encoder_config, choose_device(self.options.device)).name
+        return name if name in self.writers else self.writers[0]
+
+    @property
+    def _encoder_config(self) -> EncoderConfig:
+        """The config of the encoder of the index, or of the one that will be built."""
+        from echo_index.embeddings.models.bundled import DEFAULT_MODEL
+        from echo_index.indexer.building.build_session import read_built_with
+
         built_with = read_built_with(self.index_dir)  # this opens no index, which would take the page long
-        wanted: EncoderConfig = {"model": self.options.model or DEFAULT_MODEL}  # of the index that will be built
-        name = choose_writer(built_with.encoder if built_with else wanted, choose_device(self.options.device)).name
-        return name if name in (*self.options.writers, *self.options.lazy_writers) else OWN_MODEL
+        return built_with.encoder if built_with else {"model": self.options.model or DEFAULT_MODEL}
 
     def warm(self) -> None:
         """Load the models before the first question."""
@@ -216,8 +233,7 @@ class IndexService:
                 lambda searcher: chat_model_of(own_writer(searcher, with_adapter=with_adapter)),
                 collections=collections,
             )
-        local = (*self.options.writers, *self.options.lazy_writers)
-        if name not in (*local, *self.options.llms):
+        if name not in (*self.writers, *self.options.llms):
             raise ModelError(f"The model {name!r} is not one of the configured models.")
         with self._chat_models_lock:
             if name not in self._chat_models:
@@ -230,7 +246,7 @@ class IndexService:
                             notice=self._notice,
                         )
                     )
-                    if name in local
+                    if name in self.writers
                     else open_llm(name)
                 )
             return self._chat_models[name]

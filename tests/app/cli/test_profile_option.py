@@ -9,7 +9,9 @@ import pytest
 from command_runner import Run
 from embedding_checkpoints import save_qwen3_embedding
 
+from echo_index.app.api.model_names import ANSWER_MODEL, writer_names
 from echo_index.app.services import writers
+from echo_index.app.services.index_service import OWN_MODEL, IndexService, ServiceOptions
 from echo_index.embeddings.models.bundled import DEFAULT_MODEL, WRITER_MODEL, EmbeddedModel
 from echo_index.embeddings.models.profiles import find_profile
 from echo_index.embeddings.runtime.devices import Device
@@ -79,6 +81,10 @@ def test_a_model_that_only_embeds_does_not_write(
     ]:
         monkeypatch.setattr(EmbeddedModel, "is_installed", lambda model, names=installed: model.name in names)
         assert writers.choose_writer(encoder, device).name == chosen
+        service = IndexService(ServiceOptions(Path(".echo-index"), lazy_writers=writers.installed_writers()))
+        assert service.writers == tuple(installed or [OWN_MODEL])
+        assert service.default_writer == (chosen or OWN_MODEL)
+        assert [*writer_names(service)] == [ANSWER_MODEL, *installed]
     monkeypatch.setattr(EmbeddedModel, "is_installed", lambda model: False)
     refused = run("ask", "Who jumps?")
     assert refused.code == 1
