@@ -156,6 +156,14 @@ def build(
             metavar="STORE",
         ),
     ] = None,
+    store_only: Annotated[
+        bool | None,
+        typer.Option(
+            "--store-only/--no-store-only",
+            help="With --engine ray, bring passages and vectors to the store alone: the folder keeps the list of "
+            "documents. Later builds do the same. Default: --no-store-only.",
+        ),
+    ] = None,
     precision: Precision = None,
     device: ModelDevice = "auto",
     engine: Annotated[
@@ -229,6 +237,7 @@ def build(
         index_kind: str | None = None,
         recall: float | None = None,
         store: str | None = None,
+        store_only: bool | None = None,
     ) -> BuildReport:
         with interruptible(notice, kept="What was embedded"), WorkProgress(err) as progress:
             return build_index(
@@ -243,6 +252,7 @@ def build(
                 index_kind=index_kind,
                 recall=recall,
                 store=store,
+                store_only=store_only,
                 keep_gone=watch,
                 engine=chosen_engine,
                 progress=progress.show_stage,
@@ -250,7 +260,14 @@ def build(
             )
 
     first = partial(
-        run, chosen_sources, rebuild=rebuild, context=context, index_kind=index_kind, recall=recall, store=store
+        run,
+        chosen_sources,
+        rebuild=rebuild,
+        context=context,
+        index_kind=index_kind,
+        recall=recall,
+        store=store,
+        store_only=store_only,
     )
     if watch:
         from echo_index.app.cli.watch import watch_sources

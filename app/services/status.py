@@ -105,13 +105,15 @@ def _folder_facts(snapshot: Snapshot, index_dir: Path) -> dict[str, Any]:
 
 
 def _store_facts(reader: IndexReader, place: Path) -> dict[str, Any]:
-    from echo_index.indexer.stores.location import StoreLocation
+    from echo_index.indexer.generations.manifest import read_manifest
+    from echo_index.indexer.stores.location import StoreLocation, is_store
 
-    location = str(StoreLocation.parse(str(place)))
+    is_here = not is_store(place)  # the list of its documents is
+    location = read_manifest(place).store if is_here else str(StoreLocation.parse(str(place)))
     return {
-        "index": location,
+        "index": str(place.resolve()) if is_here else location,
         "store": {"place": location, "generation": reader.manifest.generation},
-        "disk_bytes": None,
+        "disk_bytes": _disk_bytes(place) if is_here else None,
         "bytes_by_part": None,
         "index_device": None,
         "vectors": None,
@@ -166,6 +168,8 @@ def status_lines(status: dict[str, Any]) -> list[tuple[str, str]]:
         lines.insert(4, ("Adapter", str(encoder["adapter"])))
     if status["store"] and status["index_device"]:
         lines.insert(1, ("Published", _store_line(status)))
+    elif status["store"] and status["index"] != status["store"]["place"]:
+        lines.insert(1, ("Stored", f"passages and vectors in {status['store']['place']} alone"))
     return lines
 
 

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from echo_index.errors import SourceError
+from echo_index.errors import IndexMismatch, SourceError
 from echo_index.indexer.building.build_session import BuildSession, Progress, begin_build
 from echo_index.indexer.building.document_rows import chunk_rows, document_row
 from echo_index.indexer.building.document_sync import BuildReport
@@ -64,6 +64,12 @@ def index_documents(
             progress=progress,
         )
         with closing(session.catalog):
+            if session.catalog.keeps_passages_outside:
+                raise IndexMismatch(
+                    f"The passages of the index in {index_dir} are in a store alone, where only builds of files bring "
+                    "them.",
+                    remedy="Index documents in another folder.",
+                )
             _update_catalog(session, documents)
             session.embed()
             session.commit()

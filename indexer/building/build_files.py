@@ -9,10 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from echo_index.errors import EngineError
 from echo_index.indexer.building.build_session import BuildSession, OnRecognizing, Progress, begin_build
 from echo_index.indexer.building.document_sync import BuildReport, DocumentUpdate
 from echo_index.indexer.building.engine import LOCAL, Engine
+from echo_index.indexer.building.passage_sink import CatalogSink, PassageParts
 from echo_index.indexer.building.prefetch import OnFileRead, Prefetch
+from echo_index.indexer.building.store_commit import commit_to_store
 from echo_index.indexer.documents.chunking import Chunking
 from echo_index.indexer.documents.recognition import ocr_hint
 from echo_index.indexer.generations.source_registry import remember_sources, remembered_ocr, with_patterns
@@ -40,6 +43,7 @@ def build_index(
     index_kind: str | None = None,
     recall: float | None = None,
     store: str | None = None,
+    store_only: bool | None = None,
     keep_gone: bool = False,
     engine: Engine = LOCAL,
     progress: Progress = lambda stage, done, total: None,
@@ -69,6 +73,9 @@ def build_index(
             build before was given, which is 0.98 for the first one.
         store: where each generation is published, too, such as `milvus:http://host:19530#name`; '' for nowhere, None
             for where the build before published it.
+        store_only: whether passages and vectors are in the store alone, for corpora that this machine cannot hold: the
+            folder keeps the list of documents. It needs an engine that writes parts, and is chosen for a new index or
+            with `rebuild`; None for what the build before did, which is no for the first one.
         keep_gone: a source that is missing, is an empty folder or cannot be read is no error: its documents stay in the
             index, the source stays remembered, and the report names it. Such a folder may be a disk that is not
             mounted.
@@ -91,6 +98,8 @@ def build_index(
         MissingPackage: the store needs a package that is not installed.
     """
     started = time.monotonic()
+    if store_only and not engine.writes_parts:
+        raise _needs_parts(index_dir)
     with writer_lock(index_dir):
         session = begin_build(
             index_dir,
@@ -102,6 +111,7 @@ def build_index(
             index_kind=index_kind,
             recall=recall,
             store=store,
+            store_only=store_only,
             progress=progress,
             on_recognizing=on_recognizing,
         )
@@ -114,6 +124,7 @@ def build_index(
             ]
             ocr = remembered_ocr(session.catalog, ocr)
             with engine.prepared(session, sources, ocr=ocr, keep_gone=keep_gone) as session.prepared:
+                parts = _parts(session)
                 with DocumentReader(ocr=ocr) as reader, RemoteFiles() as remote:
                     read = partial(_update_catalog, session, sources, reader, remote, ocr, keep_gone)
                     session.embed_during(
@@ -123,7 +134,10 @@ def build_index(
                             activity=lambda: reader.recognizing or remote.activity,
                         )
                     )
-                session.commit()
+                if parts is None:
+                    session.commit()
+                else:
+                    commit_to_store(session, parts)
     report = session.report
     report.ocr_hint = ocr_hint(report.omissions, report.failures, report.skipped.unsupported, ocr=ocr)
     session.report.seconds = time.monotonic() - started
@@ -148,6 +162,7 @@ def _update_catalog(
         token_starts=session.encoder.token_starts,
         reader=reader,
         report=session.report,
+        sink=session.prepared.passages or CatalogSink(session.catalog),
         context=session.context,
         ocr=ocr,
         remote=remote,
@@ -161,6 +176,26 @@ def _update_catalog(
         sources,
         keep_gone=keep_gone,
         is_missing=lambda source: remote.is_missing(source.path, seconds=_ASK_SECONDS),
+    )
+
+
+def _parts(session: BuildSession) -> PassageParts | None:
+    """Return the parts of an index whose passages are in a store alone, None for another one.
+
+    Raises:
+        EngineError: the engine of this build makes no parts.
+    """
+    if not session.catalog.keeps_passages_outside:
+        return None
+    if session.prepared.passages is None:
+        raise _needs_parts(session.index_dir)
+    return session.prepared.passages
+
+
+def _needs_parts(index_dir: Path) -> EngineError:
+    return EngineError(
+        f"The passages of the index in {index_dir} are for a store alone, where a cluster brings them.",
+        remedy="Add --engine ray.",
     )
 
 

@@ -30,7 +30,7 @@ from echo_index.indexer.generations.vector_file_build import (
     store_queries,
     validate_choice,
 )
-from echo_index.indexer.stores.publishing import publish_index, remember_store
+from echo_index.indexer.stores.publishing import choose_passages_place, publish_index, remember_store
 from echo_index.indexer.vectors.index_kind import AUTO, IndexChoice
 from echo_index.indexer.vectors.normalization_estimate import (
     embed_held_out_queries,
@@ -84,14 +84,15 @@ def begin_build(
     index_kind: str | None = None,
     recall: float | None = None,
     store: str | None = None,
+    store_only: bool | None = None,
     progress: Progress,
     on_recognizing: OnRecognizing = lambda page: None,
 ) -> BuildSession:
     """Open the catalog for writing and check that it matches the encoder and the chunking.
 
     `compare` says whether classical vectors are stored, too, `context` what is embedded with each chunk, `index_kind`
-    and `recall` which index they get, and `store` where it is published; None is what the build before did. The caller
-    holds the writer's lock.
+    and `recall` which index they get, `store` where it is published, and `store_only` whether its passages are there
+    alone; None is what the build before did. The caller holds the writer's lock.
 
     Raises:
         StoreError: a new store cannot be reached, or holds another index.
@@ -110,20 +111,33 @@ def begin_build(
         encoder=encoder,
         chunking=chunking,
         rebuild=rebuild,
+        store_only=store_only,
         progress=progress,
         on_recognizing=on_recognizing,
     )
     try:
         remember_store(session.catalog, store, rebuild=rebuild)
+        choose_passages_place(session.catalog, store_only)
     except BaseException:
         session.catalog.close()
         raise
     session.catalog.keep_classical_vectors(session.catalog.keeps_classical_vectors if compare is None else compare)
     if context is not None and context != session.context:
+        _validate_can_change(session)
         change_context(session.catalog, context, generation=session.generation)
     if index_kind is not None or recall is not None:
         change_choice(session.catalog, kind=index_kind, recall=recall, generation=session.generation)
     return session
+
+
+def _validate_can_change(session: BuildSession) -> None:
+    """Raise an error if another context would need passages that are in a store alone."""
+    if session.catalog.keeps_passages_outside and session.catalog.current_documents():
+        session.catalog.close()
+        raise IndexMismatch(
+            f"The passages of the index in {session.index_dir} are in a store alone, with another context.",
+            remedy="Rebuild it with --rebuild.",
+        )
 
 
 def valid_context(text: str, encoder: EchoEncoder, chunking: Chunking) -> str:
@@ -149,6 +163,7 @@ def _open_session(
     encoder: EchoEncoder,
     chunking: Chunking,
     rebuild: bool,
+    store_only: bool | None,
     progress: Progress,
     on_recognizing: OnRecognizing,
 ) -> BuildSession:
@@ -178,7 +193,9 @@ def _open_session(
         try:
             if not was_complete:  # an interrupted rebuild left it
                 session = begin(Catalog(path, write=True), continues=False)
-                break
+                if store_only in (None, session.catalog.keeps_passages_outside):
+                    break
+                session.catalog.close()
         except IndexMismatch:
             pass  # the interrupted rebuild had other settings
         delete_catalog(path)
@@ -379,7 +396,7 @@ class BuildSession:
             chunking=asdict(self.chunking),
             context=self.context,
             normalizations=normalizations,
-            canaries=self.before.canaries if self.before else self._canaries(),
+            canaries=self.before.canaries if self.before else self.canaries(),
             before=self.visible,
         ).vector_index
 
@@ -387,7 +404,8 @@ class BuildSession:
         classical = before.normalizations.classical
         return not (classical is None or classical.is_identity or self.catalog.keeps_classical_vectors)
 
-    def _canaries(self) -> tuple[Canary, ...]:
+    def canaries(self) -> tuple[Canary, ...]:
+        """Return texts with the vectors that the encoder gives them now."""
         vectors = self.encoder.encode_documents(_CANARIES)
         return tuple(Canary(text, tuple(vector)) for text, vector in zip(_CANARIES, vectors.tolist(), strict=True))
 

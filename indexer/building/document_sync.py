@@ -10,11 +10,11 @@ from pathlib import Path
 from echo_index.errors import DocumentError, SourceError
 from echo_index.indexer.building.archive_sync import ArchiveUpdate, StoredArchive, stored_archives
 from echo_index.indexer.building.document_rows import chunk_rows, file_row
+from echo_index.indexer.building.passage_sink import PassageSink
 from echo_index.indexer.building.prefetch import OnFileRead
 from echo_index.indexer.building.prepared import NOTHING, Prepared, ReadPassages
 from echo_index.indexer.building.seen_files import SeenFiles, known_at_address
 from echo_index.indexer.catalog.catalog import Catalog
-from echo_index.indexer.catalog.chunk_queries import document_chunks
 from echo_index.indexer.catalog.records import ARCHIVE, ChunkRow, DocumentRow
 from echo_index.indexer.documents.chunking import Chunking
 from echo_index.indexer.documents.formats import readers_version
@@ -89,6 +89,8 @@ class DocumentUpdate:
     """Returns the character offset of each token of a text."""
     reader: DocumentReader
     report: BuildReport
+    sink: PassageSink
+    """Where the passages go."""
     context: str = ""
     ocr: bool = True
     remote: RemoteFiles = field(default_factory=RemoteFiles)
@@ -305,7 +307,7 @@ class DocumentUpdate:
                 self.catalog.set_fields(path, row.fields)
             self.report.unchanged += 1
             return 0
-        self.catalog.put_document(row, chunks, generation=self.generation)
+        self.sink.put(row, chunks, generation=self.generation)
         self.report.omissions += [(path, phrase) for phrase in row.omissions]
         self.report.recognitions += [(path, row.recognition)] if row.recognition else []
         if known:
@@ -328,8 +330,7 @@ class DocumentUpdate:
         """Return whether a document that was read again is the same as before, apart from what is known of it."""
         if row != replace(known, size=row.size, modified_ns=row.modified_ns, fields=row.fields):
             return False
-        stored = document_chunks(self.catalog, known.path, generation=self.generation)
-        return [item.chunk for item in stored] == [*chunks]
+        return self.sink.holds(known, chunks, generation=self.generation)
 
     def _remove_missing(
         self,

@@ -21,6 +21,11 @@ It is deleted after builds, and an index may be in a folder with others: nobody 
 class Engine(Protocol):
     """Reads and embeds files ahead of a build."""
 
+    @property
+    def writes_parts(self) -> bool:
+        """Whether it can bring passages to a store alone: it embeds into parts, from which they are published."""
+        ...
+
     def prepared(
         self, session: BuildSession, sources: Sequence[Source], *, ocr: bool, keep_gone: bool
     ) -> AbstractContextManager[Prepared]:
@@ -34,6 +39,8 @@ class Engine(Protocol):
 
 class LocalEngine:
     """The engine of one machine: a build reads files in one thread while it embeds others, and prepares nothing."""
+
+    writes_parts = False
 
     @contextmanager
     def prepared(

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from echo_index.embeddings.vectors.paired_embeddings import EmbeddingPair
+from echo_index.indexer.building.passage_sink import PassageParts
 from echo_index.indexer.catalog.records import ChunkRow, DocumentRow
 from echo_index.indexer.sandbox.document_reader import ReadFile
 from echo_index.indexer.sources.scanner import FoundFile
@@ -25,6 +26,10 @@ class ReadPassages:
 class Prepared(Protocol):
     """What an engine has read and embedded ahead of a build, which reads and embeds all that is missing here."""
 
+    @property
+    def passages(self) -> PassageParts | None:
+        """The parts from which passages are published, where a store has them alone; None if they go to the catalog."""
+
     def find(self, file: FoundFile, path: str) -> ReadPassages | ReadFile | None:
         """Return a file under its stored path as it was read; None if it was not, or has changed since then.
 
@@ -37,6 +42,8 @@ class Prepared(Protocol):
 
 class _Nothing:
     """Nothing is prepared: everything is read and embedded here."""
+
+    passages = None
 
     def find(self, file: FoundFile, path: str) -> ReadPassages | ReadFile | None:
         return None

@@ -79,9 +79,14 @@ def _commit_removal(paths: tuple[str, ...], index_dir: Path, catalog: Catalog, b
         encoder=before.encoder,
         chunking=before.chunking,
         context=before.context,
-        normalizations=truncated_normalizations(before.normalizations, count=counts.chunks),
+        normalizations=(
+            before.normalizations
+            if before.store  # what is in the store has it applied
+            else truncated_normalizations(before.normalizations, count=counts.chunks)
+        ),
         canaries=before.canaries,
         before=before,
+        store=before.store,
     )
     publish_index(index_dir, catalog)
     return RemovalReport(paths, counts.documents, counts.chunks)

@@ -26,6 +26,14 @@ from echo_index.indexer.catalog.bm25_search import (
 )
 from echo_index.indexer.catalog.document_fields import field_counts
 from echo_index.indexer.catalog.fts_index import remove_chunks
+from echo_index.indexer.catalog.outside_passages import (
+    OutsidePassages,
+    has_outside_passages,
+    outside_totals,
+    put_outside,
+    remove_outside,
+    set_outside_passages,
+)
 from echo_index.indexer.catalog.records import (
     ARCHIVE,
     ChunkRow,
@@ -108,6 +116,8 @@ class Catalog:
         self.archive_sql = archive_sql(self._version)
         """The SQL of the archive of a document, also in catalogs of earlier versions."""
         self._stored_columns = stored_chunk_columns(self._version)
+        self.keeps_passages_outside = has_outside_passages(self.database)
+        """Whether all passages are in a store alone: there are no chunks here, and no vectors."""
 
     def close(self) -> None:
         """Close the connections of all threads."""
@@ -178,6 +188,20 @@ class Catalog:
                     chunk_id = insert_chunk(connection, document_id, document, chunk)
                     copy_vectors(connection, chunk_id, chunk.hash, sought=sought)
 
+    def keep_passages_outside(self, wanted: bool) -> None:
+        """Let this catalog, which must have no documents, keep the passages of all of them outside, or not."""
+        with self.database.transaction() as connection:
+            set_outside_passages(connection, wanted)
+        self.keeps_passages_outside = wanted
+
+    def put_outside_document(self, document: DocumentRow, passages: OutsidePassages | None, *, generation: int) -> None:
+        """Add a document version like `put_document`, whose passages, if it has any, are outside."""
+        with self.database.transaction() as connection:
+            self._remove(connection, document.path, generation)
+            document_id = insert_document(connection, document, generation=generation)
+            if passages is not None:
+                put_outside(connection, document_id, passages)
+
     def touch_document(self, path: str, *, size: int, modified_ns: int, hash: str | None = None) -> None:
         """Record the new modification time of a file of which the index holds the same as before."""
         with self.database.transaction() as connection:
@@ -237,6 +261,8 @@ class Catalog:
             remove_chunks(connection, chunks, (before,))
             remove_vectors(connection, chunks, (before,))
             connection.execute(f"DELETE FROM chunks WHERE document IN ({gone})", (before,))
+            if self.keeps_passages_outside:
+                remove_outside(connection, gone, (before,))
             connection.execute("DELETE FROM documents WHERE removed <= ? OR removed = added", (before,))
             connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (_PURGED, str(before)))
 
@@ -276,10 +302,14 @@ class Catalog:
         [(documents, failed)] = self.database.rows(query, values)
         query = f"SELECT count(*), coalesce(sum(length(CAST(text AS BLOB))), 0) {FROM_VISIBLE_CHUNKS}"
         [(chunks, size)] = self.database.rows(query, values)
+        if self.keeps_passages_outside:
+            chunks, size = outside_totals(self.database, generation=generation)
         return Counts(documents=documents, failed=failed, chunks=chunks, bytes=size)
 
     def count_chunks(self, *, generation: int) -> int:
         """Return the number of chunks in a generation; cheaper than `counts`."""
+        if self.keeps_passages_outside:
+            return outside_totals(self.database, generation=generation)[0]
         query = f"SELECT count(*) {FROM_VISIBLE_CHUNKS}"
         return int(self.database.value(query, {"generation": generation}))
 

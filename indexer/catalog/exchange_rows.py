@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from echo_index.errors import IndexDamaged
 from echo_index.indexer.catalog.catalog import Catalog
+from echo_index.indexer.catalog.outside_passages import OUTSIDE_COUNT
 from echo_index.indexer.catalog.records import ChunkRow, DocumentRow
 from echo_index.indexer.catalog.row_inserts import insert_chunk, insert_document
 from echo_index.indexer.catalog.rows import DOCUMENT_COLUMNS, document_row, stored_chunk, stored_chunk_columns
@@ -73,10 +74,10 @@ def documents_without_chunks(catalog: Catalog, *, generation: int) -> list[Docum
 
 def published_documents(catalog: Catalog, *, generation: int) -> Iterator[tuple[DocumentRow, int, int, int]]:
     """Yield each document of a generation, its id, the first generation that has it, and its number of chunks."""
-    query = (
-        f"SELECT {DOCUMENT_COLUMNS}, id, added, (SELECT count(*) FROM chunks WHERE document = documents.id) "
-        f"FROM documents WHERE {VISIBLE} ORDER BY id"
-    )
+    count = "(SELECT count(*) FROM chunks WHERE document = documents.id)"
+    if catalog.keeps_passages_outside:
+        count = f"coalesce({OUTSIDE_COUNT}, 0)"
+    query = f"SELECT {DOCUMENT_COLUMNS}, id, added, {count} FROM documents WHERE {VISIBLE} ORDER BY id"
     for row in catalog.database.stream(query, {"generation": generation}):
         yield document_row(row[:_DOCUMENT_WIDTH]), row[-3], row[-2], row[-1]
 

@@ -52,6 +52,10 @@ class PartIndex:
         """Return the set of the keys of all documents."""
         return hash_set(bytes.fromhex(key) for key in self._documents)
 
+    def holds(self, key: str) -> bool:
+        """Return whether a document with this key is in a part."""
+        return key in self._documents
+
     def find(self, key: str) -> tuple[DocumentRow, list[ChunkRow]] | None:
         """Return the document of a key with its chunks, as it was when the part was written; None if there is none."""
         number = self._documents.get(key)

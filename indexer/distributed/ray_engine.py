@@ -19,6 +19,7 @@ from echo_index.indexer.catalog.records import ChunkRow, DocumentRow
 from echo_index.indexer.distributed.cluster import connected, shares, validate_nodes
 from echo_index.indexer.distributed.hash_set import hash_set
 from echo_index.indexer.distributed.part_index import PartIndex
+from echo_index.indexer.distributed.part_sink import PartSink
 from echo_index.indexer.distributed.part_store import PartStore, parts_folder
 from echo_index.indexer.distributed.part_table import WorkedDocument
 from echo_index.indexer.distributed.pipeline import PipelineLost, run_pipeline
@@ -51,6 +52,11 @@ class RayEngine:
     device: DeviceChoice = "auto"
     notice: Callable[[str], None] = lambda line: None
 
+    @property
+    def writes_parts(self) -> bool:
+        """True."""
+        return True
+
     @contextmanager
     def prepared(
         self, session: BuildSession, sources: Sequence[Source], *, ocr: bool, keep_gone: bool
@@ -75,7 +81,11 @@ class RayEngine:
                 validate_nodes(store, settings)
                 work.run(files)
             index.refresh()
-        yield _PreparedParts(index, work.outcomes)
+        passages = None
+        if session.catalog.keeps_passages_outside:
+            index.refresh()  # there may be what a build before could not publish
+            passages = PartSink(session.catalog, settings, store, index, session.encoder)
+        yield _PreparedParts(index, work.outcomes, passages)
         try:
             PartStore(folder).delete_all()
         except EngineError as error:  # the index is complete
@@ -225,9 +235,10 @@ def _validate_missing(path: Path, outcome: Outcome) -> None:
 class _PreparedParts:
     """What is in the parts, by the files of one build."""
 
-    def __init__(self, index: PartIndex, outcomes: Mapping[str, Outcome]) -> None:
+    def __init__(self, index: PartIndex, outcomes: Mapping[str, Outcome], passages: PartSink | None) -> None:
         self._index = index
         self._outcomes = outcomes
+        self.passages = passages
 
     def find(self, file: FoundFile, path: str) -> ReadPassages | ReadFile | None:
         outcome = self._outcomes.get(path)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Batch = Mapping[str, Sequence[bytes]]
 """A column `item` of pickled objects, as batches of Ray Data hold them."""
 
-_PART_CHUNKS = 512  # after which a part ends, if there are more documents
+PART_CHUNKS = 512  # after which a part ends, if there are more documents
 _CORES = "OMP_NUM_THREADS"
 
 
@@ -85,7 +85,7 @@ class FileWorker:
             for piece in self._remote.ahead(group, _file_of):
                 found, outcome = self._work(piece)
                 for document in found:
-                    if chunks >= _PART_CHUNKS:
+                    if chunks >= PART_CHUNKS:
                         yield WorkItem(documents, outcomes)
                         documents, outcomes, chunks = [], [], 0
                     documents.append(document)
@@ -206,42 +206,50 @@ class PassageWorker:
         return self._load_texts()
 
     def _write_part(self, documents: Sequence[WorkedDocument]) -> None:
-        name = _part_name(documents)
-        if self._store.holds(name):  # an attempt before this one was stopped after it
-            return
-        self._store.write(name, part_content(documents, self._embed(documents)))
+        if not self._store.holds(part_name(documents)):  # else an attempt before this one was stopped after it
+            write_part(self._store, documents, self._embed(documents))
 
     def _embed(self, documents: Sequence[WorkedDocument]) -> PassageVectors:
-        """Embed each distinct text that the catalog has no vector of."""
-        titled = [
-            (document.row.title if document.row.has_own_title else "", chunk)
-            for document in documents
-            for chunk in document.chunks
-        ]
-        hashes = [chunk.hash for _, chunk in titled]
-        first = {hash: row for row, hash in reversed([*enumerate(hashes)])}
-        rows = sorted(first.values())
-        known = are_in([hashes[row] for row in rows], self._texts)
-        rows = [row for row, is_known in zip(rows, known.tolist(), strict=True) if not is_known]
-        dimension = self._settings.dimension
-        vectors = np.zeros((len(hashes), dimension), dtype=np.float32)
-        classical = np.zeros_like(vectors) if self._settings.classical else None
-        present = np.zeros(len(hashes), dtype=bool)
-        texts = [
-            embedded_text(title, chunk.headings, chunk.full_text, context=self._settings.context)
-            for title, chunk in (titled[row] for row in rows)
-        ]
-        for positions, pairs in self._encoder.encode_document_pairs(texts) if texts else ():
-            places = [rows[position] for position in positions]
-            vectors[places] = pairs.echo
-            present[places] = True
-            if classical is not None and pairs.classical is not None:
-                classical[places] = pairs.classical
-        of_text = [first[hash] for hash in hashes]
-        return PassageVectors(vectors[of_text], present[of_text], None if classical is None else classical[of_text])
+        return embed_passages(documents, self._encoder, self._settings, known=self._texts)
 
 
-def _part_name(documents: Sequence[WorkedDocument]) -> str:
+def write_part(store: PartStore, documents: Sequence[WorkedDocument], vectors: PassageVectors) -> None:
+    """Write documents with the vectors of their chunks as one part."""
+    store.write(part_name(documents), part_content(documents, vectors))
+
+
+def embed_passages(
+    documents: Sequence[WorkedDocument], encoder: EchoEncoder, settings: WorkSettings, *, known: Prefixes
+) -> PassageVectors:
+    """Embed each distinct text of the chunks of documents whose hash is not known."""
+    titled = [
+        (document.row.title if document.row.has_own_title else "", chunk)
+        for document in documents
+        for chunk in document.chunks
+    ]
+    hashes = [chunk.hash for _, chunk in titled]
+    first = {hash: row for row, hash in reversed([*enumerate(hashes)])}
+    rows = sorted(first.values())
+    are_known = are_in([hashes[row] for row in rows], known)
+    rows = [row for row, is_known in zip(rows, are_known.tolist(), strict=True) if not is_known]
+    vectors = np.zeros((len(hashes), settings.dimension), dtype=np.float32)
+    classical = np.zeros_like(vectors) if settings.classical else None
+    present = np.zeros(len(hashes), dtype=bool)
+    texts = [
+        embedded_text(title, chunk.headings, chunk.full_text, context=settings.context)
+        for title, chunk in (titled[row] for row in rows)
+    ]
+    for positions, pairs in encoder.encode_document_pairs(texts) if texts else ():
+        places = [rows[position] for position in positions]
+        vectors[places] = pairs.echo
+        present[places] = True
+        if classical is not None and pairs.classical is not None:
+            classical[places] = pairs.classical
+    of_text = [first[hash] for hash in hashes]
+    return PassageVectors(vectors[of_text], present[of_text], None if classical is None else classical[of_text])
+
+
+def part_name(documents: Sequence[WorkedDocument]) -> str:
     """Return the name of the part of some documents: the same if they are distributed again."""
     facts: Iterator[Any] = ((document.key, *(chunk.hash.hex() for chunk in document.chunks)) for document in documents)
     return hashlib.sha256(repr([*facts]).encode()).hexdigest()[:32] + SUFFIX

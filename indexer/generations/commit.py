@@ -34,6 +34,7 @@ def commit_generation(
     normalizations: NormalizationPair,
     canaries: Sequence[Canary],
     before: Manifest | None,
+    store: str = "",
 ) -> Manifest:
     """Make a generation of the catalog visible to readers, and return its manifest. The caller holds the writer's lock.
 
@@ -51,6 +52,7 @@ def commit_generation(
         normalizations: those of the vectors in the generation.
         canaries: texts and the vectors that the encoder returned for them.
         before: the manifest that is replaced, or None.
+        store: where its passages are, if they are in a store alone.
 
     Raises:
         IndexDamaged: a chunk of the generation has no vector.
@@ -71,8 +73,9 @@ def commit_generation(
         catalog_file=catalog.path.name,
         context=context,
         has_addresses=catalog.holds_addresses(),
+        store=store,
     )
-    manifest = with_needed_format(write_vector_index(index_dir, catalog, manifest, before))
+    manifest = with_needed_format(manifest if store else write_vector_index(index_dir, catalog, manifest, before))
     store_manifest(catalog, manifest)
     write_manifest(index_dir, manifest)
     _remove_old_generations(index_dir, catalog, manifest, before)

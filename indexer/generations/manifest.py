@@ -21,7 +21,8 @@ FORMAT_VERSION = 5  # of an index without a context
 _WITH_CONTEXT = 6  # so that no earlier version, which would embed new passages without the context, opens it
 _WITH_DESCRIPTION = 7  # so that no earlier version takes the file of candidates for one of vectors
 _WITH_ADDRESSES = 8  # so that no earlier version takes an address for a path, at which there is no file any more
-NEWEST_FORMAT = _WITH_ADDRESSES
+_WITH_STORE = 9  # so that no earlier version takes an index whose passages are elsewhere for an empty one
+NEWEST_FORMAT = _WITH_STORE
 MANIFEST = "manifest.json"
 _WITHOUT_CHECKSUM = 1  # the format before manifests and vector files had checksums
 _CHECKSUM = "checksum"
@@ -60,6 +61,8 @@ class Manifest:
     """The approximate index in `vectors_file`; None if vectors are searched exactly, or an earlier version wrote it."""
     has_addresses: bool = False
     """Whether documents are, or sources were, at addresses such as s3://bucket/docs."""
+    store: str = ""
+    """Where the passages and their vectors are, if they are in a store alone, such as milvus:http://host:19530."""
     format_version: int = FORMAT_VERSION
 
     @property
@@ -81,6 +84,8 @@ class Manifest:
             del fields["vector_index"]  # which formats before the seventh do not have
         if not self.has_addresses:
             del fields["has_addresses"]  # which formats before the eighth do not have
+        if not self.store:
+            del fields["store"]  # which formats before the ninth do not have
         return json.dumps({**fields, _CHECKSUM: _checksum(fields)}, indent=1, ensure_ascii=False)
 
     @classmethod
@@ -125,6 +130,7 @@ class Manifest:
 def with_needed_format(manifest: Manifest) -> Manifest:
     """Return a manifest that says the earliest format that has all that is in it."""
     needed = (
+        (_WITH_STORE, manifest.store),
         (_WITH_ADDRESSES, manifest.has_addresses),
         (_WITH_DESCRIPTION, manifest.vector_index),
         (_WITH_CONTEXT, manifest.context),

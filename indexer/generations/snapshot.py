@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from echo_index.embeddings.vectors.vector_ops import Vectors
-from echo_index.errors import IndexDamaged
+from echo_index.errors import IndexDamaged, StoreError
 from echo_index.indexer.catalog.bm25_search import NO_FACTORS
 from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.catalog.chunk_queries import overlapping_chunks
@@ -183,6 +183,17 @@ class Snapshot:
         return None if where == SearchFilter() else self.catalog.chunk_ids(where, generation=self.manifest.generation)
 
 
+class PassagesElsewhere(StoreError):
+    """The passages of an index are in a `store` alone, and not in its folder."""
+
+    def __init__(self, index_dir: Path, store: str) -> None:
+        super().__init__(
+            f"The passages of the index in {index_dir} are in {store} alone, and this needs them in the folder.",
+            remedy="Build another index without --store-only: echo-index build --index FOLDER",
+        )
+        self.store = store
+
+
 def open_snapshot(
     index_dir: Path, *, index_device: IndexDevice = "auto", notice: Callable[[str], None] = lambda line: None
 ) -> Snapshot:
@@ -193,6 +204,7 @@ def open_snapshot(
         IndexMismatch: a later version of echo-index wrote the index.
         IndexDamaged: the catalog is missing, unreadable or contradicts the manifest.
         DeviceError: the device is not available.
+        PassagesElsewhere: the passages of the index are in a store alone.
     """
     while True:
         stamp = manifest_stamp(index_dir)
@@ -206,6 +218,8 @@ def open_snapshot(
 
 def _open(index_dir: Path, stamp: tuple[int, int], device: IndexDevice, notice: Callable[[str], None]) -> Snapshot:
     manifest = complete_manifest(index_dir, notice=notice)
+    if manifest.store:
+        raise PassagesElsewhere(index_dir, manifest.store)
     placement = choose_placement(device, is_exact=not is_approximate(manifest))
     catalog = Catalog(index_dir / manifest.catalog_file)
     try:

@@ -193,6 +193,7 @@ def copy_settings(old: Path, catalog: Catalog) -> None:
             lists = {setting: _names(before, setting) for setting in (_SOURCES, _EXCLUDED)}
             patterns, skipped, ocr = _patterns(before), _skipped(before), remembered_ocr(before, None)
             keeps_classical_vectors, context = before.keeps_classical_vectors, stored_context(before)
+            is_store_only = before.keeps_passages_outside
             copy_choice(before, catalog)
             published = {name: value for name in _PUBLISHED if (value := before.setting(name)) is not None}
     except IndexDamaged:
@@ -203,6 +204,8 @@ def copy_settings(old: Path, catalog: Catalog) -> None:
     _set_skipped(catalog, skipped)
     remembered_ocr(catalog, ocr)
     catalog.keep_classical_vectors(keeps_classical_vectors)
+    if is_store_only and not catalog.current_documents():
+        catalog.keep_passages_outside(True)
     catalog.set_settings(published)
     if context and stored_context(catalog) is None:  # an interrupted rebuild may have been given another one
         change_context(catalog, context, generation=catalog.newest_generation())

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from echo_index.indexer.generations.snapshot import Snapshot, open_snapshot
+from echo_index.indexer.generations.manifest import read_manifest
+from echo_index.indexer.generations.snapshot import PassagesElsewhere, Snapshot, open_snapshot
 from echo_index.indexer.stores.index_reader import IndexReader
 from echo_index.indexer.stores.location import StoreLocation, is_store, local_folder
 from echo_index.indexer.vectors.placement import IndexDevice
@@ -24,11 +25,15 @@ def open_index(
         StoreError: the store cannot be reached.
         MissingPackage: the store needs a package that is not installed.
     """
+    store = str(place)
     if not is_store(place):
-        return open_snapshot(place, index_device=index_device, notice=notice)
+        try:
+            return open_snapshot(place, index_device=index_device, notice=notice)
+        except PassagesElsewhere as elsewhere:
+            store = elsewhere.store
     from echo_index.indexer.stores.milvus.snapshot import open_milvus_snapshot
 
-    return open_milvus_snapshot(StoreLocation.parse(str(place)), notice=notice)
+    return open_milvus_snapshot(StoreLocation.parse(store), notice=notice)
 
 
 def in_folder(index: IndexReader, place: Path, *, task: str) -> Snapshot:
@@ -38,6 +43,5 @@ def in_folder(index: IndexReader, place: Path, *, task: str) -> Snapshot:
         StoreError: it is in a store.
     """
     if not isinstance(index, Snapshot):
-        local_folder(place, task=task)
-    assert isinstance(index, Snapshot)
+        raise PassagesElsewhere(local_folder(place, task=task), read_manifest(place).store)
     return index

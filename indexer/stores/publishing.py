@@ -5,19 +5,27 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from echo_index.errors import StoreError
+from echo_index.errors import IndexMismatch, StoreError
 from echo_index.indexer.catalog.catalog import Catalog
-from echo_index.indexer.catalog.exchange_rows import PassageBlock, passage_blocks, published_documents
+from echo_index.indexer.catalog.exchange_rows import (
+    PassageBlock,
+    passage_blocks,
+    published_documents,
+)
+from echo_index.indexer.catalog.outside_documents import documents_with_keys
+from echo_index.indexer.catalog.records import DocumentRow
 from echo_index.indexer.generations.catalog_documents import CatalogDocuments
-from echo_index.indexer.generations.manifest import Manifest, read_manifest
+from echo_index.indexer.generations.manifest import Manifest, read_manifest, with_needed_format
 from echo_index.indexer.generations.source_registry import OWNER, STORE
 from echo_index.indexer.stores.corpus import CorpusFacts, PublicationReport, PublishedDocument
 from echo_index.indexer.stores.location import StoreLocation
 
+PassageBlocks = Callable[[Sequence[tuple[DocumentRow, str]]], Iterator[PassageBlock]]
+"""Yields the passages of documents, given with the keys of their parts, in blocks."""
 REPLACED = "store replaced"
 """The setting that is `yes` until the first publication of a rebuild, which may replace another index."""
 _PUBLISHED = "store generation"
@@ -65,6 +73,41 @@ class CatalogCorpus:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class OutsideCorpus(CatalogCorpus):
+    """The `Corpus` of a generation whose passages are in no catalog: `blocks` yields them."""
+
+    blocks: PassageBlocks = field(kw_only=True)
+
+    def passages(self, paths: Sequence[str]) -> Iterator[PassageBlock]:
+        """Yield the passages of these documents, those of a document in reading order."""
+        return self.blocks(documents_with_keys(self.catalog, [self._ids[path] for path in paths]))
+
+
+def _no_blocks(documents: Sequence[tuple[DocumentRow, str]]) -> Iterator[PassageBlock]:
+    raise StoreError(
+        f"The passages of {documents[0][0].path} are neither in the store nor in a part.",
+        remedy="Bring them there: echo-index build --engine ray",
+    )
+
+
+def choose_passages_place(catalog: Catalog, store_only: bool | None) -> None:
+    """Let the passages of a new index be in its store alone, or in its catalog; None is what they are.
+
+    Raises:
+        StoreError: there is no store.
+        IndexMismatch: the index has documents already.
+    """
+    wanted = catalog.keeps_passages_outside if store_only is None else store_only
+    if wanted and remembered_store(catalog) is None:
+        raise StoreError("Passages cannot be in a store alone without a store.", remedy="Name one: --store milvus:URI")
+    if wanted != catalog.keeps_passages_outside:
+        if catalog.current_documents():
+            place = "in its folder" if wanted else "in a store alone"
+            raise IndexMismatch(f"The passages of this index are {place}.", remedy="Rebuild it with --rebuild.")
+        catalog.keep_passages_outside(wanted)
+
+
 def remembered_store(catalog: Catalog) -> StoreLocation | None:
     """Return where the generations of an index are published, or None."""
     text = catalog.setting(STORE)
@@ -86,6 +129,8 @@ def remember_store(catalog: Catalog, store: str | None, *, rebuild: bool) -> Non
         catalog.set_settings({REPLACED: "yes"})
     if location == before:
         return
+    if catalog.keeps_passages_outside and not rebuild:
+        raise StoreError(f"The passages of this index are in {before} alone.", remedy="Rebuild it with --rebuild.")
     if location is not None:
         from echo_index.indexer.stores.milvus.connection import connected
         from echo_index.indexer.stores.milvus.publication import validate_owner
@@ -96,11 +141,15 @@ def remember_store(catalog: Catalog, store: str | None, *, rebuild: bool) -> Non
 
 
 def publish_index(
-    index_dir: Path, catalog: Catalog, *, on_published: Callable[[int, int], None] = lambda done, total: None
+    index_dir: Path,
+    catalog: Catalog,
+    *,
+    blocks: PassageBlocks = _no_blocks,
+    on_published: Callable[[int, int], None] = lambda done, total: None,
 ) -> PublicationReport | None:
     """Publish the newest generation of an index to its store; return None if it has none, or nothing has changed.
 
-    The caller holds the writer's lock.
+    `blocks` yields passages that are in no catalog. The caller holds the writer's lock.
 
     Raises:
         StoreError: the store cannot be reached, or holds another index. The index in the folder is complete.
@@ -112,11 +161,16 @@ def publish_index(
     from echo_index.indexer.stores.milvus.connection import connected
     from echo_index.indexer.stores.milvus.publication import publish
 
-    corpus = CatalogCorpus(catalog, read_manifest(index_dir), _owner(catalog))
-    replace = catalog.setting(REPLACED) == "yes"
+    manifest, owner = read_manifest(index_dir), _owner(catalog)
+    corpus = (
+        OutsideCorpus(catalog, with_needed_format(replace(manifest, store="")), owner, blocks=blocks)
+        if catalog.keeps_passages_outside
+        else CatalogCorpus(catalog, manifest, owner)
+    )
+    may_replace = catalog.setting(REPLACED) == "yes"
     try:
         with connected(location) as connection:
-            report = publish(connection, location, corpus, replace=replace, on_published=on_published)
+            report = publish(connection, location, corpus, replace=may_replace, on_published=on_published)
     except StoreError as error:
         raise StoreError(
             f"The index in {index_dir} is complete, but was not published: {error.message}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 pytest.importorskip("ray", reason="builds on a cluster need ray")
 
 from ray_cluster import TwoNodes
+from ray_workers import Workers
 
 
 @pytest.fixture(autouse=True)
@@ -66,3 +68,18 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number in range(4):
             archive.writestr(f"letter{number}.md", f"# Letter {number}\n\nI came home at {number} o'clock.\n")
     return folder
+
+
+@pytest.fixture
+def workers(monkeypatch: pytest.MonkeyPatch) -> Workers:
+    """Return workers in this process, which engines use instead of a cluster."""
+    workers = Workers()
+    workers.replace_cluster(monkeypatch)
+    return workers
+
+
+@pytest.fixture
+def folder(documents: Path, tmp_path: Path) -> Path:
+    """Return documents of one's own."""
+    shutil.copytree(documents, tmp_path / "docs")
+    return tmp_path / "docs"

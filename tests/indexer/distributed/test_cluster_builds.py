@@ -190,3 +190,24 @@ def test_nodes_fetch_from_an_address(
     assert f"file://{tmp_path}/books/letters.zip!/letter0.md" in paths
     again = build_files.build_index(sources, tmp_path / "far", encoder=leaves_all, chunking=CHUNKING, engine=engine)
     assert (again.added, again.embedded) == (0, 0)
+
+
+def test_nodes_bring_passages_to_a_store_alone(
+    documents: Path, tmp_path: Path, local: tuple[Path, BuildReport], leaves_all: EchoEncoder, one_node: TwoNodes
+) -> None:
+    pytest.importorskip("pymilvus", reason="stores need pymilvus: pip install 'echo-index[milvus]'")
+    pytest.importorskip("milvus_lite", reason="milvus-lite is not installed: pip install --no-deps milvus-lite")
+    store = f"milvus:{tmp_path / 'store.db'}"
+    report = build_files.build_index(
+        [Source.parse(str(documents))],
+        tmp_path / "far",
+        encoder=leaves_all,
+        chunking=CHUNKING,
+        engine=RayEngine(),
+        store=store,
+        store_only=True,
+    )
+    assert (report.documents, report.chunks) == (local[1].documents, local[1].chunks)
+    assert catalog_content(tmp_path / "far")["chunks"] == []
+    found = [Retriever.open(place, encoder=leaves_all).search("note", k=5, mode="dense") for place in (store, local[0])]
+    assert {hit.text for hit in found[0][:3]} <= {hit.text for hit in found[1]}
