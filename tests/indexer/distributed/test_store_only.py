@@ -93,6 +93,7 @@ def test_a_store_has_what_a_catalog_would_have(build: Build, folder: Path, store
     assert (report.documents, report.chunks, report.added) == (local.documents, local.chunks, local.added)
     assert report.failures == local.failures
     assert seen(store, encoder) == seen(index, encoder) == seen(folder.parent / "local", encoder)
+    assert open_index(index).documents.listed() == open_index(folder.parent / "local").documents.listed()
     assert_same_hits(index, store, encoder, tolerance=1e-6)
     assert_same_hits(index, folder.parent / "local", encoder, tolerance=0.02)
     lines = dict(status_lines(read_status(index, device="cpu", index_device="cpu", notice=print)))
@@ -136,12 +137,27 @@ def test_removed_documents_are_gone_from_the_store(
 ) -> None:
     build(store=store, store_only=True)
     before = seen(store, encoder)
-    kept = ("docs/note1.md", "docs/bread.md")  # too few passages to estimate a normalization from
+    kept = ("docs/bread.md", "docs/moon.pdf")  # too few passages to estimate a normalization from
     removed = [path for path in before if path not in kept]
-    assert remove_documents(removed, folder.parent / "index").documents == len(kept)
+    assert not read_manifest(folder.parent / "index").normalizations.echo.is_identity
+    left = remove_documents(removed, folder.parent / "index")
+    assert (left.documents, left.chunks < 16) == (len(kept), True)
     assert seen(store, encoder) == {path: before[path] for path in kept}
     build()
     assert {*seen(store, encoder)} == {*kept}, "the others were removed by hand"
+
+
+def test_what_is_read_again_and_is_the_same_is_not_published_again(
+    build: Build, folder: Path, store: str, workers: Workers
+) -> None:
+    first = build(store=store, store_only=True)
+    [catalog] = (folder.parent / "index").glob("catalog*.sqlite")
+    with closing(sqlite3.connect(catalog)) as connection, connection:
+        connection.execute("UPDATE settings SET value = 'earlier' WHERE name = 'readers'")
+    again = build()
+    assert (workers.rounds, again.read_again) == (2, True)
+    assert (again.changed, again.added, again.documents) == (0, 0, first.documents)
+    assert again.published is None
 
 
 def test_what_could_not_be_published_is_published_by_the_next_build(
@@ -151,7 +167,7 @@ def test_what_could_not_be_published_is_published_by_the_next_build(
         raise StoreError("The server is gone.")
 
     with monkeypatch.context() as broken:
-        broken.setattr(publication, "write_head", fails)
+        broken.setattr(publication, "create_collections", fails)
         with pytest.raises(StoreError, match="but was not published: The server is gone"):
             build(store=store, store_only=True)
     report = build()
