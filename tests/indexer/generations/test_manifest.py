@@ -156,9 +156,18 @@ def test_a_description_of_the_index_that_cannot_be_read_is_damage(tmp_path: Path
         read_manifest(tmp_path)
 
 
+def test_an_index_in_a_store_alone_has_a_format_that_earlier_versions_refuse(tmp_path: Path) -> None:
+    manifest = with_needed_format(replace(MANIFEST, store="milvus:http://host:19530", has_addresses=True))
+    assert manifest.format_version == NEWEST_FORMAT == 9
+    write_manifest(tmp_path, manifest)
+    assert read_manifest(tmp_path) == manifest
+    assert with_needed_format(replace(manifest, store="")).format_version == 8
+
+
 @pytest.mark.parametrize("name", [field.name for field in fields(Manifest)])
 def test_a_missing_field_is_noticed(tmp_path: Path, name: str) -> None:
-    write_manifest(tmp_path, with_needed_format(replace(MANIFEST, vector_index=APPROXIMATE, has_addresses=True)))
+    everything = replace(MANIFEST, vector_index=APPROXIMATE, has_addresses=True, store="milvus:http://host:19530")
+    write_manifest(tmp_path, with_needed_format(everything))
     written = json.loads((tmp_path / "manifest.json").read_text())
     del written["spaces" if name == "normalizations" else name]
     (tmp_path / "manifest.json").write_text(json.dumps(written))
