@@ -46,7 +46,7 @@ class PassageParts(PassageSink, Protocol):
     count: int
 
     def flush(self) -> None:
-        """Embed and write what was put and is in no part yet."""
+        """Embed what was put and is in no part yet, write it as a part, and add it to the catalog."""
 
     def blocks(self, documents: Sequence[tuple[DocumentRow, str]]) -> Iterator[PassageBlock]:
         """Yield the passages of documents, given with the keys of their parts, with their vectors.

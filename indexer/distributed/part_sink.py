@@ -40,20 +40,21 @@ class PartSink:
         self._store = store
         self._index = index
         self._encoder = encoder
-        self._waiting: list[WorkedDocument] = []
+        self._waiting: list[tuple[WorkedDocument, int]] = []
         self.count = 0
 
     def put(self, row: DocumentRow, chunks: Sequence[ChunkRow], *, generation: int) -> None:
-        """Add a version of a document. If it is in no part, it will be in one after `flush`."""
-        passages = None
-        if chunks:
-            key = self._key(row)
-            if not self._index.holds(key):
-                self._waiting.append(WorkedDocument(key, row, tuple(chunks)))
-            self.count += len(chunks)
-            passages = OutsidePassages(len(chunks), sum(len(chunk.text.encode()) for chunk in chunks), key)
-        self._catalog.put_outside_document(row, passages, generation=generation)
-        if sum(len(document.chunks) for document in self._waiting) >= PART_CHUNKS:
+        """Add a version of a document. If it has passages that are in no part, it is added by `flush`.
+
+        Until then the catalog does not know it, so that an interrupted build reads it again.
+        """
+        self.count += len(chunks)
+        document = WorkedDocument(self._key(row), row, tuple(chunks))
+        if not chunks or self._index.holds(document.key):
+            self._add(document, generation)
+            return
+        self._waiting.append((document, generation))
+        if sum(len(waiting.chunks) for waiting, _ in self._waiting) >= PART_CHUNKS:
             self.flush()
 
     def holds(self, known: DocumentRow, chunks: Sequence[ChunkRow], *, generation: int) -> bool:
@@ -64,12 +65,16 @@ class PartSink:
         return (stored.key, stored.count) == (self._key(known), len(chunks))
 
     def flush(self) -> None:
-        """Embed and write what was put and is in no part yet."""
-        if self._waiting:
-            documents, self._waiting = self._waiting, []
-            vectors = embed_passages(documents, self._encoder, self._settings, known=hash_set(()))
-            write_part(self._store, documents, vectors)
-            self._index.refresh()
+        """Embed what was put and is in no part yet, write it as a part, and add it to the catalog."""
+        if not self._waiting:
+            return
+        waiting, self._waiting = self._waiting, []
+        documents = [document for document, _ in waiting]
+        vectors = embed_passages(documents, self._encoder, self._settings, known=hash_set(()))
+        write_part(self._store, documents, vectors)
+        self._index.refresh()
+        for document, generation in waiting:
+            self._add(document, generation)
 
     def blocks(self, documents: Sequence[tuple[DocumentRow, str]]) -> Iterator[PassageBlock]:
         """Yield the passages of documents, given with the keys of their parts, with their vectors.
@@ -87,9 +92,21 @@ class PartSink:
             if count >= most:
                 return
             block = self._block(key, None)
-            count += len(block.chunks)
-            # Two documents may have had one path one after the other, when their parts were written.
-            yield replace(block, documents=[replace(block.documents[0], path=key)] * len(block.chunks))
+            taken = min(len(block.chunks), most - count)
+            count += taken
+            yield PassageBlock(
+                # Two documents may have had one path one after the other, when their parts were written.
+                [replace(block.documents[0], path=key)] * taken,
+                block.chunks[:taken],
+                block.vectors[:taken],
+                block.classical[:taken],
+                block.has_classical[:taken],
+            )
+
+    def _add(self, document: WorkedDocument, generation: int) -> None:
+        size = sum(len(chunk.text.encode()) for chunk in document.chunks)
+        passages = OutsidePassages(len(document.chunks), size, document.key) if document.chunks else None
+        self._catalog.put_outside_document(document.row, passages, generation=generation)
 
     def _key(self, row: DocumentRow) -> str:
         return self._settings.document_key(row.hash, PurePosixPath(row.path).name)

@@ -54,7 +54,7 @@ class RayEngine:
 
     @property
     def writes_parts(self) -> bool:
-        """True."""
+        """It can: parts are all that nodes write."""
         return True
 
     @contextmanager

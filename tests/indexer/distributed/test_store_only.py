@@ -21,6 +21,7 @@ from echo_index.indexer.building.build_files import build_index
 from echo_index.indexer.building.document_sync import BuildReport
 from echo_index.indexer.building.engine import LOCAL, Engine
 from echo_index.indexer.building.removal import remove_documents
+from echo_index.indexer.distributed import part_sink
 from echo_index.indexer.distributed.ray_engine import RayEngine
 from echo_index.indexer.documents.chunking import Chunking
 from echo_index.indexer.generations.manifest import read_manifest
@@ -178,7 +179,7 @@ def test_what_could_not_be_published_is_published_by_the_next_build(
     assert leftovers(store) == NOTHING_LEFT
 
 
-def test_what_no_node_has_embedded_is_embedded_here(
+def test_what_no_node_has_embedded_is_embedded_here_though_it_is_interrupted_first(
     build: Build, folder: Path, store: str, encoder: EchoEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(NeverEmbeds, "encode_document_pairs", EchoEncoder.encode_document_pairs)
@@ -186,10 +187,19 @@ def test_what_no_node_has_embedded_is_embedded_here(
     def look(stage: str, done: int, total: int | None) -> None:
         if stage == "distributing" and done == total:
             (folder / "note1.md").write_text("# Changed\n\nIt was changed just now.\n")
+            (folder / "note2.md").write_text("# Changed\n\nThis, too.\n")
 
-    build(store=store, store_only=True, progress=look)
+    def stop(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as interrupted, pytest.raises(KeyboardInterrupt):
+        interrupted.setattr(part_sink, "write_part", stop)
+        build(store=store, store_only=True, progress=look)
+    build()
     [text] = seen(store, encoder)["docs/note1.md"]
-    assert "changed just now" in text
+    assert "It was changed just now." in text
+    build("local", LOCAL)
+    assert seen(store, encoder) == seen(folder.parent / "local", encoder)
 
 
 def test_a_rebuild_may_bring_passages_into_the_folder_and_out_of_it(
