@@ -42,6 +42,8 @@ from echo_index.indexer.vectors.recall import HeldOutQueries
 if TYPE_CHECKING:
     from echo_index.embeddings.encoder import EchoEncoder
     from echo_index.embeddings.vectors.paired_embeddings import EmbeddingPair
+    from echo_index.indexer.catalog.records import Counts
+    from echo_index.indexer.vectors.normalization import NormalizationPair
 
 Stage = Literal["distributing", "reading", "embedding", "normalizing", "indexing", "publishing"]
 Progress = Callable[[Stage, int, int | None], None]
@@ -386,7 +388,13 @@ class BuildSession:
             )
             store_queries(self.catalog, HeldOutQueries.of(vectors))
         self.progress("indexing", 0, counts.chunks)
-        report.vector_index = commit_generation(
+        report.vector_index = self.make_visible(generation, counts, normalizations).vector_index
+
+    def make_visible(
+        self, generation: int, counts: Counts, normalizations: NormalizationPair, *, store: str = ""
+    ) -> Manifest:
+        """Commit a generation with what this build knows of it; `store` is where its passages are, if there alone."""
+        return commit_generation(
             self.index_dir,
             self.catalog,
             generation=generation,
@@ -396,16 +404,16 @@ class BuildSession:
             chunking=asdict(self.chunking),
             context=self.context,
             normalizations=normalizations,
-            canaries=self.before.canaries if self.before else self.canaries(),
+            canaries=self.before.canaries if self.before else self._canaries(),
             before=self.visible,
-        ).vector_index
+            store=store,
+        )
 
     def _has_lost_classical_vectors(self, before: Manifest) -> bool:
         classical = before.normalizations.classical
         return not (classical is None or classical.is_identity or self.catalog.keeps_classical_vectors)
 
-    def canaries(self) -> tuple[Canary, ...]:
-        """Return texts with the vectors that the encoder gives them now."""
+    def _canaries(self) -> tuple[Canary, ...]:
         vectors = self.encoder.encode_documents(_CANARIES)
         return tuple(Canary(text, tuple(vector)) for text, vector in zip(_CANARIES, vectors.tolist(), strict=True))
 

@@ -6,7 +6,6 @@ import random
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 from echo_index.indexer.catalog.catalog import CATALOG, Catalog
 from echo_index.indexer.catalog.exchange_rows import CatalogFilling
 from echo_index.indexer.catalog.outside_documents import outside_keys
-from echo_index.indexer.generations.commit import commit_generation, remove_replaced_files
+from echo_index.indexer.generations.commit import remove_replaced_files
 from echo_index.indexer.stores.publishing import publish_index, remembered_store
 from echo_index.indexer.vectors.normalization_estimate import estimate_normalizations
 
@@ -43,20 +42,8 @@ def commit_to_store(session: BuildSession, parts: PassageParts) -> None:
     report.documents, report.chunks = counts.documents, counts.chunks
     report.failures += catalog.failures(generation=generation)
     if changed:
-        commit_generation(
-            session.index_dir,
-            catalog,
-            generation=generation,
-            counts=counts,
-            fingerprint=session.encoder.fingerprint,
-            encoder=session.encoder.config(),
-            chunking=asdict(session.chunking),
-            context=session.context,
-            normalizations=before.normalizations if before else _estimated(session, parts),
-            canaries=before.canaries if before else session.canaries(),
-            before=session.visible,
-            store=str(remembered_store(catalog)),
-        )
+        normalizations = before.normalizations if before else _estimated(session, parts)
+        session.make_visible(generation, counts, normalizations, store=str(remembered_store(catalog)))
     else:
         remove_replaced_files(session.index_dir, catalog)
     report.published = publish_index(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ray_cluster import TwoNodes, catalog_content
+from ray_workers import NeverEmbeds
 
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.vectors.vector_ops import Vectors
@@ -25,14 +26,6 @@ from echo_index.retriever.search.retriever import Retriever
 
 CHUNKING = Chunking(64, 8)
 _NEARLY = 0.01
-
-
-class NeverEmbeds(EchoEncoder):
-    """An encoder on the machine of the build that must leave the passages to the cluster."""
-
-    def encode_document_pairs(self, texts):  # type: ignore[no-untyped-def]
-        assert not texts, "the cluster has not embedded this"
-        return iter(())
 
 
 def build(
