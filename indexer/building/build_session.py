@@ -120,22 +120,30 @@ def begin_build(
     try:
         remember_store(session.catalog, store, rebuild=rebuild)
         choose_passages_place(session.catalog, store_only)
+        if session.catalog.keeps_passages_outside:
+            _validate_for_store(session, compare=compare, context=context, index_kind=index_kind, recall=recall)
     except BaseException:
         session.catalog.close()
         raise
     session.catalog.keep_classical_vectors(session.catalog.keeps_classical_vectors if compare is None else compare)
     if context is not None and context != session.context:
-        _validate_can_change(session)
         change_context(session.catalog, context, generation=session.generation)
     if index_kind is not None or recall is not None:
         change_choice(session.catalog, kind=index_kind, recall=recall, generation=session.generation)
     return session
 
 
-def _validate_can_change(session: BuildSession) -> None:
-    """Raise an error if another context would need passages that are in a store alone."""
-    if session.catalog.keeps_passages_outside and session.catalog.current_documents():
-        session.catalog.close()
+def _validate_for_store(
+    session: BuildSession, *, compare: bool | None, context: str | None, index_kind: str | None, recall: float | None
+) -> None:
+    """Raise an error if a build is asked for what an index with its passages in a store alone cannot have."""
+    wanted = {"--compare": compare, "--index-kind": index_kind is not None, "--recall": recall is not None}
+    if refused := [name for name, is_wanted in wanted.items() if is_wanted]:
+        raise IndexMismatch(
+            f"An index whose passages are in a store alone has no {' and no '.join(refused)}.",
+            remedy="Leave it out, or build without --store-only.",
+        )
+    if context not in (None, session.context) and session.catalog.current_documents():
         raise IndexMismatch(
             f"The passages of the index in {session.index_dir} are in a store alone, with another context.",
             remedy="Rebuild it with --rebuild.",

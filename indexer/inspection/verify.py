@@ -51,17 +51,29 @@ def verify_index(index_dir: Path, *, load_encoder: LoadEncoder | None = None, re
     with writer_lock(index_dir):
         manifest_check = _check_manifest(index_dir, repair=repair)
         manifest = complete_manifest(index_dir)
-        if manifest.store:
-            return [manifest_check, Check("passages", f"in {manifest.store} alone, where they are not checked")]
         try:
             catalog = Catalog(index_dir / manifest.catalog_file, write=True)
         except IndexDamaged as damage:
             return [manifest_check, Check("catalog", manifest.catalog_file, (damage.message,))]
         with closing(catalog):
             try:
+                if manifest.store:
+                    return [manifest_check, *_verify_list(manifest, catalog)]
                 return [manifest_check, *_verify(index_dir, manifest, catalog, load_encoder, repair=repair)]
             except IndexDamaged as damage:  # too badly for its rows to be read
                 return [manifest_check, Check("catalog", manifest.catalog_file, (damage.message,))]
+
+
+def _verify_list(manifest: Manifest, catalog: Catalog) -> list[Check]:
+    """Check the list of documents of an index whose passages are in a store alone."""
+    counts = catalog.counts(generation=manifest.generation)
+    listed, expected = (counts.documents, counts.chunks), (manifest.documents, manifest.chunks)
+    documents, chunks = listed
+    problem = f"it lists {documents} documents with {chunks} passages, the manifest {expected[0]} with {expected[1]}"
+    return [
+        Check("catalog", f"{documents} documents", () if listed == expected else (problem,)),
+        Check("passages", f"in {manifest.store} alone, where they are not checked"),
+    ]
 
 
 def _check_manifest(index_dir: Path, *, repair: bool) -> Check:

@@ -106,6 +106,8 @@ def choose_passages_place(catalog: Catalog, store_only: bool | None) -> None:
             place = "in its folder" if wanted else "in a store alone"
             raise IndexMismatch(f"The passages of this index are {place}.", remedy="Rebuild it with --rebuild.")
         catalog.keep_passages_outside(wanted)
+    if wanted:
+        catalog.keep_classical_vectors(False)  # which comparisons use, in a folder
 
 
 def remembered_store(catalog: Catalog) -> StoreLocation | None:

@@ -247,5 +247,16 @@ def test_what_needs_the_passages_in_the_folder_is_refused_in_one_sentence(
         build(context="Notes of a test.")
     with pytest.raises(IndexMismatch, match="only builds of files"):
         index_documents([], index, encoder=encoder, chunking=Chunking(64, 8))
-    assert [check.name for check in verify_index(index)] == ["manifest", "passages"]
+    for options in ({"compare": True}, {"index_kind": "exact"}, {"recall": 0.9}):
+        with pytest.raises(IndexMismatch, match=r"alone has no --(compare|index-kind|recall)\. Leave it"):
+            build(**options)
+    checks = verify_index(index)
+    assert [(check.name, check.problems) for check in checks] == [("manifest", ()), ("catalog", ()), ("passages", ())]
+    [catalog] = index.glob("catalog*.sqlite")
+    with closing(sqlite3.connect(catalog)) as connection, connection:
+        lost = connection.execute("SELECT * FROM outside_passages LIMIT 1").fetchone()
+        connection.execute("DELETE FROM outside_passages WHERE document = ?", lost[:1])
+    assert "the manifest" in verify_index(index)[1].problems[0]
+    with closing(sqlite3.connect(catalog)) as connection, connection:
+        connection.execute("INSERT INTO outside_passages VALUES (?, ?, ?, ?)", lost)
     assert seen(index, encoder), "nothing of this did harm"
