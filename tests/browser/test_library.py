@@ -142,6 +142,7 @@ def test_a_build_is_shown_to_all_visitors_and_can_be_stopped_and_continued(visit
     page.reload()
     turn_to(page, "Library")
     expect(page.locator("#sources textarea")).to_have_value(str(first))
+    visitor = visit(new_library)  # before the build, which may be over while a page loads
     page.locator("#sources textarea").fill(f"{first}\n{many}")
     _build(page)
     expect(page.locator("#progress")).to_contain_text("Embedding passages", timeout=LONG)
@@ -151,11 +152,12 @@ def test_a_build_is_shown_to_all_visitors_and_can_be_stopped_and_continued(visit
     expect(page.get_by_role("progressbar")).to_be_visible()
     expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
 
-    visitor = visit(new_library)
-    expect(search(visitor, "When does the ferry sail?").first).to_contain_text("noon")
     turn_to(visitor, "Library")
     expect(visitor.get_by_role("progressbar")).to_be_visible()
     expect(visitor.locator("#progress")).to_contain_text(f" of {_MANY}", timeout=LONG)
+    turn_to(visitor, "Search")
+    expect(search(visitor, "When does the ferry sail?").first).to_contain_text("noon")
+    turn_to(visitor, "Library")
 
     page.get_by_role("button", name="Stop", exact=True).click()
     for watched in (page, visitor):
