@@ -25,7 +25,7 @@ from echo_index.indexer.catalog.bm25_search import (
     visible_languages,
 )
 from echo_index.indexer.catalog.document_fields import field_counts
-from echo_index.indexer.catalog.fts_index import remove_chunks
+from echo_index.indexer.catalog.fts_index import merge_full_text, remove_chunks
 from echo_index.indexer.catalog.outside_passages import (
     OutsidePassages,
     has_outside_passages,
@@ -84,7 +84,7 @@ from echo_index.indexer.catalog.vector_tables import (
 from echo_index.indexer.catalog.visibility_sql import FROM_VISIBLE_CHUNKS, VISIBLE, filter_sql
 from echo_index.indexer.documents.chunking import embedded_text
 from echo_index.indexer.documents.fields import Field
-from echo_index.indexer.storage.sqlite import Connection, Database
+from echo_index.indexer.storage.sqlite import FREED_SHARE, Connection, Database
 
 CATALOG = "catalog.sqlite"
 _CLASSICAL = "classical vectors"  # the setting: `yes` if builds store them
@@ -271,8 +271,9 @@ class Catalog:
         self.database.flush()
 
     def compact(self) -> None:
-        """Give the space of what was deleted back to the disk, if it is much of the file."""
-        self.database.compact()
+        """Merge the full text if most of it is new, and give the space of what was deleted back, if it is much."""
+        is_merged = merge_full_text(self.database)
+        self.database.compact(least_freed=0.0 if is_merged else FREED_SHARE)
 
     def failures(self, *, generation: int) -> list[tuple[str, str]]:
         """Return (path, reason) of the documents that could not be read, ordered by path."""

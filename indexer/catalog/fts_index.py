@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 
+from echo_index.errors import IndexBusy, IndexUnwritable
 from echo_index.indexer.storage.sqlite import Connection, Database, Parameters
 from echo_index.indexer.text.analyzer import TERM_PUNCTUATION, analyzer_version, document_terms, exact_text
 from echo_index.indexer.text.language_detection import ENGLISH, detect_language
@@ -25,6 +27,10 @@ So they are filled anew where another version of the analyzer wrote them, see `a
 """
 _ANALYZER = "analyzer"
 """The name of the setting with the version of the analyzer that wrote the full text."""
+
+_MERGED = "full text merged"
+"""The name of the setting with the id of the newest chunk when the full text was last merged."""
+_NEW_SHARE = 0.5  # of all chunks; merging takes as long as to write all of the full text
 
 _CODE = "code"  # the format
 _SEARCHED_COLUMNS = "searched.id, documents.language, searched.text, searched.title, searched.headings"
@@ -62,9 +68,28 @@ def fill_full_text(connection: Connection) -> None:
         connection.execute(f"DROP TABLE IF EXISTS {table}")  # because deleting rows of a damaged table may fail
         connection.execute(statement)
         connection.executemany(insert, rows(connection))
+    connection.execute("DELETE FROM settings WHERE name = ?", (_MERGED,))
     connection.executemany(
         "INSERT OR REPLACE INTO settings VALUES (?, ?)", [(BASIC_LETTERS, "1"), (_ANALYZER, analyzer_version())]
     )
+
+
+def merge_full_text(database: Database) -> bool:
+    """Merge what many transactions have written, if half of the chunks came after the last time; return whether it was.
+
+    A tenth of it is saved. If it fails, nothing is lost or changed.
+    """
+    [(newest, count, merged)] = database.rows(
+        "SELECT coalesce(max(id), 0), count(*), (SELECT value FROM settings WHERE name = ?) FROM chunks", (_MERGED,)
+    )
+    if newest - int(merged or 0) <= _NEW_SHARE * count:
+        return False
+    with suppress(IndexBusy, IndexUnwritable), database.transaction() as connection:
+        for table in _TABLES:
+            connection.execute(f"INSERT INTO {table} ({table}) VALUES ('optimize')")
+        connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (_MERGED, str(newest)))
+        return True
+    return False
 
 
 def full_text_is_current(catalog: Database | Connection) -> bool:

@@ -111,6 +111,7 @@ def commit_catalog(index_dir: Path, unnamed: Path, manifest: Manifest, before: M
             if other != path:
                 delete_catalog(other)
         _remove_old_generations(index_dir, catalog, manifest, before)
+        catalog.compact()
 
 
 def remove_replaced_files(index_dir: Path, catalog: Catalog) -> None:

@@ -668,3 +668,37 @@ def test_a_text_that_is_repeated_very_often_is_not_looked_for_among_its_repetiti
         return counted
 
     assert steps(2_000) < 6 * steps(500), "four times the passages, and not sixteen times the work"
+
+
+def test_the_full_text_is_merged_once_half_of_it_is_new(catalog: Catalog) -> None:
+    def parts() -> int:
+        return int(catalog.database.value("SELECT count(DISTINCT segid) FROM terms_idx"))
+
+    for number in range(8):
+        put(catalog, f"{number}.txt", f"the common zebra {number}")
+    before, pages = visible(catalog, 1), catalog.database.value("PRAGMA page_count")
+    assert len(before["matches"]) == 8  # type: ignore[arg-type]
+    assert parts() > 1
+    catalog.compact()
+    assert parts() == 1
+    assert catalog.database.value("PRAGMA page_count") <= pages
+    assert visible(catalog, 1) == before
+
+    for number in range(8, 17):
+        put(catalog, f"{number}.txt", f"the common zebra {number}")
+        assert parts() > 1
+        catalog.compact()
+        assert (parts() == 1) == (number == 16)
+    assert len(visible(catalog, 1)["matches"]) == 17  # type: ignore[arg-type]
+    assert_intact(catalog.path)
+
+
+def test_a_full_text_that_cannot_be_merged_stays_as_it_is(catalog: Catalog) -> None:
+    put(catalog, "a.txt", "the common zebra")
+    put(catalog, "b.txt", "another common zebra")
+    before = visible(catalog, 1)
+    catalog.database.rows("PRAGMA query_only = ON")
+    catalog.compact()
+    catalog.database.rows("PRAGMA query_only = OFF")
+    assert visible(catalog, 1) == before
+    assert_intact(catalog.path)

@@ -226,10 +226,13 @@ def test_the_full_text_is_filled_anew_when_the_analyzer_has_changed(
         with closing(Catalog(path, create=True)) as catalog:
             row = ChunkRow(text, (), 0, len(text), None, 1, text.encode())
             catalog.put_document(DocumentRow("a.txt", "a", 1, 1, "text", "a"), [row], generation=1)
+            catalog.compact()
+            assert catalog.setting("full text merged") == "1"
         assert full_text_is_right(path)
     assert not full_text_is_right(path)
     with closing(Catalog(path, write=True)) as catalog:
         assert full_text_is_right(path)
+        assert catalog.setting("full text merged") is None
         catalog.remove_documents(["a.txt"], generation=2)
         catalog.purge(before=2)
     assert full_text_is_right(path)
