@@ -26,7 +26,7 @@ from benchmarks.encode.machine import machine
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.generation.text_generation import generate
 from echo_index.embeddings.models.bundled import DEFAULT_MODEL
-from echo_index.embeddings.models.language_model import load_model
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.indexer.building.build_files import build_index
 from echo_index.indexer.sources.source import Source
 

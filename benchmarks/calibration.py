@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.models.bundled import DEFAULT_MODEL
-from echo_index.embeddings.models.language_model import load_model
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.embeddings.runtime.atomic_write import replace_file
 from echo_index.embeddings.text.echo_prompt import EchoPrompt
 from echo_index.embeddings.vectors.layer_views import LayerView

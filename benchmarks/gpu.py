@@ -28,7 +28,8 @@ from echo_index.embeddings.decoder.weights import tensor_shapes
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.gpu.decoder_check import decoder_agrees, transformers_backend
 from echo_index.embeddings.models.bundled import DEFAULT_MODEL
-from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.embeddings.runtime.executor import run_on_executor
 from echo_index.embeddings.text.batching import batches_by_length
 

@@ -28,7 +28,8 @@ from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.generation.chat_template import conversation_tokens
 from echo_index.embeddings.generation.text_generation import generate
 from echo_index.embeddings.models.bundled import DEFAULT_MODEL
-from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.indexer.building.build_files import build_index
 from echo_index.indexer.catalog.records import SearchFilter
 from echo_index.indexer.generations.manifest import MANIFEST, read_manifest

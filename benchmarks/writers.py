@@ -24,7 +24,7 @@ from benchmarks.encode.corpus import GUIDE
 from benchmarks.encode.machine import machine
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.models.bundled import DEFAULT_MODEL
-from echo_index.embeddings.models.language_model import load_model
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.indexer.building.build_files import build_index
 from echo_index.indexer.sources.source import Source
 from echo_index.retriever.rag.adapters import document_from_hit
@@ -89,7 +89,7 @@ def _measure(writer: str, passages: Path, *, threads: int) -> dict[str, float]:
 
     from echo_index.embeddings.generation.chat_template import conversation_tokens
     from echo_index.embeddings.generation.text_generation import generate
-    from echo_index.embeddings.models.language_model import load_writer
+    from echo_index.embeddings.models.model_loading import load_writer
     from echo_index.retriever.rag.adapters import hit_from_document
     from echo_index.retriever.rag.answer_prompt import answer_prompt
     from echo_index.retriever.rag.chat_model import EchoChatModel, conversation

@@ -29,8 +29,9 @@ from echo_index.embeddings.encoder_config import (
 from echo_index.embeddings.gpu.batch_budget import batch_token_budget
 from echo_index.embeddings.hidden_states import HiddenStateExtractor
 from echo_index.embeddings.models.gguf import Notice
-from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.models.language_model import LanguageModel
 from echo_index.embeddings.models.linear_head import combine_views
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.embeddings.models.profiles import find_profile
 from echo_index.embeddings.runtime.devices import DeviceChoice
 from echo_index.embeddings.runtime.executor import run_on_executor

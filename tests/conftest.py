@@ -49,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _embedded_model(name: str, config: pytest.Config) -> LanguageModel:
     """Load a real model from the cache of this run, also if the first test that asks for it has a cache of its own."""
-    from echo_index.embeddings.models.language_model import load_model
+    from echo_index.embeddings.models.model_loading import load_model
 
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("ECHO_INDEX_CACHE", config.stash[_CACHE])
@@ -79,7 +79,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_model(tiny_folder: Path) -> LanguageModel:
     """Return a random Llama with four layers: for everything that does not ask what a text means."""
-    from echo_index.embeddings.models.language_model import load_model
+    from echo_index.embeddings.models.model_loading import load_model
 
     return load_model(str(tiny_folder), device="cpu")
 
@@ -105,7 +105,7 @@ def any_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     """Return a random model of each architecture, those that run on our layers and those that do not."""
     from tiny_models import ARCHITECTURES, save_model
 
-    from echo_index.embeddings.models.language_model import load_model
+    from echo_index.embeddings.models.model_loading import load_model
 
     folder = tmp_path_factory.mktemp(request.param)
     return load_model(str(save_model(folder, ARCHITECTURES[request.param]())), device="cpu")

@@ -41,6 +41,7 @@ OWNERS = {
     ),
     "transformers": (
         "embeddings/models/language_model.py",
+        "embeddings/models/transformers_model.py",
         "embeddings/models/lora.py",
         "embeddings/decoder/config.py",
         "embeddings/models/gguf.py",

@@ -58,7 +58,7 @@ def train_answer_adapter(
         MissingPackage: a package of the extra `tune` is missing.
         EchoIndexError: the model or index cannot be opened, or the folder cannot be written to.
     """
-    from echo_index.embeddings.models.language_model import load_model
+    from echo_index.embeddings.models.model_loading import load_model
     from echo_index.embeddings.training.continuation_trainer import tune_continuations
     from echo_index.retriever.tuning.answer_examples import answer_examples
 

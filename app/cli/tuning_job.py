@@ -185,7 +185,7 @@ def _written_pairs(
     Raises:
         SourceError: several processes train: all would write the same questions.
     """
-    from echo_index.embeddings.models.language_model import load_writer
+    from echo_index.embeddings.models.model_loading import load_writer
     from echo_index.indexer.generations.snapshot import open_snapshot
     from echo_index.retriever.evaluation.line_store import LineStore
     from echo_index.retriever.search.retriever import Retriever

@@ -55,7 +55,7 @@ def open_encoder(
     """
     from echo_index.embeddings.encoder import EchoEncoder
     from echo_index.embeddings.models.bundled import DEFAULT_MODEL
-    from echo_index.embeddings.models.language_model import load_model
+    from echo_index.embeddings.models.model_loading import load_model
     from echo_index.embeddings.models.profiles import reminding_of
     from echo_index.embeddings.models.resolve import full_name
     from echo_index.embeddings.text.echo_prompt import EchoPrompt

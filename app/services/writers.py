@@ -117,7 +117,7 @@ def local_writer(
         MissingPackage: a package that the model needs is not installed.
         DeviceError: the device does not exist.
     """
-    from echo_index.embeddings.models.language_model import load_writer, only_answer_adapter
+    from echo_index.embeddings.models.model_loading import load_writer, only_answer_adapter
     from echo_index.retriever.rag.local_writer import LocalWriter
 
     model = load_writer(name, device=device, notice=notice)

@@ -18,7 +18,7 @@ from torch import nn
 from echo_index.embeddings.decoder import linear as kernels
 from echo_index.embeddings.decoder.weights import Projection
 from echo_index.embeddings.encoder import EchoEncoder
-from echo_index.embeddings.models.language_model import load_model
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.embeddings.models.profiles import profile_for
 from echo_index.embeddings.text.echo_prompt import EchoPrompt
 from echo_index.embeddings.text.prompt_tokens import EchoTokens, PromptTokenizer

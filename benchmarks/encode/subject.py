@@ -10,7 +10,7 @@ from benchmarks.encode.corpus import draw_documents, draw_sentences, guide_sente
 from benchmarks.encode.engines import linear_weights
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.models.bundled import EMBEDDED_MODELS
-from echo_index.embeddings.models.language_model import load_model
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.errors import EchoIndexError
 from echo_index.retriever.evaluation.datasets import SentencePairs
 

@@ -1,4 +1,4 @@
-"""Load language models with their tokenizer, weights, adapter and profile; equal models are shared."""
+"""A language model with its tokenizer, weights, adapter and profile, which embeds and writes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, cast
-from weakref import WeakValueDictionary
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
 from echo_index.embeddings.decoder.activation_observer import cached_smoothing, measure_smoothing
@@ -29,14 +26,11 @@ from echo_index.embeddings.decoder.precision_check import sample_texts
 from echo_index.embeddings.decoder.prompt_cache import PromptCache
 from echo_index.embeddings.decoder.smoothquant import Smoothing
 from echo_index.embeddings.decoder.weights import Tensors, map_tensors, validate_tensors
-from echo_index.embeddings.models.bundled import DEFAULT_MODEL, bundled_adapter, bundled_answer_adapter
-from echo_index.embeddings.models.gguf import Notice
+from echo_index.embeddings.models.bundled import bundled_adapter
 from echo_index.embeddings.models.linear_head import LinearHead, is_linear_head
 from echo_index.embeddings.models.lora import (
     adapted_tensors,
-    base_model_name,
     deltas_by_layer,
-    is_adapter,
     is_answer_adapter,
     profile_with_adapter,
     read_deltas,
@@ -44,19 +38,15 @@ from echo_index.embeddings.models.lora import (
     with_adapter,
 )
 from echo_index.embeddings.models.profiles import Profile, profile_for
-from echo_index.embeddings.models.quantized import quantized_folder
-from echo_index.embeddings.models.resolve import find_model, full_name
-from echo_index.embeddings.models.weights_hash import hash_weights
-from echo_index.embeddings.runtime.devices import Device, DeviceChoice, choose_device
+from echo_index.embeddings.models.transformers_model import load_causal_lm, unreadable_model
+from echo_index.embeddings.models.weights_hash import file_states, hash_weights
+from echo_index.embeddings.runtime.devices import Device
 from echo_index.embeddings.runtime.executor import run_on_executor
 from echo_index.embeddings.text.tokenizer import ModelTokenizer
 from echo_index.errors import ModelError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-_LOADED: WeakValueDictionary[tuple[object, ...], LanguageModel] = WeakValueDictionary()
-_LOADING = Lock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +74,99 @@ class LanguageModel:
     _tensors: Tensors = field(default_factory=dict, repr=False)
     """Memory-mapped when the model is loaded; empty if only transformers can read the weights."""
     _built: dict[object, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def read(cls, name: str, folder: Path, *, device: Device) -> LanguageModel:
+        """Read the model in a folder; its weights are mapped, or loaded now if only transformers can read them.
+
+        Raises:
+            ModelError: it cannot be read.
+        """
+        try:
+            config = read_decoder_config(folder)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise unreadable_model(folder, error) from None
+        tensors = {} if config is None else map_tensors(folder)
+        if config is not None and tensors:
+            validate_tensors(tensors, config, folder=folder)
+        model = cls(
+            name=name,
+            folder=folder,
+            profile=profile_for(name),
+            tokenizer=ModelTokenizer.load(folder),
+            decoder_config=config,
+            adapter=None,
+            weights_hash=hash_weights(folder, None),
+            device=device,
+            _tensors=tensors,
+        )
+        if not tensors:
+            model.causal_lm  # noqa: B018 - raises now if the weights cannot be loaded
+        return model
+
+    @classmethod
+    def read_quantized(cls, name: str, folder: Path, *, device: Device) -> LanguageModel:
+        """Read a model that `quantize_model` has written into a folder."""
+        return cls(
+            name=name,
+            folder=folder,
+            profile=profile_for(name),
+            tokenizer=ModelTokenizer.load(folder),
+            decoder_config=read_decoder_config(folder),
+            adapter=None,
+            weights_hash=hash_weights(folder, None),
+            device=device,
+            is_quantized=True,
+        )
+
+    def adapted(self, adapter: Path) -> LanguageModel:
+        """Return this model with an adapter that embeds; what the adapter leaves unchanged is shared.
+
+        Raises:
+            ModelError: the adapter cannot be read, or does not fit.
+        """
+        tensors = adapted_tensors(adapter, self.weights()) if self.embeds_natively else None
+        model = replace(
+            self,
+            profile=profile_with_adapter(adapter, self.profile),
+            adapter=adapter.resolve(),
+            weights_hash=hash_weights(self.folder, adapter),
+            head=LinearHead.load(adapter, dimension=self.dimension) if is_linear_head(adapter) else None,
+            without_adapter=self,
+            _tensors=tensors or {},
+            _built={},
+        )
+        if tensors is None:
+            model.base_model  # noqa: B018 - raises now if the adapter does not fit
+        return model
+
+    def answering(self, adapter: Path) -> LanguageModel:
+        """Return this model with an adapter that is trained for answers, built once; all weights are shared.
+
+        Raises:
+            ModelError: the adapter cannot be read, is not one for answers, or does not fit.
+        """
+        if not is_answer_adapter(adapter):
+            raise ModelError(
+                f"The adapter {adapter} is not one for answers.", remedy="Train one: echo-index tune-answers"
+            )
+        if self.is_quantized:
+            raise ModelError(f"The adapter {adapter} needs a model in float32; {self.name} is converted to int8.")
+
+        def load() -> LanguageModel:
+            answering = replace(
+                self,
+                profile=replace(self.profile, writes="completion", refusal_bias=refusal_bias(adapter)),
+                generation_adapter=adapter.resolve(),
+                weights_hash=hash_weights(self.folder, adapter),
+                without_adapter=self,
+                _built={},
+            )
+            # raises now if the adapter does not fit
+            answering.generation_decoder if self.uses_native_decoder else answering.causal_lm  # noqa: B018
+            return answering
+
+        return cast("LanguageModel", self._build_once(("answers", file_states(adapter)), load))
 
     @property
     def uses_native_decoder(self) -> bool:
@@ -243,7 +326,7 @@ class LanguageModel:
 
     def _build_causal_lm(self) -> PreTrainedModel:
         if self.generation_adapter is None or self.without_adapter is None:
-            return _load_causal_lm(self.folder, device=self.device)
+            return load_causal_lm(self.folder, device=self.device)
         return with_adapter(self.without_adapter.causal_lm, self.generation_adapter)
 
     def weights(self) -> Tensors:
@@ -265,202 +348,3 @@ class LanguageModel:
         if name not in self._built:
             run_on_executor(build_first)
         return self._built[name]
-
-
-def load_model(
-    name: str = DEFAULT_MODEL,
-    *,
-    adapter: Path | Literal["own"] | None = None,
-    device: DeviceChoice = "auto",
-    notice: Notice = lambda line: None,
-) -> LanguageModel:
-    """Load a model by the name of an embedded model, a folder, a GGUF file or a hub id.
-
-    A model that is still in use is not loaded again but shared, as long as its files are the same; models with
-    different adapters share the weights of their base model.
-
-    Args:
-        name: The model. A folder that contains only an adapter means the base model of that adapter with the adapter.
-        adapter: Folder of an adapter, or "own" for the one that echo-index bundles for this model, if there is one.
-        device: Device for the model.
-        notice: Called with a line of text if the first load takes long.
-
-    Raises:
-        ModelError: the model does not exist or cannot be read.
-        MissingPackage: a package that the model needs is not installed.
-        DeviceError: the device does not exist.
-    """
-    chosen_device = choose_device(device)
-    if adapter == "own":
-        adapter = bundled_adapter(name)
-    if adapter is None and (only_adapter := _only_adapter(name)):
-        adapter, name = only_adapter, base_model_name(only_adapter)
-    folder = find_model(name, notice=notice)
-    key: tuple[object, ...] = (full_name(name), _file_states(folder), chosen_device)
-    with _LOADING:
-        base = _LOADED.get(key)
-        if base is None:
-            base = _LOADED[key] = _load_base(name, folder, device=chosen_device)
-        if adapter is None:
-            return base
-        key = (*key, _file_states(adapter))
-        adapted = _LOADED.get(key)
-        if adapted is None:
-            adapted = _LOADED[key] = _load_adapted(base, adapter)
-        return adapted
-
-
-def load_writer(
-    name: str = DEFAULT_MODEL, *, device: DeviceChoice = "auto", notice: Notice = lambda line: None
-) -> LanguageModel:
-    """Load a model that only writes text.
-
-    On a CPU, a large model of an architecture that the native decoder runs is converted to int8 at the first call: it
-    takes a quarter of the memory of float32. Any other model is loaded, and shared, as by `load_model`.
-
-    Raises:
-        ModelError, MissingPackage, DeviceError: as in `load_model`.
-    """
-    chosen_device = choose_device(device)
-    if only_adapter := _only_adapter(name):  # `with_answer_adapter` adds it if it is one for answers
-        name = base_model_name(only_adapter)
-    folder = quantized_folder(name, notice=notice) if chosen_device.name == "cpu" else None
-    if folder is None:
-        return load_model(name, device=device, notice=notice)
-    key: tuple[object, ...] = (full_name(name), _file_states(folder), chosen_device)
-    with _LOADING:
-        model = _LOADED.get(key)
-        if model is None:
-            model = _LOADED[key] = LanguageModel(
-                name=full_name(name),
-                folder=folder,
-                profile=profile_for(name),
-                tokenizer=ModelTokenizer.load(folder),
-                decoder_config=read_decoder_config(folder),
-                adapter=None,
-                weights_hash=hash_weights(folder, None),
-                device=chosen_device,
-                is_quantized=True,
-            )
-        return model
-
-
-def with_answer_adapter(model: LanguageModel, adapter: Path | Literal["own"] = "own") -> LanguageModel | None:
-    """Return a model that shares the weights of `model` and writes answers with an adapter that is trained for them.
-
-    None if "own" is wanted and echo-index bundles no such adapter for the model.
-
-    Raises:
-        ModelError: the adapter cannot be read, is not one for answers, or does not fit the model.
-    """
-    base = model.without_adapter or model
-    folder = bundled_answer_adapter(base.name) if adapter == "own" else adapter
-    if folder is None:
-        return None
-    if not is_answer_adapter(folder):
-        raise ModelError(f"The adapter {folder} is not one for answers.", remedy="Train one: echo-index tune-answers")
-    if base.is_quantized:
-        raise ModelError(f"The adapter {folder} needs a model in float32; {base.name} is converted to int8.")
-
-    def load() -> LanguageModel:
-        answering = replace(
-            base,
-            profile=replace(base.profile, writes="completion", refusal_bias=refusal_bias(folder)),
-            generation_adapter=folder.resolve(),
-            weights_hash=hash_weights(base.folder, folder),
-            without_adapter=base,
-            _built={},
-        )
-        # raises now if the adapter does not fit
-        answering.generation_decoder if base.uses_native_decoder else answering.causal_lm  # noqa: B018
-        return answering
-
-    return cast("LanguageModel", base._build_once(("answers", _file_states(folder)), load))
-
-
-def only_answer_adapter(name: str) -> Path | None:
-    """Return the folder if a name is that of a folder with an adapter for answers and no model.
-
-    Raises:
-        ModelError: the adapter is trained for another prompt.
-    """
-    folder = _only_adapter(name)
-    return folder if folder is not None and is_answer_adapter(folder) else None
-
-
-def _only_adapter(name: str) -> Path | None:
-    """Return the folder if a name is that of a folder with an adapter and no model."""
-    path = Path(name).expanduser()
-    return path if is_adapter(path) and not (path / "config.json").exists() else None
-
-
-def _load_base(name: str, folder: Path, *, device: Device) -> LanguageModel:
-    try:
-        config = read_decoder_config(folder)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"The model in {folder} cannot be loaded: {_first_line(error)}") from None
-    tensors = {} if config is None else map_tensors(folder)
-    if config is not None and tensors:
-        validate_tensors(tensors, config, folder=folder)
-    model = LanguageModel(
-        name=full_name(name),
-        folder=folder,
-        profile=profile_for(name),
-        tokenizer=ModelTokenizer.load(folder),
-        decoder_config=config,
-        adapter=None,
-        weights_hash=hash_weights(folder, None),
-        device=device,
-        _tensors=tensors,
-    )
-    if not tensors:
-        model.causal_lm  # noqa: B018 - raises now if the weights cannot be loaded
-    return model
-
-
-def _load_adapted(base: LanguageModel, adapter: Path) -> LanguageModel:
-    tensors = adapted_tensors(adapter, base.weights()) if base.embeds_natively else None
-    model = replace(
-        base,
-        profile=profile_with_adapter(adapter, base.profile),
-        adapter=adapter.resolve(),
-        weights_hash=hash_weights(base.folder, adapter),
-        head=LinearHead.load(adapter, dimension=base.dimension) if is_linear_head(adapter) else None,
-        without_adapter=base,
-        _tensors=tensors or {},
-        _built={},
-    )
-    if tensors is None:
-        model.base_model  # noqa: B018 - raises now if the adapter does not fit
-    return model
-
-
-def _file_states(folder: Path) -> tuple[object, ...]:
-    """Return the names, sizes and modification times of the files in a folder."""
-    files = sorted(path for path in folder.glob("*") if path.is_file())
-    return (folder.resolve(), *((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files))
-
-
-def _load_causal_lm(folder: Path, *, device: Device) -> PreTrainedModel:
-    from transformers import AutoConfig, AutoModelForCausalLM
-    from transformers.utils.logging import disable_progress_bar
-
-    disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
-        # Some versions of transformers leave out the softcap of Gemma 2 in any other implementation of attention.
-        has_softcap = getattr(config, "attn_logit_softcapping", None) is not None
-        model = AutoModelForCausalLM.from_pretrained(
-            folder,
-            config=config,
-            dtype=torch.float32,
-            attn_implementation="eager" if has_softcap else None,
-            local_files_only=True,
-        )
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"The model in {folder} cannot be loaded: {_first_line(error)}") from None
-    return cast("PreTrainedModel", model.requires_grad_(False).eval().to(device.name))  # type: ignore[no-untyped-call]
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

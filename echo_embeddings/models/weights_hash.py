@@ -63,3 +63,9 @@ def read_json(path: Path) -> dict[str, object]:
     except ValueError as error:
         raise ModelError(f"The file {path} is not valid JSON: {error}.") from None
     return content if isinstance(content, dict) else {}
+
+
+def file_states(folder: Path) -> tuple[object, ...]:
+    """Return the names, sizes and modification times of the files in a folder."""
+    files = sorted(path for path in folder.glob("*") if path.is_file())
+    return (folder.resolve(), *((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files))

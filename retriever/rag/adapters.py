@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, InstanceOf, TypeAdapter, Vali
 
 from echo_index.embeddings.encoder import EchoEncoder, PrecisionChoice, Progress
 from echo_index.embeddings.models.bundled import DEFAULT_MODEL
-from echo_index.embeddings.models.language_model import load_model
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.embeddings.runtime.devices import DeviceChoice
 from echo_index.embeddings.text.echo_prompt import EchoPrompt
 from echo_index.embeddings.vectors.pooling import Pooling

@@ -26,7 +26,8 @@ from echo_index.embeddings.generation.chat_template import Message, ToolCall, co
 from echo_index.embeddings.generation.grammar import Grammar
 from echo_index.embeddings.generation.text_generation import Generation
 from echo_index.embeddings.models.bundled import DEFAULT_MODEL
-from echo_index.embeddings.models.language_model import LanguageModel, load_writer
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.models.model_loading import load_writer
 from echo_index.embeddings.runtime.devices import DeviceChoice
 from echo_index.errors import TextError
 from echo_index.retriever.rag.local_writer import LocalWriter, visible_pieces, write_text

@@ -11,7 +11,8 @@ from echo_index.embeddings.decoder.prompt_cache import PromptTokens
 from echo_index.embeddings.generation.chat_template import COMPLETION_END, Message, conversation_tokens
 from echo_index.embeddings.generation.grammar import Grammar
 from echo_index.embeddings.generation.text_generation import Generation, generate
-from echo_index.embeddings.models.language_model import LanguageModel, with_answer_adapter
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.models.model_loading import with_answer_adapter
 from echo_index.errors import TextError
 
 

@@ -1,7 +1,7 @@
 from .embeddings.encoder import EchoEncoder as EchoEncoder
 from .embeddings.generation.query_likelihood import QueryLikelihood as QueryLikelihood
 from .embeddings.models.language_model import LanguageModel as LanguageModel
-from .embeddings.models.language_model import load_model as load_model
+from .embeddings.models.model_loading import load_model as load_model
 from .embeddings.sentence_transformers_module import as_sentence_transformer as as_sentence_transformer
 from .embeddings.sentence_transformers_module import save_sentence_transformer as save_sentence_transformer
 from .embeddings.text.echo_prompt import CLASSICAL as CLASSICAL

@@ -11,7 +11,8 @@ import torch
 from benchmarks import gpu
 from benchmarks.gpu import _random_model, _weights_per_token, main
 from echo_index.embeddings.encoder import EchoEncoder
-from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.models.model_loading import load_model
 
 
 def test_a_whole_run(tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

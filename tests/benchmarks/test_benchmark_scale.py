@@ -13,7 +13,7 @@ from indexer_helpers import build, write
 from benchmarks import scale, search
 from benchmarks.clustered_vectors import ClusteredVectors
 from echo_index.embeddings.encoder import EchoEncoder
-from echo_index.embeddings.models.language_model import load_model
+from echo_index.embeddings.models.model_loading import load_model
 
 
 @pytest.fixture(scope="module")

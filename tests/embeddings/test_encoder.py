@@ -23,7 +23,8 @@ from echo_index.embeddings.decoder.linear import Precision
 from echo_index.embeddings.decoder.precision_check import centered_cosines, sample_texts
 from echo_index.embeddings.encoder import EchoEncoder, PrecisionChoice
 from echo_index.embeddings.hidden_states import _MAX_PREFIXES
-from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.embeddings.text.echo_prompt import (
     CLASSICAL,
     TUNED_DOCUMENT,

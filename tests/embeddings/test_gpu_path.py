@@ -24,7 +24,8 @@ from echo_index.embeddings.decoder.parameters import TensorParameters
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.gpu import batch_budget, decoder_check
 from echo_index.embeddings.gpu.batch_budget import batch_token_budget, bytes_per_token
-from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.embeddings.runtime.devices import Device
 from echo_index.errors import ModelError
 

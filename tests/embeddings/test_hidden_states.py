@@ -25,7 +25,8 @@ from echo_index.embeddings.decoder.weights import LayerWeights, layer_weights
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.generation.text_generation import generate
 from echo_index.embeddings.hidden_states import HiddenStateExtractor
-from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.embeddings.text.prompt_tokens import EchoTokens, PromptTokenizer
 from echo_index.embeddings.vectors.pooling import Pooling, pool
 from echo_index.errors import ModelError

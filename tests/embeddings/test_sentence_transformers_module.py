@@ -19,7 +19,7 @@ from sentence_transformers.sentence_transformer.evaluation import InformationRet
 from transformers import AutoModelForCausalLM
 
 from echo_index.embeddings.encoder import EchoEncoder
-from echo_index.embeddings.models.language_model import load_model
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.embeddings.sentence_transformers_module import as_sentence_transformer, save_sentence_transformer
 from echo_index.embeddings.text.echo_prompt import CLASSICAL, EchoPrompt
 from echo_index.embeddings.vectors.layer_views import format_views

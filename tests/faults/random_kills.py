@@ -19,7 +19,8 @@ from pathlib import Path
 import torch
 
 from echo_index.embeddings.encoder import EchoEncoder
-from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.embeddings.vectors.paired_embeddings import EmbeddingPair
 from echo_index.errors import IndexMissing
 from echo_index.indexer.generations.recovery import recover_commit

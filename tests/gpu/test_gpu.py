@@ -12,7 +12,8 @@ from echo_index.embeddings.decoder.linear import Precision
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.generation.text_generation import generate
 from echo_index.embeddings.gpu.decoder_check import decoder_agrees
-from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.indexer.catalog.vector_codes import encode_vectors
 from echo_index.indexer.vectors.device_choice import choose_placement
 from echo_index.indexer.vectors.exact_index import ExactIndex

@@ -20,8 +20,8 @@ from echo_index.app.api.application import make_api
 from echo_index.app.api.limits import MAX_INPUTS, MAX_TEXT_CHARACTERS
 from echo_index.app.services.index_service import IndexService, ServiceOptions
 from echo_index.embeddings.encoder import EchoEncoder
-from echo_index.embeddings.models.language_model import load_model
 from echo_index.embeddings.models.lora import trained_dimensions, write_encoder_settings
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.embeddings.vectors.vector_ops import Vectors
 from echo_index.indexer.building.build_files import build_index
 from echo_index.indexer.sources.source import Source

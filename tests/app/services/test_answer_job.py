@@ -21,7 +21,8 @@ from echo_index.app.services.answer_job import Request, Turn, stream_turn
 from echo_index.app.services.index_service import IndexService, ServiceOptions
 from echo_index.app.services.writers import with_settings
 from echo_index.embeddings.encoder import EchoEncoder
-from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.errors import EchoIndexError, IndexMissing, ModelError, QuestionError
 from echo_index.indexer.building.build_files import build_index
 from echo_index.indexer.catalog.records import SearchFilter

@@ -19,7 +19,7 @@ from echo_index.app.services.index_service import OWN_MODEL, IndexService, Servi
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.encoder_config import EncoderConfig
 from echo_index.embeddings.models.bundled import WRITER_MODEL, EmbeddedModel
-from echo_index.embeddings.models.language_model import load_model
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.embeddings.runtime.devices import Device
 from echo_index.errors import IndexMissing, ModelError
 from echo_index.indexer.building.build_files import build_index

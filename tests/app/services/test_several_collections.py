@@ -15,7 +15,7 @@ from echo_index.app.services.document_tools import DocumentTools
 from echo_index.app.services.index_service import IndexService, ServiceOptions
 from echo_index.app.services.query_vector import QueryVectors
 from echo_index.embeddings.encoder import EchoEncoder
-from echo_index.embeddings.models.language_model import load_model
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.errors import CollectionError, DocumentError, IndexMismatch
 from echo_index.indexer.building.build_files import build_index
 from echo_index.indexer.sources.source import Source

@@ -18,7 +18,7 @@ from echo_index.embeddings.decoder.linear import Precision, attention_dtype, lin
 from echo_index.embeddings.decoder.packing import Packing
 from echo_index.embeddings.decoder.parameters import TensorParameters
 from echo_index.embeddings.decoder.weights import map_tensors
-from echo_index.embeddings.models.language_model import load_model
+from echo_index.embeddings.models.model_loading import load_model
 
 IDS = torch.arange(3, 73)
 

@@ -14,7 +14,7 @@ from tiny_models import llama_config, save_model
 from echo_index.embeddings.decoder import int8_layers, smoothquant
 from echo_index.embeddings.decoder.int8_layers import read_int8_layers, write_int8_layers
 from echo_index.embeddings.encoder import EchoEncoder
-from echo_index.embeddings.models.language_model import load_model
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.embeddings.queries.query_weights import write_query_weights
 from echo_index.embeddings.runtime.cache import cache_folder
 

@@ -25,7 +25,8 @@ from echo_index.embeddings.decoder.precision_check import (
     sample_texts,
 )
 from echo_index.embeddings.encoder import EchoEncoder
-from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.embeddings.runtime.executor import run_on_executor
 from echo_index.errors import ModelError
 

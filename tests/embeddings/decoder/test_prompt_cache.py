@@ -12,7 +12,8 @@ from tiny_models import ARCHITECTURES, save_model
 from echo_index.embeddings.decoder.kv_cache import KVCache
 from echo_index.embeddings.decoder.prompt_cache import PromptCache, PromptTokens
 from echo_index.embeddings.generation.text_generation import generate
-from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.models.model_loading import load_model
 
 SYSTEM = tuple(range(10, 40))
 FIRST = PromptTokens((*SYSTEM, *range(50, 90), 3), (30, 70))

@@ -18,7 +18,8 @@ from echo_index.embeddings.decoder.precision_check import centered_cosines, samp
 from echo_index.embeddings.decoder.smoothquant import Smoothing
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.models import language_model as models_module
-from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.models.model_loading import load_model
 
 TEXTS = [[1, 7, 30, 4, 55, 21, 9], [1, 12, 12, 40], [1, 3, 2, 60, 33, 8, 5, 41, 17]]
 

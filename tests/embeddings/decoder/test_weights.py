@@ -18,7 +18,8 @@ from echo_index.embeddings.decoder.config import read_decoder_config
 from echo_index.embeddings.decoder.weights import map_tensors
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.generation.text_generation import generate
-from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.errors import ModelError
 
 TEXTS = ["The quick brown fox jumps over the lazy dog.", "a", "seven wizards quietly judge my vow " * 5]

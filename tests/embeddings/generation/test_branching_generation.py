@@ -12,7 +12,8 @@ from tiny_models import ARCHITECTURES, FALL_BACK, save_model
 from echo_index.embeddings.generation import branching_generation
 from echo_index.embeddings.generation.branching_generation import BranchingPrompts, generate_branches
 from echo_index.embeddings.generation.text_generation import generate
-from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.models.model_loading import load_model
 
 OURS = [name for name in ARCHITECTURES if name not in FALL_BACK]
 PREFIX = "Read the passage and ask for what it says."

@@ -13,7 +13,8 @@ from tiny_models import ARCHITECTURES, save_model
 from echo_index.embeddings.generation.chat_template import Message, chat_tokens
 from echo_index.embeddings.generation.grammar import Grammar
 from echo_index.embeddings.generation.text_generation import generate
-from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.errors import TextError
 
 PERSON = {

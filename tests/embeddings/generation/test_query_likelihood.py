@@ -16,7 +16,8 @@ from tiny_models import ARCHITECTURES, llama_config, save_model
 from echo_index.embeddings.decoder.linear import Precision
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.generation.query_likelihood import QueryLikelihood
-from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.embeddings.text.likelihood_prompt import LikelihoodPrompt, LikelihoodTokens
 from echo_index.errors import ModelError, PromptError, TextError
 

@@ -19,7 +19,8 @@ from echo_index.embeddings.decoder.kv_cache import KVCache
 from echo_index.embeddings.decoder.linear import Precision
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.generation.text_generation import _MIN_FORBIDDEN_REPEAT, _NativeDecoder, generate
-from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.errors import TextError
 
 OURS = [name for name in ARCHITECTURES if name not in FALL_BACK]

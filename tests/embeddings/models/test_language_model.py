@@ -22,8 +22,10 @@ from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.models import gguf as conversion_module
 from echo_index.embeddings.models import language_model as models_module
 from echo_index.embeddings.models import lora as adapters_module
+from echo_index.embeddings.models import model_loading
 from echo_index.embeddings.models.bundled import EMBEDDED_MODELS, EmbeddedModel
-from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.embeddings.runtime.devices import choose_device
 from echo_index.embeddings.vectors.layer_views import LayerView, TextPass
 from echo_index.errors import DeviceError, MissingPackage, ModelError
@@ -452,11 +454,16 @@ def test_the_native_decoder_and_transformers_agree_on_an_adapter(
     assert not np.allclose(ours, plain.encode_documents(["the quick brown fox", "seven wizards"]), atol=1e-2)
 
 
+def bundle(monkeypatch: pytest.MonkeyPatch, model: Path, adapter: Path) -> None:
+    for module in (models_module, model_loading):
+        monkeypatch.setattr(module, "bundled_adapter", lambda name: adapter if name == str(model) else None)
+
+
 def test_the_bundled_adapter_is_known_as_own(
     tiny_folder: Path, adapter: Path, adapted: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert load_model(str(tiny_folder), adapter="own", device="cpu").adapter is None
-    monkeypatch.setattr(models_module, "bundled_adapter", lambda name: adapter if name == str(tiny_folder) else None)
+    bundle(monkeypatch, tiny_folder, adapter)
     model = load_model(str(tiny_folder), adapter="own", device="cpu")
     assert (model.adapter, model.adapter_name) == (adapter, "own")
     described = EchoEncoder(model).config()
@@ -468,7 +475,7 @@ def test_the_bundled_adapter_is_known_as_own(
 def test_a_new_index_uses_the_bundled_adapter_by_default(
     tiny_folder: Path, adapter: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(models_module, "bundled_adapter", lambda name: adapter if name == str(tiny_folder) else None)
+    bundle(monkeypatch, tiny_folder, adapter)
 
     def opened(options: EncoderOptions, before: BuiltWith | None = None) -> str | None:
         return open_encoder(options, before=before, chunk_tokens=0, notice=print).model.adapter_name

@@ -13,7 +13,7 @@ from embedding_checkpoints import save_echo_mistral, save_harrier, save_qwen3_em
 from sentence_transformers import SentenceTransformer
 
 from echo_index.embeddings.encoder import EchoEncoder
-from echo_index.embeddings.models.language_model import load_model
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.embeddings.models.profiles import find_profile, only_embeds, profile_for, profile_names, reminding_of
 from echo_index.embeddings.sentence_transformers_module import save_sentence_transformer
 from echo_index.embeddings.text import tokenizer

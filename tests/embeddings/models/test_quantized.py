@@ -18,7 +18,8 @@ from echo_index.embeddings.models import gguf_tensors
 from echo_index.embeddings.models import quantized as quantized_module
 from echo_index.embeddings.models.bundled import EMBEDDED_MODELS
 from echo_index.embeddings.models.gguf_tensors import GgufTensors
-from echo_index.embeddings.models.language_model import LanguageModel, load_writer
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.models.model_loading import load_writer
 from echo_index.errors import ModelError
 
 PROMPT = [5, 60, 70, 8, 90, 100, 7, 44]

@@ -19,9 +19,10 @@ from echo_index.embeddings.decoder.packing import Packing
 from echo_index.embeddings.decoder.parameters import TensorParameters
 from echo_index.embeddings.decoder.weights import Projection
 from echo_index.embeddings.encoder import EchoEncoder
-from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.models.language_model import LanguageModel
 from echo_index.embeddings.models.linear_head import LinearHead
 from echo_index.embeddings.models.lora import write_encoder_settings
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.embeddings.queries import query_weights
 from echo_index.embeddings.queries.numpy_decoder import NumpyDecoder
 from echo_index.embeddings.queries.query_encoder import QueryEncoder

@@ -17,8 +17,9 @@ from tiny_models import ARCHITECTURES, save_model
 from echo_index.embeddings.decoder.kv_cache import KVCache
 from echo_index.embeddings.decoder.prompt_cache import PromptTokens
 from echo_index.embeddings.generation.text_generation import generate
-from echo_index.embeddings.models.language_model import LanguageModel, load_model, with_answer_adapter
+from echo_index.embeddings.models.language_model import LanguageModel
 from echo_index.embeddings.models.lora import write_generation_settings
+from echo_index.embeddings.models.model_loading import load_model, with_answer_adapter
 from echo_index.embeddings.training import continuation_trainer as trainer_module
 from echo_index.embeddings.training.continuation_trainer import (
     Continuation,

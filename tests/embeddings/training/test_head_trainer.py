@@ -12,8 +12,9 @@ import pytest
 from word_pairs import word_pairs
 
 from echo_index.embeddings.encoder import EchoEncoder
-from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.models.language_model import LanguageModel
 from echo_index.embeddings.models.linear_head import LinearHead
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.embeddings.training.head_trainer import HeadOptions, tune_head
 from echo_index.embeddings.training.step_log import TUNING_LOG, TuningStep
 from echo_index.embeddings.training.trainer import TuningOptions, tune

@@ -19,9 +19,10 @@ from tiny_models import ARCHITECTURES, save_model
 from word_pairs import word_pairs
 
 from echo_index.embeddings.encoder import EchoEncoder
-from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.models.language_model import LanguageModel
 from echo_index.embeddings.models.linear_head import LinearHead
 from echo_index.embeddings.models.lora import trained_dimensions
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.embeddings.text.echo_prompt import EchoPrompt
 from echo_index.embeddings.training import memory_budget as memory_module
 from echo_index.embeddings.training import trainable_encoder as trainable_module

@@ -20,7 +20,8 @@ from mteb.types import PromptType
 from scipy.stats import spearmanr
 
 from echo_index.embeddings.encoder import EchoEncoder
-from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.embeddings.text.echo_prompt import CLASSICAL, EchoPrompt
 from echo_index.embeddings.vectors.vector_ops import Vectors, center
 from echo_index.errors import ModelError, PromptError

@@ -21,7 +21,8 @@ from pydantic import ValidationError
 from tiny_models import CHAT_TEMPLATE, llama_config, save_model
 
 from echo_index.embeddings.encoder import EchoEncoder
-from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.embeddings.vectors.vector_ops import Vectors
 from echo_index.errors import IndexMissing, ModelError, PromptError, QuestionError, TextError
 from echo_index.indexer.building.build_files import build_index

@@ -31,7 +31,8 @@ from transformers import AutoModelForCausalLM
 
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.generation.chat_template import Message, conversation_tokens
-from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.embeddings.text.tokenizer import ModelTokenizer
 from echo_index.errors import ModelError, TextError
 from echo_index.indexer.building.build_files import build_index

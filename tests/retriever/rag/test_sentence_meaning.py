@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from echo_index.embeddings.encoder import EchoEncoder
-from echo_index.embeddings.models.language_model import load_model
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.retriever.rag.citations import AnswerChecker
 from echo_index.retriever.rag.sentence_meaning import Embed, SentenceMeaning
 from echo_index.retriever.search.hits import Hit, RankedScore

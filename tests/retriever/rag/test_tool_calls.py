@@ -14,7 +14,8 @@ from tokenizers import AddedToken, Tokenizer
 from transformers import AutoTokenizer
 
 from echo_index.embeddings.generation.chat_template import conversation_tokens
-from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.errors import ModelError, TextError
 from echo_index.retriever.rag.chat_model import EchoChatModel, conversation
 from echo_index.retriever.rag.tool_calls import ToolCallReader

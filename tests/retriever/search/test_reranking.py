@@ -15,7 +15,8 @@ from tiny_models import ARCHITECTURES, save_model
 
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.generation.query_likelihood import QueryLikelihood
-from echo_index.embeddings.models.language_model import LanguageModel, load_model
+from echo_index.embeddings.models.language_model import LanguageModel
+from echo_index.embeddings.models.model_loading import load_model
 from echo_index.errors import QuestionError
 from echo_index.indexer.building.build_files import build_index
 from echo_index.indexer.documents.chunking import embedded_text

@@ -236,7 +236,7 @@ def test_a_model_whose_weights_changed_is_refused(
     import torch
     from safetensors.torch import load_file, save_file
 
-    from echo_index.embeddings.models.language_model import load_model
+    from echo_index.embeddings.models.model_loading import load_model
 
     monkeypatch.setenv("ECHO_INDEX_CACHE", str(tmp_path / "cache"))
     folder = shutil.copytree(tiny_folder, tmp_path / "model")
