@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,10 +74,26 @@ def _beir_dataset(folder: Path, limit: int | None) -> BeirDataset:
             raise line.error(f"names the query {query!r}, which {_QUERIES} does not have")
         judgement = RelevanceJudgement(line.text("corpus-id"), grade=line.integer("score"), line=line.number)
         judgements.setdefault(query, []).append(judgement)
+    is_shared = _queries_are_documents(judgements)
     queries = [
-        EvaluationQuery(query, text, tuple(judgements[query])) for query, text in texts.items() if query in judgements
+        EvaluationQuery(query, text, tuple(judgements[query]), own_document=query if is_shared else None)
+        for query, text in texts.items()
+        if query in judgements
     ]
     return replace(corpus, queries=_first(queries, limit, folder / _JUDGEMENTS))
+
+
+def _queries_are_documents(judgements: Mapping[str, Sequence[RelevanceJudgement]]) -> bool:
+    """Return whether a query and a document with the same id are the same text, as in ArguAna and Quora.
+
+    Ids may also be numbers that both count from 1. Then some query finds the document with its own number relevant,
+    which a text never is to itself.
+    """
+    return not any(
+        judgement.document == query and judgement.grade > 0
+        for query, judged in judgements.items()
+        for judgement in judged
+    )
 
 
 def _question_file(path: Path, limit: int | None) -> QuestionFile:

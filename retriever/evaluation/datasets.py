@@ -39,11 +39,15 @@ class RelevanceJudgement:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationQuery:
-    """A query and its relevance judgements."""
+    """A query and its relevance judgements.
+
+    `own_document` is the id of the document that is the query itself, if there is one: its ranking leaves it out.
+    """
 
     id: str
     text: str
     judgements: tuple[RelevanceJudgement, ...]
+    own_document: str | None = None
 
     @property
     def grades(self) -> dict[str, int]:

@@ -151,12 +151,11 @@ class IndexedDataset:
     def ranking(self, query: EvaluationQuery, chunks: Sequence[tuple[str, str]]) -> Ranking:
         """Return the ranking of documents from chunks as (document, text): a document ranks as its best chunk.
 
-        As in BEIR, where some queries are documents themselves, the document with the id of the query is left out. The
-        id of a question in a file is the number of its line, which is no document.
+        The document that is the query itself is left out, as in BEIR.
         """
         return [
             *dict.fromkeys(
-                key for document, text in chunks if document != query.id for key in query.keys(document, text)
+                key for document, text in chunks if document != query.own_document for key in query.keys(document, text)
             )
         ]
 
