@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
@@ -15,9 +17,11 @@ import torch.nn.functional as F
 
 from echo_index.embeddings.decoder.config import Activation
 from echo_index.embeddings.decoder.weights import Projection
+from echo_index.embeddings.runtime.cache import cache_key, get_or_make
 
 _TIMED_ROWS, _TIMED_WIDTH = 256, 640
-_REPETITIONS = 4  # the first one takes longer
+_ROUNDS = 4  # the first one takes longer
+_KEPT_ROUNDS = 16  # for what is timed once on a machine
 _CLEARLY_FASTER = 0.8  # of the time; for a smaller gain torch's public function is used
 _PLAIN_PRODUCTS, _PLAIN_ROWS = 2, 256  # products with a matrix in its plain layout, and the rows of such a product
 
@@ -53,12 +57,15 @@ class Linear(ABC):
         return self(rows).mul_(other)
 
 
+_Kernel = Callable[[Projection], Linear]
+"""Makes a linear layer with one kernel."""
+
+
 def linear(projection: Projection, precision: Precision) -> Linear:
     """Return the linear layer in a precision, on the fastest kernel that works on the device of the projection."""
     match precision:
         case Precision.FP32:
-            on_cpu = projection.weight.device.type == "cpu"
-            return _OneDnnLinear(projection) if on_cpu and _onednn_is_faster() else _PlainLinear(projection)
+            return (_fp32_kernel() if projection.weight.device.type == "cpu" else _PlainLinear)(projection)
         case Precision.BF16:
             return _BFloat16Linear(projection)
         case Precision.INT8:
@@ -139,10 +146,25 @@ def int8_is_fast() -> bool:
     return _vnni_works() and bool(capabilities.get("avx512_vnni") or capabilities.get("avx_vnni"))
 
 
+@cache
 def bfloat16_is_fast() -> bool:
-    """Return whether this processor multiplies bfloat16 faster than float32."""
+    """Return whether this processor multiplies bfloat16 faster than float32: timed once, and kept in the cache folder.
+
+    The instructions alone do not tell: processors by Intel that lack AMX, or hide it, have them at half the rate.
+    """
     capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    if not (capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")):
+        return False
+    limits = (torch.backends.cpu.get_cpu_capability(), os.environ.get("ONEDNN_MAX_CPU_ISA", ""))
+    seconds = get_or_make(
+        "rates",
+        f"{cache_key('bfloat16', torch.__version__, str(sorted(capabilities.items())), *limits)}.json",
+        read=lambda path: [float(value) for value in json.loads(path.read_text(encoding="utf-8"))],
+        make=lambda: _best_seconds([_fp32_kernel(), _BFloat16Linear], rounds=_KEPT_ROUNDS),
+        write=lambda path, value: path.write_text(json.dumps(value), encoding="utf-8"),
+    )
+    fp32, bf16 = seconds
+    return bf16 < _CLEARLY_FASTER * fp32
 
 
 def attention_dtype(precision: Precision, *, device: str = "cpu") -> torch.dtype:
@@ -287,20 +309,27 @@ def _vnni_works() -> bool:
 
 
 @cache
-def _onednn_is_faster() -> bool:
+def _fp32_kernel() -> _Kernel:
     """Time both kernels once: MKL, torch's own choice, is half as fast on processors that are not by Intel."""
     if not _works(_OneDnnLinear):
-        return False
+        return _PlainLinear
+    one_dnn, plain = _best_seconds([_OneDnnLinear, _PlainLinear], rounds=_ROUNDS)
+    return _OneDnnLinear if one_dnn < _CLEARLY_FASTER * plain else _PlainLinear
+
+
+def _best_seconds(kernels: Sequence[_Kernel], *, rounds: int) -> list[float]:
+    """Return the shortest time that a product takes with each kernel; they take turns, as other programs run, too."""
     rows, projection = torch.ones(_TIMED_ROWS, _TIMED_WIDTH), Projection(torch.ones(_TIMED_WIDTH, _TIMED_WIDTH), None)
-    best = dict.fromkeys((_OneDnnLinear, _PlainLinear), float("inf"))
-    for kind in [*best] * _REPETITIONS:
-        matrix, start = kind(projection), perf_counter()
-        matrix(rows)
-        best[kind] = min(best[kind], perf_counter() - start)
-    return best[_OneDnnLinear] < _CLEARLY_FASTER * best[_PlainLinear]
+    matrices, best = [kernel(projection) for kernel in kernels], [float("inf")] * len(kernels)
+    for _ in range(rounds):
+        for number, matrix in enumerate(matrices):
+            start = perf_counter()
+            matrix(matrix.prepare(rows))
+            best[number] = min(best[number], perf_counter() - start)
+    return best
 
 
-def _works(kind: Callable[[Projection], Linear]) -> bool:
+def _works(kind: _Kernel) -> bool:
     """Try a kernel: it is not part of torch's public interface and may be removed or changed."""
     generator = torch.Generator().manual_seed(0)
     projection = Projection(torch.randn(16, 32, generator=generator), torch.randn(16, generator=generator))

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -20,14 +21,16 @@ from echo_index.embeddings.decoder.linear import (
     Int8Weights,
     Linear,
     Precision,
+    _BFloat16Linear,
     _EmulatedInt8Linear,
-    _onednn_is_faster,
+    _fp32_kernel,
     _OneDnnLinear,
     _PlainLinear,
     _vnni_works,
     _VnniLinear,
     _works,
     activate,
+    bfloat16_is_fast,
     int8_is_fast,
     int8_linear,
     linear,
@@ -102,8 +105,26 @@ def test_fp32_uses_the_faster_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
             if slower is _OneDnnLinear:
                 patched.setattr(linear_module, "_works", lambda kind: True)
             patched.setattr(slower, "__call__", slow)
-            patched.setattr(linear_module, "_onednn_is_faster", _onednn_is_faster.__wrapped__)
+            patched.setattr(linear_module, "_fp32_kernel", _fp32_kernel.__wrapped__)
             assert type(linear(projection(), Precision.FP32)) is faster
+
+
+def test_bfloat16_is_fast_where_it_takes_less_time_than_float32(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def is_fast(*capabilities: str, bf16: float, fp32: float, folder: str = "one") -> bool:
+        monkeypatch.setenv("ECHO_INDEX_CACHE", str(tmp_path / folder))
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: dict.fromkeys(capabilities, True))
+        for kernel, seconds in ((_BFloat16Linear, bf16), (_PlainLinear, fp32)):
+            monkeypatch.setattr(kernel, "__call__", lambda self, rows, seconds=seconds: time.sleep(seconds))
+        return bool(bfloat16_is_fast.__wrapped__())
+
+    monkeypatch.setattr(linear_module, "_fp32_kernel", lambda: _PlainLinear)
+    assert not is_fast("avx2", "avx512_vnni", bf16=0.0, fp32=0.01)
+    assert is_fast("avx512_bf16", bf16=0.001, fp32=0.01)
+    assert is_fast("avx512_bf16", bf16=0.01, fp32=0.001), "it is timed once, as the vectors depend on it"
+    assert not is_fast("avx512_bf16", bf16=0.01, fp32=0.001, folder="two"), "has the instructions, but slowly"
+    assert is_fast("avx512_bf16", "amx_bf16", bf16=0.001, fp32=0.01, folder="two"), "another processor"
 
 
 @pytest.mark.parametrize("bias", [True, False])
