@@ -204,8 +204,9 @@ def build(
     from echo_index.app.services.profile_file import with_profile
     from echo_index.embeddings.queries.query_weights import write_query_weights
     from echo_index.errors import IndexMismatch
+    from echo_index.indexer.building.begin_build import valid_context
     from echo_index.indexer.building.build_files import build_index
-    from echo_index.indexer.building.build_session import read_built_with, valid_context
+    from echo_index.indexer.building.built_with import read_built_with
 
     if watch and json:
         raise typer.BadParameter("--json prints the report of one build; leave out --watch.")

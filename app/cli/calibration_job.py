@@ -41,7 +41,7 @@ def calibrate_index(
         PromptError: only one of the two additional prompts is given.
         SourceError: the index has too few passages, or the profile cannot be written.
     """
-    from echo_index.indexer.building.build_session import read_built_with
+    from echo_index.indexer.building.built_with import read_built_with
     from echo_index.indexer.catalog.chunk_queries import sample_chunks
     from echo_index.indexer.generations.snapshot import open_snapshot
     from echo_index.retriever.tuning.calibration import calibrate

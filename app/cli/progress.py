@@ -17,7 +17,7 @@ from echo_index.app.services.formatting import STAGE_LABELS, minutes_text, rate_
 from echo_index.app.services.progress import RateMeter, seconds_left
 
 if TYPE_CHECKING:
-    from echo_index.indexer.building.build_session import Stage
+    from echo_index.indexer.building.build_progress import Stage
 
 _SECONDS_BETWEEN_LINES = 10.0
 

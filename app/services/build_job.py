@@ -15,7 +15,7 @@ from echo_index.errors import EchoIndexError, IndexBusy
 
 if TYPE_CHECKING:
     from echo_index.embeddings.encoder import EchoEncoder
-    from echo_index.indexer.building.build_session import Stage
+    from echo_index.indexer.building.build_progress import Stage
     from echo_index.indexer.building.document_sync import BuildReport
     from echo_index.indexer.sources.source import Source
 
@@ -115,7 +115,7 @@ class BuildJob:
 
     def _run(self, sources: Sequence[Source], keep_gone: bool) -> None:
         from echo_index.indexer.building.build_files import build_index
-        from echo_index.indexer.building.build_session import read_built_with
+        from echo_index.indexer.building.built_with import read_built_with
 
         try:
             before = read_built_with(self.index_dir)

@@ -12,7 +12,7 @@ from echo_index.app.defaults import DEFAULTS
 if TYPE_CHECKING:
     from echo_index.embeddings.encoder import EchoEncoder, PrecisionChoice
     from echo_index.embeddings.runtime.devices import DeviceChoice
-    from echo_index.indexer.building.build_session import BuiltWith
+    from echo_index.indexer.building.built_with import BuiltWith
     from echo_index.indexer.documents.chunking import Chunking
 
 Notice = Callable[[str], None]

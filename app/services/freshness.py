@@ -15,7 +15,7 @@ from echo_index.errors import EchoIndexError
 
 if TYPE_CHECKING:
     from echo_index.embeddings.runtime.devices import DeviceChoice
-    from echo_index.indexer.building.build_session import OnRecognizing, Progress
+    from echo_index.indexer.building.build_progress import OnRecognizing, Progress
     from echo_index.indexer.building.document_sync import BuildReport
     from echo_index.indexer.inspection.changed_files import FileChanges
     from echo_index.indexer.sources.source import Source
@@ -101,7 +101,7 @@ def update_index(
     """
     from echo_index.app.services.encoder_factory import encoder_from_index
     from echo_index.indexer.building.build_files import build_index
-    from echo_index.indexer.building.build_session import read_built_with
+    from echo_index.indexer.building.built_with import read_built_with
     from echo_index.indexer.inspection.changed_files import find_changes
 
     changes = find_changes(index_dir)

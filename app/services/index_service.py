@@ -124,7 +124,7 @@ class IndexService:
     def _encoder_config(self) -> EncoderConfig:
         """The config of the encoder of the index, or of the one that will be built."""
         from echo_index.embeddings.models.bundled import DEFAULT_MODEL
-        from echo_index.indexer.building.build_session import read_built_with
+        from echo_index.indexer.building.built_with import read_built_with
 
         built_with = read_built_with(self.index_dir)  # this opens no index, which would take the page long
         return built_with.encoder if built_with else {"model": self.options.model or DEFAULT_MODEL}

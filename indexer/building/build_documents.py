@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from echo_index.errors import IndexMismatch, SourceError
-from echo_index.indexer.building.build_session import BuildSession, Progress, begin_build
+from echo_index.indexer.building.begin_build import begin_build
+from echo_index.indexer.building.build_progress import Progress
+from echo_index.indexer.building.build_session import BuildSession
 from echo_index.indexer.building.document_rows import chunk_rows, document_row
 from echo_index.indexer.building.document_sync import BuildReport
 from echo_index.indexer.catalog.records import DocumentRow

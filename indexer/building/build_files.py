@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from echo_index.errors import EngineError
-from echo_index.indexer.building.build_session import BuildSession, OnRecognizing, Progress, begin_build
+from echo_index.indexer.building.begin_build import begin_build
+from echo_index.indexer.building.build_progress import OnRecognizing, Progress
+from echo_index.indexer.building.build_session import BuildSession
 from echo_index.indexer.building.document_sync import BuildReport, DocumentUpdate
 from echo_index.indexer.building.engine import LOCAL, Engine
 from echo_index.indexer.building.passage_sink import CatalogSink, PassageParts

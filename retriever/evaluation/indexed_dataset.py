@@ -25,7 +25,7 @@ from echo_index.retriever.search.retriever import Retriever
 
 if TYPE_CHECKING:
     from echo_index.embeddings.encoder import EchoEncoder
-    from echo_index.indexer.building.build_session import Stage
+    from echo_index.indexer.building.build_progress import Stage
 
 CHUNKS = 100
 """The best chunks that are retrieved for each query, as many as hybrid search takes from each ranking."""

@@ -30,7 +30,7 @@ from echo_index.embeddings.runtime.devices import choose_device
 from echo_index.embeddings.vectors.layer_views import LayerView, TextPass
 from echo_index.errors import DeviceError, MissingPackage, ModelError
 from echo_index.indexer.building.build_files import build_index
-from echo_index.indexer.building.build_session import BuiltWith, read_built_with
+from echo_index.indexer.building.built_with import BuiltWith, read_built_with
 from echo_index.indexer.sources.source import Source
 
 IDS = torch.tensor([[0, 40, 77, 120, 9]])

@@ -22,7 +22,7 @@ from indexer_helpers import WordEncoder, build, contents, documents, write
 from echo_index.embeddings.vectors.paired_embeddings import EmbeddingPair
 from echo_index.errors import IndexBusy, IndexDamaged, IndexMismatch, IndexMissing, SourceError
 from echo_index.indexer.building import build_files, document_sync
-from echo_index.indexer.building.build_session import read_built_with
+from echo_index.indexer.building.built_with import read_built_with
 from echo_index.indexer.building.document_sync import BuildReport
 from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.catalog.records import LexicalQuery, SearchFilter

@@ -22,7 +22,7 @@ from indexer_helpers import (
 from repository import FIXTURES
 
 from echo_index.errors import IndexDamaged, IndexMismatch
-from echo_index.indexer.building.build_session import read_built_with
+from echo_index.indexer.building.built_with import read_built_with
 from echo_index.indexer.building.removal import remove_documents
 from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.catalog.records import ChunkRow, DocumentRow, LexicalQuery, SearchFilter

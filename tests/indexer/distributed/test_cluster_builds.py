@@ -15,7 +15,7 @@ from ray_workers import NeverEmbeds
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.embeddings.vectors.vector_ops import Vectors
 from echo_index.indexer.building import build_files
-from echo_index.indexer.building.build_session import Progress
+from echo_index.indexer.building.build_progress import Progress
 from echo_index.indexer.building.document_sync import BuildReport
 from echo_index.indexer.building.engine import LOCAL, Engine
 from echo_index.indexer.catalog.vector_codes import decode_vectors
