@@ -13,6 +13,7 @@ import numpy as np
 from benchmarks.encode.corpus import guide_sentences
 from echo_index.embeddings.vectors.vector_ops import Vectors
 from echo_index.indexer.catalog.catalog import CATALOG, Catalog
+from echo_index.indexer.catalog.generation_summary import generation_counts
 from echo_index.indexer.catalog.records import ChunkRow, DocumentRow
 from echo_index.indexer.generations.commit import commit_generation
 from echo_index.indexer.generations.manifest import Manifest
@@ -61,7 +62,7 @@ def commit(index: Path, catalog: Catalog, like: Manifest, *, generation: int, be
         index,
         catalog,
         generation=generation,
-        counts=catalog.counts(generation=generation),
+        counts=generation_counts(catalog, generation=generation),
         fingerprint=like.fingerprint,
         encoder=like.encoder,
         chunking=like.chunking,

@@ -16,6 +16,7 @@ from echo_index.embeddings.vectors.paired_embeddings import EmbeddingPair
 from echo_index.indexer.building.build_files import build_index
 from echo_index.indexer.building.document_sync import BuildReport
 from echo_index.indexer.catalog.fts_index import full_text_matches
+from echo_index.indexer.catalog.generation_summary import document_failures, generation_counts
 from echo_index.indexer.catalog.records import LexicalQuery, SearchFilter, StoredChunk
 from echo_index.indexer.catalog.vector_codes import decode_vectors
 from echo_index.indexer.documents.chunking import Chunking
@@ -259,7 +260,7 @@ def contents(index_dir: Path) -> dict[str, Any]:
             "chunks": sorted(map(_content, chunks.values())),
             "vectors": vectors,
             "hits": hits,
-            "counts": catalog.counts(generation=generation),
-            "failures": catalog.failures(generation=generation),
+            "counts": generation_counts(catalog, generation=generation),
+            "failures": document_failures(catalog, generation=generation),
             "canaries": snapshot.manifest.canaries,
         }

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from echo_index.app.services.formatting import pluralize
 from echo_index.errors import IndexDamaged
+from echo_index.indexer.catalog.generation_summary import count_chunks
 
 
 def context_change(index_dir: Path, context: str) -> str:
@@ -18,7 +19,7 @@ def context_change(index_dir: Path, context: str) -> str:
     try:
         with closing(Catalog(catalog_path(index_dir))) as catalog:
             before = stored_context(catalog) or ""
-            count = catalog.count_chunks(generation=catalog.newest_generation())
+            count = count_chunks(catalog, generation=catalog.newest_generation())
     except IndexDamaged:
         return ""
     if context == before or not count:

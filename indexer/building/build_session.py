@@ -16,6 +16,7 @@ from echo_index.indexer.building.document_sync import BuildReport
 from echo_index.indexer.building.prefetch import Prefetch
 from echo_index.indexer.building.prepared import NOTHING, Prepared
 from echo_index.indexer.catalog.catalog import Catalog
+from echo_index.indexer.catalog.generation_summary import document_failures, generation_counts
 from echo_index.indexer.catalog.index_context import stored_context
 from echo_index.indexer.documents.chunking import Chunking, embedded_text
 from echo_index.indexer.generations.commit import commit_generation, remove_replaced_files
@@ -193,9 +194,9 @@ class BuildSession:
             or has_drifted(self.before.normalizations.echo, self.catalog, generation=self.generation)
         )
         generation = self.generation if changed else self.generation - 1
-        counts = self.catalog.counts(generation=generation)
+        counts = generation_counts(self.catalog, generation=generation)
         report.documents, report.chunks = counts.documents, counts.chunks
-        report.failures += self.catalog.failures(generation=generation)
+        report.failures += document_failures(self.catalog, generation=generation)
         if not changed:
             remove_replaced_files(self.index_dir, self.catalog)
             return

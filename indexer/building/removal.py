@@ -10,6 +10,7 @@ from pathlib import Path
 from echo_index.errors import QuestionError
 from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.catalog.chunk_queries import document_archives
+from echo_index.indexer.catalog.generation_summary import generation_counts
 from echo_index.indexer.generations.commit import commit_generation
 from echo_index.indexer.generations.manifest import Manifest, manifest_stamp, read_manifest
 from echo_index.indexer.generations.recovery import recover_commit
@@ -69,7 +70,7 @@ def _commit_removal(paths: tuple[str, ...], index_dir: Path, catalog: Catalog, b
     generation = before.generation + 1
     catalog.move_unfinished(beyond=before.generation, to=generation + 1)
     catalog.remove_documents(paths, generation=generation)
-    counts = catalog.counts(generation=generation)
+    counts = generation_counts(catalog, generation=generation)
     commit_generation(
         index_dir,
         catalog,

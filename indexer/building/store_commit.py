@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from echo_index.indexer.catalog.catalog import CATALOG, Catalog
 from echo_index.indexer.catalog.exchange_rows import CatalogFilling
+from echo_index.indexer.catalog.generation_summary import count_chunks, document_failures, generation_counts
 from echo_index.indexer.catalog.outside_documents import outside_keys
 from echo_index.indexer.generations.commit import remove_replaced_files
 from echo_index.indexer.stores.publishing import publish_index, remembered_store
@@ -37,10 +38,10 @@ def commit_to_store(session: BuildSession, parts: PassageParts) -> None:
     catalog, report, before = session.catalog, session.report, session.before
     changed = before is None or catalog.differs_in(session.generation)
     generation = session.generation if changed else session.generation - 1
-    counts = catalog.counts(generation=generation)
+    counts = generation_counts(catalog, generation=generation)
     report.embedded = parts.count
     report.documents, report.chunks = counts.documents, counts.chunks
-    report.failures += catalog.failures(generation=generation)
+    report.failures += document_failures(catalog, generation=generation)
     if changed:
         normalizations = before.normalizations if before else _estimated(session, parts)
         session.make_visible(generation, counts, normalizations, store=str(remembered_store(catalog)))
@@ -60,7 +61,7 @@ def _estimated(session: BuildSession, parts: PassageParts) -> NormalizationPair:
             sample,
             None,
             generation=1,
-            count=sample.count_chunks(generation=1),
+            count=count_chunks(sample, generation=1),
             encoder=session.encoder,
             on_progress=partial(session.progress, "normalizing"),
         )

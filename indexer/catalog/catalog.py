@@ -24,20 +24,16 @@ from echo_index.indexer.catalog.bm25_search import (
     term_statistics,
     visible_languages,
 )
-from echo_index.indexer.catalog.document_fields import field_counts
 from echo_index.indexer.catalog.fts_index import merge_full_text, remove_chunks
 from echo_index.indexer.catalog.outside_passages import (
     OutsidePassages,
     has_outside_passages,
-    outside_totals,
     put_outside,
     remove_outside,
     set_outside_passages,
 )
 from echo_index.indexer.catalog.records import (
-    ARCHIVE,
     ChunkRow,
-    Counts,
     DocumentRow,
     LexicalQuery,
     QueryPart,
@@ -57,9 +53,7 @@ from echo_index.indexer.catalog.rows import (
 )
 from echo_index.indexer.catalog.schema import (
     WITH_FIELDS,
-    WITH_OMISSIONS,
     WITH_OWN_TITLES,
-    WITH_RECOGNITION,
     migrate,
     validate_tables,
     validate_version,
@@ -81,7 +75,7 @@ from echo_index.indexer.catalog.vector_tables import (
     remove_classical_vectors,
     remove_vectors,
 )
-from echo_index.indexer.catalog.visibility_sql import FROM_VISIBLE_CHUNKS, VISIBLE, filter_sql
+from echo_index.indexer.catalog.visibility_sql import FROM_VISIBLE_CHUNKS, filter_sql
 from echo_index.indexer.documents.chunking import embedded_text
 from echo_index.indexer.documents.fields import Field
 from echo_index.indexer.storage.sqlite import FREED_SHARE, Connection, Database
@@ -107,15 +101,16 @@ class Catalog:
                 validate_tables(self.database)  # a damaged catalog must not be silently replaced by an empty one
             if write or create:
                 migrate(self.database)
-            self._version = validate_version(self.database)
+            self.version = validate_version(self.database)
+            """The schema version."""
         except BaseException:
             self.close()
             raise
-        self.full_text_sql = full_text_sql(self._version)
+        self.full_text_sql = full_text_sql(self.version)
         """The SQL of a chunk's full text, see `ChunkRow.full_text`, also in catalogs of earlier versions."""
-        self.archive_sql = archive_sql(self._version)
+        self.archive_sql = archive_sql(self.version)
         """The SQL of the archive of a document, also in catalogs of earlier versions."""
-        self._stored_columns = stored_chunk_columns(self._version)
+        self._stored_columns = stored_chunk_columns(self.version)
         self.keeps_passages_outside = has_outside_passages(self.database)
         """Whether all passages are in a store alone: there are no chunks here, and no vectors."""
 
@@ -275,61 +270,10 @@ class Catalog:
         is_merged = merge_full_text(self.database)
         self.database.compact(least_freed=0.0 if is_merged else FREED_SHARE)
 
-    def failures(self, *, generation: int) -> list[tuple[str, str]]:
-        """Return (path, reason) of the documents that could not be read, ordered by path."""
-        query = f"SELECT path, failure FROM documents WHERE failure IS NOT NULL AND {VISIBLE} ORDER BY path"
-        return self.database.rows(query, {"generation": generation})
-
-    def omissions(self, *, generation: int) -> list[tuple[str, str]]:
-        """Return (path, phrase) for all that the texts of documents lack of their files, ordered by path."""
-        if self._version < WITH_OMISSIONS:
-            return []
-        query = f"SELECT path, omissions FROM documents WHERE omissions <> '[]' AND {VISIBLE} ORDER BY path"
-        rows = self.database.rows(query, {"generation": generation})
-        return [(path, phrase) for path, phrases in rows for phrase in json.loads(phrases)]
-
-    def recognitions(self, *, generation: int) -> list[tuple[str, str]]:
-        """Return (path, phrase) for all documents of which something was recognized in pictures, ordered by path."""
-        if self._version < WITH_RECOGNITION:
-            return []
-        query = f"SELECT path, recognition FROM documents WHERE recognition <> '' AND {VISIBLE} ORDER BY path"
-        return self.database.rows(query, {"generation": generation})
-
-    def counts(self, *, generation: int) -> Counts:
-        """Return the sizes of a generation."""
-        values = {"generation": generation}
-        read = f"count(*) FILTER (WHERE failure IS NULL AND format <> '{ARCHIVE}')"
-        query = f"SELECT {read}, count(failure) FROM documents WHERE {VISIBLE}"
-        [(documents, failed)] = self.database.rows(query, values)
-        query = f"SELECT count(*), coalesce(sum(length(CAST(text AS BLOB))), 0) {FROM_VISIBLE_CHUNKS}"
-        [(chunks, size)] = self.database.rows(query, values)
-        if self.keeps_passages_outside:
-            chunks, size = outside_totals(self.database, generation=generation)
-        return Counts(documents=documents, failed=failed, chunks=chunks, bytes=size)
-
-    def count_chunks(self, *, generation: int) -> int:
-        """Return the number of chunks in a generation; cheaper than `counts`."""
-        if self.keeps_passages_outside:
-            return outside_totals(self.database, generation=generation)[0]
-        query = f"SELECT count(*) {FROM_VISIBLE_CHUNKS}"
-        return int(self.database.value(query, {"generation": generation}))
-
-    def formats(self, *, generation: int) -> dict[str, int]:
-        """Return the number of readable documents of each format, the most frequent format first."""
-        query = (
-            f"SELECT format, count(*) FROM documents WHERE failure IS NULL AND format <> '{ARCHIVE}' AND {VISIBLE} "
-            "GROUP BY format ORDER BY count(*) DESC, format"
-        )
-        return dict(self.database.rows(query, {"generation": generation}))
-
     @property
     def knows_fields(self) -> bool:
         """Whether documents were asked what they say of themselves; an earlier version did not ask."""
-        return self._version >= WITH_FIELDS
-
-    def field_counts(self, *, generation: int) -> dict[str, int]:
-        """Return the number of documents that have each field, of those that they have of themselves."""
-        return field_counts(self.database, visible=VISIBLE, generation=generation)
+        return self.version >= WITH_FIELDS
 
     # Vectors
 
@@ -384,7 +328,7 @@ class Catalog:
 
     def embedded_texts_of(self, ids: Sequence[int], *, context: str) -> list[str]:
         """Return what is embedded of each of these chunks: the context of its index, titles, headings, full text."""
-        title = EMBEDDED_TITLE if self._version >= WITH_OWN_TITLES else "documents.title"
+        title = EMBEDDED_TITLE if self.version >= WITH_OWN_TITLES else "documents.title"
         columns = self._stored_columns.replace("documents.title", title)
         query = (
             f"SELECT {columns} FROM chunks JOIN documents ON documents.id = chunks.document "

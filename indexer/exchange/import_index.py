@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from echo_index.errors import DocumentError, ExchangeError, IndexDamaged
 from echo_index.indexer.catalog.catalog import CATALOG, Catalog, delete_catalog
 from echo_index.indexer.catalog.exchange_rows import CatalogFilling
+from echo_index.indexer.catalog.generation_summary import generation_counts
 from echo_index.indexer.catalog.integrity_queries import duplicate_chunks
 from echo_index.indexer.exchange.description import METADATA_KEY, Description, LaterFormat
 from echo_index.indexer.exchange.export_index import ExchangeProgress, ExchangeReport, exchange_report
@@ -237,7 +238,7 @@ def _validate_counts(catalog: Catalog, manifest: Manifest) -> None:
     generation = manifest.generation
     for document, start in duplicate_chunks(catalog, generation=generation)[:1]:
         raise ValueError(f"the passage at {start} of {document!r} is there twice")
-    counts = catalog.counts(generation=generation)
+    counts = generation_counts(catalog, generation=generation)
     if (counts.documents, counts.chunks) != (manifest.documents, manifest.chunks):
         raise ValueError(
             f"it has {counts.documents} documents in {counts.chunks} passages, but its index has {manifest.documents} "

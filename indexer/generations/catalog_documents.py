@@ -8,6 +8,14 @@ from typing import TYPE_CHECKING
 from echo_index.indexer.catalog import chunk_queries
 from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.catalog.chunk_queries import DocumentSelection, ListedRow
+from echo_index.indexer.catalog.generation_summary import (
+    document_failures,
+    document_formats,
+    generation_counts,
+    generation_field_counts,
+    text_omissions,
+    text_recognitions,
+)
 from echo_index.indexer.catalog.records import Counts, DocumentRow, StoredChunk
 
 if TYPE_CHECKING:
@@ -23,11 +31,11 @@ class CatalogDocuments:
 
     def counts(self) -> Counts:
         """Return the sizes of the generation."""
-        return self.catalog.counts(generation=self.generation)
+        return generation_counts(self.catalog, generation=self.generation)
 
     def formats(self) -> dict[str, int]:
         """Return the number of readable documents of each format, the most frequent format first."""
-        return self.catalog.formats(generation=self.generation)
+        return document_formats(self.catalog, generation=self.generation)
 
     @property
     def knows_fields(self) -> bool:
@@ -36,19 +44,19 @@ class CatalogDocuments:
 
     def field_counts(self) -> dict[str, int]:
         """Return the number of documents that have each field, of those that they have of themselves."""
-        return self.catalog.field_counts(generation=self.generation)
+        return generation_field_counts(self.catalog, generation=self.generation)
 
     def failures(self) -> list[tuple[str, str]]:
         """Return (path, reason) of the documents that could not be read, ordered by path."""
-        return self.catalog.failures(generation=self.generation)
+        return document_failures(self.catalog, generation=self.generation)
 
     def omissions(self) -> list[tuple[str, str]]:
         """Return (path, phrase) for all that the texts of documents lack of their files, ordered by path."""
-        return self.catalog.omissions(generation=self.generation)
+        return text_omissions(self.catalog, generation=self.generation)
 
     def recognitions(self) -> list[tuple[str, str]]:
         """Return (path, phrase) for all documents of which something was recognized in pictures, ordered by path."""
-        return self.catalog.recognitions(generation=self.generation)
+        return text_recognitions(self.catalog, generation=self.generation)
 
     def skipped(self) -> SkippedFiles:
         """Return the files that the newest builds passed over."""

@@ -13,6 +13,7 @@ from echo_index.errors import IndexDamaged, StoreError
 from echo_index.indexer.catalog.bm25_search import NO_FACTORS
 from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.catalog.chunk_queries import overlapping_chunks
+from echo_index.indexer.catalog.generation_summary import count_chunks
 from echo_index.indexer.catalog.records import LexicalQuery, QueryPart, SearchFilter, StoredChunk
 from echo_index.indexer.generations.catalog_documents import CatalogDocuments
 from echo_index.indexer.generations.manifest import Manifest, manifest_stamp
@@ -224,7 +225,7 @@ def _open(index_dir: Path, stamp: tuple[int, int], device: IndexDevice, notice: 
     catalog = Catalog(index_dir / manifest.catalog_file)
     try:
         with catalog.reading(generation=manifest.generation):
-            count = catalog.count_chunks(generation=manifest.generation)
+            count = count_chunks(catalog, generation=manifest.generation)
             if count != manifest.chunks:
                 raise IndexDamaged(
                     f"The catalog {catalog.path} holds {count} passages, but the manifest says {manifest.chunks}.",

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from echo_index.embeddings.vectors.vector_ops import Vectors
 from echo_index.indexer.catalog.chunk_queries import chunk_owners, chunk_texts, equal_chunks, evenly_spaced
+from echo_index.indexer.catalog.generation_summary import document_failures
 from echo_index.indexer.catalog.records import StoredChunk
 from echo_index.indexer.generations.snapshot import Snapshot
 from echo_index.indexer.vectors.faiss_index import principal_axes
@@ -104,7 +105,7 @@ def find_corpus_issues(snapshot: Snapshot, *, most: int = 2000, least_cosine: fl
     similar = islice(_similar_pairs(snapshot, sample, least_cosine), _MOST_LISTED)
     return CorpusIssues(
         near_duplicates=(*_equal_pairs(snapshot), *similar),
-        failed=tuple(snapshot.catalog.failures(generation=generation)),
+        failed=tuple(document_failures(snapshot.catalog, generation=generation)),
         short=_stored_chunks(snapshot, list(islice(_short_chunks(snapshot), _MOST_LISTED))),
         looked_at=len(sample),
         total=len(owners),

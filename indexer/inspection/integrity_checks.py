@@ -14,6 +14,7 @@ import numpy as np
 from echo_index.errors import IndexDamaged
 from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.catalog.chunk_queries import evenly_spaced
+from echo_index.indexer.catalog.generation_summary import generation_counts
 from echo_index.indexer.catalog.integrity_queries import (
     count_orphan_chunks,
     duplicate_chunks,
@@ -96,7 +97,7 @@ def _check_full_text(inspection: Inspection, catalog: Catalog) -> None:
 
 
 def _check_counts(inspection: Inspection, manifest: Manifest, catalog: Catalog) -> None:
-    counts = catalog.counts(generation=manifest.generation)
+    counts = generation_counts(catalog, generation=manifest.generation)
     problems = [
         f"the catalog holds {actual} {name}, but the manifest says {expected}"
         for name, actual, expected in (

@@ -12,6 +12,7 @@ import numpy as np
 
 from echo_index.errors import DeviceError, IndexDamaged, IndexMismatch, ModelError
 from echo_index.indexer.catalog.catalog import Catalog
+from echo_index.indexer.catalog.generation_summary import generation_counts
 from echo_index.indexer.catalog.integrity_queries import embedded_texts, repair_catalog
 from echo_index.indexer.generations.manifest import (
     Manifest,
@@ -66,7 +67,7 @@ def verify_index(index_dir: Path, *, load_encoder: LoadEncoder | None = None, re
 
 def _verify_list(manifest: Manifest, catalog: Catalog) -> list[Check]:
     """Check the list of documents of an index whose passages are in a store alone."""
-    counts = catalog.counts(generation=manifest.generation)
+    counts = generation_counts(catalog, generation=manifest.generation)
     listed, expected = (counts.documents, counts.chunks), (manifest.documents, manifest.chunks)
     documents, chunks = listed
     problem = f"it lists {documents} documents with {chunks} passages, the manifest {expected[0]} with {expected[1]}"
@@ -133,7 +134,7 @@ def _repair(
         if encoder is None:
             return  # a vector index needs a vector for every chunk
         _embed_again(catalog, inspection.invalid_vectors, encoder, context=manifest.context)
-    counts = catalog.counts(generation=manifest.generation)
+    counts = generation_counts(catalog, generation=manifest.generation)
     counted = replace(manifest, documents=counts.documents, chunks=counts.chunks)
     repaired = with_needed_format(write_vector_index(index_dir, catalog, counted, None))
     store_manifest(catalog, repaired)

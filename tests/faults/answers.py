@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from echo_index.errors import IndexMissing
+from echo_index.indexer.catalog.generation_summary import document_failures, generation_counts
 from echo_index.indexer.catalog.records import LexicalQuery, SearchFilter
 from echo_index.indexer.generations.snapshot import open_snapshot
 
@@ -74,8 +75,12 @@ def read_answers(index_dir: Path, encoder: EchoEncoder) -> Answers | None:
                 )
                 for words in (LexicalQuery(tuple(question.split())) for question in questions(_QUESTIONS))
             ),
-            counts=(catalog.counts(generation=generation), snapshot.manifest.documents, snapshot.manifest.chunks),
-            failures=tuple(catalog.failures(generation=generation)),
+            counts=(
+                generation_counts(catalog, generation=generation),
+                snapshot.manifest.documents,
+                snapshot.manifest.chunks,
+            ),
+            failures=tuple(document_failures(catalog, generation=generation)),
             mended=tuple(mended),
         )
 

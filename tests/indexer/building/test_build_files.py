@@ -25,6 +25,7 @@ from echo_index.indexer.building import build_files, document_sync
 from echo_index.indexer.building.built_with import read_built_with
 from echo_index.indexer.building.document_sync import BuildReport
 from echo_index.indexer.catalog.catalog import Catalog
+from echo_index.indexer.catalog.generation_summary import document_failures, generation_counts
 from echo_index.indexer.catalog.records import LexicalQuery, SearchFilter
 from echo_index.indexer.documents.chunking import Chunking
 from echo_index.indexer.generations.manifest import read_manifest
@@ -152,7 +153,7 @@ def test_a_removed_file_stays_visible_in_the_previous_generation(folder: Path, i
     assert figures(report) == (0, 0, 2, 1)
     assert [*documents(index)] == ["deep/stars.md", "whales.md"]
     with closing(reader.catalog):
-        assert reader.catalog.counts(generation=1).documents == 3
+        assert generation_counts(reader.catalog, generation=1).documents == 3
         [vector] = WordEncoder().encode_documents(["bread"])
         hits = reader.vectors.search(vector, k=99)
         assert len(reader.catalog.chunks([key for key, _ in hits])) == 7
@@ -175,7 +176,7 @@ def test_only_the_previous_generation_stays_for_its_readers(folder: Path, index:
         write(folder, bread=f"# Bread\n\nVersion {number}.\n")
         build(folder, index)
     with closing(Catalog(index / "catalog.sqlite")) as catalog:
-        assert [catalog.counts(generation=number).documents for number in (2, 3, 4)] == [2, 3, 3]
+        assert [generation_counts(catalog, generation=number).documents for number in (2, 3, 4)] == [2, 3, 3]
     assert documents(index)["bread.md"] == ["# Bread\n\nVersion 4."]
     assert len(read_manifest(index).canaries) == 3
 
@@ -762,7 +763,7 @@ def test_an_interrupted_build_does_not_wait_for_a_slow_file_or_record_a_failure(
     assert 1 < time.monotonic() - seen < 5
     with closing(Catalog(index / "catalog.sqlite")) as catalog:
         assert len(catalog.current_documents()) == 3
-        assert catalog.failures(generation=1) == []
+        assert document_failures(catalog, generation=1) == []
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from echo_index.indexer.building import build_files
 from echo_index.indexer.building.build_documents import index_documents
 from echo_index.indexer.building.removal import remove_documents
 from echo_index.indexer.catalog.catalog import Catalog
+from echo_index.indexer.catalog.generation_summary import text_omissions
 from echo_index.indexer.documents.document import Document
 from echo_index.indexer.generations.snapshot import open_snapshot
 from echo_index.indexer.generations.source_registry import skipped_files
@@ -49,7 +50,7 @@ def in_status(index: Path) -> SkippedFiles:
 def omissions(index: Path) -> list[tuple[str, str]]:
     snapshot = open_snapshot(index, index_device="cpu")
     with closing(snapshot.catalog) as catalog:
-        return catalog.omissions(generation=snapshot.manifest.generation)
+        return text_omissions(catalog, generation=snapshot.manifest.generation)
 
 
 # Files that no reader takes

@@ -25,6 +25,7 @@ from echo_index.indexer.catalog.chunk_queries import (
     equal_chunks,
     overlapping_chunks,
 )
+from echo_index.indexer.catalog.generation_summary import document_failures, document_formats, generation_counts
 from echo_index.indexer.catalog.records import ChunkRow, Counts, DocumentRow, LexicalQuery, SearchFilter
 
 EVERYTHING = SearchFilter()
@@ -75,9 +76,9 @@ def visible(catalog: Catalog, generation: int) -> dict[str, object]:
         "texts": sorted(texts_of(catalog, ids)),
         "vectors": vectors,
         "matches": sorted(texts_of(catalog, [key for key, _ in matches])),
-        "counts": catalog.counts(generation=generation),
-        "formats": catalog.formats(generation=generation),
-        "failures": catalog.failures(generation=generation),
+        "counts": generation_counts(catalog, generation=generation),
+        "formats": document_formats(catalog, generation=generation),
+        "failures": document_failures(catalog, generation=generation),
     }
 
 
@@ -334,13 +335,13 @@ def test_formats_are_counted_most_first(catalog: Catalog) -> None:
     for path, format in [("a", "text"), ("b", "pdf"), ("c", "pdf"), ("d", "code")]:
         put(catalog, path, "text", format=format)
     catalog.put_document(document("e", format="pdf", failure="It is broken."), [], generation=1)
-    assert list(catalog.formats(generation=1).items()) == [("pdf", 2), ("code", 1), ("text", 1)]
-    assert catalog.counts(generation=1) == Counts(documents=4, failed=1, chunks=4, bytes=16)
+    assert list(document_formats(catalog, generation=1).items()) == [("pdf", 2), ("code", 1), ("text", 1)]
+    assert generation_counts(catalog, generation=1) == Counts(documents=4, failed=1, chunks=4, bytes=16)
 
 
 def test_sizes_are_counted_in_bytes(catalog: Catalog) -> None:
     put(catalog, "a", "漢字")
-    assert catalog.counts(generation=1).bytes == 6
+    assert generation_counts(catalog, generation=1).bytes == 6
 
 
 # Filters
@@ -547,7 +548,7 @@ def test_threads_share_a_catalog(catalog: Catalog) -> None:
 
     with ThreadPoolExecutor(8) as threads:
         assert list(threads.map(work, range(8))) == [[f"common of {number}"] for number in range(8)]
-    assert catalog.counts(generation=1).documents == 9
+    assert generation_counts(catalog, generation=1).documents == 9
     assert_intact(catalog.path)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from echo_index.indexer.building.document_rows import chunk_rows, document_row
 from echo_index.indexer.catalog.catalog import Catalog
+from echo_index.indexer.catalog.generation_summary import text_recognitions
 from echo_index.indexer.documents.chunking import Chunking
 from echo_index.indexer.documents.document import Document, Recognition, RecognizedText
 from echo_index.indexer.documents.recognition import recognition_phrase
@@ -57,7 +58,7 @@ def test_chunks_keep_it_in_the_catalog(tmp_path: Path) -> None:
     catalog.put_document(row, chunks, generation=1)
     assert [found.chunk for found in catalog.without_vector(after=0, limit=9)] == chunks
     assert catalog.current_documents() == {"scan.pdf": row}
-    assert catalog.recognitions(generation=1) == [("scan.pdf", "pages 2 to 3 read by OCR, confidence 62 %")]
+    assert text_recognitions(catalog, generation=1) == [("scan.pdf", "pages 2 to 3 read by OCR, confidence 62 %")]
     catalog.close()
 
 
