@@ -46,7 +46,8 @@ def run(*words: str | Path, code: int = 0) -> str:
 
 def test_a_tuned_model_builds_an_index(tiny_folder: Path, pairs: Path, tmp_path: Path) -> None:
     adapter, docs, index = tmp_path / "adapter", tmp_path / "docs", tmp_path / "index"
-    options = ("--steps", "6", "--batch", "8", "--held-out", "10", "--evaluate-every", "3", "--rank", "2")
+    options = ("--steps", "6", "--batch", "50", "--held-out", "10", "--evaluate-every", "3", "--rank", "2")
+    options = (*options, "--learning-rate", "0.1")  # so that it gets better in every number format
     output = run("tune", "--pairs", pairs, "--model", tiny_folder, "--layer", "3", "--out", adapter, *options)
     assert "60 pairs from 1 source." in output
     assert "Step 3: loss" in output
@@ -172,7 +173,7 @@ def test_an_adapter_can_be_trained_further(tiny_folder: Path, pairs: Path, tmp_p
 def test_two_processes_train_what_one_trains(tiny_folder: Path, pairs: Path, tmp_path: Path) -> None:
     # more tokens than fit into one pass, so that both processes have a share
     options = ["--steps", "5", "--batch", "50", "--held-out", "10", "--evaluate-every", "5", "--rank", "2"]
-    options += ["--learning-rate", "0.01"]
+    options += ["--learning-rate", "0.1"]  # so that it gets better in every number format
     words = ["tune", "--pairs", str(pairs), "--model", str(tiny_folder), "--device", "cpu", *options, "--out"]
     # on a CPU, torch.distributed.run does what accelerate does on several GPUs
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "echo_index"]
