@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
+from pathlib import Path
 from time import perf_counter
 from typing import Any, cast
 
@@ -156,15 +157,19 @@ def bfloat16_is_fast() -> bool:
     if not (capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")):
         return False
     limits = (torch.backends.cpu.get_cpu_capability(), os.environ.get("ONEDNN_MAX_CPU_ISA", ""))
-    seconds = get_or_make(
+    fp32, bf16 = get_or_make(
         "rates",
         f"{cache_key('bfloat16', torch.__version__, str(sorted(capabilities.items())), *limits)}.json",
-        read=lambda path: [float(value) for value in json.loads(path.read_text(encoding="utf-8"))],
+        read=_read_seconds,
         make=lambda: _best_seconds([_fp32_kernel(), _BFloat16Linear], rounds=_KEPT_ROUNDS),
-        write=lambda path, value: path.write_text(json.dumps(value), encoding="utf-8"),
+        write=lambda path, seconds: path.write_text(json.dumps(seconds), encoding="utf-8"),
     )
-    fp32, bf16 = seconds
     return bf16 < _CLEARLY_FASTER * fp32
+
+
+def _read_seconds(path: Path) -> list[float]:
+    fp32, bf16 = json.loads(path.read_text(encoding="utf-8"))
+    return [float(fp32), float(bf16)]
 
 
 def attention_dtype(precision: Precision, *, device: str = "cpu") -> torch.dtype:

@@ -37,7 +37,7 @@ from echo_index.embeddings.models.lora import (
     refusal_bias,
     with_adapter,
 )
-from echo_index.embeddings.models.profiles import Profile, profile_for
+from echo_index.embeddings.models.profiles import Profile
 from echo_index.embeddings.models.transformers_model import load_causal_lm, unreadable_model
 from echo_index.embeddings.models.weights_hash import file_states, hash_weights
 from echo_index.embeddings.runtime.devices import Device
@@ -76,7 +76,7 @@ class LanguageModel:
     _built: dict[object, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def read(cls, name: str, folder: Path, *, device: Device) -> LanguageModel:
+    def read(cls, name: str, folder: Path, *, profile: Profile, device: Device) -> LanguageModel:
         """Read the model in a folder; its weights are mapped, or loaded now if only transformers can read them.
 
         Raises:
@@ -92,7 +92,7 @@ class LanguageModel:
         model = cls(
             name=name,
             folder=folder,
-            profile=profile_for(name),
+            profile=profile,
             tokenizer=ModelTokenizer.load(folder),
             decoder_config=config,
             adapter=None,
@@ -105,12 +105,12 @@ class LanguageModel:
         return model
 
     @classmethod
-    def read_quantized(cls, name: str, folder: Path, *, device: Device) -> LanguageModel:
+    def read_quantized(cls, name: str, folder: Path, *, profile: Profile, device: Device) -> LanguageModel:
         """Read a model that `quantize_model` has written into a folder."""
         return cls(
             name=name,
             folder=folder,
-            profile=profile_for(name),
+            profile=profile,
             tokenizer=ModelTokenizer.load(folder),
             decoder_config=read_decoder_config(folder),
             adapter=None,

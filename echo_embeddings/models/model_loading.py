@@ -11,6 +11,7 @@ from echo_index.embeddings.models.bundled import DEFAULT_MODEL, bundled_adapter,
 from echo_index.embeddings.models.gguf import Notice
 from echo_index.embeddings.models.language_model import LanguageModel
 from echo_index.embeddings.models.lora import base_model_name, is_adapter, is_answer_adapter
+from echo_index.embeddings.models.profiles import profile_for
 from echo_index.embeddings.models.quantized import quantized_folder
 from echo_index.embeddings.models.resolve import find_model, full_name
 from echo_index.embeddings.models.weights_hash import file_states
@@ -53,7 +54,8 @@ def load_model(
     with _LOADING:
         base = _LOADED.get(key)
         if base is None:
-            base = _LOADED[key] = LanguageModel.read(full_name(name), folder, device=chosen_device)
+            base = LanguageModel.read(full_name(name), folder, profile=profile_for(name), device=chosen_device)
+            _LOADED[key] = base
         if adapter is None:
             return base
         key = (*key, file_states(adapter))
@@ -84,7 +86,9 @@ def load_writer(
     with _LOADING:
         model = _LOADED.get(key)
         if model is None:
-            model = _LOADED[key] = LanguageModel.read_quantized(full_name(name), folder, device=chosen_device)
+            model = _LOADED[key] = LanguageModel.read_quantized(
+                full_name(name), folder, profile=profile_for(name), device=chosen_device
+            )
         return model
 
 

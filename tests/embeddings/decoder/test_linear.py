@@ -125,6 +125,9 @@ def test_bfloat16_is_fast_where_it_takes_less_time_than_float32(
     assert is_fast("avx512_bf16", bf16=0.01, fp32=0.001), "it is timed once, as the vectors depend on it"
     assert not is_fast("avx512_bf16", bf16=0.01, fp32=0.001, folder="two"), "has the instructions, but slowly"
     assert is_fast("avx512_bf16", "amx_bf16", bf16=0.001, fp32=0.01, folder="two"), "another processor"
+    [kept] = (tmp_path / "one").glob("rates/*.json")
+    kept.write_text("[1]", encoding="utf-8")
+    assert not is_fast("avx512_bf16", bf16=0.01, fp32=0.001), "what is damaged is timed again"
 
 
 @pytest.mark.parametrize("bias", [True, False])
