@@ -25,7 +25,7 @@ from echo_index.app.services.status import status_lines
 from echo_index.embeddings.decoder.linear import Precision
 from echo_index.embeddings.encoder import EchoEncoder
 from echo_index.indexer.building.document_sync import BuildReport
-from echo_index.indexer.catalog.catalog import Catalog
+from echo_index.indexer.generations import catalog_documents
 from echo_index.indexer.generations.manifest import read_manifest
 from echo_index.retriever.rag.local_writer import LocalWriter
 
@@ -160,7 +160,7 @@ def test_build_and_status_name_what_was_not_read(run: Run, notes: Path, monkeypa
         (notes / name).write_bytes(b"PK\0")
     (notes / "empty.md").touch()
     lacks = [("notes/fox.md", "no text on page 2"), ("notes/fox.md", "no text in a picture")]
-    monkeypatch.setattr(Catalog, "omissions", lambda *given, **named: lacks)
+    monkeypatch.setattr(catalog_documents, "text_omissions", lambda *given, **named: lacks)
     lines = (
         "3 files were left out, as no reader takes them: 2 .key, 1 .pages.\n",
         "1 file was left out, as it is empty.\n",

@@ -574,7 +574,7 @@ def test_written_data_can_be_read_after_reopening(catalog: Catalog) -> None:
 def test_reading_does_not_create_a_missing_catalog(tmp_path: Path) -> None:
     path = tmp_path / "catalog.sqlite"
     with pytest.raises(IndexDamaged, match="is missing") as caught:
-        Catalog(path).counts(generation=1)
+        generation_counts(Catalog(path), generation=1)
     assert "--rebuild" in caught.value.remedy
     assert list(tmp_path.iterdir()) == []
 
@@ -584,7 +584,7 @@ def test_a_file_that_is_no_catalog_is_reported_as_damaged(tmp_path: Path, conten
     path = tmp_path / "catalog.sqlite"
     path.write_bytes(content)
     with pytest.raises(IndexDamaged, match=r"catalog\.sqlite is damaged") as caught:
-        Catalog(path).counts(generation=1)
+        generation_counts(Catalog(path), generation=1)
     assert "--rebuild" in caught.value.remedy
 
 

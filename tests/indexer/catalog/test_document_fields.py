@@ -108,7 +108,7 @@ def test_an_index_of_schema_version_8_is_searched_by_dates_and_gets_fields(catal
         assert found(reader, where="title contains object or file.size = 1000 and file.format = pdf") == [
             *("given", "papers/ada.pdf")
         ]
-        assert reader.field_counts(generation=2) == {}
+        assert generation_field_counts(reader, generation=2) == {}
         assert not reader.knows_fields
         with pytest.raises(FilterError, match="does not know the author and year of documents") as error:
             found(reader, where="author exists and year > 3 and file.size > 0")
