@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -40,24 +39,6 @@ def matching_documents(database: Database, condition: Condition, *, visible: str
     query = f"SELECT id, path, title, format, size, modified_ns, {column} FROM documents WHERE {visible}"
     rows = database.stream(query, {"generation": generation})
     return [identifier for identifier, *row in rows if matches(condition, searchable_fields(row, wanted))]
-
-
-def field_counts(database: Database, *, visible: str, generation: int) -> dict[str, int]:
-    """Return the fields that documents of a generation have of themselves, with their number, the most frequent first.
-
-    They are empty in an index of an early version.
-    """
-    if validate_version(database) < WITH_FIELDS:
-        return {}
-    spellings: dict[str, str] = {}
-    counts: Counter[str] = Counter()
-    for (text,) in database.stream(
-        f"SELECT fields FROM documents WHERE fields <> '{{}}' AND {visible}", {"generation": generation}
-    ):
-        for name in json.loads(text):
-            counts[folded(name)] += 1
-            spellings.setdefault(folded(name), name)
-    return {spellings[name]: count for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))}
 
 
 def _named(names: Sequence[str]) -> str:

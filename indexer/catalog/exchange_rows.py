@@ -24,7 +24,7 @@ from echo_index.indexer.catalog.visibility_sql import VISIBLE
 from echo_index.indexer.storage.sqlite import Connection
 
 _OF_THIS_FILE = {
-    *("manifest", "purged", "analyzer", "basic_letters"),
+    *("manifest", "purged", "analyzer", "basic_letters", "full text merged"),
     *("store", "store owner", "store replaced", "store generation"),
 }
 """Settings that describe a catalog file, or where it is published, and not the index: another file gets its own."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 from echo_index.indexer.catalog.catalog import Catalog
-from echo_index.indexer.catalog.document_fields import field_counts
 from echo_index.indexer.catalog.outside_passages import outside_totals
 from echo_index.indexer.catalog.records import ARCHIVE, Counts
 from echo_index.indexer.catalog.schema import WITH_OMISSIONS, WITH_RECOGNITION
 from echo_index.indexer.catalog.visibility_sql import FROM_VISIBLE_CHUNKS, VISIBLE
+from echo_index.indexer.conditions.tree import folded
 
 
 def document_failures(catalog: Catalog, *, generation: int) -> list[tuple[str, str]]:
@@ -65,6 +66,18 @@ def document_formats(catalog: Catalog, *, generation: int) -> dict[str, int]:
     return dict(catalog.database.rows(query, {"generation": generation}))
 
 
-def generation_field_counts(catalog: Catalog, *, generation: int) -> dict[str, int]:
-    """Return the number of documents that have each field, of those that they have of themselves."""
-    return field_counts(catalog.database, visible=VISIBLE, generation=generation)
+def document_field_counts(catalog: Catalog, *, generation: int) -> dict[str, int]:
+    """Return the fields that documents of a generation have of themselves, with their number, the most frequent first.
+
+    They are empty in an index of an early version.
+    """
+    if not catalog.knows_fields:
+        return {}
+    query = f"SELECT fields FROM documents WHERE fields <> '{{}}' AND {VISIBLE}"
+    spellings: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for (text,) in catalog.database.stream(query, {"generation": generation}):
+        for name in json.loads(text):
+            counts[folded(name)] += 1
+            spellings.setdefault(folded(name), name)
+    return {spellings[name]: count for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))}

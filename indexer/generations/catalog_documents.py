@@ -10,9 +10,9 @@ from echo_index.indexer.catalog.catalog import Catalog
 from echo_index.indexer.catalog.chunk_queries import DocumentSelection, ListedRow
 from echo_index.indexer.catalog.generation_summary import (
     document_failures,
+    document_field_counts,
     document_formats,
     generation_counts,
-    generation_field_counts,
     text_omissions,
     text_recognitions,
 )
@@ -44,7 +44,7 @@ class CatalogDocuments:
 
     def field_counts(self) -> dict[str, int]:
         """Return the number of documents that have each field, of those that they have of themselves."""
-        return generation_field_counts(self.catalog, generation=self.generation)
+        return document_field_counts(self.catalog, generation=self.generation)
 
     def failures(self) -> list[tuple[str, str]]:
         """Return (path, reason) of the documents that could not be read, ordered by path."""

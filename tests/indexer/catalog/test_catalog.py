@@ -694,6 +694,18 @@ def test_the_full_text_is_merged_once_half_of_it_is_new(catalog: Catalog) -> Non
     assert_intact(catalog.path)
 
 
+def test_what_merging_frees_is_given_back_to_the_disk(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("echo_index.indexer.storage.sqlite._LEAST_FREED", 1)
+    monkeypatch.setattr("echo_index.indexer.catalog.catalog.FREED_SHARE", 1)  # more than merging frees
+    for number in range(60):
+        put(catalog, f"{number}.txt", " ".join(f"{word:x}" for word in range(number, number + 300)))
+    pages = catalog.database.value("PRAGMA page_count")
+    catalog.compact()
+    assert catalog.database.value("PRAGMA page_count") < pages
+    assert catalog.database.value("PRAGMA freelist_count") == 0
+    assert_intact(catalog.path)
+
+
 def test_a_full_text_that_cannot_be_merged_stays_as_it_is(catalog: Catalog) -> None:
     put(catalog, "a.txt", "the common zebra")
     put(catalog, "b.txt", "another common zebra")

@@ -14,7 +14,7 @@ from indexer_helpers import make_version_8
 
 from echo_index.errors import ConditionError, FilterError
 from echo_index.indexer.catalog.catalog import Catalog
-from echo_index.indexer.catalog.generation_summary import generation_field_counts
+from echo_index.indexer.catalog.generation_summary import document_field_counts
 from echo_index.indexer.catalog.records import ChunkRow, DocumentRow, LexicalQuery, SearchFilter
 from echo_index.indexer.catalog.schema import SCHEMA_VERSION
 from echo_index.indexer.conditions.dates import parse_date
@@ -88,8 +88,8 @@ def test_filters_leave_the_documents_that_meet_them(
 
 
 def test_the_fields_are_counted_by_the_spelling_that_is_met_first(catalog: Catalog) -> None:
-    assert generation_field_counts(catalog, generation=2) == {"author": 2, "year": 2, "date": 1, "Tags": 1}
-    assert generation_field_counts(catalog, generation=1)["year"] == 3
+    assert document_field_counts(catalog, generation=2) == {"author": 2, "year": 2, "date": 1, "Tags": 1}
+    assert document_field_counts(catalog, generation=1)["year"] == 3
 
 
 def test_fields_are_stored_and_can_be_replaced(catalog: Catalog) -> None:
@@ -108,7 +108,7 @@ def test_an_index_of_schema_version_8_is_searched_by_dates_and_gets_fields(catal
         assert found(reader, where="title contains object or file.size = 1000 and file.format = pdf") == [
             *("given", "papers/ada.pdf")
         ]
-        assert generation_field_counts(reader, generation=2) == {}
+        assert document_field_counts(reader, generation=2) == {}
         assert not reader.knows_fields
         with pytest.raises(FilterError, match="does not know the author and year of documents") as error:
             found(reader, where="author exists and year > 3 and file.size > 0")

@@ -28,6 +28,7 @@ from repository import FIXTURES
 from echo_index.app.services.status import index_facts
 from echo_index.errors import ExchangeError, IndexDamaged
 from echo_index.indexer.catalog.catalog import CATALOG, Catalog
+from echo_index.indexer.catalog.exchange_rows import index_settings
 from echo_index.indexer.catalog.vector_codes import decode_vectors, encode_vectors
 from echo_index.indexer.exchange import export_index as exporting
 from echo_index.indexer.exchange.export_index import export_index
@@ -94,6 +95,13 @@ def test_everything_that_readers_see_is_the_same(notes: Path, imported: Path) ->
     assert [len(found) > 1 for found in hits(imported)].count(True) > 10
     assert hits(imported) == hits(notes / "index")
     assert problems(imported) == []
+
+
+def test_the_full_text_is_merged_in_each_index_for_itself(notes: Path, imported: Path) -> None:
+    with closing(Catalog(notes / "index" / CATALOG)) as built, closing(Catalog(imported / CATALOG)) as catalog:
+        assert built.setting("full text merged") is not None
+        assert "full text merged" not in index_settings(built)
+        assert catalog.setting("full text merged") == str(catalog.newest_chunk())
 
 
 def test_every_column_of_documents_and_chunks_is_the_same(notes: Path, imported: Path) -> None:

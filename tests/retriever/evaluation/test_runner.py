@@ -329,8 +329,9 @@ def test_a_document_that_is_the_query_itself_is_left_out(tmp_path: Path, is_alik
     [document, second, *_] = [json.loads(line)["_id"] for line in (folder / "corpus.jsonl").read_text().splitlines()]
     ids = {document: "whales sing", "q1": "whales sing", second: "bread"}
     json_lines(folder / "queries.jsonl", [{"_id": key, "text": text} for key, text in ids.items()])
-    judged = [(document, second), ("q1", document), (second, second if is_alike_in_number_only else document)]
-    lines = "".join(f"{query}\t{relevant}\t1\n" for query, relevant in judged)
+    own_grade = int(is_alike_in_number_only)  # a document that is judged not relevant to itself tells nothing
+    judged = [(document, second, 1), ("q1", document, 1), (second, document, 1), (second, second, own_grade)]
+    lines = "".join(f"{query}\t{relevant}\t{grade}\n" for query, relevant, grade in judged)
     (folder / "qrels/test.tsv").write_text(f"query-id\tcorpus-id\tscore\n{lines}")
     for system in ("bm25", "dense", "hybrid", "echo"):
         own, other, _ = SYSTEMS[system].rank(opened(tmp_path))
